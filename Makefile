@@ -1,0 +1,65 @@
+# The two commands are `make run` and `make test`; `make help` lists the rest.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+UV := .tools/uv/bin/uv
+PYTHON ?= python3
+export PYTHONPATH := $(CURDIR)/functions:$(CURDIR)/layers/common:$(CURDIR)
+export UV_PYTHON_DOWNLOADS ?= automatic
+
+.PHONY: help install run test check format requirements openapi migrate template bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(UV): requirements/uv.txt
+	@echo "installing uv into .tools/uv"
+	@$(PYTHON) -m venv .tools/uv
+	@.tools/uv/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements/uv.txt
+	@touch $@
+
+.venv/.installed: requirements/dev.txt .python-version | $(UV)
+	@echo "installing the packages into .venv"
+	@$(UV) venv --quiet --clear .venv
+	@$(UV) pip sync --quiet --python .venv --compile-bytecode --require-hashes requirements/dev.txt
+	@touch $@
+
+.tools/ministack/.installed: requirements/ministack.txt .python-version | $(UV)
+	@echo "installing the SQS stand-in into .tools/ministack"
+	@$(UV) venv --quiet --clear .tools/ministack
+	@$(UV) pip sync --quiet --python .tools/ministack --compile-bytecode --require-hashes requirements/ministack.txt
+	@touch $@
+
+.tools/sam/.installed: requirements/sam.txt .python-version | $(UV)
+	@echo "installing the SAM command line into .tools/sam"
+	@$(UV) venv --quiet --clear .tools/sam
+	@$(UV) pip sync --quiet --python .tools/sam --require-hashes requirements/sam.txt
+	@touch $@
+
+install: .venv/.installed .tools/ministack/.installed ## install what running needs
+
+run: install ## start the whole system on this machine
+	@exec $(BIN)/python -m local.stack
+
+test: install check template ## every check and every test
+	@$(BIN)/python -m pytest tests/integration tests/handlers tests/system
+
+check: install ## format, lint, types, import rules, unit tests (under a minute)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m pytest -q tests/unit
+
+format: install ## rewrite the code in the house format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+requirements: $(UV) ## compile the pinned requirements anew
+	@requirements/compile.sh
+
+migrate: install ## apply the migrations to $$DATABASE_URL
+	@$(BIN)/python -m fairslot.migrate
+
+clean: ## remove what the targets made, the data excepted
+	@rm -rf .venv .tools .aws-sam .mypy_cache .ruff_cache .pytest_cache
