@@ -1,0 +1,1 @@
+"""Fairslot: bookable times, fair assignment of coaches, events that are never lost."""

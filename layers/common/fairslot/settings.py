@@ -1,0 +1,51 @@
+"""What the environment decides, read once and only when first asked for."""
+
+import os
+from functools import cache
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Settings(BaseModel):
+    """Every setting, named as its environment variable in lower case.
+
+    Addresses are URLs; a missing partner address means that the partner is not
+    used. Durations carry their unit in the name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    database_url: str = ""
+    redis_url: str = ""
+    auth_service_url: str = ""
+    calendar_api_url: str = ""
+    crm_webhook_url: str = ""
+
+    deliveries_queue_url: str = ""
+    results_queue_url: str = ""
+    fetches_queue_url: str = ""
+    fetched_queue_url: str = ""
+
+    horizon_days: int = Field(60, ge=1, le=366)
+    first_sync_wait_seconds: float = Field(3.0, ge=0)
+    sync_interval_seconds: int = Field(300, ge=1)
+    stale_after_seconds: int = Field(900, ge=1)
+    calendar_timeout_seconds: float = Field(3.0, gt=0)
+    calendar_attempts: int = Field(4, ge=1)
+
+    webhook_timeout_seconds: float = Field(15.0, gt=0)
+    webhook_backoff_base_seconds: float = Field(5.0, gt=0)
+    webhook_backoff_cap_seconds: float = Field(43_200.0, gt=0, le=43_200)
+    webhook_max_attempts: int = Field(12, ge=1, le=1000)
+    outbox_grace_seconds: float = Field(10.0, ge=0)
+    redeliver_after_seconds: int = Field(400_000, ge=1)
+
+    idempotency_hours: int = Field(24, ge=1)
+    keep_slots_days: int = Field(7, ge=0)
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings of this process; an empty variable counts as absent."""
+    given = {name: os.environ.get(name.upper()) for name in Settings.model_fields}
+    return Settings.model_validate({name: value for name, value in given.items() if value})
