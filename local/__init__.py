@@ -1,0 +1,1 @@
+"""The whole system on one machine, for development and tests; never deployed."""

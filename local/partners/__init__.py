@@ -1,0 +1,1 @@
+"""Stand-ins of the partner systems, slow and unreliable as the real ones are."""
