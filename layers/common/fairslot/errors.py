@@ -18,7 +18,17 @@ FairslotError
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import ClassVar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allowance:
+    """What is left of a client's requests a minute: `reset` is in how many seconds more are allowed."""
+
+    limit: int
+    remaining: int
+    reset: int
 
 
 class FairslotError(Exception):
@@ -111,10 +121,10 @@ class RateLimitError(FairslotError):
 
     code = "RATE_LIMIT_EXCEEDED"
 
-    def __init__(self, retry_after: int) -> None:
-        """Say in how many seconds a request can succeed again."""
+    def __init__(self, allowance: Allowance) -> None:
+        """Keep what the client was allowed and when it is again."""
         super().__init__()
-        self.retry_after = retry_after
+        self.allowance = allowance
 
 
 class UnavailableError(FairslotError):
@@ -125,3 +135,8 @@ class UnavailableError(FairslotError):
 
 class QueueError(UnavailableError):
     """The queue did not take every message."""
+
+    def __init__(self, untaken: Sequence[int] = ()) -> None:
+        """Name the messages that the queue did not take, by their position in the call, ascending."""
+        super().__init__()
+        self.untaken = tuple(sorted(untaken))

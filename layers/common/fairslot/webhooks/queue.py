@@ -1,0 +1,135 @@
+"""Sending to SQS queues, and putting off messages that are being worked on."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+from fairslot.errors import QueueError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.client import SQSClient
+    from mypy_boto3_sqs.type_defs import (
+        BatchResultErrorEntryTypeDef,
+        ChangeMessageVisibilityBatchRequestEntryTypeDef,
+        SendMessageBatchRequestEntryTypeDef,
+    )
+
+# What SQS takes in one call: 1 MiB since August 2025, but 256 KiB go everywhere.
+BATCH_ENTRIES = 10
+BATCH_BYTES = 262_144
+
+ROUNDS = 3
+PAUSE_SECONDS = 0.05
+
+CONNECT_SECONDS = 1.0
+READ_SECONDS = 2.0
+CALL_ATTEMPTS = 2
+# Both attempts time out, with the longest pause (1 s) that botocore's standard mode makes between them.
+LONGEST_CALL_SECONDS = CALL_ATTEMPTS * (CONNECT_SECONDS + READ_SECONDS) + 1.0
+
+type _Failures = Sequence[BatchResultErrorEntryTypeDef]
+type _Call = Callable[[list[int]], _Failures]
+
+
+def send(queue_url: str, bodies: Sequence[str]) -> None:
+    """Send each body as one message, at least once.
+
+    Entries that the queue fails are sent again a few times. Raises QueueError that names the bodies it
+    did not take; what it may have taken without saying so counts as not taken.
+    """
+
+    def call(part: list[int]) -> _Failures:
+        entries: list[SendMessageBatchRequestEntryTypeDef] = [
+            {"Id": str(position), "MessageBody": bodies[position]} for position in part
+        ]
+        return _sqs().send_message_batch(QueueUrl=queue_url, Entries=entries).get("Failed", [])
+
+    _through(parts([len(body.encode()) for body in bodies]), call)
+
+
+def postpone(queue_url: str, delays: Sequence[tuple[str, int]]) -> None:
+    """Hide received messages for so many seconds from now: pairs of receipt handle and 0 to 43,200.
+
+    Raises QueueError that names the pairs that had no effect.
+    """
+
+    def call(part: list[int]) -> _Failures:
+        entries: list[ChangeMessageVisibilityBatchRequestEntryTypeDef] = [
+            {
+                "Id": str(position),
+                "ReceiptHandle": delays[position][0],
+                "VisibilityTimeout": delays[position][1],
+            }
+            for position in part
+        ]
+        return _sqs().change_message_visibility_batch(QueueUrl=queue_url, Entries=entries).get("Failed", [])
+
+    _through(parts([0] * len(delays)), call)
+
+
+def parts(sizes: Sequence[int]) -> Iterator[list[int]]:
+    """Group positions as one call takes them; what is too large by itself goes alone, for SQS to judge."""
+    part: list[int] = []
+    size = 0
+    for position, bytes_ in enumerate(sizes):
+        if part and (len(part) == BATCH_ENTRIES or size + bytes_ > BATCH_BYTES):
+            yield part
+            part, size = [], 0
+        part.append(position)
+        size += bytes_
+    if part:
+        yield part
+
+
+def _through(parts: Iterator[list[int]], call: _Call) -> None:
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # late: 60 ms of a cold start
+
+    untaken: list[int] = []
+    for part in parts:
+        try:
+            untaken += _persist(part, call)
+        except ClientError:
+            # An answer, about this part: the others may do better.
+            untaken += part
+        except BotoCoreError:
+            # No answer: the others would only wait as long.
+            untaken += part
+            for rest in parts:
+                untaken += rest
+    if untaken:
+        raise QueueError(untaken)
+
+
+def _persist(part: list[int], call: _Call) -> list[int]:
+    """Repeat what failed through no fault of ours; return what was never taken."""
+    faulty: list[int] = []
+    waiting = part
+    for round_ in range(ROUNDS):
+        time.sleep(PAUSE_SECONDS * round_)
+        failures = call(waiting)
+        faulty += [int(failure["Id"]) for failure in failures if failure["SenderFault"]]
+        waiting = [int(failure["Id"]) for failure in failures if not failure["SenderFault"]]
+        if not waiting:
+            break
+    return faulty + waiting
+
+
+@cache
+def _sqs() -> "SQSClient":
+    import boto3  # noqa: PLC0415  # late, as above
+    from botocore.config import Config  # noqa: PLC0415
+
+    return boto3.client(
+        "sqs",
+        config=Config(
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            retries={"mode": "standard", "total_max_attempts": CALL_ATTEMPTS},
+        ),
+    )
+
+
+def forget_client() -> None:
+    """Make the next call open a new client, with the environment as it is then."""
+    _sqs.cache_clear()
