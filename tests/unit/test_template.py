@@ -1,0 +1,161 @@
+"""What template.yaml says fits together, and fits the code."""
+
+import importlib
+from typing import Any
+
+import pytest
+
+from fairslot.settings import Settings
+from tests.cloudformation import environment, functions, queue_of, resources, template
+
+FUNCTIONS = functions()
+QUEUES = resources("AWS::SQS::Queue")
+DEAD_LETTER_QUEUES = {name for name in QUEUES if name.endswith("DeadLetterQueue")}
+INSIDE = {name for name, one in FUNCTIONS.items() if "VpcConfig" in one}
+PARTNERS = {"CRM_WEBHOOK_URL", "CALENDAR_API_URL"}
+DATA = {"DATABASE_URL", "REDIS_URL"}
+
+
+def sources(kind: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the event sources of one type, each with its function's logical id."""
+    return [
+        (name, event["Properties"])
+        for name, one in FUNCTIONS.items()
+        for event in one.get("Events", {}).values()
+        if event["Type"] == kind
+    ]
+
+
+def statements(function: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what the function's own role, or the policies given to it, allow."""
+    if "Role" in function:
+        role = resources("AWS::IAM::Role")[queue_of(function["Role"])]
+        return [each for policy in role["Policies"] for each in policy["PolicyDocument"]["Statement"]]
+    sends = [policy["SQSSendMessagePolicy"]["QueueName"] for policy in function.get("Policies", [])]
+    return [{"Action": "sqs:SendMessage", "Resource": queue} for queue in sends]
+
+
+def allowed(function: dict[str, Any], action: str) -> set[str]:
+    """Return the queues on which the function may do `action`."""
+    found: set[str] = set()
+    for statement in statements(function):
+        places = statement["Resource"]
+        if action in statement["Action"]:
+            found |= {queue_of(place) for place in (places if isinstance(places, list) else [places])}
+    return found
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_handler_is_there(name: str) -> None:
+    """Every handler can be imported from the folder that is deployed."""
+    module, attribute = FUNCTIONS[name]["Handler"].rsplit(".", 1)
+    assert callable(getattr(importlib.import_module(module), attribute))
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_variable_is_a_setting(name: str) -> None:
+    """A variable that no setting reads would be a wish that nobody hears."""
+    known = {field.upper() for field in Settings.model_fields}
+    assert {key for key in environment(FUNCTIONS[name]) if not key.startswith("POWERTOOLS_")} <= known
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_reaches_the_data_or_the_internet(name: str) -> None:
+    """Inside the VPC are the functions with the data's addresses, outside those with the partners'."""
+    given = set(environment(FUNCTIONS[name]))
+    if name in INSIDE:
+        assert "DATABASE_URL" in given
+        assert not PARTNERS & given
+    else:
+        assert PARTNERS & given
+        assert not DATA & given
+
+
+@pytest.mark.parametrize("name", sorted(INSIDE - {"MigrateFunction"}))
+def test_code_changes_after_the_schema(name: str) -> None:
+    """Every function that reads the schema waits for the migrations."""
+    assert template()["Resources"][name]["DependsOn"] == "Migrations"
+
+
+def test_migrations_run_for_every_new_code() -> None:
+    """A new version of the code or the layer is a new property, and so a run of the migrations."""
+    assert resources("Custom::Migrations")["Migrations"]["CodeVersion"] == {"Ref": "MigrateFunction.Version"}
+    assert FUNCTIONS["MigrateFunction"]["AutoPublishAlias"]
+
+
+@pytest.mark.parametrize(("name", "source"), sources("SQS"))
+def test_a_message_stays_hidden_while_it_is_worked_on(name: str, source: dict[str, Any]) -> None:
+    """Visibility is six times the reader's timeout at least, as AWS asks; failures are told one by one."""
+    queue = QUEUES[queue_of(source["Queue"])]
+    assert queue["VisibilityTimeout"] >= 6 * FUNCTIONS[name]["Timeout"]
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert source["ScalingConfig"]["MaximumConcurrency"] >= 2
+
+
+@pytest.mark.parametrize("name", sorted(QUEUES.keys() - DEAD_LETTER_QUEUES))
+def test_a_queue_has_a_dead_letter_queue(name: str) -> None:
+    """What cannot be worked on is set aside in a queue of its own and kept longer than the queue would."""
+    redrive = QUEUES[name]["RedrivePolicy"]
+    aside = queue_of(redrive["deadLetterTargetArn"])
+    assert aside == name.removesuffix("Queue") + "DeadLetterQueue"
+    assert QUEUES[aside]["MessageRetentionPeriod"] > QUEUES[name]["MessageRetentionPeriod"]
+    assert [reader for reader, source in sources("SQS") if queue_of(source["Queue"]) == name]
+
+
+@pytest.mark.parametrize("name", QUEUES)
+def test_a_queue_is_encrypted(name: str) -> None:
+    """Messages carry names and addresses of people."""
+    assert QUEUES[name]["SqsManagedSseEnabled"] is True
+
+
+def test_attempts_and_receives_are_one_number() -> None:
+    """A delivery is set aside by SQS after exactly the attempts that the dispatcher counts to."""
+    number = {"Ref": "WebhookMaxAttempts"}
+    assert QUEUES["DeliveriesQueue"]["RedrivePolicy"]["maxReceiveCount"] == number
+    readers = [one for one in FUNCTIONS.values() if "WEBHOOK_MAX_ATTEMPTS" in environment(one)]
+    assert FUNCTIONS["DispatchFunction"] in readers
+    assert all(environment(one)["WEBHOOK_MAX_ATTEMPTS"] == number for one in readers)
+    default = template()["Parameters"]["WebhookMaxAttempts"]["Default"]
+    assert default == Settings.model_fields["webhook_max_attempts"].default
+
+
+def test_an_attempt_that_died_comes_back_before_it_counts_as_lost() -> None:
+    """A delivery is published anew only after SQS itself had the time to hand its message out again."""
+    hidden = QUEUES["DeliveriesQueue"]["VisibilityTimeout"]
+    assert Settings.model_fields["redeliver_after_seconds"].default > hidden
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_may_do_what_its_variables_say_and_no_more(name: str) -> None:
+    """It reads the queue that calls it, sends to the queues it knows, and only the dispatcher puts off."""
+    function = FUNCTIONS[name]
+    read = {queue_of(source["Queue"]) for reader, source in sources("SQS") if reader == name}
+    known = {queue_of(value) for key, value in environment(function).items() if key.endswith("_QUEUE_URL")}
+    put_off = {"DeliveriesQueue"} if name == "DispatchFunction" else set()
+    assert allowed(function, "sqs:ReceiveMessage") == read
+    assert allowed(function, "sqs:DeleteMessage") == read
+    assert allowed(function, "sqs:SendMessage") == known - put_off
+    assert allowed(function, "sqs:ChangeMessageVisibility") == put_off
+
+
+@pytest.mark.parametrize("name", sorted({name for name, _ in sources("HttpApi")}))
+def test_http_functions_start_from_a_snapshot(name: str) -> None:
+    """What a client waits for starts from a snapshot behind an alias and ends before the gateway gives up."""
+    function = FUNCTIONS[name]
+    assert function["SnapStart"] == {"ApplyOn": "PublishedVersions"}
+    assert function["AutoPublishAlias"] == "live"
+    assert function["AutoPublishAliasAllProperties"] is True
+    assert function["Timeout"] < 30
+
+
+def test_no_route_is_given_twice() -> None:
+    """Each method and path has one function."""
+    routes = [(source["Method"], source["Path"]) for _, source in sources("HttpApi")]
+    assert len(routes) == len(set(routes))
+
+
+def test_logs_do_not_stay_for_ever() -> None:
+    """Every log group has a retention, and every function writes to one of them."""
+    groups = resources("AWS::Logs::LogGroup")
+    assert all("RetentionInDays" in group for group in groups.values())
+    assert {queue_of(one["LoggingConfig"]["LogGroup"]) for one in FUNCTIONS.values()} <= groups.keys()
