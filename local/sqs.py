@@ -1,0 +1,140 @@
+"""`ministack` as the SQS stand-in: the queue service alone, loopback only, its state kept between runs.
+
+It lives in an environment of its own, `.tools/ministack`, because it pins botocore.
+"""
+
+import os
+import signal
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from local.processes import Child, StartError, free_port, spawn, stop, wait_until
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+_PYTHON = Path(__file__).parents[1] / ".tools" / "ministack" / "bin" / "python"
+_START_SECONDS = 20.0
+_STOP_SECONDS = 5.0
+
+REGION = "us-east-1"
+ACCOUNT = "000000000000"
+
+
+class SqsStandIn:
+    """One queue service; `stop()` saves the queues and what is in them, `start()` brings them back."""
+
+    def __init__(self, data_dir: Path, *, log: Path | None = None) -> None:
+        self.log = log or data_dir / "logs" / "sqs.log"
+        self.port = free_port()
+        self._state = data_dir / "sqs"
+        self._process: Child | None = None
+
+    @property
+    def endpoint_url(self) -> str:
+        """What boto3 takes as `endpoint_url`."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process needs in its environment so that boto3 finds this service."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            # No detours through a proxy or an account of the person who runs this.
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "NO_PROXY": "127.0.0.1,localhost",
+        }
+
+    @property
+    def pid(self) -> int | None:
+        """The service's process, if it was started."""
+        return self._process.pid if self._process else None
+
+    def client(self) -> "SQSClient":
+        """Return a boto3 client of this service."""
+        import boto3  # noqa: PLC0415 (0.2 s that starting the service need not wait for)
+
+        return boto3.client(
+            "sqs",
+            endpoint_url=self.endpoint_url,
+            region_name=REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",  # noqa: S106 (the stand-in takes anything)
+        )
+
+    def begin(self) -> None:
+        """Start the service without waiting for it."""
+        if not _PYTHON.exists():
+            raise StartError("the SQS stand-in is not installed: run `make install`")
+        self._state.mkdir(parents=True, exist_ok=True)
+        self._state.chmod(0o700)
+        command: list[str | Path] = [
+            _PYTHON,
+            "-m",
+            "hypercorn",
+            "ministack.app:app",
+            "--bind",
+            f"127.0.0.1:{self.port}",
+        ]
+        self._process = spawn(
+            [*command, "--workers", "0", "--keep-alive", "75", "--graceful-timeout", "1"],
+            log=self.log,
+            env=self._environment(),
+            death_signal=signal.SIGTERM,  # it saves its state then
+        )
+
+    def finish(self) -> None:
+        """Wait until the service answers."""
+        if self._process is None:
+            raise StartError("the SQS stand-in was not begun")
+        wait_until(self._answers, self._process, self.log, _START_SECONDS)
+
+    def start(self) -> None:
+        """Start the service and wait until it answers."""
+        self.begin()
+        self.finish()
+
+    def stop(self) -> None:
+        """Save the state and stop the service; harmless where it does not run."""
+        stop(self._process, signal.SIGTERM, _STOP_SECONDS)
+        self._process = None
+
+    def _environment(self) -> dict[str, str]:
+        state = str(self._state.resolve())
+        return {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "HOME": state,
+            "TMPDIR": state,
+            "SERVICES": "sqs",
+            "PERSIST_STATE": "1",
+            "STATE_DIR": state,
+            # It files queues under this port, whatever port it listens on, so that the
+            # next run finds them; the addresses it gives out follow the caller's Host.
+            "GATEWAY_PORT": "4566",
+            "MINISTACK_REGION": REGION,
+            "MINISTACK_ACCOUNT_ID": ACCOUNT,
+            "SFTP_ENABLED": "0",
+            "IOT_MTLS_ENABLED": "0",
+            "DOCKER_HOST": "unix:///nonexistent",  # it would tidy up containers
+            "LOG_LEVEL": "WARNING",
+        }
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.endpoint_url}/_ministack/health", timeout=2) as answer:  # noqa: S310
+                return bool(answer.status == 200)  # noqa: PLR2004
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
