@@ -24,9 +24,7 @@ class MigrationChangedError(Exception):
 def migrations() -> list[tuple[str, str]]:
     """Return the name and the text of each migration, in order."""
     found = [entry for entry in files("fairslot").joinpath("migrations").iterdir() if entry.name[0].isdigit()]
-    return [
-        (entry.name, entry.read_text("utf-8")) for entry in sorted(found, key=lambda one: one.name)
-    ]
+    return [(entry.name, entry.read_text("utf-8")) for entry in sorted(found, key=lambda one: one.name)]
 
 
 def migrate(url: str, steps: list[tuple[str, str]] | None = None) -> list[str]:
@@ -43,7 +41,9 @@ def migrate(url: str, steps: list[tuple[str, str]] | None = None) -> list[str]:
     with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         connection.execute(_LEDGER)
-        known = dict(connection.execute("SELECT name, checksum FROM schema_migrations").fetchall())
+        known: dict[str, str] = dict(
+            connection.execute("SELECT name, checksum FROM schema_migrations").fetchall()
+        )
         for name, text in migrations() if steps is None else steps:
             checksum = hashlib.sha256(text.encode()).hexdigest()
             if name in known:
