@@ -38,7 +38,7 @@ class Settings(BaseModel):
     webhook_backoff_cap_seconds: float = Field(43_200.0, gt=0, le=43_200)
     webhook_max_attempts: int = Field(12, ge=1, le=1000)
     outbox_grace_seconds: float = Field(10.0, ge=0)
-    redeliver_after_seconds: int = Field(400_000, ge=1)
+    redeliver_after_seconds: int = Field(3_600, ge=1)
 
     idempotency_hours: int = Field(24, ge=1)
     keep_slots_days: int = Field(7, ge=0)

@@ -1,0 +1,125 @@
+"""The one connection of an execution environment, and what its errors mean.
+
+The connection is opened when first needed, is in autocommit mode and never prepares statements: each
+use case is one statement, which is its own transaction, and RDS Proxy can share the server's sessions.
+"""
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from fairslot.errors import (
+    FairslotError,
+    IdempotencyKeyReusedError,
+    IllegalTransitionError,
+    NotFoundError,
+    SlotUnavailableError,
+    UnavailableError,
+    ValidationError,
+)
+from fairslot.settings import settings
+
+type Connection = psycopg.Connection[dict[str, Any]]
+
+_ATTEMPTS = 5
+_IDLE_SECONDS = 2.0
+_AGAIN = {"40P01", "40001", "FS425"}
+_INVALID = {
+    "off_grid": "start_time is not on the calendar's interval grid.",
+    "in_the_past": "start_time is in the past.",
+}
+
+
+class _Session:
+    """The process's connection and when it was last used."""
+
+    connection: Connection | None = None
+    used_at: float = 0.0
+
+
+def connect(url: str) -> Connection:
+    """Open a connection as every use case expects it."""
+    return psycopg.connect(
+        url,
+        autocommit=True,
+        prepare_threshold=None,
+        row_factory=dict_row,
+        connect_timeout=3,
+        keepalives_idle=30,
+        tcp_user_timeout=10_000,
+        application_name="fairslot",
+    )
+
+
+def close() -> None:
+    """Drop the connection; the next use opens a new one."""
+    connection, _Session.connection = _Session.connection, None
+    if connection is not None:
+        connection.close()
+
+
+def run[T](work: Callable[[Connection], T], *, again: bool = True) -> T:
+    """Do a piece of work on the connection, and once more where that is right.
+
+    A deadlock, a serialization failure or a lost race for an idempotency key is tried again with jitter. A
+    broken connection is tried again only with `again`: without it the work may have been done.
+
+    Raises:
+        FairslotError: what the database said, in our terms.
+
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            result = work(_usable())
+        except psycopg.Error as error:
+            broken = _Session.connection is None or _Session.connection.broken or _Session.connection.closed
+            if broken:
+                close()
+            retriable = error.sqlstate in _AGAIN or (
+                again and broken and isinstance(error, psycopg.OperationalError)
+            )
+            if not retriable or attempt == _ATTEMPTS - 1:
+                raise translate(error) from error
+            time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter is no secret
+        else:
+            _Session.used_at = time.monotonic()
+            return result
+    raise UnavailableError
+
+
+def translate(error: psycopg.Error) -> FairslotError | psycopg.Error:
+    """Say a database error in our terms, by its SQLSTATE and constraint; else return it as it is."""
+    said = error.diag.message_primary or ""
+    match error.sqlstate:
+        case "FS400":
+            return ValidationError(_INVALID[said], [("body.start_time", said)])
+        case "FS404":
+            return NotFoundError(f"There is no such {said}.")
+        case "FS409":
+            return SlotUnavailableError()
+        case "FS410":
+            return IllegalTransitionError(said)
+        case "FS422":
+            return IdempotencyKeyReusedError()
+        case "23P01" if error.diag.constraint_name == "coach_appointments_no_overlap":
+            return SlotUnavailableError()
+        case "40P01" | "40001" | "FS425" | "57014" | "55P03":
+            return UnavailableError()
+    return UnavailableError() if isinstance(error, psycopg.OperationalError) else error
+
+
+def _usable() -> Connection:
+    """Return the connection, looked at first if it was left alone: a sandbox may have been frozen."""
+    connection = _Session.connection
+    if connection is not None and time.monotonic() - _Session.used_at > _IDLE_SECONDS:
+        try:
+            connection.execute("SELECT 1")
+        except psycopg.Error:
+            close()
+    if _Session.connection is None:
+        _Session.connection = connect(settings().database_url)
+    return _Session.connection

@@ -1,0 +1,28 @@
+-- calendars: the tenant's active calendars, or one of them
+SELECT calendar_id, name, slot_duration, slot_interval, buffer_before, buffer_after,
+       opens_at(calendar, %(now)s) AS opens_at, closes_at(calendar, %(now)s) AS closes_at
+  FROM calendars AS calendar
+ WHERE tenant_id = %(tenant)s AND active AND (%(calendar)s::text IS NULL OR calendar_id = %(calendar)s)
+ ORDER BY calendar_id;
+
+-- teams: each calendar's active coaches and when their calendars were read
+SELECT member.calendar_id, member.coach_id, coach.calendar_kind <> 'none' AS external, sync.synced_at,
+       coalesce(sync.failures, 0) AS failures, sync.first_requested_at
+  FROM coach_calendars AS member
+  JOIN coaches AS coach USING (coach_id)
+  LEFT JOIN coach_syncs AS sync USING (coach_id)
+ WHERE member.calendar_id = ANY (%(calendars)s) AND coach.active
+ ORDER BY member.calendar_id, member.coach_id;
+
+-- days: the slots of coaches as one string of bits each, days that are missing filled with 0.
+-- `free` lets an appointment stand, `open` its buffers, `starts` is 1 where the day has not reached its maximum.
+SELECT coach_id, min(first_slot) AS first_slot,
+       string_agg(rpad(substr(free::text, 1, slot_count), length, '0'), '' ORDER BY first_slot) AS free,
+       CASE WHEN %(buffers)s THEN
+           string_agg(rpad(substr(open::text, 1, slot_count), length, '0'), '' ORDER BY first_slot) END AS open,
+       string_agg(repeat(CASE WHEN booked < max_per_day THEN '1' ELSE '0' END, length), '' ORDER BY first_slot) AS starts
+  FROM (SELECT coach_id, first_slot, slot_count, free, open, booked, max_per_day,
+               coalesce(lead(first_slot) OVER (PARTITION BY coach_id ORDER BY first_slot) - first_slot, slot_count)::integer AS length
+          FROM coach_slots
+         WHERE coach_id = ANY (%(coaches)s) AND first_slot > %(first)s - 104 AND first_slot < %(end)s) AS day
+ GROUP BY coach_id;

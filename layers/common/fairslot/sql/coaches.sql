@@ -1,0 +1,114 @@
+-- due: claims the coaches whose calendar should be read again
+WITH due AS (
+    SELECT coach.coach_id, coach.calendar_kind, coach.calendar_url, coach.time_zone
+      FROM coaches AS coach LEFT JOIN coach_syncs AS sync USING (coach_id)
+     WHERE coach.active AND coach.calendar_kind <> 'none'
+       AND (sync.requested_at IS NULL OR sync.requested_at <= %(before)s)
+     ORDER BY coach.coach_id
+), claimed AS (
+    INSERT INTO coach_syncs AS sync (coach_id, first_requested_at, requested_at)
+    SELECT coach_id, %(now)s, %(now)s FROM due
+    ON CONFLICT (coach_id) DO UPDATE
+       SET requested_at = excluded.requested_at,
+           first_requested_at = coalesce(sync.first_requested_at, excluded.first_requested_at)
+     WHERE sync.requested_at IS NULL OR sync.requested_at <= %(before)s
+    RETURNING coach_id
+)
+SELECT due.* FROM due JOIN claimed USING (coach_id);
+
+-- claim_first: claims those of a calendar's coaches that nobody has ever asked for
+WITH fresh AS (
+    SELECT coach.coach_id, coach.calendar_kind, coach.calendar_url, coach.time_zone
+      FROM coaches AS coach LEFT JOIN coach_syncs AS sync USING (coach_id)
+     WHERE coach.active AND coach.calendar_kind <> 'none' AND sync.first_requested_at IS NULL
+       AND coach.coach_id IN (SELECT coach_id FROM coach_calendars WHERE calendar_id = ANY (%(calendars)s))
+     ORDER BY coach.coach_id
+), claimed AS (
+    INSERT INTO coach_syncs AS sync (coach_id, first_requested_at, requested_at)
+    SELECT coach_id, %(now)s, %(now)s FROM fresh
+    ON CONFLICT (coach_id) DO UPDATE
+       SET requested_at = excluded.requested_at, first_requested_at = excluded.first_requested_at
+     WHERE sync.first_requested_at IS NULL
+    RETURNING coach_id
+)
+SELECT fresh.* FROM fresh JOIN claimed USING (coach_id);
+
+-- pending_first: how many of a calendar's coaches wait for an answer to their first request, and since when at the latest
+SELECT count(*) AS pending, max(sync.first_requested_at) AS since
+  FROM coaches AS coach JOIN coach_syncs AS sync USING (coach_id)
+ WHERE coach.active AND coach.calendar_kind <> 'none' AND sync.synced_at IS NULL AND sync.failures = 0
+   AND coach.coach_id IN (SELECT coach_id FROM coach_calendars WHERE calendar_id = ANY (%(calendars)s));
+
+-- request: coaches of one tenant whose calendar is to be read now (all ids of other tenants are left out)
+WITH wanted AS (
+    SELECT coach_id, calendar_kind, calendar_url, time_zone FROM coaches
+     WHERE active AND calendar_kind <> 'none' AND coach_id = ANY (%(coaches)s)
+     ORDER BY coach_id
+), noted AS (
+    INSERT INTO coach_syncs AS sync (coach_id, first_requested_at, requested_at)
+    SELECT coach_id, %(now)s, %(now)s FROM wanted
+    ON CONFLICT (coach_id) DO UPDATE
+       SET requested_at = excluded.requested_at,
+           first_requested_at = coalesce(sync.first_requested_at, excluded.first_requested_at)
+    RETURNING coach_id
+)
+SELECT wanted.* FROM wanted JOIN noted USING (coach_id);
+
+-- hours: what the days of coaches are made of; null asks for every active one
+SELECT coach_id, tenant_id, time_zone, working_hours, blocked_dates, max_per_day, calendar_kind
+  FROM coaches
+ WHERE active AND (%(coaches)s::text[] IS NULL OR coach_id = ANY (%(coaches)s))
+ ORDER BY coach_id;
+
+-- store: what a calendar allows, all its days in one statement; an older reading never overwrites a younger one
+WITH stored AS (
+    INSERT INTO coach_syncs AS sync (coach_id, synced_at) VALUES (%(coach)s, %(fetched_at)s)
+    ON CONFLICT (coach_id) DO UPDATE
+       SET synced_at = excluded.synced_at, failed_at = NULL, failures = 0, error = NULL
+     WHERE sync.synced_at IS NULL OR sync.synced_at < excluded.synced_at
+    RETURNING coach_id
+)
+INSERT INTO coach_slots AS day (coach_id, first_slot, slot_count, local_date, working, external, max_per_day)
+SELECT stored.coach_id, given.first_slot, given.slot_count, given.local_date, given.working::bit(104),
+       given.external::bit(104), %(max_per_day)s
+  FROM stored CROSS JOIN unnest(%(first_slots)s::integer[], %(slot_counts)s::smallint[], %(dates)s::date[],
+                                %(working)s::text[], %(external)s::text[])
+       AS given (first_slot, slot_count, local_date, working, external)
+ ORDER BY given.first_slot
+ON CONFLICT (coach_id, first_slot) DO UPDATE
+   SET working = excluded.working, external = excluded.external, max_per_day = excluded.max_per_day
+ WHERE (day.working, day.external, day.max_per_day)
+       IS DISTINCT FROM (excluded.working, excluded.external, excluded.max_per_day);
+
+-- extend: days that are not there yet; what a calendar said about days that are stays
+INSERT INTO coach_slots AS day (coach_id, first_slot, slot_count, local_date, working, external, max_per_day)
+SELECT %(coach)s, given.first_slot, given.slot_count, given.local_date, given.working::bit(104),
+       given.external::bit(104), %(max_per_day)s
+  FROM unnest(%(first_slots)s::integer[], %(slot_counts)s::smallint[], %(dates)s::date[],
+              %(working)s::text[], %(external)s::text[])
+       AS given (first_slot, slot_count, local_date, working, external)
+ ORDER BY given.first_slot
+ON CONFLICT (coach_id, first_slot) DO UPDATE
+   SET working = excluded.working, max_per_day = excluded.max_per_day
+ WHERE (day.working, day.max_per_day) IS DISTINCT FROM (excluded.working, excluded.max_per_day);
+
+-- failed: a calendar could not be read; its last slots stay
+INSERT INTO coach_syncs AS sync (coach_id, failed_at, failures, error) VALUES (%(coach)s, %(fetched_at)s, 1, %(error)s)
+ON CONFLICT (coach_id) DO UPDATE
+   SET failed_at = excluded.failed_at, failures = sync.failures + 1, error = excluded.error
+ WHERE sync.synced_at IS NULL OR sync.synced_at < excluded.failed_at;
+
+-- shut: takes a stretch of time out of what the external calendar allows, until the next reading
+UPDATE coach_slots AS day
+   SET external = day.external & ~span_mask(%(first)s - day.first_slot, %(end)s - %(first)s, day.slot_count)
+ WHERE day.coach_id = %(coach)s AND day.first_slot > %(first)s - 104 AND day.first_slot < %(end)s
+   AND day.first_slot + day.slot_count > %(first)s;
+
+-- owned: whether the tenant has this coach
+SELECT count(*) AS n FROM coaches WHERE tenant_id = %(tenant)s AND coach_id = %(coach)s;
+
+-- forget_days: days that are over
+DELETE FROM coach_slots WHERE first_slot + slot_count <= %(before)s;
+
+-- forget_keys: idempotency keys that have expired
+DELETE FROM idempotency_keys WHERE expires_at <= %(now)s;
