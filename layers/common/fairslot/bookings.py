@@ -1,0 +1,190 @@
+"""Book and cancel appointments, each in one call of a database function, and read them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from fairslot.db import Connection
+from fairslot.errors import NotFoundError
+from fairslot.idempotency import Key
+from fairslot.queries import queries
+
+type Status = Literal["scheduled", "completed", "no_show", "cancelled", "rescheduled"]
+type Canceller = Literal["customer", "coach", "system"]
+
+_SQL = queries("appointments")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Appointment:
+    """An appointment as the API shows it; instants are UTC."""
+
+    appointment_id: UUID
+    calendar_id: str
+    coach_id: str
+    contact_name: str
+    contact_email: str
+    start_time: datetime
+    end_time: datetime
+    timezone: str | None
+    status: Status
+    version: int
+    notes: str | None
+    metadata: dict[str, Any]
+    crm_contact_id: str | None
+    external_calendar_id: str | None
+    conflict: bool
+    created_at: datetime
+    updated_at: datetime
+    cancelled_at: datetime | None
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> "Appointment":
+        """Read what the database's appointment_json wrote."""
+        values = dict(given)
+        values["appointment_id"] = UUID(values["appointment_id"])
+        for name in ("start_time", "end_time", "created_at", "updated_at", "cancelled_at"):
+            values[name] = datetime.fromisoformat(values[name]) if values[name] else None
+        return cls(**{field.name: values[field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What a changing call did: the appointment after it (JSON) and the messages that the queue must get."""
+
+    answer: dict[str, Any]
+    replayed: bool
+    messages: list[dict[str, Any]]
+
+    @property
+    def appointment(self) -> Appointment:
+        """The appointment as it was right after the change."""
+        return Appointment.from_json(self.answer)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contact:
+    """Who books."""
+
+    name: str
+    email: str
+    notes: str | None = None
+    timezone: str | None = None
+
+
+def book(
+    connection: Connection,
+    *,
+    tenant_id: str,
+    calendar_id: str,
+    start_time: datetime,
+    contact: Contact,
+    metadata: Mapping[str, Any],
+    key: Key,
+    now: datetime,
+) -> Change:
+    """Book the calendar at an instant with the coach whose turn it is.
+
+    Raises:
+        SlotUnavailableError: no coach of the team is free then.
+        NotFoundError: the tenant has no such calendar.
+        ValidationError: the instant is past or off the calendar's grid.
+        IdempotencyKeyReusedError: the key came with another request before.
+
+    """
+    values = {
+        "tenant": tenant_id,
+        "calendar": calendar_id,
+        "start": start_time,
+        "name": contact.name,
+        "email": contact.email,
+        "notes": contact.notes,
+        "timezone": contact.timezone,
+        "metadata": Jsonb(dict(metadata)),
+        "now": now,
+    }
+    return _change(connection, "book", values, key)
+
+
+def cancel(
+    connection: Connection,
+    *,
+    tenant_id: str,
+    appointment_id: UUID,
+    by: Canceller,
+    reason: str | None,
+    key: Key,
+    now: datetime,
+) -> Change:
+    """Cancel an appointment: its time is free again, and unless the coach cancels, the credits go back.
+
+    Raises:
+        NotFoundError: the tenant has no such appointment.
+        IllegalTransitionError: it is not scheduled.
+
+    """
+    values = {"tenant": tenant_id, "appointment": appointment_id, "by": by, "reason": reason, "now": now}
+    return _change(connection, "cancel", values, key)
+
+
+def get(connection: Connection, *, tenant_id: str, appointment_id: UUID) -> Appointment:
+    """Return one appointment; NotFoundError when the tenant has no such one."""
+    values = {"tenant": tenant_id, "appointment": appointment_id}
+    row = connection.execute(_SQL["get"], values).fetchone()
+    if row is None:
+        raise NotFoundError("There is no such appointment.")
+    return Appointment.from_json(row["appointment"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Which appointments: None matches all; instants bound start_time, the end exclusive."""
+
+    coach_id: str | None = None
+    calendar_id: str | None = None
+    status: Status | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+def list_page(
+    connection: Connection,
+    *,
+    tenant_id: str,
+    where: Filter,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+) -> Sequence[Appointment]:
+    """Return up to `limit` appointments in order of (start_time, appointment_id), after the given one."""
+    values = {
+        "tenant": tenant_id,
+        "coach": where.coach_id,
+        "calendar": where.calendar_id,
+        "status": where.status,
+        "start": where.start,
+        "end": where.end,
+        "after_start": after[0] if after else None,
+        "after_id": after[1] if after else None,
+        "limit": limit,
+    }
+    return [
+        Appointment.from_json(row["appointment"]) for row in connection.execute(_SQL["list_page"], values)
+    ]
+
+
+def _change(connection: Connection, statement: str, values: Mapping[str, Any], key: Key) -> Change:
+    given = {
+        **values,
+        "key": key.value,
+        "fingerprint": key.fingerprint,
+        "keep": timedelta(hours=key.hours),
+    }
+    row = connection.execute(_SQL[statement], given).fetchone()
+    if row is None:
+        raise NotFoundError
+    done = row["done"]
+    return Change(answer=done["appointment"], replayed=done["replayed"], messages=done["messages"])

@@ -1,0 +1,71 @@
+"""From the outbox to the queue: at once after the commit, and by a sweep for what did not get there."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg.types.json import Jsonb
+
+from fairslot.db import Connection
+from fairslot.queries import queries
+from fairslot.settings import settings
+from fairslot.webhooks.messages import Attempt
+
+_SQL = queries("outbox")
+
+type Send = Callable[[Sequence[str]], None]
+
+
+def publish(connection: Connection, *, messages: Sequence[dict[str, Any]], send: Send, now: datetime) -> None:
+    """Send messages of a change that is committed, then note that they are on the queue.
+
+    Dying between the two steps means that the sweep sends them again, which receivers tell by the event's id.
+    """
+    if not messages:
+        return
+    send([json.dumps(message) for message in messages])
+    connection.execute(
+        _SQL["mark_published"], {"deliveries": [message["delivery_id"] for message in messages], "now": now}
+    )
+
+
+def sweep(connection: Connection, *, send: Send, now: datetime, limit: int = 500) -> int:
+    """Send what is committed and not on the queue, and what the queue seems to have lost; return how many.
+
+    Deliveries are claimed by their state under row locks, never by an id's order, so one that commits late is
+    not passed over; the note is only committed after the queue has taken the messages.
+    """
+    values = {
+        "now": now,
+        "unpublished_before": now - timedelta(seconds=settings().outbox_grace_seconds),
+        "overdue_before": now - timedelta(seconds=settings().redeliver_after_seconds),
+        "limit": limit,
+    }
+    with connection.transaction():
+        rows = connection.execute(_SQL["claim"], values).fetchall()
+        if rows:
+            send([json.dumps(row["message"]) for row in rows])
+            connection.execute(
+                _SQL["note_sent"], {"deliveries": [row["delivery_id"] for row in rows], "now": now}
+            )
+    return len(rows)
+
+
+def waiting(connection: Connection, *, now: datetime) -> int:
+    """Return how many deliveries should be on the queue and are not."""
+    before = now - timedelta(seconds=settings().outbox_grace_seconds)
+    row = connection.execute(_SQL["waiting"], {"unpublished_before": before}).fetchone()
+    return int(row["n"]) if row else 0
+
+
+def record(connection: Connection, *, attempt: Attempt) -> tuple[list[dict[str, Any]], str | None]:
+    """Record one attempt at a delivery.
+
+    Returns the messages that follow from it and the coach whose calendar changed by it, if any.
+    """
+    values = {**asdict(attempt), "answer": Jsonb(dict(attempt.answer))}
+    row = connection.execute(_SQL["record_attempt"], values).fetchone()
+    done = row["done"] if row else {"messages": [], "sync": None}
+    return done["messages"], done["sync"]

@@ -1,0 +1,49 @@
+"""What the functions inside the VPC hand to the queues after a commit."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+
+from fairslot import db, outbox
+from fairslot.errors import UnavailableError
+from fairslot.observability import logger, metrics
+from fairslot.settings import settings
+from fairslot.sync import Fetch
+from fairslot.webhooks import queue
+
+
+def send_deliveries(bodies: Sequence[str]) -> None:
+    """Put messages on the deliveries queue; QueueError when it does not take them all."""
+    queue.send(settings().deliveries_queue_url, bodies)
+
+
+def send_fetches(fetches: Sequence[Fetch]) -> None:
+    """Ask for calendars to be read; a queue that does not take the request leaves it to the schedule."""
+    if not fetches:
+        return
+    try:
+        queue.send(settings().fetches_queue_url, [json.dumps(asdict(fetch)) for fetch in fetches])
+    except UnavailableError:
+        _alarm("calendars could not be asked for", "FetchNotQueued")
+
+
+def publish(messages: list[dict[str, Any]]) -> None:
+    """Publish what a committed change wrote to the outbox; what does not get out is left to the sweep."""
+    if not messages:
+        return
+    try:
+        now = datetime.now(UTC)
+        db.run(
+            lambda connection: outbox.publish(connection, messages=messages, send=send_deliveries, now=now)
+        )
+    except UnavailableError:
+        _alarm("events wait for the sweep", "PublishDeferred")
+
+
+def _alarm(message: str, metric: str) -> None:
+    logger.warning(message)
+    metrics.add_metric(name=metric, unit=MetricUnit.Count, value=1)
