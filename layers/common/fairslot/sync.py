@@ -1,0 +1,175 @@
+"""Which external calendars are read when, and what is kept of them.
+
+This side has the database and no way out; the reading is done by a function that has it the other way
+round, and queues lie between.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from fairslot.db import Connection
+from fairslot.queries import queries
+from fairslot.settings import settings
+from fairslot.slots import bits_of_hex, cut, day_of, days_between, slot_of, working_bits
+
+_SQL = queries("coaches")
+_WIDTH = 104
+_POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetch:
+    """A request to read one coach's calendar, as the fetches queue carries it."""
+
+    coach_id: str
+    kind: str
+    url: str | None
+    time_zone: str
+    first_slot: int
+    slot_count: int
+    requested_at: str
+
+
+def due(connection: Connection, *, now: datetime) -> list[Fetch]:
+    """Claim the coaches whose calendar was not asked for within the sync interval."""
+    before = now - timedelta(seconds=settings().sync_interval_seconds)
+    return _fetches(connection.execute(_SQL["due"], {"now": now, "before": before}).fetchall(), now)
+
+
+def request(connection: Connection, *, coach_ids: Sequence[str], now: datetime) -> list[Fetch]:
+    """Ask for the calendars of these coaches now, whenever they were read last."""
+    rows = connection.execute(_SQL["request"], {"now": now, "coaches": list(coach_ids)}).fetchall()
+    return _fetches(rows, now)
+
+
+def await_first(
+    connection: Connection,
+    *,
+    calendar_ids: Sequence[str],
+    send: Callable[[list[Fetch]], None],
+    now: datetime,
+) -> None:
+    """Have coaches that were never synced read once, and wait a bounded time for them.
+
+    Whoever asks first sends the requests; everybody waits at most `first_sync_wait_seconds` from then on, so
+    a calendar that never answers costs one wait and no more.
+    """
+    values = {"calendars": list(calendar_ids), "now": now}
+    fresh = connection.execute(_SQL["claim_first"], values).fetchall()
+    if fresh:
+        send(_fetches(fresh, now))
+    limit = settings().first_sync_wait_seconds
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        row = connection.execute(_SQL["pending_first"], values).fetchone()
+        if row is None or not row["pending"] or now - row["since"] > timedelta(seconds=limit):
+            return
+        time.sleep(_POLL_SECONDS)
+
+
+def store(connection: Connection, result: dict[str, Any]) -> bool:
+    """Keep the outcome of a reading; return whether the coach's slots may have changed.
+
+    `result` is a message of the fetched queue. A failed reading leaves the slots alone and is only noted.
+    """
+    values = {"coach": result["coach_id"], "fetched_at": datetime.fromisoformat(result["fetched_at"])}
+    coach = connection.execute(_SQL["hours"], {"coaches": [result["coach_id"]]}).fetchone()
+    if coach is None:
+        return False
+    if not result["ok"]:
+        connection.execute(_SQL["failed"], {**values, "error": result["error"]})
+        return False
+    first, count = result["first_slot"], result["slot_count"]
+    free = bits_of_hex(result["free"], count)
+    days = _days(coach, first, count, free)
+    connection.execute(_SQL["store"], {**values, **days})
+    return True
+
+
+def extend(connection: Connection, *, now: datetime) -> int:
+    """Give every active coach the days up to the horizon; return for how many coaches."""
+    coaches = connection.execute(_SQL["hours"], {"coaches": None}).fetchall()
+    for coach in coaches:
+        first, end = window(ZoneInfo(coach["time_zone"]), now)
+        free = (1 << end - first) - 1 if coach["calendar_kind"] == "none" else 0
+        days = _days(coach, first, end - first, free)
+        connection.execute(_SQL["extend"], {"coach": coach["coach_id"], **days})
+    return len(coaches)
+
+
+def forget(connection: Connection, *, now: datetime) -> tuple[int, int]:
+    """Delete days long over and expired idempotency keys; return how many of each."""
+    before = slot_of(now - timedelta(days=settings().keep_slots_days))
+    days = connection.execute(_SQL["forget_days"], {"before": before}).rowcount
+    return days, connection.execute(_SQL["forget_keys"], {"now": now}).rowcount
+
+
+def shut(connection: Connection, *, coach_id: str, first: int, end: int) -> None:
+    """Take the slots [first, end) out of what the coach's calendar allows, until it is read again."""
+    connection.execute(_SQL["shut"], {"coach": coach_id, "first": first, "end": end})
+
+
+def owns(connection: Connection, *, tenant_id: str, coach_id: str) -> bool:
+    """Tell whether the tenant has this coach."""
+    row = connection.execute(_SQL["owned"], {"tenant": tenant_id, "coach": coach_id}).fetchone()
+    return bool(row and row["n"])
+
+
+def window(zone: ZoneInfo, now: datetime) -> tuple[int, int]:
+    """Return the slots [first, end) of a coach's days from today to the horizon."""
+    today = now.astimezone(zone).date()
+    first, _ = day_of(zone, today)
+    last, count = day_of(zone, today + timedelta(days=settings().horizon_days))
+    return first, last + count
+
+
+def _fetches(rows: Sequence[dict[str, Any]], now: datetime) -> list[Fetch]:
+    fetches = []
+    for row in rows:
+        first, end = window(ZoneInfo(row["time_zone"]), now)
+        fetches.append(
+            Fetch(
+                coach_id=row["coach_id"],
+                kind=row["calendar_kind"],
+                url=row["calendar_url"],
+                time_zone=row["time_zone"],
+                first_slot=first,
+                slot_count=end - first,
+                requested_at=now.isoformat(),
+            )
+        )
+    return fetches
+
+
+def _days(coach: dict[str, Any], first: int, width: int, free: int) -> dict[str, Any]:
+    """Return the columns of a coach's whole days within `width` slots from `first`, free as the bits say."""
+    zone = ZoneInfo(coach["time_zone"])
+    columns: dict[str, Any] = {
+        "max_per_day": coach["max_per_day"],
+        "first_slots": [],
+        "slot_counts": [],
+        "dates": [],
+        "working": [],
+        "external": [],
+    }
+    blocked = set(coach["blocked_dates"])
+    for day in days_between(zone, first, first + width):
+        begin, count = day_of(zone, day)
+        if begin < first or begin + count > first + width:
+            continue
+        hours = 0 if day in blocked else working_bits(coach["working_hours"], day, zone)
+        columns["first_slots"].append(begin)
+        columns["slot_counts"].append(count)
+        columns["dates"].append(day)
+        columns["working"].append(_bits(hours, count))
+        columns["external"].append(_bits(cut(free, width, begin - first, count), count))
+    return columns
+
+
+def _bits(bits: int, count: int) -> str:
+    """Write the bits of a day as Postgres reads a bit(104)."""
+    return format(bits << (_WIDTH - count), f"0{_WIDTH}b")
