@@ -1,0 +1,171 @@
+"""What Valkey does for us: rate limits and the fast replay of answers. Nothing depends on it.
+
+When it does not answer, requests go on without it and an alarm is raised; it is asked again a second later.
+"""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
+
+from aws_lambda_powertools.metrics import MetricUnit
+
+from fairslot.errors import Allowance, IdempotencyInProgressError, RateLimitError
+from fairslot.idempotency import Key
+from fairslot.observability import logger, metrics
+from fairslot.settings import settings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.idempotency.persistence.cache import CachePersistenceLayer
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+    from limits.strategies import SlidingWindowCounterRateLimiter
+    from redis import Redis
+
+_TIMEOUT_SECONDS = 0.25
+_REST_SECONDS = 1.0
+
+
+class _Parts:
+    """What was opened for this process, when first needed."""
+
+    client: "Redis | None" = None
+    limiter: "SlidingWindowCounterRateLimiter | None" = None
+    layers: "dict[str, CachePersistenceLayer]" = {}  # noqa: RUF012 - the process's own, like the rest
+    rest_until: float = 0.0
+
+
+def client() -> "Redis":
+    """Return the process's client, with short timeouts and no retries."""
+    if _Parts.client is None:
+        from redis import Redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        _Parts.client = Redis.from_url(
+            settings().redis_url,
+            decode_responses=True,
+            socket_timeout=_TIMEOUT_SECONDS,
+            socket_connect_timeout=_TIMEOUT_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+            health_check_interval=10,
+        )
+    return _Parts.client
+
+
+def close() -> None:
+    """Drop what is open; it is opened again when needed."""
+    if _Parts.client is not None:
+        _Parts.client.close()
+    _Parts.client, _Parts.limiter, _Parts.layers, _Parts.rest_until = None, None, {}, 0.0
+
+
+def count_request(key_id: str, limit: int) -> Allowance:
+    """Count a request of a client against its requests a minute (a sliding window over all processes).
+
+    Raises:
+        RateLimitError: it has had its share.
+
+    """
+    from redis.exceptions import RedisError
+
+    if not _is_in_use():
+        return Allowance(limit=limit, remaining=limit, reset=60)
+    from limits import RateLimitItemPerMinute
+
+    item = RateLimitItemPerMinute(limit)
+    try:
+        limiter = _limiter()
+        allowed = limiter.hit(item, key_id)
+        window = limiter.get_window_stats(item, key_id)
+    except RedisError as error:
+        _rest(error)
+        return Allowance(limit=limit, remaining=limit, reset=60)
+    reset = max(1, round(window.reset_time - time.time()))
+    if not allowed:
+        raise RateLimitError(Allowance(limit=limit, remaining=0, reset=reset))
+    return Allowance(limit=limit, remaining=window.remaining, reset=reset)
+
+
+def replay[T](
+    operation: str, key: Key, tenant_id: str, work: Callable[[], dict[str, T]], context: "LambdaContext"
+) -> tuple[dict[str, T], bool]:
+    """Do a piece of work or return what it returned before for this key; say which by a flag.
+
+    This is only the fast way: the truth is what `work` itself keeps in Postgres. Its record is tied to the
+    fingerprint too, so another request under the same key comes to Postgres, which refuses it. What `work`
+    raises is not remembered, and a cache that fails before or after it means that it is asked once more,
+    which Postgres answers with what was done.
+
+    Raises:
+        IdempotencyInProgressError: the same request is being worked on.
+
+    """
+    if key.value is None or not _is_in_use():
+        return work(), False
+    from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
+    from aws_lambda_powertools.utilities.idempotency.exceptions import (
+        IdempotencyAlreadyInProgressError,
+        IdempotencyInconsistentStateError,
+        IdempotencyPersistenceLayerError,
+    )
+
+    done: list[bool] = []
+
+    def once(*, call: dict[str, str]) -> dict[str, T]:  # noqa: ARG001 - read by the decorator
+        done.append(True)
+        return work()
+
+    config = IdempotencyConfig(
+        event_key_jmespath="key", expires_after_seconds=key.hours * 3600, raise_on_no_idempotency_key=True
+    )
+    config.register_lambda_context(context)
+    fast = idempotent_function(
+        once, data_keyword_argument="call", persistence_store=_layer(operation), config=config
+    )
+    try:
+        answer = fast(call={"key": f"{tenant_id}\n{key.value}\n{key.fingerprint.hex()}"})
+    except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError) as error:
+        raise IdempotencyInProgressError from error
+    except IdempotencyPersistenceLayerError as error:
+        _rest(error)
+        return work(), False
+    return answer, not done
+
+
+def is_alive() -> bool:
+    """Tell whether Valkey answers."""
+    from redis.exceptions import RedisError
+
+    try:
+        return bool(client().ping())
+    except RedisError:
+        return False
+
+
+def _limiter() -> "SlidingWindowCounterRateLimiter":
+    if _Parts.limiter is None:
+        from limits.storage import RedisStorage
+        from limits.strategies import SlidingWindowCounterRateLimiter
+
+        storage = RedisStorage(settings().redis_url, connection_pool=client().connection_pool)
+        _Parts.limiter = SlidingWindowCounterRateLimiter(storage)
+    return _Parts.limiter
+
+
+def _layer(operation: str) -> "CachePersistenceLayer":
+    """Return the persistence layer of one operation: a layer keeps the name of the first that used it."""
+    if operation not in _Parts.layers:
+        from aws_lambda_powertools.utilities.idempotency.persistence.cache import CachePersistenceLayer
+
+        _Parts.layers[operation] = CachePersistenceLayer(client=cast("Any", client()))
+    return _Parts.layers[operation]
+
+
+def _is_in_use() -> bool:
+    return bool(settings().redis_url) and time.monotonic() >= _Parts.rest_until
+
+
+def _rest(error: Exception) -> None:
+    """Leave the cache alone for a moment and raise the alarm."""
+    _Parts.rest_until = time.monotonic() + _REST_SECONDS
+    logger.warning("the cache does not answer", extra={"error": type(error).__name__})
+    metrics.add_metric(name="CacheUnavailable", unit=MetricUnit.Count, value=1)
