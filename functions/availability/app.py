@@ -1,0 +1,163 @@
+"""Say when calendars can be booked, how the work is shared, and whether all is well."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Query
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from availability.models import Availability, Dependency, DistributionModel, Health, Outbox
+from fairslot import api, availability, cache, db, distribution, outbox, relay, sync
+from fairslot.errors import FairslotError, MalformedRequestError
+from fairslot.observability import logger, metrics
+from fairslot.settings import settings
+from fairslot.types import Instant, Zone
+
+app = api.resolver()
+
+_LONGEST = timedelta(days=60)
+_MOST = 6_000
+_PERIOD = timedelta(days=30)
+
+
+@app.get(
+    "/api/availability",
+    summary="List bookable starts",
+    responses={200: {"description": "A page", "content": {"application/json": {"model": Availability}}}},
+)
+def list_availability(
+    calendar_id: Annotated[str | None, Query(min_length=1, max_length=100)] = None,
+    days: Annotated[int | None, Query(ge=1, le=60)] = None,
+    start: Instant | None = None,
+    end: Instant | None = None,
+    timezone: Zone | None = None,
+    include: Literal["coaches"] | None = None,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Annotated[int, Query(ge=1, le=_MOST)] = _MOST,
+) -> Response[str]:
+    """Return the starts at which a calendar, or every calendar, can be booked, from the stored slots."""
+    now, tenant_id = api.clock(), api.client(app).tenant_id
+    first, last = _period(now, days, start, end)
+    window = availability.Window(
+        start=first,
+        end=last,
+        limit=limit,
+        after=api.read_cursor(cursor, lambda parts: (parts[0], int(parts[1]))),
+        with_coaches=include == "coaches",
+    )
+    page = db.run(lambda connection: _page(connection, tenant_id, calendar_id, window, now))
+    return Response(200, "application/json", _written(page, calendar_id, timezone))
+
+
+@app.get("/api/coaches/distribution", summary="How the work is shared")
+def get_distribution(
+    calendar_id: Annotated[str | None, Query(min_length=1, max_length=100)] = None,
+    start: Instant | None = None,
+    end: Instant | None = None,
+) -> Response[DistributionModel]:
+    """Return each coach's entitled and actual share; by default of the last 30 days and the next 30."""
+    now, tenant_id = api.clock(), api.client(app).tenant_id
+    first, last = start or now - _PERIOD, end or now + _PERIOD
+    if last <= first:
+        raise MalformedRequestError("end is not after start.", [("query.end", "not_after_start")])
+    found = db.run(
+        lambda connection: distribution.distribution(
+            connection, tenant_id=tenant_id, calendar_id=calendar_id, start=first, end=last
+        )
+    )
+    return api.json_response(200, DistributionModel.model_validate(found))
+
+
+@app.get("/health", summary="Whether bookings can be taken")
+def get_health() -> Response[Health]:
+    """Return 200 while bookings can be taken, else 503, with the state of each dependency."""
+    try:
+        waiting, database = db.run(lambda connection: outbox.waiting(connection, now=api.clock())), "ok"
+    except FairslotError:
+        waiting, database = 0, "down"
+    cached = "unused" if not settings().redis_url else "ok" if cache.is_alive() else "down"
+    status = "down" if database == "down" else "degraded" if cached == "down" or waiting else "ok"
+    health = Health.model_validate(
+        {
+            "status": status,
+            "database": Dependency.model_validate({"status": database}),
+            "cache": Dependency.model_validate({"status": cached}),
+            "outbox": Outbox(status="ok" if database == "ok" else "down", waiting=waiting),
+        }
+    )
+    return api.json_response(503 if database == "down" else 200, health)
+
+
+@app.get("/openapi.json", summary="This contract", include_in_schema=False)
+def get_contract() -> Response[str]:
+    """Return the OpenAPI description, made from the handlers' own types when the layer is built."""
+    return Response(200, "application/json", files("fairslot").joinpath("openapi.json").read_text("utf-8"))
+
+
+def _page(
+    connection: db.Connection,
+    tenant_id: str,
+    calendar_id: str | None,
+    window: availability.Window,
+    now: datetime,
+) -> availability.Page:
+    team = availability.team(connection, tenant_id=tenant_id, calendar_id=calendar_id, now=now)
+    if team.has_unread:
+        sync.await_first(connection, calendar_ids=team.calendar_ids, send=relay.send_fetches, now=now)
+        team = availability.team(connection, tenant_id=tenant_id, calendar_id=calendar_id, now=now)
+    return availability.list_starts(connection, team=team, window=window, now=now)
+
+
+def _period(
+    now: datetime, days: int | None, start: datetime | None, end: datetime | None
+) -> tuple[datetime, datetime]:
+    """Return the instants between which starts are asked for."""
+    if days is not None and (start is not None or end is not None):
+        raise MalformedRequestError("Give days, or start and end.", [("query.days", "not_with_start_or_end")])
+    first = start or now
+    last = end or first + timedelta(days=days or 7)
+    if last <= first:
+        raise MalformedRequestError("end is not after start.", [("query.end", "not_after_start")])
+    if last - first > _LONGEST:
+        raise MalformedRequestError("At most 60 days at once.", [("query.end", "too_far_from_start")])
+    return first, last
+
+
+def _written(page: availability.Page, calendar_id: str | None, timezone: str | None) -> str:
+    """Write a page as JSON."""
+    zone = ZoneInfo(timezone) if timezone else None
+    slots = []
+    for start in page.starts:
+        entry: dict[str, Any] = {
+            "start_time": availability.instant_text(start.slot),
+            "end_time": availability.instant_text(start.end),
+            "available_coaches": start.available_coaches,
+        }
+        if calendar_id is None:
+            entry["calendar_id"] = start.calendar_id
+        if zone is not None:
+            entry["local_start_time"] = availability.local_text(start.slot, zone)
+        if start.coach_ids is not None:
+            entry["coach_ids"] = start.coach_ids
+        slots.append(entry)
+    synced_at = page.synced_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if page.synced_at else None
+    answer = {
+        "calendar_id": calendar_id,
+        "slots": slots,
+        "total_available": page.total,
+        "synced_at": synced_at,
+        "stale": page.stale,
+        "next_cursor": api.cursor(page.next_after[0], str(page.next_after[1])) if page.next_after else None,
+    }
+    return json.dumps(answer, separators=(",", ":"))
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer an API Gateway event."""
+    return api.serve(app, event, context)

@@ -1,0 +1,82 @@
+"""What availability's routes give."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Slot(BaseModel):
+    """A bookable start; optional members stand where they were asked for."""
+
+    start_time: datetime
+    end_time: datetime
+    available_coaches: int
+    calendar_id: str | None = None
+    local_start_time: datetime | None = None
+    coach_ids: list[str] | None = None
+
+
+class Availability(BaseModel):
+    """Bookable starts, and how fresh the knowledge of the coaches' calendars is."""
+
+    calendar_id: str | None
+    slots: list[Slot]
+    total_available: int
+    synced_at: datetime | None
+    stale: bool
+    next_cursor: str | None
+
+
+class ShareModel(BaseModel):
+    """One coach's part, in bookings and as shares of all."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    coach_id: str
+    name: str
+    score: float
+    weight: float
+    appointments_count: int
+    utilization: float
+    entitled: float
+    entitled_share: float
+    actual_share: float
+    deviation: float
+    credit: float
+
+
+class DistributionModel(BaseModel):
+    """How the work of a period is shared."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    calendar_id: str | None
+    start: datetime
+    end: datetime
+    distribution: list[ShareModel]
+    fairness_score: float
+    jain_index: float
+    max_deviation: float
+    bound: float
+
+
+class Dependency(BaseModel):
+    """One thing that this depends on."""
+
+    status: Literal["ok", "down", "unused"]
+
+
+class Outbox(Dependency):
+    """The events that are committed and not yet on the queue."""
+
+    waiting: int
+
+
+class Health(BaseModel):
+    """Whether bookings can be taken, and the state of each dependency."""
+
+    status: Literal["ok", "degraded", "down"]
+    database: Dependency
+    cache: Dependency
+    outbox: Outbox

@@ -1,0 +1,142 @@
+"""Book and cancel appointments, read them, and take in what calendars tell."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from booking.models import (
+    Acknowledged,
+    AppointmentModel,
+    AppointmentPage,
+    Booked,
+    BookingRequest,
+    CalendarEvent,
+    CancelRequest,
+)
+from fairslot import api, bookings, db, inbound, relay
+from fairslot.observability import logger, metrics
+from fairslot.types import Instant
+
+app = api.resolver()
+
+
+@app.post("/api/appointments", summary="Book a time")
+def create_appointment(body: BookingRequest) -> Response[Booked]:
+    """Book a bookable start; the coach is the one whose turn it is."""
+    tenant_id, now = api.client(app).tenant_id, api.clock()
+    answer, headers = api.change(
+        app,
+        "book",
+        lambda connection, key: bookings.book(
+            connection,
+            tenant_id=tenant_id,
+            calendar_id=body.calendar_id,
+            start_time=body.start_time,
+            contact=bookings.Contact(
+                name=body.contact_name, email=body.contact_email, notes=body.notes, timezone=body.timezone
+            ),
+            metadata=body.metadata,
+            key=key,
+            now=now,
+        ),
+        relay.publish,
+    )
+    return api.json_response(201, Booked.model_validate(answer), headers)
+
+
+@app.get("/api/appointments", summary="List appointments")
+def list_appointments(
+    coach_id: Annotated[str | None, Query(max_length=100)] = None,
+    calendar_id: Annotated[str | None, Query(max_length=100)] = None,
+    status: bookings.Status | None = None,
+    start: Instant | None = None,
+    end: Instant | None = None,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> Response[AppointmentPage]:
+    """Return a page of appointments in order of their start."""
+    tenant_id, after = api.client(app).tenant_id, api.read_cursor(cursor, _position)
+    where = bookings.Filter(coach_id=coach_id, calendar_id=calendar_id, status=status, start=start, end=end)
+    found = db.run(
+        lambda connection: bookings.list_page(
+            connection, tenant_id=tenant_id, where=where, after=after, limit=limit + 1
+        )
+    )
+    last = found[limit - 1] if len(found) > limit else None
+    page = AppointmentPage(
+        data=[AppointmentModel.model_validate(one, from_attributes=True) for one in found[:limit]],
+        next_cursor=api.cursor(last.start_time.isoformat(), str(last.appointment_id)) if last else None,
+    )
+    return api.json_response(200, page)
+
+
+@app.get("/api/appointments/<appointment_id>", summary="Read an appointment")
+def get_appointment(appointment_id: Annotated[UUID, Path()]) -> Response[AppointmentModel]:
+    """Return one appointment."""
+    tenant_id = api.client(app).tenant_id
+    found = db.run(
+        lambda connection: bookings.get(connection, tenant_id=tenant_id, appointment_id=appointment_id)
+    )
+    return api.json_response(200, AppointmentModel.model_validate(found, from_attributes=True))
+
+
+@app.post("/api/appointments/<appointment_id>/cancel", summary="Cancel an appointment")
+def cancel_appointment(
+    appointment_id: Annotated[UUID, Path()], body: CancelRequest | None = None
+) -> Response[AppointmentModel]:
+    """Free the time again; unless the coach cancels, the coach's credit goes back."""
+    tenant_id, now, asked = api.client(app).tenant_id, api.clock(), body or CancelRequest()
+    answer, headers = api.change(
+        app,
+        "cancel",
+        lambda connection, key: bookings.cancel(
+            connection,
+            tenant_id=tenant_id,
+            appointment_id=appointment_id,
+            by=asked.by,
+            reason=asked.reason,
+            key=key,
+            now=now,
+        ),
+        relay.publish,
+    )
+    return api.json_response(200, AppointmentModel.model_validate(answer), headers)
+
+
+@app.post("/api/webhooks/calendar", summary="Tell of a change in a calendar")
+def receive_calendar_event(body: CalendarEvent) -> Response[Acknowledged]:
+    """Keep an event, then act on it; the same key again is acknowledged and not acted on."""
+    tenant_id, now = api.client(app).tenant_id, api.clock()
+    key = api.idempotency_key(app, required=True)
+    kept = db.run(
+        lambda connection: inbound.receive(
+            connection,
+            tenant_id=tenant_id,
+            key=key,
+            kind=body.event_type,
+            body=body.model_dump(mode="json"),
+            now=now,
+        )
+    )
+    if kept.fresh:
+        done = db.run(lambda connection: inbound.process(connection, event_id=kept.event_id, now=now))
+        relay.publish(done.messages)
+        relay.send_fetches(done.fetches)
+    headers = {} if kept.fresh else {"Idempotent-Replayed": "true"}
+    return api.json_response(200, Acknowledged(event_id=kept.event_id), headers)
+
+
+def _position(parts: list[str]) -> tuple[datetime, UUID]:
+    start, appointment_id = parts
+    return datetime.fromisoformat(start), UUID(appointment_id)
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer an API Gateway event."""
+    return api.serve(app, event, context)
