@@ -1,0 +1,99 @@
+"""Load the demo data into a database; what is there already is left as it is."""
+
+import sys
+from datetime import UTC, datetime
+
+from psycopg.types.json import Jsonb
+
+from fairslot import auth, db, sync
+from fairslot.queries import queries
+
+KEYS = {"test-key-123": 100, "dev-key-456": 500, "prod-key-789": 1000}
+COACHES = {
+    "coach-1": ("Ana Alvarez", 0.85),
+    "coach-2": ("Ben Brooks", 0.72),
+    "coach-3": ("Chloe Chen", 0.90),
+    "coach-4": ("David Dubois", 0.65),
+    "coach-5": ("Elif Erdem", 0.58),
+    "coach-6": ("Femi Fashola", 0.78),
+}
+CALENDARS = {
+    "cal-1": ("Sales Consultation", 30, ("coach-1", "coach-2", "coach-3", "coach-5", "coach-6")),
+    "cal-2": ("Technical Interview", 45, ("coach-2", "coach-4", "coach-6")),
+    "cal-3": ("Quick Check-in", 15, ("coach-1", "coach-3")),
+}
+_EVERY_DAY = {day: [["09:00", "17:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
+
+
+def load(
+    connection: db.Connection, *, tenant_id: str = auth.DEFAULT_TENANT, calendar_kind: str = "calendar_api"
+) -> bool:
+    """Load the demo data unless there are coaches; return whether it was loaded."""
+    statements = queries("admin")
+    with connection.transaction():
+        row = connection.execute(statements["count_coaches"]).fetchone()
+        if row and row["n"]:
+            return False
+        for key, rate in KEYS.items():
+            connection.execute(
+                statements["add_key"],
+                {
+                    "tenant": tenant_id,
+                    "hash": auth.hash_key(key),
+                    "label": key.rsplit("-", 1)[0],
+                    "scopes": ["read", "write", "admin"],
+                    "rate_limit": rate,
+                },
+            )
+        for coach_id, (name, score) in COACHES.items():
+            connection.execute(
+                statements["add_coach"],
+                {
+                    "tenant": tenant_id,
+                    "coach": coach_id,
+                    "name": name,
+                    "time_zone": "America/New_York",
+                    "score": score,
+                    "max_per_day": 10,
+                    "working_hours": Jsonb(_EVERY_DAY),
+                    "kind": calendar_kind,
+                    "url": None,
+                },
+            )
+        for calendar_id, (name, duration, team) in CALENDARS.items():
+            connection.execute(
+                statements["add_calendar"],
+                {
+                    "tenant": tenant_id,
+                    "calendar": calendar_id,
+                    "name": name,
+                    "duration": duration,
+                    "interval": 15,
+                },
+            )
+            connection.execute(statements["join_team"], {"calendar": calendar_id, "coaches": list(team)})
+            connection.execute(statements["refresh_weights"], {"calendar": calendar_id})
+        connection.execute(
+            statements["add_endpoint"], {"tenant": tenant_id, "kind": "crm", "types": ["appointment.*"]}
+        )
+        connection.execute(
+            statements["add_endpoint"],
+            {
+                "tenant": tenant_id,
+                "kind": "calendar_api",
+                "types": ["appointment.created", "appointment.cancelled"],
+            },
+        )
+        sync.extend(connection, now=datetime.now(UTC))
+    return True
+
+
+def main() -> None:
+    """Load the demo data into the environment's database and say so."""
+    loaded = db.run(load)
+    db.close()
+    sys.stdout.write("loaded the demo data\n" if loaded else "the database has data; left as it is\n")
+
+
+if __name__ == "__main__":
+    main()
