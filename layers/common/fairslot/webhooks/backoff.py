@@ -32,7 +32,7 @@ def delay_seconds(
 
 
 def retry_after_seconds(value: str | None, *, now: datetime) -> float:
-    """Read a Retry-After header (seconds or a date: RFC 9110, 10.2.3); 0 where it asks for nothing readable."""
+    """Read a Retry-After header (seconds or a date: RFC 9110, 10.2.3); 0 where nothing readable is asked."""
     text = (value or "").strip()
     if text.isascii() and text.isdigit():
         # By length: int() refuses thousands of digits.

@@ -1,0 +1,99 @@
+"""One POST to a system that is not ours, bounded in time and in what is read of the answer."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import cache
+from typing import cast
+
+import httpx
+from pydantic import JsonValue
+
+ANSWER_BYTES = 65_536
+
+
+class ExchangeError(Exception):
+    """There was no whole answer; `reason` is a stable word for the record."""
+
+    def __init__(self, reason: str) -> None:
+        """Keep the word alone: the causes' texts can quote addresses with secrets in them."""
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer: `content` is its first ANSWER_BYTES, as sent; `whole` tells that there was no more."""
+
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes
+    whole: bool
+
+
+async def post(
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    body: Mapping[str, JsonValue],
+    seconds: float,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> Reply:
+    """Post `body` as JSON and return the answer, within `seconds` from name lookup to the last byte.
+
+    Redirects are not followed. Raises ExchangeError: `timeout`, `connection` or `invalid_url`.
+    """
+    try:
+        # httpx bounds each read, so a byte now and then would keep it for ever: one bound over everything.
+        async with (
+            asyncio.timeout(seconds),
+            _client(transport) as client,
+            client.stream("POST", url, headers=headers, json=body) as response,
+        ):
+            content, whole = await _read(response)
+            return Reply(
+                status_code=response.status_code, headers=response.headers, content=content, whole=whole
+            )
+    except TimeoutError:
+        raise ExchangeError("timeout") from None
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol):
+        raise ExchangeError("invalid_url") from None
+    except httpx.HTTPError:
+        raise ExchangeError("connection") from None
+
+
+def _client(transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+    """Make a client for one exchange.
+
+    Measured: 0.07 ms, the TLS context aside (22 ms, made once). So nothing is shared between partners
+    or left open while Lambda freezes the process, where a kept connection dies without a word.
+    """
+    return httpx.AsyncClient(
+        transport=transport,
+        verify=_tls(),
+        timeout=None,  # noqa: S113  # the exchange as a whole is bounded
+        follow_redirects=False,
+        # No proxy and no .netrc from the environment.
+        trust_env=False,
+        # Compressed, 64 KiB on the wire could be 64 MiB in memory.
+        headers={"User-Agent": "Fairslot", "Accept-Encoding": "identity", "Connection": "close"},
+    )
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    return httpx.create_ssl_context(trust_env=False)
+
+
+async def _read(response: httpx.Response) -> tuple[bytes, bool]:
+    content = bytearray()
+    raw = cast("AsyncGenerator[bytes]", response.aiter_raw())
+    # Closed here: left half read, it would outlive the event loop.
+    async with aclosing(raw) as pieces:
+        async for piece in pieces:
+            content += piece
+            if len(content) > ANSWER_BYTES:
+                return bytes(content[:ANSWER_BYTES]), False
+    return bytes(content), True
