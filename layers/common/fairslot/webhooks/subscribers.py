@@ -1,0 +1,197 @@
+"""Who is told of our events and how: the kinds of subscriber, and one attempt at a delivery."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from pydantic import JsonValue
+
+from fairslot.settings import settings
+from fairslot.webhooks.backoff import LONGEST_SECONDS, retry_after_seconds
+from fairslot.webhooks.exchange import ExchangeError, Reply, post
+from fairslot.webhooks.messages import AppointmentData, Delivery
+
+EXCERPT_BYTES = 500
+# A partner's id longer than this is none.
+ID_CHARACTERS = 255
+
+_NOTHING: Mapping[Any, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to post to a subscriber.
+
+    `keep`: what of the answer is kept, and the answer's members to look for it in, the best first.
+    `refusals`: the status codes that no further attempt can change, and what they are called.
+    """
+
+    url: str
+    body: Mapping[str, JsonValue]
+    keep: Mapping[str, Sequence[str]] = field(default=_NOTHING)
+    refusals: Mapping[int, str] = field(default=_NOTHING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came of one attempt: delivered where there is no `error`.
+
+    `final`: a further attempt would change nothing. `retry_after`: the seconds that the subscriber
+    asked us to wait, 0 for none.
+    """
+
+    error: str | None = None
+    final: bool = False
+    status_code: int | None = None
+    response_excerpt: str = ""
+    answer: Mapping[str, str] = field(default=_NOTHING)
+    retry_after: float = 0.0
+
+
+async def deliver(
+    delivery: Delivery, *, seconds: float, transport: httpx.AsyncBaseTransport | None = None
+) -> Result:
+    """Make one attempt at a delivery, within `seconds`. Raises MessageError where its data cannot be used.
+
+    A 2xx status delivers. Anything else is worth another attempt, every 4xx included, as Standard
+    Webhooks asks (https://www.standardwebhooks.com, "Deliverability and Reliability"): a receiver that
+    is being deployed or misconfigured answers 401 or 404 for a while, and the event must outlive
+    that. Redirects are not followed. Only what a kind calls a refusal ends a delivery at once. So does
+    a kind that is not known here.
+    """
+    build = KINDS.get(delivery.kind)
+    if build is None:
+        return Result(error="unknown_kind", final=True)
+    request = build(delivery)
+    if request is None:
+        return Result()
+    # The same for every attempt at this event, so that a repetition does no harm.
+    headers = {"X-Idempotency-Key": str(delivery.event_id)}
+    try:
+        reply = await post(
+            request.url, headers=headers, body=request.body, seconds=seconds, transport=transport
+        )
+    except ExchangeError as error:
+        return Result(error=error.reason)
+    return _judge(request, reply)
+
+
+def crm(delivery: Delivery) -> Request | None:
+    """Post an appointment's event to one of the CRM's three paths, flat; other events are not for it."""
+    if not delivery.type.startswith("appointment."):
+        return None
+    appointment = delivery.appointment()
+    path = CRM_PATHS.get(delivery.type, "appointment-updated")
+    people = ("contact_name", "contact_email") if path == "appointment-created" else ()
+    told = {name: getattr(appointment, name) for name in (*CRM_MEMBERS, *people)}
+    return Request(
+        url=f"{settings().crm_webhook_url.rstrip('/')}/webhooks/{path}",
+        body={name: value for name, value in told.items() if value is not None},
+        keep={"crm_id": ("crm_id", "contact_id")},
+    )
+
+
+CRM_PATHS = {"appointment.created": "appointment-created", "appointment.cancelled": "appointment-cancelled"}
+CRM_MEMBERS = (
+    "appointment_id",
+    "calendar_id",
+    "coach_id",
+    "start_time",
+    "end_time",
+    "status",
+    "version",
+    "contact_id",
+)
+
+
+def calendar_api(delivery: Delivery) -> Request | None:
+    """Block an appointment's time in the coach's external calendar or release the block, by the event."""
+    match delivery.type:
+        case "appointment.created":
+            appointment = delivery.appointment()
+            return Request(
+                url=_coach_url(appointment, "block-slot"),
+                body={"start_time": appointment.start_time, "end_time": appointment.end_time},
+                keep={"block_id": ("block_id",)},
+                refusals={409: "already_blocked"},
+            )
+        case "appointment.cancelled":
+            appointment = delivery.appointment()
+            if appointment.block_id is None:
+                return None
+            return Request(
+                url=_coach_url(appointment, "release-slot"), body={"block_id": appointment.block_id}
+            )
+        case _:
+            return None
+
+
+# A further kind is one more function here; a kind that is missing fails its deliveries for good.
+KINDS: Mapping[str, Callable[[Delivery], Request | None]] = {"crm": crm, "calendar_api": calendar_api}
+
+
+def _coach_url(appointment: AppointmentData, action: str) -> str:
+    return (
+        f"{settings().calendar_api_url.rstrip('/')}/coaches/{quote(appointment.coach_id, safe='')}/{action}"
+    )
+
+
+def _judge(request: Request, reply: Reply) -> Result:
+    excerpt = _excerpt(reply.content)
+    answer, readable = _answer(reply)
+    if httpx.codes.is_success(reply.status_code) and readable:
+        return Result(
+            status_code=reply.status_code,
+            response_excerpt=excerpt,
+            answer={name: value for name, places in request.keep.items() if (value := _id(answer, places))},
+        )
+    refusal = request.refusals.get(reply.status_code)
+    error = f"http_{reply.status_code}" if not httpx.codes.is_success(reply.status_code) else "invalid_body"
+    return Result(
+        error=refusal or error,
+        final=refusal is not None,
+        status_code=reply.status_code,
+        response_excerpt=excerpt,
+        retry_after=_wait(reply, answer),
+    )
+
+
+def _answer(reply: Reply) -> tuple[Mapping[str, Any], bool]:
+    """Read the answer's JSON object; false where it calls itself JSON and is not, as a cut answer does."""
+    try:
+        answer = json.loads(reply.content)
+    except (ValueError, RecursionError):
+        claimed = "json" in reply.headers.get("Content-Type", "") and reply.content != b""
+        return {}, not (claimed and reply.whole)
+    return (answer if isinstance(answer, dict) else {}), True
+
+
+def _id(answer: Mapping[str, Any], places: Sequence[str]) -> str | None:
+    for place in places:
+        value = answer.get(place)
+        text = str(value) if isinstance(value, str | int) and not isinstance(value, bool) else ""
+        # Printable: Postgres takes no NUL and UTF-8 no lone surrogate, both of which JSON can carry.
+        if 0 < len(text) <= ID_CHARACTERS and text.isprintable():
+            return text
+    return None
+
+
+def _wait(reply: Reply, answer: Mapping[str, Any]) -> float:
+    """Return the seconds that the subscriber asks for: by Retry-After or, as our partners do, in the body."""
+    asked = retry_after_seconds(reply.headers.get("Retry-After"), now=datetime.now(UTC))
+    member = answer.get("retry_after")
+    if isinstance(member, int | float) and not isinstance(member, bool) and member > 0:
+        # An integer of JSON's can be too large for a float; a NaN is not above 0.
+        return max(asked, float(min(member, LONGEST_SECONDS)))
+    return asked
+
+
+def _excerpt(content: bytes) -> str:
+    """Decode the first bytes; what a database or a terminal cannot take becomes U+FFFD."""
+    text = content[:EXCERPT_BYTES].decode(errors="replace")
+    return "".join(char if char.isprintable() or char in "\n\r\t" else "\ufffd" for char in text)
