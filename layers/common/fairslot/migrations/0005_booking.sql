@@ -242,7 +242,10 @@ BEGIN
     UPDATE calendars SET decision_seq = decision_seq + 1 WHERE calendar_id = v_made.calendar_id
     RETURNING decision_seq INTO v_seq;
     UPDATE coach_calendars AS member
-       SET credit = member.credit - (one.value ->> 'delta')::bigint
+       SET credit = member.credit - (one.value ->> 'delta')::bigint,
+           -- Who is next in a tie goes back too, unless the coach was chosen again since.
+           last_assigned_seq = CASE WHEN member.last_assigned_seq = v_made.seq THEN (one.value ->> 'last')::bigint
+                                    ELSE member.last_assigned_seq END
       FROM jsonb_array_elements(v_made.candidates) AS one
      WHERE member.calendar_id = v_made.calendar_id AND member.coach_id = one.value ->> 'coach_id' AND one.value ? 'delta';
     INSERT INTO distribution_log (calendar_id, seq, appointment_id, kind, reverses_seq, policy, policy_version, chosen, decided_at, candidates)

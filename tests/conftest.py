@@ -1,0 +1,106 @@
+"""The real parts that tests stand on: one Postgres and one Valkey a run, a database of its own a test."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from fairslot import auth, cache, db
+from fairslot.migrate import migrate
+from fairslot.settings import settings
+from fairslot.webhooks import queue
+from local.postgres import EmbeddedPostgres
+from local.sqs import SqsStandIn
+from local.valkey import EmbeddedValkey
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
+    """A Postgres with a migrated database `template` that every test's database is a copy of."""
+    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres")) as server:
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute("CREATE DATABASE template")
+        migrate(server.url_of("template"))
+        yield server
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]:
+    """A Valkey."""
+    with EmbeddedValkey(tmp_path_factory.mktemp("valkey")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sqs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqsStandIn]:
+    """The queues' stand-in over HTTP."""
+    with SqsStandIn(tmp_path_factory.mktemp("sqs")) as server:
+        yield server
+
+
+@pytest.fixture
+def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A migrated database without data, for one test."""
+    name = f"test_{next(_numbers)}"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template").format(sql.Identifier(name)))
+    yield postgres.url_of(name)
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def connection(database_url: str) -> Iterator[db.Connection]:
+    """A connection as use cases expect it."""
+    with db.connect(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def connect(database_url: str) -> Iterator[Callable[[], db.Connection]]:
+    """Open any number of connections to the test's database; they are closed at its end."""
+    opened: list[db.Connection] = []
+
+    def once() -> db.Connection:
+        opened.append(db.connect(database_url))
+        return opened[-1]
+
+    yield once
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def environment(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Set variables for the process's own connections; begins with the test's database alone."""
+
+    def use(**variables: str) -> None:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        _forget()
+
+    for name in type(settings()).model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    use(DATABASE_URL=database_url)
+    yield use
+    monkeypatch.undo()
+    _forget()
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The project's folder."""
+    return Path(__file__).parent.parent
+
+
+def _forget() -> None:
+    settings.cache_clear()
+    auth.forget()
+    queue.forget_client()
+    cache.close()
+    db.close()
