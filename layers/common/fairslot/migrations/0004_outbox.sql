@@ -10,9 +10,21 @@ CREATE FUNCTION appointment_json(a coach_appointments) RETURNS jsonb LANGUAGE sq
         'conflict', a.conflict, 'created_at', zulu(a.created_at), 'updated_at', zulu(a.updated_at),
         'cancelled_at', zulu(a.cancelled_at));
 
--- Writes an event and a delivery for every endpoint that wants it; returns the event's id.
+-- What the queue carries for a delivery. The block's id is read now: it may be younger than the event.
+CREATE VIEW delivery_messages AS
+SELECT delivery.delivery_id, delivery.event_id,
+       jsonb_build_object(
+           'delivery_id', delivery.delivery_id, 'event_id', event.event_id, 'kind', endpoint.kind,
+           'url', endpoint.url, 'type', event.type, 'timestamp', zulu(event.created_at), 'version', event.version,
+           'data', event.data || jsonb_build_object('block_id', appointment.external_calendar_id)) AS message
+  FROM webhook_deliveries AS delivery
+  JOIN webhook_events AS event USING (event_id)
+  JOIN webhook_endpoints AS endpoint USING (endpoint_id)
+  LEFT JOIN coach_appointments AS appointment USING (appointment_id);
+
+-- Writes an event and a delivery for every endpoint that wants it; returns the messages that the queue must get.
 -- Only a coach whose calendar is behind the calendar API is blocked there, and only what was blocked is released.
-CREATE FUNCTION emit_event(p_type text, a coach_appointments) RETURNS uuid LANGUAGE plpgsql AS $$
+CREATE FUNCTION emit_event(p_type text, a coach_appointments) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_event uuid;
 BEGIN
@@ -31,23 +43,8 @@ BEGIN
        AND (endpoint.kind <> 'calendar_api'
             OR (EXISTS (SELECT FROM coaches WHERE coach_id = a.coach_id AND calendar_kind = 'calendar_api')
                 AND (p_type = 'appointment.created' OR a.external_calendar_id IS NOT NULL)));
-    RETURN v_event;
+    RETURN (SELECT coalesce(jsonb_agg(message), '[]') FROM delivery_messages WHERE event_id = v_event);
 END $$;
-
--- What the queue carries for a delivery. The block's id is read now: it may be younger than the event.
-CREATE VIEW delivery_messages AS
-SELECT delivery.delivery_id, delivery.event_id,
-       jsonb_build_object(
-           'delivery_id', delivery.delivery_id, 'event_id', event.event_id, 'kind', endpoint.kind,
-           'url', endpoint.url, 'type', event.type, 'timestamp', zulu(event.created_at), 'version', event.version,
-           'data', event.data || jsonb_build_object('block_id', appointment.external_calendar_id)) AS message
-  FROM webhook_deliveries AS delivery
-  JOIN webhook_events AS event USING (event_id)
-  JOIN webhook_endpoints AS endpoint USING (endpoint_id)
-  LEFT JOIN coach_appointments AS appointment USING (appointment_id);
-
-CREATE FUNCTION event_messages(p_event uuid) RETURNS jsonb LANGUAGE sql STABLE
-    RETURN (SELECT coalesce(jsonb_agg(message), '[]') FROM delivery_messages WHERE event_id = p_event);
 
 -- Notes that deliveries are on the queue. Losing this note in a crash only sends them once more, so it does not
 -- wait for the disk.
@@ -118,7 +115,7 @@ BEGIN
                             WHERE delivery_id = p_delivery AND error IN ('timeout', 'connection'))
         RETURNING * INTO a;
         IF FOUND THEN
-            RETURN jsonb_build_object('sync', a.coach_id, 'messages', event_messages(emit_event('appointment.conflict', a)));
+            RETURN jsonb_build_object('sync', a.coach_id, 'messages', emit_event('appointment.conflict', a));
         END IF;
     ELSIF v_kind = 'calendar_api' AND v_event.type = 'appointment.cancelled' AND p_outcome = 'delivered' THEN
         RETURN jsonb_build_object('sync', v_event.data ->> 'coach_id', 'messages', '[]'::jsonb);

@@ -222,7 +222,7 @@ BEGIN
         PERFORM remember_answer(p_tenant, p_key, p_fingerprint, v_answer, p_keep, p_now);
     END IF;
     RETURN jsonb_build_object('replayed', false, 'appointment', v_answer,
-                              'messages', event_messages(emit_event('appointment.created', a)));
+                              'messages', emit_event('appointment.created', a));
 END $$;
 
 -- Undoes the credits of an appointment's standing decision, exactly.
@@ -290,5 +290,5 @@ BEGIN
         PERFORM remember_answer(p_tenant, p_key, p_fingerprint, v_answer, p_keep, p_now);
     END IF;
     RETURN jsonb_build_object('replayed', false, 'appointment', v_answer,
-                              'messages', event_messages(emit_event('appointment.cancelled', a)));
+                              'messages', emit_event('appointment.cancelled', a));
 END $$;

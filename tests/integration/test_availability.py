@@ -1,0 +1,152 @@
+"""What is listed is what can be booked, and the other way round."""
+
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fairslot import availability, sync
+from fairslot.availability import Page, Window
+from fairslot.db import Connection
+from fairslot.errors import NotFoundError
+from fairslot.slots import instant_of, slot_of
+from tests.world import ALWAYS, NINE, NOW, TENANT, Coach, add_calendar, add_coach, add_team, book
+
+QUARTER = timedelta(minutes=15)
+
+
+def listed(
+    connection: Connection,
+    calendar_id: str | None = "cal",
+    *,
+    start: datetime = NOW,
+    days: int = 7,
+    limit: int = 6000,
+    after: tuple[str, int] | None = None,
+    with_coaches: bool = False,
+) -> Page:
+    """List a calendar's starts at NOW."""
+    team = availability.team(connection, tenant_id=TENANT, calendar_id=calendar_id, now=NOW)
+    window = Window(
+        start=start, end=start + timedelta(days=days), limit=limit, after=after, with_coaches=with_coaches
+    )
+    return availability.list_starts(connection, team=team, window=window, now=NOW)
+
+
+def test_a_working_day(connection: Connection) -> None:
+    """From nine to five there are 31 starts of half an hour, each with everybody."""
+    add_team(connection, 3)
+    page = listed(connection, start=NINE - timedelta(hours=9), days=1)
+    assert [instant_of(one.slot) for one in page.starts] == [NINE + n * QUARTER for n in range(31)]
+    assert {one.available_coaches for one in page.starts} == {3}
+
+
+def test_a_booking_takes_one_coach_out(connection: Connection) -> None:
+    """Around a booking one coach fewer is counted, and named where coaches are asked for."""
+    add_team(connection, 2)
+    chosen = book(connection, NINE + 2 * QUARTER).appointment.coach_id
+    page = listed(connection, start=NINE, days=1, with_coaches=True)
+    counts = [one.available_coaches for one in page.starts[:5]]
+    assert counts == [2, 1, 1, 1, 2]
+    assert all(chosen not in (one.coach_ids or ()) for one in page.starts[1:4])
+
+
+def test_the_grid_of_a_calendar(connection: Connection) -> None:
+    """An interval of half an hour lists only :00 and :30."""
+    add_team(connection, 1, slot_interval=30)
+    page = listed(connection)
+    assert {instant_of(one.slot).minute for one in page.starts} == {0, 30}
+
+
+def test_pages_join_up(connection: Connection) -> None:
+    """Pages over all calendars, one after another, are the whole in its order."""
+    add_team(connection, 2)
+    add_calendar(connection, "also", ["coach-01"], duration=60)
+    whole = listed(connection, None)
+    after, pages = None, []
+    while True:
+        page = listed(connection, None, limit=17, after=after)
+        pages += page.starts
+        assert page.total == len(whole.starts)
+        if page.next_after is None:
+            break
+        after = page.next_after
+    assert pages == whole.starts
+    assert [one.calendar_id for one in whole.starts] == sorted(one.calendar_id for one in whole.starts)
+
+
+def test_a_coach_never_synced_is_not_offered(connection: Connection) -> None:
+    """Who has an external calendar that was never read is not free, and the page says it is stale."""
+    add_coach(connection, Coach(coach_id="new", kind="calendar_api"))
+    add_calendar(connection, "cal", ["new"])
+    sync.extend(connection, now=NOW)
+    page = listed(connection)
+    assert (page.total, page.stale, page.synced_at) == (0, True, None)
+
+
+def test_a_foreign_calendar_is_not_there(connection: Connection) -> None:
+    """A tenant cannot list what another owns."""
+    add_team(connection, 1)
+    with pytest.raises(NotFoundError):
+        availability.team(connection, tenant_id="other", calendar_id="cal", now=NOW)
+
+
+def bookable(connection: Connection, start: datetime) -> bool:
+    """Try to book, and undo it."""
+    try:
+        with connection.transaction(force_rollback=True):
+            book(connection, start)
+    except psycopg.Error as error:
+        assert error.sqlstate in {"FS409", "FS400"}
+        return False
+    return True
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_listing_and_booking_are_one_predicate(connection: Connection, data: st.DataObject) -> None:
+    """For any rules, busy time and bookings: a start is listed exactly when it can be booked."""
+    connection.execute(
+        "TRUNCATE coaches, calendars, coach_appointments, distribution_log, webhook_events CASCADE"
+    )
+    quarters = st.sampled_from([15, 30, 45, 60])
+    add_coach(connection, Coach(coach_id="ny", max_per_day=data.draw(st.integers(0, 3))))
+    add_coach(
+        connection, Coach(coach_id="ldn", time_zone="Europe/London", working_hours=ALWAYS, max_per_day=4)
+    )
+    add_calendar(
+        connection,
+        "cal",
+        ["ny", "ldn"],
+        duration=data.draw(quarters),
+        slot_interval=data.draw(quarters),
+        buffer_before=data.draw(st.sampled_from([0, 15, 45])),
+        buffer_after=data.draw(st.sampled_from([0, 30])),
+        min_notice_minutes=data.draw(st.sampled_from([0, 7, 600])),
+        horizon_days=data.draw(st.sampled_from([2, 3, 60])),
+    )
+    sync.extend(connection, now=NOW)
+    first = slot_of(NOW)
+    for coach_id in ("ny", "ldn"):
+        for _ in range(data.draw(st.integers(0, 6))):
+            busy = first + data.draw(st.integers(0, 200))
+            length = data.draw(st.integers(1, 20))
+            sync.shut(connection, coach_id=coach_id, first=busy, end=busy + length)
+    for _ in range(data.draw(st.integers(0, 6))):
+        start = instant_of(first + data.draw(st.integers(1, 200)))
+        if bookable(connection, start):
+            book(connection, start)
+    offered = {one.slot for one in listed(connection, days=3).starts}
+    for slot in range(first - 1, first + 3 * 96, data.draw(st.sampled_from([1, 3]))):
+        assert (slot in offered) == bookable(connection, instant_of(slot)), instant_of(slot)
+
+
+def test_nothing_past_is_listed(connection: Connection) -> None:
+    """The current quarter has begun, so the first start is a later one."""
+    add_coach(connection, Coach(coach_id="owl", working_hours=ALWAYS, time_zone="UTC"))
+    add_calendar(connection, "cal", ["owl"])
+    sync.extend(connection, now=NOW)
+    assert instant_of(listed(connection).starts[0].slot) == NOW + QUARTER
+    assert NOW.astimezone(UTC) == NOW

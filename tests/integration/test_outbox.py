@@ -1,0 +1,222 @@
+"""Events leave the database exactly as often as they must, whatever dies on the way."""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from fairslot import outbox
+from fairslot.bookings import Change
+from fairslot.db import Connection
+from fairslot.errors import QueueError
+from fairslot.webhooks.messages import Attempt, Delivery
+from tests.world import NOW, add_endpoint, add_team, book, cancel
+
+LATER = NOW + timedelta(days=3650)  # rows are stamped by the database's own clock
+BEFORE = NOW - timedelta(days=3650)
+
+
+@pytest.fixture
+def team(connection: Connection) -> list[str]:
+    """Two coaches behind the calendar API, and both partners told of what happens."""
+    coaches = add_team(connection, 2)
+    connection.execute("UPDATE coaches SET calendar_kind = 'calendar_api'")
+    connection.execute("INSERT INTO coach_syncs (coach_id, synced_at) SELECT coach_id, now() FROM coaches")
+    add_endpoint(connection, "crm", "appointment.*")
+    add_endpoint(connection, "calendar_api", "appointment.created", "appointment.cancelled")
+    return coaches
+
+
+def attempt(message: dict[str, Any], outcome: str = "delivered", **values: Any) -> Attempt:
+    """Return what the dispatcher would report of a message."""
+    return Attempt(
+        delivery_id=UUID(message["delivery_id"]),
+        event_id=UUID(message["event_id"]),
+        kind=message["kind"],
+        type=message["type"],
+        **{
+            "attempt": 1,
+            "at": NOW,
+            "outcome": outcome,
+            "latency_ms": 5,
+            "status_code": 200,
+            "answer": {},
+            **values,
+        },
+    )
+
+
+def message_for(change: Change, kind: str) -> dict[str, Any]:
+    """Return the message that a change has for one partner."""
+    return next(message for message in change.messages if message["kind"] == kind)
+
+
+def sweep(connection: Connection, now: datetime = LATER) -> list[dict[str, Any]]:
+    """Sweep into a list."""
+    sent: list[str] = []
+    outbox.sweep(connection, send=sent.extend, now=now)
+    return [json.loads(one) for one in sent]
+
+
+def refuse(_: Sequence[str]) -> None:
+    """Stand for a queue that is down."""
+    raise QueueError
+
+
+def test_a_booking_tells_both_partners(connection: Connection, team: list[str]) -> None:
+    """Its messages are what the dispatcher reads, with the event's id as the partners' key."""
+    done = book(connection)
+    deliveries = [Delivery.from_json(json.dumps(message)) for message in done.messages]
+    assert {one.kind for one in deliveries} == {"crm", "calendar_api"}
+    assert len({one.event_id for one in deliveries}) == 1
+    assert all(one.appointment().appointment_id == done.answer["appointment_id"] for one in deliveries)
+
+
+def test_a_coach_without_the_calendar_api_is_not_blocked_there(
+    connection: Connection, team: list[str]
+) -> None:
+    """Only the CRM is told of a coach who has another kind of calendar."""
+    connection.execute("UPDATE coaches SET calendar_kind = 'none'")
+    assert [message["kind"] for message in book(connection).messages] == ["crm"]
+
+
+def test_what_is_published_is_not_swept(connection: Connection, team: list[str]) -> None:
+    """After publishing, the sweep has nothing to do."""
+    sent: list[str] = []
+    outbox.publish(connection, messages=book(connection).messages, send=sent.extend, now=LATER)
+    assert len(sent) == 2
+    assert sweep(connection) == []
+
+
+def test_what_was_not_published_is_swept_once(connection: Connection, team: list[str]) -> None:
+    """A booking whose process died after the commit is sent by the sweep."""
+    done = book(connection)
+    assert sweep(connection, BEFORE) == [], "not before its time"
+    swept = sweep(connection)
+    assert sorted(one["delivery_id"] for one in swept) == sorted(one["delivery_id"] for one in done.messages)
+    assert sweep(connection) == []
+
+
+def test_a_queue_that_is_down_loses_nothing(connection: Connection, team: list[str]) -> None:
+    """A sweep that cannot send leaves everything for the next."""
+    book(connection)
+    with pytest.raises(QueueError):
+        outbox.sweep(connection, send=refuse, now=LATER)
+    assert len(sweep(connection)) == 2
+
+
+def test_two_sweeps_share_the_work(
+    connection: Connection, team: list[str], connect: Callable[[], Connection]
+) -> None:
+    """A sweep passes over what another has claimed and does not wait for it."""
+    book(connection)
+    other = connect()
+    seen: list[dict[str, Any]] = []
+
+    def meanwhile(_: Sequence[str]) -> None:
+        seen.extend(sweep(other))
+
+    assert outbox.sweep(connection, send=meanwhile, now=LATER) == 2
+    assert seen == []
+
+
+def test_a_transaction_that_commits_late_is_not_passed_over(
+    connection: Connection, team: list[str], connect: Callable[[], Connection]
+) -> None:
+    """An event that is older but committed later is swept all the same."""
+    late = connect()
+    with late.transaction():
+        older = book(late)
+        connection.execute("UPDATE webhook_events SET data = data")  # nothing is visible to lock
+        assert sweep(connection) == []
+    assert {one["event_id"] for one in sweep(connection)} == {older.messages[0]["event_id"]}
+
+
+def test_silence_is_not_trusted_for_ever(connection: Connection, team: list[str]) -> None:
+    """A delivery that was queued and never heard of again is queued again."""
+    done = book(connection)
+    outbox.publish(connection, messages=done.messages, send=lambda _: None, now=NOW)
+    assert sweep(connection, NOW + timedelta(minutes=59)) == []
+    assert len(sweep(connection, NOW + timedelta(minutes=61))) == 2
+
+
+def test_the_crms_id_is_kept(connection: Connection, team: list[str]) -> None:
+    """What the CRM calls the customer stands on the appointment, and a late failure does not undo it."""
+    message = message_for(book(connection), "crm")
+    outbox.record(connection, attempt=attempt(message, answer={"crm_id": "crm-7"}))
+    outbox.record(
+        connection, attempt=attempt(message, "failed", attempt=2, status_code=503, error="http_503")
+    )
+    row = connection.execute(
+        "SELECT crm_contact_id, delivery.status"
+        "  FROM coach_appointments JOIN webhook_events USING (appointment_id)"
+        " JOIN webhook_deliveries AS delivery USING (event_id) WHERE delivery_id = %s",
+        (message["delivery_id"],),
+    ).fetchone()
+    assert row == {"crm_contact_id": "crm-7", "status": "delivered"}
+
+
+def test_a_failed_delivery_is_marked(connection: Connection, team: list[str]) -> None:
+    """After the last attempt the delivery is failed, with every attempt on record, and is not swept."""
+    message = message_for(book(connection), "crm")
+    sweep(connection)
+    for number in (1, 2):
+        outcome = "retrying" if number == 1 else "failed"
+        report = attempt(message, outcome, attempt=number, status_code=503, error="http_503")
+        outbox.record(connection, attempt=report)
+        outbox.record(connection, attempt=report)
+    row = connection.execute(
+        "SELECT status, (SELECT count(*) FROM webhook_attempts AS a WHERE a.delivery_id = d.delivery_id) AS n"
+        "  FROM webhook_deliveries AS d WHERE delivery_id = %s",
+        (message["delivery_id"],),
+    ).fetchone()
+    assert row == {"status": "failed", "n": 2}
+    again = sweep(connection, LATER + timedelta(days=1))
+    assert message["delivery_id"] not in {one["delivery_id"] for one in again}
+
+
+def test_cancelling_releases_the_block(connection: Connection, team: list[str]) -> None:
+    """The release names the block that the calendar gave, and its delivery has the calendar read again."""
+    done = book(connection)
+    block = message_for(done, "calendar_api")
+    outbox.record(connection, attempt=attempt(block, answer={"block_id": "b-1"}))
+    release = message_for(cancel(connection, done), "calendar_api")
+    assert release["data"]["block_id"] == "b-1"
+    assert outbox.record(connection, attempt=attempt(release)) == ([], done.appointment.coach_id)
+
+
+def test_a_block_that_is_answered_after_the_cancellation_is_released(
+    connection: Connection, team: list[str]
+) -> None:
+    """Nothing stays blocked when the cancellation overtakes the block."""
+    done = book(connection)
+    block = message_for(done, "calendar_api")
+    assert [message["kind"] for message in cancel(connection, done).messages] == ["crm"]
+    [release], _ = outbox.record(connection, attempt=attempt(block, answer={"block_id": "b-2"}))
+    assert (release["type"], release["kind"]) == ("appointment.cancelled", "calendar_api")
+    assert release["data"]["block_id"] == "b-2"
+
+
+def test_time_that_was_taken_outside_is_a_conflict(connection: Connection, team: list[str]) -> None:
+    """A block that the calendar refuses marks the appointment and is told to the CRM."""
+    done = book(connection)
+    block = message_for(done, "calendar_api")
+    told, coach_id = outbox.record(
+        connection, attempt=attempt(block, "failed", status_code=409, error="already_blocked")
+    )
+    assert [message["type"] for message in told] == ["appointment.conflict"]
+    assert told[0]["version"] == 2
+    assert coach_id == done.appointment.coach_id
+
+
+def test_our_own_lost_block_is_no_conflict(connection: Connection, team: list[str]) -> None:
+    """After an attempt without an answer, a refusal may be our own block."""
+    block = message_for(book(connection), "calendar_api")
+    outbox.record(connection, attempt=attempt(block, "retrying", status_code=None, error="timeout"))
+    told, _ = outbox.record(
+        connection, attempt=attempt(block, "failed", attempt=2, status_code=409, error="already_blocked")
+    )
+    assert told == []
