@@ -83,7 +83,7 @@ def parts(sizes: Sequence[int]) -> Iterator[list[int]]:
 
 
 def _through(parts: Iterator[list[int]], call: _Call) -> None:
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # late: 60 ms of a cold start
+    from botocore.exceptions import BotoCoreError, ClientError  # late: 60 ms of a cold start
 
     untaken: list[int] = []
     for part in parts:
@@ -117,8 +117,8 @@ def _persist(part: list[int], call: _Call) -> list[int]:
 
 @cache
 def _sqs() -> "SQSClient":
-    import boto3  # noqa: PLC0415  # late, as above
-    from botocore.config import Config  # noqa: PLC0415
+    import boto3  # late, as above
+    from botocore.config import Config
 
     return boto3.client(
         "sqs",

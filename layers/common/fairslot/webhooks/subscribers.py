@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -20,8 +19,6 @@ EXCERPT_BYTES = 500
 # A partner's id longer than this is none.
 ID_CHARACTERS = 255
 
-_NOTHING: Mapping[Any, Any] = MappingProxyType({})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -33,8 +30,8 @@ class Request:
 
     url: str
     body: Mapping[str, JsonValue]
-    keep: Mapping[str, Sequence[str]] = field(default=_NOTHING)
-    refusals: Mapping[int, str] = field(default=_NOTHING)
+    keep: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    refusals: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +46,7 @@ class Result:
     final: bool = False
     status_code: int | None = None
     response_excerpt: str = ""
-    answer: Mapping[str, str] = field(default=_NOTHING)
+    answer: Mapping[str, str] = field(default_factory=dict)
     retry_after: float = 0.0
 
 
