@@ -8,16 +8,13 @@ import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
 import psycopg
 from psycopg import sql
 
 from local.postgres_account import Account, choose
-from local.processes import Child, StartError, free_port, spawn, stop, wait_until, write_private
+from local.processes import Child, Program, StartError, free_port, spawn, write_private
 
-_START_SECONDS = 60.0  # recovery after a crash takes its time
-_STOP_SECONDS = 15.0
 _ADMIN = "postgres"
 _OWNER = "fairslot"
 
@@ -34,22 +31,25 @@ _DEFAULTS = {
 }
 
 
-class EmbeddedPostgres:
+class EmbeddedPostgres(Program):
     """One server with the database `fairslot`, owned by a role that is no superuser, as on RDS.
 
     The data and the passwords stay under `data_dir`; `stop()` and `start()` keep the port too.
     """
 
+    start_seconds = 60.0  # recovery after a crash takes its time
+    stop_seconds = 15.0
+    stop_signal = signal.SIGINT  # its fast shutdown
+
     def __init__(
         self, data_dir: Path, *, log: Path | None = None, settings: Mapping[str, str] | None = None
     ) -> None:
-        self.log = log or data_dir / "logs" / "postgres.log"
+        super().__init__(log or data_dir / "logs" / "postgres.log")
         self.port = free_port()
         self._home = data_dir / "postgres"
         self._secrets = data_dir / "postgres.json"
         self._settings = {**_DEFAULTS, **(settings or {})}
         self._passwords: dict[str, str] = {}
-        self._process: Child | None = None
         self._account: Account | None = None
 
     @property
@@ -66,19 +66,13 @@ class EmbeddedPostgres:
         return f"postgresql://{_ADMIN}:{self._passwords[_ADMIN]}@127.0.0.1:{self.port}/{database}"
 
     @property
-    def pid(self) -> int | None:
-        """The server's main process, if it was started."""
-        return self._process.pid if self._process else None
-
-    @property
     def data(self) -> Path:
         """The cluster's folder."""
         if self._account is None:
             raise StartError("postgres was not begun")
         return self._account.data / "cluster"
 
-    def begin(self) -> None:
-        """Make the cluster where there is none and start the server without waiting for it."""
+    def _spawn(self) -> Child:
         self._home.mkdir(parents=True, exist_ok=True)
         self._account = account = choose(self._home.resolve())
         self._read_passwords()
@@ -87,33 +81,21 @@ class EmbeddedPostgres:
         self._clear_stale_lock()
         options = [f"--{name}={value}" for name, value in self._settings.items()]
         program = str(account.install / "bin" / "postgres")
-        self._process = spawn(
+        return spawn(
             [*account.prefix, program, "-D", str(self.data), "-p", str(self.port), *options],
             log=self.log,
-            death_signal=signal.SIGINT,  # its fast shutdown; setpriv, where it stands before, sets it again
+            death_signal=self.stop_signal,
         )
 
     def finish(self) -> None:
         """Wait until the server takes connections, and make the role and the database if missing."""
-        if self._process is None:
-            raise StartError("postgres was not begun")
-        wait_until(self._answers, self._process, self.log, _START_SECONDS)
+        super().finish()
         role, password = sql.Identifier(_OWNER), sql.Literal(self._passwords[_OWNER])
         with psycopg.connect(self.admin_url(), autocommit=True) as admin:
             if admin.execute("SELECT FROM pg_roles WHERE rolname = %s", (_OWNER,)).rowcount == 0:
                 admin.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEDB PASSWORD {}").format(role, password))
             if admin.execute("SELECT FROM pg_database WHERE datname = %s", (_OWNER,)).rowcount == 0:
                 admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(role, role))
-
-    def start(self) -> None:
-        """Start the server and wait until it takes connections."""
-        self.begin()
-        self.finish()
-
-    def stop(self) -> None:
-        """Stop the server by its fast shutdown; harmless where it does not run."""
-        stop(self._process, signal.SIGINT, _STOP_SECONDS)
-        self._process = None
 
     def _read_passwords(self) -> None:
         if not self._secrets.exists():
@@ -164,13 +146,6 @@ class EmbeddedPostgres:
                 return True
         except psycopg.OperationalError:
             return False
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
 def _is_postgres(pid: int) -> bool:

