@@ -1,0 +1,159 @@
+"""A function's processes: started when they are needed, up to a cap; what comes beyond waits its turn."""
+
+import asyncio
+import json
+import time
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from local.runtime_api import Answer, GoneError, Sandbox
+
+
+class InitError(Exception):
+    """A process that was started for a request could not be; holds the answer for the one who asked."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.payload.decode("utf-8", "replace"))
+        self.answer = answer
+
+
+class Pool:
+    """The processes of one function, at most `most` of them; `seconds` is the function's timeout."""
+
+    def __init__(
+        self, handler: str, environment: Mapping[str, str], log: Path, *, most: int, seconds: float
+    ) -> None:
+        self.most = most
+        self._handler = handler
+        self._environment = environment
+        self._log = log
+        self._seconds = seconds
+        self._all: set[Sandbox] = set()
+        self._idle: list[Sandbox] = []
+        self._waiting: deque[asyncio.Future[Sandbox]] = deque()
+        self._starts: set[asyncio.Task[None]] = set()
+        self._runs: set[asyncio.Task[Answer]] = set()
+        self._stopped = False
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes that run now."""
+        return [one.pid for one in self._all if one.pid is not None]
+
+    async def invoke(self, event: bytes) -> Answer:
+        """Run the function once and return its answer, or its failure.
+
+        Who stops waiting leaves the queue; an invocation that has begun goes on without them.
+        """
+        while True:
+            try:
+                sandbox = await self._take()
+            except InitError as error:
+                return error.answer
+            run = asyncio.create_task(self._run(sandbox, event))
+            self._runs.add(run)
+            run.add_done_callback(self._runs.discard)
+            with suppress(GoneError):
+                return await asyncio.shield(run)
+
+    async def warm(self) -> Answer | None:
+        """Start one process if there is none; return the failure if it does not come up."""
+        if not self._all:
+            try:
+                self._offer(await self._take())
+            except InitError as error:
+                return error.answer
+        return None
+
+    async def stop(self, seconds: float = 0.0) -> None:
+        """Give what runs `seconds` to finish, then kill every process and wait until all are gone."""
+        if self._runs and seconds > 0:
+            await asyncio.wait(self._runs, timeout=seconds)
+        self._stopped = True
+        for waiter in self._waiting:
+            waiter.cancel()
+        starts = list(self._starts)
+        for start in starts:
+            start.cancel()
+        await asyncio.gather(*starts, return_exceptions=True)
+        await asyncio.gather(*(one.stop() for one in list(self._all)))
+
+    async def _take(self) -> Sandbox:
+        if self._idle:
+            return self._idle.pop()
+        waiter: asyncio.Future[Sandbox] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        self._grow()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self._offer(waiter.result())
+            raise
+
+    def _grow(self) -> None:
+        wanted = sum(not waiter.done() for waiter in self._waiting) - len(self._starts)
+        for _ in range(min(wanted, self.most - len(self._all))):
+            sandbox = Sandbox(
+                self._handler, self._environment, self._log, on_idle=self._offer, on_end=self._forget
+            )
+            self._all.add(sandbox)
+            start = asyncio.create_task(self._start(sandbox))
+            self._starts.add(start)
+            start.add_done_callback(self._starts.discard)
+
+    async def _start(self, sandbox: Sandbox) -> None:
+        failed = await sandbox.start()
+        if failed is None:
+            return
+        self._all.discard(sandbox)
+        waiter = self._next_waiter()
+        if waiter is not None:
+            waiter.set_exception(InitError(failed))
+        await sandbox.stop()
+        asyncio.get_running_loop().call_soon(self._grow)  # when this start counts no more
+
+    def _offer(self, sandbox: Sandbox) -> None:
+        """Give a process that waits for work to the request that waits longest."""
+        if self._stopped or sandbox not in self._all:
+            return
+        waiter = self._next_waiter()
+        if waiter is None:
+            self._idle.append(sandbox)
+        else:
+            waiter.set_result(sandbox)
+
+    def _next_waiter(self) -> asyncio.Future[Sandbox] | None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                return waiter
+        return None
+
+    def _forget(self, sandbox: Sandbox) -> None:
+        self._all.discard(sandbox)
+        if sandbox in self._idle:
+            self._idle.remove(sandbox)
+        if not self._stopped:
+            self._grow()
+
+    async def _run(self, sandbox: Sandbox, event: bytes) -> Answer:
+        began = time.perf_counter()
+        answer = await sandbox.invoke(event, self._seconds)
+        self._report(answer, (time.perf_counter() - began) * 1000)
+        return answer
+
+    def _report(self, answer: Answer, milliseconds: float) -> None:
+        """Write the line with which Lambda ends an invocation in a function's log."""
+        record = {"requestId": answer.request_id, "metrics": {"durationMs": round(milliseconds, 3)}}
+        status = {"status": "failure", "errorType": answer.error} if answer.error else {"status": "success"}
+        line = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "type": "platform.report",
+            "record": {**record, **status},
+        }
+        with self._log.open("a", encoding="utf-8") as log:
+            log.write(json.dumps(line) + "\n")

@@ -1,0 +1,195 @@
+"""One execution environment: a process under `awslambdaric`, and the Runtime API that feeds it.
+
+The process takes one invocation at a time. https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+"""
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from aiohttp import web
+
+from local.processes import bound_to_us
+from local.sqs import ACCOUNT, REGION
+
+LARGEST_PAYLOAD = 6 * 1024 * 1024 + 100  # bytes, either way: Lambda's own limit for a synchronous invocation
+_START_SECONDS = 20.0  # Lambda gives 10; a laptop starting nine functions at once is slower
+_API = "/2018-06-01/runtime/"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an invocation gave: JSON, and the kind of the failure if it is one."""
+
+    payload: bytes
+    error: str | None = None
+    request_id: str = ""
+
+
+def failure(kind: str, message: str, request_id: str = "") -> Answer:
+    """Return the answer that Lambda gives in place of a function that could not."""
+    text = json.dumps({"errorType": kind, "errorMessage": message})
+    return Answer(text.encode(), kind, request_id)
+
+
+class GoneError(Exception):
+    """The process was gone before it could be given the event."""
+
+
+class Sandbox:
+    """One process of one function.
+
+    `on_idle` is called whenever it waits for work, `on_end` once when its process is gone.
+    """
+
+    def __init__(
+        self,
+        handler: str,
+        environment: Mapping[str, str],
+        log: Path,
+        *,
+        on_idle: Callable[["Sandbox"], None],
+        on_end: Callable[["Sandbox"], None],
+    ) -> None:
+        self._handler = handler
+        self._environment = dict(environment)
+        self._log = log
+        self._on_idle = on_idle
+        self._on_end = on_end
+        self._api = web.Server(self._serve, access_log=None, keepalive_timeout=3600)
+        self._listener: asyncio.Server | None = None
+        self._process: asyncio.subprocess.Process | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._started: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+        self._work: asyncio.Future[tuple[str, bytes, float]] | None = None
+        self._answer: asyncio.Future[Answer] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process, if it was started."""
+        return self._process.pid if self._process else None
+
+    async def start(self) -> Answer | None:
+        """Start the process and wait until it asks for work; return the failure if it never does."""
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(self._api, "127.0.0.1", 0)
+        port = self._listener.sockets[0].getsockname()[1]
+        with self._log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *bound_to_us(signal.SIGKILL),
+                *(sys.executable, "-m", "awslambdaric", self._handler),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**self._environment, "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}"},
+                cwd=self._environment.get("LAMBDA_TASK_ROOT"),
+                start_new_session=True,
+            )
+        self._watcher = asyncio.create_task(self._watch(self._process))
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                return await asyncio.shield(self._started)
+        except TimeoutError:
+            self.kill()
+            return failure("Sandbox.Timedout", f"Init timed out after {_START_SECONDS:.0f} seconds")
+
+    async def invoke(self, payload: bytes, seconds: float) -> Answer:
+        """Hand an event to the waiting process and return what it answers, or how it failed.
+
+        Raises:
+            GoneError: it never got the event.
+
+        """
+        if self._work is None or self._work.done():
+            raise GoneError
+        request_id = str(uuid4())
+        self._answer = asyncio.get_running_loop().create_future()
+        self._work.set_result((request_id, payload, seconds))
+        try:
+            async with asyncio.timeout(seconds):
+                return await asyncio.shield(self._answer)
+        except TimeoutError:
+            self.kill()
+            message = f"RequestId: {request_id} Error: Task timed out after {seconds:.2f} seconds"
+            return failure("Sandbox.Timedout", message, request_id)
+
+    def kill(self) -> None:
+        """Kill the process, as Lambda does with one that is late."""
+        if self._process is not None and self._process.returncode is None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+
+    async def stop(self) -> None:
+        """Kill the process and wait until it is gone."""
+        self.kill()
+        if self._watcher is not None:
+            await self._watcher
+
+    async def _watch(self, process: asyncio.subprocess.Process) -> None:
+        """See to it that nobody waits for a process that is gone."""
+        code = await process.wait()
+        how = f"signal: {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        ended = failure("Runtime.ExitError", f"Runtime exited with error: {how}")
+        if not self._started.done():
+            self._started.set_result(ended)
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(ended)
+        if self._work is not None:
+            self._work.cancel()
+        self._on_end(self)
+        if self._listener is not None:
+            self._listener.close()
+        await self._api.shutdown(0)
+
+    async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        action = request.path.removeprefix(_API)
+        if action == "invocation/next":
+            return await self._next()
+        body = await request.content.read()
+        if action == "init/error":
+            if not self._started.done():
+                self._started.set_result(Answer(body, "Runtime.InitError"))
+            return _accepted()
+        request_id, _, outcome = action.removeprefix("invocation/").partition("/")
+        if self._answer is None or self._answer.done() or outcome not in {"response", "error"}:
+            return web.json_response({"errorType": "InvalidRequestID"}, status=400)
+        if len(body) > LARGEST_PAYLOAD:
+            message = (
+                f"Response payload size exceeded maximum allowed payload size ({LARGEST_PAYLOAD} bytes)."
+            )
+            self._answer.set_result(failure("Function.ResponseSizeTooLarge", message, request_id))
+            return web.json_response({"errorType": "RequestEntityTooLarge"}, status=413)
+        self._answer.set_result(Answer(body, "Unhandled" if outcome == "error" else None, request_id))
+        return _accepted()
+
+    async def _next(self) -> web.StreamResponse:
+        """Keep the process waiting until there is an event for it."""
+        self._work = asyncio.get_running_loop().create_future()
+        if not self._started.done():
+            self._started.set_result(None)
+        self._on_idle(self)
+        request_id, payload, seconds = await self._work
+        name = self._environment["AWS_LAMBDA_FUNCTION_NAME"]
+        now = time.time()
+        trace = f"Root=1-{int(now):08x}-{request_id.replace('-', '')[:24]};Sampled=0"
+        return web.Response(
+            body=payload,
+            headers={
+                "Content-Type": "application/json",
+                "Lambda-Runtime-Aws-Request-Id": request_id,
+                "Lambda-Runtime-Deadline-Ms": str(int((now + seconds) * 1000)),
+                "Lambda-Runtime-Invoked-Function-Arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}",
+                "Lambda-Runtime-Trace-Id": trace,
+            },
+        )
+
+
+def _accepted() -> web.Response:
+    return web.json_response({"status": "OK"}, status=202)
