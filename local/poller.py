@@ -1,0 +1,168 @@
+"""An event source mapping: takes messages from a queue to a function, as Lambda does.
+
+https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from local.gateway import Invokable
+from local.queue_client import QueueClient, QueueError
+from local.runtime_api import Answer
+from local.sqs import REGION
+from local.template import QueueSource
+
+_WAIT_SECONDS = 1  # a long poll that is cut short could swallow a message, so a stop waits for it
+_PAUSE_SECONDS = 1.0
+
+
+class Poller:
+    """Polls the queue at `url` and invokes `function` with batches, `most` of them at a time."""
+
+    def __init__(
+        self,
+        source: QueueSource,
+        url: str,
+        arn: str,
+        function: Invokable,
+        client: QueueClient,
+        *,
+        most: int,
+        say: Callable[[str], None],
+    ) -> None:
+        self._source = source
+        self._url = url
+        self._arn = arn
+        self._function = function
+        self._client = client
+        self._say = say
+        self._free = asyncio.Semaphore(most)
+        self._batches: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+        self._loop: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to poll."""
+        self._loop = asyncio.create_task(self._poll())
+
+    async def stop(self, seconds: float) -> None:
+        """Poll no more, give what runs `seconds` to end and put back what does not."""
+        self._stopping.set()
+        if self._loop is not None:
+            await self._loop
+        if self._batches:
+            _, late = await asyncio.wait(self._batches, timeout=seconds)
+            for batch in late:
+                batch.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _poll(self) -> None:
+        while not self._stopping.is_set():
+            await self._free.acquire()
+            messages: list[dict[str, Any]] = []
+            try:
+                if not self._stopping.is_set():
+                    messages = await self._receive()
+            except QueueError as error:
+                self._say(f"{self._source.queue}: {error}")
+                await self._pause()
+            if not messages:
+                self._free.release()
+                continue
+            batch = asyncio.create_task(self._handle(messages))
+            self._batches.add(batch)
+            batch.add_done_callback(self._done)
+
+    def _done(self, batch: asyncio.Task[None]) -> None:
+        self._batches.discard(batch)
+        self._free.release()
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(_PAUSE_SECONDS):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+    async def _receive(self) -> list[dict[str, Any]]:
+        """Return a batch: what is there, or with a window what comes until it closes."""
+        size = self._source.batch_size
+        messages = await self._client.receive(self._url, size, _WAIT_SECONDS)
+        closes = time.monotonic() + self._source.window
+        while messages and len(messages) < size and (left := closes - time.monotonic()) > 0:
+            if self._stopping.is_set():
+                break
+            wait = min(_WAIT_SECONDS, max(1, round(left)))
+            messages += await self._client.receive(self._url, size - len(messages), wait)
+        return messages
+
+    async def _handle(self, messages: list[dict[str, Any]]) -> None:
+        """Run the function on a batch and delete what succeeded."""
+        event = {"Records": [record(one, self._arn) for one in messages]}
+        try:
+            answer = await self._function.invoke(json.dumps(event).encode())
+        except asyncio.CancelledError:
+            await self._client.show_again(self._url, messages)
+            raise
+        done = succeeded(answer, messages, reports_failures=self._source.reports_failures)
+        if not done:
+            return
+        try:
+            late = await self._client.delete(self._url, done)
+        except QueueError as error:
+            self._say(f"{self._source.queue}: {error}")
+            return
+        if late:
+            self._say(f"{self._source.queue}: {len(late)} messages were handled too late to be deleted")
+
+
+def record(message: dict[str, Any], arn: str) -> dict[str, Any]:
+    """Return a message as Lambda's event holds it."""
+    made = {
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+        "body": message["Body"],
+        "attributes": message.get("Attributes", {}),
+        "messageAttributes": {
+            name: {
+                "stringListValues": [],
+                "binaryListValues": [],
+                "dataType": one["DataType"],
+                **({"stringValue": one["StringValue"]} if "StringValue" in one else {}),
+                **({"binaryValue": one["BinaryValue"]} if "BinaryValue" in one else {}),
+            }
+            for name, one in message.get("MessageAttributes", {}).items()
+        },
+        "md5OfBody": message.get("MD5OfBody", ""),
+        "eventSource": "aws:sqs",
+        "eventSourceARN": arn,
+        "awsRegion": REGION,
+    }
+    if "MD5OfMessageAttributes" in message:
+        made["md5OfMessageAttributes"] = message["MD5OfMessageAttributes"]
+    return made
+
+
+def succeeded(
+    answer: Answer, messages: list[dict[str, Any]], *, reports_failures: bool
+) -> list[dict[str, Any]]:
+    """Return the messages to delete.
+
+    A function that fails has done none of them. One that reports failures has done all
+    but those it names; if its report makes no sense, none.
+    """
+    if answer.error is not None:
+        return []
+    if not reports_failures:
+        return messages
+    try:
+        report = json.loads(answer.payload or b"null") or {}
+        failed = {item["itemIdentifier"] for item in report.get("batchItemFailures") or []}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return []
+    if not failed <= {one["MessageId"] for one in messages}:
+        return []
+    return [one for one in messages if one["MessageId"] not in failed]

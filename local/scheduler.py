@@ -1,0 +1,78 @@
+"""EventBridge's schedules.
+
+Each fires once right after the start, so that nobody waits five minutes for the first sync,
+and then at its rate or its times. One that is still running when its time comes again is run
+beside itself, as EventBridge does. A failed run is not repeated: the next time is.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+from local.gateway import Invokable
+from local.schedules import parse
+from local.sqs import ACCOUNT, REGION
+from local.template import Schedule
+
+
+class Scheduler:
+    """Fires schedules, each with the function that it invokes."""
+
+    def __init__(self, schedules: list[tuple[Schedule, Invokable]], say: Callable[[str], None]) -> None:
+        self._schedules = [(one, parse(one.expression), function) for one, function in schedules]
+        self._say = say
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        """Fire each schedule and begin to watch the clock."""
+        for schedule, times, function in self._schedules:
+            self._spawn(self._watch(schedule, times.after, function))
+
+    async def stop(self) -> None:
+        """Fire no more; what runs is left to its function's own end."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _watch(
+        self, schedule: Schedule, after: Callable[[datetime], datetime], function: Invokable
+    ) -> None:
+        due = datetime.now(UTC)
+        while True:
+            self._spawn(self._fire(schedule, due, function))
+            now = datetime.now(UTC)
+            due = after(due)
+            if due < now:  # the machine slept: what was missed is missed
+                due = after(now)
+            await asyncio.sleep((due - now).total_seconds())
+
+    async def _fire(self, schedule: Schedule, due: datetime, function: Invokable) -> None:
+        answer = await function.invoke(json.dumps(event(schedule, due)).encode())
+        if answer.error is not None:
+            text = answer.payload.decode("utf-8", "replace")
+            self._say(f"{schedule.name} failed: {text[:300]}")
+
+
+def event(schedule: Schedule, due: datetime) -> Any:
+    """Return what the function gets: the schedule's own input, or EventBridge's event."""
+    if schedule.payload is not None:
+        return schedule.payload
+    return {
+        "version": "0",
+        "id": str(uuid4()),
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": ACCOUNT,
+        "time": due.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": REGION,
+        "resources": [f"arn:aws:events:{REGION}:{ACCOUNT}:rule/{schedule.name}"],
+        "detail": {},
+    }
