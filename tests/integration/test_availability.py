@@ -65,7 +65,8 @@ def test_pages_join_up(connection: Connection) -> None:
     add_team(connection, 2)
     add_calendar(connection, "also", ["coach-01"], duration=60)
     whole = listed(connection, None)
-    after, pages = None, []
+    after: tuple[str, int] | None = None
+    pages: list[availability.Start] = []
     while True:
         page = listed(connection, None, limit=17, after=after)
         pages += page.starts
