@@ -44,8 +44,7 @@ class EmbeddedPostgres(Program):
     def __init__(
         self, data_dir: Path, *, log: Path | None = None, settings: Mapping[str, str] | None = None
     ) -> None:
-        super().__init__(log or data_dir / "logs" / "postgres.log")
-        self.port = free_port()
+        super().__init__(log or data_dir / "logs" / "postgres.log", free_port())
         self._home = data_dir / "postgres"
         self._secrets = data_dir / "postgres.json"
         self._settings = {**_DEFAULTS, **(settings or {})}

@@ -26,14 +26,15 @@ class StartError(Exception):
 
 
 class Program(ABC):
-    """A program with a log that can be started, stopped and started again; also a context manager."""
+    """A program on a loopback port that can be started, stopped and started again; a context manager too."""
 
     start_seconds = 20.0
     stop_seconds = 3.0
     stop_signal = signal.SIGTERM
 
-    def __init__(self, log: Path) -> None:
+    def __init__(self, log: Path, port: int) -> None:
         self.log = log
+        self.port = port
         self._process: Child | None = None
 
     @property
@@ -45,6 +46,11 @@ class Program(ABC):
     def ended(self) -> bool:
         """Whether it was started and has ended by itself."""
         return self._process is not None and self._process.poll() is not None
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """The address, secrets included."""
 
     @abstractmethod
     def _spawn(self) -> Child:

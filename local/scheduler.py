@@ -7,7 +7,7 @@ beside itself, as EventBridge does. A failed run is not repeated: the next time 
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -21,7 +21,7 @@ from local.template import Schedule
 class Scheduler:
     """Fires schedules, each with the function that it invokes."""
 
-    def __init__(self, schedules: list[tuple[Schedule, Invokable]], say: Callable[[str], None]) -> None:
+    def __init__(self, schedules: Sequence[tuple[Schedule, Invokable]], say: Callable[[str], None]) -> None:
         self._schedules = [(one, parse(one.expression), function) for one, function in schedules]
         self._say = say
         self._tasks: set[asyncio.Task[None]] = set()

@@ -27,14 +27,18 @@ class SqsStandIn(Program):
     stop_seconds = 5.0
 
     def __init__(self, data_dir: Path, *, log: Path | None = None) -> None:
-        super().__init__(log or data_dir / "logs" / "sqs.log")
-        self.port = free_port()
+        super().__init__(log or data_dir / "logs" / "sqs.log", free_port())
         self._state = data_dir / "sqs"
 
     @property
-    def endpoint_url(self) -> str:
-        """What boto3 takes as `endpoint_url`."""
+    def url(self) -> str:
+        """The address."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def endpoint_url(self) -> str:
+        """The address, by the name that boto3 gives it."""
+        return self.url
 
     @property
     def environment(self) -> dict[str, str]:

@@ -26,8 +26,7 @@ class EmbeddedValkey(Program):
     start_seconds = 10.0
 
     def __init__(self, data_dir: Path, *, log: Path | None = None) -> None:
-        super().__init__(log or data_dir / "logs" / "valkey.log")
-        self.port = free_port()
+        super().__init__(log or data_dir / "logs" / "valkey.log", free_port())
         self._home = data_dir / "valkey"
         self._password = secrets.token_urlsafe(24)
 

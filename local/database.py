@@ -1,0 +1,59 @@
+"""Brings the database up to date and fills an empty one, by the programs that do so anywhere."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import psycopg
+
+from local.environment import PYTHONPATH
+from local.processes import StartError, bound_to_us
+
+# The demo data tells for itself whether there is anything; asking first saves half a second.
+_HAS_COACHES = "SELECT EXISTS (SELECT FROM coaches)"
+
+
+async def prepare(url: str, log: Path) -> str:
+    """Migrate the database at `url`, load the demo data into an empty one and say what was done.
+
+    Raises:
+        StartError: one of the two failed.
+
+    """
+    done = await _run("fairslot.migrate", url, log)
+    if not await asyncio.to_thread(_has_coaches, url):
+        await _run("local.demo", url, log)
+        done.append("loaded the demo data")
+    return ", ".join(done)
+
+
+def _has_coaches(url: str) -> bool:
+    with psycopg.connect(url) as connection:
+        row = connection.execute(_HAS_COACHES).fetchone()
+    return bool(row and row[0])
+
+
+async def _run(module: str, url: str, log: Path) -> list[str]:
+    """Run a module to its end and return the lines that it printed."""
+    process = await asyncio.create_subprocess_exec(
+        *bound_to_us(signal.SIGKILL),
+        *(sys.executable, "-m", module),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, "PYTHONPATH": PYTHONPATH, "DATABASE_URL": url},
+        start_new_session=True,
+    )
+    try:
+        output, _ = await process.communicate()
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    text = output.decode("utf-8", "replace")
+    with log.open("a", encoding="utf-8") as file:
+        file.write(text)
+    if process.returncode != 0:
+        raise StartError(f"python -m {module} ended with code {process.returncode}", log)
+    return text.splitlines()
