@@ -58,6 +58,9 @@ format: install ## rewrite the code in the house format
 requirements: $(UV) ## compile the pinned requirements anew
 	@requirements/compile.sh
 
+openapi: install ## write the HTTP contract anew from the handlers' types
+	@$(BIN)/python -m local.openapi
+
 migrate: install ## apply the migrations to $$DATABASE_URL
 	@$(BIN)/python -m fairslot.migrate
 

@@ -27,7 +27,7 @@ _PERIOD = timedelta(days=30)
 @app.get(
     "/api/availability",
     summary="List bookable starts",
-    responses={200: {"description": "A page", "content": {"application/json": {"model": Availability}}}},
+    responses={200: {"description": "A page.", "content": {"application/json": {"model": Availability}}}},
 )
 def list_availability(
     calendar_id: Annotated[str | None, Query(min_length=1, max_length=100)] = None,
@@ -72,7 +72,14 @@ def get_distribution(
     return api.json_response(200, DistributionModel.model_validate(found))
 
 
-@app.get("/health", summary="Whether bookings can be taken")
+@app.get(
+    "/health",
+    summary="Whether bookings can be taken",
+    responses={
+        200: {"description": "They can.", "content": {"application/json": {"model": Health}}},
+        503: {"description": "They cannot.", "content": {"application/json": {"model": Health}}},
+    },
+)
 def get_health() -> Response[Health]:
     """Return 200 while bookings can be taken, else 503, with the state of each dependency."""
     try:

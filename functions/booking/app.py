@@ -24,7 +24,7 @@ from fairslot.types import Instant
 app = api.resolver()
 
 
-@app.post("/api/appointments", summary="Book a time")
+@app.post("/api/appointments", summary="Book a time", status_code=201)
 def create_appointment(body: BookingRequest) -> Response[Booked]:
     """Book a bookable start; the coach is the one whose turn it is."""
     tenant_id, now = api.client(app).tenant_id, api.clock()

@@ -1,0 +1,276 @@
+"""The HTTP contract as OpenAPI 3.1, from the handlers' own types: `python -m local.openapi` writes it.
+
+The file stands in the layer, so that serving it costs no generating. A test holds it to the types.
+"""
+
+import inspect
+import json
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools.event_handler.openapi.merge import OpenAPIMerge
+
+import availability.app
+import booking.app
+from fairslot.api import LARGEST_BODY, LONGEST_KEY, OPEN_PATHS, STATUS
+from fairslot.errors import (
+    AuthenticationError,
+    FairslotError,
+    ForbiddenError,
+    IdempotencyInProgressError,
+    IdempotencyKeyReusedError,
+    IllegalTransitionError,
+    MalformedRequestError,
+    NotFoundError,
+    PayloadTooLargeError,
+    RateLimitError,
+    SlotUnavailableError,
+    UnavailableError,
+    ValidationError,
+)
+
+if TYPE_CHECKING:
+    from http import HTTPStatus
+
+PATH = Path(__file__).parents[1] / "layers" / "common" / "fairslot" / "openapi.json"
+
+type Json = dict[str, Any]
+type Errors = tuple[type[FairslotError], ...]
+
+_ABOUT = f"""Books appointments for teams of coaches.
+
+Instants are RFC 3339; answers give them in UTC. Bodies are JSON of {LARGEST_BODY // 1024} KiB at most. The
+answer to a request that could not be served is a problem (RFC 9457) with a stable code in `error`."""
+_APPS = (availability.app, booking.app)
+
+_ALWAYS: Errors = (
+    MalformedRequestError,
+    AuthenticationError,
+    ForbiddenError,
+    RateLimitError,
+    UnavailableError,
+    FairslotError,
+)
+_WITH_BODY: Errors = (PayloadTooLargeError, ValidationError)
+_CHANGING: Errors = (NotFoundError, IdempotencyInProgressError, IdempotencyKeyReusedError)
+# What a route can be refused with beyond what every route can.
+_OWN: dict[str, Errors] = {
+    "list_availability": (NotFoundError,),
+    "get_distribution": (NotFoundError,),
+    "get_health": (),
+    "create_appointment": (*_CHANGING, SlotUnavailableError),
+    "list_appointments": (),
+    "get_appointment": (NotFoundError,),
+    "cancel_appointment": (*_CHANGING, IllegalTransitionError),
+    "receive_calendar_event": (IdempotencyKeyReusedError,),
+}
+_KEYED = {"create_appointment": False, "cancel_appointment": False, "receive_calendar_event": True}
+
+_KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[ -~]+$"}
+_KEY_MEANING = (
+    "The same key with the same request again gives the first answer and has no second effect; with another"
+    " request it is refused."
+)
+_PARAMETERS: Json = {
+    "XIdempotencyKey": {
+        "name": "X-Idempotency-Key",
+        "in": "header",
+        "description": _KEY_MEANING,
+        "schema": _KEY_SCHEMA,
+    },
+    "IdempotencyKey": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "Another name of X-Idempotency-Key; where both are given they must be equal.",
+        "schema": _KEY_SCHEMA,
+    },
+}
+
+
+def _header(description: str, **schema: Any) -> Json:
+    return {"description": description, "schema": {"type": "string"} | schema}
+
+
+_LIMITS: Json = {
+    "X-RateLimit-Limit": _header("Requests a minute that this key may make.", type="integer"),
+    "X-RateLimit-Remaining": _header("How many of them are left.", type="integer"),
+    "X-RateLimit-Reset": _header("Seconds until the count begins anew.", type="integer"),
+    "RateLimit": _header("The same as the IETF's draft writes it.", examples=['"default";r=99;t=60']),
+    "RateLimit-Policy": _header("The limit itself.", examples=['"default";q=100;w=60']),
+}
+_HEADERS: Json = {
+    **_LIMITS,
+    "X-Request-Id": _header("Names this request in our logs."),
+    "Idempotent-Replayed": _header("The answer is the one given to this key before.", const="true"),
+    "Retry-After": _header("Seconds after which to try again.", type="integer"),
+    "WWW-Authenticate": _header("How to say who is calling."),
+}
+_SECURITY: Json = {
+    "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "Bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+}
+
+
+def document() -> Json:
+    """Return the description of every route of every function."""
+    merged = OpenAPIMerge(
+        title="Fairslot",
+        version="1.0.0",
+        description=_ABOUT,
+        security=[{name: []} for name in _SECURITY],
+        on_conflict="error",
+    )
+    handlers: Json = {}
+    schemas: Json = {"Problem": _problem()}
+    for module in _APPS:
+        own: Json = json.loads(module.app.get_openapi_json_schema())
+        for name, schema in own.pop("components")["schemas"].items():
+            if schemas.setdefault(name, schema) != schema:
+                raise ValueError(f"two functions mean different things by {name}")
+        merged.add_schema(own)
+        handlers |= vars(module)
+    made = merged.get_openapi_schema()
+    refusals: Json = {}
+    for path, methods in made["paths"].items():
+        for method, operation in methods.items():
+            _complete(path, method, operation, handlers)
+            refusals |= _refuse(operation, is_open=path in OPEN_PATHS)
+    made["paths"] = _clean(made["paths"])
+    made["components"] = {
+        "schemas": _clean(
+            {name: one for name, one in schemas.items() if not name.endswith("ValidationError")}
+        ),
+        "responses": refusals,
+        "headers": _HEADERS,
+        "parameters": _PARAMETERS,
+        "securitySchemes": _SECURITY,
+    }
+    return made
+
+
+def written() -> str:
+    """Return the document as it is filed: in one order, a line a fact."""
+    return json.dumps(document(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _complete(path: str, method: str, operation: Json, handlers: Json) -> None:
+    """Add to an operation what the resolver does not know: headers, keys and who may call."""
+    suffix = re.sub(r"\W", "_", path) + "_" + method
+    name = operation["operationId"] = operation["operationId"].removesuffix(suffix)
+    about = inspect.getdoc(handlers[name]) or ""
+    headers = ["X-Request-Id"]
+    if path in OPEN_PATHS:
+        operation["security"] = []
+    else:
+        about += f" Needs the scope `{'read' if method == 'get' else 'write'}`."
+        headers += _LIMITS
+    if name in _KEYED:
+        operation["parameters"] = operation.get("parameters", []) + _keys(required=_KEYED[name])
+        headers.append("Idempotent-Replayed")
+    operation["description"] = about
+    del operation["responses"]["422"]  # the resolver's own; ours has another shape
+    for response in operation["responses"].values():
+        response["headers"] = _references("headers", headers)
+
+
+def _keys(*, required: bool) -> list[Json]:
+    if required:
+        return [_PARAMETERS["XIdempotencyKey"] | {"required": True}]
+    return list(_references("parameters", _PARAMETERS).values())
+
+
+def _refuse(operation: Json, *, is_open: bool) -> Json:
+    """Add to an operation what it is refused with; return these responses, which operations share."""
+    errors = _OWN[operation["operationId"]]
+    errors += (FairslotError,) if is_open else _ALWAYS
+    if "requestBody" in operation:
+        errors += _WITH_BODY
+    by_status: dict[HTTPStatus, list[type[FairslotError]]] = {}
+    for error in sorted(errors, key=lambda error: error.code):
+        status = next(STATUS[kind] for kind in error.__mro__ if kind in STATUS)
+        by_status.setdefault(status, []).append(error)
+    refusals = {}
+    for status, kinds in by_status.items():
+        name = "Or".join(kind.__name__.removesuffix("Error") for kind in kinds)
+        operation["responses"][str(status.value)] = {"$ref": f"#/components/responses/{name}"}
+        headers = ["X-Request-Id"]
+        if AuthenticationError in kinds:
+            headers.append("WWW-Authenticate")
+        elif FairslotError not in kinds:
+            headers += _LIMITS
+        if {RateLimitError, UnavailableError}.intersection(kinds):
+            headers.append("Retry-After")
+        refusals[name] = {
+            "description": "\n".join(f"`{kind.code}`: {(kind.__doc__ or '').strip()}" for kind in kinds),
+            "headers": _references("headers", headers),
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+    return refusals
+
+
+def _references(kind: str, names: Iterable[str]) -> Json:
+    return {name: {"$ref": f"#/components/{kind}/{name}"} for name in names}
+
+
+def _problem() -> Json:
+    text = {"type": "string"}
+    place = {
+        "type": "object",
+        "description": "A place in the request, such as `body.start_time`, and what is wrong there.",
+        "properties": {"loc": text, "type": text},
+        "required": ["loc", "type"],
+        "additionalProperties": False,
+    }
+    members: Json = {
+        "type": {"type": "string", "format": "uri"},
+        "title": text,
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": text,
+        "error": {"type": "string", "enum": sorted(_codes(FairslotError)), "description": "A stable code."},
+        "message": {"type": "string", "description": "The same as `detail`, for older clients."},
+    }
+    return {
+        "description": "Why a request was not served (RFC 9457).",
+        "type": "object",
+        "properties": {**members, "details": {"type": "array", "items": place}},
+        "required": list(members),
+        "additionalProperties": False,
+    }
+
+
+def _codes(kind: type[FairslotError]) -> set[str]:
+    return {kind.code}.union(*(_codes(child) for child in kind.__subclasses__()))
+
+
+def _clean(value: Any, *, of_query: bool = False) -> Any:
+    """Return a part of the document without the resolver's noise.
+
+    That is: titles made of names, whole numbers as fractions, and null as a query parameter's type.
+    """
+    if isinstance(value, dict):
+        choices = value.get("anyOf")
+        if of_query and isinstance(choices, list) and {"type": "null"} in choices:
+            rest = [one for one in choices if one != {"type": "null"}]
+            value = {name: one for name, one in value.items() if name != "anyOf"} | rest[0]
+        of_query = of_query or value.get("in") == "query"
+        return {
+            name: _clean(one, of_query=of_query)
+            for name, one in value.items()
+            if name != "title" or not isinstance(one, str)
+        }
+    if isinstance(value, list):
+        return [_clean(one, of_query=of_query) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def main() -> None:
+    """Write the document into the layer."""
+    PATH.write_text(written(), "utf-8")
+    sys.stdout.write(f"wrote {PATH}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""The filed description of the API: up to date, valid, and true to the routes that are deployed."""
+
+import json
+
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+import availability.app
+import booking.app
+from local import openapi
+
+
+def test_the_filed_description_is_up_to_date() -> None:
+    """What `make openapi` would write is what is filed."""
+    assert openapi.PATH.read_text("utf-8") == openapi.written(), "run `make openapi`"
+
+
+def test_it_is_valid() -> None:
+    """A validator of OpenAPI 3.1 has nothing to say."""
+    filed = json.loads(openapi.PATH.read_text("utf-8"))
+    assert filed["openapi"].startswith("3.1.")
+    assert list(OpenAPIV31SpecValidator(filed).iter_errors()) == []
+
+
+def test_it_has_every_route_once_and_by_name() -> None:
+    """Each route is there with a name of its own, and with a success and a refusal."""
+    operations = {
+        operation["operationId"]: operation
+        for methods in openapi.document()["paths"].values()
+        for operation in methods.values()
+    }
+    assert len(operations) == _routes(availability.app.app) + _routes(booking.app.app)
+    for operation in operations.values():
+        statuses = set(operation["responses"])
+        assert statuses & {"200", "201"}
+        assert "500" in statuses
+        assert operation["summary"]
+        assert operation["description"]
+
+
+def test_what_changes_takes_an_idempotency_key() -> None:
+    """Every operation that is no reading names the header."""
+    for methods in openapi.document()["paths"].values():
+        for method, operation in methods.items():
+            named = json.dumps(operation.get("parameters", []))
+            assert ("IdempotencyKey" in named or "X-Idempotency-Key" in named) == (method != "get")
+
+
+def test_there_are_no_two_ways_to_call_but_the_key_and_the_token() -> None:
+    """A key or a bearer token opens everything but what is open to all."""
+    made = openapi.document()
+    assert made["security"] == [{"ApiKey": []}, {"Bearer": []}]
+    opened = [path for path, methods in made["paths"].items() if methods.get("get", {}).get("security") == []]
+    assert opened == ["/health"]
+
+
+def _routes(app: APIGatewayHttpResolver) -> int:
+    return sum(len(methods) for methods in json.loads(app.get_openapi_json_schema())["paths"].values())
