@@ -1,0 +1,78 @@
+"""The calendar API: a list of free half hours, each starting a quarter after the one before it."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from fairslot.calendars.fetch import fetch
+from fairslot.calendars.interface import CalendarError, Window
+from fairslot.slots import date_of, slot_from, slot_of
+
+
+class _Entry(BaseModel):
+    """A stretch of time that is free as a whole, or is not."""
+
+    model_config = ConfigDict(strict=True)
+
+    start_time: AwareDatetime
+    end_time: AwareDatetime
+    available: bool
+
+
+class _Availability(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    coach_id: str
+    slots: list[_Entry]
+
+
+class CalendarApi:
+    """One coach's calendar at the calendar API."""
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        coach_id: str,
+        zone: ZoneInfo,
+        read: Callable[..., Awaitable[bytes]] = fetch,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        """Take the API's address, the coach and their time zone; `read` has the shape of `fetch`."""
+        self._url = f"{base_url.rstrip('/')}/coaches/{quote(coach_id, safe='')}/availability"
+        self._coach_id = coach_id
+        self._zone = zone
+        self._read = read
+        self._now = now
+
+    async def free_bits(self, window: Window) -> int:
+        """Return the slots that some entry declares free for the whole of its length.
+
+        An entry that is not available says nothing about its halves: others overlap it.
+        """
+        days = str(self._days(window))
+        body = await self._read(self._url, params={"days": days}, accept="application/json")
+        free = 0
+        for entry in self._entries(body):
+            if entry.available:
+                free |= window.bits(slot_from(entry.start_time), slot_of(entry.end_time))
+        return free
+
+    def _days(self, window: Window) -> int:
+        """Count the days from today to the window's end, as the API counts them: today is the first."""
+        today = self._now().astimezone(self._zone).date()
+        last = date_of(self._zone, window.end_slot - 1)
+        return max((last - today).days, 0) + 1
+
+    def _entries(self, body: bytes) -> list[_Entry]:
+        try:
+            answer = _Availability.model_validate_json(body)
+        except ValidationError:
+            raise CalendarError("invalid_body") from None
+        is_sane = all(entry.start_time < entry.end_time for entry in answer.slots)
+        if answer.coach_id != self._coach_id or not is_sane:
+            raise CalendarError("invalid_body")
+        return answer.slots

@@ -1,0 +1,161 @@
+"""One GET from a system that is not ours: tried again where that can help, bounded in time and in size."""
+
+import asyncio
+import ssl
+import zlib
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import cache
+from http import HTTPStatus
+from random import SystemRandom
+from typing import cast
+
+import httpx
+
+from fairslot.calendars.interface import CalendarError
+from fairslot.settings import settings
+
+PAUSE_SECONDS = 0.25
+LONGEST_PAUSE_SECONDS = 2.0
+
+# From the kernel: a generator seeded at import would be the same in every restored snapshot.
+_random = SystemRandom()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How long and how often: until the answer begins, for its body, and over all attempts."""
+
+    attempts: int
+    answer_seconds: float
+    body_seconds: float = 10.0
+    total_seconds: float = 20.0
+    body_bytes: int = 5_000_000
+
+
+class _AttemptError(CalendarError):
+    """An attempt that another one may mend, after `pause` seconds at the least."""
+
+    def __init__(self, reason: str, pause: float = 0.0) -> None:
+        super().__init__(reason)
+        self.pause = pause
+
+
+def default_limits() -> Limits:
+    """Return the limits that the settings give."""
+    return Limits(attempts=settings().calendar_attempts, answer_seconds=settings().calendar_timeout_seconds)
+
+
+def check_address(url: str) -> None:
+    """Raise CalendarError for an address that may not be read: it must be http(s) and name a host.
+
+    Every address passes here before anything is sent to it, so this is where others are refused.
+    """
+    try:
+        parts = httpx.URL(url)
+    except (httpx.InvalidURL, TypeError):
+        raise CalendarError("invalid_url") from None
+    if parts.scheme not in {"http", "https"} or not parts.host:
+        raise CalendarError("invalid_url")
+
+
+async def fetch(
+    url: str,
+    *,
+    accept: str,
+    params: Mapping[str, str] | None = None,
+    limits: Limits | None = None,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> bytes:
+    """Return the body that the address answers with 200. Raises CalendarError.
+
+    Timeouts, broken connections, 429 and 5xx are tried again, after a random pause (full jitter:
+    "Exponential Backoff And Jitter", AWS Architecture Blog, 2015) or what Retry-After asks for; where
+    that is more than the time that is left, there is no further attempt. Redirects are not followed.
+    """
+    bounds = limits or default_limits()
+    check_address(url)
+    clock = asyncio.get_running_loop().time
+    end = clock() + bounds.total_seconds
+    attempt = 1
+    try:
+        async with asyncio.timeout_at(end), _client(transport) as client:
+            request = client.build_request("GET", url, params=params, headers={"Accept": accept})
+            while True:
+                try:
+                    return await _attempt(client, request, bounds)
+                except _AttemptError as error:
+                    pause = _pause(attempt, error)
+                    if attempt == bounds.attempts or clock() + pause >= end:
+                        raise
+                await asyncio.sleep(pause)
+                attempt += 1
+    except TimeoutError:
+        raise CalendarError("timeout") from None
+
+
+async def _attempt(client: httpx.AsyncClient, request: httpx.Request, bounds: Limits) -> bytes:
+    try:
+        async with asyncio.timeout(bounds.answer_seconds):
+            response = await client.send(request, stream=True)
+        async with aclosing(response), asyncio.timeout(bounds.body_seconds):
+            if response.status_code != HTTPStatus.OK:
+                raise _refusal(response)
+            return await _body(response, bounds.body_bytes)
+    except TimeoutError:
+        raise _AttemptError("timeout") from None
+    except httpx.HTTPError:
+        raise _AttemptError("connection") from None
+
+
+def _refusal(response: httpx.Response) -> CalendarError:
+    status = response.status_code
+    if status < HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.TOO_MANY_REQUESTS:
+        return CalendarError(f"http_{status}")
+    after = response.headers.get("Retry-After", "")
+    return _AttemptError(f"http_{status}", float(after) if after.isdecimal() else 0.0)
+
+
+async def _body(response: httpx.Response, most: int) -> bytes:
+    """Read the body, unpacking no more than is allowed: 64 KB of gzip can be 64 MB."""
+    coding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding not in {"identity", "gzip", "x-gzip"}:
+        raise CalendarError("invalid_body")
+    unpack = None if coding == "identity" else zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    body = bytearray()
+    try:
+        async with aclosing(cast("AsyncGenerator[bytes]", response.aiter_raw())) as pieces:
+            async for piece in pieces:
+                body += unpack.decompress(piece, most + 1 - len(body)) if unpack else piece
+                if len(body) > most:
+                    raise CalendarError("too_large")
+    except zlib.error:
+        raise CalendarError("invalid_body") from None
+    if unpack and not unpack.eof:
+        raise CalendarError("invalid_body")
+    return bytes(body)
+
+
+def _pause(attempt: int, error: _AttemptError) -> float:
+    """Return how long to wait after the attempt, in seconds."""
+    longest = min(LONGEST_PAUSE_SECONDS, PAUSE_SECONDS * 2 ** (attempt - 1))
+    return max(error.pause, _random.uniform(0, longest))
+
+
+def _client(transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+    """Make a client for one calendar: a connection that is kept while Lambda freezes the process is dead."""
+    return httpx.AsyncClient(
+        transport=transport,
+        verify=_tls(),
+        timeout=None,  # noqa: S113  # a whole attempt is bounded, which a limit for each read is not
+        follow_redirects=False,
+        # No proxy and no .netrc from the environment.
+        trust_env=False,
+        headers={"User-Agent": "Fairslot", "Accept-Encoding": "gzip"},
+    )
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    return httpx.create_ssl_context(trust_env=False)

@@ -1,0 +1,46 @@
+"""What every kind of external calendar offers, and how reading one can fail."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from fairslot.slots import span
+
+
+class CalendarError(Exception):
+    """The calendar could not be read; `reason` is a stable word for the record.
+
+    timeout, connection, http_503 (any status), invalid_url, invalid_body, unknown_time_zone, too_large,
+    too_complex, unknown_kind.
+    """
+
+    def __init__(self, reason: str) -> None:
+        """Keep the word alone: the causes' texts can quote addresses and what is in a calendar."""
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The slots that are asked for: `first_slot` and the `slot_count` - 1 after it."""
+
+    first_slot: int
+    slot_count: int
+
+    @property
+    def end_slot(self) -> int:
+        """The slot after the last."""
+        return self.first_slot + self.slot_count
+
+    def bits(self, first: int, end: int) -> int:
+        """Return the bits of the slots [first, end), as far as they are in the window."""
+        return span(first - self.first_slot, end - first, self.slot_count)
+
+
+class ExternalCalendar(Protocol):
+    """A coach's calendar outside this system."""
+
+    async def free_bits(self, window: Window) -> int:
+        """Return the bits of the window (first slot highest): 1 where the calendar allows the whole slot.
+
+        What cannot be read raises CalendarError and is never shown as free, nor as an empty calendar.
+        """
