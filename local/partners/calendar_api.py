@@ -29,7 +29,7 @@ from local.partners.coach_days import Interval
 from local.partners.faults import Faults, add_faults
 
 DATABASE = web.AppKey("database", sqlite3.Connection)
-MOST_DAYS = 90
+MOST_DAYS = 400
 FEED_DAYS = 60
 LONGEST_BLOCK = timedelta(days=31)
 SCHEMA = """

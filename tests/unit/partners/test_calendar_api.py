@@ -68,9 +68,9 @@ def test_coaches_differ_and_are_mostly_free(calendar: httpx.Client) -> None:
     assert len({str(page) for page in pages}) == 6
 
 
-@pytest.mark.parametrize("days", ["0", "91", "-1", "x", "1.5"])
+@pytest.mark.parametrize("days", ["0", "401", "-1", "x", "1.5"])
 def test_a_bad_number_of_days(calendar: httpx.Client, days: str) -> None:
-    """The range of days is 1 to 90."""
+    """The range of days is 1 to 400."""
     assert calendar.get("/coaches/coach-1/availability", params={"days": days}).status_code == 400
 
 
