@@ -125,7 +125,7 @@ async def feed(request: web.Request) -> web.Response:
         busy += coach_days.meetings(coach_id, today + timedelta(days=number))
     lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//fairslot//calendar stand-in//EN"]
     for start, end in busy:
-        uid = f"UID:{coach_id}-{start:%Y%m%dT%H%M}@calendar.test"
+        uid = f"UID:{coach_id}-{start:%Y%m%dT%H%M}-{end:%H%M}@calendar.test"
         when = [
             f"DTSTAMP:{start:%Y%m%dT%H%M%SZ}",
             f"DTSTART:{start:%Y%m%dT%H%M%SZ}",

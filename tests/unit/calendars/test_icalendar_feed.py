@@ -181,6 +181,15 @@ def test_an_odd_event(lines: str, expected: list[str]) -> None:
     assert busy(feed(lines), MARCH, NEW_YORK) == expected
 
 
+def test_one_uid_for_two_events() -> None:
+    """A newer version replaces an older one; two that are equally new are two."""
+    early, late = (f"DTSTART:20260303T{hour}0000Z\nDTEND:20260303T{hour}3000Z" for hour in (10, 15))
+    body = feed(f"{early}\nSEQUENCE:1", f"{late}\nSEQUENCE:2").replace(b"UID:1", b"UID:0")
+    assert busy(body, MARCH, NEW_YORK) == ["2026-03-03 15:00-15:30"]
+    body = feed(early, late).replace(b"UID:1", b"UID:0")
+    assert busy(body, MARCH, NEW_YORK) == ["2026-03-03 10:00-10:30", "2026-03-03 15:00-15:30"]
+
+
 def test_an_empty_calendar_is_free() -> None:
     """A feed without events leaves everything."""
     assert busy(feed(), MARCH, NEW_YORK) == []

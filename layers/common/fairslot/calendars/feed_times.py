@@ -39,6 +39,7 @@ def settle(events: Sequence[Any], zone: ZoneInfo) -> None:
         for rule in _rules(event):
             if "UNTIL" in rule:
                 rule["UNTIL"] = [_until(until, event["DTSTART"].dt, zone) for until in rule["UNTIL"]]
+    _keep_twins_apart(events)
     _keep_exceptions_apart(events)
 
 
@@ -50,6 +51,20 @@ def _end(event: Any) -> None:
         # PT24H is 24 hours, P1D goes to the same time, and both read alike: the later is busy for either.
         ends = (start + length, (start.astimezone(UTC) + length).astimezone(start.tzinfo))
         event.add("DTEND", max(ends, key=lambda end: end.astimezone(UTC)))
+
+
+def _keep_twins_apart(events: Sequence[Any]) -> None:
+    """Let two events be two, though they carry one UID: not every calendar makes them as it should.
+
+    Of two with another SEQUENCE the higher is the newer version, and the package takes that one.
+    """
+    seen = set()
+    for event in events:
+        identity = (event.get("UID"), event.get("SEQUENCE"))
+        if identity in seen and "RECURRENCE-ID" not in event:
+            event["UID"] = str(uuid4())
+        elif "RECURRENCE-ID" not in event:
+            seen.add(identity)
 
 
 def _keep_exceptions_apart(events: Sequence[Any]) -> None:
