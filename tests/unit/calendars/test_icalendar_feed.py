@@ -222,6 +222,7 @@ WHOLE = feed(EVENT)
         (feed(f"{EVENT}\nDTSTART:20260304T100000Z\nRRULE:FREQ=DAILY"), "invalid_body"),
         (feed(f"{EVENT}\nRRULE:FREQ=SOMETIMES"), "invalid_body"),
         (feed(f"{EVENT}\nRRULE:COUNT=3"), "invalid_body"),
+        (feed(f"{EVENT}\nRRULE;X:FREQ=DAILY"), "invalid_body"),
         (feed(f"{EVENT}\nRRULE:FREQ=DAILY;INTERVAL={'9' * 400}"), "invalid_body"),
         (feed(f"{EVENT}\nEXDATE:never\nRRULE:FREQ=DAILY"), "invalid_body"),
         (
