@@ -81,7 +81,7 @@ def load(
             {
                 "tenant": tenant_id,
                 "kind": "calendar_api",
-                "types": ["appointment.created", "appointment.cancelled"],
+                "types": ["appointment.*"],
             },
         )
         sync.extend(connection, now=datetime.now(UTC))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings as hypothesis
 from psycopg import sql
 
 from fairslot import auth, cache, db
@@ -15,6 +16,10 @@ from fairslot.webhooks import queue
 from local.postgres import EmbeddedPostgres
 from local.sqs import SqsStandIn
 from local.valkey import EmbeddedValkey
+
+# A busy machine is no failure: only the suite's own time limit counts.
+hypothesis.register_profile("fairslot", deadline=None)
+hypothesis.load_profile("fairslot")
 
 _numbers = itertools.count()
 

@@ -155,14 +155,14 @@ _OVERLAPS = b"""
       FROM coach_appointments AS one JOIN coach_appointments AS other
         ON one.coach_id = other.coach_id AND one.appointment_id < other.appointment_id
        AND one.takes && other.takes
-     WHERE one.status = 'scheduled' AND other.status = 'scheduled'"""
+     WHERE one.status <> 'cancelled' AND other.status <> 'cancelled'"""
 
 _BITS = b"""
     SELECT slot.coach_id, slot.start_time, slot.taken
       FROM coach_slot_list AS slot
      WHERE slot.taken <> EXISTS (
         SELECT FROM coach_appointments AS a
-         WHERE a.coach_id = slot.coach_id AND a.status = 'scheduled'
+         WHERE a.coach_id = slot.coach_id AND a.status <> 'cancelled'
            AND a.takes && tstzrange(slot.start_time, slot.end_time))"""
 
 _COUNTERS = b"""
@@ -170,7 +170,7 @@ _COUNTERS = b"""
       FROM coach_slots AS day
      WHERE day.booked > day.max_per_day OR day.booked <> (
         SELECT count(*) FROM coach_appointments AS a
-         WHERE a.coach_id = day.coach_id AND a.status = 'scheduled'
+         WHERE a.coach_id = day.coach_id AND a.status <> 'cancelled'
            AND slot_of(a.start_time) >= day.first_slot
            AND slot_of(a.start_time) < day.first_slot + day.slot_count)"""
 
@@ -186,5 +186,5 @@ _LOG = b"""
 
 _EVENTS = b"""
     SELECT a.appointment_id FROM coach_appointments AS a
-     WHERE a.version <> (SELECT count(*) FROM webhook_events AS event
+     WHERE a.status <> 'held' AND a.version <> (SELECT count(*) FROM webhook_events AS event
                           WHERE event.appointment_id = a.appointment_id)"""

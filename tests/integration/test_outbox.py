@@ -26,7 +26,7 @@ def team(connection: Connection) -> list[str]:
     connection.execute("UPDATE coaches SET calendar_kind = 'calendar_api'")
     connection.execute("INSERT INTO coach_syncs (coach_id, synced_at) SELECT coach_id, now() FROM coaches")
     add_endpoint(connection, "crm", "appointment.*")
-    add_endpoint(connection, "calendar_api", "appointment.created", "appointment.cancelled")
+    add_endpoint(connection, "calendar_api", "appointment.*")
     return coaches
 
 
@@ -184,7 +184,7 @@ def test_cancelling_releases_the_block(connection: Connection, team: list[str]) 
     block = message_for(done, "calendar_api")
     outbox.record(connection, attempt=attempt(block, answer={"block_id": "b-1"}))
     release = message_for(cancel(connection, done), "calendar_api")
-    assert release["data"]["block_id"] == "b-1"
+    assert (release["data"]["action"], release["data"]["block_id"]) == ("release", "b-1")
     assert outbox.record(connection, attempt=attempt(release)) == ([], done.appointment.coach_id)
 
 
@@ -196,8 +196,9 @@ def test_a_block_that_is_answered_after_the_cancellation_is_released(
     block = message_for(done, "calendar_api")
     assert [message["kind"] for message in cancel(connection, done).messages] == ["crm"]
     [release], _ = outbox.record(connection, attempt=attempt(block, answer={"block_id": "b-2"}))
-    assert (release["type"], release["kind"]) == ("appointment.cancelled", "calendar_api")
+    assert (release["kind"], release["data"]["action"]) == ("calendar_api", "release")
     assert release["data"]["block_id"] == "b-2"
+    assert release["data"]["coach_id"] == done.appointment.coach_id
 
 
 def test_time_that_was_taken_outside_is_a_conflict(connection: Connection, team: list[str]) -> None:

@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from fairslot import holds
 from fairslot.db import Connection
 from fairslot.errors import NotFoundError
 from fairslot.queries import queries
 from fairslot.settings import settings
-from fairslot.slots import SLOT_SECONDS, cut, instant_of, positions, runs, slot_from
+from fairslot.slots import SLOT_SECONDS, cut, instant_of, positions, runs, slot_from, span
 
 _SQL = queries("availability")
 _MINUTES = SLOT_SECONDS // 60
@@ -67,15 +68,26 @@ class Team:
         return [calendar["calendar_id"] for calendar in self.calendars]
 
 
-def team(connection: Connection, *, tenant_id: str, calendar_id: str | None, now: datetime) -> Team:
-    """Return the calendars that are meant and their coaches.
+def team(
+    connection: Connection,
+    *,
+    tenant_id: str,
+    calendar_id: str | None,
+    now: datetime,
+    clock: datetime | None = None,
+) -> Team:
+    """Return the calendars that are meant and their coaches; holds that have expired by then are given back.
+
+    `clock` is what holds expire by; without it, the database's own.
 
     Raises:
         NotFoundError: the tenant has no such calendar.
 
     """
-    values = {"tenant": tenant_id, "calendar": calendar_id, "now": now}
+    values = {"tenant": tenant_id, "calendar": calendar_id, "now": now, "clock": clock}
     calendars = connection.execute(_SQL["calendars"], values).fetchall()
+    if calendars and calendars[0]["has_expired_holds"]:
+        holds.expire(connection, now=clock)
     if calendar_id is not None and not calendars:
         raise NotFoundError("There is no such calendar.")
     ids = [calendar["calendar_id"] for calendar in calendars]
@@ -92,7 +104,7 @@ def list_starts(connection: Connection, *, team: Team, window: Window, now: date
             for member in team.members
             if member["calendar_id"] == calendar["calendar_id"] and member["coach_id"] in days
         ]
-        starts += _starts(calendar, coaches, window, now)
+        starts += _starts(calendar, coaches, window, now, _shut(connection, calendar, window))
     total = len(starts)
     if window.after is not None:
         starts = [start for start in starts if (start.calendar_id, start.slot) > window.after]
@@ -126,6 +138,17 @@ def _days(connection: Connection, team: Team, window: Window, now: datetime) -> 
     return {row["coach_id"]: row for row in connection.execute(_SQL["days"], values)}
 
 
+def _shut(connection: Connection, calendar: Mapping[str, Any], window: Window) -> list[tuple[int, int]]:
+    """Return the slots [first, end) of the days on which nothing of the calendar may start."""
+    if not calendar["has_shut_days"]:
+        return []
+    values = {"calendar": calendar["calendar_id"], "start": window.start, "end": window.end}
+    return [
+        (slot_from(row["starts"]), slot_from(row["ends"]))
+        for row in connection.execute(_SQL["shut_days"], values)
+    ]
+
+
 def _reach(calendar: Mapping[str, Any]) -> int:
     """Return how many slots before or after its start an appointment of the calendar can touch."""
     return int(calendar["slot_duration"] + calendar["buffer_before"] + calendar["buffer_after"]) // _MINUTES
@@ -136,6 +159,7 @@ def _starts(
     coaches: Sequence[tuple[str, Mapping[str, Any]]],
     window: Window,
     now: datetime,
+    shut: Sequence[tuple[int, int]],
 ) -> list[Start]:
     """Return the starts of one calendar: the database's day_admits, a whole row of slots at a time."""
     count, before, after = (
@@ -147,12 +171,14 @@ def _starts(
     if width <= 0 or not coaches:
         return []
     grid = _grid(first, width, calendar["slot_interval"] // _MINUTES)
+    for begin, over in shut:
+        grid &= ~span(begin - first, over - begin, width)
     by_coach: list[tuple[str, int]] = []
     for coach_id, days in coaches:
         free = runs(_stretch(days, "free", first, width + count), count) >> count
         if before or after:
-            span = before + count + after
-            free &= runs(_stretch(days, "open", first - before, width + span), span) >> span
+            whole = before + count + after
+            free &= runs(_stretch(days, "open", first - before, width + whole), whole) >> whole
         bits = free & grid & _stretch(days, "starts", first, width)
         if bits:
             by_coach.append((coach_id, bits))

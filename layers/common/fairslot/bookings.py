@@ -15,6 +15,7 @@ from fairslot.queries import queries
 
 type Status = Literal["scheduled", "completed", "no_show", "cancelled", "rescheduled"]
 type Canceller = Literal["customer", "coach", "system"]
+type Outcome = Literal["completed", "no_show"]
 
 _SQL = queries("appointments")
 
@@ -54,7 +55,7 @@ class Appointment:
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What a changing call did: the appointment after it (JSON) and the messages that the queue must get."""
+    """What a changing call did: its answer (JSON) and the messages that the queue must get."""
 
     answer: dict[str, Any]
     replayed: bool
@@ -85,12 +86,16 @@ def book(
     contact: Contact,
     metadata: Mapping[str, Any],
     key: Key,
-    now: datetime,
+    now: datetime | None = None,
+    hold_id: UUID | None = None,
 ) -> Change:
-    """Book the calendar at an instant with the coach whose turn it is.
+    """Book the calendar at an instant with the coach whose turn it is, or with the one who is held.
+
+    Without `now` it is the database's clock that counts, here as in every change.
 
     Raises:
         SlotUnavailableError: no coach of the team is free then.
+        HoldExpiredError: the hold is gone.
         NotFoundError: the tenant has no such calendar.
         ValidationError: the instant is past or off the calendar's grid.
         IdempotencyKeyReusedError: the key came with another request before.
@@ -105,9 +110,10 @@ def book(
         "notes": contact.notes,
         "timezone": contact.timezone,
         "metadata": Jsonb(dict(metadata)),
+        "hold": hold_id,
         "now": now,
     }
-    return _change(connection, "book", values, key)
+    return change(connection, "appointments", "book", values, key)
 
 
 def cancel(
@@ -118,7 +124,7 @@ def cancel(
     by: Canceller,
     reason: str | None,
     key: Key,
-    now: datetime,
+    now: datetime | None = None,
 ) -> Change:
     """Cancel an appointment: its time is free again, and unless the coach cancels, the credits go back.
 
@@ -128,7 +134,83 @@ def cancel(
 
     """
     values = {"tenant": tenant_id, "appointment": appointment_id, "by": by, "reason": reason, "now": now}
-    return _change(connection, "cancel", values, key)
+    return change(connection, "appointments", "cancel", values, key)
+
+
+def reschedule(
+    connection: Connection,
+    *,
+    tenant_id: str,
+    appointment_id: UUID,
+    start_time: datetime,
+    any_coach: bool,
+    key: Key,
+    now: datetime | None = None,
+) -> Change:
+    """Move an appointment to another start, with its coach or with whoever's turn it is.
+
+    The old time is kept when the new one is not to be had. With the same coach the credits stay.
+
+    Raises:
+        SlotUnavailableError: the coach, or everybody, is taken then.
+        NotFoundError, IllegalTransitionError, ValidationError: as for booking and cancelling.
+
+    """
+    values = {
+        "tenant": tenant_id,
+        "appointment": appointment_id,
+        "start": start_time,
+        "any": any_coach,
+        "now": now,
+    }
+    return change(connection, "appointments", "reschedule", values, key)
+
+
+def reassign(
+    connection: Connection,
+    *,
+    tenant_id: str,
+    appointment_id: UUID,
+    coach_id: str | None,
+    reason: str | None,
+    key: Key,
+    now: datetime | None = None,
+) -> Change:
+    """Hand an appointment to a named coach of the team, or to whoever's turn it is among the others.
+
+    Raises:
+        SlotUnavailableError: that coach, or everybody else, is taken then.
+        NotFoundError, IllegalTransitionError, ValidationError: as for booking and cancelling.
+
+    """
+    values = {
+        "tenant": tenant_id,
+        "appointment": appointment_id,
+        "coach": coach_id,
+        "reason": reason,
+        "now": now,
+    }
+    return change(connection, "appointments", "reassign", values, key)
+
+
+def report_outcome(
+    connection: Connection,
+    *,
+    tenant_id: str,
+    appointment_id: UUID,
+    outcome: Outcome,
+    key: Key,
+    now: datetime | None = None,
+) -> Change:
+    """Say how an appointment ended; the coach's score and the weights that follow from it move.
+
+    Raises:
+        NotFoundError: the tenant has no such appointment.
+        IllegalTransitionError: it is not scheduled.
+
+    """
+    values = {"tenant": tenant_id, "appointment": appointment_id, "outcome": outcome, "now": now}
+    return change(connection, "appointments", "report_outcome", values, key)
 
 
 def get(connection: Connection, *, tenant_id: str, appointment_id: UUID) -> Appointment:
@@ -176,15 +258,17 @@ def list_page(
     ]
 
 
-def _change(connection: Connection, statement: str, values: Mapping[str, Any], key: Key) -> Change:
+def change(
+    connection: Connection, aggregate: str, statement: str, values: Mapping[str, Any], key: Key
+) -> Change:
+    """Call one of the database's changing functions."""
     given = {
         **values,
         "key": key.value,
         "fingerprint": key.fingerprint,
         "keep": timedelta(hours=key.hours),
     }
-    row = connection.execute(_SQL[statement], given).fetchone()
+    row = connection.execute(queries(aggregate)[statement], given).fetchone()
     if row is None:
         raise NotFoundError
-    done = row["done"]
-    return Change(answer=done["appointment"], replayed=done["replayed"], messages=done["messages"])
+    return Change(**row["done"])

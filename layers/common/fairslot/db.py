@@ -14,6 +14,8 @@ from psycopg.rows import dict_row
 
 from fairslot.errors import (
     FairslotError,
+    HoldExpiredError,
+    HoldLimitError,
     IdempotencyKeyReusedError,
     IllegalTransitionError,
     NotFoundError,
@@ -27,10 +29,24 @@ type Connection = psycopg.Connection[dict[str, Any]]
 
 _ATTEMPTS = 5
 _IDLE_SECONDS = 2.0
-_AGAIN = {"40P01", "40001", "FS425"}
+_AGAIN = {"40P01", "40001", "FS425", "FS426"}
+_HOLDS_EXPIRED = "FS426"
+_TIMED_OUT = {"57014", "55P03"}
+_PLAIN: dict[str, type[FairslotError]] = {
+    "FS409": SlotUnavailableError,
+    "FS411": HoldExpiredError,
+    "FS412": HoldLimitError,
+    "FS422": IdempotencyKeyReusedError,
+}
+_SAYS_WHAT: dict[str, Callable[[str], FairslotError]] = {
+    "FS404": lambda what: NotFoundError(f"There is no such {what}."),
+    "FS410": IllegalTransitionError,
+}
 _INVALID = {
-    "off_grid": "start_time is not on the calendar's interval grid.",
-    "in_the_past": "start_time is in the past.",
+    "off_grid": ("start_time", "start_time is not on the calendar's interval grid."),
+    "in_the_past": ("start_time", "start_time is in the past."),
+    "not_what_is_held": ("hold_id", "The hold is for another calendar or start_time."),
+    "same_coach": ("coach_id", "The appointment is with this coach already."),
 }
 
 
@@ -84,7 +100,10 @@ def run[T](work: Callable[[Connection], T], *, again: bool = True) -> T:
             )
             if not retriable or attempt == _ATTEMPTS - 1:
                 raise translate(error) from error
-            time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter is no secret
+            if error.sqlstate == _HOLDS_EXPIRED:
+                _usable().execute("SELECT expire_holds(NULL)")
+            else:
+                time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter is no secret
         else:
             _Session.used_at = time.monotonic()
             return result
@@ -94,22 +113,19 @@ def run[T](work: Callable[[Connection], T], *, again: bool = True) -> T:
 def translate(error: psycopg.Error) -> FairslotError | psycopg.Error:
     """Say a database error in our terms, by its SQLSTATE and constraint; else return it as it is."""
     said = error.diag.message_primary or ""
-    match error.sqlstate:
-        case "FS400":
-            return ValidationError(_INVALID[said], [("body.start_time", said)])
-        case "FS404":
-            return NotFoundError(f"There is no such {said}.")
-        case "FS409":
-            return SlotUnavailableError()
-        case "FS410":
-            return IllegalTransitionError(said)
-        case "FS422":
-            return IdempotencyKeyReusedError()
-        case "23P01" if error.diag.constraint_name == "coach_appointments_no_overlap":
-            return SlotUnavailableError()
-        case "40P01" | "40001" | "FS425" | "57014" | "55P03":
-            return UnavailableError()
-    return UnavailableError() if isinstance(error, psycopg.OperationalError) else error
+    state = error.sqlstate or ""
+    if state == "FS400":
+        place, message = _INVALID[said]
+        return ValidationError(message, [(f"body.{place}", said)])
+    if state in _SAYS_WHAT:
+        return _SAYS_WHAT[state](said)
+    if state in _PLAIN:
+        return _PLAIN[state]()
+    if error.diag.constraint_name == "coach_appointments_no_overlap":
+        return SlotUnavailableError()
+    if state in _AGAIN | _TIMED_OUT or isinstance(error, psycopg.OperationalError):
+        return UnavailableError()
+    return error
 
 
 def _usable() -> Connection:

@@ -10,7 +10,9 @@ FairslotError
 ├── ConflictError
 │   ├── SlotUnavailableError
 │   ├── IllegalTransitionError
+│   ├── HoldLimitError
 │   └── IdempotencyInProgressError
+├── HoldExpiredError
 ├── IdempotencyKeyReusedError
 ├── RateLimitError
 └── UnavailableError           something that we depend on does not answer
@@ -102,6 +104,18 @@ class IllegalTransitionError(ConflictError):
         """Name the state that the appointment is in."""
         super().__init__(f"The appointment is {current}; that state does not allow this.")
         self.current = current
+
+
+class HoldLimitError(ConflictError):
+    """This client holds as many times as it may."""
+
+    code = "HOLD_LIMIT_REACHED"
+
+
+class HoldExpiredError(FairslotError):
+    """The hold is gone: it has expired, was released, or is booked already."""
+
+    code = "HOLD_EXPIRED"
 
 
 class IdempotencyInProgressError(ConflictError):

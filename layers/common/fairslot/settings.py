@@ -40,6 +40,7 @@ class Settings(BaseModel):
     outbox_grace_seconds: float = Field(10.0, ge=0)
     redeliver_after_seconds: int = Field(3_600, ge=1)
 
+    max_holds_per_client: int = Field(20, ge=0)
     idempotency_hours: int = Field(24, ge=1)
     keep_slots_days: int = Field(7, ge=0)
 

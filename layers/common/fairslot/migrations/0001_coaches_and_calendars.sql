@@ -21,6 +21,9 @@ CREATE TABLE coaches (
     name           text NOT NULL,
     time_zone      text NOT NULL,
     score          double precision NOT NULL DEFAULT 0.5 CHECK (score BETWEEN 0 AND 1),
+    alpha          double precision CHECK (alpha > 0),
+    beta           double precision CHECK (beta > 0),
+    evidence_at    timestamptz,
     max_per_day    smallint NOT NULL DEFAULT 10 CHECK (max_per_day >= 0),
     working_hours  jsonb NOT NULL,
     blocked_dates  date[] NOT NULL DEFAULT '{}',
@@ -31,6 +34,7 @@ CREATE TABLE coaches (
     updated_at     timestamptz NOT NULL DEFAULT now(),
     CHECK (calendar_kind <> 'icalendar' OR calendar_url IS NOT NULL)
 );
+COMMENT ON COLUMN coaches.score IS 'alpha / (alpha + beta), or what it was given before the first outcome';
 COMMENT ON COLUMN coaches.working_hours IS
     '{"mon": [["09:00", "17:00"]], …} in the coach''s zone; an interval that ends at or before its start crosses midnight';
 
@@ -56,16 +60,22 @@ CREATE TABLE calendars (
     buffer_after        smallint NOT NULL DEFAULT 0 CHECK (buffer_after BETWEEN 0 AND 240 AND buffer_after % 15 = 0),
     min_notice_minutes  integer NOT NULL DEFAULT 0 CHECK (min_notice_minutes >= 0),
     horizon_days        smallint NOT NULL DEFAULT 60 CHECK (horizon_days BETWEEN 1 AND 366),
-    policy              text NOT NULL DEFAULT 'fair_share' CHECK (policy IN ('fair_share')),
+    time_zone           text NOT NULL DEFAULT 'UTC',
+    max_per_day         integer CHECK (max_per_day >= 0),
+    blocked_dates       date[] NOT NULL DEFAULT '{}',
+    policy              text NOT NULL DEFAULT 'fair_share' CHECK (policy IN ('fair_share', 'highest_score')),
     policy_version      integer NOT NULL DEFAULT 1,
     weight_exponent     double precision NOT NULL DEFAULT 4 CHECK (weight_exponent >= 0),
     weight_low          double precision NOT NULL DEFAULT 0.5 CHECK (weight_low > 0),
     weight_high         double precision NOT NULL DEFAULT 2 CHECK (weight_high >= weight_low),
+    prior_strength      double precision NOT NULL DEFAULT 16 CHECK (prior_strength > 0),
+    half_life_days      double precision NOT NULL DEFAULT 60 CHECK (half_life_days > 0),
     decision_seq        bigint NOT NULL DEFAULT 0,
     active              boolean NOT NULL DEFAULT true,
     created_at          timestamptz NOT NULL DEFAULT now()
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE calendars IS 'Durations in minutes. A booking locks its row, which orders the decisions of the calendar.';
+COMMENT ON COLUMN calendars.time_zone IS 'in which max_per_day and blocked_dates are meant';
 
 CREATE TABLE coach_calendars (
     calendar_id        text NOT NULL REFERENCES calendars ON DELETE CASCADE,

@@ -19,8 +19,8 @@ COMMENT ON TABLE coach_slots IS
      working and external. 104 bits hold the longest day there is (26 hours, Antarctica/Troll).';
 COMMENT ON COLUMN coach_slots.working IS 'what the working hours allow';
 COMMENT ON COLUMN coach_slots.external IS 'what the external calendar allows';
-COMMENT ON COLUMN coach_slots.taken IS 'what appointments and their buffers take';
-COMMENT ON COLUMN coach_slots.booked IS 'appointments that start on this day';
+COMMENT ON COLUMN coach_slots.taken IS 'what appointments, holds and their buffers take';
+COMMENT ON COLUMN coach_slots.booked IS 'appointments and holds that start on this day';
 
 -- The bits of the slots [p_offset, p_offset + p_length) that lie in a day of p_count slots.
 CREATE FUNCTION span_mask(p_offset integer, p_length integer, p_count integer) RETURNS bit(104)
@@ -63,13 +63,3 @@ CREATE FUNCTION day_admits(
 ) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (p_free & p_core) = p_core AND (p_open & p_full) = p_full AND (NOT p_starts OR p_booked < p_max);
-
--- The calendar's own part of it: the notice it wants and how far ahead it opens.
-CREATE FUNCTION opens_at(p_calendar calendars, p_now timestamptz) RETURNS timestamptz LANGUAGE sql STABLE
-    RETURN p_now + make_interval(mins => (p_calendar).min_notice_minutes);
-
-CREATE FUNCTION closes_at(p_calendar calendars, p_now timestamptz) RETURNS timestamptz LANGUAGE sql STABLE
-    RETURN p_now + make_interval(hours => 24 * (p_calendar).horizon_days);
-
-CREATE FUNCTION calendar_admits(p_calendar calendars, p_start timestamptz, p_now timestamptz) RETURNS boolean LANGUAGE sql STABLE
-    RETURN p_start > p_now AND p_start >= opens_at(p_calendar, p_now) AND p_start < closes_at(p_calendar, p_now);

@@ -9,10 +9,10 @@ CREATE TABLE coach_appointments (
     end_time              timestamptz NOT NULL,
     takes                 tstzrange NOT NULL,
     status                text NOT NULL DEFAULT 'scheduled'
-        CHECK (status IN ('scheduled', 'completed', 'no_show', 'cancelled', 'rescheduled')),
+        CHECK (status IN ('held', 'scheduled', 'completed', 'no_show', 'cancelled', 'rescheduled')),
     version               integer NOT NULL DEFAULT 1,
-    contact_name          text NOT NULL,
-    contact_email         text NOT NULL,
+    contact_name          text,
+    contact_email         text,
     notes                 text,
     timezone              text,
     metadata              jsonb NOT NULL DEFAULT '{}',
@@ -24,21 +24,30 @@ CREATE TABLE coach_appointments (
     created_at            timestamptz NOT NULL DEFAULT now(),
     updated_at            timestamptz NOT NULL DEFAULT now(),
     cancelled_at          timestamptz,
+    held_by               text,
+    expires_at            timestamptz,
+    CHECK ((status = 'held') = (expires_at IS NOT NULL)),
+    CHECK (status = 'held' OR (contact_name IS NOT NULL AND contact_email IS NOT NULL)),
     CHECK (start_time < end_time),
     CHECK (takes @> tstzrange(start_time, end_time)),
     CONSTRAINT coach_appointments_no_overlap
-        EXCLUDE USING gist (coach_id WITH =, takes WITH &&) WHERE (status = 'scheduled')
+        EXCLUDE USING gist (coach_id WITH =, takes WITH &&)
+        WHERE (status IN ('held', 'scheduled', 'completed', 'no_show'))
 ) WITH (fillfactor = 80);
 CREATE INDEX coach_appointments_by_coach ON coach_appointments (coach_id, start_time);
+CREATE INDEX coach_appointments_by_calendar ON coach_appointments (calendar_id, start_time);
+CREATE INDEX coach_appointments_held ON coach_appointments (expires_at) WHERE status = 'held';
 CREATE INDEX coach_appointments_by_tenant ON coach_appointments (tenant_id, start_time, appointment_id);
+COMMENT ON TABLE coach_appointments IS
+    'A hold is a row too, in the state held: it becomes the appointment when it is confirmed and goes when it expires.';
 COMMENT ON COLUMN coach_appointments.takes IS 'the appointment with its buffers';
 COMMENT ON COLUMN coach_appointments.external_calendar_id IS 'the block that the external calendar holds for it';
 
 CREATE TABLE distribution_log (
     calendar_id     text NOT NULL REFERENCES calendars ON DELETE CASCADE,
     seq             bigint NOT NULL,
-    appointment_id  uuid NOT NULL,
-    kind            text NOT NULL CHECK (kind IN ('assigned', 'reversed')),
+    appointment_id  uuid,
+    kind            text NOT NULL CHECK (kind IN ('assigned', 'reversed', 'left')),
     reverses_seq    bigint,
     policy          text NOT NULL,
     policy_version  integer NOT NULL,
@@ -50,7 +59,8 @@ CREATE TABLE distribution_log (
 );
 CREATE INDEX distribution_log_appointment ON distribution_log (appointment_id);
 COMMENT ON COLUMN distribution_log.candidates IS
-    '[{coach_id, weight, share, credit, last, delta} or {coach_id, excluded}, …]; shares and credits in millionths of a booking';
+    '[{coach_id, score, weight, share, credit, last, delta} or {coach_id, score, excluded}, …]; weights, shares and credits
+     in millionths; share is what the coach was due, delta how the credit moved';
 
 -- An answer that was given for an idempotency key, written in the transaction of its effect.
 CREATE TABLE idempotency_keys (
@@ -93,6 +103,7 @@ CREATE TABLE webhook_deliveries (
     delivery_id      uuid PRIMARY KEY DEFAULT uuidv7(),
     event_id         uuid NOT NULL REFERENCES webhook_events ON DELETE CASCADE,
     endpoint_id      uuid NOT NULL REFERENCES webhook_endpoints,
+    params           jsonb NOT NULL DEFAULT '{}',
     status           text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'delivered', 'failed', 'cancelled')),
     published_at     timestamptz,
     next_attempt_at  timestamptz,
@@ -101,6 +112,8 @@ CREATE TABLE webhook_deliveries (
 ) WITH (fillfactor = 70);
 CREATE INDEX webhook_deliveries_event ON webhook_deliveries (event_id);
 CREATE INDEX webhook_deliveries_pending ON webhook_deliveries (created_at) WHERE status = 'pending';
+
+COMMENT ON COLUMN webhook_deliveries.params IS 'what this endpoint is told beyond the event, such as which block to release';
 
 CREATE TABLE webhook_attempts (
     delivery_id       uuid NOT NULL REFERENCES webhook_deliveries ON DELETE CASCADE,

@@ -1,9 +1,17 @@
 -- calendars: the tenant's active calendars, or one of them
 SELECT calendar_id, name, slot_duration, slot_interval, buffer_before, buffer_after,
-       opens_at(calendar, %(now)s) AS opens_at, closes_at(calendar, %(now)s) AS closes_at
+       opens_at(calendar, %(now)s) AS opens_at, closes_at(calendar, %(now)s) AS closes_at,
+       blocked_dates <> '{}' OR max_per_day IS NOT NULL AS has_shut_days,
+       EXISTS (SELECT FROM coach_appointments WHERE status = 'held' AND expires_at <= coalesce(%(clock)s, clock_timestamp()))
+           AS has_expired_holds
   FROM calendars AS calendar
  WHERE tenant_id = %(tenant)s AND active AND (%(calendar)s::text IS NULL OR calendar_id = %(calendar)s)
  ORDER BY calendar_id;
+
+-- shut_days: the days of one calendar on which nothing may start
+SELECT shut.starts, shut.ends
+  FROM calendars AS calendar CROSS JOIN LATERAL shut_days(calendar, %(start)s, %(end)s, NULL) AS shut
+ WHERE calendar.calendar_id = %(calendar)s;
 
 -- teams: each calendar's active coaches and when their calendars were read
 SELECT member.calendar_id, member.coach_id, coach.calendar_kind <> 'none' AS external, sync.synced_at,

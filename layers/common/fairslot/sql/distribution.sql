@@ -10,6 +10,7 @@ WITH members AS (
       JOIN coach_appointments AS appointment USING (appointment_id)
      WHERE appointment.tenant_id = %(tenant)s AND (%(calendar)s::text IS NULL OR log.calendar_id = %(calendar)s)
        AND appointment.start_time >= %(start)s AND appointment.start_time < %(end)s
+       AND appointment.status <> 'held'
 ), owed AS (
     SELECT one ->> 'coach_id' AS coach_id, sum((one ->> 'share')::bigint) AS entitled
       FROM decisions CROSS JOIN LATERAL jsonb_array_elements(candidates) AS one
@@ -19,7 +20,7 @@ WITH members AS (
     SELECT coach_id, count(*) AS assigned
       FROM coach_appointments
      WHERE tenant_id = %(tenant)s AND (%(calendar)s::text IS NULL OR calendar_id = %(calendar)s)
-       AND start_time >= %(start)s AND start_time < %(end)s AND status <> 'cancelled'
+       AND start_time >= %(start)s AND start_time < %(end)s AND status NOT IN ('cancelled', 'held')
      GROUP BY coach_id
 )
 SELECT coach.coach_id, coach.name, coach.score, coach.max_per_day, members.credit::bigint, members.weight::float8,

@@ -35,6 +35,7 @@ class AppointmentData:
     timezone: str | None = None
     contact_id: str | None = None
     block_id: str | None = None
+    action: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

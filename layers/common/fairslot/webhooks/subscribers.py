@@ -67,8 +67,9 @@ async def deliver(
     request = build(delivery)
     if request is None:
         return Result()
-    # The same for every attempt at this event, so that a repetition does no harm.
-    headers = {"X-Idempotency-Key": str(delivery.event_id)}
+    # The same for every attempt, so that a repetition does no harm. A calendar is told two things of one event.
+    key = delivery.event_id if delivery.kind == "crm" else delivery.delivery_id
+    headers = {"X-Idempotency-Key": str(key)}
     try:
         reply = await post(
             request.url, headers=headers, body=request.body, seconds=seconds, transport=transport
@@ -107,20 +108,17 @@ CRM_MEMBERS = (
 
 
 def calendar_api(delivery: Delivery) -> Request | None:
-    """Block an appointment's time in the coach's external calendar or release the block, by the event."""
-    match delivery.type:
-        case "appointment.created":
-            appointment = delivery.appointment()
+    """Block an appointment's time in the coach's external calendar or release a block, by `action`."""
+    appointment = delivery.appointment()
+    match appointment.action:
+        case "block":
             return Request(
                 url=_coach_url(appointment, "block-slot"),
                 body={"start_time": appointment.start_time, "end_time": appointment.end_time},
                 keep={"block_id": ("block_id",)},
                 refusals={409: "already_blocked"},
             )
-        case "appointment.cancelled":
-            appointment = delivery.appointment()
-            if appointment.block_id is None:
-                return None
+        case "release" if appointment.block_id is not None:
             return Request(
                 url=_coach_url(appointment, "release-slot"), body={"block_id": appointment.block_id}
             )
