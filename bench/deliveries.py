@@ -1,0 +1,165 @@
+"""How fast one dispatcher is: deliveries a second, and the way from queue to subscriber when idle.
+
+    PYTHONPATH=functions:layers/common:. .venv/bin/python bench/deliveries.py
+
+The subscriber is a process of its own and answers at once, with its clock as the CRM's id; the queue is the
+local stand-in over HTTP. The worker does all that Lambda's poller and the function do: receive, attempt, send
+the results, delete. When idle, the stand-in looks into its queue every 100 ms only, so messages are sent at
+no fixed moment of its round, and the share of the way that is the function's own is shown beside the whole.
+"""
+
+import asyncio
+import os
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+from local.sqs import SqsStandIn
+
+BACKLOG = 1_500
+IDLE = 100
+
+
+def main() -> None:
+    """Print both figures beside their goals."""
+    with tempfile.TemporaryDirectory() as folder, SqsStandIn(Path(folder)) as sqs, subscriber_url() as url:
+        os.environ.update(sqs.environment, CRM_WEBHOOK_URL=url)
+        worker = Worker(sqs)
+        with Path(os.devnull).open("w") as quiet, redirect_stdout(quiet):
+            worker.drain(20)  # imports and connections are not what is measured
+            rate = worker.rate()
+            waits, own = worker.waits()
+    print(f"backlog of {BACKLOG}: {rate:.0f} deliveries/s (goal: at least 150)")
+    print(f"idle, queue to subscriber: {spread(waits)} (goal: p50 at most 50)")
+    print(f"      of it from receipt to subscriber: {spread(own)}")
+
+
+def spread(seconds: list[float]) -> str:
+    """Return the median and the 99th percentile, in milliseconds."""
+    last = statistics.quantiles(seconds, n=100)[98]
+    return f"p50 {statistics.median(seconds) * 1000:.1f} ms, p99 {last * 1000:.1f} ms"
+
+
+@contextmanager
+def subscriber_url() -> Iterator[str]:
+    """Run the subscriber."""
+    command = [sys.executable, __file__, "subscriber"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # this file
+    try:
+        yield f"http://127.0.0.1:{process.stdout.readline().strip() if process.stdout else ''}"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+class Worker:
+    """One sandbox of the function with its poller."""
+
+    def __init__(self, sqs: SqsStandIn) -> None:
+        self.sqs = sqs.client()
+        self.deliveries = self.sqs.create_queue(QueueName="deliveries")["QueueUrl"]
+        self.results = self.sqs.create_queue(QueueName="results")["QueueUrl"]
+        os.environ.update(DELIVERIES_QUEUE_URL=self.deliveries, RESULTS_QUEUE_URL=self.results)
+
+    def rate(self) -> float:
+        """Return the deliveries a second from a backlog."""
+        self.fill(BACKLOG)
+        begun = time.perf_counter()
+        self.work(BACKLOG)
+        return BACKLOG / (time.perf_counter() - begun)
+
+    def waits(self) -> tuple[list[float], list[float]]:
+        """Return the seconds to each arrival, one at a time: from before its sending and from its receipt."""
+        self.arrivals()
+        waits, own = [], []
+        with ThreadPoolExecutor(1) as pool:
+            for _ in range(IDLE):
+                work = pool.submit(self.work, 1)
+                time.sleep(random.uniform(0.05, 0.25))
+                begun = time.monotonic()
+                self.fill(1)
+                received = work.result()
+                (arrival,) = self.arrivals()
+                waits.append(arrival - begun)
+                own.append(arrival - received)
+        return waits, own
+
+    def drain(self, count: int) -> None:
+        """Send and deliver so many."""
+        self.fill(count)
+        self.work(count)
+
+    def fill(self, count: int) -> None:
+        """Send so many deliveries."""
+        from fairslot.webhooks import queue
+        from tests.dispatch import delivery
+
+        queue.send(self.deliveries, [delivery().to_json() for _ in range(count)])
+
+    def work(self, count: int) -> float:
+        """Receive, invoke and delete until so many are done; return when the last batch was received."""
+        from tests.dispatch import Context, event
+        from webhook_dispatch.app import lambda_handler
+
+        received = 0.0
+        while count > 0:
+            messages: Any = self.sqs.receive_message(
+                QueueUrl=self.deliveries,
+                MaxNumberOfMessages=10,
+                WaitTimeSeconds=20,
+                MessageSystemAttributeNames=["All"],
+            ).get("Messages", [])
+            received = time.monotonic()
+            context: Any = Context()
+            if lambda_handler(event(messages), context)["batchItemFailures"]:
+                sys.exit("a delivery failed: this measures the good case only")
+            entries: Any = [
+                {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}
+                for number, message in enumerate(messages)
+            ]
+            self.sqs.delete_message_batch(QueueUrl=self.deliveries, Entries=entries)
+            count -= len(messages)
+        return received
+
+    def arrivals(self) -> list[float]:
+        """Take the results out and return when the subscriber got each, by its monotonic clock."""
+        from fairslot.webhooks.messages import Attempt
+
+        arrivals = []
+        while messages := self.sqs.receive_message(QueueUrl=self.results, MaxNumberOfMessages=10).get(
+            "Messages"
+        ):
+            for message in messages:
+                arrivals.append(float(Attempt.from_json(message["Body"]).answer["crm_id"]))
+                self.sqs.delete_message(QueueUrl=self.results, ReceiptHandle=message["ReceiptHandle"])
+        return arrivals
+
+
+async def subscriber() -> None:
+    """Answer every request at once, and say on which port."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        body = b'{"success":true,"crm_id":"%.6f"}' % time.monotonic()
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=1_000)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["subscriber"]:
+        asyncio.run(subscriber())
+    else:
+        main()
