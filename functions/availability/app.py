@@ -15,7 +15,7 @@ from fairslot import api, availability, cache, db, distribution, outbox, relay, 
 from fairslot.errors import FairslotError, MalformedRequestError
 from fairslot.observability import logger, metrics
 from fairslot.settings import settings
-from fairslot.types import Instant, Zone
+from fairslot.types import Id, Instant, Zone
 
 app = api.resolver()
 
@@ -30,7 +30,7 @@ _PERIOD = timedelta(days=30)
     responses={200: {"description": "A page.", "content": {"application/json": {"model": Availability}}}},
 )
 def list_availability(
-    calendar_id: Annotated[str | None, Query(min_length=1, max_length=100)] = None,
+    calendar_id: Id | None = None,
     days: Annotated[int | None, Query(ge=1, le=60)] = None,
     start: Instant | None = None,
     end: Instant | None = None,
@@ -55,7 +55,7 @@ def list_availability(
 
 @app.get("/api/coaches/distribution", summary="How the work is shared")
 def get_distribution(
-    calendar_id: Annotated[str | None, Query(min_length=1, max_length=100)] = None,
+    calendar_id: Id | None = None,
     start: Instant | None = None,
     end: Instant | None = None,
 ) -> Response[DistributionModel]:

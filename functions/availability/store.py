@@ -15,9 +15,9 @@ from fairslot.observability import logger, metrics
 processor = BatchProcessor(event_type=EventType.SQS)
 
 
-def store(message: SQSRecord) -> None:
+def store(record: SQSRecord) -> None:  # the processor passes it by this name
     """Store one coach's reading, or note that it failed."""
-    result = json.loads(message.body)
+    result = json.loads(record.body)
     db.run(lambda connection: sync.store(connection, result))
     metrics.add_metric(name="CalendarsRead", unit=MetricUnit.Count, value=int(result["ok"]))
 

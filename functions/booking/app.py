@@ -19,7 +19,7 @@ from booking.models import (
 )
 from fairslot import api, bookings, db, inbound, relay
 from fairslot.observability import logger, metrics
-from fairslot.types import Instant
+from fairslot.types import Id, Instant
 
 app = api.resolver()
 
@@ -50,8 +50,8 @@ def create_appointment(body: BookingRequest) -> Response[Booked]:
 
 @app.get("/api/appointments", summary="List appointments")
 def list_appointments(
-    coach_id: Annotated[str | None, Query(max_length=100)] = None,
-    calendar_id: Annotated[str | None, Query(max_length=100)] = None,
+    coach_id: Id | None = None,
+    calendar_id: Id | None = None,
     status: bookings.Status | None = None,
     start: Instant | None = None,
     end: Instant | None = None,

@@ -16,9 +16,9 @@ from fairslot.webhooks.messages import Attempt
 processor = BatchProcessor(event_type=EventType.SQS)
 
 
-def record(message: SQSRecord) -> None:
+def note(record: SQSRecord) -> None:  # the processor passes it by this name
     """Record one attempt, send what follows from it, and have a calendar that changed read again."""
-    attempt = Attempt.from_json(message.body)
+    attempt = Attempt.from_json(record.body)
     messages, coach_id = db.run(lambda connection: outbox.record(connection, attempt=attempt))
     relay.publish(messages)
     metrics.add_metric(name="AttemptsRecorded", unit=MetricUnit.Count, value=1)
@@ -31,4 +31,4 @@ def record(message: SQSRecord) -> None:
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Handle a batch of the results queue."""
-    return process_partial_response(event=event, record_handler=record, processor=processor, context=context)
+    return process_partial_response(event=event, record_handler=note, processor=processor, context=context)

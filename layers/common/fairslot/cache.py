@@ -4,6 +4,7 @@ When it does not answer, requests go on without it and an alarm is raised; it is
 """
 
 import time
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -79,7 +80,9 @@ def count_request(key_id: str, limit: int) -> Allowance:
     except RedisError as error:
         _rest(error)
         return Allowance(limit=limit, remaining=limit, reset=60)
-    reset = max(1, round(window.reset_time - time.time()))
+    # The library takes what is left of a window that has just begun for nothing.
+    is_first = allowed and window.remaining == limit - 1
+    reset = 60 if is_first else max(1, round(window.reset_time - time.time()))
     if not allowed:
         raise RateLimitError(Allowance(limit=limit, remaining=0, reset=reset))
     return Allowance(limit=limit, remaining=window.remaining, reset=reset)
@@ -156,7 +159,10 @@ def _layer(operation: str) -> "CachePersistenceLayer":
     if operation not in _Parts.layers:
         from aws_lambda_powertools.utilities.idempotency.persistence.cache import CachePersistenceLayer
 
-        _Parts.layers[operation] = CachePersistenceLayer(client=cast("Any", client()))
+        with warnings.catch_warnings():
+            # Until Powertools 4 the new name stands for the old class, which warns to use the new name.
+            warnings.filterwarnings("ignore", "RedisCachePersistenceLayer", DeprecationWarning)
+            _Parts.layers[operation] = CachePersistenceLayer(client=cast("Any", client()))
     return _Parts.layers[operation]
 
 

@@ -1,23 +1,37 @@
 """Types of the HTTP edge that several functions use; each refuses what Postgres could not mean."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, StringConstraints
 
+_DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")
+
+_YEAR = timedelta(days=366)
+
 
 def _in_utc(instant: datetime) -> datetime:
+    """Return the instant in UTC, with a year to spare on both sides for those who reckon with it."""
     try:
-        return instant.astimezone(UTC)
+        return instant.astimezone(UTC) + _YEAR - _YEAR - _YEAR + _YEAR
     except OverflowError as error:
         raise ValueError("an instant outside the calendar") from error
 
 
 def _text(value: object) -> object:
-    if not isinstance(value, str | datetime):
-        raise ValueError("an instant is written as text")  # noqa: TRY004 - pydantic wants a ValueError
+    """Refuse what pydantic would take for seconds since 1970."""
+    if not isinstance(value, str) or not _DATE_TIME.match(value):
+        raise ValueError("an instant is a date and a time with an offset, as RFC 3339 writes it")
     return value
+
+
+def _storable(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("a NUL character")
+    text.encode()  # a lone surrogate's error is a ValueError too
+    return text
 
 
 def _zone(name: str) -> str:
@@ -30,5 +44,5 @@ def _zone(name: str) -> str:
 
 Instant = Annotated[AwareDatetime, BeforeValidator(_text), AfterValidator(_in_utc)]
 Zone = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_zone)]
-Id = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_storable)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
