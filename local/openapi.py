@@ -20,6 +20,8 @@ from fairslot.errors import (
     AuthenticationError,
     FairslotError,
     ForbiddenError,
+    HoldExpiredError,
+    HoldLimitError,
     IdempotencyInProgressError,
     IdempotencyKeyReusedError,
     IllegalTransitionError,
@@ -59,15 +61,25 @@ _CHANGING: Errors = (NotFoundError, IdempotencyInProgressError, IdempotencyKeyRe
 # What a route can be refused with beyond what every route can.
 _OWN: dict[str, Errors] = {
     "list_availability": (NotFoundError,),
+    "explain_availability": (NotFoundError,),
     "get_distribution": (NotFoundError,),
     "get_health": (),
-    "create_appointment": (*_CHANGING, SlotUnavailableError),
+    "create_appointment": (*_CHANGING, SlotUnavailableError, HoldExpiredError),
+    "create_hold": (*_CHANGING, SlotUnavailableError, HoldLimitError),
+    "delete_hold": _CHANGING,
     "list_appointments": (),
     "get_appointment": (NotFoundError,),
+    "get_decision": (NotFoundError,),
     "cancel_appointment": (*_CHANGING, IllegalTransitionError),
+    "report_outcome": (*_CHANGING, IllegalTransitionError),
+    "reschedule_appointment": (*_CHANGING, IllegalTransitionError, SlotUnavailableError),
+    "reassign_appointment": (*_CHANGING, IllegalTransitionError, SlotUnavailableError),
     "receive_calendar_event": (IdempotencyKeyReusedError,),
 }
-_KEYED = {"create_appointment": False, "cancel_appointment": False, "receive_calendar_event": True}
+_KEYED = {
+    **{name: False for name, errors in _OWN.items() if IdempotencyInProgressError in errors},
+    "receive_calendar_event": True,
+}
 
 _KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[ -~]+$"}
 _KEY_MEANING = (
@@ -131,7 +143,7 @@ def document() -> Json:
             if schemas.setdefault(name, schema) != schema:
                 raise ValueError(f"two functions mean different things by {name}")
         merged.add_schema(own)
-        handlers |= vars(module)
+        handlers |= {route.func.__name__: route.func for route in _routes(module.app)}
     made = merged.get_openapi_schema()
     refusals: Json = {}
     for path, methods in made["paths"].items():
@@ -149,6 +161,10 @@ def document() -> Json:
         "securitySchemes": _SECURITY,
     }
     return made
+
+
+def _routes(app: Any) -> Iterable[Any]:
+    return (*app._static_routes, *app._dynamic_routes)  # noqa: SLF001 - the library has no other way
 
 
 def written() -> str:

@@ -10,8 +10,16 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from availability.models import Availability, Dependency, DistributionModel, Health, Outbox
-from fairslot import api, availability, cache, db, distribution, outbox, relay, sync
+from availability.models import (
+    Availability,
+    Dependency,
+    DistributionModel,
+    ExplainedModel,
+    Explanation,
+    Health,
+    Outbox,
+)
+from fairslot import api, availability, cache, db, decisions, distribution, outbox, relay, sync
 from fairslot.errors import FairslotError, MalformedRequestError
 from fairslot.observability import logger, metrics
 from fairslot.settings import settings
@@ -51,6 +59,21 @@ def list_availability(
     )
     page = db.run(lambda connection: _page(connection, tenant_id, calendar_id, window, now))
     return Response(200, "application/json", _written(page, calendar_id, timezone))
+
+
+@app.get("/api/availability/explain", summary="Why a time can or cannot be booked")
+def explain_availability(calendar_id: Id, start_time: Instant) -> Response[Explanation]:
+    """Say of each coach of a calendar whether an appointment could start then, and if not, why."""
+    tenant_id = api.client(app).tenant_id
+    found = db.run(
+        lambda connection: decisions.explain(
+            connection, tenant_id=tenant_id, calendar_id=calendar_id, start_time=start_time
+        )
+    )
+    coaches = [ExplainedModel.model_validate(one) for one in found]
+    return api.json_response(
+        200, Explanation(calendar_id=calendar_id, start_time=start_time, coaches=coaches)
+    )
 
 
 @app.get("/api/coaches/distribution", summary="How the work is shared")

@@ -7,7 +7,7 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from fairslot import db, inbound, outbox, relay, sync
+from fairslot import db, holds, inbound, outbox, relay, sync
 from fairslot.api import clock
 from fairslot.observability import logger, metrics
 
@@ -23,7 +23,7 @@ def keep_slots() -> dict[str, int]:
 
 
 def sweep_outbox() -> dict[str, int]:
-    """Send what is committed and not on its way; act on inbound events that nobody finished."""
+    """Send what is not on its way; finish inbound events; give back what expired holds take."""
     now = clock()
     sent = db.run(lambda connection: outbox.sweep(connection, send=relay.send_deliveries, now=now))
     events = db.run(lambda connection: inbound.left_over(connection, before=now - _LEFT_OVER))
@@ -31,7 +31,8 @@ def sweep_outbox() -> dict[str, int]:
         done = db.run(partial(inbound.process, event_id=event_id, now=now))
         relay.publish(done.messages)
         relay.send_fetches(done.fetches)
-    return {"sent": sent, "events": len(events)}
+    holds_expired = db.run(holds.expire)
+    return {"sent": sent, "events": len(events), "holds_expired": holds_expired}
 
 
 TASKS = {"slots": keep_slots, "outbox": sweep_outbox}

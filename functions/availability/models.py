@@ -28,6 +28,38 @@ class Availability(BaseModel):
     next_cursor: str | None
 
 
+class ExplainedModel(BaseModel):
+    """Whether one coach could take the time, and if not, why."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    coach_id: str
+    free: bool
+    reason: (
+        Literal[
+            "busy_external",
+            "booked",
+            "held",
+            "outside_working_hours",
+            "daily_maximum",
+            "minimum_notice",
+            "beyond_horizon",
+            "buffer",
+            "not_synced",
+            "inactive",
+        ]
+        | None
+    )
+
+
+class Explanation(BaseModel):
+    """Each coach of a calendar at one instant."""
+
+    calendar_id: str
+    start_time: datetime
+    coaches: list[ExplainedModel]
+
+
 class ShareModel(BaseModel):
     """One coach's part, in bookings and as shares of all."""
 

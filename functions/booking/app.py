@@ -8,6 +8,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from booking import changes, holding
 from booking.models import (
     Acknowledged,
     AppointmentModel,
@@ -22,12 +23,14 @@ from fairslot.observability import logger, metrics
 from fairslot.types import Id, Instant
 
 app = api.resolver()
+app.include_router(changes.router)
+app.include_router(holding.router)
 
 
 @app.post("/api/appointments", summary="Book a time", status_code=201)
 def create_appointment(body: BookingRequest) -> Response[Booked]:
     """Book a bookable start; the coach is the one whose turn it is."""
-    tenant_id, now = api.client(app).tenant_id, api.clock()
+    tenant_id = api.client(app).tenant_id
     answer, headers = api.change(
         app,
         "book",
@@ -41,7 +44,7 @@ def create_appointment(body: BookingRequest) -> Response[Booked]:
             ),
             metadata=body.metadata,
             key=key,
-            now=now,
+            hold_id=body.hold_id,
         ),
         relay.publish,
     )
@@ -89,7 +92,7 @@ def cancel_appointment(
     appointment_id: Annotated[UUID, Path()], body: CancelRequest | None = None
 ) -> Response[AppointmentModel]:
     """Free the time again; unless the coach cancels, the coach's credit goes back."""
-    tenant_id, now, asked = api.client(app).tenant_id, api.clock(), body or CancelRequest()
+    tenant_id, asked = api.client(app).tenant_id, body or CancelRequest()
     answer, headers = api.change(
         app,
         "cancel",
@@ -100,7 +103,6 @@ def cancel_appointment(
             by=asked.by,
             reason=asked.reason,
             key=key,
-            now=now,
         ),
         relay.publish,
     )

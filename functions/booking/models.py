@@ -23,6 +23,7 @@ class BookingRequest(_Request):
     notes: Annotated[str, StringConstraints(max_length=4000)] | None = None
     timezone: Zone | None = None
     metadata: Annotated[dict[str, Any], Field(max_length=50)] = Field(default_factory=dict)
+    hold_id: UUID | None = None
 
 
 class CancelRequest(_Request):
@@ -30,6 +31,74 @@ class CancelRequest(_Request):
 
     by: Literal["customer", "coach", "system"] = "customer"
     reason: Annotated[str, StringConstraints(max_length=1000)] | None = None
+
+
+class RescheduleRequest(_Request):
+    """Another start, with the same coach or with anyone whose turn it is."""
+
+    start_time: Instant
+    coach: Literal["same_coach", "any"] = "same_coach"
+
+
+class ReassignRequest(_Request):
+    """Another coach: a named one, or without a name whoever's turn it is."""
+
+    coach_id: Id | None = None
+    reason: Annotated[str, StringConstraints(max_length=1000)] | None = None
+
+
+class OutcomeRequest(_Request):
+    """How an appointment ended."""
+
+    outcome: Literal["completed", "no_show"]
+
+
+class HoldRequest(_Request):
+    """A bookable start and for how many minutes to hold it."""
+
+    calendar_id: Id
+    start_time: Instant
+    minutes: Annotated[int, Field(ge=1, le=15)] = 5
+
+
+class HoldModel(BaseModel):
+    """A hold; a booking confirms it by its hold_id before it expires."""
+
+    hold_id: UUID
+    calendar_id: str
+    coach_id: str
+    start_time: datetime
+    end_time: datetime
+    expires_at: datetime
+
+
+class WeighedModel(BaseModel):
+    """One coach in a decision; share and credit in bookings."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    coach_id: str
+    eligible: bool
+    excluded_reason: str | None
+    weight: float | None
+    share: float | None
+    credit_before: float | None
+    last_assigned_seq: int | None
+
+
+class DecisionModel(BaseModel):
+    """Why an appointment went to its coach."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    appointment_id: UUID
+    calendar_id: str
+    seq: int
+    policy: str
+    policy_version: int
+    chosen: str
+    reason: str
+    candidates: list[WeighedModel]
 
 
 class Booked(BaseModel):

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError as RouteNotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.metrics import MetricUnit
@@ -23,6 +24,7 @@ from fairslot.errors import (
     ConflictError,
     FairslotError,
     ForbiddenError,
+    HoldExpiredError,
     IdempotencyKeyReusedError,
     MalformedRequestError,
     NotFoundError,
@@ -51,6 +53,7 @@ STATUS: dict[type[FairslotError], HTTPStatus] = {
     ForbiddenError: HTTPStatus.FORBIDDEN,
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
+    HoldExpiredError: HTTPStatus.GONE,
     IdempotencyKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     RateLimitError: HTTPStatus.TOO_MANY_REQUESTS,
     UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -92,7 +95,7 @@ def serve(app: APIGatewayHttpResolver, event: Mapping[str, Any], context: "Lambd
     return answer
 
 
-def client(app: APIGatewayHttpResolver) -> Client:
+def client(app: BaseRouter) -> Client:
     """Return who is calling the current route."""
     found: Client = app.context["client"]
     return found
@@ -130,7 +133,7 @@ def read_cursor[T](text: str | None, read: Callable[[list[str]], T]) -> T | None
         ) from error
 
 
-def idempotency_key(app: APIGatewayHttpResolver, *, required: bool = False) -> Key:
+def idempotency_key(app: BaseRouter, *, required: bool = False) -> Key:
     """Return the current request's idempotency key, tied to the request.
 
     Raises:
@@ -155,7 +158,7 @@ def idempotency_key(app: APIGatewayHttpResolver, *, required: bool = False) -> K
 
 
 def change(
-    app: APIGatewayHttpResolver,
+    app: BaseRouter,
     operation: str,
     work: "Callable[[Connection, Key], Change]",
     publish: Callable[[list[dict[str, Any]]], None],

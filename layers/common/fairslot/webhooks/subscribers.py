@@ -67,7 +67,7 @@ async def deliver(
     request = build(delivery)
     if request is None:
         return Result()
-    # The same for every attempt, so that a repetition does no harm. A calendar is told two things of one event.
+    # One for all attempts, so that a repetition does no harm. A calendar is told two things of one event.
     key = delivery.event_id if delivery.kind == "crm" else delivery.delivery_id
     headers = {"X-Idempotency-Key": str(key)}
     try:

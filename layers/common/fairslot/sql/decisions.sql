@@ -1,0 +1,27 @@
+-- decision: the standing decision about an appointment of the tenant, with the names of those weighed
+SELECT log.calendar_id, log.seq, log.policy, log.policy_version, log.chosen, log.candidates,
+       (SELECT coalesce(jsonb_object_agg(coach.coach_id, coach.name), '{}') FROM coaches AS coach
+         WHERE coach.coach_id IN (SELECT one ->> 'coach_id' FROM jsonb_array_elements(log.candidates) AS one)) AS names
+  FROM distribution_log AS log JOIN coach_appointments AS a USING (appointment_id)
+ WHERE log.appointment_id = %(appointment)s AND log.kind = 'assigned' AND a.tenant_id = %(tenant)s AND a.status <> 'held'
+ ORDER BY log.seq DESC
+ LIMIT 1;
+
+-- grid: whether an instant is on the calendar's grid
+SELECT instant_of(slot_of(%(start)s)) = %(start)s AND slot_of(%(start)s) %% (slot_interval / 15) = 0 AS fits
+  FROM calendars WHERE calendar_id = %(calendar)s AND tenant_id = %(tenant)s;
+
+-- explain: each coach of a calendar and why not, if not; what is held is told from what is booked
+SELECT one.coach_id,
+       coalesce(
+           calendar_refusal(calendar, %(start)s, NULL, coalesce(%(now)s, clock_timestamp())),
+           CASE WHEN one.excluded IN ('booked', 'buffer') AND EXISTS (
+                   SELECT FROM coach_appointments AS hold
+                    WHERE hold.coach_id = one.coach_id AND hold.status = 'held'
+                      AND hold.takes && tstzrange(%(start)s, %(start)s + make_interval(mins => calendar.slot_duration)))
+                THEN 'held' ELSE one.excluded END) AS reason
+  FROM calendars AS calendar
+ CROSS JOIN LATERAL candidates(calendar.calendar_id, slot_of(%(start)s), calendar.slot_duration / 15,
+                               calendar.buffer_before / 15, calendar.buffer_after / 15) AS one
+ WHERE calendar.calendar_id = %(calendar)s AND calendar.tenant_id = %(tenant)s
+ ORDER BY one.coach_id COLLATE "C";
