@@ -202,8 +202,10 @@ def set_environment(patch: pytest.MonkeyPatch, environment: Mapping[str, str]) -
 
 
 def keys(*deliveries: Delivery) -> list[str]:
-    """Return the deliveries' idempotency keys."""
-    return [str(delivery.event_id) for delivery in deliveries]
+    """Return the deliveries' idempotency keys: the event's for the CRM, its own for a calendar."""
+    return [
+        str(delivery.event_id if delivery.kind == "crm" else delivery.delivery_id) for delivery in deliveries
+    ]
 
 
 def ids(attempts: Sequence[Attempt]) -> set[UUID]:

@@ -91,7 +91,7 @@ def test_an_endless_answer_delivers(dispatch: Stage) -> None:
 def test_a_time_blocked_by_someone_else_ends_the_delivery(dispatch: Stage) -> None:
     """The failure is final: reported as such, and no message is left to repeat it."""
     dispatch.partner.script = [answer(409, {"error": "Slot already blocked"})]
-    dispatch.send(delivery("calendar_api"))
+    dispatch.send(delivery("calendar_api", action="block"))
 
     assert dispatch.work() == {"batchItemFailures": []}
     attempt = dispatch.attempt()

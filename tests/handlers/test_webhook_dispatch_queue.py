@@ -112,7 +112,7 @@ def test_without_its_results_the_whole_batch_comes_back(
 ) -> None:
     """Nobody would learn of the deliveries: every message fails and is sent again, under the same key."""
     with stage(sqs, visibility_seconds=2) as dispatch:
-        good, refused = delivery(), delivery("calendar_api")
+        good, refused = delivery(), delivery("calendar_api", action="block")
         dispatch.send(good, refused)
         dispatch.partner.always = answer(409, {})
         messages = dispatch.receive(at_least=2)
