@@ -1,0 +1,156 @@
+"""From a calendar to a booked appointment to a delivered webhook, and back."""
+
+import statistics
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from tests.system.conftest import Stack, wait_until
+
+
+def starts(stack: Stack, calendar_id: str = "cal-1", days: int = 14) -> list[dict[str, Any]]:
+    """List a calendar's bookable starts."""
+    answer = stack.api.get("/api/availability", params={"calendar_id": calendar_id, "days": days})
+    assert answer.status_code == 200, answer.text
+    slots: list[dict[str, Any]] = answer.json()["slots"]
+    return slots
+
+
+def book(stack: Stack, start_time: str, calendar_id: str = "cal-1") -> httpx.Response:
+    """Book for a new customer."""
+    return stack.api.post(
+        "/api/appointments",
+        headers={"X-Idempotency-Key": str(uuid4())},
+        json={
+            "calendar_id": calendar_id,
+            "start_time": start_time,
+            "contact_email": "customer@example.com",
+            "contact_name": "A Customer",
+        },
+    )
+
+
+def appointments(stack: Stack) -> dict[str, dict[str, Any]]:
+    """Return every appointment by its id."""
+    page = stack.api.get("/api/appointments", params={"limit": 200}).json()
+    return {one["appointment_id"]: one for one in page["data"]}
+
+
+def blocks(stack: Stack) -> list[dict[str, Any]]:
+    """List what is blocked in the external calendars."""
+    found: list[dict[str, Any]] = stack.calendar.get("/blocks").json()["blocks"]
+    return found
+
+
+def told(stack: Stack, appointment_id: str) -> list[str]:
+    """Return the paths on which the CRM was told of an appointment, each as often as it took effect."""
+    log = stack.crm.get("/webhooks/log").json()["webhooks"]
+    return [one["path"] for one in log if one["body"]["appointment_id"] == appointment_id]
+
+
+def test_fifty_bookings_reach_everybody_exactly_once(stack: Stack) -> None:
+    """With the CRM failing 30% and the calendar 10% of the time nothing is lost and nothing acts twice."""
+    assert starts(stack), "the first request waits for the calendars"
+    wait_until(lambda: len(starts(stack)) > 200, 30, "the calendars are read")
+    chosen = [one["start_time"] for one in starts(stack)][::7][:50]
+    booked = [answer.json() for answer in (book(stack, start) for start in chosen)]
+    ids = [one["appointment_id"] for one in booked]
+    assert len(set(ids)) == 50
+
+    def settled() -> bool:
+        known = appointments(stack)
+        return all(known[id_]["crm_contact_id"] and known[id_]["external_calendar_id"] for id_ in ids)
+
+    wait_until(settled, 90, "every booking has its crm_id and its block")
+    assert [told(stack, id_) for id_ in ids] == [["/webhooks/appointment-created"]] * 50
+    by_id = {one["block_id"]: one for one in blocks(stack)}
+    known = appointments(stack)
+    for one in (known[id_] for id_ in ids):
+        block = by_id[one["external_calendar_id"]]
+        assert (block["coach_id"], block["start_time"]) == (one["coach_id"], one["start_time"])
+
+    gone = known[ids[0]]
+    assert stack.api.post(f"/api/appointments/{ids[0]}/cancel").json()["status"] == "cancelled"
+    wait_until(
+        lambda: gone["external_calendar_id"] not in {one["block_id"] for one in blocks(stack)},
+        30,
+        "the block is released",
+    )
+    wait_until(lambda: len(told(stack, ids[0])) == 2, 30, "the CRM is told")
+    assert told(stack, ids[0])[1] == "/webhooks/appointment-cancelled"
+    wait_until(
+        lambda: any(
+            one["start_time"] == gone["start_time"] and one["available_coaches"] > 0 for one in starts(stack)
+        ),
+        30,
+        "the time can be booked again",
+    )
+
+
+def test_twelve_at_one_instant_with_five_free(stack: Stack) -> None:
+    """Exactly five get the time; then a quarter earlier nobody who is booked is had again."""
+    wait_until(lambda: len(starts(stack)) > 200, 30, "the calendars are read")
+    full = [one for one in starts(stack) if one["available_coaches"] == 5]
+    instant = next(
+        one["start_time"]
+        for before, one in zip(full, full[1:], strict=False)
+        if datetime.fromisoformat(one["start_time"]) - datetime.fromisoformat(before["start_time"])
+        == timedelta(minutes=15)
+    )
+    with ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda _: book(stack, instant), range(12)))
+    assert sorted(answer.status_code for answer in answers) == [201] * 5 + [409] * 7
+    assert len({one.json()["coach_id"] for one in answers if one.status_code == 201}) == 5
+    earlier = datetime.fromisoformat(instant) - timedelta(minutes=15)
+    assert book(stack, earlier.isoformat()).status_code == 409
+
+
+def test_availability_is_quick(stack: Stack) -> None:
+    """Warm and over HTTP, the demo data's page takes under 25 ms at the median."""
+    wait_until(lambda: len(starts(stack)) > 200, 30, "the calendars are read")
+    took = []
+    for _ in range(60):
+        began = time.perf_counter()
+        starts(stack, days=7)
+        took.append(time.perf_counter() - began)
+    assert statistics.median(took) < 0.025
+
+
+def test_bad_input_is_refused_at_the_door(stack: Stack) -> None:
+    """Ten megabytes, a route that is not there and a wrong key are answered, not suffered."""
+    huge = stack.api.post("/api/appointments", content=b"x" * (10 * 1024 * 1024 + 1))
+    assert huge.status_code == 413
+    large = stack.api.post("/api/appointments", content=b" " * 200_000)
+    assert (large.status_code, large.json()["error"]) == (413, "PAYLOAD_TOO_LARGE")
+    assert stack.api.get("/nothing").status_code == 404
+    assert stack.api.get("/api/availability", headers={"X-API-Key": "wrong"}).status_code == 401
+    assert stack.api.post("/api/appointments", content=b"{").status_code == 400
+
+
+def test_a_calendar_that_fails_keeps_its_times(stack: Stack) -> None:
+    """While the calendar API answers nothing but 503 the page stays as it is and says that it is stale."""
+    wait_until(lambda: len(starts(stack)) > 200, 30, "the calendars are read")
+    before = stack.calendar.get("/control").json()
+    stack.calendar.post("/control", json={"failure_rate": 1.0})
+    try:
+        count = len(starts(stack))
+        for coach in ("coach-1", "coach-3"):
+            answer = stack.api.post(
+                "/api/webhooks/calendar",
+                headers={"X-Idempotency-Key": str(uuid4())},
+                json={"event_type": "coach.calendar_changed", "coach_id": coach},
+            )
+            assert answer.json()["received"] is True
+
+        def stale() -> bool:
+            page = stack.api.get("/api/availability", params={"calendar_id": "cal-3", "days": 14})
+            return bool(page.json()["stale"])
+
+        wait_until(stale, 60, "the failed readings are noted")
+        assert len(starts(stack)) == count
+    finally:
+        stack.calendar.post("/control", json={"failure_rate": before["failure_rate"]})
