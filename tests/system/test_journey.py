@@ -4,6 +4,7 @@ import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
@@ -97,7 +98,7 @@ def test_twelve_at_one_instant_with_five_free(stack: Stack) -> None:
     full = [one for one in starts(stack) if one["available_coaches"] == 5]
     instant = next(
         one["start_time"]
-        for before, one in zip(full, full[1:], strict=False)
+        for before, one in pairwise(full)
         if datetime.fromisoformat(one["start_time"]) - datetime.fromisoformat(before["start_time"])
         == timedelta(minutes=15)
     )
