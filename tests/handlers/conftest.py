@@ -1,0 +1,58 @@
+"""What tests of the HTTP handlers share: a small team at a fixed instant, keys, cache and queues."""
+
+import importlib
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+import pytest
+from redis import Redis
+
+from fairslot.db import Connection
+from local.sqs import SqsStandIn
+from local.valkey import EmbeddedValkey
+from tests.api_world import Queues, add_key, stop_clock
+from tests.world import NOW, add_team
+
+type Environment = Callable[..., None]
+type Clock = Callable[[datetime], None]
+_CLOCKS = ("fairslot.api", "booking.results", "availability.maintenance", "availability.sync")
+
+
+@pytest.fixture
+def clock(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Set what time the functions and their database think it is; begins with the small worlds' NOW."""
+
+    def set_to(now: datetime) -> None:
+        for name in _CLOCKS:
+            monkeypatch.setattr(importlib.import_module(name), "clock", lambda: now)
+        stop_clock(connection, now)
+
+    set_to(NOW)
+    return set_to
+
+
+@pytest.fixture
+def world(connection: Connection, environment: Environment, clock: Clock) -> Connection:
+    """Three coaches who hold the calendar `cal`, and a key for everything; neither cache nor queues."""
+    add_key(connection)
+    add_team(connection, 3)
+    return connection
+
+
+@pytest.fixture
+def cache(environment: Environment, valkey: EmbeddedValkey) -> Iterator[Redis]:
+    """An empty cache that the functions use."""
+    with Redis.from_url(valkey.url) as client:
+        client.flushall()
+        environment(REDIS_URL=valkey.url)
+        yield client
+
+
+@pytest.fixture
+def queues(environment: Environment, sqs: SqsStandIn) -> Iterator[Queues]:
+    """Queues of the test's own that the functions send to."""
+    client = sqs.client()
+    made = Queues.make(client)
+    environment(**sqs.environment, **made.urls)
+    yield made
+    client.close()

@@ -1,0 +1,204 @@
+"""Who may call: keys, tokens and scopes, on every route."""
+
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from fairslot import auth
+from fairslot.db import Connection
+from tests.api_world import add_key, book, booked, check_problem, rows, wish
+from tests.gateway_events import KEY, NOTHING, ask
+
+type Environment = Callable[..., None]
+
+READING = [
+    ("GET", "/api/availability", NOTHING),
+    ("GET", "/api/coaches/distribution", NOTHING),
+    ("GET", "/api/appointments", NOTHING),
+    ("GET", f"/api/appointments/{uuid4()}", NOTHING),
+]
+WRITING = [
+    ("POST", "/api/appointments", wish()),
+    ("POST", f"/api/appointments/{uuid4()}/cancel", {}),
+    ("POST", "/api/webhooks/calendar", {"event_type": "coach.calendar_changed", "coach_id": "coach-01"}),
+]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-API-Key": ""},
+        {"X-API-Key": "nobody"},
+        {"X-API-Key": "k" * 10_000},
+        {"X-API-Key": "ключ\x00"},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer nobody"},
+        {"Authorization": f"Basic {KEY}"},
+        {"Authorization": KEY},
+    ],
+)
+def test_without_a_known_key_nothing_is_answered(world: Connection, headers: dict[str, str]) -> None:
+    """Every route but the open ones wants a key, says how to give it, and does nothing."""
+    before = rows(world)
+    for method, path, body in READING + WRITING:
+        answer = ask(method, path, body, key=None, headers=headers)
+        check_problem(answer, 401, "AUTHENTICATION_FAILED")
+        assert answer.headers["www-authenticate"].startswith("ApiKey ")
+        assert not [name for name in answer.headers if "ratelimit" in name]
+    assert rows(world) == before
+
+
+def test_the_caller_is_judged_before_the_request(world: Connection) -> None:
+    """A stranger learns nothing about what is right or wrong with a request, or which routes there are."""
+    for path, body in (
+        ("/api/appointments", b"{"),
+        ("/api/appointments", {"nonsense": 1}),
+        ("/api/nothing", {}),
+        ("/", NOTHING),
+    ):
+        check_problem(ask("POST", path, body, key=None), 401, "AUTHENTICATION_FAILED")
+
+
+def test_a_revoked_key_is_nobodys(world: Connection) -> None:
+    """A key that was revoked opens nothing."""
+    add_key(world, "revoked-key", revoked=True)
+    check_problem(book(key="revoked-key"), 401, "AUTHENTICATION_FAILED")
+
+
+def test_a_key_revoked_while_in_use_is_refused_once_it_is_forgotten(
+    world: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is remembered of a key holds for its time and no longer."""
+    assert ask("GET", "/api/appointments").status == 200
+    world.execute("UPDATE api_keys SET revoked_at = now()")
+    assert ask("GET", "/api/appointments").status == 200
+    auth.forget()
+    monkeypatch.setattr(auth, "_REMEMBER_SECONDS", 0.0)
+    add_key(world, "short-lived")
+    assert ask("GET", "/api/appointments", key="short-lived").status == 200
+    world.execute("UPDATE api_keys SET revoked_at = now()")
+    check_problem(ask("GET", "/api/appointments", key="short-lived"), 401, "AUTHENTICATION_FAILED")
+    check_problem(ask("GET", "/api/appointments"), 401, "AUTHENTICATION_FAILED")
+
+
+@pytest.mark.parametrize(
+    ("scopes", "refused"),
+    [(("read",), WRITING), (("write",), READING), ((), READING + WRITING)],
+)
+def test_a_key_without_the_scope_is_refused(
+    world: Connection, scopes: tuple[str, ...], refused: list[tuple[str, str, Any]]
+) -> None:
+    """Reading wants `read`, everything else wants `write`; a refusal changes nothing."""
+    add_key(world, "narrow-key", scopes=scopes)
+    before = rows(world)
+    for method, path, body in refused:
+        check_problem(ask(method, path, body, key="narrow-key"), 403, "FORBIDDEN")
+    assert rows(world) == before
+
+
+def test_a_narrow_key_does_what_it_is_for(world: Connection) -> None:
+    """A reading key reads and a writing key writes."""
+    add_key(world, "reader", scopes=("read",))
+    add_key(world, "writer", scopes=("write",))
+    assert ask("GET", "/api/availability", key="reader").status == 200
+    assert book(key="writer").status == 201
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_a_bearer_token_is_as_good_as_a_key(world: Connection, scheme: str) -> None:
+    """The same secret is taken from Authorization."""
+    headers = {"Authorization": f"{scheme} {KEY}"}
+    assert ask("GET", "/api/appointments", key=None, headers=headers).status == 200
+
+
+def test_the_key_wins_over_the_token(world: Connection) -> None:
+    """With both given the key decides."""
+    assert book(headers={"Authorization": "Bearer nobody"}).status == 201
+    answer = book(key="nobody", headers={"Authorization": f"Bearer {KEY}"})
+    check_problem(answer, 401, "AUTHENTICATION_FAILED")
+
+
+def test_a_key_given_twice_is_nobodys(world: Connection) -> None:
+    """The gateway joins headers that come twice, and no key has a comma in it."""
+    answer = ask("GET", "/api/appointments", key=None, headers=[("X-API-Key", KEY), ("x-api-key", KEY)])
+    check_problem(answer, 401, "AUTHENTICATION_FAILED")
+
+
+def test_health_and_the_contract_are_open(world: Connection) -> None:
+    """Neither wants a key."""
+    assert ask("GET", "/health", key=None).status == 200
+    contract = ask("GET", "/openapi.json", key=None)
+    assert contract.status == 200
+    assert contract.headers["content-type"] == "application/json"
+    assert contract.json["info"]["title"] == "Fairslot"
+
+
+class _Judge(BaseHTTPRequestHandler):
+    """An auth service: `good` may read at 7 a minute, `mute` breaks it, and all others are nobody's."""
+
+    asked: list[str]
+
+    def do_POST(self) -> None:
+        key = self.headers["X-API-Key"]
+        type(self).asked.append(f"{self.path} {key}")
+        status, body = {
+            "good": (
+                200,
+                b'{"valid":true,"key_type":"x","rate_limit":{"limit":7},"permissions":{"read":true,"write":false}}',
+            ),
+            "mute": (200, b"[]"),
+            "down": (503, b'{"retry_after": 5}'),
+        }.get(key, (401, b'{"valid": false}'))
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def service(environment: Environment) -> Iterator[type[_Judge]]:
+    """The auth service, asked instead of our own table."""
+    _Judge.asked = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Judge) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        environment(AUTH_SERVICE_URL=f"http://127.0.0.1:{server.server_port}")
+        yield _Judge
+        server.shutdown()
+        thread.join()
+
+
+def test_the_auth_service_decides_where_there_is_one(world: Connection, service: type[_Judge]) -> None:
+    """Its permissions are the scopes, its limit the limit, and its answer is remembered."""
+    booked_key = KEY  # known to our own table, which is not asked
+    answer = ask("GET", "/api/availability", key="good")
+    assert answer.status == 200
+    assert answer.headers["x-ratelimit-limit"] == "7"
+    check_problem(book(key="good"), 403, "FORBIDDEN")
+    assert service.asked == ["/validate good"]
+    check_problem(ask("GET", "/api/availability", key=booked_key), 401, "AUTHENTICATION_FAILED")
+
+
+@pytest.mark.parametrize("key", ["mute", "down"])
+def test_a_broken_auth_service_lets_nobody_in(world: Connection, service: type[_Judge], key: str) -> None:
+    """An answer that cannot be read is no permission; the client is told to try again."""
+    answer = ask("GET", "/api/availability", key=key)
+    check_problem(answer, 503, "SERVICE_UNAVAILABLE")
+    assert int(answer.headers["retry-after"]) > 0
+
+
+def test_a_dead_auth_service_lets_nobody_in(world: Connection, environment: Environment) -> None:
+    """Without the service nobody is let in, and nothing is booked."""
+    environment(AUTH_SERVICE_URL="http://127.0.0.1:1")
+    before = rows(world)
+    check_problem(book(), 503, "SERVICE_UNAVAILABLE")
+    environment(AUTH_SERVICE_URL="")
+    assert rows(world) == before
+    booked()

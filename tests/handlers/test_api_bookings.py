@@ -1,0 +1,252 @@
+"""Booking, reading, listing and cancelling over HTTP."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+
+from fairslot.db import Connection
+from tests.api_world import add_key, book, booked, check_problem, count, rows
+from tests.gateway_events import ask
+from tests.world import NINE, NOW, add_calendar, check
+
+PATH = "/api/appointments"
+QUARTER = timedelta(minutes=15)
+APPOINTMENT = {
+    "appointment_id",
+    "calendar_id",
+    "coach_id",
+    "contact_name",
+    "contact_email",
+    "start_time",
+    "end_time",
+    "timezone",
+    "status",
+    "version",
+    "notes",
+    "metadata",
+    "crm_contact_id",
+    "external_calendar_id",
+    "conflict",
+    "created_at",
+    "updated_at",
+    "cancelled_at",
+}
+
+
+def listed(**query: Any) -> list[str]:
+    """Return the ids of a page of appointments."""
+    answer = ask("GET", PATH, query=query)
+    assert answer.status == 200, answer
+    assert set(answer.json) == {"data", "next_cursor"}
+    return [one["appointment_id"] for one in answer.json["data"]]
+
+
+def test_the_answer_to_a_booking(world: Connection) -> None:
+    """A booking is answered 201 with exactly what the contract says."""
+    answer = book()
+    assert answer.status == 201
+    assert answer.headers["content-type"] == "application/json"
+    assert "idempotent-replayed" not in answer.headers
+    made = answer.json
+    assert UUID(made.pop("appointment_id")).version == 7
+    assert made.pop("coach_id") in {"coach-01", "coach-02", "coach-03"}
+    assert made == {
+        "calendar_id": "cal",
+        "start_time": "2026-03-03T14:00:00Z",
+        "end_time": "2026-03-03T14:30:00Z",
+        "status": "scheduled",
+        "version": 1,
+    }
+    check(world)
+
+
+@pytest.mark.parametrize(
+    "start", ["2026-03-03T14:00:00Z", "2026-03-03T09:00:00-05:00", "2026-03-03T19:45:00.000+05:45"]
+)
+def test_a_start_may_have_any_offset(world: Connection, start: str) -> None:
+    """The same instant is the same start, however it is written."""
+    assert booked(start)["start_time"] == "2026-03-03T14:00:00Z"
+
+
+def test_an_appointment_is_shown_as_it_was_asked_for(world: Connection) -> None:
+    """Reading an appointment gives every member of the contract and what the customer sent."""
+    metadata = {"source": "web", "tags": ["a", 1, None, 1.5, True], "deep": {"ö": "✓"}}
+    made = booked(notes="Is there\na lift?", timezone="Europe/Paris", metadata=metadata)
+    shown = ask("GET", f"{PATH}/{made['appointment_id']}")
+    assert shown.status == 200
+    assert set(shown.json) == APPOINTMENT
+    assert shown.json | made == shown.json
+    assert shown.json["contact_name"] == "Zoë Secret"
+    assert shown.json["contact_email"] == "zoe@example.com"
+    assert shown.json["notes"] == "Is there\na lift?"
+    assert shown.json["timezone"] == "Europe/Paris"
+    assert shown.json["metadata"] == metadata
+    assert shown.json["conflict"] is False
+    for name in ("crm_contact_id", "external_calendar_id", "cancelled_at"):
+        assert shown.json[name] is None
+    for name in ("start_time", "end_time", "created_at", "updated_at"):
+        assert datetime.fromisoformat(shown.json[name]).tzinfo == UTC
+        assert shown.json[name].endswith("Z")
+
+
+def test_what_was_left_out_is_null(world: Connection) -> None:
+    """Optional members are there without a value."""
+    shown = ask("GET", f"{PATH}/{booked()['appointment_id']}").json
+    assert (shown["notes"], shown["timezone"], shown["metadata"]) == (None, None, {})
+
+
+def test_a_full_time_is_refused(world: Connection) -> None:
+    """When every coach is taken the answer is 409, and nothing has changed."""
+    coaches = {booked()["coach_id"] for _ in range(3)}
+    assert len(coaches) == 3
+    before = rows(world)
+    for start in (NINE, NINE + QUARTER, NINE - QUARTER):
+        check_problem(book(start, headers={"X-Idempotency-Key": "k"}), 409, "SLOT_UNAVAILABLE")
+    assert rows(world) == before
+    check(world)
+
+
+@pytest.mark.parametrize(
+    ("start", "about"),
+    [
+        ("2026-03-03T13:45:00Z", "before the working hours"),
+        ("2026-03-03T21:45:00Z", "half of it after them"),
+        ("2026-05-03T14:00:00Z", "beyond the horizon"),
+        ("8000-01-01T00:00:00Z", "in another age"),
+    ],
+)
+def test_a_time_that_nobody_offers_is_refused(world: Connection, start: str, about: str) -> None:
+    """What availability does not list cannot be booked."""
+    before = rows(world)
+    check_problem(book(start), 409, "SLOT_UNAVAILABLE")
+    assert rows(world) == before
+
+
+def test_two_requests_without_a_key_are_two_bookings(world: Connection) -> None:
+    """Without a key nothing is taken for a repetition, however alike."""
+    one, other = booked(), booked()
+    assert one["appointment_id"] != other["appointment_id"]
+    assert one["coach_id"] != other["coach_id"]
+    assert count(world, "idempotency_keys") == 0
+
+
+def test_cancelling_gives_the_time_back(world: Connection) -> None:
+    """A cancelled appointment is answered whole, one version on, and its time can be booked again."""
+    made = [booked() for _ in range(3)]
+    answer = ask("POST", f"{PATH}/{made[0]['appointment_id']}/cancel", {"by": "coach", "reason": "ill"})
+    assert answer.status == 200
+    assert set(answer.json) == APPOINTMENT
+    assert (answer.json["status"], answer.json["version"]) == ("cancelled", 2)
+    assert answer.json["cancelled_at"] is not None
+    assert answer.json["updated_at"] == answer.json["cancelled_at"]
+    assert ask("GET", f"{PATH}/{made[0]['appointment_id']}").json == answer.json
+    assert booked()["coach_id"] == made[0]["coach_id"]
+    row = world.execute(
+        "SELECT cancelled_by, cancel_reason FROM coach_appointments WHERE version = 2"
+    ).fetchone()
+    assert row == {"cancelled_by": "coach", "cancel_reason": "ill"}
+    check(world)
+
+
+def test_what_is_cancelled_cannot_be_cancelled(world: Connection) -> None:
+    """The second cancellation is 409 with the state that it is in, and changes nothing."""
+    path = f"{PATH}/{booked()['appointment_id']}/cancel"
+    assert ask("POST", path).status == 200
+    before = rows(world)
+    problem = check_problem(ask("POST", path), 409, "ILLEGAL_TRANSITION")
+    assert "cancelled" in problem["message"]
+    assert rows(world) == before
+
+
+def test_the_list_is_in_order_of_the_starts(world: Connection) -> None:
+    """Appointments come by their start, whatever the order they were booked in."""
+    starts = [NINE + step * QUARTER for step in (8, 2, 0, 4, 6)]
+    ids = {start: booked(start)["appointment_id"] for start in starts}
+    assert listed() == [ids[start] for start in sorted(starts)]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 200])
+def test_pages_of_the_list_joined_are_the_whole(world: Connection, limit: int) -> None:
+    """Following the cursor gives every appointment once, those of one start too."""
+    for _ in range(3):
+        booked(NINE)
+        booked(NINE + 2 * QUARTER)
+    whole = listed()
+    assert len(set(whole)) == 6
+    joined: list[str] = []
+    query: dict[str, Any] = {"limit": limit}
+    while True:
+        page = ask("GET", PATH, query=query).json
+        assert len(page["data"]) <= limit
+        joined += [one["appointment_id"] for one in page["data"]]
+        if page["next_cursor"] is None:
+            break
+        query["cursor"] = page["next_cursor"]
+    assert joined == whole
+
+
+def test_a_page_that_is_just_full_has_no_next(world: Connection) -> None:
+    """The cursor is only given when there is more."""
+    booked()
+    booked()
+    assert ask("GET", PATH, query={"limit": 2}).json["next_cursor"] is None
+    assert ask("GET", PATH, query={"limit": 1}).json["next_cursor"] is not None
+
+
+def test_the_list_can_be_narrowed(world: Connection) -> None:
+    """Each filter leaves out what does not match, and together they all count."""
+    add_calendar(world, "other", ["coach-01"], duration=60)
+    early, late = booked(NINE), booked(NINE + 8 * QUARTER)
+    other = booked(NINE + 16 * QUARTER, calendar_id="other")
+    gone = booked(NINE + 24 * QUARTER)
+    ask("POST", f"{PATH}/{gone['appointment_id']}/cancel")
+
+    def names(*made: dict[str, Any]) -> list[str]:
+        return [one["appointment_id"] for one in made]
+
+    assert listed(calendar_id="other") == names(other)
+    assert listed(calendar_id="cal") == names(early, late, gone)
+    assert listed(status="scheduled") == names(early, late, other)
+    assert listed(status="cancelled") == names(gone)
+    assert listed(status="no_show") == []
+    assert listed(start="2026-03-03T16:00:00Z") == names(late, other, gone)
+    assert listed(end="2026-03-03T16:00:00Z") == names(early)
+    assert listed(start="2026-03-03T11:00:00-05:00", end="2026-03-03T16:15:00Z") == names(late)
+    for one in (early, late, other, gone):
+        assert one["appointment_id"] in listed(coach_id=one["coach_id"])
+    assert listed(coach_id="nobody") == listed(calendar_id="nowhere") == []
+    assert listed(calendar_id="cal", status="cancelled", start=NOW.isoformat()) == names(gone)
+
+
+def test_a_tenant_sees_only_its_own(world: Connection) -> None:
+    """To another tenant calendars, coaches and appointments are not there, on any route."""
+    add_key(world, "other-key", tenant_id="other")
+    made = booked()
+    own = f"{PATH}/{made['appointment_id']}"
+    before = rows(world)
+    unseen = [
+        ("GET", own, {}),
+        ("POST", f"{own}/cancel", {}),
+        ("GET", "/api/availability", {"query": {"calendar_id": "cal"}}),
+        ("GET", "/api/coaches/distribution", {"query": {"calendar_id": "cal"}}),
+    ]
+    for method, path, more in unseen:
+        check_problem(ask(method, path, key="other-key", **more), 404, "NOT_FOUND")
+    check_problem(book(key="other-key"), 404, "NOT_FOUND")
+    for query in ({}, {"coach_id": made["coach_id"]}, {"calendar_id": "cal"}):
+        assert ask("GET", PATH, key="other-key", query=query).json == {"data": [], "next_cursor": None}
+    assert ask("GET", "/api/availability", key="other-key").json["slots"] == []
+    assert ask("GET", "/api/coaches/distribution", key="other-key").json["distribution"] == []
+    assert rows(world) == before
+
+
+def test_the_same_idempotency_key_of_two_tenants_is_two_keys(world: Connection) -> None:
+    """What one tenant did under a key is nothing to another."""
+    add_key(world, "other-key", tenant_id="other")
+    add_calendar(world, "theirs", [], tenant_id="other")
+    headers = {"X-Idempotency-Key": "shared"}
+    assert book(headers=headers).status == 201
+    check_problem(book(headers=headers, key="other-key", calendar_id="theirs"), 409, "SLOT_UNAVAILABLE")
+    check_problem(ask("POST", f"{PATH}/{uuid4()}/cancel", headers=headers, key="other-key"), 404, "NOT_FOUND")

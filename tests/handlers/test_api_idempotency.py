@@ -1,0 +1,184 @@
+"""One effect for an idempotency key: repeated, repeated differently, and whatever the cache does."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from fairslot import bookings
+from fairslot.db import Connection
+from local.valkey import EmbeddedValkey
+from tests.api_world import book, check_problem, count, rows, wish
+from tests.gateway_events import Answer, ask
+from tests.world import NINE, NOW, check
+
+type Environment = Callable[..., None]
+type Clock = Callable[[datetime], None]
+
+KEY = {"X-Idempotency-Key": "key-1"}
+PATH = "/api/appointments"
+
+
+@pytest.fixture
+def restarted(valkey: EmbeddedValkey, cache: Redis) -> Iterator[EmbeddedValkey]:
+    """The cache's server, for tests that stop it."""
+    yield valkey
+    if valkey.pid is None:
+        valkey.start()
+
+
+def check_replayed(again: Answer, first: Answer) -> None:
+    """Assert that an answer is the first one, given again."""
+    assert again.status == first.status in {200, 201}
+    assert again.json == first.json
+    assert "idempotent-replayed" not in first.headers
+    assert again.headers["idempotent-replayed"] == "true"
+
+
+@pytest.mark.parametrize("name", ["X-Idempotency-Key", "Idempotency-Key", "x-idempotency-key"])
+def test_a_repetition_gets_the_first_answer(world: Connection, cache: Redis, name: str) -> None:
+    """The same key with the same body is answered as before and books nothing, under either header."""
+    first = book(headers={name: "a key: with, anything ~ printable"})
+    before = rows(world)
+    for _ in range(3):
+        check_replayed(book(headers={name: "a key: with, anything ~ printable"}), first)
+    assert rows(world) == before
+    assert count(world, "coach_appointments") == 1
+
+
+def test_the_cache_alone_can_answer(world: Connection, cache: Redis) -> None:
+    """What the cache remembers is answered without the database's record."""
+    first = book(headers=KEY)
+    world.execute("DELETE FROM idempotency_keys")
+    check_replayed(book(headers=KEY), first)
+    assert count(world, "coach_appointments") == 1
+
+
+def test_the_database_alone_can_answer(world: Connection, cache: Redis) -> None:
+    """A cache that has forgotten everything changes nothing."""
+    first = book(headers=KEY)
+    cache.flushall()
+    check_replayed(book(headers=KEY), first)
+    assert count(world, "coach_appointments") == 1
+
+
+def test_without_a_cache_the_database_answers(world: Connection) -> None:
+    """Where no cache is configured keys work all the same."""
+    first = book(headers=KEY)
+    check_replayed(book(headers=KEY), first)
+    assert count(world, "coach_appointments") == 1
+
+
+def test_a_cache_that_is_down_before_changes_nothing(
+    world: Connection, restarted: EmbeddedValkey, environment: Environment
+) -> None:
+    """With the cache down at the first try, at the second or at both there is one booking."""
+    restarted.stop()
+    first = book(headers=KEY)
+    check_replayed(book(headers=KEY), first)
+    restarted.start()
+    environment()
+    check_replayed(book(headers=KEY), first)
+    assert count(world, "coach_appointments") == 1
+
+
+def test_a_cache_that_dies_after_the_work_changes_nothing(
+    world: Connection, restarted: EmbeddedValkey, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the answer cannot be saved it is given all the same, and the retry gets it again."""
+    real = bookings.book
+
+    def book_and_stop(*given: Any, **named: Any) -> bookings.Change:
+        done = real(*given, **named)
+        restarted.stop()
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bookings, "book", book_and_stop)
+        first = book(headers=KEY)
+    assert first.status == 201
+    check_replayed(book(headers=KEY), first)
+    restarted.start()
+    environment()
+    check_replayed(book(headers=KEY), first)
+    assert count(world, "coach_appointments") == 1
+    assert count(world, "webhook_events") == 1
+
+
+def test_the_order_and_the_spelling_of_a_body_do_not_matter(world: Connection, cache: Redis) -> None:
+    """A client that writes the same members in another order repeats itself."""
+    first = book(headers=KEY, notes="Zoë")
+    turned = dict(reversed(wish(notes="Zoë").items()))
+    check_replayed(ask("POST", PATH, turned, headers=KEY), first)
+    escaped = str(turned).replace("'", '"').replace("ë", "\\u00eb").encode()
+    check_replayed(ask("POST", PATH, escaped, headers=KEY), first)
+
+
+@pytest.mark.parametrize("cached", ["cached", "flushed"])
+def test_another_request_under_the_same_key_is_refused(world: Connection, cache: Redis, cached: str) -> None:
+    """The same key with another body, or for another thing, is 422 and changes nothing."""
+    made = book(headers=KEY).json
+    before = rows(world)
+    if cached == "flushed":
+        cache.flushall()
+    others = [
+        book(NINE + timedelta(hours=1), headers=KEY),
+        book(headers=KEY, notes="one more thing"),
+        book(headers=KEY, metadata={}),
+        ask("POST", f"{PATH}/{made['appointment_id']}/cancel", headers=KEY),
+    ]
+    for answer in others:
+        check_problem(answer, 422, "IDEMPOTENCY_KEY_REUSED")
+    assert rows(world) == before
+
+
+def test_cancelling_is_repeated_too(world: Connection, cache: Redis) -> None:
+    """A repeated cancellation is answered as before, not refused for being cancelled."""
+    path = f"{PATH}/{book().json['appointment_id']}/cancel"
+    first = ask("POST", path, {"reason": "ill"}, headers=KEY)
+    before = rows(world)
+    check_replayed(ask("POST", path, {"reason": "ill"}, headers=KEY), first)
+    cache.flushall()
+    check_replayed(ask("POST", path, {"reason": "ill"}, headers=KEY), first)
+    assert rows(world) == before
+    check(world)
+
+
+def test_a_refusal_is_not_remembered(world: Connection, cache: Redis) -> None:
+    """What was refused may be tried again under its key once it can be had."""
+    taken = [book().json for _ in range(3)]
+    check_problem(book(headers=KEY), 409, "SLOT_UNAVAILABLE")
+    check_problem(book(headers=KEY, calendar_id="nowhere"), 404, "NOT_FOUND")
+    assert ask("POST", f"{PATH}/{taken[0]['appointment_id']}/cancel").status == 200
+    answer = book(headers=KEY)
+    assert answer.status == 201
+    assert "idempotent-replayed" not in answer.headers
+
+
+def test_an_error_of_ours_is_not_remembered(world: Connection, cache: Redis) -> None:
+    """After a 500 the same request under the same key is served as if it were the first."""
+    world.execute("ALTER TABLE distribution_log RENAME TO gone")
+    for _ in range(2):
+        check_problem(book(headers=KEY), 500, "INTERNAL_ERROR")
+    world.execute("ALTER TABLE gone RENAME TO distribution_log")
+    assert count(world, "coach_appointments") == 0
+    answer = book(headers=KEY)
+    assert answer.status == 201
+    assert "idempotent-replayed" not in answer.headers
+
+
+def test_a_key_is_free_again_after_its_time(
+    world: Connection, clock: Clock, environment: Environment
+) -> None:
+    """A key holds as long as is configured, to the second, and means nothing afterwards."""
+    environment(IDEMPOTENCY_HOURS="2")
+    first = book(headers=KEY)
+    clock(NOW + timedelta(hours=2, seconds=-1))
+    check_replayed(book(headers=KEY), first)
+    clock(NOW + timedelta(hours=2))
+    other = book(headers=KEY, notes="new")
+    assert other.status == 201
+    assert other.json != first.json
+    check_replayed(book(headers=KEY, notes="new"), other)
