@@ -1,0 +1,71 @@
+"""The local stack's own promises: it keeps its data, stands beside another, and leaves no process."""
+
+import re
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.system.conftest import CALM, Stack, start, stop, wait_until
+from tests.system.test_journey import appointments, book, starts
+
+
+def left_over(data: Path) -> list[str]:
+    """Return the command lines of processes that have to do with a data directory."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                surroundings = (entry / "environ").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            if str(data) in command or str(data) in surroundings:
+                found.append(command)
+    return found
+
+
+def seconds_to_ready(stack: Stack) -> float:
+    """Return what the stack says it took to start."""
+    line = next(line for line in stack.said if line.startswith("ready"))
+    found = re.search(r"\(([\d.]+) s\)", line)
+    assert found is not None
+    return float(found[1])
+
+
+@pytest.mark.timeout(180)
+def test_data_is_there_again_and_no_process_is_left(tmp_path: Path) -> None:
+    """A booking survives Ctrl-C, SIGKILL and SIGTERM; none leaves a process; starting again is quick."""
+    data = tmp_path / "data"
+    first = start(data, CALM)
+    wait_until(lambda: len(starts(first)) > 0, 30, "the calendars are read")
+    booked = book(first, starts(first)[0]["start_time"]).json()["appointment_id"]
+    assert len(left_over(data)) > 8
+    assert stop(first, signal.SIGINT) == 0
+    assert left_over(data) == []
+
+    second = start(data, CALM)
+    assert seconds_to_ready(second) < 5
+    assert booked in appointments(second)
+    stop(second, signal.SIGKILL)
+    wait_until(lambda: left_over(data) == [], 15, "what it started ends with it")
+
+    third = start(data, CALM)
+    assert booked in appointments(third)
+    assert stop(third, signal.SIGTERM) == 0
+    assert left_over(data) == []
+
+
+@pytest.mark.timeout(120)
+def test_two_stand_side_by_side(stack: Stack, tmp_path: Path) -> None:
+    """Another with its own port and data runs beside it; a partner whose port is taken moves and says so."""
+    taken = stack.state["partners"]["crm"].rsplit(":", 1)[1]
+    other = start(tmp_path / "data", CALM | {"CRM_PORT": taken})
+    try:
+        moved = other.state["partners"]["crm"].rsplit(":", 1)[1]
+        assert moved != taken
+        assert any(line.startswith("crm") and moved in line and taken in line for line in other.said)
+        assert other.api.get("/health").status_code == stack.api.get("/health").status_code == 200
+        assert appointments(other) == {}
+    finally:
+        assert stop(other) == 0
