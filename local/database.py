@@ -22,11 +22,12 @@ async def prepare(url: str, log: Path) -> str:
         StartError: one of the two failed.
 
     """
-    done = await _run("fairslot.migrate", url, log)
-    if not await asyncio.to_thread(_has_coaches, url):
-        await _run("local.demo", url, log)
-        done.append("loaded the demo data")
-    return ", ".join(done)
+    applied = [line for line in await _run("fairslot.migrate", url, log) if line.startswith("applied ")]
+    done = f"applied {len(applied)} migrations" if applied else "up to date"
+    if await asyncio.to_thread(_has_coaches, url):
+        return done
+    await _run("local.demo", url, log)
+    return f"{done}, loaded the demo data"
 
 
 def _has_coaches(url: str) -> bool:

@@ -64,7 +64,7 @@ class Functions:
                 queue = self._template.queues[source.queue]
                 most = min(pool.most, source.most_at_once or pool.most)
                 url = self._template.queue_url(source.queue)
-                pollers.append(Poller(source, url, queue.arn, pool, client, most=most, say=self._note))
+                pollers.append(Poller(source, url, queue.arn, pool, client, most=most, note=self._note))
 
         async def stop() -> None:
             await asyncio.gather(*(poller.stop(_DRAIN_SECONDS) for poller in pollers))

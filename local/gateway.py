@@ -15,7 +15,9 @@ from local.routes import Routes
 from local.runtime_api import LARGEST_PAYLOAD, Answer
 
 _LARGEST_BODY = 10 * 1024 * 1024
+_MOST_READ = 8 * _LARGEST_BODY  # a client hears that its body is too large once it has sent it
 _TIMEOUT_SECONDS = 30.0
+_DRAIN_SECONDS = 3.0
 # What the server itself says about the connection.
 _HOP_BY_HOP = {"connection", "content-length", "date", "keep-alive", "transfer-encoding", "upgrade"}
 
@@ -49,7 +51,8 @@ class Gateway:
         self._log_path = log
         self._seconds = seconds
         self._log: TextIO | None = None
-        self._runner = web.ServerRunner(web.Server(self._serve, access_log=None, keepalive_timeout=75))
+        server = web.Server(self._serve, access_log=None, keepalive_timeout=75)
+        self._runner = web.ServerRunner(server, shutdown_timeout=_DRAIN_SECONDS)
 
     @property
     def url(self) -> str:
@@ -64,7 +67,7 @@ class Gateway:
 
         """
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port, shutdown_timeout=3.0)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
         await site.start()
         self.port = self._runner.addresses[0][1]
         self._log_path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,8 +138,6 @@ class Gateway:
 
 async def _body(received: web.BaseRequest) -> bytes | None:
     """Return the body, or None where it is larger than the gateway takes."""
-    if (received.content_length or 0) > _LARGEST_BODY:
-        return None
     if not received.can_read_body:
         return b""
     if received.headers.get("Expect", "").lower() == "100-continue" and received.transport is not None:
@@ -144,10 +145,11 @@ async def _body(received: web.BaseRequest) -> bytes | None:
     parts, size = [], 0
     async for part in received.content.iter_any():
         size += len(part)
-        if size > _LARGEST_BODY:
-            return None
-        parts.append(part)
-    return b"".join(parts)
+        if size <= _LARGEST_BODY:
+            parts.append(part)
+        elif size > _MOST_READ:
+            break
+    return b"".join(parts) if size <= _LARGEST_BODY else None
 
 
 def _headers(received: web.BaseRequest) -> list[tuple[str, Any]]:

@@ -31,17 +31,18 @@ class Poller:
         client: QueueClient,
         *,
         most: int,
-        say: Callable[[str], None],
+        note: Callable[[str], None],
     ) -> None:
         self._source = source
         self._url = url
         self._arn = arn
         self._function = function
         self._client = client
-        self._say = say
+        self._note = note
         self._free = asyncio.Semaphore(most)
         self._batches: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
+        self._receiving = False
         self._loop: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -52,7 +53,9 @@ class Poller:
         """Poll no more, give what runs `seconds` to end and put back what does not."""
         self._stopping.set()
         if self._loop is not None:
-            await self._loop
+            if not self._receiving:  # then it waits for a batch to end
+                self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
         if self._batches:
             _, late = await asyncio.wait(self._batches, timeout=seconds)
             for batch in late:
@@ -63,12 +66,14 @@ class Poller:
         while not self._stopping.is_set():
             await self._free.acquire()
             messages: list[dict[str, Any]] = []
+            self._receiving = True
             try:
-                if not self._stopping.is_set():
-                    messages = await self._receive()
+                messages = await self._receive()
             except QueueError as error:
-                self._say(f"{self._source.queue}: {error}")
+                self._note(f"{self._source.queue}: {error}")
                 await self._pause()
+            finally:
+                self._receiving = False
             if not messages:
                 self._free.release()
                 continue
@@ -113,10 +118,10 @@ class Poller:
         try:
             late = await self._client.delete(self._url, done)
         except QueueError as error:
-            self._say(f"{self._source.queue}: {error}")
+            self._note(f"{self._source.queue}: {error}")
             return
         if late:
-            self._say(f"{self._source.queue}: {len(late)} messages were handled too late to be deleted")
+            self._note(f"{self._source.queue}: {len(late)} messages were handled too late to be deleted")
 
 
 def record(message: dict[str, Any], arn: str) -> dict[str, Any]:

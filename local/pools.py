@@ -75,11 +75,9 @@ class Pool:
         self._stopped = True
         for waiter in self._waiting:
             waiter.cancel()
-        starts = list(self._starts)
-        for start in starts:
-            start.cancel()
-        await asyncio.gather(*starts, return_exceptions=True)
+        starts = list(self._starts)  # never cancelled: one that is half done would leave a listener behind
         await asyncio.gather(*(one.stop() for one in list(self._all)))
+        await asyncio.gather(*starts)
 
     async def _take(self) -> Sandbox:
         if self._idle:
@@ -95,6 +93,8 @@ class Pool:
             raise
 
     def _grow(self) -> None:
+        if self._stopped:
+            return
         wanted = sum(not waiter.done() for waiter in self._waiting) - len(self._starts)
         for _ in range(min(wanted, self.most - len(self._all))):
             sandbox = Sandbox(
@@ -103,7 +103,7 @@ class Pool:
             self._all.add(sandbox)
             start = asyncio.create_task(self._start(sandbox))
             self._starts.add(start)
-            start.add_done_callback(self._starts.discard)
+            start.add_done_callback(self._has_started)
 
     async def _start(self, sandbox: Sandbox) -> None:
         failed = await sandbox.start()
@@ -114,7 +114,10 @@ class Pool:
         if waiter is not None:
             waiter.set_exception(InitError(failed))
         await sandbox.stop()
-        asyncio.get_running_loop().call_soon(self._grow)  # when this start counts no more
+
+    def _has_started(self, start: asyncio.Task[None]) -> None:
+        self._starts.discard(start)
+        self._grow()  # for whom came while it was failing
 
     def _offer(self, sandbox: Sandbox) -> None:
         """Give a process that waits for work to the request that waits longest."""
@@ -137,8 +140,7 @@ class Pool:
         self._all.discard(sandbox)
         if sandbox in self._idle:
             self._idle.remove(sandbox)
-        if not self._stopped:
-            self._grow()
+        self._grow()
 
     async def _run(self, sandbox: Sandbox, event: bytes) -> Answer:
         began = time.perf_counter()

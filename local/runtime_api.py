@@ -67,6 +67,7 @@ class Sandbox:
         self._listener: asyncio.Server | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._stopping = False
         self._started: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
         self._work: asyncio.Future[tuple[str, bytes, float]] | None = None
         self._answer: asyncio.Future[Answer] | None = None
@@ -80,9 +81,24 @@ class Sandbox:
         """Start the process and wait until it asks for work; return the failure if it never does."""
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(self._api, "127.0.0.1", 0)
-        port = self._listener.sockets[0].getsockname()[1]
+        try:
+            self._process = await self._spawn(self._listener.sockets[0].getsockname()[1])
+        except BaseException:
+            self._listener.close()
+            raise
+        self._watcher = asyncio.create_task(self._watch(self._process))
+        if self._stopping:
+            self.kill()
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                return await asyncio.shield(self._started)
+        except TimeoutError:
+            self.kill()
+            return failure("Sandbox.Timedout", f"Init timed out after {_START_SECONDS:.0f} seconds")
+
+    async def _spawn(self, port: int) -> asyncio.subprocess.Process:
         with self._log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
+            return await asyncio.create_subprocess_exec(
                 *bound_to_us(signal.SIGKILL),
                 *(sys.executable, "-m", "awslambdaric", self._handler),
                 stdin=asyncio.subprocess.DEVNULL,
@@ -92,13 +108,6 @@ class Sandbox:
                 cwd=self._environment.get("LAMBDA_TASK_ROOT"),
                 start_new_session=True,
             )
-        self._watcher = asyncio.create_task(self._watch(self._process))
-        try:
-            async with asyncio.timeout(_START_SECONDS):
-                return await asyncio.shield(self._started)
-        except TimeoutError:
-            self.kill()
-            return failure("Sandbox.Timedout", f"Init timed out after {_START_SECONDS:.0f} seconds")
 
     async def invoke(self, payload: bytes, seconds: float) -> Answer:
         """Hand an event to the waiting process and return what it answers, or how it failed.
@@ -127,7 +136,8 @@ class Sandbox:
                 self._process.kill()
 
     async def stop(self) -> None:
-        """Kill the process and wait until it is gone."""
+        """Kill the process and wait until it is gone; one that is about to start is killed then."""
+        self._stopping = True
         self.kill()
         if self._watcher is not None:
             await self._watcher

@@ -7,7 +7,7 @@ beside itself, as EventBridge does. A failed run is not repeated: the next time 
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -19,11 +19,20 @@ from local.template import Schedule
 
 
 class Scheduler:
-    """Fires schedules, each with the function that it invokes."""
+    """Fires schedules, each with the function that it invokes; `note` gets what fails."""
 
-    def __init__(self, schedules: Sequence[tuple[Schedule, Invokable]], say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        schedules: Sequence[tuple[Schedule, Invokable]],
+        note: Callable[[str], None],
+        *,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self._schedules = [(one, parse(one.expression), function) for one, function in schedules]
-        self._say = say
+        self._note = note
+        self._clock = clock
+        self._sleep = sleep
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -45,20 +54,20 @@ class Scheduler:
     async def _watch(
         self, schedule: Schedule, after: Callable[[datetime], datetime], function: Invokable
     ) -> None:
-        due = datetime.now(UTC)
+        due = self._clock()
         while True:
             self._spawn(self._fire(schedule, due, function))
-            now = datetime.now(UTC)
+            now = self._clock()
             due = after(due)
             if due < now:  # the machine slept: what was missed is missed
                 due = after(now)
-            await asyncio.sleep((due - now).total_seconds())
+            await self._sleep((due - now).total_seconds())
 
     async def _fire(self, schedule: Schedule, due: datetime, function: Invokable) -> None:
         answer = await function.invoke(json.dumps(event(schedule, due)).encode())
         if answer.error is not None:
             text = answer.payload.decode("utf-8", "replace")
-            self._say(f"{schedule.name} failed: {text[:300]}")
+            self._note(f"{schedule.name} failed: {text[:300]}")
 
 
 def event(schedule: Schedule, due: datetime) -> Any:

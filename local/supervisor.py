@@ -146,11 +146,10 @@ class Supervisor:
 
     async def _prepare(self, functions: Functions, database_url: str) -> None:
         """Prepare the database while the first functions start; they connect only when they are used."""
-        self._say("migrations", "running")
         done, _ = await asyncio.gather(
             database.prepare(database_url, self._logs / "migrate.log"), functions.warm()
         )
-        self._say("migrations", done)
+        self._say("database", done)
 
     async def _serve_queues(self, template: Template, functions: Functions) -> None:
         client = QueueClient(self._sqs.url)

@@ -1,6 +1,7 @@
 """What `template.yaml` says of functions, routes, queues and schedules: all of it that runs locally too."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,14 +76,21 @@ class Function:
 class Template:
     """The functions and queues of a template, by their logical ids.
 
-    `parameters` win over the template's defaults, `sqs_endpoint` is where the queues are.
-    A queue goes by its logical id where it is given no name.
+    A parameter takes the value of the variable of its name, WebhookMaxAttempts that of
+    WEBHOOK_MAX_ATTEMPTS, if there is one. `sqs_endpoint` is where the queues are; a queue goes
+    by its logical id where it is given no name.
     """
 
-    def __init__(self, path: Path, parameters: Mapping[str, str], sqs_endpoint: str) -> None:
+    def __init__(self, path: Path, variables: Mapping[str, str], sqs_endpoint: str) -> None:
         document = load(path)
         self._endpoint = sqs_endpoint
         self._resources: dict[str, Any] = document.get("Resources", {})
+        names = {
+            name: re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper() for name in document.get("Parameters", {})
+        }
+        parameters = {
+            name: variables[variable] for name, variable in names.items() if variables.get(variable)
+        }
         self._resolver = Resolver(document, parameters, self._resource)
         self._defaults = document.get("Globals", {}).get("Function", {})
         self.queues = {name: self._queue(name) for name in self._of_type("AWS::SQS::Queue")}

@@ -1,0 +1,54 @@
+"""What the tests of the local stack share."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from local.pools import Pool
+
+_HANDLERS = Path(__file__).parent
+_BOUND_SECONDS = 10.0
+
+type MakePool = Callable[..., Pool]
+type Eventually = Callable[[Callable[[], bool]], "asyncio.Future[None]"]
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Asyncio is what the stack runs on."""
+    return "asyncio"
+
+
+@pytest.fixture
+async def make_pool(tmp_path: Path) -> AsyncIterator[MakePool]:
+    """Make pools of the functions in `lambda_handlers`; they are stopped at the test's end."""
+    pools: list[Pool] = []
+
+    def make(handler: str, *, most: int = 2, seconds: float = 10.0, **variables: str) -> Pool:
+        environment = {
+            "AWS_LAMBDA_FUNCTION_NAME": "Tried",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
+            "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
+            "LAMBDA_TASK_ROOT": str(_HANDLERS),
+            "PYTHONPATH": os.pathsep.join([str(_HANDLERS), *sys.path]),
+            **variables,
+        }
+        pools.append(Pool(handler, environment, tmp_path / "function.log", most=most, seconds=seconds))
+        return pools[-1]
+
+    yield make
+    for pool in pools:
+        await pool.stop()
+
+
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Return when a condition holds; fail if that takes too long."""
+    deadline = time.monotonic() + _BOUND_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, "the condition did not come to hold"
+        await asyncio.sleep(0.005)

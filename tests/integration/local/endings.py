@@ -1,0 +1,32 @@
+"""Whether processes are gone."""
+
+import time
+from pathlib import Path
+
+_BOUND_SECONDS = 10.0
+
+
+def running(pid: int) -> bool:
+    """Tell whether a process runs; one that is dead but not yet buried does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
+
+
+def wait_for_end(pid: int) -> None:
+    """Return when a process is gone; fail if that takes too long."""
+    deadline = time.monotonic() + _BOUND_SECONDS
+    while running(pid):
+        assert time.monotonic() < deadline, f"process {pid} still runs"
+        time.sleep(0.01)
+
+
+def children(pid: int) -> set[int]:
+    """Return a process's children."""
+    return {
+        int(child)
+        for path in Path(f"/proc/{pid}/task").glob("*/children")
+        for child in path.read_text().split()
+    }

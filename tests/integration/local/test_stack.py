@@ -1,0 +1,177 @@
+"""The whole system, started and stopped as a person does it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+import redis
+
+from local.environment import PYTHONPATH
+from local.processes import bound_to_us
+from tests.integration.local.endings import children, running, wait_for_end
+
+_BOUND_SECONDS = 60.0
+
+
+class Stack:
+    """`python -m local.stack` on a data directory, on free ports unless told otherwise."""
+
+    def __init__(self, data: Path, **environment: str) -> None:
+        self.data = data
+        self.process = subprocess.Popen(
+            [*bound_to_us(signal.SIGTERM), sys.executable, "-m", "local.stack"],
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": PYTHONPATH,
+                "FAIRSLOT_DATA": str(data),
+                **dict.fromkeys(("PORT", "CALENDAR_PORT", "CRM_PORT"), "0"),
+                **environment,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def ready(self) -> str:
+        """Wait for the line that says so and return the address in it."""
+        assert self.process.stdout is not None
+        said = []
+        for line in self.process.stdout:
+            said.append(line)
+            if line.startswith("ready "):
+                return line.split()[1]
+        raise AssertionError("".join(said) + (self.process.stderr.read() if self.process.stderr else ""))
+
+    def state(self) -> Any:
+        """Return what the state file says."""
+        return json.loads((self.data / "stack.json").read_text())
+
+    def end(self, number: int) -> int:
+        """Send a signal and return the exit code, when all that it had started is gone too."""
+        started = children(self.process.pid)
+        assert len(started) >= 5
+        self.process.send_signal(number)
+        self.process.communicate(timeout=_BOUND_SECONDS)
+        for pid in started:
+            wait_for_end(pid)
+        return self.process.returncode
+
+    def failure(self) -> str:
+        """Wait until it has failed and return what it said of it."""
+        _, said = self.process.communicate(timeout=_BOUND_SECONDS)
+        assert self.process.returncode == 1
+        return said
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack that runs."""
+    one = Stack(tmp_path_factory.mktemp("stack") / "data")
+    one.ready()
+    yield one
+    one.end(signal.SIGINT)
+
+
+def test_the_state_file_says_where_everything_is(stack: Stack) -> None:
+    """Every address in it answers, and only its owner may read it."""
+    state = stack.state()
+    assert (stack.data / "stack.json").stat().st_mode & 0o777 == 0o600
+    assert httpx.get(f"{state['gateway']}/health").status_code == 200
+    for partner in ("calendar_api", "crm"):
+        assert httpx.get(f"{state['partners'][partner]}/health").status_code == 200
+    with psycopg.connect(state["database_url"]) as connection:
+        assert connection.execute("SELECT count(*) FROM coaches").fetchone() == (6,)
+    with redis.Redis.from_url(state["redis_url"]) as client:
+        assert client.ping()
+    assert httpx.get(f"{state['sqs_endpoint']}/_ministack/health").status_code == 200
+    assert all(running(pid) for pid in (state["pid"], *state["pids"].values()))
+
+
+def test_all_of_it_listens_on_loopback_only(stack: Stack) -> None:
+    """A laptop in a café offers nothing to its neighbours."""
+    pids = {stack.process.pid, *children(stack.process.pid)}
+    sockets = set()
+    for link in (link for pid in pids for link in Path(f"/proc/{pid}/fd").iterdir()):
+        with suppress(FileNotFoundError):  # closed meanwhile
+            sockets.add(str(link.readlink()))
+    listening = 0
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+                assert fields[1].startswith("0100007F:"), line
+                listening += 1
+    assert listening >= 5
+
+
+def test_a_second_stack_on_the_same_data_says_who_has_it(stack: Stack) -> None:
+    """And leaves the first alone."""
+    said = Stack(stack.data).failure()
+    assert f"process {stack.process.pid}" in said
+    assert "FAIRSLOT_DATA" in said
+    assert httpx.get(f"{stack.state()['gateway']}/health").status_code == 200
+
+
+def test_a_port_that_is_taken_is_said_at_once(stack: Stack, tmp_path: Path) -> None:
+    """Before anything is started."""
+    taken = stack.state()["gateway"].rpartition(":")[2]
+    assert f"port {taken}: Address already in use" in Stack(tmp_path, PORT=taken).failure()
+    assert not (tmp_path / "postgres").exists()
+
+
+def test_a_part_that_dies_comes_back(stack: Stack) -> None:
+    """At the same address, as a managed service would."""
+    state = stack.state()
+    os.kill(state["pids"]["valkey"], signal.SIGKILL)
+    wait_for_end(state["pids"]["valkey"])
+    deadline = time.monotonic() + _BOUND_SECONDS
+    with redis.Redis.from_url(state["redis_url"]) as client:
+        while not _answers(client):
+            assert time.monotonic() < deadline, "valkey did not come back"
+            time.sleep(0.02)
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+def test_what_was_there_is_there_again_however_it_ended(stack: Stack, tmp_path: Path) -> None:
+    """After SIGTERM, SIGKILL and Ctrl-C, beside another stack; an address that is given is used."""
+    taken = stack.state()["partners"]["crm"].rpartition(":")[2]
+    for number, code in ((signal.SIGTERM, 0), (signal.SIGKILL, -9), (signal.SIGINT, 0)):
+        other = Stack(tmp_path / "data", CALENDAR_API_URL="http://127.0.0.1:9", CRM_PORT=taken)
+        other.ready()
+        state = other.state()
+        assert state["partners"]["calendar_api"] == "http://127.0.0.1:9"
+        assert "calendar_api" not in state["pids"]
+        assert state["partners"]["crm"].rpartition(":")[2] != taken
+        with psycopg.connect(state["database_url"]) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS kept AS SELECT 1 AS number")
+            assert connection.execute("SELECT number FROM kept").fetchone() == (1,)
+        assert other.end(number) == code
+    assert not (tmp_path / "data" / "stack.json").exists()
+
+
+def test_a_start_that_fails_says_why_and_stops_what_it_started(tmp_path: Path) -> None:
+    """With the end of the log that tells more."""
+    stack = Stack(tmp_path, DATABASE_URL="postgresql://nobody@127.0.0.1:1/nothing")
+    said = stack.failure()
+    assert "failed: python -m fairslot.migrate ended with code 1" in said
+    assert "Connection refused" in said
+    ministack = (tmp_path / "logs" / "sqs.log").read_text()
+    assert "Running on" in ministack
+    assert not (tmp_path / "stack.json").exists()
