@@ -1,7 +1,6 @@
 """The custom resource `Migrations`: the schema changes as a part of the deployment, before any function."""
 
 import json
-import logging
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,9 +13,6 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from fairslot.migrate import migrate
 from fairslot.observability import logger
 from fairslot.settings import settings
-
-# The address to answer is signed and good for whoever reads it; httpx logs every address at INFO.
-logging.getLogger("httpx").setLevel(logging.WARNING)
 
 # Fixed: CloudFormation deletes the resource when this changes.
 _RESOURCE_ID = "fairslot-migrations"

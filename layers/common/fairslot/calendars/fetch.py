@@ -1,7 +1,6 @@
 """One GET from a system that is not ours: tried again where that can help, bounded in time and in size."""
 
 import asyncio
-import logging
 import ssl
 import zlib
 from collections.abc import AsyncGenerator, Mapping
@@ -19,9 +18,6 @@ from fairslot.settings import settings
 
 PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 2.0
-
-# It writes every address at INFO, and a feed's address is its password.
-logging.getLogger("httpx").setLevel(logging.WARNING)
 
 # From the kernel: a generator seeded at import would be the same in every restored snapshot.
 _random = SystemRandom()
