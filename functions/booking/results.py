@@ -3,22 +3,18 @@
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
-from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from fairslot import db, outbox, relay, sync
+from fairslot import batches, db, outbox, relay, sync
 from fairslot.api import clock
 from fairslot.observability import logger, metrics
 from fairslot.webhooks.messages import Attempt
 
-processor = BatchProcessor(event_type=EventType.SQS)
 
-
-def note(record: SQSRecord) -> None:  # the processor passes it by this name
+def record(message: str) -> None:
     """Record one attempt, send what follows from it, and have a calendar that changed read again."""
-    attempt = Attempt.from_json(record.body)
+    attempt = Attempt.from_json(message)
     messages, coach_id = db.run(lambda connection: outbox.record(connection, attempt=attempt))
     relay.publish(messages)
     metrics.add_metric(name="AttemptsRecorded", unit=MetricUnit.Count, value=1)
@@ -31,4 +27,4 @@ def note(record: SQSRecord) -> None:  # the processor passes it by this name
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Handle a batch of the results queue."""
-    return process_partial_response(event=event, record_handler=note, processor=processor, context=context)
+    return batches.handle(event, record, context)

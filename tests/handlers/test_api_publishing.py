@@ -1,0 +1,160 @@
+"""Events on the queue right after the commit, or later by the sweep, and never at the customer's cost."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import Any
+
+import pytest
+
+from availability import maintenance
+from fairslot.db import Connection
+from fairslot.webhooks.messages import Delivery
+from local.sqs import SqsStandIn
+from tests.api_world import Queues, add_key, book, booked
+from tests.gateway_events import ask, context
+from tests.world import TENANT, add_calendar, add_endpoint
+
+type Environment = Callable[..., None]
+type Clock = Callable[[datetime], None]
+
+KEY = {"X-Idempotency-Key": "key-1"}
+
+
+@pytest.fixture
+def told(world: Connection, queues: Queues) -> Connection:
+    """The small team behind the calendar API, and both partners told of everything."""
+    world.execute("UPDATE coaches SET calendar_kind = 'calendar_api'")
+    world.execute("INSERT INTO coach_syncs (coach_id, synced_at) SELECT coach_id, now() FROM coaches")
+    add_endpoint(world, "crm", "appointment.*")
+    add_endpoint(world, "calendar_api", "appointment.*")
+    return world
+
+
+def unpublished(connection: Connection) -> int:
+    """Return how many deliveries have not been put on the queue."""
+    return connection.execute("SELECT FROM webhook_deliveries WHERE published_at IS NULL").rowcount
+
+
+def sweep(clock: Clock) -> int:
+    """Run the sweep as its schedule does, a minute from now; return how many messages it sent."""
+    clock(datetime.now(UTC) + timedelta(minutes=1))
+    sent: int = maintenance.lambda_handler({"task": "outbox"}, context())["sent"]
+    return sent
+
+
+def test_a_booking_is_told_at_once(told: Connection, queues: Queues) -> None:
+    """When the customer has the answer both messages are on the queue, and the database knows."""
+    made = booked(timezone="Europe/Paris")
+    messages = {message["kind"]: message for message in queues.take("DELIVERIES")}
+    assert set(messages) == {"crm", "calendar_api"}
+    assert unpublished(told) == 0
+    for message in messages.values():
+        assert Delivery.from_json(json.dumps(message)).type == "appointment.created"
+        assert message["version"] == 1
+        data = message["data"]
+        assert {name: data[name] for name in made} == made
+        assert (data["contact_name"], data["contact_email"]) == ("Zoë Secret", "zoe@example.com")
+        assert data["timezone"] == "Europe/Paris"
+    assert messages["calendar_api"]["data"]["action"] == "block"
+    assert messages["crm"]["event_id"] == messages["calendar_api"]["event_id"]
+    assert messages["crm"]["delivery_id"] != messages["calendar_api"]["delivery_id"]
+
+
+def test_a_cancellation_is_told_at_once(told: Connection, queues: Queues) -> None:
+    """The CRM hears of it; the calendar has nothing to release that it never blocked."""
+    made = booked()
+    queues.take("DELIVERIES")
+    ask("POST", f"/api/appointments/{made['appointment_id']}/cancel")
+    (message,) = queues.take("DELIVERIES")
+    assert (message["kind"], message["type"], message["version"]) == ("crm", "appointment.cancelled", 2)
+    assert message["data"]["status"] == "cancelled"
+
+
+def test_a_repetition_is_not_told_again(told: Connection, queues: Queues) -> None:
+    """An answer that is given again has no event."""
+    for _ in range(3):
+        assert book(headers=KEY).status == 201
+    assert len(queues.take("DELIVERIES")) == 2
+
+
+def test_a_refusal_is_not_told(told: Connection, queues: Queues) -> None:
+    """What did not happen has no event."""
+    book(calendar_id="nowhere")
+    book(start="2026-03-03T14:05:00Z")
+    assert queues.take("DELIVERIES") == []
+
+
+def test_nobody_is_told_of_anothers_booking(told: Connection, queues: Queues) -> None:
+    """A tenant's partners hear of that tenant's appointments only."""
+    add_key(told, "other-key", tenant_id="other")
+    add_calendar(told, "theirs", ["coach-01"], tenant_id="other")
+    assert book(key="other-key", calendar_id="theirs").status == 201
+    assert queues.take("DELIVERIES") == []
+    row = told.execute("SELECT tenant_id FROM webhook_events").fetchone()
+    assert row is not None
+    assert row["tenant_id"] != TENANT
+
+
+def test_a_queue_that_is_down_costs_the_customer_nothing(
+    told: Connection,
+    queues: Queues,
+    sqs: SqsStandIn,
+    environment: Environment,
+    clock: Clock,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The booking is taken, an alarm is raised, and the sweep sends both messages once the queue is back."""
+    environment(AWS_ENDPOINT_URL="http://127.0.0.1:1", DELIVERIES_QUEUE_URL="http://127.0.0.1:1/0/none")
+    begun = monotonic()
+    made = booked()
+    assert monotonic() - begun < 5
+    assert unpublished(told) == 2
+    lines: list[dict[str, Any]] = [
+        json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")
+    ]
+    assert any(line.get("PublishDeferred") for line in lines)
+    environment(**sqs.environment, **queues.urls)
+    assert queues.take("DELIVERIES") == []
+    assert sweep(clock) == 2
+    messages = queues.take("DELIVERIES")
+    assert {message["kind"] for message in messages} == {"crm", "calendar_api"}
+    assert {message["data"]["appointment_id"] for message in messages} == {made["appointment_id"]}
+    assert unpublished(told) == 0
+    assert sweep(clock) == 0
+
+
+def test_a_queue_that_is_gone_costs_the_customer_nothing(
+    told: Connection, queues: Queues, environment: Environment, clock: Clock
+) -> None:
+    """An address without a queue behind it is no reason to refuse a booking."""
+    environment(DELIVERIES_QUEUE_URL=queues.urls["DELIVERIES_QUEUE_URL"] + "-gone")
+    booked()
+    assert unpublished(told) == 2
+    environment(**queues.urls)
+    assert sweep(clock) == 2
+    assert len(queues.take("DELIVERIES")) == 2
+
+
+def test_a_note_that_is_lost_sends_the_same_messages_again(
+    told: Connection, queues: Queues, clock: Clock
+) -> None:
+    """Sent and not noted means sent twice, under the same ids, which receivers tell apart by."""
+    booked()
+    first = queues.take("DELIVERIES")
+    told.execute("UPDATE webhook_deliveries SET published_at = NULL")
+    assert sweep(clock) == 2
+    again = queues.take("DELIVERIES")
+    assert sorted(map(str, again)) == sorted(map(str, first))
+
+
+def test_what_the_queue_lost_is_sent_again(told: Connection, queues: Queues, clock: Clock) -> None:
+    """A delivery of which nothing was heard for an hour goes out once more, one just sent does not."""
+    booked()
+    queues.take("DELIVERIES")
+    assert sweep(clock) == 0
+    told.execute("UPDATE webhook_deliveries SET published_at = published_at - interval '61 minutes'")
+    assert sweep(clock) == 2
+    assert len(queues.take("DELIVERIES")) == 2
+    assert sweep(clock) == 0
