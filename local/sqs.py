@@ -5,8 +5,8 @@ It lives in an environment of its own, `.tools/ministack`, because it pins botoc
 
 import os
 import signal
-import urllib.error
-import urllib.request
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from local.processes import Child, Program, StartError, free_port, spawn
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
+_SERVER = Path(__file__).with_name("sqs_server.py")
 _PYTHON = Path(__file__).parents[1] / ".tools" / "ministack" / "bin" / "python"
 
 REGION = "us-east-1"
@@ -57,6 +58,7 @@ class SqsStandIn(Program):
     def client(self) -> "SQSClient":
         """Return a boto3 client of this service."""
         import boto3
+        from botocore.config import Config
 
         return boto3.client(
             "sqs",
@@ -64,6 +66,7 @@ class SqsStandIn(Program):
             region_name=REGION,
             aws_access_key_id="test",
             aws_secret_access_key="test",  # noqa: S106 (the stand-in takes anything)
+            config=Config(proxies={}),  # no detour through the caller's proxy
         )
 
     def _spawn(self) -> Child:
@@ -71,19 +74,8 @@ class SqsStandIn(Program):
             raise StartError("the SQS stand-in is not installed: run `make install`")
         self._state.mkdir(parents=True, exist_ok=True)
         self._state.chmod(0o700)
-        bind = ["--bind", f"127.0.0.1:{self.port}", "--workers", "0"]  # no workers: serve in that process
         return spawn(
-            [
-                _PYTHON,
-                "-m",
-                "hypercorn",
-                "ministack.app:app",
-                *bind,
-                "--keep-alive",
-                "75",
-                "--graceful-timeout",
-                "1",
-            ],
+            [_PYTHON, "-P", _SERVER, str(self.port)],
             log=self.log,
             env=self._environment(),
             death_signal=signal.SIGTERM,  # it saves its state then
@@ -110,8 +102,11 @@ class SqsStandIn(Program):
         }
 
     def _answers(self) -> bool:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=2)
         try:
-            with urllib.request.urlopen(f"{self.endpoint_url}/_ministack/health", timeout=2) as answer:  # noqa: S310
-                return bool(answer.status == 200)  # noqa: PLR2004
-        except (urllib.error.URLError, OSError):
+            connection.request("GET", "/_ministack/health")
+            return connection.getresponse().status == HTTPStatus.OK
+        except (HTTPException, OSError):
             return False
+        finally:
+            connection.close()
