@@ -64,5 +64,20 @@ openapi: install ## write the HTTP contract anew from the handlers' types
 migrate: install ## apply the migrations to $$DATABASE_URL
 	@$(BIN)/python -m fairslot.migrate
 
+SHIPPED := template.yaml samconfig.toml $(shell find functions layers/common -name __pycache__ -prune -o -print)
+.aws-sam/.built: $(SHIPPED) .tools/sam/.installed
+	@echo "building what is deployed into .aws-sam"
+	@mkdir -p .aws-sam/state
+	@# Nothing but the package index is asked: no telemetry, and the check for a newer release is done.
+	@printf '{"lastVersionCheck": %s}' "$$(date +%s)" > .aws-sam/state/metadata.json
+	@sam() { env -u PYTHONPATH -u MAKEFLAGS -u MFLAGS SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR=.aws-sam/state \
+	  PATH="$(CURDIR)/.tools/sam/bin:$$PATH" .tools/sam/bin/sam "$$@" > .aws-sam/log 2>&1 \
+	  || { cat .aws-sam/log; return 1; }; }; \
+	  sam validate --lint && sam build
+	@touch $@
+
+template: install .aws-sam/.built ## build what is deployed and check that it is whole
+	@$(BIN)/python -m pytest -q tests/system/test_template.py
+
 clean: ## remove what the targets made, the data excepted
 	@rm -rf .venv .tools .aws-sam .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,162 @@
+"""What `sam build` makes of the template is whole: it would start on Lambda."""
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.cloudformation import ROOT, functions
+
+FUNCTIONS = functions()
+# Lambda's limit for a function and its layers, unpacked.
+LIMIT_BYTES = 250 * 1024 * 1024
+# ELF's number for the machine (e_machine): EM_AARCH64.
+AARCH64 = 183
+# PEP 552: byte code that is used without a look at its source.
+UNCHECKED_HASH = 0b01
+LOAD = """
+import importlib, sys
+sys.path[:0] = sys.argv[2:]
+module, attribute = sys.argv[1].rsplit(".", 1)
+assert callable(getattr(importlib.import_module(module), attribute))
+print(sys.modules[module].__file__, sys.modules["fairslot"].__file__, sep="\\n")
+"""
+
+
+def call_make(*arguments: str) -> None:
+    """Run make as a shell would, also where make runs the tests."""
+    environment = {name: value for name, value in os.environ.items() if name not in {"MAKEFLAGS", "MFLAGS"}}
+    environment["PATH"] = f"{ROOT / '.tools' / 'sam' / 'bin'}:{environment['PATH']}"
+    done = subprocess.run(
+        ["make", "--silent", *arguments],
+        cwd=ROOT,
+        env=environment,
+        check=False,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture(scope="session")
+def built() -> Path:
+    """The folder of what is deployed; built first where something has changed since."""
+    call_make(".aws-sam/.built")
+    return ROOT / ".aws-sam" / "build"
+
+
+@pytest.fixture(scope="session")
+def layer(built: Path) -> Path:
+    """The folder that Lambda puts on the path as /opt/python."""
+    return built / "CommonLayer" / "python"
+
+
+@pytest.fixture(scope="session")
+def binaries(layer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This machine's builds of the packages that the layer has for Lambda's processor."""
+    folder = tmp_path_factory.mktemp("binaries")
+    for name in sorted({file.relative_to(layer).parts[0] for file in layer.rglob("*.so*")}):
+        ours = Path(sysconfig.get_path("platlib")) / name
+        # The copies of C libraries are named after the platform.
+        if ours.exists():
+            (folder / name).symlink_to(ours)
+    return folder
+
+
+# The first one builds, over the network.
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_handler_loads_from_what_was_built(name: str, built: Path, layer: Path, binaries: Path) -> None:
+    """Each handler loads with nothing on the path but the standard library, its function and the layer."""
+    path = [str(folder) for folder in (binaries, built / name, layer)]
+    done = subprocess.run(
+        [sys.executable, "-B", "-I", "-S", "-c", LOAD, FUNCTIONS[name]["Handler"], *path],
+        env={"AWS_REGION": "eu-west-1"},
+        check=False,
+        text=True,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    handler, package = map(Path, done.stdout.split())
+    assert handler.is_relative_to(built / name)
+    assert package.is_relative_to(layer)
+
+
+def test_the_layer_has_every_file_of_the_package(layer: Path) -> None:
+    """The SQL goes with the code, the migrations too, and nothing is left of an earlier build."""
+    source = ROOT / "layers" / "common" / "fairslot"
+    for folder in (source, layer / "fairslot"):
+        assert list(folder.glob("sql/*.sql"))
+        assert list(folder.glob("migrations/*.sql"))
+    assert files(layer / "fairslot") == files(source)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Return each file's content but byte code."""
+    found = (file for file in folder.rglob("*") if file.is_file() and file.suffix != ".pyc")
+    return {str(file.relative_to(folder)): file.read_bytes() for file in found}
+
+
+def test_the_layer_has_the_pinned_packages(layer: Path) -> None:
+    """What was tested here is what is shipped, version by version."""
+    pins = (ROOT / "layers" / "common" / "requirements.txt").read_text("utf-8")
+    pinned = set(re.findall(r"^([a-z0-9.-]+)==([^ ;\\]+)", pins, flags=re.MULTILINE))
+    shipped = {
+        tuple(folder.name.removesuffix(".dist-info").split("-")) for folder in layer.glob("*.dist-info")
+    }
+    assert {(name.lower().replace("_", "-"), version) for name, version in shipped} == pinned
+
+
+def test_binaries_are_for_the_processor_of_the_functions(layer: Path) -> None:
+    """Postgres's client and pydantic's core are there, compiled for arm64, as everything compiled is."""
+    compiled = list(layer.rglob("*.so*"))
+    assert {"_psycopg", "_pydantic_core"} <= {file.name.partition(".")[0] for file in compiled}
+    for file in compiled:
+        head = file.read_bytes()[:20]
+        assert head[:4] == b"\x7fELF"
+        assert int.from_bytes(head[18:20], "little") == AARCH64, file
+
+
+@pytest.mark.parametrize("part", ["CommonLayer", "BookingFunction"])
+def test_byte_code_is_shipped(part: str, built: Path) -> None:
+    """Every module comes compiled for this Python, in the form that does not ask for the file's time."""
+    modules = list((built / part).rglob("*.py"))
+    assert modules
+    for module in modules:
+        code = Path(importlib.util.cache_from_source(str(module))).read_bytes()
+        assert code[:4] == importlib.util.MAGIC_NUMBER
+        assert int.from_bytes(code[4:8], "little") == UNCHECKED_HASH
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_function_and_layer_are_within_the_limit(name: str, built: Path) -> None:
+    """Lambda takes them."""
+    parts = (built / name, built / "CommonLayer")
+    size = sum(file.stat().st_size for part in parts for file in part.rglob("*") if file.is_file())
+    assert size < LIMIT_BYTES
+
+
+def test_a_change_in_the_layer_alone_changes_the_functions(built: Path, tmp_path: Path) -> None:
+    """SAM publishes a version for a change in a function's files, so the layer's content is among them."""
+    for folder in ("functions", "layers/common"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+
+    def digest(name: str) -> str:
+        artifacts = tmp_path / name
+        artifacts.mkdir()
+        folder = tmp_path / "functions"
+        call_make("-C", str(folder), f"ARTIFACTS_DIR={artifacts}", "build-BookingFunction")
+        return (artifacts / "layer.sha256").read_text("ascii")
+
+    first = digest("first")
+    (tmp_path / "layers/common/fairslot/__init__.py").touch()
+    assert digest("same") == first
+    (tmp_path / "layers/common/fairslot/migrations/9999_new.sql").write_text("SELECT 1")
+    assert digest("other") != first
