@@ -99,7 +99,7 @@ BEGIN
      WHERE appointment_id = p_event.appointment_id AND status = 'scheduled' AND NOT conflict
        AND coach_id = p_event.data ->> 'coach_id' AND zulu(start_time) = p_event.data ->> 'start_time'
        AND NOT EXISTS (SELECT FROM webhook_attempts
-                        WHERE delivery_id = p_delivery.delivery_id AND error IN ('timeout', 'connection'))
+                        WHERE delivery_id = p_delivery.delivery_id AND error IN ('timeout', 'connection', 'invalid_body'))
     RETURNING * INTO a;
     RETURN CASE WHEN FOUND THEN emit_event('appointment.conflict', a, a) ELSE '[]' END;
 END $$;
