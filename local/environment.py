@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fairslot.settings import Settings
+from local.processes import loader
 from local.template import Function, Template
 
 ROOT = Path(__file__).parents[1]
@@ -52,6 +53,7 @@ def _runtime(function: Function, data: Path) -> dict[str, str]:
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
     """
     return {
+        **loader(),
         "_HANDLER": function.handler,
         "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
         "AWS_LAMBDA_FUNCTION_NAME": function.name,

@@ -129,6 +129,12 @@ def _setpriv() -> str | None:
     return found if trial.returncode == 0 else None
 
 
+def loader() -> dict[str, str]:
+    """Return the variables by which some Pythons find their own library; a clean environment needs them too."""
+    names = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
 def spawn(
     command: Sequence[str | Path],
     *,

@@ -10,7 +10,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local.processes import Child, Program, StartError, free_port, spawn
+from local.processes import Child, Program, StartError, free_port, loader, spawn
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -84,6 +84,7 @@ class SqsStandIn(Program):
     def _environment(self) -> dict[str, str]:
         state = str(self._state.resolve())
         return {
+            **loader(),
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": state,
             "TMPDIR": state,
