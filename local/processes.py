@@ -130,7 +130,7 @@ def _setpriv() -> str | None:
 
 
 def loader() -> dict[str, str]:
-    """Return the variables by which some Pythons find their own library; a clean environment needs them too."""
+    """Return the variables by which some Pythons find their own library, clean environment or not."""
     names = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
     return {name: os.environ[name] for name in names if name in os.environ}
 
