@@ -8,7 +8,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from fairslot import bookings, sync
+from fairslot import bookings, holds, sync
 from fairslot.db import Connection
 from fairslot.idempotency import Key
 from fairslot.queries import queries
@@ -134,6 +134,43 @@ def cancel(
         key=NO_KEY,
         now=NOW + timedelta(minutes=1),
     )
+
+
+def hold(
+    connection: Connection, *, minutes: int = 5, now: Any = NOW, client: str = "client"
+) -> bookings.Change:
+    """Hold NINE."""
+    return holds.hold(
+        connection,
+        tenant_id=TENANT,
+        client_id=client,
+        calendar_id="cal",
+        start_time=NINE,
+        minutes=minutes,
+        key=NO_KEY,
+        now=now,
+    )
+
+
+def reschedule(
+    connection: Connection, change: bookings.Change, start: Any, *, any_coach: bool = False
+) -> bookings.Change:
+    """Move what was booked."""
+    return bookings.reschedule(
+        connection,
+        tenant_id=TENANT,
+        appointment_id=change.appointment.appointment_id,
+        start_time=start,
+        any_coach=any_coach,
+        key=NO_KEY,
+        now=NOW,
+    )
+
+
+def credits_of(connection: Connection) -> dict[str, int]:
+    """Return every coach's credit."""
+    rows = connection.execute("SELECT coach_id, credit FROM coach_calendars")
+    return {row["coach_id"]: row["credit"] for row in rows}
 
 
 def check(connection: Connection) -> None:

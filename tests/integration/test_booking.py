@@ -21,19 +21,11 @@ from fairslot.errors import (
     ValidationError,
 )
 from fairslot.idempotency import Key
+from tests.refusals import refused
 from tests.world import ALWAYS, NINE, NOW, Coach, add_calendar, add_coach, add_team, book, cancel, check
 
 QUARTER = timedelta(minutes=15)
 type Connect = Callable[[], Connection]
-
-
-def refused(work: Callable[[], object]) -> FairslotError:
-    """Return what the database refuses a piece of work with, in our terms."""
-    with pytest.raises(psycopg.Error) as caught:
-        work()
-    said = translate(caught.value)
-    assert isinstance(said, FairslotError), said
-    return said
 
 
 def outcome(work: Callable[[], Change]) -> Change | FairslotError:

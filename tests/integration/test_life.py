@@ -1,93 +1,35 @@
-"""Holds, and what becomes of an appointment after it is booked."""
+"""What becomes of an appointment after it is booked."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
-import psycopg
 import pytest
 
-from fairslot import bookings, decisions, holds, sync
+from fairslot import bookings
 from fairslot.bookings import Change
-from fairslot.db import Connection, translate
+from fairslot.db import Connection
 from fairslot.errors import (
-    FairslotError,
-    HoldExpiredError,
-    HoldLimitError,
     IllegalTransitionError,
     NotFoundError,
     SlotUnavailableError,
     ValidationError,
 )
-from fairslot.slots import slot_of
+from tests.refusals import refused
 from tests.world import (
     NINE,
     NO_KEY,
     NOW,
     TENANT,
-    Coach,
-    add_calendar,
-    add_coach,
     add_endpoint,
     add_team,
     book,
     cancel,
     check,
+    credits_of,
+    reschedule,
 )
 
 QUARTER = timedelta(minutes=15)
-
-
-def refused(work: Callable[[], object]) -> FairslotError:
-    """Return what the database refuses a piece of work with, in our terms."""
-    with pytest.raises(psycopg.Error) as caught:
-        work()
-    said = translate(caught.value)
-    assert isinstance(said, FairslotError), said
-    return said
-
-
-def hold(connection: Connection, *, minutes: int = 5, now: Any = NOW, client: str = "client") -> Change:
-    """Hold NINE."""
-    return holds.hold(
-        connection,
-        tenant_id=TENANT,
-        client_id=client,
-        calendar_id="cal",
-        start_time=NINE,
-        minutes=minutes,
-        key=NO_KEY,
-        now=now,
-    )
-
-
-def confirm(connection: Connection, held: Change, *, now: Any = NOW, start: Any = NINE) -> Change:
-    """Book what is held."""
-    return bookings.book(
-        connection,
-        tenant_id=TENANT,
-        calendar_id="cal",
-        start_time=start,
-        contact=bookings.Contact(name="Customer", email="customer@example.com"),
-        metadata={},
-        key=NO_KEY,
-        now=now,
-        hold_id=UUID(held.answer["hold_id"]),
-    )
-
-
-def reschedule(connection: Connection, change: Change, start: Any, *, any_coach: bool = False) -> Change:
-    """Move what was booked."""
-    return bookings.reschedule(
-        connection,
-        tenant_id=TENANT,
-        appointment_id=change.appointment.appointment_id,
-        start_time=start,
-        any_coach=any_coach,
-        key=NO_KEY,
-        now=NOW,
-    )
 
 
 def reassign(connection: Connection, change: Change, coach_id: str | None = None) -> Change:
@@ -115,90 +57,6 @@ def finish(
         key=NO_KEY,
         now=now,
     )
-
-
-def credits_of(connection: Connection) -> dict[str, int]:
-    """Return every coach's credit."""
-    rows = connection.execute("SELECT coach_id, credit FROM coach_calendars")
-    return {row["coach_id"]: row["credit"] for row in rows}
-
-
-def test_a_hold_takes_the_time_and_becomes_the_appointment(connection: Connection) -> None:
-    """What is held is nobody else's, and confirming keeps the coach and the decision."""
-    add_team(connection, 1)
-    held = hold(connection)
-    check(connection)
-    assert isinstance(refused(lambda: book(connection)), SlotUnavailableError)
-    done = confirm(connection, held)
-    assert done.answer["appointment_id"] == held.answer["hold_id"]
-    assert (done.appointment.status, done.appointment.version) == ("scheduled", 1)
-    check(connection)
-    assert isinstance(refused(lambda: confirm(connection, held)), HoldExpiredError)
-
-
-def test_an_expired_hold_blocks_nobody(connection: Connection) -> None:
-    """Its time can be booked again at the very instant, sweep or no sweep, and its credits are back."""
-    add_team(connection, 1)
-    held = hold(connection, minutes=5)
-    later = NOW + timedelta(minutes=5)
-    assert isinstance(refused(lambda: confirm(connection, held, now=later)), HoldExpiredError)
-    with pytest.raises(psycopg.Error) as caught:
-        book(connection, now=later)
-    assert caught.value.sqlstate == "FS426", "the caller clears what has expired and asks again"
-    assert holds.expire(connection, now=later) == 1
-    assert credits_of(connection) == {"coach-01": 0}
-    book(connection, now=later)
-    check(connection)
-
-
-def test_a_hold_is_given_back(connection: Connection) -> None:
-    """Releasing frees the time and the credits; a second time there is nothing to release."""
-    add_team(connection, 2)
-    held = hold(connection)
-    hold_id = UUID(held.answer["hold_id"])
-    holds.release(connection, tenant_id=TENANT, hold_id=hold_id, key=NO_KEY, now=NOW)
-    assert set(credits_of(connection).values()) == {0}
-    check(connection)
-    again = refused(lambda: holds.release(connection, tenant_id=TENANT, hold_id=hold_id, key=NO_KEY, now=NOW))
-    assert isinstance(again, NotFoundError)
-
-
-def test_a_client_holds_only_so_much(connection: Connection, environment: Callable[..., None]) -> None:
-    """The cap counts live holds of one client."""
-    environment(MAX_HOLDS_PER_CLIENT="2")
-    add_team(connection, 5)
-    hold(connection)
-    hold(connection)
-    assert isinstance(refused(lambda: hold(connection)), HoldLimitError)
-    hold(connection, client="another")
-    hold_later = NOW + timedelta(minutes=6)
-    holds.expire(connection, now=hold_later)
-    hold(connection, now=hold_later)
-    check(connection)
-
-
-def test_a_hold_is_only_for_what_it_holds(connection: Connection) -> None:
-    """Another start than the held one is refused."""
-    add_team(connection, 1)
-    held = hold(connection)
-    said = refused(lambda: confirm(connection, held, start=NINE + 4 * QUARTER))
-    assert isinstance(said, ValidationError)
-
-
-def test_a_hold_is_no_appointment(connection: Connection) -> None:
-    """It cannot be read, listed or cancelled as one."""
-    add_team(connection, 1)
-    hold_id = UUID(hold(connection).answer["hold_id"])
-    with pytest.raises(NotFoundError):
-        bookings.get(connection, tenant_id=TENANT, appointment_id=hold_id)
-    page = bookings.list_page(connection, tenant_id=TENANT, where=bookings.Filter(), after=None, limit=10)
-    assert page == []
-    said = refused(
-        lambda: bookings.cancel(
-            connection, tenant_id=TENANT, appointment_id=hold_id, by="customer", reason=None, key=NO_KEY
-        )
-    )
-    assert isinstance(said, NotFoundError)
 
 
 def test_rescheduling_may_overlap_itself(connection: Connection) -> None:
@@ -331,93 +189,3 @@ def test_old_outcomes_fade(connection: Connection) -> None:
     assert row is not None
     assert row["alpha"] == pytest.approx(16 * 0.7 + 4 + 1)
     assert row["beta"] == pytest.approx(16 * 0.3)
-
-
-def test_leaving_spreads_the_credit(connection: Connection) -> None:
-    """After a coach has left, credits still sum to 0, and a later refund of their decisions is spread too."""
-    coaches = add_team(connection, 3)
-    made = [book(connection, NINE + n * 2 * QUARTER) for n in range(4)]
-    connection.execute("SELECT leave_team('cal', %s, %s)", (coaches[0], NOW))
-    check(connection)
-    for one in made:
-        cancel(connection, one)
-        check(connection)
-    connection.execute("SELECT join_team('cal', %s, 1)", (coaches[0],))
-    assert credits_of(connection)[coaches[0]] == 0
-    book(connection)
-    check(connection)
-
-
-def test_highest_score_takes_the_best_who_is_free(connection: Connection) -> None:
-    """The score alone decides, and no credits move."""
-    for coach_id, score in (("ana", 0.6), ("ben", 0.9), ("cy", 0.8)):
-        add_coach(connection, Coach(coach_id=coach_id, score=score))
-    add_calendar(connection, "cal", ["ana", "ben", "cy"], policy="highest_score")
-    sync.extend(connection, now=NOW)
-    assert [book(connection).appointment.coach_id for _ in range(3)] == ["ben", "cy", "ana"]
-    assert set(credits_of(connection).values()) == {0}
-    check(connection)
-
-
-def test_a_calendars_own_maximum_and_blocked_dates(connection: Connection) -> None:
-    """They are counted in the calendar's zone, for booking, moving and explaining alike."""
-    add_team(
-        connection,
-        3,
-        max_per_day=2,
-        time_zone="America/New_York",
-        blocked_dates=[(NINE + timedelta(days=1)).date()],
-    )
-    first = book(connection)
-    second = book(connection)
-    assert isinstance(refused(lambda: book(connection, NINE + 8 * QUARTER)), SlotUnavailableError)
-    assert isinstance(refused(lambda: book(connection, NINE + timedelta(days=1))), SlotUnavailableError)
-    reschedule(connection, second, NINE + 8 * QUARTER)
-    cancel(connection, first)
-    book(connection)
-    why = decisions.explain(
-        connection, tenant_id=TENANT, calendar_id="cal", start_time=NINE + timedelta(days=1), now=NOW
-    )
-    assert {one.reason for one in why} == {"outside_working_hours"}
-    check(connection)
-
-
-def test_a_decision_is_told_to_people(connection: Connection) -> None:
-    """The sentence names who was free, what the chosen one was owed, and the next best."""
-    add_team(connection, 3)
-    first = book(connection)
-    told = decisions.decision(connection, tenant_id=TENANT, appointment_id=first.appointment.appointment_id)
-    assert told.chosen == first.appointment.coach_id
-    assert told.reason.startswith(
-        "3 coaches were free. Coach-01 was owed 0.00 bookings and this one added 0.33"
-    )
-    assert sum(one.share or 0 for one in told.candidates) == pytest.approx(1)
-    with pytest.raises(NotFoundError):
-        decisions.decision(connection, tenant_id="other", appointment_id=first.appointment.appointment_id)
-
-
-def test_every_reason_has_its_case(connection: Connection) -> None:
-    """What explain says is what stands in the way."""
-    coaches = add_team(connection, 7, buffer_after=30)
-    add_calendar(connection, "other", [coaches[3]], duration=30)
-    connection.execute("UPDATE coaches SET active = false WHERE coach_id = %s", (coaches[0],))
-    connection.execute("UPDATE coaches SET calendar_kind = 'calendar_api' WHERE coach_id = %s", (coaches[1],))
-    sync.shut(connection, coach_id=coaches[2], first=slot_of(NINE), end=slot_of(NINE) + 1)
-    book(connection, NINE + 2 * QUARTER, calendar_id="other")
-    connection.execute("UPDATE coach_slots SET max_per_day = 0 WHERE coach_id = %s", (coaches[4],))
-    hold(connection)
-    why = {
-        one.coach_id: one.reason
-        for one in decisions.explain(
-            connection, tenant_id=TENANT, calendar_id="cal", start_time=NINE, now=NOW
-        )
-    }
-    assert why == {
-        coaches[0]: "inactive",
-        coaches[1]: "not_synced",
-        coaches[2]: "busy_external",
-        coaches[3]: "buffer",
-        coaches[4]: "daily_maximum",
-        coaches[5]: "held",
-        coaches[6]: None,
-    }

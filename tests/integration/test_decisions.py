@@ -1,0 +1,121 @@
+"""Teams, policies, rules of a calendar, and why a coach was chosen or not."""
+
+from datetime import timedelta
+
+import pytest
+
+from fairslot import decisions, sync
+from fairslot.db import Connection
+from fairslot.errors import (
+    NotFoundError,
+    SlotUnavailableError,
+)
+from fairslot.slots import slot_of
+from tests.refusals import refused
+from tests.world import (
+    NINE,
+    NOW,
+    TENANT,
+    Coach,
+    add_calendar,
+    add_coach,
+    add_team,
+    book,
+    cancel,
+    check,
+    credits_of,
+    hold,
+    reschedule,
+)
+
+QUARTER = timedelta(minutes=15)
+
+
+def test_leaving_spreads_the_credit(connection: Connection) -> None:
+    """After a coach has left, credits still sum to 0, and a later refund of their decisions is spread too."""
+    coaches = add_team(connection, 3)
+    made = [book(connection, NINE + n * 2 * QUARTER) for n in range(4)]
+    connection.execute("SELECT leave_team('cal', %s, %s)", (coaches[0], NOW))
+    check(connection)
+    for one in made:
+        cancel(connection, one)
+        check(connection)
+    connection.execute("SELECT join_team('cal', %s, 1)", (coaches[0],))
+    assert credits_of(connection)[coaches[0]] == 0
+    book(connection)
+    check(connection)
+
+
+def test_highest_score_takes_the_best_who_is_free(connection: Connection) -> None:
+    """The score alone decides, and no credits move."""
+    for coach_id, score in (("ana", 0.6), ("ben", 0.9), ("cy", 0.8)):
+        add_coach(connection, Coach(coach_id=coach_id, score=score))
+    add_calendar(connection, "cal", ["ana", "ben", "cy"], policy="highest_score")
+    sync.extend(connection, now=NOW)
+    assert [book(connection).appointment.coach_id for _ in range(3)] == ["ben", "cy", "ana"]
+    assert set(credits_of(connection).values()) == {0}
+    check(connection)
+
+
+def test_a_calendars_own_maximum_and_blocked_dates(connection: Connection) -> None:
+    """They are counted in the calendar's zone, for booking, moving and explaining alike."""
+    add_team(
+        connection,
+        3,
+        max_per_day=2,
+        time_zone="America/New_York",
+        blocked_dates=[(NINE + timedelta(days=1)).date()],
+    )
+    first = book(connection)
+    second = book(connection)
+    assert isinstance(refused(lambda: book(connection, NINE + 8 * QUARTER)), SlotUnavailableError)
+    assert isinstance(refused(lambda: book(connection, NINE + timedelta(days=1))), SlotUnavailableError)
+    reschedule(connection, second, NINE + 8 * QUARTER)
+    cancel(connection, first)
+    book(connection)
+    why = decisions.explain(
+        connection, tenant_id=TENANT, calendar_id="cal", start_time=NINE + timedelta(days=1), now=NOW
+    )
+    assert {one.reason for one in why} == {"outside_working_hours"}
+    check(connection)
+
+
+def test_a_decision_is_told_to_people(connection: Connection) -> None:
+    """The sentence names who was free, what the chosen one was owed, and the next best."""
+    add_team(connection, 3)
+    first = book(connection)
+    told = decisions.decision(connection, tenant_id=TENANT, appointment_id=first.appointment.appointment_id)
+    assert told.chosen == first.appointment.coach_id
+    assert told.reason.startswith(
+        "3 coaches were free. Coach-01 was owed 0.00 bookings and this one added 0.33"
+    )
+    assert sum(one.share or 0 for one in told.candidates) == pytest.approx(1)
+    with pytest.raises(NotFoundError):
+        decisions.decision(connection, tenant_id="other", appointment_id=first.appointment.appointment_id)
+
+
+def test_every_reason_has_its_case(connection: Connection) -> None:
+    """What explain says is what stands in the way."""
+    coaches = add_team(connection, 7, buffer_after=30)
+    add_calendar(connection, "other", [coaches[3]], duration=30)
+    connection.execute("UPDATE coaches SET active = false WHERE coach_id = %s", (coaches[0],))
+    connection.execute("UPDATE coaches SET calendar_kind = 'calendar_api' WHERE coach_id = %s", (coaches[1],))
+    sync.shut(connection, coach_id=coaches[2], first=slot_of(NINE), end=slot_of(NINE) + 1)
+    book(connection, NINE + 2 * QUARTER, calendar_id="other")
+    connection.execute("UPDATE coach_slots SET max_per_day = 0 WHERE coach_id = %s", (coaches[4],))
+    hold(connection)
+    why = {
+        one.coach_id: one.reason
+        for one in decisions.explain(
+            connection, tenant_id=TENANT, calendar_id="cal", start_time=NINE, now=NOW
+        )
+    }
+    assert why == {
+        coaches[0]: "inactive",
+        coaches[1]: "not_synced",
+        coaches[2]: "busy_external",
+        coaches[3]: "buffer",
+        coaches[4]: "daily_maximum",
+        coaches[5]: "held",
+        coaches[6]: None,
+    }

@@ -1,0 +1,127 @@
+"""Holds: a coach's time, claimed for some minutes."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from fairslot import bookings, holds
+from fairslot.bookings import Change
+from fairslot.db import Connection
+from fairslot.errors import (
+    HoldExpiredError,
+    HoldLimitError,
+    NotFoundError,
+    SlotUnavailableError,
+    ValidationError,
+)
+from tests.refusals import refused
+from tests.world import (
+    NINE,
+    NO_KEY,
+    NOW,
+    TENANT,
+    add_team,
+    book,
+    check,
+    credits_of,
+    hold,
+)
+
+QUARTER = timedelta(minutes=15)
+
+
+def confirm(connection: Connection, held: Change, *, now: Any = NOW, start: Any = NINE) -> Change:
+    """Book what is held."""
+    return bookings.book(
+        connection,
+        tenant_id=TENANT,
+        calendar_id="cal",
+        start_time=start,
+        contact=bookings.Contact(name="Customer", email="customer@example.com"),
+        metadata={},
+        key=NO_KEY,
+        now=now,
+        hold_id=UUID(held.answer["hold_id"]),
+    )
+
+
+def test_a_hold_takes_the_time_and_becomes_the_appointment(connection: Connection) -> None:
+    """What is held is nobody else's, and confirming keeps the coach and the decision."""
+    add_team(connection, 1)
+    held = hold(connection)
+    check(connection)
+    assert isinstance(refused(lambda: book(connection)), SlotUnavailableError)
+    done = confirm(connection, held)
+    assert done.answer["appointment_id"] == held.answer["hold_id"]
+    assert (done.appointment.status, done.appointment.version) == ("scheduled", 1)
+    check(connection)
+    assert isinstance(refused(lambda: confirm(connection, held)), HoldExpiredError)
+
+
+def test_an_expired_hold_blocks_nobody(connection: Connection) -> None:
+    """Its time can be booked again at the very instant, sweep or no sweep, and its credits are back."""
+    add_team(connection, 1)
+    held = hold(connection, minutes=5)
+    later = NOW + timedelta(minutes=5)
+    assert isinstance(refused(lambda: confirm(connection, held, now=later)), HoldExpiredError)
+    with pytest.raises(psycopg.Error) as caught:
+        book(connection, now=later)
+    assert caught.value.sqlstate == "FS426", "the caller clears what has expired and asks again"
+    assert holds.expire(connection, now=later) == 1
+    assert credits_of(connection) == {"coach-01": 0}
+    book(connection, now=later)
+    check(connection)
+
+
+def test_a_hold_is_given_back(connection: Connection) -> None:
+    """Releasing frees the time and the credits; a second time there is nothing to release."""
+    add_team(connection, 2)
+    held = hold(connection)
+    hold_id = UUID(held.answer["hold_id"])
+    holds.release(connection, tenant_id=TENANT, hold_id=hold_id, key=NO_KEY, now=NOW)
+    assert set(credits_of(connection).values()) == {0}
+    check(connection)
+    again = refused(lambda: holds.release(connection, tenant_id=TENANT, hold_id=hold_id, key=NO_KEY, now=NOW))
+    assert isinstance(again, NotFoundError)
+
+
+def test_a_client_holds_only_so_much(connection: Connection, environment: Callable[..., None]) -> None:
+    """The cap counts live holds of one client."""
+    environment(MAX_HOLDS_PER_CLIENT="2")
+    add_team(connection, 5)
+    hold(connection)
+    hold(connection)
+    assert isinstance(refused(lambda: hold(connection)), HoldLimitError)
+    hold(connection, client="another")
+    hold_later = NOW + timedelta(minutes=6)
+    holds.expire(connection, now=hold_later)
+    hold(connection, now=hold_later)
+    check(connection)
+
+
+def test_a_hold_is_only_for_what_it_holds(connection: Connection) -> None:
+    """Another start than the held one is refused."""
+    add_team(connection, 1)
+    held = hold(connection)
+    said = refused(lambda: confirm(connection, held, start=NINE + 4 * QUARTER))
+    assert isinstance(said, ValidationError)
+
+
+def test_a_hold_is_no_appointment(connection: Connection) -> None:
+    """It cannot be read, listed or cancelled as one."""
+    add_team(connection, 1)
+    hold_id = UUID(hold(connection).answer["hold_id"])
+    with pytest.raises(NotFoundError):
+        bookings.get(connection, tenant_id=TENANT, appointment_id=hold_id)
+    page = bookings.list_page(connection, tenant_id=TENANT, where=bookings.Filter(), after=None, limit=10)
+    assert page == []
+    said = refused(
+        lambda: bookings.cancel(
+            connection, tenant_id=TENANT, appointment_id=hold_id, by="customer", reason=None, key=NO_KEY
+        )
+    )
+    assert isinstance(said, NotFoundError)
