@@ -78,7 +78,8 @@ def test_handler_loads_from_what_was_built(name: str, built: Path, layer: Path, 
     path = [str(folder) for folder in (binaries, built / name, layer)]
     done = subprocess.run(
         [sys.executable, "-B", "-I", "-S", "-c", LOAD, FUNCTIONS[name]["Handler"], *path],
-        env={"AWS_REGION": "eu-west-1"},
+        # Python itself may need the second one.
+        env={"AWS_REGION": "eu-west-1", "LD_LIBRARY_PATH": os.environ.get("LD_LIBRARY_PATH", "")},
         check=False,
         text=True,
         capture_output=True,
