@@ -68,7 +68,9 @@ def choose(data: Path) -> Account:
     prefixes = [plain]
     for capability in ("dac_read_search", "dac_override"):
         only = f"-all,+{capability}"
-        prefixes.append([*become, *(f"--{which}={only}" for which in ("inh-caps", "ambient-caps")), "--"])
+        # The last one makes access(2), by which initdb looks for its programs, heed the capability.
+        keep = (f"--inh-caps={only}", f"--ambient-caps={only}", "--securebits=+no_setuid_fixup")
+        prefixes.append([*become, *keep, "--"])
     for prefix in prefixes:
         account = Account(installation(), data, owner, prefix)
         if _works(account):
@@ -83,9 +85,10 @@ def _works(account: Account) -> bool:
     probe = account.data / "probe"
     probe.mkdir(exist_ok=True)
     account.give(probe)
-    # Not by test(1): access(2) leaves capabilities out of account.
-    touch = 'cd "$0" && : >file && rm file && ls "$1" >/dev/null'
-    reach: list[str | Path] = [*account.prefix, "sh", "-c", touch, probe, account.install / "share"]
+    program = account.install / "bin" / "postgres"
+    # test(1) asks access(2), as Postgres does.
+    touch = 'test -r "$1" && test -x "$1" && cd "$0" && : >file && rm file'
+    reach: list[str | Path] = [*account.prefix, "sh", "-c", touch, probe, program]
     reaches = subprocess.run(reach, capture_output=True, check=False).returncode == 0
     probe.rmdir()
     return reaches and account.run("postgres", "--version").returncode == 0

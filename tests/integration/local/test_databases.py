@@ -13,6 +13,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from local import postgres_account
 from local.environment import PYTHONPATH
 from local.postgres import EmbeddedPostgres
 from local.processes import StartError
@@ -26,7 +27,9 @@ _USE = """
 import sys
 from pathlib import Path
 import psycopg
+from local import postgres_account
 from local.postgres import EmbeddedPostgres
+postgres_account.installation = lambda: Path(sys.argv[2])
 with EmbeddedPostgres(Path(sys.argv[1])) as postgres, psycopg.connect(postgres.url) as connection:
     print(connection.execute("SELECT 'it works'").fetchone()[0], postgres.data)
 """
@@ -112,8 +115,18 @@ def test_root_runs_postgres_where_nobody_can_look(tmp_path: Path, capabilities: 
     """As in a clone under /root: with the capability to search folders, and else at another place."""
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
+    package = postgres_account.installation().parent
+    for part in (package, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(part, closed / part.name, ignore=shutil.ignore_patterns("include", "*.a"))
     ran = subprocess.run(
-        [*capabilities, sys.executable, "-c", _USE, str(closed / "data")],
+        [
+            *capabilities,
+            sys.executable,
+            "-c",
+            _USE,
+            str(closed / "data"),
+            str(closed / package.name / "pginstall"),
+        ],
         env={**os.environ, "PYTHONPATH": PYTHONPATH},
         capture_output=True,
         text=True,
