@@ -2,16 +2,18 @@
 
 The rule and its bound go back to Naor's note on the carpool problem of Fagin and Williams (1983); greedy is
 optimal among online rules (Coppersmith, Nowicki, Paleologo, Tresser, Wu, ACM TALG 7(3), 2011). The database
-applies the same rule under the calendar's lock; this is its pure twin, which tests and replays compare with.
+applies the same rules under the calendar's lock; these are their pure twins, which tests and replays compare
+with.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 MILLION = 1_000_000
+HIGHEST_SCORE = "highest_score"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
     """A coach who could take it: weight and credit in millionths, last_seq of the last decision won."""
 
@@ -19,6 +21,7 @@ class Candidate:
     weight: int
     credit: int
     last_seq: int | None
+    score: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,20 +33,53 @@ class Assignment:
     deltas: dict[str, int]
 
 
-def assign(candidates: Sequence[Candidate]) -> Assignment:
+def assign(candidates: Sequence[Candidate], policy: str = "fair_share") -> Assignment:
     """Choose the largest credit + share; ties go to the least recently assigned, then to the lowest id.
 
     Shares are rounded down, and what rounding leaves goes to the chosen coach, so that credits sum to 0.
-    ValueError when there is nobody to choose.
+    The policy `highest_score` goes by the score alone, with the same ties, and moves no credits. ValueError
+    when there is nobody to choose.
     """
     if not candidates:
         raise ValueError("nobody to choose from")
     total = sum(one.weight for one in candidates)
     shares = {one.coach_id: one.weight * MILLION // total for one in candidates}
-    chosen = min(candidates, key=lambda one: _rank(one, shares[one.coach_id])).coach_id
+    if policy == HIGHEST_SCORE:
+        chosen = min(candidates, key=lambda one: (-one.score, *_tie(one))).coach_id
+    else:
+        chosen = min(candidates, key=lambda one: (-one.credit - shares[one.coach_id], *_tie(one))).coach_id
     shares[chosen] += MILLION - sum(shares.values())
-    deltas = {coach: share - (MILLION if coach == chosen else 0) for coach, share in shares.items()}
+    if policy == HIGHEST_SCORE:
+        deltas = dict.fromkeys(shares, 0)
+    else:
+        deltas = {coach: share - (MILLION if coach == chosen else 0) for coach, share in shares.items()}
     return Assignment(chosen=chosen, shares=shares, deltas=deltas)
+
+
+def weights(
+    scores: Mapping[str, float], *, gamma: float, low: float, high: float, manual: Mapping[str, float]
+) -> dict[str, int]:
+    """Return each coach's weight in millionths: clip((score / mean)^gamma, low, high) times the manual one.
+
+    A coach without a manual weight has 1. Where nobody has a score above 0, all are equal.
+    """
+    mean = sum(scores.values()) / len(scores) if scores else 0.0
+    found = {}
+    for coach, score in scores.items():
+        ratio = (score / mean) ** gamma if mean > 0 else 1.0
+        clipped = min(high, max(low, ratio))
+        found[coach] = max(1, round(MILLION * manual.get(coach, 1.0) * clipped))
+    return found
+
+
+def spread(amount: int, weights: Mapping[str, int]) -> dict[str, int]:
+    """Share out an amount of credit by weight, rounded towards 0; what is left goes to the lowest id."""
+    total = sum(weights.values())
+    sign = -1 if amount < 0 else 1
+    parts = {coach: sign * (abs(amount) * weight // total) for coach, weight in weights.items()}
+    if parts:
+        parts[min(parts)] += amount - sum(parts.values())
+    return parts
 
 
 def bound(size: int) -> float:
@@ -51,5 +87,5 @@ def bound(size: int) -> float:
     return max(size - 1, 0) / 2
 
 
-def _rank(one: Candidate, share: int) -> tuple[int, int, str]:
-    return -(one.credit + share), -1 if one.last_seq is None else one.last_seq, one.coach_id
+def _tie(one: Candidate) -> tuple[int, str]:
+    return -1 if one.last_seq is None else one.last_seq, one.coach_id

@@ -1,6 +1,6 @@
 """How fairly the work is shared: what each coach was owed and what they got."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import fsum, sqrt
@@ -75,20 +75,20 @@ def distribution(
         end=end,
         distribution=shares,
         fairness_score=round(1 - _deviation([share.utilization for share in shares]), 6),
-        jain_index=round(jain_index(shares), 6),
+        jain_index=round(jain_index((share.appointments_count, share.entitled) for share in shares), 6),
         max_deviation=max((abs(share.deviation) for share in shares), default=0.0),
         bound=float(bound["bound"]) if bound else 0.0,
     )
 
 
-def jain_index(shares: Sequence[Share]) -> float:
-    """Return Jain's index of assigned / entitled: 1 is even, 1/n is all to one.
+def jain_index(parts: Iterable[tuple[float, float]]) -> float:
+    """Return Jain's index of assigned over entitled, given as pairs: 1 is even, 1/n is all to one.
 
     From Jain, Chiu and Hawe, "A quantitative measure of fairness", 1984.
 
     Coaches who were entitled to nothing are left out; without anybody it is 1.
     """
-    ratios = [share.appointments_count / share.entitled for share in shares if share.entitled > 0]
+    ratios = [assigned / entitled for assigned, entitled in parts if entitled > 0]
     squares = fsum(ratio * ratio for ratio in ratios)
     return fsum(ratios) ** 2 / (len(ratios) * squares) if squares else 1.0
 

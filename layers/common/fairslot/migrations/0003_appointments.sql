@@ -60,7 +60,7 @@ CREATE TABLE distribution_log (
 CREATE INDEX distribution_log_appointment ON distribution_log (appointment_id);
 COMMENT ON COLUMN distribution_log.candidates IS
     '[{coach_id, score, weight, share, credit, last, delta} or {coach_id, score, excluded}, …]; weights, shares and credits
-     in millionths; share is what the coach was due, delta how the credit moved';
+     in millionths; share is what the coach was due, delta how the credit moved. All that a replay needs is here.';
 
 -- An answer that was given for an idempotency key, written in the transaction of its effect.
 CREATE TABLE idempotency_keys (

@@ -87,7 +87,7 @@ $$;
 -- Best first. fair_share is the weighted greedy carpool: the largest credit + share, then the least recently
 -- assigned, then the lowest id; shares are millionths, rounded down. highest_score: the score alone, then the same.
 CREATE FUNCTION next_up(p_policy text, p_pool candidate[]) RETURNS candidate LANGUAGE sql IMMUTABLE AS $$
-    SELECT one FROM unnest(p_pool) AS one, (SELECT sum(weight) AS weight FROM unnest(p_pool)) AS total
+    SELECT one FROM unnest(p_pool) AS one, (SELECT sum(weight)::bigint AS weight FROM unnest(p_pool)) AS total
      ORDER BY CASE WHEN p_policy = 'highest_score' THEN one.score END DESC,
               CASE WHEN p_policy <> 'highest_score' THEN one.credit + one.weight * 1000000 / total.weight END DESC,
               one.last_seq NULLS FIRST, one.coach_id COLLATE "C"
@@ -186,9 +186,10 @@ END $$;
 
 -- Spreads an amount of credit over a calendar's team by weight; what rounding leaves goes to the lowest id.
 CREATE FUNCTION spread(p_calendar text, p_amount bigint, p_but text DEFAULT NULL)
-    RETURNS TABLE (coach_id text, delta bigint) LANGUAGE sql STABLE AS $$
-    SELECT part.coach_id, part.share + CASE WHEN part.place = 1 THEN p_amount - (sum(part.share) OVER ())::bigint ELSE 0 END
-      FROM (SELECT member.coach_id, row_number() OVER (ORDER BY member.coach_id COLLATE "C") AS place,
+    RETURNS TABLE (coach_id text, weight integer, delta bigint) LANGUAGE sql STABLE AS $$
+    SELECT part.coach_id, part.weight,
+           part.share + CASE WHEN part.place = 1 THEN p_amount - (sum(part.share) OVER ())::bigint ELSE 0 END
+      FROM (SELECT member.coach_id, member.weight, row_number() OVER (ORDER BY member.coach_id COLLATE "C") AS place,
                    div(p_amount::numeric * member.weight, sum(member.weight) OVER ())::bigint AS share
               FROM coach_calendars AS member
              WHERE member.calendar_id = p_calendar AND member.coach_id IS DISTINCT FROM p_but) AS part
@@ -198,7 +199,7 @@ $$;
 -- who has left the team would give back is spread over the rest.
 CREATE FUNCTION reversal(p_appointment uuid) RETURNS TABLE (
     calendar_id text, seq bigint, policy text, policy_version integer, chosen text,
-    coach_id text, share bigint, delta bigint, last_seq bigint
+    coach_id text, weight integer, share bigint, delta bigint, last_seq bigint
 ) LANGUAGE sql STABLE AS $$
     WITH made AS (
         SELECT log.* FROM distribution_log AS log
@@ -215,14 +216,14 @@ CREATE FUNCTION reversal(p_appointment uuid) RETURNS TABLE (
           FROM moved WHERE NOT EXISTS (SELECT FROM made JOIN coach_calendars AS member USING (calendar_id)
                                         WHERE member.coach_id = moved.coach_id)
     )
-    SELECT made.calendar_id, made.seq, made.policy, made.policy_version, made.chosen, member.coach_id,
+    SELECT made.calendar_id, made.seq, made.policy, made.policy_version, made.chosen, member.coach_id, member.weight,
            coalesce(moved.share, 0), coalesce(moved.delta, 0) + coalesce(extra.delta, 0), moved.last_seq
       FROM made
       JOIN coach_calendars AS member ON member.calendar_id = made.calendar_id
       LEFT JOIN moved ON moved.coach_id = member.coach_id
       LEFT JOIN LATERAL (SELECT part.delta FROM gone, spread(made.calendar_id, gone.delta) AS part
                           WHERE gone.delta <> 0 AND part.coach_id = member.coach_id) AS extra ON true
-     WHERE moved.coach_id IS NOT NULL OR extra.delta <> 0
+     WHERE moved.coach_id IS NOT NULL OR extra.delta IS NOT NULL
 $$;
 
 -- Undoes the credits of an appointment's standing decision, exactly.
@@ -234,7 +235,8 @@ DECLARE
     v_one record;
 BEGIN
     SELECT undo.calendar_id, undo.seq, undo.policy, undo.policy_version, undo.chosen,
-           jsonb_agg(jsonb_build_object('coach_id', undo.coach_id, 'share', undo.share, 'delta', undo.delta, 'last', undo.last_seq)
+           jsonb_agg(jsonb_build_object('coach_id', undo.coach_id, 'weight', undo.weight, 'share', undo.share,
+                                        'delta', undo.delta, 'last', undo.last_seq)
                      ORDER BY undo.coach_id COLLATE "C") AS candidates
       INTO v_one FROM reversal(p_appointment) AS undo GROUP BY 1, 2, 3, 4, 5;
     IF NOT FOUND THEN

@@ -234,7 +234,8 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'coach';
     END IF;
-    SELECT coalesce(jsonb_agg(jsonb_build_object('coach_id', part.coach_id, 'delta', part.delta) ORDER BY part.coach_id COLLATE "C"), '[]')
+    SELECT coalesce(jsonb_agg(jsonb_build_object('coach_id', part.coach_id, 'weight', part.weight, 'delta', part.delta)
+                              ORDER BY part.coach_id COLLATE "C"), '[]')
       INTO v_log FROM spread(p_calendar, v_credit, p_coach) AS part;
     UPDATE coach_calendars AS member SET credit = member.credit + (one ->> 'delta')::bigint
       FROM jsonb_array_elements(v_log) AS one

@@ -1,0 +1,225 @@
+"""The record of decisions replays bit for bit, whatever happened, and tells when it was touched."""
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from fairslot import bookings, db
+from fairslot.assignment import weights
+from fairslot.bookings import Change
+from fairslot.db import Connection
+from local import replay
+from local.replay_ledger import ReplayError
+from tests.world import (
+    NINE,
+    NO_KEY,
+    NOW,
+    TENANT,
+    Coach,
+    add_calendar,
+    add_coach,
+    add_team,
+    book,
+    cancel,
+    check,
+)
+
+QUARTER = timedelta(minutes=15)
+CLEAR = "TRUNCATE coaches, calendars, coach_appointments, distribution_log, webhook_events CASCADE"
+
+
+def reassign(connection: Connection, change: Change, coach_id: str | None) -> Change:
+    """Hand an appointment to a coach, or to whoever's turn it is."""
+    return bookings.reassign(
+        connection,
+        tenant_id=TENANT,
+        appointment_id=change.appointment.appointment_id,
+        coach_id=coach_id,
+        reason=None,
+        key=NO_KEY,
+        now=NOW,
+    )
+
+
+def reschedule(connection: Connection, change: Change, quarter: int) -> Change:
+    """Move an appointment to another quarter, whoever's turn it is."""
+    return bookings.reschedule(
+        connection,
+        tenant_id=TENANT,
+        appointment_id=change.appointment.appointment_id,
+        start_time=NINE + quarter * QUARTER,
+        any_coach=True,
+        key=NO_KEY,
+        now=NOW,
+    )
+
+
+def live(connection: Connection, seed: int, steps: int) -> None:
+    """Let a random history happen to a team; what the database refuses did not happen."""
+    chance = random.Random(seed)  # noqa: S311 - a history needs no cryptography
+    coaches = add_team(connection, 5)
+    made: list[Change] = []
+    happenings: dict[str, Callable[[], object]] = {
+        "book": lambda: made.append(book(connection, NINE + chance.randrange(30) * QUARTER)),
+        "cancel": lambda: cancel(connection, made.pop(), by=chance.choice(["customer", "coach"])),
+        "move": lambda: reschedule(connection, chance.choice(made), chance.randrange(30)),
+        "hand over": lambda: reassign(connection, chance.choice(made), chance.choice([None, *coaches])),
+        "leave": lambda: connection.execute(
+            "SELECT leave_team('cal', %s, %s)", (chance.choice(coaches), NOW)
+        ),
+        "join": lambda: connection.execute("SELECT join_team('cal', %s, 1.5)", (chance.choice(coaches),)),
+        "policy": lambda: connection.execute(
+            "UPDATE calendars SET policy = %s, policy_version = policy_version + 1",
+            (chance.choice(["fair_share", "highest_score"]),),
+        ),
+        "score": lambda: connection.execute(
+            "WITH one AS (UPDATE coaches SET score = %s WHERE coach_id = %s) SELECT refresh_weights('cal')",
+            (chance.random(), chance.choice(coaches)),
+        ),
+    }
+    often = chance.choices(list(happenings), [12, 3, 3, 3, 1, 1, 1, 1], k=steps)
+    for happening in often:
+        if made or happening not in {"cancel", "move", "hand over"}:
+            try:
+                happenings[happening]()
+            except psycopg.Error as error:
+                assert (error.sqlstate or "").startswith("FS4"), error
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 10_000))
+@example(seed=5780)  # two totals that only rounding makes equal
+def test_every_history_replays(connection: Connection, seed: int) -> None:
+    """Bookings, cancellations, moves, hand-overs, leavers, newcomers and policies replay bit for bit."""
+    connection.execute(CLEAR)
+    live(connection, seed, 60)
+    check(connection)
+    with connection.transaction():
+        assert replay.replay(connection, "cal") > 0
+
+
+TAMPERED = {
+    "a choice": (
+        "UPDATE distribution_log SET chosen = 'coach-03' WHERE seq = 1",
+        "seq 1: coach-03 was chosen, by replay it is coach-01",
+    ),
+    "a share": (
+        "UPDATE distribution_log SET candidates = jsonb_set(candidates, '{2,share}', '333334') WHERE seq = 2",
+        "seq 2: share of coach-03 is 333334 in the record, 333333 by replay",
+    ),
+    "a credit before": (
+        "UPDATE distribution_log SET candidates = jsonb_set(candidates, '{2,credit}', '7') WHERE seq = 3",
+        "seq 3: credit of coach-03 is 7 in the record, 666666 by replay",
+    ),
+    "a weight": (
+        "UPDATE distribution_log SET candidates = jsonb_set(candidates, '{0,weight}', '2000000')",
+        "seq 1: share of coach-01 is 333334 in the record, 500000 by replay",
+    ),
+    "a reversal": (
+        "UPDATE distribution_log SET candidates = jsonb_set(candidates, '{0,delta}', '0') WHERE seq = 5",
+        "seq 5: delta of coach-01 is 0 in the record, -333333 by replay",
+    ),
+    "a row": ("DELETE FROM distribution_log WHERE seq = 2", "seq 2: is missing"),
+    "a credit now": (
+        "UPDATE coach_calendars SET credit = credit + 1 WHERE coach_id = 'coach-02'",
+        "at the end: credit of coach-02 is 1000000, 999999 by replay",
+    ),
+}
+
+
+@pytest.mark.parametrize(("statement", "said"), TAMPERED.values(), ids=TAMPERED.keys())
+def test_a_record_that_was_touched_is_found(connection: Connection, statement: str, said: str) -> None:
+    """The first difference is named: where, what, as recorded and as replayed."""
+    add_team(connection, 3)
+    made = [book(connection, NINE + n * 2 * QUARTER) for n in range(4)]
+    cancel(connection, made[1])
+    with connection.transaction():
+        assert replay.replay(connection, "cal") == 5
+    connection.execute(statement.encode())
+    with pytest.raises(ReplayError) as caught, connection.transaction():
+        replay.replay(connection, "cal")
+    assert str(caught.value) == said
+
+
+def test_the_command(
+    connection: Connection,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """It prints a line a calendar, the what-if's table, draws a PNG, and exits 1 on a difference."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    coaches = add_team(connection, 3)
+    connection.execute("UPDATE coaches SET score = 0.9 WHERE coach_id = 'coach-02'")
+    add_calendar(connection, "half", coaches[1:])
+    for n in range(8):
+        book(connection, NINE + n * QUARTER * 2, calendar_id="half" if n % 4 == 0 else "cal")
+
+    assert replay.main([]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "cal: 6 records, every choice, share and credit as recorded",
+        "half: 2 records, every choice, share and credit as recorded",
+    ]
+
+    plot = tmp_path / "what-if.png"
+    what_if = ["--calendar", "cal", "--what-if", "--policy", "highest_score", "--plot", str(plot)]
+    assert replay.main(what_if) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "cal: 6 records, every choice, share and credit as recorded",
+        "cal                                       as recorded                            what if",
+        "coach                 assigned    entitled  deviation    assigned    entitled  deviation",
+        "coach-01                     2      2.0000    +0.0000           0      2.0000    -2.0000",
+        "coach-02                     2      2.0000    +0.0000           6      2.0000    +4.0000",
+        "coach-03                     2      2.0000    +0.0000           0      2.0000    -2.0000",
+        "largest deviation                              0.0000                             4.0000",
+        "Jain's index                                   1.0000                             0.3333",
+    ]
+    assert plot.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+    connection.execute("UPDATE distribution_log SET chosen = 'coach-03' WHERE seq = 1")
+    assert replay.main(["--calendar", "cal"]) == 1
+    assert "cal: seq 1: coach-03 was chosen, by replay it is coach-01" in capsys.readouterr().out
+
+
+def test_weights_are_one_rule(connection: Connection) -> None:
+    """The database's weights and their pure twin agree on random teams, to the millionth."""
+    chance = random.Random(7)  # noqa: S311 - as above
+    for team in range(40):
+        calendar_id = f"cal-{team}"
+        scores = {f"{calendar_id}-{n}": round(chance.random(), 3) for n in range(chance.randint(1, 12))}
+        manual = {coach_id: chance.choice([0.25, 1, 1, 3]) for coach_id in scores}
+        gamma, low, high = chance.choice([0, 1, 2.5, 4]), chance.uniform(0.1, 1), chance.uniform(1, 4)
+        for coach_id, score in scores.items():
+            add_coach(connection, Coach(coach_id=coach_id, score=score))
+        add_calendar(
+            connection, calendar_id, list(scores), weight_exponent=gamma, weight_low=low, weight_high=high
+        )
+        for coach_id, one in manual.items():
+            connection.execute(
+                "UPDATE coach_calendars SET manual_weight = %s WHERE coach_id = %s", (one, coach_id)
+            )
+        connection.execute("SELECT refresh_weights(%s)", (calendar_id,))
+        found = connection.execute(
+            "SELECT coach_id, weight FROM coach_calendars WHERE calendar_id = %s", (calendar_id,)
+        )
+        stored = {row["coach_id"]: row["weight"] for row in found}
+        assert stored == weights(scores, gamma=gamma, low=low, high=high, manual=manual)
+
+
+def test_bookings_may_go_on_meanwhile(database_url: str, connect: Callable[[], db.Connection]) -> None:
+    """A replay sees one instant of the database, so what is booked meanwhile is no difference."""
+    booking, reading = connect(), connect()
+    add_team(booking, 3)
+    book(booking)
+    reading.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    with reading.transaction():
+        reading.execute("SELECT 1 FROM calendars")
+        book(booking, NINE + QUARTER * 2)
+        assert replay.replay(reading, "cal") == 1
