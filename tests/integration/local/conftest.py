@@ -12,10 +12,9 @@ import pytest
 from local.pools import Pool
 
 _HANDLERS = Path(__file__).parent
-_BOUND_SECONDS = 10.0
+_BOUND_SECONDS = 30.0
 
 type MakePool = Callable[..., Pool]
-type Eventually = Callable[[Callable[[], bool]], "asyncio.Future[None]"]
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-_BOUND_SECONDS = 10.0
+_BOUND_SECONDS = 30.0
 
 
 def running(pid: int) -> bool:

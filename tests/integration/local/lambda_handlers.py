@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-_BOUND_SECONDS = 10.0
+_BOUND_SECONDS = 30.0
 
 
 def answer(event: dict[str, Any], context: Any) -> Any:

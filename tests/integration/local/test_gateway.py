@@ -22,11 +22,11 @@ LARGE = 10 * 1024 * 1024
 async def client(make_pool: MakePool, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A client of a gateway that waits for its function for a second."""
     routes = Routes([("GET", "/things/{id}", "Things"), ("POST", "/things", "Things")])
-    gateway = Gateway(
-        routes, {"Things": make_pool("lambda_handlers.http")}, tmp_path / "gateway.log", seconds=1.0
-    )
+    pool = make_pool("lambda_handlers.http")
+    await pool.warm()
+    gateway = Gateway(routes, {"Things": pool}, tmp_path / "gateway.log", seconds=1.0)
     await gateway.start()
-    async with httpx.AsyncClient(base_url=gateway.url, trust_env=False) as one:
+    async with httpx.AsyncClient(base_url=gateway.url, trust_env=False, timeout=30) as one:
         yield one
     await gateway.stop()
 

@@ -117,10 +117,10 @@ async def test_those_who_wait_for_a_process_that_ends_get_another(
 
 async def test_a_late_function_is_killed_and_replaced(make_pool: MakePool, tmp_path: Path) -> None:
     """The timeout is the template's."""
-    pool = make_pool("lambda_handlers.answer", most=1, seconds=0.3)
+    pool = make_pool("lambda_handlers.answer", most=1, seconds=1.0)
     late = await fail(pool, do="hold", folder=str(tmp_path))
     assert late.error == "Sandbox.Timedout"
-    assert "timed out after 0.30 seconds" in json.loads(late.payload)["errorMessage"]
+    assert "timed out after 1.00 seconds" in json.loads(late.payload)["errorMessage"]
     assert (await ask(pool))["event"] == {}
 
 
