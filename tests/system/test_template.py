@@ -144,20 +144,26 @@ def test_function_and_layer_are_within_the_limit(name: str, built: Path) -> None
     assert size < LIMIT_BYTES
 
 
-def test_a_change_in_the_layer_alone_changes_the_functions(built: Path, tmp_path: Path) -> None:
-    """SAM publishes a version for a change in a function's files, so the layer's content is among them."""
+def test_a_change_outside_the_functions_changes_them(built: Path, tmp_path: Path) -> None:
+    """SAM publishes a version for a change in a function's files; they tell of layer and parameters."""
     for folder in ("functions", "layers/common"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
+    parameters = tmp_path / "samconfig.toml"
+    shutil.copy(ROOT / parameters.name, parameters)
 
-    def digest(name: str) -> str:
-        artifacts = tmp_path / name
+    def digest() -> str:
+        artifacts = tmp_path / "artifacts"
+        shutil.rmtree(artifacts, ignore_errors=True)
         artifacts.mkdir()
         folder = tmp_path / "functions"
         call_make("-C", str(folder), f"ARTIFACTS_DIR={artifacts}", "build-BookingFunction")
-        return (artifacts / "layer.sha256").read_text("ascii")
+        return (artifacts / "release.sha256").read_text("ascii")
 
-    first = digest("first")
+    digests = [digest()]
     (tmp_path / "layers/common/fairslot/__init__.py").touch()
-    assert digest("same") == first
+    assert digest() == digests[0]
     (tmp_path / "layers/common/fairslot/migrations/9999_new.sql").write_text("SELECT 1")
-    assert digest("other") != first
+    digests.append(digest())
+    parameters.write_text(parameters.read_text("utf-8") + "# the password was changed\n")
+    digests.append(digest())
+    assert len(set(digests)) == 3
