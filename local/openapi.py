@@ -61,7 +61,7 @@ _CHANGING: Errors = (NotFoundError, IdempotencyInProgressError, IdempotencyKeyRe
 # What a route can be refused with beyond what every route can.
 _OWN: dict[str, Errors] = {
     "list_availability": (NotFoundError,),
-    "explain_availability": (NotFoundError,),
+    "explain_availability": (NotFoundError, ValidationError),
     "get_distribution": (NotFoundError,),
     "get_health": (),
     "create_appointment": (*_CHANGING, SlotUnavailableError, HoldExpiredError),
@@ -188,8 +188,10 @@ def _complete(path: str, method: str, operation: Json, handlers: Json) -> None:
         headers.append("Idempotent-Replayed")
     operation["description"] = about
     del operation["responses"]["422"]  # the resolver's own; ours has another shape
-    for response in operation["responses"].values():
+    for status, response in operation["responses"].items():
         response["headers"] = _references("headers", headers)
+        if status == "204":
+            del response["content"]
 
 
 def _keys(*, required: bool) -> list[Json]:

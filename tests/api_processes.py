@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from multiprocessing.synchronize import Barrier
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.gateway_events"])
+_context.set_forkserver_preload(["tests.gateway_events", "booking.app", "availability.app"])
 
 
 class _Gate:

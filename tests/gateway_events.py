@@ -1,8 +1,11 @@
 """Requests to the handlers as API Gateway makes them of HTTP, and their answers as it reads them."""
 
+import importlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 from time import monotonic
 from typing import Any, cast
 from urllib.parse import urlencode
@@ -10,13 +13,15 @@ from uuid import uuid4
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-import availability.app
-import booking.app
 from local.gateway_payload import Request, event, response
+from local.routes import Routes
+from local.template import Template
+
+type Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
 KEY = "test-key-123"
 NOTHING = object()
-_AVAILABILITY = {"/api/availability", "/api/coaches/distribution", "/health", "/openapi.json"}
+_TEMPLATE = Path(__file__).parents[1] / "template.yaml"
 
 
 @dataclass
@@ -93,12 +98,26 @@ def request(
 
 
 def send(made: dict[str, Any]) -> Answer:
-    """Have the handler that the path belongs to answer an event."""
-    module = availability.app if made["rawPath"] in _AVAILABILITY else booking.app
-    answer = response(json.dumps(module.lambda_handler(made, context())).encode())
+    """Have the handler of the route answer an event; without a route any of them does."""
+    routes, handlers = _deployed()
+    match = routes.find(made["requestContext"]["http"]["method"], made["rawPath"])
+    handler = handlers[match.function if match else "BookingFunction"]
+    answer = response(json.dumps(handler(made, context())).encode())
     headers = {name.lower(): value for name, value in answer.headers}
     assert headers["x-request-id"] == made["requestContext"]["requestId"]
     return Answer(answer.status, headers, answer.body)
+
+
+@cache
+def _deployed() -> tuple[Routes, dict[str, Handler]]:
+    """Return the routes and the handlers by function, as the template says."""
+    functions = Template(_TEMPLATE, {}, "http://127.0.0.1").functions
+    routes = [(*route, name) for name, one in functions.items() for route in one.routes]
+    handlers = {}
+    for name in {name for _, _, name in routes}:
+        module, _, attribute = functions[name].handler.rpartition(".")
+        handlers[name] = getattr(importlib.import_module(module), attribute)
+    return Routes(routes), handlers
 
 
 def ask(method: str, path: str, body: object = NOTHING, **more: Any) -> Answer:

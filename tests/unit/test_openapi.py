@@ -1,6 +1,7 @@
 """The filed description of the API: up to date, valid, and true to the routes that are deployed."""
 
 import json
+from pathlib import Path
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from openapi_spec_validator import OpenAPIV31SpecValidator
@@ -8,11 +9,22 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 import availability.app
 import booking.app
 from local import openapi
+from local.template import Template
 
 
 def test_the_filed_description_is_up_to_date() -> None:
     """What `make openapi` would write is what is filed."""
     assert openapi.PATH.read_text("utf-8") == openapi.written(), "run `make openapi`"
+
+
+def test_what_is_described_is_deployed(root: Path) -> None:
+    """The template has a route for every operation and no others, but for the description's own."""
+    functions = Template(root / "template.yaml", {}, "http://127.0.0.1").functions.values()
+    deployed = {route for function in functions for route in function.routes}
+    described = {
+        (method.upper(), path) for path, methods in openapi.document()["paths"].items() for method in methods
+    }
+    assert deployed == described | {("GET", "/openapi.json")}
 
 
 def test_it_is_valid() -> None:

@@ -63,6 +63,7 @@ LARGEST_BODY = 64 * 1024
 LONGEST_KEY = 255
 _RETRY_AFTER_SECONDS = 2
 _READING = frozenset({"GET", "HEAD"})
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
 def resolver() -> APIGatewayHttpResolver:
@@ -150,11 +151,11 @@ def idempotency_key(app: BaseRouter, *, required: bool = False) -> Key:
     if value is not None and (len(value) > LONGEST_KEY or not value.isascii() or not value.isprintable()):
         raise MalformedRequestError("An idempotency key is at most 255 printable ASCII characters.")
     operation = f"{app.current_event.http_method} {app.current_event.path}"
-    return Key(
-        value=value,
-        fingerprint=fingerprint(operation, app.current_event.json_body if app.current_event.body else {}),
-        hours=settings().idempotency_hours,
-    )
+    try:
+        body = app.current_event.json_body or {}
+    except json.JSONDecodeError as error:
+        raise MalformedRequestError("The body is no JSON.") from error
+    return Key(value=value, fingerprint=fingerprint(operation, body), hours=settings().idempotency_hours)
 
 
 def change(
@@ -211,12 +212,15 @@ def _rate_headers(allowance: Allowance) -> dict[str, str]:
 def _readable(event: Mapping[str, Any]) -> dict[str, Any]:
     """Return the event with its body as text of JSON, whatever type the client declared.
 
+    A body where none has a meaning is passed over.
+
     Raises:
         PayloadTooLargeError: more than 64 KiB.
         MalformedRequestError: not UTF-8.
 
     """
-    body = event.get("body") or ""
+    has_body = event["requestContext"]["http"]["method"] in _WITH_BODY
+    body = (event.get("body") or "") if has_body else ""
     if len(body) > LARGEST_BODY * 2:
         raise PayloadTooLargeError
     try:

@@ -1,0 +1,87 @@
+"""Every route under requests made of the contract itself: no 500, and every answer as described."""
+
+from collections import Counter
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from redis import Redis
+
+from fairslot.db import Connection
+from tests.api_fuzz import Operation, operations
+from tests.api_world import Queues, booked
+from tests.gateway_events import ask, send
+from tests.world import NINE, add_endpoint, check
+
+OPERATIONS = list(operations())
+
+
+def known_values() -> dict[str, list[Any]]:
+    """Return what exists, and some that does not, by the names under which requests speak of it."""
+    starts = [
+        (NINE + timedelta(days=day, minutes=15 * quarter)).isoformat()
+        for day in range(20)
+        for quarter in range(0, 40, 3)
+    ]
+    held = [
+        ask("POST", "/api/holds", {"calendar_id": "cal", "start_time": start}).json["hold_id"]
+        for start in starts[-14::-28]
+    ]
+    made = [booked(NINE + step * timedelta(minutes=30))["appointment_id"] for step in range(16)]
+    return {
+        "appointment_id": [*made, str(uuid4())],
+        "hold_id": [*held, str(uuid4())],
+        "calendar_id": ["cal", "cal", "cal", "nowhere"],
+        "coach_id": ["coach-01", "coach-02", "coach-03", "nobody"],
+        "start_time": [*starts, "2026-03-03T14:05:00Z"],
+        "end_time": ["2026-04-03T14:00:00Z"],
+        "start": ["2026-03-02T00:00:00Z", "2026-03-04T12:34:56.789+05:45"],
+        "end": ["2026-03-05T00:00:00Z", "2026-03-09T12:34:56.789+05:45"],
+        "timezone": ["America/New_York", "Asia/Kathmandu", "Mars/Olympus"],
+        "contact_email": ["zoe@example.com", "zoë@example.com", "zoe"],
+        "event_type": ["appointment.cancelled", "coach.unavailable", "coach.calendar_changed", "else"],
+        "X-Idempotency-Key": ["key-1", "key-2", *map(str, range(40))],
+        "Idempotency-Key": ["key-1"],
+        "cursor": ["WyJjYWwiLCAiMTk2OTQwMSJd", "W10="],
+    }
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+def test_whatever_is_asked_is_answered(
+    world: Connection, cache: Redis, queues: Queues, operation: Operation
+) -> None:
+    """No request ends in 500; each answer fits the contract; the books still balance."""
+    add_endpoint(world, "crm", "appointment.*")
+    statuses: Counter[int] = Counter()
+
+    @settings(max_examples=120)
+    @given(made=operation.requests(known_values()))
+    def run(made: dict[str, Any]) -> None:
+        answer = send(made)
+        statuses[answer.status] += 1
+        operation.check(answer)
+
+    run()
+    check(world)
+    assert any(status < 300 for status in statuses), f"nothing got through: {statuses}"
+
+
+@pytest.mark.parametrize("key", [None, "nobody"])
+def test_whatever_a_stranger_asks_is_refused(world: Connection, key: str | None) -> None:
+    """Without a known key every request to every route that is not open is 401."""
+    closed = [operation for operation in OPERATIONS if operation.described.get("security") != []]
+
+    @settings(max_examples=100)
+    @given(
+        made=st.sampled_from(closed).flatmap(lambda operation: operation.requests({"calendar_id": ["cal"]}))
+    )
+    def run(made: dict[str, Any]) -> None:
+        headers = {name: value for name, value in made["headers"].items() if name != "x-api-key"}
+        answer = send({**made, "headers": headers | ({"x-api-key": key} if key else {})})
+        assert answer.status == 401
+        assert answer.json["error"] == "AUTHENTICATION_FAILED"
+
+    run()
