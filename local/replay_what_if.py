@@ -29,7 +29,7 @@ class Rule:
         return entry.policy if entry.policy == MANUAL else self.policy or entry.policy
 
     def weights_of(self, entry: Entry) -> dict[str, int]:
-        """Return the weights of those eligible in a record."""
+        """Return the weights of a record's coaches, of those eligible at least."""
         if self.gamma is None:
             return {one["coach_id"]: one["weight"] for one in entry.eligible}
         scores = {one["coach_id"]: one["score"] for one in entry.candidates}

@@ -1,0 +1,93 @@
+"""A history under another rule: same eligibility, same cancellations, other choices."""
+
+from typing import Any
+
+import pytest
+
+from fairslot.assignment import MILLION
+from local.replay_ledger import Entry, Ledger, ReplayError, check
+from local.replay_what_if import Rule, deviation, run
+
+
+def assigned(
+    seq: int, chosen: str, eligible: dict[str, float], *, policy: str = "fair_share", out: float | None = None
+) -> Entry:
+    """A decision among coaches of these scores with equal weights; `out`: the score of one who was not free."""
+    candidates: list[dict[str, Any]] = [
+        {"coach_id": coach, "score": score, "weight": MILLION, "share": 0}
+        for coach, score in eligible.items()
+    ]
+    if out is not None:
+        candidates.append({"coach_id": "out", "score": out, "excluded": "booked"})
+    return Entry(
+        seq=seq, kind="assigned", policy=policy, chosen=chosen, reverses_seq=None, candidates=candidates
+    )
+
+
+def reversed_(seq: int, of: int, team: list[str]) -> Entry:
+    """A reversal."""
+    candidates = [{"coach_id": coach, "weight": MILLION, "share": 0} for coach in team]
+    return Entry(
+        seq=seq, kind="reversed", policy="fair_share", chosen="", reverses_seq=of, candidates=candidates
+    )
+
+
+def left(seq: int, who: str, team: list[str]) -> Entry:
+    """A coach leaves, the others of the team stay."""
+    candidates: list[dict[str, Any]] = [{"coach_id": coach, "weight": MILLION} for coach in team]
+    return Entry(
+        seq=seq,
+        kind="left",
+        policy="fair_share",
+        chosen=who,
+        reverses_seq=None,
+        candidates=[*candidates, {"coach_id": who}],
+    )
+
+
+def test_gamma_makes_weights_of_the_whole_team() -> None:
+    """The mean is the team's, with those who were not free; the weights decide the shares."""
+    history = [assigned(1, "a", {"a": 0.6, "b": 0.3}, out=0.9)]
+    rule = Rule(gamma=1, low=0.1, high=10)
+    assert rule.weights_of(history[0]) == {"a": 1_000_000, "b": 500_000, "out": 1_500_000}
+    assert run(history, rule).standings["b"].entitled == 333_333
+
+
+def test_manual_weights_count() -> None:
+    """A manual weight multiplies what the score gives."""
+    entry = assigned(1, "a", {"a": 0.5, "b": 0.5})
+    assert Rule(gamma=4, manual={"b": 3.0}).weights_of(entry) == {"a": 1_000_000, "b": 3_000_000}
+
+
+def test_what_a_person_chose_stays() -> None:
+    """Under another policy a choice by hand is still that choice."""
+    history = [assigned(1, "b", {"b": 0.1}, policy="manual"), assigned(2, "b", {"a": 0.9, "b": 0.1})]
+    course = run(history, Rule(policy="highest_score"))
+    assert {coach: one.assigned for coach, one in course.standings.items()} == {"a": 1, "b": 1}
+
+
+def test_a_cancellation_undoes_the_choice_made_here() -> None:
+    """Where the what-if chose somebody else, the cancellation takes it from that coach."""
+    history = [assigned(1, "a", {"a": 0.2, "b": 0.9}), reversed_(2, 1, ["a", "b"])]
+    course = run(history, Rule(policy="highest_score"))
+    assert all(one.assigned == one.entitled == one.credit == 0 for one in course.standings.values())
+    assert course.path == [(1, {"a": -0.5, "b": 0.5}), (2, {"a": 0.0, "b": 0.0})]
+
+
+def test_who_leaves_takes_no_credit_along() -> None:
+    """The credit of one who leaves is spread over the rest, to the last millionth."""
+    history = [
+        assigned(1, "a", {"a": 0.5, "b": 0.5, "c": 0.5}),
+        left(2, "a", ["b", "c"]),
+        assigned(3, "b", {"b": 0.5, "c": 0.5}),
+    ]
+    course = run(history, Rule())
+    credit = {coach: one.credit for coach, one in course.standings.items()}
+    assert credit == {"a": 0, "b": -500_000, "c": 500_000}
+    assert deviation(course.standings["a"]) == pytest.approx(2 / 3, abs=1e-6)
+
+
+def test_a_reversal_of_nothing_is_found() -> None:
+    """A record that reverses what was never decided is no history."""
+    with pytest.raises(ReplayError, match="seq 2: there is no decision 1 to reverse"):
+        check(reversed_(2, 1, ["a"]), Ledger())
