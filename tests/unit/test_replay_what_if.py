@@ -12,7 +12,7 @@ from local.replay_what_if import Rule, deviation, run
 def assigned(
     seq: int, chosen: str, eligible: dict[str, float], *, policy: str = "fair_share", out: float | None = None
 ) -> Entry:
-    """A decision among coaches of these scores with equal weights; `out`: the score of one who was not free."""
+    """A decision among coaches of these scores, equal weights; `out` is the score of one who was not free."""
     candidates: list[dict[str, Any]] = [
         {"coach_id": coach, "score": score, "weight": MILLION, "share": 0}
         for coach, score in eligible.items()
