@@ -16,7 +16,6 @@ class Options:
     """`processes` are the most of a function that answers HTTP, and of one that does not."""
 
     data: Path
-    template: Path
     port: int
     calendar_port: int
     crm_port: int
@@ -33,7 +32,6 @@ class Options:
         """
         return cls(
             data=Path(environment.get("FAIRSLOT_DATA") or ROOT / ".data").resolve(),
-            template=Path(environment.get("FAIRSLOT_TEMPLATE") or ROOT / "template.yaml").resolve(),
             port=_number(environment, "PORT", 3000, 65535),
             calendar_port=_number(environment, "CALENDAR_PORT", 3001, 65535),
             crm_port=_number(environment, "CRM_PORT", 3002, 65535),

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 
 from local.partner import Partner
@@ -34,8 +34,8 @@ async def start(parts: Mapping[str, Program], stops: AsyncExitStack, say: Say) -
         say(name, f"on 127.0.0.1:{part.port}{why} ({time.monotonic() - began:.1f} s)")
 
 
-async def watch(parts: Mapping[str, Program], say: Say) -> None:
-    """Start a part again when it ends by itself; never returns.
+async def watch(parts: Mapping[str, Program], say: Say, prepare: Callable[[str], Awaitable[None]]) -> None:
+    """Start a part again when it ends by itself, and `prepare` it for use; never returns.
 
     Raises:
         StartError: it does not come back.
@@ -48,4 +48,5 @@ async def watch(parts: Mapping[str, Program], say: Say) -> None:
                 say(name, f"has ended, starting it again; see {part.log}")
                 part.begin()
                 await asyncio.to_thread(part.finish)
+                await prepare(name)
                 say(name, "is back")

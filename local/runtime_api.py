@@ -83,9 +83,9 @@ class Sandbox:
         self._listener = await loop.create_server(self._api, "127.0.0.1", 0)
         try:
             self._process = await self._spawn(self._listener.sockets[0].getsockname()[1])
-        except BaseException:
+        except OSError as error:
             self._listener.close()
-            raise
+            return failure("Runtime.ExitError", f"the process could not be started: {error}")
         self._watcher = asyncio.create_task(self._watch(self._process))
         if self._stopping:
             self.kill()

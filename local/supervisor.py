@@ -35,6 +35,8 @@ class Supervisor:
         self._stops = AsyncExitStack()
         self._sqs = SqsStandIn(options.data)
         self._own: dict[str, Program] = {}  # by the variable that would name another one
+        self._queues = QueueClient(self._sqs.url)
+        self._template: Template | None = None
         self._lock_file: TextIO | None = None
 
     async def start(self) -> str:
@@ -49,7 +51,9 @@ class Supervisor:
         _check_port(self._options.port)
         self._say("data", f"in {_short(self._data)}, logs in {_short(self._logs)}")
         try:
-            template = Template(self._options.template, self._options.caller, self._sqs.url)
+            self._template = template = Template(
+                environment.ROOT / "template.yaml", self._options.caller, self._sqs.url
+            )
             self._choose_own()
             await parts.start(self._parts, self._stops, self._say)
             addresses = self._addresses()
@@ -73,7 +77,12 @@ class Supervisor:
             StartError: a part ended and does not come back.
 
         """
-        await parts.watch(self._parts, self._say)
+
+        async def prepare(name: str) -> None:
+            if name == self._sqs.log.stem and self._template:  # it forgets what it did not come to save
+                await self._make_queues(self._template)
+
+        await parts.watch(self._parts, self._say, prepare)
 
     async def stop(self) -> None:
         """Stop all that was started, the last first; harmless where nothing was."""
@@ -151,16 +160,19 @@ class Supervisor:
         )
         self._say("database", done)
 
-    async def _serve_queues(self, template: Template, functions: Functions) -> None:
-        client = QueueClient(self._sqs.url)
-        self._stops.push_async_callback(client.close)
+    async def _make_queues(self, template: Template) -> None:
+        """Make the queues, or give those that are there the template's attributes."""
         try:
             # What a redrive policy names must be there before it.
             for queue in sorted(template.queues.values(), key=lambda one: one.dead_letters is not None):
-                await client.create(queue.name, queue.attributes)
+                await self._queues.create(queue.name, queue.attributes)
         except QueueError as error:
             raise StartError(str(error), self._sqs.log) from error
-        functions.poll(client, self._stops)
+
+    async def _serve_queues(self, template: Template, functions: Functions) -> None:
+        self._stops.push_async_callback(self._queues.close)
+        await self._make_queues(template)
+        functions.poll(self._queues, self._stops)
         self._say("queues", f"polling {sum(len(one.queues) for one in template.functions.values())}")
 
     async def _serve_http(self, functions: Functions) -> str:

@@ -136,22 +136,30 @@ def test_a_port_that_is_taken_is_said_at_once(stack: Stack, tmp_path: Path) -> N
 
 
 def test_a_part_that_dies_comes_back(stack: Stack) -> None:
-    """At the same address, as a managed service would."""
+    """At the same address, as a managed service would, and with its queues."""
     state = stack.state()
-    os.kill(state["pids"]["valkey"], signal.SIGKILL)
-    wait_for_end(state["pids"]["valkey"])
+    for part in ("postgres", "valkey", "sqs"):
+        os.kill(state["pids"][part], signal.SIGKILL)
+        wait_for_end(state["pids"][part])
     deadline = time.monotonic() + _BOUND_SECONDS
-    with redis.Redis.from_url(state["redis_url"]) as client:
-        while not _answers(client):
-            assert time.monotonic() < deadline, "valkey did not come back"
-            time.sleep(0.02)
+    while not _works(state):
+        assert time.monotonic() < deadline, "not all came back"
+        time.sleep(0.02)
 
 
-def _answers(client: redis.Redis) -> bool:
+def _works(state: Any) -> bool:
+    """Tell whether the database, the cache and a queue of the template answer."""
     try:
-        return bool(client.ping())
-    except redis.ConnectionError:
+        question = httpx.post(
+            state["sqs_endpoint"],
+            headers={"X-Amz-Target": "AmazonSQS.GetQueueUrl"},
+            json={"QueueName": "DeliveriesQueue"},
+            trust_env=False,
+        )
+        health = get(f"{state['gateway']}/health").json()
+    except httpx.TransportError:
         return False
+    return question.is_success and (health["database"]["status"], health["cache"]["status"]) == ("ok", "ok")
 
 
 def test_a_start_that_fails_says_why_and_stops_what_it_started(tmp_path: Path) -> None:
