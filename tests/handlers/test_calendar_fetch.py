@@ -110,6 +110,7 @@ def reader(sqs: SqsStandIn, calendar: httpx.Client, monkeypatch: pytest.MonkeyPa
         "CALENDAR_API_URL": str(calendar.base_url),
         "FETCHES_QUEUE_URL": fetches,
         "FETCHED_QUEUE_URL": fetched,
+        "WEBHOOK_ALLOW_LOOPBACK_HTTP": "true",
     }
     monkeypatch.setattr(fetch, "PAUSE_SECONDS", 0.01)
     set_environment(monkeypatch, sqs.environment | own)

@@ -37,6 +37,9 @@ class Settings(BaseModel):
     webhook_backoff_base_seconds: float = Field(5.0, gt=0)
     webhook_backoff_cap_seconds: float = Field(43_200.0, gt=0, le=43_200)
     webhook_max_attempts: int = Field(12, ge=1, le=1000)
+    webhook_allowed_ports: str = Field("443,8443", pattern=r"^\d{1,5}(,\d{1,5})*$")
+    # The local stack's and the tests' alone.
+    webhook_allow_loopback_http: bool = False
     outbox_grace_seconds: float = Field(10.0, ge=0)
     redeliver_after_seconds: int = Field(3_600, ge=1)
 

@@ -42,7 +42,9 @@ class Script(httpx.MockTransport):
 
 def get(script: Script, limits: Limits = LIMITS, url: str = URL, **params: str) -> bytes:
     return asyncio.run(
-        fetch(url, accept="text/calendar", params=params or None, limits=limits, transport=script)
+        fetch(
+            url, accept="text/calendar", params=params or None, limits=limits, transport=script, trusted=True
+        )
     )
 
 
@@ -209,6 +211,24 @@ def test_other_addresses_are_refused(url: str) -> None:
     assert script.requests == []
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1/",
+        "https://169.254.169.254/latest/meta-data",
+        "http://[::ffff:10.0.0.1]/",
+        "https://me@calendar.test/",
+        "http://calendar.test:6379/",
+    ],
+)
+def test_anybodys_address_is_only_read_from_a_public_host(url: str) -> None:
+    """A feed's address is judged before anything is sent, and once."""
+    script = Script()
+    with pytest.raises(CalendarError, match=r"blocked_address|invalid_url"):
+        asyncio.run(fetch(url, accept="*/*", limits=LIMITS, transport=script))
+    assert script.requests == []
+
+
 @pytest.mark.parametrize("behaviour", ["silent", "headers"])
 def test_a_real_connection_is_bounded(behaviour: str) -> None:
     """A server that accepts and says nothing, or header after header, is given up in time."""
@@ -227,7 +247,7 @@ def test_a_real_connection_is_bounded(behaviour: str) -> None:
             port = server.sockets[0].getsockname()[1]
             limits = Limits(attempts=1, answer_seconds=0.3)
             try:
-                await fetch(f"http://127.0.0.1:{port}/", accept="*/*", limits=limits)
+                await fetch(f"http://127.0.0.1:{port}/", accept="*/*", limits=limits, trusted=True)
             finally:
                 closing.set()
 
@@ -241,7 +261,7 @@ def test_a_real_connection_is_bounded(behaviour: str) -> None:
 def test_nobody_listening_is_a_connection_error() -> None:
     """A port without a server."""
     with pytest.raises(CalendarError, match="connection"):
-        asyncio.run(fetch("http://127.0.0.1:1/", accept="*/*", limits=LIMITS))
+        asyncio.run(fetch("http://127.0.0.1:1/", accept="*/*", limits=LIMITS, trusted=True))
 
 
 def packed(content: bytes, cut: int = 0) -> httpx.Response:

@@ -95,5 +95,5 @@ def test_what_cannot_be_read_is_told(changes: dict[str, object], error: str) -> 
 
 def test_no_time_is_a_timeout() -> None:
     """When the invocation is nearly over nothing is begun."""
-    reading = asyncio.run(read(request(kind="icalendar", url="http://127.0.0.1:1/"), seconds=0))
+    reading = asyncio.run(read(request(kind="icalendar", url="https://feed.test/"), seconds=0))
     assert reading.error == "timeout"

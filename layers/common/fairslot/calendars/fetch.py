@@ -13,6 +13,7 @@ from typing import cast
 
 import httpx
 
+from fairslot.addresses import AddressError, GuardedTransport, feed_rules
 from fairslot.calendars.interface import CalendarError
 from fairslot.settings import settings
 
@@ -47,19 +48,6 @@ def default_limits() -> Limits:
     return Limits(attempts=settings().calendar_attempts, answer_seconds=settings().calendar_timeout_seconds)
 
 
-def check_address(url: str) -> None:
-    """Raise CalendarError for an address that may not be read: it must be http(s) and name a host.
-
-    Every address passes here before anything is sent to it, so this is where others are refused.
-    """
-    try:
-        parts = httpx.URL(url)
-    except (httpx.InvalidURL, TypeError):
-        raise CalendarError("invalid_url") from None
-    if parts.scheme not in {"http", "https"} or not parts.host:
-        raise CalendarError("invalid_url")
-
-
 async def fetch(
     url: str,
     *,
@@ -67,21 +55,23 @@ async def fetch(
     params: Mapping[str, str] | None = None,
     limits: Limits | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
+    trusted: bool = False,
 ) -> bytes:
     """Return the body that the address answers with 200. Raises CalendarError.
+
+    Anybody's address is only read from a public host: see `addresses`. A `trusted` one is the operator's.
 
     Timeouts, broken connections, 429 and 5xx are tried again, after a random pause (full jitter:
     "Exponential Backoff And Jitter", AWS Architecture Blog, 2015) or what Retry-After asks for; where
     that is more than the time that is left, there is no further attempt. Redirects are not followed.
     """
     bounds = limits or default_limits()
-    check_address(url)
     clock = asyncio.get_running_loop().time
     end = clock() + bounds.total_seconds
     attempt = 1
     try:
-        async with asyncio.timeout_at(end), _client(transport) as client:
-            request = client.build_request("GET", url, params=params, headers={"Accept": accept})
+        async with asyncio.timeout_at(end), _client(transport, trusted=trusted) as client:
+            request = _request(client, url, params, accept)
             while True:
                 try:
                     return await _attempt(client, request, bounds)
@@ -95,6 +85,18 @@ async def fetch(
         raise CalendarError("timeout") from None
 
 
+def _request(
+    client: httpx.AsyncClient, url: str, params: Mapping[str, str] | None, accept: str
+) -> httpx.Request:
+    try:
+        request = client.build_request("GET", url, params=params, headers={"Accept": accept})
+    except (httpx.InvalidURL, TypeError):
+        raise CalendarError("invalid_url") from None
+    if request.url.scheme not in {"http", "https"} or not request.url.host:
+        raise CalendarError("invalid_url")
+    return request
+
+
 async def _attempt(client: httpx.AsyncClient, request: httpx.Request, bounds: Limits) -> bytes:
     try:
         async with asyncio.timeout(bounds.answer_seconds):
@@ -105,6 +107,8 @@ async def _attempt(client: httpx.AsyncClient, request: httpx.Request, bounds: Li
             return await _body(response, bounds.body_bytes)
     except TimeoutError:
         raise _AttemptError("timeout") from None
+    except AddressError as error:
+        raise CalendarError(error.reason) from None
     except httpx.HTTPError:
         raise _AttemptError("connection") from None
 
@@ -143,11 +147,11 @@ def _pause(attempt: int, error: _AttemptError) -> float:
     return max(error.pause, _random.uniform(0, longest))
 
 
-def _client(transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+def _client(transport: httpx.AsyncBaseTransport | None, *, trusted: bool) -> httpx.AsyncClient:
     """Make a client for one calendar: a connection that is kept while Lambda freezes the process is dead."""
+    way = transport or httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False)
     return httpx.AsyncClient(
-        transport=transport,
-        verify=_tls(),
+        transport=way if trusted else GuardedTransport(way, feed_rules()),
         timeout=None,  # noqa: S113  # a whole attempt is bounded, which a limit for each read is not
         follow_redirects=False,
         # No proxy and no .netrc from the environment.
