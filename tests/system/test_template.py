@@ -1,5 +1,6 @@
 """What `sam build` makes of the template is whole: it would start on Lambda."""
 
+import importlib.metadata
 import importlib.util
 import os
 import re
@@ -10,6 +11,8 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.cloudformation import ROOT, functions
 
@@ -113,6 +116,19 @@ def test_the_layer_has_the_pinned_packages(layer: Path) -> None:
         tuple(folder.name.removesuffix(".dist-info").split("-")) for folder in layer.glob("*.dist-info")
     }
     assert {(name.lower().replace("_", "-"), version) for name, version in shipped} == pinned
+
+
+def test_nothing_that_a_shipped_package_wants_is_missing(layer: Path) -> None:
+    """Also what is only imported late, on the first request, is there."""
+    shipped = list(importlib.metadata.distributions(path=[str(layer)]))
+    wanted = {
+        canonicalize_name(requirement.name)
+        for package in shipped
+        for requirement in map(Requirement, package.requires or [])
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+    }
+    assert "httpcore" in wanted
+    assert wanted <= {canonicalize_name(package.name) for package in shipped}
 
 
 def test_binaries_are_for_the_processor_of_the_functions(layer: Path) -> None:
