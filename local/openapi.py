@@ -15,9 +15,10 @@ from aws_lambda_powertools.event_handler.openapi.merge import OpenAPIMerge
 
 import availability.app
 import booking.app
-from fairslot.api import LARGEST_BODY, LONGEST_KEY, OPEN_PATHS, STATUS
+from fairslot.api import LARGEST_BODY, LONGEST_KEY, OPEN_PATHS, STATUS, scope_of
 from fairslot.errors import (
     AuthenticationError,
+    ConflictError,
     FairslotError,
     ForbiddenError,
     HoldExpiredError,
@@ -75,6 +76,17 @@ _OWN: dict[str, Errors] = {
     "reschedule_appointment": (*_CHANGING, IllegalTransitionError, SlotUnavailableError),
     "reassign_appointment": (*_CHANGING, IllegalTransitionError, SlotUnavailableError),
     "receive_calendar_event": (IdempotencyKeyReusedError,),
+    "create_endpoint": (IdempotencyInProgressError, IdempotencyKeyReusedError, ConflictError),
+    "list_endpoints": (),
+    "get_endpoint": (NotFoundError,),
+    "update_endpoint": (*_CHANGING, ConflictError),
+    "delete_endpoint": (*_CHANGING, ConflictError),
+    "rotate_endpoint_secret": (*_CHANGING, ConflictError),
+    "test_endpoint": (*_CHANGING, ConflictError),
+    "recover_endpoint": (*_CHANGING, ConflictError),
+    "list_deliveries": (),
+    "get_delivery": (NotFoundError,),
+    "replay_delivery": (*_CHANGING, ConflictError),
 }
 _KEYED = {
     **{name: False for name, errors in _OWN.items() if IdempotencyInProgressError in errors},
@@ -181,7 +193,7 @@ def _complete(path: str, method: str, operation: Json, handlers: Json) -> None:
     if path in OPEN_PATHS:
         operation["security"] = []
     else:
-        about += f" Needs the scope `{'read' if method == 'get' else 'write'}`."
+        about += f" Needs the scope `{scope_of(method.upper(), path)}`."
         headers += _LIMITS
     if name in _KEYED:
         operation["parameters"] = operation.get("parameters", []) + _keys(required=_KEYED[name])

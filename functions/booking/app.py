@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from booking import changes, holding
+from booking import changes, deliveries, endpoints, holding
 from booking.models import (
     Acknowledged,
     AppointmentModel,
@@ -25,6 +25,8 @@ from fairslot.types import Id, Instant
 app = api.resolver()
 app.include_router(changes.router)
 app.include_router(holding.router)
+app.include_router(endpoints.router)
+app.include_router(deliveries.router)
 
 
 @app.post("/api/appointments", summary="Book a time", status_code=201)

@@ -4,9 +4,12 @@ import importlib
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
+import boto3
 import pytest
+from moto import mock_aws
 from redis import Redis
 
+from fairslot import secrets
 from fairslot.db import Connection
 from local.sqs import SqsStandIn
 from local.valkey import EmbeddedValkey
@@ -56,3 +59,18 @@ def queues(environment: Environment, sqs: SqsStandIn) -> Iterator[Queues]:
     environment(**sqs.environment, **made.urls)
     yield made
     client.close()
+
+
+@pytest.fixture
+def kms(
+    environment: Environment, queues: Queues, sqs: SqsStandIn, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """A key for secrets in an account of the test's own; the queues stay with their stand-in."""
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", sqs.endpoint_url)
+    with mock_aws():
+        made = boto3.client("kms").create_key()
+        environment(WEBHOOK_KMS_KEY_ID=made["KeyMetadata"]["KeyId"])
+        secrets.forget()
+        yield
+    secrets.forget()

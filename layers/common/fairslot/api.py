@@ -63,6 +63,9 @@ LARGEST_BODY = 64 * 1024
 LONGEST_KEY = 255
 _RETRY_AFTER_SECONDS = 2
 _READING = frozenset({"GET", "HEAD"})
+# What only an administrator may see or change, but for the readers' report of the work.
+_MANAGED = ("/api/webhook-endpoints", "/api/deliveries", "/api/coaches", "/api/calendars", "/api/keys")
+_FOR_READERS = frozenset({"/api/coaches/distribution"})
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -83,7 +86,7 @@ def serve(app: APIGatewayHttpResolver, event: Mapping[str, Any], context: "Lambd
     headers: dict[str, str] = {"X-Request-Id": event["requestContext"]["requestId"]}
     try:
         if http["path"] not in OPEN_PATHS:
-            client = _admit(http["method"], event.get("headers") or {}, headers)
+            client = _admit(scope_of(http["method"], http["path"]), event.get("headers") or {}, headers)
             app.context["client"] = client
         answer: dict[str, Any] = app.resolve(_readable(event), context)
     except Exception as error:  # noqa: BLE001 - the edge answers whatever happens
@@ -94,6 +97,13 @@ def serve(app: APIGatewayHttpResolver, event: Mapping[str, Any], context: "Lambd
     answer["headers"] = {**(answer.get("headers") or {}), **headers}
     metrics.add_metric(name=f"Answers{answer['statusCode'] // 100}xx", unit=MetricUnit.Count, value=1)
     return answer
+
+
+def scope_of(method: str, path: str) -> str:
+    """Return the scope that a call needs: `admin`, `read` or `write`."""
+    if path not in _FOR_READERS and any(path == one or path.startswith(f"{one}/") for one in _MANAGED):
+        return "admin"
+    return "read" if method in _READING else "write"
 
 
 def client(app: BaseRouter) -> Client:
@@ -183,7 +193,7 @@ def change(
     return answer, {"Idempotent-Replayed": "true"} if replayed else {}
 
 
-def _admit(method: str, given: Mapping[str, str], headers: dict[str, str]) -> Client:
+def _admit(scope: str, given: Mapping[str, str], headers: dict[str, str]) -> Client:
     """Tell who is calling and count the request; the headers that say so are added whatever comes of it."""
     authorization = given.get("authorization", "")
     bearer = authorization[7:] if authorization[:7].lower() == "bearer " else ""
@@ -194,7 +204,7 @@ def _admit(method: str, given: Mapping[str, str], headers: dict[str, str]) -> Cl
         headers.update(_rate_headers(error.allowance))
         raise
     headers.update(_rate_headers(allowance))
-    if ("read" if method in _READING else "write") not in caller.scopes:
+    if scope not in caller.scopes:
         raise ForbiddenError
     return caller
 

@@ -13,6 +13,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from fairslot.errors import (
+    ConflictError,
     FairslotError,
     HoldExpiredError,
     HoldLimitError,
@@ -123,6 +124,8 @@ def translate(error: psycopg.Error) -> FairslotError | psycopg.Error:
         return _PLAIN[state]()
     if error.diag.constraint_name == "coach_appointments_no_overlap":
         return SlotUnavailableError()
+    if error.diag.constraint_name == "webhook_endpoints_live":
+        return ConflictError("There is an endpoint with this address already.")
     if state in _AGAIN | _TIMED_OUT or isinstance(error, psycopg.OperationalError):
         return UnavailableError()
     return error

@@ -22,6 +22,7 @@ class Settings(BaseModel):
     crm_webhook_url: str = ""
 
     deliveries_queue_url: str = ""
+    deliveries_dead_letter_queue_url: str = ""
     results_queue_url: str = ""
     fetches_queue_url: str = ""
     fetched_queue_url: str = ""
@@ -38,6 +39,7 @@ class Settings(BaseModel):
     webhook_backoff_cap_seconds: float = Field(43_200.0, gt=0, le=43_200)
     webhook_max_attempts: int = Field(12, ge=1, le=1000)
     webhook_allowed_ports: str = Field("443,8443", pattern=r"^\d{1,5}(,\d{1,5})*$")
+    webhook_kms_key_id: str = ""
     # The local stack's and the tests' alone.
     webhook_allow_loopback_http: bool = False
     outbox_grace_seconds: float = Field(10.0, ge=0)

@@ -27,7 +27,7 @@ def _text(value: object) -> object:
     return value
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
     if "\0" in text:
         raise ValueError("a NUL character")
     text.encode()  # a lone surrogate's error is a ValueError too
@@ -44,5 +44,5 @@ def _zone(name: str) -> str:
 
 Instant = Annotated[AwareDatetime, BeforeValidator(_text), AfterValidator(_in_utc)]
 Zone = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_zone)]
-Id = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_storable)]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(storable)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]

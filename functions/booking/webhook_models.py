@@ -1,0 +1,147 @@
+"""What the routes of endpoints and deliveries take and give."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from fairslot.types import Instant, storable
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+type Url = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(storable)]
+type Patterns = Annotated[
+    list[Annotated[str, StringConstraints(min_length=1, max_length=100)]], Field(min_length=1, max_length=20)
+]
+type Description = Annotated[str, StringConstraints(max_length=500), AfterValidator(storable)]
+type Headers = Annotated[dict[str, str], Field(max_length=20)]
+type Concurrency = Annotated[int, Field(ge=1, le=100)]
+type Rate = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
+
+
+class EndpointRequest(_Request):
+    """A subscriber to be told of events; the patterns are types, `appointment.*` and the like, or `*`."""
+
+    url: Url
+    event_types: Patterns
+    description: Description = ""
+    headers: Headers = Field(default_factory=dict)
+    concurrency: Concurrency | None = None
+    rate_per_second: Rate | None = None
+    enabled: bool = True
+
+
+class EndpointChange(_Request):
+    """What is to be otherwise; members that are left out stay as they are."""
+
+    url: Url | None = None
+    event_types: Patterns | None = None
+    description: Description | None = None
+    headers: Headers | None = None
+    concurrency: Concurrency | None = None
+    rate_per_second: Rate | None = None
+    enabled: bool | None = None
+
+    @model_validator(mode="after")
+    def _has_values(self) -> "EndpointChange":
+        without = self.model_fields_set - {"concurrency", "rate_per_second"}
+        if any(getattr(self, name) is None for name in without):
+            raise ValueError("null is no value here")
+        return self
+
+
+class RotationRequest(_Request):
+    """For how many hours the secret so far signs too."""
+
+    overlap_hours: Annotated[float, Field(ge=0, le=168, allow_inf_nan=False)] = 24
+
+
+class RecoveryRequest(_Request):
+    """From when on."""
+
+    since: Instant
+
+
+class EndpointModel(BaseModel):
+    """Who is told of events: a subscriber (`standard`) or a partner of the deployment."""
+
+    endpoint_id: UUID
+    kind: Literal["standard", "crm", "calendar_api"]
+    url: str | None
+    event_types: list[str]
+    description: str
+    headers: dict[str, str]
+    concurrency: int | None
+    rate_per_second: float | None
+    enabled: bool
+    disabled_reason: Literal["by_request", "gone", "failing"] | None
+    disabled_at: datetime | None
+    failing_since: datetime | None
+    previous_secret_until: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class EndpointWithSecret(EndpointModel):
+    """An endpoint with its new secret, which is shown this once: a repetition of the request has null."""
+
+    secret: str | None
+
+
+class EndpointPage(BaseModel):
+    """The endpoints in the order in which they were made."""
+
+    data: list[EndpointModel]
+    next_cursor: str | None
+
+
+class TestSent(BaseModel):
+    """A test event that is on its way."""
+
+    delivery_id: UUID
+    event_id: UUID
+
+
+class Recovered(BaseModel):
+    """How many deliveries are on their way again."""
+
+    deliveries: int
+
+
+class AttemptModel(BaseModel):
+    """One attempt: the status and the first bytes of the answer, and how long it took."""
+
+    attempt: int
+    at: datetime
+    status_code: int | None
+    latency_ms: int | None
+    error: str | None
+    response_excerpt: str | None
+
+
+class DeliveryModel(BaseModel):
+    """One event for one endpoint; `reason` says why it failed."""
+
+    delivery_id: UUID
+    event_id: UUID
+    event_type: str
+    endpoint_id: UUID
+    appointment_id: UUID | None
+    version: int
+    status: Literal["pending", "delivered", "failed", "cancelled"]
+    reason: str | None
+    created_at: datetime
+    finished_at: datetime | None
+    next_attempt_at: datetime | None
+    attempts: list[AttemptModel]
+
+
+class DeliveryPage(BaseModel):
+    """A page of deliveries, the newest first."""
+
+    data: list[DeliveryModel]
+    next_cursor: str | None

@@ -1,0 +1,205 @@
+"""Who is told of events: subscribers, which a tenant makes itself, and the partners of the deployment."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from fairslot import answers
+from fairslot.bookings import Change
+from fairslot.db import Connection
+from fairslot.errors import ConflictError, NotFoundError
+from fairslot.idempotency import Key
+from fairslot.queries import queries
+from fairslot.subscriptions import Subscription, check
+
+# What of a recovery is on the queue at once; the sweep sends the rest.
+RECOVER_AT_ONCE = 200
+
+_SQL = queries("endpoints")
+
+
+def create(
+    connection: Connection,
+    *,
+    tenant_id: str,
+    endpoint_id: UUID,
+    wish: Subscription,
+    ciphertext: str,
+    key: Key,
+    now: datetime | None = None,
+) -> Change:
+    """Make a subscriber; the answer is the endpoint without its secret.
+
+    Raises:
+        ValidationError: its address, patterns or headers cannot be.
+        ConflictError: the tenant has an endpoint with this address.
+
+    """
+    check(wish)
+    values = {**wish.columns(), "tenant": tenant_id, "endpoint": endpoint_id, "secret": ciphertext}
+
+    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        return _one(connection, "create", values), []
+
+    return answers.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
+
+
+def find_all(connection: Connection, *, tenant_id: str) -> list[dict[str, Any]]:
+    """Return the tenant's endpoints, the partners among them."""
+    return [row["endpoint"] for row in connection.execute(_SQL["list"], {"tenant": tenant_id})]
+
+
+def get(connection: Connection, *, tenant_id: str, endpoint_id: UUID) -> dict[str, Any]:
+    """Return one endpoint; NotFoundError when the tenant has no such one."""
+    return _one(connection, "get", {"tenant": tenant_id, "endpoint": endpoint_id})
+
+
+def update(
+    connection: Connection,
+    *,
+    tenant_id: str,
+    endpoint_id: UUID,
+    given: Mapping[str, Any],
+    key: Key,
+    now: datetime,
+) -> Change:
+    """Change what is given, by the names of Subscription; turning an endpoint on forgets how it failed.
+
+    Raises:
+        NotFoundError: the tenant has no such endpoint.
+        ConflictError: a partner's address is the deployment's, or another endpoint has that address.
+        ValidationError: as for making one.
+
+    """
+
+    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        known = _lock(connection, tenant_id, endpoint_id)
+        if known["kind"] != "standard" and given.keys() & {"url", "headers"}:
+            raise ConflictError("The deployment decides where a partner is and what it is sent.")
+        names = Subscription.__dataclass_fields__
+        wish = Subscription(**{name: given.get(name, known[name]) for name in names})
+        check(wish, has_url=known["kind"] == "standard")
+        return _one(connection, "update", {**wish.columns(), "endpoint": endpoint_id, "now": now}), []
+
+    return answers.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
+
+
+def delete(connection: Connection, *, tenant_id: str, endpoint_id: UUID, key: Key, now: datetime) -> Change:
+    """Take a subscriber away; what is still on its way to it is cancelled by the sweep.
+
+    Raises:
+        NotFoundError: the tenant has no such endpoint.
+        ConflictError: a partner can be turned off, not taken away.
+
+    """
+
+    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        known = _lock(connection, tenant_id, endpoint_id)
+        if known["kind"] != "standard":
+            raise ConflictError("A partner can be turned off, not taken away.")
+        connection.execute(_SQL["delete"], {"endpoint": endpoint_id, "now": now})
+        return {}, []
+
+    return answers.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
+
+
+def rotate(
+    connection: Connection,
+    *,
+    tenant_id: str,
+    endpoint_id: UUID,
+    ciphertext: str,
+    overlap: timedelta,
+    key: Key,
+    now: datetime,
+) -> Change:
+    """Give a subscriber another secret; for `overlap` both sign.
+
+    Raises:
+        NotFoundError: the tenant has no such endpoint.
+        ConflictError: a partner has no secret.
+
+    """
+
+    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        _subscriber(connection, tenant_id, endpoint_id)
+        values = {"endpoint": endpoint_id, "secret": ciphertext, "until": now + overlap, "now": now}
+        return _one(connection, "rotate", values), []
+
+    return answers.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
+
+
+def send_test(
+    connection: Connection, *, tenant_id: str, endpoint_id: UUID, key: Key, now: datetime | None = None
+) -> Change:
+    """Send a subscriber the event `endpoint.test`, whatever it has asked for; the answer names the delivery.
+
+    Raises:
+        NotFoundError: the tenant has no such endpoint.
+        ConflictError: it is a partner, or turned off.
+
+    """
+
+    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        known = _subscriber(connection, tenant_id, endpoint_id)
+        _is_on(known)
+        values = {"tenant": tenant_id, "endpoint": endpoint_id}
+        row = connection.execute(_SQL["test"], values).fetchone()
+        messages: list[dict[str, Any]] = row["messages"] if row else []
+        return {name: messages[0][name] for name in ("delivery_id", "event_id")}, messages
+
+    return answers.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
+
+
+def recover(
+    connection: Connection, *, tenant_id: str, endpoint_id: UUID, since: datetime, key: Key, now: datetime
+) -> Change:
+    """Send an endpoint again what it did not get of the events since an instant; the answer says how many.
+
+    That is every delivery that failed or was cancelled, and the events that found the endpoint turned off.
+    The first of them are on the queue at once, the sweep sends the rest.
+
+    Raises:
+        NotFoundError: the tenant has no such endpoint.
+        ConflictError: it is turned off.
+
+    """
+
+    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        _is_on(_lock(connection, tenant_id, endpoint_id))
+        # Ids begin with the milliseconds (UUID version 7), so the primary key finds what is young.
+        first = UUID(int=int(max(since.timestamp(), 0) * 1000) << 80)
+        values = {"endpoint": endpoint_id, "since": since, "first": first, "now": now}
+        found = 0
+        for statement in ("revive", "catch_up"):
+            row = connection.execute(_SQL[statement], values).fetchone()
+            found += row["n"] if row else 0
+        waiting = connection.execute(_SQL["unpublished"], {**values, "limit": RECOVER_AT_ONCE})
+        return {"deliveries": found}, [row["message"] for row in waiting]
+
+    return answers.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
+
+
+def _one(connection: Connection, statement: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    row = connection.execute(_SQL[statement], values).fetchone()
+    if row is None:
+        raise NotFoundError("There is no such endpoint.")
+    endpoint: dict[str, Any] = row["endpoint"]
+    return endpoint
+
+
+def _lock(connection: Connection, tenant_id: str, endpoint_id: UUID) -> dict[str, Any]:
+    return _one(connection, "lock", {"tenant": tenant_id, "endpoint": endpoint_id})
+
+
+def _subscriber(connection: Connection, tenant_id: str, endpoint_id: UUID) -> dict[str, Any]:
+    known = _lock(connection, tenant_id, endpoint_id)
+    if known["kind"] != "standard":
+        raise ConflictError("That is for subscribers, not for partners.")
+    return known
+
+
+def _is_on(known: Mapping[str, Any]) -> None:
+    if not known["enabled"]:
+        raise ConflictError("The endpoint is turned off.")

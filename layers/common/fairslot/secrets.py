@@ -1,0 +1,106 @@
+"""Signing secrets: made here, shown once, and kept only as ciphertext of the deployment's KMS key.
+
+A ciphertext is base64 text of what KMS returned. Its encryption context says what the secret is for: KMS
+opens it for nothing else, and a role can be held to one kind of context.
+"""
+
+import base64
+import time
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from fairslot.errors import UnavailableError
+from fairslot.settings import settings
+
+PREFIX = "whsec_"
+# Standard Webhooks asks for 24 to 64 bytes.
+SECRET_BYTES = 24
+REMEMBER_SECONDS = 300.0
+_REMEMBER_AT_MOST = 1_000
+
+_known: dict[str, tuple[float, str]] = {}
+
+
+def make() -> str:
+    """Return a new secret as Standard Webhooks writes it: `whsec_` and the base64 of 24 random bytes."""
+    import secrets  # late, as boto3: most requests make none
+
+    return PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def for_endpoint(endpoint_id: UUID) -> dict[str, str]:
+    """Return the encryption context of an endpoint's secrets, which the dispatcher opens."""
+    return {"endpoint_id": str(endpoint_id)}
+
+
+def for_source(source_id: UUID) -> dict[str, str]:
+    """Return the encryption context of a source's secrets, which the booking function opens."""
+    return {"purpose": "inbound", "source_id": str(source_id)}
+
+
+def encrypt(secret: str, context: Mapping[str, str]) -> str:
+    """Return the ciphertext of a secret.
+
+    Raises:
+        UnavailableError: there is no key, or KMS does not answer.
+
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    if not settings().webhook_kms_key_id:
+        raise UnavailableError("Secrets cannot be kept here: no key is set.")
+    try:
+        made = _kms().encrypt(
+            KeyId=settings().webhook_kms_key_id, Plaintext=secret.encode(), EncryptionContext=context
+        )
+    except (BotoCoreError, ClientError) as error:
+        raise UnavailableError from error
+    return base64.b64encode(made["CiphertextBlob"]).decode()
+
+
+def decrypt(ciphertext: str, context: Mapping[str, str]) -> str:
+    """Return the secret of a ciphertext; what was opened is remembered for five minutes.
+
+    Raises:
+        UnavailableError: KMS does not answer or does not open it.
+
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    known = _known.get(ciphertext)
+    if known is not None and time.monotonic() < known[0]:
+        return known[1]
+    try:
+        opened = _kms().decrypt(
+            KeyId=settings().webhook_kms_key_id,
+            CiphertextBlob=base64.b64decode(ciphertext),
+            EncryptionContext=context,
+        )
+    except (BotoCoreError, ClientError) as error:
+        raise UnavailableError from error
+    if len(_known) >= _REMEMBER_AT_MOST:
+        _known.clear()
+    secret: str = opened["Plaintext"].decode()
+    _known[ciphertext] = (time.monotonic() + REMEMBER_SECONDS, secret)
+    return secret
+
+
+@cache
+def _kms() -> Any:
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "kms",
+        config=Config(
+            connect_timeout=1.0, read_timeout=2.0, retries={"mode": "standard", "total_max_attempts": 2}
+        ),
+    )
+
+
+def forget() -> None:
+    """Forget what was opened, and make the next call open a new client."""
+    _known.clear()
+    _kms.cache_clear()

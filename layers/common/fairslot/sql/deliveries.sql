@@ -1,0 +1,47 @@
+-- list_page: a page of the tenant's deliveries, the newest first
+SELECT one.delivery
+  FROM webhook_endpoints AS endpoint
+ CROSS JOIN LATERAL (
+    SELECT d.delivery_id, delivery_json(d) AS delivery
+      FROM webhook_deliveries AS d JOIN webhook_events AS event USING (event_id)
+     WHERE d.endpoint_id = endpoint.endpoint_id
+       AND (%(status)s::text IS NULL OR d.status = %(status)s)
+       AND (%(event_type)s::text IS NULL OR event.type = %(event_type)s)
+       AND (%(appointment)s::uuid IS NULL OR event.appointment_id = %(appointment)s)
+       AND (%(start)s::timestamptz IS NULL OR d.created_at >= %(start)s)
+       AND (%(end)s::timestamptz IS NULL OR d.created_at < %(end)s)
+       AND (%(after)s::uuid IS NULL OR d.delivery_id < %(after)s)
+     ORDER BY d.delivery_id DESC LIMIT %(limit)s) AS one
+ WHERE endpoint.tenant_id = %(tenant)s AND (%(endpoint)s::uuid IS NULL OR endpoint.endpoint_id = %(endpoint)s)
+ ORDER BY one.delivery_id DESC LIMIT %(limit)s;
+
+-- get: one delivery of the tenant
+SELECT delivery_json(d) AS delivery
+  FROM webhook_deliveries AS d JOIN webhook_endpoints AS endpoint USING (endpoint_id)
+ WHERE d.delivery_id = %(delivery)s AND endpoint.tenant_id = %(tenant)s;
+
+-- lock: a delivery and whether its endpoint is on, for a replay
+SELECT d.status, endpoint.enabled, endpoint.tenant_id
+  FROM webhook_deliveries AS d JOIN webhook_endpoints AS endpoint USING (endpoint_id)
+ WHERE d.delivery_id = %(delivery)s
+   FOR NO KEY UPDATE OF d;
+
+-- replay: begins a new round of attempts; what was delivered is delivered again
+UPDATE webhook_deliveries AS d
+   SET status = 'pending', round = round + 1, replayed_at = %(now)s, published_at = NULL, next_attempt_at = NULL,
+       finished_at = NULL, reason = NULL
+ WHERE delivery_id = %(delivery)s
+RETURNING delivery_json(d) AS delivery, (SELECT message || jsonb_build_object('round', d.round) FROM delivery_messages AS m
+                                          WHERE m.delivery_id = d.delivery_id) AS message;
+
+-- state: what the dead letters' deliveries have come to
+SELECT delivery_id, status, round FROM webhook_deliveries WHERE delivery_id = ANY (%(deliveries)s::uuid[]);
+
+-- bury: pending deliveries whose messages ended as dead letters
+WITH buried AS (
+    SELECT given.delivery_id, given.round FROM unnest(%(deliveries)s::uuid[], %(rounds)s::integer[]) AS given (delivery_id, round)
+)
+UPDATE webhook_deliveries AS d
+   SET status = 'failed', reason = 'dead_letter', finished_at = %(now)s, next_attempt_at = NULL
+  FROM buried
+ WHERE d.delivery_id = buried.delivery_id AND d.round = buried.round AND d.status = 'pending';

@@ -1,0 +1,89 @@
+-- create: a subscriber
+INSERT INTO webhook_endpoints AS e (endpoint_id, tenant_id, kind, url, event_types, description, headers, secret,
+                                    concurrency, rate_per_second, enabled, disabled_reason, disabled_at)
+VALUES (%(endpoint)s, %(tenant)s, 'standard', %(url)s, %(event_types)s, %(description)s, %(headers)s, %(secret)s,
+        %(concurrency)s, %(rate_per_second)s, %(enabled)s, CASE WHEN NOT %(enabled)s THEN 'by_request' END,
+        CASE WHEN NOT %(enabled)s THEN now() END)
+RETURNING endpoint_json(e) AS endpoint;
+
+-- list: the tenant's endpoints in the order in which they were made
+SELECT endpoint_json(e) AS endpoint FROM webhook_endpoints AS e
+ WHERE tenant_id = %(tenant)s AND deleted_at IS NULL
+ ORDER BY created_at, endpoint_id;
+
+-- get: one endpoint of the tenant
+SELECT endpoint_json(e) AS endpoint FROM webhook_endpoints AS e
+ WHERE endpoint_id = %(endpoint)s AND tenant_id = %(tenant)s AND deleted_at IS NULL;
+
+-- lock: one endpoint of the tenant, for a change
+SELECT endpoint_json(e) AS endpoint, secret FROM webhook_endpoints AS e
+ WHERE endpoint_id = %(endpoint)s AND tenant_id = %(tenant)s AND deleted_at IS NULL
+   FOR NO KEY UPDATE;
+
+-- update: an endpoint as it is to be; turning it on forgets how it failed
+UPDATE webhook_endpoints AS e
+   SET url = %(url)s, event_types = %(event_types)s, description = %(description)s, headers = %(headers)s,
+       concurrency = %(concurrency)s, rate_per_second = %(rate_per_second)s, enabled = %(enabled)s,
+       disabled_reason = CASE WHEN NOT %(enabled)s THEN CASE WHEN enabled THEN 'by_request' ELSE disabled_reason END END,
+       disabled_at = CASE WHEN NOT %(enabled)s THEN CASE WHEN enabled THEN %(now)s ELSE disabled_at END END,
+       failing_since = CASE WHEN NOT %(enabled)s OR enabled THEN failing_since END,
+       warned_at = CASE WHEN NOT %(enabled)s OR enabled THEN warned_at END,
+       updated_at = %(now)s
+ WHERE endpoint_id = %(endpoint)s
+RETURNING endpoint_json(e) AS endpoint;
+
+-- delete: an endpoint; the sweep cancels what is still pending
+UPDATE webhook_endpoints
+   SET enabled = false, disabled_reason = 'by_request', disabled_at = coalesce(disabled_at, %(now)s), deleted_at = %(now)s,
+       updated_at = %(now)s, previous_secret = NULL, previous_until = NULL
+ WHERE endpoint_id = %(endpoint)s;
+
+-- rotate: another secret; the last one signs too for a while
+UPDATE webhook_endpoints AS e
+   SET previous_secret = CASE WHEN %(until)s > %(now)s THEN secret END,
+       previous_until = CASE WHEN %(until)s > %(now)s THEN %(until)s END,
+       secret = %(secret)s, updated_at = %(now)s
+ WHERE endpoint_id = %(endpoint)s
+RETURNING endpoint_json(e) AS endpoint;
+
+-- test: an event for this endpoint alone
+SELECT emit_notice(%(tenant)s, 'endpoint.test', jsonb_build_object('endpoint_id', %(endpoint)s::uuid), NULL, %(endpoint)s)
+       AS messages;
+
+-- revive: begins a new round of every delivery to the endpoint that came to nothing since an instant
+WITH revived AS (
+    UPDATE webhook_deliveries AS delivery
+       SET status = 'pending', round = round + 1, replayed_at = %(now)s, published_at = NULL, next_attempt_at = NULL,
+           finished_at = NULL, reason = NULL
+     WHERE delivery_id IN (
+        SELECT delivery_id FROM webhook_deliveries
+         WHERE endpoint_id = %(endpoint)s AND delivery_id >= %(first)s AND created_at >= %(since)s
+           AND status IN ('failed', 'cancelled')
+         ORDER BY delivery_id FOR NO KEY UPDATE)
+    RETURNING delivery_id
+)
+SELECT count(*) AS n FROM revived;
+
+-- catch_up: gives the endpoint the events since an instant that it wants and that nobody wrote for it, as it was off
+WITH missed AS (
+    INSERT INTO webhook_deliveries (event_id, endpoint_id)
+    SELECT event.event_id, endpoint.endpoint_id
+      FROM webhook_endpoints AS endpoint
+      JOIN webhook_events AS event ON event.tenant_id = endpoint.tenant_id
+     WHERE endpoint.endpoint_id = %(endpoint)s AND endpoint.kind <> 'calendar_api'
+       AND event.event_id >= %(first)s AND event.created_at >= %(since)s AND wants(endpoint.event_types, event.type)
+       AND event.type <> 'endpoint.test'
+       AND (event.appointment_id IS NOT NULL OR endpoint.kind = 'standard')
+       AND event.data ->> 'endpoint_id' IS DISTINCT FROM endpoint.endpoint_id::text
+       AND NOT EXISTS (SELECT FROM webhook_deliveries AS known
+                        WHERE known.event_id = event.event_id AND known.endpoint_id = endpoint.endpoint_id)
+     ORDER BY event.event_id
+    RETURNING delivery_id
+)
+SELECT count(*) AS n FROM missed;
+
+-- unpublished: the first messages for an endpoint that are not on the queue
+SELECT message FROM delivery_messages
+ WHERE delivery_id IN (SELECT delivery_id FROM webhook_deliveries
+                        WHERE endpoint_id = %(endpoint)s AND status = 'pending' AND published_at IS NULL
+                        ORDER BY delivery_id LIMIT %(limit)s);
