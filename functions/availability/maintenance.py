@@ -1,8 +1,9 @@
 """What has to be done again and again: days, expired rows, and events that did not get out."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -28,11 +29,22 @@ def sweep_outbox() -> dict[str, int]:
     sent = db.run(lambda connection: outbox.sweep(connection, send=relay.send_deliveries, now=now))
     events = db.run(lambda connection: inbound.left_over(connection, before=now - _LEFT_OVER))
     for event_id in events:
-        done = db.run(partial(inbound.process, event_id=event_id, now=now))
-        relay.publish(done.messages)
-        relay.send_fetches(done.fetches)
+        _finish(event_id, now)
     holds_expired = db.run(holds.expire)
     return {"sent": sent, "events": len(events), "holds_expired": holds_expired}
+
+
+def _finish(event_id: UUID, now: datetime) -> None:
+    """Act on a kept event; one that cannot be acted on does not keep the others from their turn."""
+    try:
+        done = db.run(partial(inbound.process, event_id=event_id, now=now))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the others come next
+        # The type alone: an exception's text can quote a row of a customer's.
+        logger.error("event not acted on", extra={"error": type(error).__name__, "event_id": str(event_id)})
+        metrics.add_metric(name="EventsNotHandled", unit=MetricUnit.Count, value=1)
+        return
+    relay.publish(done.messages)
+    relay.send_fetches(done.fetches)
 
 
 TASKS = {"slots": keep_slots, "outbox": sweep_outbox}
