@@ -41,7 +41,7 @@ install: .venv/.installed .tools/ministack/.installed ## install what running ne
 run: install ## start the whole system on this machine
 	@exec $(BIN)/python -m local.stack
 
-test: install check template ## every check and every test
+test: check ## every check and every test
 	@$(BIN)/python -m pytest tests/integration tests/handlers tests/system
 
 check: install ## format, lint, types, import rules, unit tests (under a minute)
