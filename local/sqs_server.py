@@ -1,8 +1,9 @@
-"""Serves ministack's queues so that a message reaches at once whoever waits for it.
+"""Serves ministack so that a message reaches at once whoever waits for it, and no key is lost.
 
 Run as a script by the Python of `.tools/ministack`, with the port as its argument. As it comes,
 a waiting receiver looks for messages ten times a second; SQS itself does not keep it waiting.
-Should ministack change inside, the receivers wait as before and nothing else is lost.
+And it saves its state only when it is stopped in good order; messages that a kill loses are
+sent again from the outbox, but what a lost key locked up nobody opens again.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ from typing import Any
 from hypercorn.asyncio import serve  # type: ignore[import-not-found]
 from hypercorn.config import Config  # type: ignore[import-not-found]
 from ministack.app import app  # type: ignore[import-not-found]
+from ministack.core import persistence  # type: ignore[import-not-found]
 from ministack.services import sqs  # type: ignore[import-not-found]
 
 
@@ -40,15 +42,28 @@ class Bell:
         return getattr(asyncio, name)
 
 
-def main() -> None:
+async def keep_keys() -> None:
+    """Save the keys within half a second of a change; never returns."""
+    saved = None
+    while True:
+        await asyncio.sleep(0.5)
+        kms = sys.modules.get("ministack.services.kms")  # there once somebody used it
+        if kms is not None and (state := repr(kms.get_state())) != saved:
+            persistence.save_state("kms", kms.get_state())
+            saved = state
+
+
+async def main() -> None:
     """Serve until a signal comes."""
     sqs.asyncio = sqs.esm_wake = Bell()
     config = Config()
     config.bind = [f"127.0.0.1:{sys.argv[1]}"]
     config.keep_alive_timeout = 75
     config.graceful_timeout = 1
-    asyncio.run(serve(app, config))
+    keeper = asyncio.create_task(keep_keys())
+    await serve(app, config)
+    keeper.cancel()
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(main())
