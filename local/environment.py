@@ -12,8 +12,8 @@ PYTHONPATH = ":".join(str(ROOT / folder) for folder in ("functions", "layers/com
 
 # Shorter than what is deployed, so that a person sees a retry happen.
 LOCAL_SETTINGS = {
-    "WEBHOOK_BACKOFF_BASE_SECONDS": "1",
-    "WEBHOOK_BACKOFF_CAP_SECONDS": "30",
+    "WEBHOOK_SCHEDULE_SECONDS": "1,2,4,8,16,30",
+    "WEBHOOK_JITTER": "1",
     "WEBHOOK_TIMEOUT_SECONDS": "5",
     "WEBHOOK_ALLOW_LOOPBACK_HTTP": "true",
     "REDELIVER_AFTER_SECONDS": "600",

@@ -1,4 +1,4 @@
-"""`ministack` as the SQS stand-in: the queue service alone, loopback only, its state kept between runs.
+"""`ministack` as the stand-in for SQS and KMS: these alone, loopback only, the state kept between runs.
 
 It lives in an environment of its own, `.tools/ministack`, because it pins botocore.
 """
@@ -8,11 +8,12 @@ import signal
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from local.processes import Child, Program, StartError, free_port, loader, spawn
 
 if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
     from mypy_boto3_sqs import SQSClient
 
 _SERVER = Path(__file__).with_name("sqs_server.py")
@@ -23,7 +24,7 @@ ACCOUNT = "000000000000"
 
 
 class SqsStandIn(Program):
-    """One queue service; `stop()` saves the queues and what is in them, `start()` brings them back."""
+    """One service; `stop()` saves the queues, what is in them and the keys, `start()` brings them back."""
 
     stop_seconds = 5.0
 
@@ -56,18 +57,34 @@ class SqsStandIn(Program):
         }
 
     def client(self) -> "SQSClient":
-        """Return a boto3 client of this service."""
+        """Return a boto3 client of the queues."""
         import boto3
+
+        return boto3.client("sqs", **self._access())
+
+    def make_key(self, alias: str) -> None:
+        """Make a key with this alias, such as `alias/webhooks`, where there is none."""
+        import boto3
+
+        kms: KMSClient = boto3.client("kms", **self._access())
+        try:
+            pages = kms.get_paginator("list_aliases").paginate()
+            if not any(one["AliasName"] == alias for page in pages for one in page["Aliases"]):
+                key = kms.create_key()["KeyMetadata"]["KeyId"]
+                kms.create_alias(AliasName=alias, TargetKeyId=key)
+        finally:
+            kms.close()
+
+    def _access(self) -> dict[str, Any]:
         from botocore.config import Config
 
-        return boto3.client(
-            "sqs",
-            endpoint_url=self.endpoint_url,
-            region_name=REGION,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106 (the stand-in takes anything)
-            config=Config(proxies={}),  # no detour through the caller's proxy
-        )
+        return {
+            "endpoint_url": self.endpoint_url,
+            "region_name": REGION,
+            "aws_access_key_id": "test",
+            "aws_secret_access_key": "test",  # the stand-in takes anything
+            "config": Config(proxies={}),  # no detour through the caller's proxy
+        }
 
     def _spawn(self) -> Child:
         if not _PYTHON.exists():
@@ -88,7 +105,7 @@ class SqsStandIn(Program):
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": state,
             "TMPDIR": state,
-            "SERVICES": "sqs",
+            "SERVICES": "sqs,kms",
             "PERSIST_STATE": "1",
             "STATE_DIR": state,
             # It files queues under this port, whatever port it listens on, so that the

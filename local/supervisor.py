@@ -56,6 +56,8 @@ class Supervisor:
             )
             self._choose_own()
             await parts.start(self._parts, self._stops, self._say)
+            for alias in template.key_aliases:
+                await asyncio.to_thread(self._sqs.make_key, alias)
             addresses = self._addresses()
             functions = self._functions(template, addresses)
         except TemplateError as error:

@@ -74,7 +74,7 @@ class Function:
 
 
 class Template:
-    """The functions and queues of a template, by their logical ids.
+    """The functions and queues of a template by their logical ids, and its keys' aliases.
 
     A parameter takes the value of the variable of its name, WebhookMaxAttempts that of
     WEBHOOK_MAX_ATTEMPTS, if there is one. `sqs_endpoint` is where the queues are; a queue goes
@@ -94,6 +94,7 @@ class Template:
         self._resolver = Resolver(document, parameters, self._resource)
         self._defaults = document.get("Globals", {}).get("Function", {})
         self.queues = {name: self._queue(name) for name in self._of_type("AWS::SQS::Queue")}
+        self.key_aliases = [self._resource(name, None) for name in self._of_type("AWS::KMS::Alias")]
         self.functions = {name: self._function(name) for name in self._of_type("AWS::Serverless::Function")}
 
     def queue_url(self, name: str) -> str:
@@ -136,6 +137,8 @@ class Template:
                 return self.queue_url(name)
             queue_name = self._queue_name(name)
             return queue_name if attribute == "QueueName" else f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue_name}"
+        if kind == "AWS::KMS::Alias" and attribute is None:
+            return str(self._resolver.value(self._resources[name]["Properties"]["AliasName"]))
         if kind == "AWS::Serverless::Function":
             return name if attribute is None else f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
         raise TemplateError(f"{name} ({kind or 'unknown'}) does not exist on this machine")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
@@ -11,8 +11,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from fairslot import secrets
 from fairslot.settings import settings
-from fairslot.webhooks import queue
+from fairslot.webhooks import gates, queue
 from fairslot.webhooks.messages import Attempt, Delivery
 from local.sqs import SqsStandIn
 from tests.scripted_partner import ScriptedPartner, scripted_partner
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.literals import QueueAttributeNameType
     from mypy_boto3_sqs.type_defs import MessageTypeDef
 
+KEY = "alias/test/webhooks"
 DATA: dict[str, Any] = {
     "appointment_id": "a-1",
     "calendar_id": "cal-1",
@@ -52,6 +54,16 @@ def delivery(kind: str = "crm", type_: str = "appointment.created", **data: Any)
         version=1,
         data={**DATA, **data},
     )
+
+
+def subscription(url: str, *secrets_: str, type_: str = "appointment.created", **members: Any) -> Delivery:
+    """Make a delivery for an endpoint of its own, with what it signs by locked up by the key."""
+    endpoint_id = uuid4()
+    locked = tuple(
+        secrets.encrypt(one, secrets.for_endpoint(endpoint_id)) for one in secrets_ or [secrets.make()]
+    )
+    made = {"endpoint_id": endpoint_id, "url": url, "secrets": locked, **members}
+    return replace(delivery("standard", type_), **made)
 
 
 @dataclass
@@ -167,6 +179,7 @@ def stage(
 ) -> Iterator[Stage]:
     """Set up queues of their own and a partner, and point the function at them; retries wait a second."""
     client = sqs.client()
+    sqs.make_key(KEY)
     name = uuid4().hex
     dead = _queue(client, f"{name}-dead", {})
     arn = client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -184,12 +197,17 @@ def stage(
             "CRM_WEBHOOK_URL": partner.url,
             "CALENDAR_API_URL": partner.url,
             "WEBHOOK_MAX_ATTEMPTS": str(max_attempts),
-            "WEBHOOK_BACKOFF_BASE_SECONDS": "0.001",
+            "WEBHOOK_KMS_KEY_ID": KEY,
+            "WEBHOOK_SCHEDULE_SECONDS": "0.001",
+            "WEBHOOK_ALLOW_LOOPBACK_HTTP": "true",
         }
         set_environment(patch, sqs.environment | own | environment)
+        secrets.forget()
         yield Stage(client, partner, deliveries, results, dead)
     settings.cache_clear()
     queue.forget_client()
+    secrets.forget()
+    gates.forget()
     client.close()
 
 

@@ -20,6 +20,7 @@ class Received:
     path: str
     headers: Mapping[str, str]
     body: Any
+    raw: bytes
 
 
 class ScriptedPartner(ThreadingHTTPServer):
@@ -53,9 +54,9 @@ class Call(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Remember the request and behave."""
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        raw = self.rfile.read(int(self.headers["Content-Length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.received.append(Received(self.path, headers, body))
+        self.server.received.append(Received(self.path, headers, json.loads(raw), raw))
         behave = self.server.script.pop(0) if self.server.script else self.server.always
         self.close_connection = True
         with suppress(ConnectionError):

@@ -20,7 +20,7 @@ from aws_lambda_powertools.utilities.batch import (
 from fairslot.errors import QueueError
 from fairslot.observability import logger, metrics
 from fairslot.settings import settings
-from fairslot.webhooks import queue
+from fairslot.webhooks import gates, queue
 from fairslot.webhooks.backoff import delay_seconds
 from fairslot.webhooks.messages import Attempt, Delivery, MessageError, Outcome
 from fairslot.webhooks.subscribers import Result, deliver
@@ -91,14 +91,33 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> "PartialI
 
 
 async def _result(delivery: Delivery, seconds: float) -> Result:
+    """Make the attempt, unless its endpoint is to be left alone just now: that counts as an attempt too."""
+    gate = gates.gate(str(delivery.endpoint_id or delivery.kind))
     try:
-        return await deliver(delivery, seconds=seconds)
+        async with gate.passing(
+            concurrency=delivery.concurrency, rate=delivery.rate_per_second, seconds=seconds
+        ):
+            result = await deliver(delivery, seconds=seconds)
+            _tell(gate, delivery, result)
+            return result
+    except gates.ClosedError as closed:
+        return Result(error=closed.reason, retry_after=closed.seconds)
     except MessageError:
         return Result(error="invalid_message")
     except Exception as error:  # noqa: BLE001  # one delivery's surprise is not the others'
         # The type alone: an exception's text can quote what was being sent.
         logger.error("delivery failed unexpectedly", extra={"exception": type(error).__qualname__})
         return Result(error="internal")
+
+
+def _tell(gate: gates.Gate, delivery: Delivery, result: Result) -> None:
+    """Let an endpoint's gate know what became of an attempt."""
+    if result.error in {"timeout", "connection"}:
+        gate.failed()
+    elif result.status_code is not None:
+        # The partners ask for one call's sake, and now and then; a subscriber means all that we send.
+        is_plea = delivery.kind == "standard" and result.status_code in {429, 503}
+        gate.answered(result.retry_after if is_plea else 0.0)
 
 
 def _attempt(  # it only puts them together
@@ -120,6 +139,7 @@ def _attempt(  # it only puts them together
         response_excerpt=result.response_excerpt,
         answer=result.answer,
         next_attempt_at=next_attempt_at,
+        round=delivery.round,
     )
 
 
@@ -138,8 +158,8 @@ def _delay(number: int, retry_after: float) -> int:
         return LAST_SECONDS
     return delay_seconds(
         attempt=number,
-        base=settings().webhook_backoff_base_seconds,
-        cap=settings().webhook_backoff_cap_seconds,
+        schedule=[float(part) for part in settings().webhook_schedule_seconds.split(",")],
+        jitter=settings().webhook_jitter,
         retry_after=retry_after,
         random=_random,
     )

@@ -102,7 +102,7 @@ def test_a_time_blocked_by_someone_else_ends_the_delivery(dispatch: Stage) -> No
 
 def test_a_kind_that_nobody_knows_ends_the_delivery(dispatch: Stage) -> None:
     """It fails alone; its neighbour in the batch is delivered."""
-    unknown, known = delivery("standard"), delivery()
+    unknown, known = delivery("fax"), delivery()
     dispatch.send(unknown, known)
 
     assert dispatch.work(dispatch.receive(at_least=2)) == {"batchItemFailures": []}

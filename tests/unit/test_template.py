@@ -31,8 +31,13 @@ def statements(function: dict[str, Any]) -> list[dict[str, Any]]:
     if "Role" in function:
         role = resources("AWS::IAM::Role")[queue_of(function["Role"])]
         return [each for policy in role["Policies"] for each in policy["PolicyDocument"]["Statement"]]
-    sends = [policy["SQSSendMessagePolicy"]["QueueName"] for policy in function.get("Policies", [])]
-    return [{"Action": "sqs:SendMessage", "Resource": queue} for queue in sends]
+    given: list[dict[str, Any]] = []
+    for policy in function.get("Policies", []):
+        if "SQSSendMessagePolicy" in policy:
+            queue = policy["SQSSendMessagePolicy"]["QueueName"]
+            given.append({"Action": "sqs:SendMessage", "Resource": queue})
+        given += policy.get("Statement", [])
+    return given
 
 
 def allowed(function: dict[str, Any], action: str) -> set[str]:
@@ -131,6 +136,8 @@ def test_a_function_may_do_what_its_variables_say_and_no_more(name: str) -> None
     function = FUNCTIONS[name]
     read = {queue_of(source["Queue"]) for reader, source in sources("SQS") if reader == name}
     known = {queue_of(value) for key, value in environment(function).items() if key.endswith("_QUEUE_URL")}
+    read |= known & DEAD_LETTER_QUEUES
+    known -= DEAD_LETTER_QUEUES
     put_off = {"DeliveriesQueue"} if name == "DispatchFunction" else set()
     assert allowed(function, "sqs:ReceiveMessage") == read
     assert allowed(function, "sqs:DeleteMessage") == read

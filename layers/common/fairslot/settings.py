@@ -35,9 +35,13 @@ class Settings(BaseModel):
     calendar_attempts: int = Field(4, ge=1)
 
     webhook_timeout_seconds: float = Field(15.0, gt=0)
-    webhook_backoff_base_seconds: float = Field(5.0, gt=0)
-    webhook_backoff_cap_seconds: float = Field(43_200.0, gt=0, le=43_200)
-    webhook_max_attempts: int = Field(12, ge=1, le=1000)
+    # Seconds from a failed attempt to the next, the last number for all that follow.
+    webhook_schedule_seconds: str = Field(
+        "5,300,1800,7200,18000,36000,43200", pattern=r"^\d{1,5}(\.\d+)?(,\d{1,5}(\.\d+)?)*$"
+    )
+    # The part of each wait that is left to chance: 0 for none, 1 for all of it.
+    webhook_jitter: float = Field(0.2, ge=0, le=1)
+    webhook_max_attempts: int = Field(13, ge=1, le=1000)
     webhook_allowed_ports: str = Field("443,8443", pattern=r"^\d{1,5}(,\d{1,5})*$")
     webhook_kms_key_id: str = ""
     # The local stack's and the tests' alone.

@@ -1,5 +1,6 @@
 """The waits between attempts: bounded, spread, and never shorter than the receiver asked for."""
 
+import itertools
 import math
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -9,63 +10,71 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fairslot.settings import Settings
 from fairslot.webhooks.backoff import LONGEST_SECONDS, delay_seconds, retry_after_seconds
 
 NOW = datetime(2026, 3, 2, 14, tzinfo=UTC)
 
+DEFAULT = [float(part) for part in Settings.model_fields["webhook_schedule_seconds"].default.split(",")]
+
 attempts = st.integers(min_value=1, max_value=1_000)
-seconds = st.floats(min_value=0.001, max_value=43_200)
+schedules = st.lists(st.floats(min_value=0, max_value=99_999), min_size=1, max_size=20)
+shares = st.floats(min_value=0, max_value=1)
 waits = st.one_of(st.just(0.0), st.just(math.inf), st.floats(min_value=0, max_value=1e12))
 places = st.floats(min_value=0, max_value=1, exclude_max=True)
 
 
-@given(attempt=attempts, base=seconds, cap=seconds, wait=waits, place=places)
+@given(attempt=attempts, schedule=schedules, jitter=shares, wait=waits, place=places)
 def test_every_delay_is_one_that_the_queue_takes(
-    attempt: int, base: float, cap: float, wait: float, place: float
+    attempt: int, schedule: list[float], jitter: float, wait: float, place: float
 ) -> None:
-    """Whatever the attempt, settings and receiver's wish: whole seconds within the queue's limit."""
-    delay = delay_seconds(attempt=attempt, base=base, cap=cap, retry_after=wait, random=lambda: place)
+    """Whatever the settings and the receiver's wish: whole seconds that the queue takes."""
+    delay = delay_seconds(
+        attempt=attempt, schedule=schedule, jitter=jitter, retry_after=wait, random=lambda: place
+    )
 
     assert isinstance(delay, int)
     assert 1 <= delay <= LONGEST_SECONDS < 43_200
-
-
-@given(attempt=attempts, base=seconds, cap=seconds, wait=waits, place=places)
-def test_the_receivers_wish_is_a_lower_bound(
-    attempt: int, base: float, cap: float, wait: float, place: float
-) -> None:
-    """Nobody who said when to come back is asked sooner, as far as the queue can wait."""
-    delay = delay_seconds(attempt=attempt, base=base, cap=cap, retry_after=wait, random=lambda: place)
-
     assert delay >= min(wait, LONGEST_SECONDS)
 
 
-@given(attempt=attempts, base=seconds, cap=seconds, place=places)
-def test_the_jitter_stays_under_the_doubling_ceiling(
-    attempt: int, base: float, cap: float, place: float
+@given(attempt=attempts, schedule=schedules, jitter=shares, place=places)
+def test_the_schedule_holds_but_for_the_jitter(
+    attempt: int, schedule: list[float], jitter: float, place: float
 ) -> None:
-    """Without a wish the delay is within the ceiling, but for the rounding up to a second."""
-    delay = delay_seconds(attempt=attempt, base=base, cap=cap, retry_after=0, random=lambda: place)
-
-    assert delay <= min(cap, base * 2.0 ** (attempt - 1)) + 1
-
-
-@given(attempt=st.integers(1, 11), place=places)
-def test_a_later_attempt_waits_no_less_at_the_same_place(attempt: int, place: float) -> None:
-    """The ceiling only grows."""
-    now, later = (
-        delay_seconds(attempt=number, base=5, cap=43_200, retry_after=0, random=lambda: place)
-        for number in (attempt, attempt + 1)
+    """Without a wish the wait is the schedule's, at most the jitter's share less."""
+    delay = delay_seconds(
+        attempt=attempt, schedule=schedule, jitter=jitter, retry_after=0, random=lambda: place
     )
 
-    assert later >= now
+    planned = min(schedule[min(attempt, len(schedule)) - 1], LONGEST_SECONDS)
+    assert delay <= max(planned + 1, 1)
+    assert delay >= planned * (1 - jitter) - 1
+
+
+def test_the_default_attempts_take_three_days_at_the_least() -> None:
+    """0, 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, then every 12 h, as near as the queue can."""
+    last = Settings.model_fields["webhook_max_attempts"].default
+    for at, least, most in ((0.0, 72, 90), (0.5, 72, 90), (0.999, 68, 72)):
+        waited = sum(
+            delay_seconds(
+                attempt=number,
+                schedule=DEFAULT,
+                jitter=0.2,
+                retry_after=0,
+                random=itertools.repeat(at).__next__,
+            )
+            for number in range(1, last)
+        )
+        assert least * 3600 <= waited <= most * 3600
 
 
 def test_the_delays_are_spread_over_the_whole_range() -> None:
-    """Full jitter: the third wait (ceiling 20 s) takes every value, each about as often."""
+    """Full jitter: a wait of 20 s takes every value, each about as often."""
     random = Random(1).random  # noqa: S311  # jitter is no secret
     delays = [
-        delay_seconds(attempt=3, base=5, cap=43_200, retry_after=0, random=random) for _ in range(20_000)
+        delay_seconds(attempt=3, schedule=[5, 10, 20], jitter=1, retry_after=0, random=random)
+        for _ in range(20_000)
     ]
 
     counts = [delays.count(delay) for delay in range(1, 21)]

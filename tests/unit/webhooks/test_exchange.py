@@ -11,6 +11,8 @@ from fairslot.webhooks.exchange import ANSWER_BYTES, ExchangeError, Reply, post
 from tests import scripted_partner as partners
 from tests.scripted_partner import Behaviour, ScriptedPartner, answer
 
+BODY = '{"a":"ö"}'.encode()
+
 
 @pytest.fixture
 def partner() -> Iterator[ScriptedPartner]:
@@ -21,7 +23,9 @@ def partner() -> Iterator[ScriptedPartner]:
 
 def exchange(url: str, seconds: float = 10.0) -> Reply:
     """Post a small body."""
-    return asyncio.run(post(url, headers={"X-Idempotency-Key": "k"}, body={"a": "ö"}, seconds=seconds))
+    return asyncio.run(
+        post(url, headers={"X-Idempotency-Key": "k"}, content=BODY, seconds=seconds, trusted=True)
+    )
 
 
 def test_the_body_and_the_answer_pass(partner: ScriptedPartner) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from fairslot.webhooks.messages import Attempt, Delivery, MessageError
 
-DELIVERY = {
+DELIVERY: dict[str, Any] = {
     "delivery_id": "5f0c6b9c-3a9e-4a27-9f0b-0c6b8a0f3c11",
     "event_id": "0b0f6f9e-52a1-4a8c-8f76-0b4f2d9f7a22",
     "kind": "crm",
@@ -32,6 +33,12 @@ DELIVERY = {
         "contact_id": None,
         "block_id": None,
     },
+    "endpoint_id": "9d4afb32-9fe0-427d-9c7d-9dfa754a2bc4",
+    "round": 1,
+    "headers": {},
+    "secrets": [],
+    "concurrency": None,
+    "rate_per_second": None,
 }
 ATTEMPT = {
     "delivery_id": "5f0c6b9c-3a9e-4a27-9f0b-0c6b8a0f3c11",
@@ -47,6 +54,7 @@ ATTEMPT = {
     "response_excerpt": "later",
     "answer": {},
     "next_attempt_at": "2026-03-02T14:00:09Z",
+    "round": 1,
 }
 
 

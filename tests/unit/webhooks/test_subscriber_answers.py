@@ -64,15 +64,19 @@ def test_an_answer_too_large_to_read_still_delivers() -> None:
     assert len(result.response_excerpt) == 500
 
 
-@pytest.mark.parametrize("kind", ["standard", "fax", ""])
+@pytest.mark.parametrize("kind", ["fax", ""])
 def test_a_kind_that_is_not_known_fails_for_good(kind: str) -> None:
     """No attempt of this code can succeed."""
     assert Partner().receive(delivery(kind)) == Result(error="unknown_kind", final=True)
 
 
-@pytest.mark.parametrize(
-    "status", [301, 302, 307, 308, 400, 401, 404, 408, 409, 410, 422, 425, 429, 500, 503]
-)
+def test_gone_is_for_good() -> None:
+    """Who answers 410 wants nothing more, whatever it is about."""
+    result = Partner(410).receive(delivery("crm"))
+    assert (result.error, result.final) == ("http_410", True)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308, 400, 401, 404, 408, 409, 422, 425, 429, 500, 503])
 def test_every_other_status_is_worth_another_attempt(status: int) -> None:
     """A receiver that is misconfigured today may be right tomorrow; a redirect is not followed."""
     partner = Partner(status, {"error": "no"}, Location="https://elsewhere.example/")

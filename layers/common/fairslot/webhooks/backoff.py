@@ -1,7 +1,7 @@
 """How long a failed delivery waits for its next attempt."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -13,22 +13,24 @@ LONGEST_SECONDS = 43_200 - 1_200
 def delay_seconds(
     *,
     attempt: int,
-    base: float,
-    cap: float,
+    schedule: Sequence[float],
+    jitter: float,
     retry_after: float,
     random: Callable[[], float],
 ) -> int:
     """Return the whole seconds, 1 to LONGEST_SECONDS, from a failed attempt to the next; `attempt` is from 1.
 
-    Exponential with full jitter: uniform between 0 and min(cap, base · 2^(attempt - 1)), `random`
-    giving the place in [0, 1); see Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog,
-    2015. `retry_after` is what the receiver asked for (0 for nothing) and is waited first, up to
-    LONGEST_SECONDS: all who were told the same would otherwise come back in the same moment.
+    The schedule's entry for the attempt, the last one for all later, less up to the share `jitter` of it;
+    `random` gives the place in [0, 1). A jitter of 1 is the full jitter of Brooker, "Exponential Backoff And
+    Jitter", AWS Architecture Blog, 2015. What the receiver asked for by `retry_after` (0 for nothing) is the
+    least, up to LONGEST_SECONDS, and the jitter comes on top: all who were told the same would otherwise come
+    back in the same moment.
     """
-    # Past 2^64 the cap has long decided, and a float would overflow near 2^1024.
-    ceiling = min(cap, base * 2.0 ** min(attempt - 1, 64))
+    place = random()
+    scheduled = schedule[min(attempt, len(schedule)) - 1] * (1 - jitter * place)
+    asked = min(retry_after, LONGEST_SECONDS) * (1 + jitter * place)
     # Rounded up: SQS counts in whole seconds, and a receiver's wish is a lower bound.
-    return max(1, math.ceil(min(retry_after + random() * ceiling, LONGEST_SECONDS)))
+    return max(1, math.ceil(min(max(scheduled, asked), LONGEST_SECONDS)))
 
 
 def retry_after_seconds(value: str | None, *, now: datetime) -> float:

@@ -7,18 +7,20 @@ from dataclasses import dataclass
 from functools import cache
 
 import httpx
-from pydantic import JsonValue
+
+from fairslot.addresses import AddressError, GuardedTransport, subscriber_rules
 
 ANSWER_BYTES = 65_536
 
 
 class ExchangeError(Exception):
-    """There was no whole answer; `reason` is a stable word for the record."""
+    """There was no whole answer; `reason` is a stable word for the record, `final` that none will come."""
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, final: bool = False) -> None:
         """Keep the word alone: the causes' texts can quote addresses with secrets in them."""
         super().__init__(reason)
         self.reason = reason
+        self.final = final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,20 +37,23 @@ async def post(
     url: str,
     *,
     headers: Mapping[str, str],
-    body: Mapping[str, JsonValue],
+    content: bytes,
     seconds: float,
+    trusted: bool = False,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> Reply:
-    """Post `body` as JSON and return the answer, within `seconds` from name lookup to the last byte.
+    """Post JSON and return the answer, within `seconds` from name lookup to the last byte.
 
-    Redirects are not followed. Raises ExchangeError: `timeout`, `connection` or `invalid_url`.
+    Anybody's address is only reached at a public host: see `addresses`. A `trusted` one is the operator's.
+    Redirects are not followed. Raises ExchangeError: `timeout`, `connection`, `invalid_url`,
+    `blocked_address`.
     """
     try:
         # httpx bounds each read, so a byte now and then would keep it for ever: one bound over everything.
         async with (
             asyncio.timeout(seconds),
-            _client(transport) as client,
-            client.stream("POST", url, headers=headers, json=body) as response,
+            _client(transport, trusted=trusted) as client,
+            client.stream("POST", url, headers=headers, content=content) as response,
         ):
             content, whole = await _read(response)
             return Reply(
@@ -58,24 +63,31 @@ async def post(
         raise ExchangeError("timeout") from None
     except (httpx.InvalidURL, httpx.UnsupportedProtocol):
         raise ExchangeError("invalid_url") from None
+    except AddressError as error:
+        raise ExchangeError(error.reason, final=error.final) from None
     except httpx.HTTPError:
         raise ExchangeError("connection") from None
 
 
-def _client(transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+def _client(transport: httpx.AsyncBaseTransport | None, *, trusted: bool) -> httpx.AsyncClient:
     """Make a client for one exchange.
 
     Measured: 0.07 ms, the TLS context aside (22 ms, made once). So nothing is shared between partners
     or left open while Lambda freezes the process, where a kept connection dies without a word.
     """
+    way = transport or httpx.AsyncHTTPTransport(verify=_tls(), trust_env=False)
     return httpx.AsyncClient(
-        transport=transport,
-        verify=_tls(),
+        transport=way if trusted else GuardedTransport(way, subscriber_rules()),
         timeout=None,  # noqa: S113  # the exchange as a whole is bounded
         follow_redirects=False,
         # No proxy and no .netrc from the environment.
         trust_env=False,
-        headers={"User-Agent": "Fairslot", "Accept-Encoding": "identity", "Connection": "close"},
+        headers={
+            "User-Agent": "Fairslot",
+            "Content-Type": "application/json",
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+        },
     )
 
 

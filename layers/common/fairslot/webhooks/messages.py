@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
 
@@ -40,7 +40,12 @@ class AppointmentData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One event for one subscriber; `kind` is `crm`, `calendar_api` or `standard`, but any text is read."""
+    """One event for one subscriber; `kind` is `crm`, `calendar_api` or `standard`, but any text is read.
+
+    Only `standard` has an address, `headers` and `secrets` of its own: ciphertexts, the newest first, two
+    while one replaces the other. `concurrency` and `rate_per_second` bound what one dispatcher does to the
+    endpoint. `round` tells the attempts of one series from those of a replay.
+    """
 
     delivery_id: UUID
     event_id: UUID
@@ -50,6 +55,12 @@ class Delivery:
     version: int
     data: Mapping[str, JsonValue]
     url: str | None = None
+    endpoint_id: UUID | None = None
+    round: int = 1
+    headers: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = ()
+    concurrency: int | None = None
+    rate_per_second: float | None = None
 
     @staticmethod
     def from_json(body: str) -> "Delivery":
@@ -90,6 +101,7 @@ class Attempt:
     response_excerpt: str = ""
     answer: Mapping[str, str]
     next_attempt_at: AwareDatetime | None = None
+    round: int = 1
 
     @staticmethod
     def from_json(body: str) -> "Attempt":

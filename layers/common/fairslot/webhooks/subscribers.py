@@ -1,7 +1,10 @@
 """Who is told of our events and how: the kinds of subscriber, and one attempt at a delivery."""
 
+import asyncio
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -10,10 +13,13 @@ from urllib.parse import quote
 import httpx
 from pydantic import JsonValue
 
+from fairslot import secrets
+from fairslot.errors import UnavailableError
 from fairslot.settings import settings
+from fairslot.webhooks import signing
 from fairslot.webhooks.backoff import LONGEST_SECONDS, retry_after_seconds
 from fairslot.webhooks.exchange import ExchangeError, Reply, post
-from fairslot.webhooks.messages import AppointmentData, Delivery
+from fairslot.webhooks.messages import AppointmentData, Delivery, MessageError
 
 EXCERPT_BYTES = 500
 # A partner's id longer than this is none.
@@ -26,10 +32,13 @@ class Request:
 
     `keep`: what of the answer is kept, and the answer's members to look for it in, the best first.
     `refusals`: the status codes that no further attempt can change, and what they are called.
+    `headers`: beside the idempotency key. `trusted`: the address is the operator's and not a customer's.
     """
 
     url: str
     body: Mapping[str, JsonValue]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    trusted: bool = True
     keep: Mapping[str, Sequence[str]] = field(default_factory=dict)
     refusals: Mapping[int, str] = field(default_factory=dict)
 
@@ -68,15 +77,44 @@ async def deliver(
     if request is None:
         return Result()
     # One for all attempts, so that a repetition does no harm. A calendar is told two things of one event.
-    key = delivery.event_id if delivery.kind == "crm" else delivery.delivery_id
-    headers = {"X-Idempotency-Key": str(key)}
+    key = delivery.delivery_id if delivery.kind == "calendar_api" else delivery.event_id
+    # In ASCII: what one side can write in UTF-8 another may not be able to read.
+    content = json.dumps(request.body, separators=(",", ":")).encode()
     try:
         reply = await post(
-            request.url, headers=headers, body=request.body, seconds=seconds, transport=transport
+            request.url,
+            headers={
+                **request.headers,
+                "X-Idempotency-Key": str(key),
+                **await _signature(delivery, content, seconds),
+            },
+            content=content,
+            seconds=seconds,
+            trusted=request.trusted,
+            transport=transport,
         )
     except ExchangeError as error:
-        return Result(error=error.reason)
+        return Result(error=error.reason, final=error.final)
     return _judge(request, reply)
+
+
+async def _signature(delivery: Delivery, content: bytes, seconds: float) -> Mapping[str, str]:
+    """Sign a body with the endpoint's secrets; the timestamp is the attempt's. Raises ExchangeError."""
+    if delivery.endpoint_id is None or not delivery.secrets:
+        return {}
+    context = secrets.for_endpoint(delivery.endpoint_id)
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(seconds):
+            opened = [
+                await loop.run_in_executor(_opener, secrets.decrypt, ciphertext, context)
+                for ciphertext in delivery.secrets
+            ]
+        return signing.headers(
+            opened, message_id=str(delivery.event_id), timestamp=int(time.time()), content=content
+        )
+    except (UnavailableError, TimeoutError, signing.SecretError):
+        raise ExchangeError("secret_unavailable") from None
 
 
 def crm(delivery: Delivery) -> Request | None:
@@ -91,6 +129,7 @@ def crm(delivery: Delivery) -> Request | None:
         url=f"{settings().crm_webhook_url.rstrip('/')}/webhooks/{path}",
         body={name: value for name, value in told.items() if value is not None},
         keep={"crm_id": ("crm_id", "contact_id")},
+        refusals=GONE,
     )
 
 
@@ -126,8 +165,60 @@ def calendar_api(delivery: Delivery) -> Request | None:
             return None
 
 
+def standard(delivery: Delivery) -> Request:
+    """Post any event to a customer's own address as Standard Webhooks 1.0 asks: thin, and signed."""
+    if delivery.url is None or delivery.endpoint_id is None or not delivery.secrets:
+        raise MessageError
+    return Request(
+        url=delivery.url,
+        body={
+            "type": delivery.type,
+            "timestamp": delivery.timestamp.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+            "version": delivery.version,
+            "data": {name: value for name, value in delivery.data.items() if name not in PERSONAL},
+        },
+        headers={
+            name: value
+            for name, value in delivery.headers.items()
+            if name.lower() not in OURS and not name.lower().startswith(("webhook-", "proxy-"))
+        },
+        refusals=GONE,
+        trusted=False,
+    )
+
+
+# A receiver that wants no more, whatever it is told: https://www.rfc-editor.org/rfc/rfc9110#name-410-gone
+GONE: Mapping[int, str] = {410: "http_410"}
+# Subscribers learn which appointment and when, and ask for the rest with a key of their own.
+PERSONAL = frozenset({"contact_name", "contact_email", "contact_id", "notes", "metadata", "reason"})
+# Headers that say what the request is and whom it is for.
+OURS = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "x-idempotency-key",
+    }
+)
+
 # A further kind is one more function here; a kind that is missing fails its deliveries for good.
-KINDS: Mapping[str, Callable[[Delivery], Request | None]] = {"crm": crm, "calendar_api": calendar_api}
+KINDS: Mapping[str, Callable[[Delivery], Request | None]] = {
+    "crm": crm,
+    "calendar_api": calendar_api,
+    "standard": standard,
+}
+
+# One thread: whoever waits behind another for the same secret then finds it opened.
+_opener = ThreadPoolExecutor(1, "secrets")
 
 
 def _coach_url(appointment: AppointmentData, action: str) -> str:

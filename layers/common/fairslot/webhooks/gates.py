@@ -1,0 +1,137 @@
+"""What keeps one endpoint from delaying the others: a cap, a rate and a breaker for each, in a process.
+
+A process is given a batch of deliveries and is busy until the slowest has ended, so an endpoint that hangs
+costs everybody its time limit. After a few such attempts in a row nothing is sent to it for a while, then one
+attempt tries whether it is back; meanwhile its deliveries wait in the queue as after a failed attempt.
+See Nygard, "Release It!", "Circuit Breaker".
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from time import monotonic
+
+# Attempts in a row that got no answer before the endpoint is left alone.
+FAILURES = 3
+FIRST_PAUSE_SECONDS = 15.0
+LONGEST_PAUSE_SECONDS = 300.0
+# How many attempts at one endpoint a process has under way at once where the endpoint says nothing else.
+CONCURRENCY = 10
+# How long a delivery may hold its batch up to keep to a cap or a rate.
+WAIT_SECONDS = 2.0
+MOST_KEPT = 10_000
+
+
+class ClosedError(Exception):
+    """Nothing may be sent now; `reason` is `circuit_open` or `over_limit`, `seconds` how long that lasts."""
+
+    def __init__(self, reason: str, seconds: float) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.seconds = seconds
+
+
+@dataclass(slots=True)
+class Gate:
+    """What a process knows of one endpoint; instants are `clock`'s seconds."""
+
+    clock: Callable[[], float] = monotonic
+    failures: int = 0
+    pause: float = 0.0
+    closed_until: float = 0.0
+    trying: bool = False
+    busy: int = 0
+    next_at: float = 0.0
+    waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
+
+    @asynccontextmanager
+    async def passing(
+        self, *, concurrency: int | None, rate: float | None, seconds: float
+    ) -> AsyncIterator[None]:
+        """Pass through for one attempt that takes up to so many seconds. Raises ClosedError."""
+        self._check()
+        await self._keep_rate(rate)
+        await self._take_place(concurrency or CONCURRENCY)
+        try:
+            self._check()
+            if self.failures >= FAILURES:  # the pause is over: the others wait for what comes of this one
+                self.closed_until = self.clock() + seconds
+                self.trying = True
+            yield
+        finally:
+            self._leave_place()
+
+    def answered(self, asked: float = 0.0) -> None:
+        """Note that it answered, whatever it said, and asked to be left alone for so many seconds."""
+        self.failures = 0
+        self.trying = False
+        self.pause = 0.0
+        self.closed_until = self.clock() + min(asked, LONGEST_PAUSE_SECONDS) if asked else 0.0
+
+    def failed(self) -> None:
+        """Note that there was no answer."""
+        self.failures += 1
+        if self.failures < FAILURES:
+            return
+        # Those that were under way together with the one that closed it do not make the pause longer.
+        if self.failures == FAILURES or self.trying:
+            self.trying = False
+            self.pause = min(self.pause * 2 or FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+        self.closed_until = self.clock() + self.pause
+
+    def _check(self) -> None:
+        left = self.closed_until - self.clock()
+        if left > 0:
+            raise ClosedError("circuit_open", left)
+
+    async def _keep_rate(self, rate: float | None) -> None:
+        if rate is None:
+            return
+        now = self.clock()
+        wait = max(self.next_at - now, 0.0)
+        if wait > WAIT_SECONDS:
+            raise ClosedError("over_limit", wait)
+        self.next_at = now + wait + 1 / rate
+        await asyncio.sleep(wait)
+
+    async def _take_place(self, places: int) -> None:
+        if self.busy < places:
+            self.busy += 1
+            return
+        place = asyncio.get_running_loop().create_future()
+        self.waiting.append(place)
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await place
+        except TimeoutError:
+            raise ClosedError("over_limit", 0.0) from None
+        finally:
+            if place in self.waiting:
+                self.waiting.remove(place)
+
+    def _leave_place(self) -> None:
+        """Give the place to whoever waits longest."""
+        while self.waiting:
+            place = self.waiting.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+        self.busy -= 1
+
+
+_gates: dict[str, Gate] = {}
+
+
+def gate(key: str) -> Gate:
+    """Return an endpoint's gate in this process."""
+    if len(_gates) >= MOST_KEPT and key not in _gates:
+        forget()
+    return _gates.setdefault(key, Gate())
+
+
+def forget() -> None:
+    """Forget all endpoints that nothing is under way to."""
+    for key in [key for key, one in _gates.items() if not one.busy]:
+        del _gates[key]

@@ -1,0 +1,157 @@
+"""Customers' own subscribers: what they get, what they may ask for, and what they cannot make us do."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from time import monotonic
+
+import pytest
+from standardwebhooks.webhooks import Webhook
+
+from fairslot import secrets
+from fairslot.webhooks import gates
+from local.sqs import SqsStandIn
+from tests import scripted_partner as partners
+from tests.dispatch import Stage, set_environment, stage, subscription
+from tests.scripted_partner import Behaviour, answer
+
+
+@pytest.fixture
+def dispatch(sqs: SqsStandIn) -> Iterator[Stage]:
+    """Set up the dispatcher with short waits."""
+    with stage(sqs, WEBHOOK_TIMEOUT_SECONDS="1") as made:
+        yield made
+
+
+def test_a_subscriber_gets_a_thin_signed_event(dispatch: Stage) -> None:
+    """Both secrets verify, the customer's header comes along, and of who has booked nothing is told."""
+    new, old = secrets.make(), secrets.make()
+    sent = subscription(
+        f"{dispatch.partner.url}/hook?tenant=1",
+        new,
+        old,
+        headers={"X-Tenant": "t-1", "Host": "evil", "Webhook-Id": "1", "Content-Length": "3"},
+    )
+    dispatch.send(sent)
+
+    assert dispatch.work() == {"batchItemFailures": []}
+
+    (request,) = dispatch.partner.received
+    assert request.path == "/hook?tenant=1"
+    for secret in (new, old):
+        assert Webhook(secret).verify(request.raw, dict(request.headers)) == request.body
+    assert request.headers["webhook-id"] == request.headers["x-idempotency-key"] == str(sent.event_id)
+    assert (request.headers["x-tenant"], request.headers["content-type"]) == ("t-1", "application/json")
+    assert request.headers["host"] == dispatch.partner.url.removeprefix("http://")
+    assert request.body["type"] == "appointment.created"
+    assert request.body["timestamp"].endswith("Z")
+    assert request.body["data"]["appointment_id"] == "a-1"
+    assert not {"contact_name", "contact_email", "contact_id"} & request.body["data"].keys()
+    assert dispatch.attempt().outcome == "delivered"
+
+
+def test_the_id_stays_and_the_signature_is_each_attempts_own(dispatch: Stage) -> None:
+    """A receiver tells a repetition by the id, and can refuse what is old."""
+    secret = secrets.make()
+    dispatch.partner.script = [answer(500, {})]
+    dispatch.send(subscription(dispatch.partner.url, secret))
+
+    dispatch.work()
+    dispatch.work()
+
+    first, second = dispatch.partner.received
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert int(second.headers["webhook-timestamp"]) > int(first.headers["webhook-timestamp"])
+    Webhook(secret).verify(second.raw, dict(second.headers))
+
+
+def test_gone_ends_the_delivery(dispatch: Stage) -> None:
+    """At once: who records it turns the endpoint off."""
+    dispatch.partner.script = [answer(410, {})]
+    dispatch.send(subscription(dispatch.partner.url))
+    assert dispatch.work() == {"batchItemFailures": []}
+    attempt = dispatch.attempt()
+    assert (attempt.outcome, attempt.error) == ("failed", "http_410")
+
+
+@pytest.mark.parametrize(
+    ("url", "error"),
+    [
+        ("https://169.254.169.254/latest/meta-data/", "blocked_address"),
+        ("http://[::1]:80/", "invalid_url"),
+        ("https://127.1/", "blocked_address"),
+        ("https://localhost/", "blocked_address"),
+    ],
+)
+def test_no_request_leaves_for_an_inside_address(dispatch: Stage, url: str, error: str) -> None:
+    """Not even on one's own machine; and it is no use to try again."""
+    dispatch.send(subscription(url))
+    dispatch.work()
+    attempt = dispatch.attempt()
+    assert (attempt.error, attempt.outcome, attempt.status_code) == (error, "failed", None)
+
+
+def test_a_redirect_inside_is_a_failure_like_any(dispatch: Stage) -> None:
+    """Nobody goes there."""
+    dispatch.partner.script = [answer(302, {}, Location=f"{dispatch.partner.url}/inside")]
+    dispatch.send(subscription(dispatch.partner.url))
+    dispatch.work()
+    assert dispatch.attempt().error == "http_302"
+    assert len(dispatch.partner.received) == 1
+
+
+def test_where_it_is_deployed_plain_http_goes_nowhere(
+    dispatch: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the local stack's setting the own machine is as closed as any."""
+    set_environment(monkeypatch, {"WEBHOOK_ALLOW_LOOPBACK_HTTP": ""})
+    dispatch.send(subscription(dispatch.partner.url))
+    dispatch.work()
+    assert dispatch.attempt().error == "invalid_url"
+    assert dispatch.partner.received == []
+
+
+def test_a_secret_of_another_endpoint_does_not_open(dispatch: Stage) -> None:
+    """A ciphertext that was moved to another row signs nothing."""
+    theirs, ours = subscription(dispatch.partner.url), subscription(dispatch.partner.url)
+    dispatch.send(replace(ours, secrets=theirs.secrets))
+    dispatch.work()
+    assert dispatch.attempt().error == "secret_unavailable"
+    assert dispatch.partner.received == []
+
+
+@pytest.mark.parametrize("behaviour", [partners.silence, partners.drip, partners.drip_headers])
+def test_an_endpoint_that_hangs_is_left_alone_and_the_others_are_not(
+    dispatch: Stage, behaviour: Behaviour
+) -> None:
+    """Its second batch costs no time at all; deliveries to others go out meanwhile."""
+    dispatch.partner.always = behaviour
+    with partners.scripted_partner() as other:
+        hanging = subscription(dispatch.partner.url)
+        dispatch.send(*[hanging] * 10)
+        dispatch.work(dispatch.receive(at_least=10))
+        dispatch.send(*[hanging] * 5, *(subscription(other.url) for _ in range(5)))
+        messages = dispatch.receive(at_least=10)
+        begun = monotonic()
+        dispatch.work(messages)
+        assert monotonic() - begun < 0.9
+        assert len(other.received) >= 5 - sum(m["Body"].count(str(hanging.endpoint_id)) > 0 for m in messages)
+    attempts = dispatch.attempts()
+    left_alone = [attempt for attempt in attempts if attempt.error == "circuit_open"]
+    assert left_alone
+    for attempt in left_alone:
+        assert attempt.next_attempt_at is not None
+        assert (attempt.next_attempt_at - attempt.at).total_seconds() > 10
+
+
+def test_a_subscriber_that_asks_for_time_gets_it_from_all_deliveries(dispatch: Stage) -> None:
+    """429 with Retry-After speaks for the endpoint: the next delivery is not sent meanwhile."""
+    dispatch.partner.script = [answer(429, {}, Retry_After="30")]
+    first = subscription(dispatch.partner.url)
+    dispatch.send(first)
+    dispatch.work()
+    dispatch.send(replace(subscription(dispatch.partner.url), endpoint_id=first.endpoint_id))
+    dispatch.work()
+    attempts = dispatch.attempts()
+    assert [attempt.error for attempt in attempts] == ["http_429", "circuit_open"]
+    assert len(dispatch.partner.received) == 1
+    assert gates.gate(str(first.endpoint_id)).closed_until > monotonic() + 20

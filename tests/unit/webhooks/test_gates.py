@@ -1,0 +1,141 @@
+"""One endpoint's cap, rate and circuit breaker, by a clock that the test turns."""
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+
+from fairslot.webhooks import gates
+from fairslot.webhooks.gates import ClosedError, Gate
+
+
+@dataclass
+class Clock:
+    """Says what it was set to."""
+
+    now: float = 1_000.0
+
+    def __call__(self) -> float:
+        """Return the seconds."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """A clock that stands still."""
+    return Clock()
+
+
+def attempt(gate: Gate, *, answers: bool, asked: float = 0.0, rate: float | None = None) -> str:
+    """Make one attempt; return `passed`, or why it was not made."""
+
+    async def run() -> str:
+        try:
+            async with gate.passing(concurrency=None, rate=rate, seconds=5):
+                if answers:
+                    gate.answered(asked)
+                else:
+                    gate.failed()
+                return "passed"
+        except ClosedError as closed:
+            return f"{closed.reason} {closed.seconds:g}"
+
+    return asyncio.run(run())
+
+
+def test_an_endpoint_that_hangs_is_left_alone_for_longer_and_longer(clock: Clock) -> None:
+    """After three attempts in a row; then one tries, and each failure doubles the pause."""
+    gate = Gate(clock=clock)
+    assert [attempt(gate, answers=False) for _ in range(4)] == ["passed"] * 3 + ["circuit_open 15"]
+    for pause in (30, 60, 120, 240, 300, 300):
+        clock.now = gate.closed_until
+        assert attempt(gate, answers=False) == "passed"
+        assert attempt(gate, answers=True) == f"circuit_open {pause}"
+    clock.now = gate.closed_until
+    assert [attempt(gate, answers=True) for _ in range(5)] == ["passed"] * 5
+    assert [attempt(gate, answers=False) for _ in range(4)] == ["passed"] * 3 + ["circuit_open 15"]
+
+
+def test_an_answer_between_two_failures_keeps_it_open(clock: Clock) -> None:
+    """Failures now and then are each delivery's own."""
+    gate = Gate(clock=clock)
+    for _ in range(10):
+        assert [attempt(gate, answers=answers) for answers in (False, False, True)] == ["passed"] * 3
+
+
+def test_ten_that_fail_together_count_as_one_reason_to_pause(clock: Clock) -> None:
+    """They were under way when the breaker opened."""
+    gate = Gate(clock=clock)
+    for _ in range(10):
+        gate.failed()
+    assert attempt(gate, answers=True) == "circuit_open 15"
+
+
+def test_while_one_tries_the_others_wait(clock: Clock) -> None:
+    """The end of the pause does not let a crowd in."""
+
+    async def run() -> None:
+        async with gate.passing(concurrency=None, rate=None, seconds=5):
+            with pytest.raises(ClosedError, match="circuit_open"):
+                async with gate.passing(concurrency=None, rate=None, seconds=5):
+                    pass
+            gate.answered()
+        async with gate.passing(concurrency=None, rate=None, seconds=5):
+            pass
+
+    gate = Gate(clock=clock, failures=3, closed_until=clock.now)
+    asyncio.run(run())
+
+
+def test_an_endpoint_that_asks_to_be_left_alone_is(clock: Clock) -> None:
+    """By all deliveries, and for five minutes at the most: then one asks again."""
+    gate = Gate(clock=clock)
+    assert attempt(gate, answers=True, asked=20) == "passed"
+    assert attempt(gate, answers=True) == "circuit_open 20"
+    clock.now += 20
+    assert attempt(gate, answers=True, asked=1e9) == "passed"
+    assert attempt(gate, answers=True) == "circuit_open 300"
+
+
+def test_a_rate_is_kept_by_short_waits_or_by_coming_back(clock: Clock) -> None:
+    """Two seconds are waited for; longer waits are the queue's."""
+    gate = Gate(clock=clock)
+    assert [attempt(gate, answers=True, rate=10) for _ in range(3)] == ["passed"] * 3
+    assert gate.next_at == pytest.approx(1_000.3)
+    gate.next_at = 1_010.0
+    assert attempt(gate, answers=True, rate=10) == "over_limit 10"
+
+
+def test_no_more_than_the_cap_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others follow when one ends, and come back later when none does."""
+    monkeypatch.setattr(gates, "WAIT_SECONDS", 0.05)
+    most, under_way = 0, 0
+
+    async def one(gate: Gate, ends: asyncio.Event) -> str:
+        nonlocal most, under_way
+        try:
+            async with gate.passing(concurrency=2, rate=None, seconds=5):
+                under_way += 1
+                most = max(most, under_way)
+                await ends.wait()
+                under_way -= 1
+                return "passed"
+        except ClosedError as closed:
+            return closed.reason
+
+    async def run(*, quick: bool) -> list[str]:
+        gate, ends = Gate(), asyncio.Event()
+        tasks = [asyncio.create_task(one(gate, ends)) for _ in range(5)]
+        if quick:
+            ends.set()
+        else:
+            await asyncio.wait(tasks, timeout=1, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.gather(*(task for task in tasks[2:]))
+            ends.set()
+        done = await asyncio.gather(*tasks)
+        assert gate.busy == 0
+        return list(done)
+
+    assert asyncio.run(run(quick=True)) == ["passed"] * 5
+    assert asyncio.run(run(quick=False)) == ["passed"] * 2 + ["over_limit"] * 3
+    assert most == 2
