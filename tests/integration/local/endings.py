@@ -1,6 +1,7 @@
-"""Whether processes are gone."""
+"""Waiting, above all for processes to be gone."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 _BOUND_SECONDS = 30.0
@@ -15,12 +16,17 @@ def running(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
 
 
+def wait_for(holds: Callable[[], bool]) -> None:
+    """Return when a condition holds; fail if that takes too long."""
+    deadline = time.monotonic() + _BOUND_SECONDS
+    while not holds():
+        assert time.monotonic() < deadline, "the condition did not come to hold"
+        time.sleep(0.01)
+
+
 def wait_for_end(pid: int) -> None:
     """Return when a process is gone; fail if that takes too long."""
-    deadline = time.monotonic() + _BOUND_SECONDS
-    while running(pid):
-        assert time.monotonic() < deadline, f"process {pid} still runs"
-        time.sleep(0.01)
+    wait_for(lambda: not running(pid))
 
 
 def children(pid: int) -> set[int]:

@@ -6,10 +6,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import boto3
 import psycopg
 import pytest
 import redis
+from botocore.config import Config
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -17,9 +20,9 @@ from local import postgres_account
 from local.environment import PYTHONPATH
 from local.postgres import EmbeddedPostgres
 from local.processes import StartError
-from local.sqs import SqsStandIn
+from local.sqs import REGION, SqsStandIn
 from local.valkey import EmbeddedValkey
-from tests.integration.local.endings import wait_for_end
+from tests.integration.local.endings import wait_for, wait_for_end
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user has no account to change to")
 
@@ -167,13 +170,29 @@ def test_the_queues_keep_their_messages_over_a_restart(tmp_path: Path) -> None:
         assert [one["Body"] for one in messages] == ["still there"]
 
 
+def test_the_keys_are_kept_even_if_the_service_is_killed(tmp_path: Path) -> None:
+    """What a lost key locked up, nobody opens again."""
+    with SqsStandIn(tmp_path) as service:
+        access: Any = {"region_name": REGION, "aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        kms = boto3.client("kms", endpoint_url=service.url, config=Config(proxies={}), **access)
+        key = kms.create_key()["KeyMetadata"]["KeyId"]
+        locked = kms.encrypt(KeyId=key, Plaintext=b"secret")["CiphertextBlob"]
+        wait_for((tmp_path / "sqs" / "kms.json").exists)
+        assert service.pid is not None
+        os.kill(service.pid, signal.SIGKILL)
+        service.stop()
+        service.start()
+        assert kms.decrypt(KeyId=key, CiphertextBlob=locked)["Plaintext"] == b"secret"
+        kms.close()
+
+
 def test_a_killed_starter_takes_its_programs_with_it(tmp_path: Path) -> None:
     """Postgres and the queues in good order: they have data to save."""
     start = """
 import os, signal, sys
 from pathlib import Path
 from local.postgres import EmbeddedPostgres
-from local.sqs import SqsStandIn
+from local.sqs import REGION, SqsStandIn
 from local.valkey import EmbeddedValkey
 parts = [part(Path(sys.argv[1])) for part in (EmbeddedPostgres, EmbeddedValkey, SqsStandIn)]
 for part in parts:

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +17,7 @@ import redis
 
 from local.environment import PYTHONPATH
 from local.processes import bound_to_us
-from tests.integration.local.endings import children, running, wait_for_end
+from tests.integration.local.endings import children, running, wait_for, wait_for_end
 
 _BOUND_SECONDS = 60.0
 
@@ -141,10 +140,7 @@ def test_a_part_that_dies_comes_back(stack: Stack) -> None:
     for part in ("postgres", "valkey", "sqs"):
         os.kill(state["pids"][part], signal.SIGKILL)
         wait_for_end(state["pids"][part])
-    deadline = time.monotonic() + _BOUND_SECONDS
-    while not _works(state):
-        assert time.monotonic() < deadline, "not all came back"
-        time.sleep(0.02)
+    wait_for(lambda: _works(state))
 
 
 def _works(state: Any) -> bool:
