@@ -1,5 +1,6 @@
 """Who may call: keys, tokens and scopes, on every route."""
 
+import re
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -10,22 +11,26 @@ import pytest
 
 from fairslot import auth
 from fairslot.db import Connection
-from tests.api_world import add_key, book, booked, check_problem, rows, wish
-from tests.gateway_events import KEY, NOTHING, ask
+from tests.api_fuzz import Operation, operations
+from tests.api_world import ALL_SCOPES, add_key, book, booked, check_problem, rows
+from tests.gateway_events import KEY, NOTHING, Answer, ask
 
 type Environment = Callable[..., None]
 
-READING = [
-    ("GET", "/api/availability", NOTHING),
-    ("GET", "/api/coaches/distribution", NOTHING),
-    ("GET", "/api/appointments", NOTHING),
-    ("GET", f"/api/appointments/{uuid4()}", NOTHING),
-]
-WRITING = [
-    ("POST", "/api/appointments", wish()),
-    ("POST", f"/api/appointments/{uuid4()}/cancel", {}),
-    ("POST", "/api/webhooks/calendar", {"event_type": "coach.calendar_changed", "coach_id": "coach-01"}),
-]
+CLOSED = [operation for operation in operations() if operation.described.get("security") != []]
+
+
+def call(operation: Operation, **more: Any) -> Answer:
+    """Call an operation about things that do not exist."""
+    path = re.sub(r"{\w+}", str(uuid4()), operation.path)
+    return ask(operation.method, path, NOTHING if operation.method in {"GET", "DELETE"} else {}, **more)
+
+
+def scope(operation: Operation) -> str:
+    """Return the scope that the description asks for."""
+    found = re.search(r"Needs the scope `(read|write|admin)`", operation.described["description"])
+    assert found is not None, operation.name
+    return found[1]
 
 
 @pytest.mark.parametrize(
@@ -45,8 +50,8 @@ WRITING = [
 def test_without_a_known_key_nothing_is_answered(world: Connection, headers: dict[str, str]) -> None:
     """Every route but the open ones wants a key, says how to give it, and does nothing."""
     before = rows(world)
-    for method, path, body in READING + WRITING:
-        answer = ask(method, path, body, key=None, headers=headers)
+    for operation in CLOSED:
+        answer = call(operation, key=None, headers=headers)
         check_problem(answer, 401, "AUTHENTICATION_FAILED")
         assert answer.headers["www-authenticate"].startswith("ApiKey ")
         assert not [name for name in answer.headers if "ratelimit" in name]
@@ -86,19 +91,37 @@ def test_a_key_revoked_while_in_use_is_refused_once_it_is_forgotten(
     check_problem(ask("GET", "/api/appointments"), 401, "AUTHENTICATION_FAILED")
 
 
-@pytest.mark.parametrize(
-    ("scopes", "refused"),
-    [(("read",), WRITING), (("write",), READING), ((), READING + WRITING)],
-)
-def test_a_key_without_the_scope_is_refused(
-    world: Connection, scopes: tuple[str, ...], refused: list[tuple[str, str, Any]]
-) -> None:
-    """Reading wants `read`, everything else wants `write`; a refusal changes nothing."""
-    add_key(world, "narrow-key", scopes=scopes)
+def test_a_key_without_the_scope_is_refused(world: Connection) -> None:
+    """No other scope stands in for the one that is needed; a refusal changes nothing."""
+    for one in ALL_SCOPES:
+        add_key(world, f"all-but-{one}", scopes=[other for other in ALL_SCOPES if other != one])
+    add_key(world, "none", scopes=())
     before = rows(world)
-    for method, path, body in refused:
-        check_problem(ask(method, path, body, key="narrow-key"), 403, "FORBIDDEN")
+    for operation in CLOSED:
+        for key in ("none", f"all-but-{scope(operation)}"):
+            check_problem(call(operation, key=key), 403, "FORBIDDEN")
     assert rows(world) == before
+
+
+def test_the_scope_that_is_needed_is_enough(world: Connection) -> None:
+    """With the one scope that the description names a call is let in."""
+    for one in ALL_SCOPES:
+        add_key(world, f"only-{one}", scopes=[one])
+    for operation in CLOSED:
+        assert call(operation, key=f"only-{scope(operation)}").status not in {401, 403}, operation.name
+
+
+def test_reading_writing_and_managing_are_three_things() -> None:
+    """The scopes are the contract's: to read, to change appointments, to manage what is behind them."""
+    scopes = {operation.name: scope(operation) for operation in CLOSED}
+    assert scopes["list_availability"] == scopes["get_distribution"] == scopes["get_appointment"] == "read"
+    assert (
+        scopes["create_appointment"] == scopes["create_hold"] == scopes["receive_calendar_event"] == "write"
+    )
+    for operation in CLOSED:
+        managed = re.match(r"/api/(coaches|calendars|keys|webhook-endpoints|deliveries)\b", operation.path)
+        if managed and operation.name != "get_distribution":
+            assert scope(operation) == "admin"
 
 
 def test_a_narrow_key_does_what_it_is_for(world: Connection) -> None:

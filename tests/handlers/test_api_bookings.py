@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
 from fairslot.db import Connection
-from tests.api_world import add_key, book, booked, check_problem, count, rows
+from tests.api_world import book, booked, check_problem, count, rows
 from tests.gateway_events import ask
 from tests.world import NINE, NOW, add_calendar, check
 
@@ -218,35 +218,3 @@ def test_the_list_can_be_narrowed(world: Connection) -> None:
         assert one["appointment_id"] in listed(coach_id=one["coach_id"])
     assert listed(coach_id="nobody") == listed(calendar_id="nowhere") == []
     assert listed(calendar_id="cal", status="cancelled", start=NOW.isoformat()) == names(gone)
-
-
-def test_a_tenant_sees_only_its_own(world: Connection) -> None:
-    """To another tenant calendars, coaches and appointments are not there, on any route."""
-    add_key(world, "other-key", tenant_id="other")
-    made = booked()
-    own = f"{PATH}/{made['appointment_id']}"
-    before = rows(world)
-    unseen = [
-        ("GET", own, {}),
-        ("POST", f"{own}/cancel", {}),
-        ("GET", "/api/availability", {"query": {"calendar_id": "cal"}}),
-        ("GET", "/api/coaches/distribution", {"query": {"calendar_id": "cal"}}),
-    ]
-    for method, path, more in unseen:
-        check_problem(ask(method, path, key="other-key", **more), 404, "NOT_FOUND")
-    check_problem(book(key="other-key"), 404, "NOT_FOUND")
-    for query in ({}, {"coach_id": made["coach_id"]}, {"calendar_id": "cal"}):
-        assert ask("GET", PATH, key="other-key", query=query).json == {"data": [], "next_cursor": None}
-    assert ask("GET", "/api/availability", key="other-key").json["slots"] == []
-    assert ask("GET", "/api/coaches/distribution", key="other-key").json["distribution"] == []
-    assert rows(world) == before
-
-
-def test_the_same_idempotency_key_of_two_tenants_is_two_keys(world: Connection) -> None:
-    """What one tenant did under a key is nothing to another."""
-    add_key(world, "other-key", tenant_id="other")
-    add_calendar(world, "theirs", [], tenant_id="other")
-    headers = {"X-Idempotency-Key": "shared"}
-    assert book(headers=headers).status == 201
-    check_problem(book(headers=headers, key="other-key", calendar_id="theirs"), 409, "SLOT_UNAVAILABLE")
-    check_problem(ask("POST", f"{PATH}/{uuid4()}/cancel", headers=headers, key="other-key"), 404, "NOT_FOUND")

@@ -1,0 +1,96 @@
+"""Two tenants: to each of them the other is not there, on any route."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from fairslot.db import Connection
+from tests.api_fuzz import Operation, operations
+from tests.api_world import add_key, book, booked, check_problem, rows
+from tests.endpoint_world import URL, subscribed
+from tests.gateway_events import NOTHING, ask
+from tests.world import NINE, add_calendar
+
+PATH = "/api/appointments"
+NAMED = [operation for operation in operations() if "{" in operation.path]
+# What a call has to say besides the id for its id to matter.
+BODIES: dict[str, dict[str, Any]] = {
+    "reschedule_appointment": {"start_time": NINE.isoformat()},
+    "report_outcome": {"outcome": "completed"},
+    "recover_endpoint": {"since": "2026-03-01T00:00:00Z"},
+}
+
+
+@pytest.fixture
+def two(world: Connection, kms: None) -> dict[str, str]:
+    """The first tenant has something of each kind, the ids of which are returned; the other has a key."""
+    add_key(world, "other-key", tenant_id="other")
+    endpoint = subscribed(url=URL)["endpoint_id"]
+    made = booked()["appointment_id"]
+    hold = ask("POST", "/api/holds", {"calendar_id": "cal", "start_time": NINE.isoformat()}).json["hold_id"]
+    row = world.execute("SELECT delivery_id FROM webhook_deliveries").fetchone()
+    assert row is not None
+    return {
+        "appointment_id": made,
+        "hold_id": hold,
+        "endpoint_id": endpoint,
+        "delivery_id": str(row["delivery_id"]),
+    }
+
+
+@pytest.mark.parametrize("operation", NAMED, ids=lambda operation: operation.name)
+def test_what_another_owns_is_not_there(world: Connection, two: dict[str, str], operation: Operation) -> None:
+    """An id of another tenant is answered as one that does not exist, and nothing changes."""
+    path = operation.path.format(**two)
+    body = NOTHING if operation.method in {"GET", "DELETE"} else BODIES.get(operation.name, {})
+    before = rows(world)
+    foreign = ask(operation.method, path, body, key="other-key")
+    check_problem(foreign, 404, "NOT_FOUND")
+    unknown = ask(operation.method, operation.path.format(**dict.fromkeys(two, uuid4())), body)
+    assert foreign.json == unknown.json
+    assert rows(world) == before
+
+
+def test_lists_and_reports_have_nothing_of_another(world: Connection, two: dict[str, str]) -> None:
+    """Every list is empty and every report without anybody, filtered or not."""
+    for query in ({}, {"coach_id": "coach-01"}, {"calendar_id": "cal"}):
+        assert ask("GET", PATH, key="other-key", query=query).json == {"data": [], "next_cursor": None}
+    assert ask("GET", "/api/availability", key="other-key").json["slots"] == []
+    assert ask("GET", "/api/coaches/distribution", key="other-key").json["distribution"] == []
+    for path in ("/api/webhook-endpoints", "/api/deliveries"):
+        assert ask("GET", path, key="other-key").json["data"] == []
+
+
+def test_a_calendar_of_another_is_not_there(world: Connection, two: dict[str, str]) -> None:
+    """It can be neither seen nor booked nor held."""
+    before = rows(world)
+    start = {"start_time": NINE.isoformat()}
+    asked = [
+        ask("GET", "/api/availability", query={"calendar_id": "cal"}, key="other-key"),
+        ask("GET", "/api/availability/explain", query={"calendar_id": "cal", **start}, key="other-key"),
+        ask("GET", "/api/coaches/distribution", query={"calendar_id": "cal"}, key="other-key"),
+        ask("POST", "/api/holds", {"calendar_id": "cal", **start}, key="other-key"),
+        book(key="other-key"),
+    ]
+    for answer in asked:
+        check_problem(answer, 404, "NOT_FOUND")
+    assert rows(world) == before
+
+
+def test_a_hold_of_another_is_worth_nothing(world: Connection, two: dict[str, str]) -> None:
+    """A tenant cannot book what another holds, not even on a calendar of its own."""
+    add_calendar(world, "theirs", ["coach-01"], tenant_id="other")
+    before = rows(world)
+    check_problem(book(key="other-key", calendar_id="theirs", hold_id=two["hold_id"]), 410, "HOLD_EXPIRED")
+    assert rows(world) == before
+
+
+def test_the_same_idempotency_key_of_two_tenants_is_two_keys(world: Connection) -> None:
+    """What one tenant did under a key is nothing to another."""
+    add_key(world, "other-key", tenant_id="other")
+    add_calendar(world, "theirs", [], tenant_id="other")
+    headers = {"X-Idempotency-Key": "shared"}
+    assert book(headers=headers).status == 201
+    check_problem(book(headers=headers, key="other-key", calendar_id="theirs"), 409, "SLOT_UNAVAILABLE")
+    check_problem(ask("POST", f"{PATH}/{uuid4()}/cancel", headers=headers, key="other-key"), 404, "NOT_FOUND")
