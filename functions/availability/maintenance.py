@@ -8,7 +8,7 @@ from uuid import UUID
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from fairslot import db, holds, inbound, outbox, relay, sync
+from fairslot import db, holds, inbound, outbox, redrive, relay, sync
 from fairslot.api import clock
 from fairslot.observability import logger, metrics
 
@@ -24,9 +24,11 @@ def keep_slots() -> dict[str, int]:
 
 
 def sweep_outbox() -> dict[str, int]:
-    """Send what is not on its way; finish inbound events; give back what expired holds take."""
+    """Send what is not on its way; tell of stale calendars; finish inbound events; end expired holds."""
     now = clock()
-    sent = db.run(lambda connection: outbox.sweep(connection, send=relay.send_deliveries, now=now))
+    sent = db.run(lambda connection: outbox.sweep_all(connection, send=relay.send_deliveries, now=now))
+    stale = db.run(lambda connection: outbox.tell_stale(connection, now=now))
+    relay.publish(stale)
     events = db.run(lambda connection: inbound.left_over(connection, before=now - _LEFT_OVER))
     for event_id in events:
         _finish(event_id, now)
@@ -47,13 +49,28 @@ def _finish(event_id: UUID, now: datetime) -> None:
     relay.send_fetches(done.fetches)
 
 
-TASKS = {"slots": keep_slots, "outbox": sweep_outbox}
+def bury_dead_letters() -> dict[str, int]:
+    """Mark what ended as a dead letter without a result as failed."""
+    return redrive.bury(now=clock())
+
+
+def send_dead_letters() -> dict[str, int]:
+    """Send every dead letter again; no schedule does that."""
+    return redrive.redrive(now=clock())
+
+
+TASKS = {
+    "slots": keep_slots,
+    "outbox": sweep_outbox,
+    "dead_letters": bury_dead_letters,
+    "redrive": send_dead_letters,
+}
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Do the task that the schedule names: {"task": "slots"} or {"task": "outbox"}."""
+    """Do the task that the schedule, or a person, names: {"task": "slots"} and so on."""
     done = TASKS[event["task"]]()
     metrics.add_metric(name="MaintenanceRuns", unit=MetricUnit.Count, value=1)
     logger.info("maintenance", extra={"task": event["task"], **done})

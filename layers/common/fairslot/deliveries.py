@@ -87,3 +87,19 @@ def replay(
         return (row["delivery"], [row["message"]]) if row else ({}, [])
 
     return answers.once(connection, tenant_id=tenant_id or "", key=key, now=now, work=work)
+
+
+def bury(connection: Connection, *, letters: Sequence[tuple[UUID, int]], now: datetime) -> int:
+    """Mark deliveries as failed that are pending in the round whose message was set aside; say how many."""
+    values = {
+        "deliveries": [delivery_id for delivery_id, _ in letters],
+        "rounds": [number for _, number in letters],
+        "now": now,
+    }
+    return connection.execute(_SQL["bury"], values).rowcount
+
+
+def states(connection: Connection, *, delivery_ids: Sequence[UUID]) -> dict[UUID, tuple[str, int]]:
+    """Return the status and the round of each delivery that there is."""
+    rows = connection.execute(_SQL["state"], {"deliveries": list(delivery_ids)})
+    return {row["delivery_id"]: (row["status"], row["round"]) for row in rows}

@@ -14,6 +14,8 @@ from fairslot.settings import settings
 from fairslot.webhooks.messages import Attempt
 
 _SQL = queries("outbox")
+# Messages that are handed to the queue inside one transaction.
+SWEEP = 500
 
 type Send = Callable[[Sequence[str]], None]
 
@@ -31,7 +33,7 @@ def publish(connection: Connection, *, messages: Sequence[dict[str, Any]], send:
     )
 
 
-def sweep(connection: Connection, *, send: Send, now: datetime, limit: int = 500) -> int:
+def sweep(connection: Connection, *, send: Send, now: datetime, limit: int = SWEEP) -> int:
     """Send what is committed and not on the queue, and what the queue seems to have lost; return how many.
 
     Deliveries are claimed by their state under row locks, never by an id's order, so one that commits late is
@@ -51,6 +53,31 @@ def sweep(connection: Connection, *, send: Send, now: datetime, limit: int = 500
                 _SQL["note_sent"], {"deliveries": [row["delivery_id"] for row in rows], "now": now}
             )
     return len(rows)
+
+
+def sweep_all(connection: Connection, *, send: Send, now: datetime, rounds: int = 20) -> int:
+    """Sweep until nothing is left, or so often; give up what waits for endpoints that are turned off."""
+    before = now - timedelta(seconds=settings().redeliver_after_seconds)
+    connection.execute(_SQL["give_up"], {"now": now, "overdue_before": before})
+    sent = 0
+    for _ in range(rounds):
+        done = sweep(connection, send=send, now=now, limit=SWEEP)
+        sent += done
+        if done < SWEEP:
+            break
+    return sent
+
+
+def tell_stale(connection: Connection, *, now: datetime) -> list[dict[str, Any]]:
+    """Write an event for each external calendar that has become stale; return the messages for the queue.
+
+    A reading that fails once is no event: the calendar's knowledge has to be older than
+    `STALE_AFTER_SECONDS`, and is told of once until it is read again.
+    """
+    before = now - timedelta(seconds=settings().stale_after_seconds)
+    row = connection.execute(_SQL["tell_stale"], {"before": before, "now": now}).fetchone()
+    messages: list[dict[str, Any]] = row["messages"] if row else []
+    return messages
 
 
 def waiting(connection: Connection, *, now: datetime) -> int:

@@ -48,8 +48,8 @@ SELECT delivery.delivery_id, delivery.event_id,
            'url', endpoint.url, 'type', event.type, 'timestamp', zulu(event.created_at), 'version', event.version,
            'endpoint_id', endpoint.endpoint_id, 'round', delivery.round,
            'concurrency', endpoint.concurrency, 'rate_per_second', endpoint.rate_per_second,
-           'data', CASE endpoint.kind
-               WHEN 'standard' THEN event.data - '{contact_name,contact_email,contact_id,timezone,reason}'::text[]
+           'data', CASE WHEN endpoint.kind = 'standard' AND event.appointment_id IS NOT NULL
+               THEN event.data - '{contact_name,contact_email,contact_id,timezone,reason}'::text[]
                ELSE event.data || delivery.params END)
        || CASE endpoint.kind WHEN 'standard' THEN jsonb_build_object(
               'headers', endpoint.headers,

@@ -38,10 +38,12 @@ RETURNING delivery_json(d) AS delivery, (SELECT message || jsonb_build_object('r
 SELECT delivery_id, status, round FROM webhook_deliveries WHERE delivery_id = ANY (%(deliveries)s::uuid[]);
 
 -- bury: pending deliveries whose messages ended as dead letters
-WITH buried AS (
-    SELECT given.delivery_id, given.round FROM unnest(%(deliveries)s::uuid[], %(rounds)s::integer[]) AS given (delivery_id, round)
-)
 UPDATE webhook_deliveries AS d
    SET status = 'failed', reason = 'dead_letter', finished_at = %(now)s, next_attempt_at = NULL
-  FROM buried
- WHERE d.delivery_id = buried.delivery_id AND d.round = buried.round AND d.status = 'pending';
+ WHERE d.delivery_id IN (
+    SELECT one.delivery_id
+      FROM webhook_deliveries AS one
+      JOIN unnest(%(deliveries)s::uuid[], %(rounds)s::integer[]) AS given (delivery_id, round)
+        ON given.delivery_id = one.delivery_id AND given.round = one.round
+     WHERE one.status = 'pending'
+     ORDER BY one.delivery_id FOR NO KEY UPDATE OF one);

@@ -1,12 +1,25 @@
 -- mark_published: notes that deliveries are on the queue
 SELECT mark_published(%(deliveries)s::uuid[], %(now)s);
 
+-- give_up: what waits for an endpoint that is turned off, once nothing is under way; for one that is gone, at once
+UPDATE webhook_deliveries AS delivery
+   SET status = CASE WHEN endpoint.deleted_at IS NULL THEN 'failed' ELSE 'cancelled' END, reason = 'endpoint_disabled',
+       finished_at = %(now)s, next_attempt_at = NULL
+  FROM webhook_endpoints AS endpoint
+ WHERE endpoint.endpoint_id = delivery.endpoint_id AND delivery.delivery_id IN (
+    SELECT d.delivery_id FROM webhook_deliveries AS d JOIN webhook_endpoints AS e USING (endpoint_id)
+     WHERE d.status = 'pending' AND NOT e.enabled
+       AND (e.deleted_at IS NOT NULL OR d.published_at IS NULL
+            OR greatest(d.published_at, d.next_attempt_at) < %(overdue_before)s)
+       FOR NO KEY UPDATE OF d SKIP LOCKED);
+
 -- claim: pending deliveries that are not on the queue, or have been silent for too long
 SELECT delivery.delivery_id, outgoing.message
-  FROM (SELECT delivery_id FROM webhook_deliveries
+  FROM (SELECT delivery_id FROM webhook_deliveries AS d
          WHERE status = 'pending'
-           AND ((published_at IS NULL AND created_at < %(unpublished_before)s)
+           AND ((published_at IS NULL AND greatest(created_at, replayed_at) < %(unpublished_before)s)
                 OR greatest(published_at, next_attempt_at) < %(overdue_before)s)
+           AND EXISTS (SELECT FROM webhook_endpoints AS e WHERE e.endpoint_id = d.endpoint_id AND e.enabled)
          ORDER BY created_at
          LIMIT %(limit)s
            FOR NO KEY UPDATE SKIP LOCKED) AS delivery
@@ -19,6 +32,9 @@ UPDATE webhook_deliveries SET published_at = %(now)s, next_attempt_at = NULL
 -- record_attempt: one attempt and what the answer means
 SELECT record_attempt(%(delivery_id)s::uuid, %(attempt)s, %(at)s::timestamptz, %(outcome)s, %(status_code)s, %(latency_ms)s,
                       %(error)s, %(response_excerpt)s, %(next_attempt_at)s::timestamptz, %(answer)s) AS done;
+
+-- tell_stale: events about external calendars that could not be read for too long
+SELECT tell_stale(%(before)s, %(now)s) AS messages;
 
 -- waiting: deliveries that should be on the queue and are not
 SELECT count(*) AS n FROM webhook_deliveries

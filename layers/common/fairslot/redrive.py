@@ -1,0 +1,138 @@
+"""Deliveries whose messages ended in the dead-letter queue: noted as failed, and sent again on demand.
+
+`python -m fairslot.redrive` sends them again with the environment's database and queues; deployed, the
+maintenance function does it for the event {"task": "redrive"}. See docs/runbooks/dead-letters.md.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from aws_lambda_powertools.metrics import MetricUnit
+
+from fairslot import db, deliveries, relay
+from fairslot.db import Connection
+from fairslot.errors import ConflictError
+from fairslot.idempotency import Key
+from fairslot.observability import metrics
+from fairslot.settings import settings
+from fairslot.webhooks import aside
+
+LIMIT = 2_000
+_MOST_ROUNDS = 1_000_000
+_NO_KEY = Key(value=None, fingerprint=b"")
+
+
+@dataclass
+class Tally:
+    """What became of the letters: failed anew, settled and so taken away, sent again, left as they are."""
+
+    buried: int = 0
+    settled: int = 0
+    sent: int = 0
+    left: int = 0
+
+
+@dataclass
+class Sorted:
+    """A batch of letters by what their deliveries have come to."""
+
+    settled: list[str] = field(default_factory=list)
+    failed: list[tuple[UUID, str]] = field(default_factory=list)
+    unknown: int = 0
+
+
+def bury(*, now: datetime) -> dict[str, int]:
+    """Mark pending deliveries whose messages were set aside as failed, with the reason `dead_letter`.
+
+    Their messages stay. Those of deliveries that are over otherwise are taken away, so that the queue holds
+    what failed and nothing else.
+    """
+    return _through(now=now, again=False)
+
+
+def redrive(*, now: datetime) -> dict[str, int]:
+    """Begin another round of every delivery in the dead-letter queue and take its message away.
+
+    What is sent is made anew, with the endpoint's address and secrets as they are now. Messages stay that
+    nobody can read, that belong to no delivery, or whose endpoint is turned off.
+    """
+    return _through(now=now, again=True)
+
+
+def _through(*, now: datetime, again: bool) -> dict[str, int]:
+    url, tally = settings().deliveries_dead_letter_queue_url, Tally()
+    if url:
+        for letters in aside.read(url, limit=LIMIT):
+            found = db.run(partial(_sort, letters=letters, now=now, tally=tally))
+            done = found.settled
+            if again:
+                done += _send(found, now, tally)
+            else:
+                tally.left += len(found.failed)
+            tally.left += found.unknown
+            aside.delete(url, done)
+    metrics.add_metric(name="DeadLettersBuried", unit=MetricUnit.Count, value=tally.buried)
+    return dict(vars(tally))
+
+
+def _sort(connection: Connection, letters: Sequence[aside.Letter], now: datetime, tally: Tally) -> Sorted:
+    named = {letter.handle: _name(letter.body) for letter in letters}
+    known = [one for one in named.values() if one is not None]
+    tally.buried += deliveries.bury(connection, letters=known, now=now)
+    states = deliveries.states(connection, delivery_ids=[delivery_id for delivery_id, _ in known])
+    found = Sorted()
+    for handle, name in named.items():
+        state = states.get(name[0]) if name else None
+        if name is None or state is None:
+            found.unknown += 1
+        elif state == ("failed", name[1]) and name[0] not in {one for one, _ in found.failed}:
+            found.failed.append((name[0], handle))
+        else:
+            found.settled.append(handle)
+            tally.settled += 1
+    return found
+
+
+def _send(found: Sorted, now: datetime, tally: Tally) -> list[str]:
+    """Send deliveries again; return the handles of their letters, which are no longer needed."""
+    done: list[str] = []
+    messages: list[dict[str, Any]] = []
+    for delivery_id, handle in found.failed:
+        replay = partial(deliveries.replay, tenant_id=None, delivery_id=delivery_id, key=_NO_KEY, now=now)
+        try:
+            messages += db.run(replay).messages
+        except ConflictError:
+            tally.left += 1
+        else:
+            done.append(handle)
+    tally.sent += len(done)
+    # What the queue does not take now the sweep sends: the round has begun.
+    relay.publish(messages)
+    return done
+
+
+def _name(body: str) -> tuple[UUID, int] | None:
+    """Return which delivery and round a message is of; None where it cannot be read."""
+    try:
+        message = json.loads(body)
+        number = message.get("round", 1)
+        return (UUID(message["delivery_id"]), number) if number in range(1, _MOST_ROUNDS) else None
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return None
+
+
+def main() -> None:
+    """Send everything in the environment's dead-letter queue again and say what was done."""
+    done = redrive(now=datetime.now(UTC))
+    db.close()
+    sys.stdout.write(", ".join(f"{name} {number}" for name, number in done.items()) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""Messages that SQS set aside: their deliveries are failed with a reason, and sent again on demand."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import pytest
+
+from availability import maintenance
+from fairslot import redrive
+from fairslot.bookings import Change
+from fairslot.db import Connection
+from local.sqs import SqsStandIn
+from tests.endpoint_world import report
+from tests.gateway_events import context
+from tests.world import NOW, add_endpoint, add_team, book
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+LATER = NOW + timedelta(days=1)
+
+
+class Parts:
+    """A deliveries queue whose messages are set aside when they are received a second time."""
+
+    def __init__(self, sqs: "SQSClient") -> None:
+        name = uuid4().hex
+        self._sqs = sqs
+        self.aside = sqs.create_queue(QueueName=f"{name}-aside")["QueueUrl"]
+        found = sqs.get_queue_attributes(QueueUrl=self.aside, AttributeNames=["QueueArn"])
+        policy = {"deadLetterTargetArn": found["Attributes"]["QueueArn"], "maxReceiveCount": "1"}
+        self.deliveries = sqs.create_queue(
+            QueueName=name, Attributes={"VisibilityTimeout": "0", "RedrivePolicy": json.dumps(policy)}
+        )["QueueUrl"]
+
+    def send(self, body: str) -> None:
+        """Put a message on the deliveries queue."""
+        self._sqs.send_message(QueueUrl=self.deliveries, MessageBody=body)
+
+    def take(self) -> list[dict[str, Any]]:
+        """Take what is on the deliveries queue."""
+        found = self._sqs.receive_message(QueueUrl=self.deliveries, MaxNumberOfMessages=10)
+        messages = found.get("Messages", [])
+        for one in messages:
+            self._sqs.delete_message(QueueUrl=self.deliveries, ReceiptHandle=one["ReceiptHandle"])
+        return [json.loads(one["Body"]) for one in messages]
+
+    def die(self) -> None:
+        """Receive everything as a dispatcher that dies at it would, until SQS sets it aside."""
+        while self._sqs.receive_message(QueueUrl=self.deliveries, MaxNumberOfMessages=10).get("Messages"):
+            pass
+
+    def set_aside(self) -> int:
+        """Return how many messages the dead-letter queue holds."""
+        names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self._sqs.get_queue_attributes(QueueUrl=self.aside, AttributeNames=names)
+        return sum(int(number) for number in found["Attributes"].values())
+
+
+@pytest.fixture
+def parts(connection: Connection, environment: Callable[..., None], sqs: SqsStandIn) -> Iterator[Parts]:
+    """A team, the CRM, and the two queues."""
+    add_team(connection, 3)
+    add_endpoint(connection, "crm", "appointment.*")
+    client = sqs.client()
+    made = Parts(client)
+    environment(
+        **sqs.environment,
+        DELIVERIES_QUEUE_URL=made.deliveries,
+        DELIVERIES_DEAD_LETTER_QUEUE_URL=made.aside,
+    )
+    yield made
+    client.close()
+
+
+def lose(parts: Parts, *changes: Change) -> list[dict[str, Any]]:
+    """Have the messages of changes end as dead letters with no result."""
+    messages = [message for change in changes for message in change.messages]
+    for message in messages:
+        parts.send(json.dumps(message))
+    parts.die()
+    assert parts.set_aside() == len(messages)
+    return messages
+
+
+def states(connection: Connection) -> list[tuple[str, str | None, int]]:
+    """Return status, reason and round of the deliveries in the order in which they were made."""
+    rows = connection.execute("SELECT status, reason, round FROM webhook_deliveries ORDER BY delivery_id")
+    return [(row["status"], row["reason"], row["round"]) for row in rows]
+
+
+def test_a_delivery_that_nobody_heard_of_again_is_failed(connection: Connection, parts: Parts) -> None:
+    """Without a result it is marked with a reason, and its message stays for whoever looks."""
+    lose(parts, book(connection))
+    done = maintenance.lambda_handler({"task": "dead_letters"}, context())
+    assert done == {"buried": 1, "settled": 0, "sent": 0, "left": 1}
+    assert states(connection) == [("failed", "dead_letter", 1)]
+    assert parts.set_aside() == 1
+
+
+def test_a_recorded_reason_stays(connection: Connection, parts: Parts) -> None:
+    """What the last attempt said is worth more than where the message ended, also if it is recorded later."""
+    first, second = lose(parts, book(connection), book(connection))
+    report(connection, first, "http_503")
+    redrive.bury(now=LATER)
+    assert states(connection) == [("failed", "http_503", 1), ("failed", "dead_letter", 1)]
+    report(connection, second, "timeout")
+    assert states(connection)[1] == ("failed", "timeout", 1)
+
+
+def test_what_is_settled_is_taken_away(connection: Connection, parts: Parts) -> None:
+    """The queue holds what failed and nothing that was delivered after all."""
+    messages = lose(parts, book(connection), book(connection))
+    report(connection, messages[0])
+    assert redrive.bury(now=LATER) == {"buried": 1, "settled": 1, "sent": 0, "left": 1}
+    assert parts.set_aside() == 1
+
+
+def test_a_redrive_sends_what_failed_again(connection: Connection, parts: Parts) -> None:
+    """Each delivery goes out once more with the same ids, and the dead-letter queue is empty."""
+    messages = lose(parts, book(connection), book(connection))
+    parts.send(json.dumps(messages[0]))
+    parts.die()
+    done = maintenance.lambda_handler({"task": "redrive"}, context())
+    assert done == {"buried": 2, "settled": 1, "sent": 2, "left": 0}
+    assert parts.set_aside() == 0
+    assert states(connection) == [("pending", None, 2)] * 2
+    sent = {one["delivery_id"]: one for one in parts.take()}
+    assert sent == {one["delivery_id"]: one | {"round": 2} for one in messages}
+    report(connection, messages[0] | {"round": 2}, at=LATER + timedelta(seconds=1))
+    assert states(connection)[0] == ("delivered", None, 2)
+
+
+def test_a_letter_of_an_earlier_round_says_nothing(connection: Connection, parts: Parts) -> None:
+    """A replay under way is not failed by the message of the round before."""
+    (message,) = lose(parts, book(connection))
+    report(connection, message, "timeout")
+    connection.execute("UPDATE webhook_deliveries SET status = 'pending', round = 2")
+    assert redrive.bury(now=LATER) == {"buried": 0, "settled": 1, "sent": 0, "left": 0}
+    assert states(connection)[0][0] == "pending"
+
+
+def test_what_nobody_can_read_or_receive_stays(connection: Connection, parts: Parts) -> None:
+    """Broken messages, strangers and those for an endpoint that is off are left for a person."""
+    (message,) = lose(parts, book(connection))
+    for body in ("{", "[]", '{"delivery_id": 5}', json.dumps({"delivery_id": str(uuid4())})):
+        parts.send(body)
+    parts.send(json.dumps(message | {"round": 10**30}))
+    parts.die()
+    connection.execute("UPDATE webhook_endpoints SET enabled = false")
+    assert redrive.redrive(now=LATER) == {"buried": 1, "settled": 0, "sent": 0, "left": 6}
+    assert parts.set_aside() == 6
+    assert parts.take() == []
+
+
+def test_the_command_says_what_it_did(
+    connection: Connection, parts: Parts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`python -m fairslot.redrive` does the same and prints the numbers."""
+    lose(parts, book(connection))
+    redrive.main()
+    assert capsys.readouterr().out.splitlines()[-1] == "buried 1, settled 0, sent 1, left 0"
+    assert parts.set_aside() == 0
