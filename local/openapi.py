@@ -15,7 +15,7 @@ from aws_lambda_powertools.event_handler.openapi.merge import OpenAPIMerge
 
 import availability.app
 import booking.app
-from fairslot.api import LARGEST_BODY, LONGEST_KEY, OPEN_PATHS, STATUS, scope_of
+from fairslot.api import LARGEST_BODY, OPEN_PATHS, STATUS, scope_of
 from fairslot.errors import (
     AuthenticationError,
     ConflictError,
@@ -34,13 +34,13 @@ from fairslot.errors import (
     UnavailableError,
     ValidationError,
 )
+from local.openapi_components import HEADERS, LIMITS, PARAMETERS, SECURITY, Json, problem
 
 if TYPE_CHECKING:
     from http import HTTPStatus
 
 PATH = Path(__file__).parents[1] / "layers" / "common" / "fairslot" / "openapi.json"
 
-type Json = dict[str, Any]
 type Errors = tuple[type[FairslotError], ...]
 
 _ABOUT = f"""Books appointments for teams of coaches.
@@ -93,50 +93,6 @@ _KEYED = {
     "receive_calendar_event": True,
 }
 
-_KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[ -~]+$"}
-_KEY_MEANING = (
-    "The same key with the same request again gives the first answer and has no second effect; with another"
-    " request it is refused."
-)
-_PARAMETERS: Json = {
-    "XIdempotencyKey": {
-        "name": "X-Idempotency-Key",
-        "in": "header",
-        "description": _KEY_MEANING,
-        "schema": _KEY_SCHEMA,
-    },
-    "IdempotencyKey": {
-        "name": "Idempotency-Key",
-        "in": "header",
-        "description": "Another name of X-Idempotency-Key; where both are given they must be equal.",
-        "schema": _KEY_SCHEMA,
-    },
-}
-
-
-def _header(description: str, **schema: Any) -> Json:
-    return {"description": description, "schema": {"type": "string"} | schema}
-
-
-_LIMITS: Json = {
-    "X-RateLimit-Limit": _header("Requests a minute that this key may make.", type="integer"),
-    "X-RateLimit-Remaining": _header("How many of them are left.", type="integer"),
-    "X-RateLimit-Reset": _header("Seconds until the count begins anew.", type="integer"),
-    "RateLimit": _header("The same as the IETF's draft writes it.", examples=['"default";r=99;t=60']),
-    "RateLimit-Policy": _header("The limit itself.", examples=['"default";q=100;w=60']),
-}
-_HEADERS: Json = {
-    **_LIMITS,
-    "X-Request-Id": _header("Names this request in our logs."),
-    "Idempotent-Replayed": _header("The answer is the one given to this key before.", const="true"),
-    "Retry-After": _header("Seconds after which to try again.", type="integer"),
-    "WWW-Authenticate": _header("How to say who is calling."),
-}
-_SECURITY: Json = {
-    "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-    "Bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-}
-
 
 def document() -> Json:
     """Return the description of every route of every function."""
@@ -144,11 +100,11 @@ def document() -> Json:
         title="Fairslot",
         version="1.0.0",
         description=_ABOUT,
-        security=[{name: []} for name in _SECURITY],
+        security=[{name: []} for name in SECURITY],
         on_conflict="error",
     )
     handlers: Json = {}
-    schemas: Json = {"Problem": _problem()}
+    schemas: Json = {"Problem": problem()}
     for module in _APPS:
         own: Json = json.loads(module.app.get_openapi_json_schema())
         for name, schema in own.pop("components")["schemas"].items():
@@ -168,9 +124,9 @@ def document() -> Json:
             {name: one for name, one in schemas.items() if not name.endswith("ValidationError")}
         ),
         "responses": refusals,
-        "headers": _HEADERS,
-        "parameters": _PARAMETERS,
-        "securitySchemes": _SECURITY,
+        "headers": HEADERS,
+        "parameters": PARAMETERS,
+        "securitySchemes": SECURITY,
     }
     return made
 
@@ -194,7 +150,7 @@ def _complete(path: str, method: str, operation: Json, handlers: Json) -> None:
         operation["security"] = []
     else:
         about += f" Needs the scope `{scope_of(method.upper(), path)}`."
-        headers += _LIMITS
+        headers += LIMITS
     if name in _KEYED:
         operation["parameters"] = operation.get("parameters", []) + _keys(required=_KEYED[name])
         headers.append("Idempotent-Replayed")
@@ -208,8 +164,8 @@ def _complete(path: str, method: str, operation: Json, handlers: Json) -> None:
 
 def _keys(*, required: bool) -> list[Json]:
     if required:
-        return [_PARAMETERS["XIdempotencyKey"] | {"required": True}]
-    return list(_references("parameters", _PARAMETERS).values())
+        return [PARAMETERS["XIdempotencyKey"] | {"required": True}]
+    return list(_references("parameters", PARAMETERS).values())
 
 
 def _refuse(operation: Json, *, is_open: bool) -> Json:
@@ -230,7 +186,7 @@ def _refuse(operation: Json, *, is_open: bool) -> Json:
         if AuthenticationError in kinds:
             headers.append("WWW-Authenticate")
         elif FairslotError not in kinds:
-            headers += _LIMITS
+            headers += LIMITS
         if {RateLimitError, UnavailableError}.intersection(kinds):
             headers.append("Retry-After")
         refusals[name] = {
@@ -243,36 +199,6 @@ def _refuse(operation: Json, *, is_open: bool) -> Json:
 
 def _references(kind: str, names: Iterable[str]) -> Json:
     return {name: {"$ref": f"#/components/{kind}/{name}"} for name in names}
-
-
-def _problem() -> Json:
-    text = {"type": "string"}
-    place = {
-        "type": "object",
-        "description": "A place in the request, such as `body.start_time`, and what is wrong there.",
-        "properties": {"loc": text, "type": text},
-        "required": ["loc", "type"],
-        "additionalProperties": False,
-    }
-    members: Json = {
-        "type": {"type": "string", "format": "uri"},
-        "title": text,
-        "status": {"type": "integer", "minimum": 400, "maximum": 599},
-        "detail": text,
-        "error": {"type": "string", "enum": sorted(_codes(FairslotError)), "description": "A stable code."},
-        "message": {"type": "string", "description": "The same as `detail`, for older clients."},
-    }
-    return {
-        "description": "Why a request was not served (RFC 9457).",
-        "type": "object",
-        "properties": {**members, "details": {"type": "array", "items": place}},
-        "required": list(members),
-        "additionalProperties": False,
-    }
-
-
-def _codes(kind: type[FairslotError]) -> set[str]:
-    return {kind.code}.union(*(_codes(child) for child in kind.__subclasses__()))
 
 
 def _clean(value: Any, *, of_query: bool = False) -> Any:
