@@ -14,6 +14,8 @@ PYTHONPATH = ":".join(str(ROOT / folder) for folder in ("functions", "layers/com
 LOCAL_SETTINGS = {
     "WEBHOOK_SCHEDULE_SECONDS": "1,2,4,8,16,30",
     "WEBHOOK_JITTER": "1",
+    "WEBHOOK_PAUSE_SECONDS": "2",
+    "WEBHOOK_LONGEST_PAUSE_SECONDS": "30",
     "WEBHOOK_TIMEOUT_SECONDS": "5",
     "WEBHOOK_ALLOW_LOOPBACK_HTTP": "true",
     "REDELIVER_AFTER_SECONDS": "600",

@@ -17,8 +17,9 @@ from fairslot.webhooks import queue
 
 
 def send_deliveries(bodies: Sequence[str]) -> None:
-    """Put messages on the deliveries queue; QueueError when it does not take them all."""
-    queue.send(settings().deliveries_queue_url, bodies)
+    """Put messages on the deliveries queue, a group an endpoint; QueueError if it does not take them all."""
+    groups = [str(json.loads(body).get("endpoint_id")) for body in bodies]
+    queue.send(settings().deliveries_queue_url, bodies, groups=groups)
 
 
 def send_fetches(fetches: Sequence[Fetch]) -> None:

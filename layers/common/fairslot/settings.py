@@ -41,6 +41,9 @@ class Settings(BaseModel):
     )
     # The part of each wait that is left to chance: 0 for none, 1 for all of it.
     webhook_jitter: float = Field(0.2, ge=0, le=1)
+    # How long an endpoint that does not answer is left alone: at first, doubling up to the longest.
+    webhook_pause_seconds: float = Field(15.0, gt=0)
+    webhook_longest_pause_seconds: float = Field(300.0, gt=0)
     webhook_max_attempts: int = Field(13, ge=1, le=1000)
     webhook_allowed_ports: str = Field("443,8443", pattern=r"^\d{1,5}(,\d{1,5})*$")
     webhook_kms_key_id: str = ""

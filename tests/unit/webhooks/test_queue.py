@@ -93,6 +93,15 @@ def test_ten_messages_go_in_a_call(sqs: ScriptedSqs) -> None:
     ]
 
 
+def test_each_message_names_its_group(sqs: ScriptedSqs) -> None:
+    """Also past the first call, and none where there are no groups."""
+    queue.send(f"{sqs.url}/1/q", list("abcdefghijkl"), groups=[f"group {n}" for n in range(12)])
+    queue.send(f"{sqs.url}/1/q", ["m"])
+
+    entries = [entry for _, entries in sqs.calls for entry in entries]
+    assert [entry.get("MessageGroupId") for entry in entries] == [f"group {n}" for n in range(12)] + [None]
+
+
 def test_nothing_to_send_is_no_call(sqs: ScriptedSqs) -> None:
     """An empty list is sent without asking the queue."""
     queue.send(f"{sqs.url}/1/q", [])

@@ -13,10 +13,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 
+from fairslot.settings import settings
+
 # Attempts in a row that got no answer before the endpoint is left alone.
 FAILURES = 3
-FIRST_PAUSE_SECONDS = 15.0
-LONGEST_PAUSE_SECONDS = 300.0
 # How many attempts at one endpoint a process has under way at once where the endpoint says nothing else.
 CONCURRENCY = 10
 # How long a delivery may hold its batch up to keep to a cap or a rate.
@@ -68,7 +68,9 @@ class Gate:
         self.failures = 0
         self.trying = False
         self.pause = 0.0
-        self.closed_until = self.clock() + min(asked, LONGEST_PAUSE_SECONDS) if asked else 0.0
+        self.closed_until = (
+            self.clock() + min(asked, settings().webhook_longest_pause_seconds) if asked else 0.0
+        )
 
     def failed(self) -> None:
         """Note that there was no answer."""
@@ -78,7 +80,9 @@ class Gate:
         # Those that were under way together with the one that closed it do not make the pause longer.
         if self.failures == FAILURES or self.trying:
             self.trying = False
-            self.pause = min(self.pause * 2 or FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS)
+            self.pause = min(
+                self.pause * 2 or settings().webhook_pause_seconds, settings().webhook_longest_pause_seconds
+            )
         self.closed_until = self.clock() + self.pause
 
     def _check(self) -> None:

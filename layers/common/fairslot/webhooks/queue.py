@@ -32,9 +32,11 @@ type _Failures = Sequence[BatchResultErrorEntryTypeDef]
 type _Call = Callable[[list[int]], _Failures]
 
 
-def send(queue_url: str, bodies: Sequence[str]) -> None:
+def send(queue_url: str, bodies: Sequence[str], *, groups: Sequence[str] | None = None) -> None:
     """Send each body as one message, at least once.
 
+    Messages of one of the `groups`, given for each body, do not hold up those of the others: on a standard
+    queue that is all that a group does (SQS fair queues).
     Entries that the queue fails are sent again a few times. Raises QueueError that names the bodies it
     did not take; what it may have taken without saying so counts as not taken.
     """
@@ -43,6 +45,9 @@ def send(queue_url: str, bodies: Sequence[str]) -> None:
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
             {"Id": str(position), "MessageBody": bodies[position]} for position in part
         ]
+        if groups is not None:
+            for entry in entries:
+                entry["MessageGroupId"] = groups[int(entry["Id"])]
         return _sqs().send_message_batch(QueueUrl=queue_url, Entries=entries).get("Failed", [])
 
     _through(parts([len(body.encode()) for body in bodies]), call)
