@@ -13,7 +13,6 @@ from fairslot.db import Connection, translate
 from fairslot.errors import IdempotencyKeyReusedError, IllegalTransitionError, NotFoundError
 from fairslot.idempotency import Key
 from fairslot.queries import queries
-from fairslot.slots import slot_from, slot_of
 
 _SQL = queries("inbound")
 
@@ -87,13 +86,34 @@ def _act(connection: Connection, event: dict[str, Any], now: datetime) -> tuple[
             coach_id = body["coach_id"]
             if not sync.owns(connection, tenant_id=event["tenant_id"], coach_id=coach_id):
                 return "not_found", Consequence()
+            outcome: str = "sync"
+            messages: list[dict[str, Any]] = []
             if event["type"] == "coach.unavailable" and body.get("start_time") and body.get("end_time"):
-                first = slot_of(datetime.fromisoformat(body["start_time"]))
-                end = slot_from(datetime.fromisoformat(body["end_time"]))
-                sync.shut(connection, coach_id=coach_id, first=first, end=end)
-            return "sync", Consequence(fetches=sync.request(connection, coach_ids=[coach_id], now=now))
+                outcome, messages = _give_up(connection, event, now)
+            fetches = sync.request(connection, coach_ids=[coach_id], now=now)
+            return outcome, Consequence(messages=messages, fetches=fetches)
         case _:
             return "noted", Consequence()
+
+
+def _give_up(
+    connection: Connection, event: dict[str, Any], now: datetime
+) -> tuple[str, list[dict[str, Any]]]:
+    """Shut a coach's time and do with each appointment in it what its calendar's policy says."""
+    body = event["body"]
+    values = {
+        "tenant": event["tenant_id"],
+        "coach": body["coach_id"],
+        "from": datetime.fromisoformat(body["start_time"]),
+        "to": datetime.fromisoformat(body["end_time"]),
+        "reason": body.get("reason"),
+        "now": now,
+    }
+    row = connection.execute(_SQL["give_up_time"], values).fetchone()
+    done = row["done"] if row else {}
+    messages: list[dict[str, Any]] = done.pop("messages")
+    counts = [f"{name} {number}" for name, number in done.items() if number]
+    return ", ".join(sorted(counts)) or "sync", messages
 
 
 def _cancel(connection: Connection, event: dict[str, Any], now: datetime) -> tuple[str, Consequence]:

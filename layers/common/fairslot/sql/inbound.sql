@@ -18,3 +18,6 @@ UPDATE inbound_events SET processed_at = %(now)s, outcome = %(outcome)s WHERE ev
 -- left_over: events that were never acted on
 SELECT event_id FROM inbound_events WHERE processed_at IS NULL AND received_at < %(before)s
  ORDER BY received_at LIMIT 100;
+
+-- give_up_time: takes a stretch of time from a coach, and with it the appointments, as their calendars say
+SELECT give_up_time(%(tenant)s, %(coach)s, %(from)s, %(to)s, %(reason)s, %(now)s) AS done;
