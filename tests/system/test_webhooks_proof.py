@@ -82,7 +82,7 @@ class World:
         """Do what maintenance does every minute."""
         url = self.stack.state["database_url"]
         with psycopg.connect(url, autocommit=True, row_factory=dict_row) as other:
-            return outbox.sweep(other, send=relay.send_deliveries, now=datetime.now(UTC))
+            return outbox.sweep(other, send=relay.send_deliveries, now=datetime.now(UTC), limit=100)
 
     def settle(self, endpoints: Sequence[UUID], seconds: float) -> None:
         """Wait until every delivery has ended, sweeping meanwhile."""
