@@ -1,0 +1,226 @@
+"""Everything at once on shared coaches: 32 clients book, hold, move and cancel over one another's times."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from random import Random
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from fairslot import bookings, holds, sync
+from fairslot.db import Connection
+from fairslot.errors import HoldExpiredError, IllegalTransitionError, NotFoundError, SlotUnavailableError
+from tests.race import Connect, Outcome, at_once, attempt, booked
+from tests.world import (
+    ALWAYS,
+    NO_KEY,
+    NOW,
+    TENANT,
+    Coach,
+    add_calendar,
+    add_coach,
+    book,
+    check,
+    check_records,
+)
+
+CLIENTS = 32
+CHANGES = 12  # of each client
+EVENING = datetime.fromisoformat("2026-03-04T22:00:00-05:00")
+QUARTERS = 16  # of the night: half before, half after the coaches' midnight
+CALENDARS = ("cal", "long", "short", "wide")
+COACHES = [f"coach-{number}" for number in range(6)]
+REFUSALS = (SlotUnavailableError, IllegalTransitionError, HoldExpiredError, NotFoundError)
+
+
+@pytest.fixture
+def night(connection: Connection) -> Connection:
+    """Six coaches awake at midnight, and four calendars of other lengths that share them."""
+    for coach_id in COACHES:
+        add_coach(connection, Coach(coach_id=coach_id, working_hours=ALWAYS))
+    add_calendar(connection, "cal", COACHES)
+    add_calendar(connection, "long", COACHES[:4], duration=60)
+    add_calendar(connection, "short", COACHES[2:], duration=15, policy="highest_score")
+    add_calendar(connection, "wide", COACHES[1:5], buffer_before=15, buffer_after=30)
+    sync.extend(connection, now=NOW)
+    return connection
+
+
+@dataclass
+class Shared:
+    """What all clients know of: appointments and holds that were answered."""
+
+    appointments: list[UUID] = field(default_factory=list)
+    held: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Customer:
+    """One client with a clock and a mind of its own."""
+
+    def __init__(self, connection: Connection, shared: Shared, seed: int) -> None:
+        self.connection = connection
+        self.shared = shared
+        self.random = Random(seed)  # noqa: S311 - a test's choices
+        self.name = f"client-{seed % 5}"
+        self.now = NOW
+
+    def live(self) -> list[Outcome]:
+        """Make changes one after another and return what came of each."""
+        outcomes = []
+        for _ in range(CHANGES):
+            self.now += timedelta(seconds=20)
+            outcomes.append(attempt(self._clearing(self._change())))
+        return outcomes
+
+    def _change(self) -> Callable[[], bookings.Change]:
+        """Choose what to do: half of it takes time, the rest is done to anybody's time."""
+        whose = self.shared.appointments
+        held = self.shared.held
+        pick = self.random.random()
+        if pick < 0.35 or not whose:
+            return self._book
+        if pick < 0.5 or not held:
+            return self._hold
+        if pick < 0.65:
+            return partial(self._end_hold, self.random.choice(held))
+        return partial(
+            self.random.choice([self._cancel, self._reschedule, self._reassign, self._finish]),
+            self.random.choice(whose),
+        )
+
+    def _clearing(self, work: Callable[[], bookings.Change]) -> Callable[[], bookings.Change]:
+        """Do as `db.run`: where expired holds are in the way, clear them and ask again."""
+
+        def until_clear() -> bookings.Change:
+            while True:
+                try:
+                    return work()
+                except psycopg.Error as error:
+                    if error.sqlstate != "FS426":
+                        raise
+                    holds.expire(self.connection, now=self.now)
+
+        return until_clear
+
+    def _start(self) -> datetime:
+        return EVENING + timedelta(minutes=15 * self.random.randrange(QUARTERS))
+
+    def _book(self) -> bookings.Change:
+        calendar_id = self.random.choice(CALENDARS)
+        done = book(self.connection, self._start(), calendar_id=calendar_id, now=self.now)
+        self.shared.appointments.append(done.appointment.appointment_id)
+        return done
+
+    def _hold(self) -> bookings.Change:
+        done = holds.hold(
+            self.connection,
+            tenant_id=TENANT,
+            client_id=self.name,
+            calendar_id=self.random.choice(CALENDARS),
+            start_time=self._start(),
+            minutes=1,
+            key=NO_KEY,
+            now=self.now,
+        )
+        self.shared.held.append(done.answer)
+        return done
+
+    def _end_hold(self, held: dict[str, Any]) -> bookings.Change:
+        hold_id = UUID(held["hold_id"])
+        if self.random.random() < 0.4:
+            return holds.release(self.connection, tenant_id=TENANT, hold_id=hold_id, key=NO_KEY, now=self.now)
+        done = bookings.book(
+            self.connection,
+            tenant_id=TENANT,
+            calendar_id=held["calendar_id"],
+            start_time=datetime.fromisoformat(held["start_time"]),
+            contact=bookings.Contact(name=self.name, email="customer@example.com"),
+            metadata={},
+            key=NO_KEY,
+            now=self.now,
+            hold_id=hold_id,
+        )
+        self.shared.appointments.append(hold_id)
+        return done
+
+    def _cancel(self, appointment_id: UUID) -> bookings.Change:
+        return bookings.cancel(
+            self.connection,
+            tenant_id=TENANT,
+            appointment_id=appointment_id,
+            by=self.random.choice(["customer", "coach", "system"]),
+            reason=None,
+            key=NO_KEY,
+            now=self.now,
+        )
+
+    def _reschedule(self, appointment_id: UUID) -> bookings.Change:
+        return bookings.reschedule(
+            self.connection,
+            tenant_id=TENANT,
+            appointment_id=appointment_id,
+            start_time=self._start(),
+            any_coach=self.random.random() < 0.5,
+            key=NO_KEY,
+            now=self.now,
+        )
+
+    def _reassign(self, appointment_id: UUID) -> bookings.Change:
+        return bookings.reassign(
+            self.connection,
+            tenant_id=TENANT,
+            appointment_id=appointment_id,
+            coach_id=None,
+            reason=None,
+            key=NO_KEY,
+            now=self.now,
+        )
+
+    def _finish(self, appointment_id: UUID) -> bookings.Change:
+        return bookings.report_outcome(
+            self.connection,
+            tenant_id=TENANT,
+            appointment_id=appointment_id,
+            outcome=self.random.choice(["completed", "no_show"]),
+            key=NO_KEY,
+            now=self.now,
+        )
+
+
+def check_answers(connection: Connection, answers: list[dict[str, Any]]) -> None:
+    """Assert that each answer given was true when it was given, and the last one of each still is."""
+    events = {
+        (str(row["appointment_id"]), row["version"]): row["data"]
+        for row in connection.execute("SELECT appointment_id, version, data FROM webhook_events")
+    }
+    told = Counter((answer["appointment_id"], answer["version"]) for answer in answers)
+    assert told.keys() == events.keys()
+    assert set(told.values()) == {1}, "one change, one answer"
+    for answer in answers:
+        said = events[answer["appointment_id"], answer["version"]]
+        for name in ("coach_id", "calendar_id", "start_time", "end_time", "status"):
+            assert said[name] == answer[name]
+    last = {answer["appointment_id"]: answer for answer in sorted(answers, key=lambda one: one["version"])}
+    rows = connection.execute(
+        "SELECT appointment_json(a) AS now FROM coach_appointments AS a WHERE status <> 'held'"
+    )
+    assert {row["now"]["appointment_id"]: row["now"] for row in rows} == last
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_everything_at_once(night: Connection, connect: Connect, seed: int) -> None:
+    """No time is given twice, every answer is true, nothing deadlocks, and the credits follow the records."""
+    shared = Shared()
+    customers = [Customer(connect(), shared, 100 * seed + n) for n in range(CLIENTS)]
+    outcomes = [one for life in at_once([customer.live for customer in customers]) for one in life]
+    done = booked(outcomes)
+    assert len(done) > CLIENTS
+    assert {type(one) for one in outcomes if one not in done} <= set(REFUSALS)
+    check_answers(night, [one.answer for one in done if "appointment_id" in one.answer])
+    check(night)
+    check_records(night)

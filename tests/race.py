@@ -1,0 +1,68 @@
+"""Doing things at the same moment, and telling what came of each."""
+
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+
+from fairslot.bookings import Change
+from fairslot.db import Connection, translate
+from fairslot.errors import FairslotError
+
+type Connect = Callable[[], Connection]
+type Outcome = Change | FairslotError
+
+_PAUSE = threading.Event()  # never set: waiting for it is a pause
+
+
+def attempt(work: Callable[[], Change]) -> Outcome:
+    """Return what a piece of work gives or is refused with; a deadlock is neither."""
+    try:
+        return work()
+    except psycopg.Error as error:
+        assert error.sqlstate != "40P01", f"a deadlock: {error}"
+        said = translate(error)
+        assert isinstance(said, FairslotError), repr(error)
+        return said
+
+
+def at_once[T](works: Sequence[Callable[[], T]]) -> list[T]:
+    """Start all pieces of work at the same moment and return what each returned, or raise what one raised."""
+    gate = threading.Barrier(len(works))
+
+    def run(work: Callable[[], T]) -> T:
+        gate.wait()
+        return work()
+
+    with ThreadPoolExecutor(len(works)) as pool:
+        return list(pool.map(run, works))
+
+
+def timed(work: Callable[[], Outcome]) -> tuple[Outcome, float]:
+    """Return what a piece of work returns and how many seconds it took."""
+    begun = time.monotonic()
+    return work(), time.monotonic() - begun
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait for a condition; AssertionError when it does not come true in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came true"
+        _PAUSE.wait(0.002)
+
+
+def waiting(connection: Connection, clients: Collection[Connection]) -> int:
+    """Return how many of the clients wait for a lock now."""
+    pids = [client.info.backend_pid for client in clients]
+    row = connection.execute(
+        "SELECT count(DISTINCT pid) AS n FROM pg_locks WHERE NOT granted AND pid = ANY (%s)", (pids,)
+    ).fetchone()
+    return int(row["n"]) if row else 0
+
+
+def booked(outcomes: Collection[Outcome]) -> list[Change]:
+    """Return the successes."""
+    return [one for one in outcomes if isinstance(one, Change)]
