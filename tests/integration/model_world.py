@@ -1,0 +1,141 @@
+"""The small world in which the engine is held against the model, and the comparison of the two."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from fairslot import availability, sync
+from fairslot.availability import Window
+from fairslot.db import Connection
+from fairslot.slots import hex_of, instant_of, slot_of, span
+from tests import world
+from tests.integration.model import QUARTER, Calendar, Coach, Model, Span
+from tests.integration.model_team import Member, Team
+from tests.world import TENANT
+
+CLEAR = ["webhook_events", "coach_appointments", "idempotency_keys", "calendars", "coaches"]
+NOW = datetime.fromisoformat("2026-03-07T22:00:00Z")
+# The night in which New York skips an hour at 07:00Z; its midnight is 05:00Z, and Berlin works from 08:00Z.
+FIRST = datetime.fromisoformat("2026-03-08T03:00:00Z")
+QUARTERS = 40
+NEW_YORK = ZoneInfo("America/New_York")
+
+
+def new_model() -> Model:
+    """Return four coaches of three zones, two of them with external calendars, and what they offer."""
+    team = {
+        "ana": Coach(coach_id="ana", zone=NEW_YORK, most=4),
+        "ben": Coach(coach_id="ben", zone=NEW_YORK, most=2, external=True),
+        "cy": Coach(coach_id="cy", zone=ZoneInfo("Europe/Berlin"), most=5, hours=(9, 17), external=True),
+        "dee": Coach(coach_id="dee", zone=ZoneInfo("Pacific/Auckland"), most=3),
+    }
+    offers = [
+        Calendar(calendar_id="cal", team=Team(members={one: Member() for one in team}), zone=NEW_YORK),
+        Calendar(
+            calendar_id="wide",
+            team=Team(members={one: Member() for one in ("ana", "ben", "cy")}),
+            duration=45,
+            interval=30,
+            before=15,
+            after=30,
+            notice=60,
+            horizon=1,
+            most=3,
+            zone=NEW_YORK,
+        ),
+        Calendar(
+            calendar_id="best",
+            team=Team(members={one: Member() for one in ("ben", "dee")}, policy="highest_score"),
+            duration=15,
+            zone=NEW_YORK,
+        ),
+    ]
+    return Model(coaches=team, calendars={one.calendar_id: one for one in offers}, now=NOW)
+
+
+def build(connection: Connection, model: Model) -> None:
+    """Make a database of what the model has."""
+    for table in CLEAR:
+        connection.execute(f"DELETE FROM {table}".encode())
+    for coach in model.coaches.values():
+        hours = [[f"{coach.hours[0]:02}:00", f"{coach.hours[1]:02}:00"]]
+        world.add_coach(
+            connection,
+            world.Coach(
+                coach_id=coach.coach_id,
+                time_zone=coach.zone.key,
+                max_per_day=coach.most,
+                working_hours=dict.fromkeys(world.ALWAYS, hours),
+                kind="calendar_api" if coach.external else "none",
+            ),
+        )
+    for calendar in model.calendars.values():
+        world.add_calendar(
+            connection,
+            calendar.calendar_id,
+            list(calendar.team.members),
+            duration=calendar.duration,
+            slot_interval=calendar.interval,
+            buffer_before=calendar.before,
+            buffer_after=calendar.after,
+            min_notice_minutes=calendar.notice,
+            horizon_days=calendar.horizon,
+            max_per_day=calendar.most,
+            time_zone=calendar.zone.key,
+            policy=calendar.team.policy,
+        )
+    sync.extend(connection, now=NOW)
+
+
+def read(connection: Connection, model: Model, coach_id: str, busy: Span, at: datetime) -> None:
+    """Let both read a coach's external calendar, busy once at most; the reading began at an instant."""
+    [fetch] = sync.request(connection, coach_ids=[coach_id], now=model.now)
+    first, width = fetch.first_slot, fetch.slot_count
+    free = (1 << width) - 1 & ~span(slot_of(busy[0]) - first, slot_of(busy[1]) - slot_of(busy[0]), width)
+    told = {"coach_id": coach_id, "ok": True, "first_slot": first, "slot_count": width}
+    sync.store(connection, told | {"fetched_at": at.isoformat(), "free": hex_of(free, width)})
+    spans = [busy] if busy[0] < busy[1] else []
+    model.coaches[coach_id].read(spans, at, instant_of(first + width))
+
+
+def learn(connection: Connection, model: Model) -> None:
+    """Tell the model the scores, and the weights that follow from them: they are given, not claimed."""
+    for row in connection.execute("SELECT * FROM coach_calendars JOIN coaches USING (coach_id)"):
+        member = model.calendars[row["calendar_id"]].team.members[row["coach_id"]]
+        member.weight, member.score = row["weight"], row["score"]
+
+
+def check_listing(connection: Connection, model: Model, name: str) -> None:
+    """Assert that a calendar lists the starts that the model would give, each with as many coaches."""
+    model.expire()
+    end = FIRST + QUARTERS * QUARTER
+    found = availability.team(connection, tenant_id=TENANT, calendar_id=name, now=model.now, clock=model.now)
+    window = Window(start=FIRST, end=end, limit=6000)
+    page = availability.list_starts(connection, team=found, window=window, now=model.now)
+    listed = {instant_of(one.slot): one.available_coaches for one in page.starts}
+    assert listed == model.starts(model.calendars[name], (FIRST, end))
+
+
+def check_rows(connection: Connection, model: Model, ids: dict[int, UUID]) -> None:
+    """Assert that the database has what the model has: bookings, credits, turns and numbers of decisions."""
+    rows = connection.execute("SELECT * FROM coach_appointments").fetchall()
+    found: dict[UUID, Any] = {
+        row["appointment_id"]: (row["coach_id"], row["start_time"], row["status"], row["expires_at"])
+        for row in rows
+    }
+    assert found == {
+        ids[one.number]: (one.coach_id, one.start, one.state, one.expires) for one in model.bookings
+    }
+    members = connection.execute("SELECT * FROM coach_calendars").fetchall()
+    assert {
+        (row["calendar_id"], row["coach_id"]): (row["credit"], row["last_assigned_seq"]) for row in members
+    } == {
+        (calendar.calendar_id, coach_id): (member.credit, member.last)
+        for calendar in model.calendars.values()
+        for coach_id, member in calendar.team.members.items()
+    }
+    numbers = connection.execute("SELECT calendar_id, decision_seq FROM calendars").fetchall()
+    assert {row["calendar_id"]: row["decision_seq"] for row in numbers} == {
+        calendar.calendar_id: calendar.team.seq for calendar in model.calendars.values()
+    }

@@ -1,0 +1,285 @@
+"""Whatever is done in whatever order: the engine does what the model says, and every invariant holds.
+
+FAIRSLOT_EXAMPLES sets how many histories are tried; the default is for every run of the suite.
+"""
+
+import os
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from uuid import UUID
+
+import psycopg
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from fairslot import bookings, holds, sync
+from fairslot.bookings import Canceller, Change, Outcome
+from fairslot.db import Connection, translate
+from fairslot.errors import FairslotError
+from fairslot.idempotency import Key
+from tests import world
+from tests.integration.model import QUARTER, Booking
+from tests.integration.model_world import (
+    FIRST,
+    QUARTERS,
+    build,
+    check_listing,
+    check_rows,
+    learn,
+    new_model,
+    read,
+)
+from tests.world import TENANT
+
+starts = st.integers(0, QUARTERS - 1).map(lambda n: FIRST + n * QUARTER)
+calendars = st.sampled_from(["cal", "wide", "best"])
+coaches = st.sampled_from(["ana", "ben", "cy", "dee"])
+places = st.integers(0, 1000)
+has_bookings = precondition(lambda self: self.known)
+has_holds = precondition(lambda self: any(one.state == "held" for one in self.known))
+
+
+class Engine(RuleBasedStateMachine):
+    """The engine and the model, asked the same things."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self.connection = connection
+        self.model = new_model()
+        self.known: list[Booking] = []  # those that are gone too
+        self.ids: dict[int, UUID] = {}
+        self.again: Callable[[], Change] | None = None
+        self.keys = 0
+        connection.execute("SET synchronous_commit = off")  # nothing is killed here
+        build(connection, self.model)
+
+    @rule(name=calendars, start=starts)
+    def book(self, name: str, start: datetime) -> None:
+        """A customer books."""
+        self._both(partial(self.model.book, self.model.calendars[name], start), self._book(name, start))
+
+    @rule(name=calendars, start=starts, client=st.sampled_from("xy"), minutes=st.sampled_from([1, 5, 15]))
+    def hold(self, name: str, start: datetime, client: str, minutes: int) -> None:
+        """A customer has a time held."""
+        self._both(
+            partial(self.model.hold, self.model.calendars[name], start, client, minutes),
+            partial(
+                holds.hold,
+                client_id=client,
+                calendar_id=name,
+                start_time=start,
+                minutes=minutes,
+            ),
+        )
+
+    @rule(name=calendars, start=starts)
+    def book_too(self, name: str, start: datetime) -> None:
+        """As often as all the rest somebody books."""
+        self.book(name, start)
+
+    @has_holds
+    @rule(place=places, shift=st.sampled_from([0, 0, 0, 15, 7]))
+    def confirm(self, place: int, shift: int) -> None:
+        """A customer books what they hold, or hold no more, or something else."""
+        held = self._pick(place, "held")
+        start = held.start + timedelta(minutes=shift)
+        self._both(
+            partial(self.model.confirm, held, held.calendar, start),
+            self._book(held.calendar.calendar_id, start, hold_id=self.ids[held.number]),
+        )
+
+    @has_holds
+    @rule(place=places)
+    def release(self, place: int) -> None:
+        """A customer gives back what they hold."""
+        held = self._pick(place, "held")
+        self._both(partial(self.model.release, held), partial(holds.release, hold_id=self.ids[held.number]))
+
+    @has_bookings
+    @rule(place=places, by=st.sampled_from(["customer", "coach", "system"]))
+    def cancel(self, place: int, by: Canceller) -> None:
+        """Somebody cancels."""
+        booking = self._pick(place, "scheduled")
+        self._both(
+            partial(self.model.cancel, booking, by),
+            partial(bookings.cancel, appointment_id=self.ids[booking.number], by=by, reason=None),
+        )
+
+    @has_bookings
+    @rule(place=places, start=starts, any_coach=st.booleans())
+    def reschedule(self, place: int, start: datetime, any_coach: bool) -> None:  # noqa: FBT001 - drawn
+        """A customer moves."""
+        booking = self._pick(place, "scheduled")
+        self._both(
+            partial(self.model.reschedule, booking, start, any_coach=any_coach),
+            partial(
+                bookings.reschedule,
+                appointment_id=self.ids[booking.number],
+                start_time=start,
+                any_coach=any_coach,
+            ),
+        )
+
+    @has_bookings
+    @rule(place=places, coach_id=st.none() | coaches)
+    def reassign(self, place: int, coach_id: str | None) -> None:
+        """An appointment is handed over."""
+        booking = self._pick(place, "scheduled")
+        self._both(
+            partial(self.model.reassign, booking, coach_id),
+            partial(
+                bookings.reassign,
+                appointment_id=self.ids[booking.number],
+                coach_id=coach_id,
+                reason=None,
+            ),
+        )
+
+    @has_bookings
+    @rule(place=places, outcome=st.sampled_from(["completed", "no_show"]))
+    def finish(self, place: int, outcome: Outcome) -> None:
+        """An appointment has ended; scores and weights move."""
+        booking = self._pick(place, "scheduled")
+        self._both(
+            partial(self.model.finish, booking, outcome),
+            partial(bookings.report_outcome, appointment_id=self.ids[booking.number], outcome=outcome),
+        )
+        learn(self.connection, self.model)
+
+    @precondition(lambda self: self.again)
+    @rule()
+    def repeat(self) -> None:
+        """The last change is asked for again with its key: the same answer, and nothing happens."""
+        assert self.again is not None
+        self.again()
+
+    @rule(name=calendars, coach_id=coaches)
+    def leave(self, name: str, coach_id: str) -> None:
+        """A coach leaves a team."""
+        team = self.model.calendars[name].team
+        if coach_id in team.members and len(team.members) > 1:
+            team.leave(coach_id)
+            self.connection.execute("SELECT leave_team(%s, %s, %s)", (name, coach_id, self.model.now))
+            learn(self.connection, self.model)
+
+    @rule(name=calendars, coach_id=coaches)
+    def join(self, name: str, coach_id: str) -> None:
+        """A coach joins a team, or is in it already."""
+        self.model.calendars[name].team.join(coach_id)
+        self.connection.execute("SELECT join_team(%s, %s, 1)", (name, coach_id))
+        learn(self.connection, self.model)
+
+    @rule(
+        coach_id=st.sampled_from(["ben", "cy"]),
+        start=starts,
+        quarters=st.integers(0, 16),
+        minutes=st.sampled_from([0, 0, 10]),
+    )
+    def sync(self, coach_id: str, start: datetime, quarters: int, minutes: int) -> None:
+        """An external calendar was read some minutes ago."""
+        at = self.model.now - timedelta(minutes=minutes)
+        read(self.connection, self.model, coach_id, (start, start + quarters * QUARTER), at)
+
+    @rule()
+    def maintain(self) -> None:
+        """Expired holds are given back; making the days ahead changes nothing for those that are there."""
+        assert holds.expire(self.connection, now=self.model.now) == self.model.expire()
+        sync.extend(self.connection, now=self.model.now)
+
+    @rule(minutes=st.sampled_from([1, 5, 30, 120]))
+    def wait(self, minutes: int) -> None:
+        """Time passes."""
+        self.model.now += timedelta(minutes=minutes)
+
+    @rule(name=calendars)
+    def look(self, name: str) -> None:
+        """Somebody looks."""
+        check_listing(self.connection, self.model, name)
+
+    @invariant()
+    def same(self) -> None:
+        """The database has what the model has, and is whole."""
+        check_rows(self.connection, self.model, self.ids)
+        world.check(self.connection)
+
+    def teardown(self) -> None:
+        """In the end the records replay."""
+        world.check_records(self.connection)
+
+    def _pick(self, place: int, state: str) -> Booking:
+        """Return one of the bookings in a state; now and then, or if there is none, any there ever was."""
+        fit = [one for one in self.model.bookings if one.state == state] if place % 4 else []
+        choice = fit or self.known
+        return choice[place // 4 % len(choice)]
+
+    def _book(self, name: str, start: datetime, hold_id: UUID | None = None) -> Callable[..., Change]:
+        return partial(
+            bookings.book,
+            calendar_id=name,
+            start_time=start,
+            contact=bookings.Contact(name="Customer", email="customer@example.com"),
+            metadata={},
+            hold_id=hold_id,
+        )
+
+    def _both(self, say: Callable[[], Booking], do: Callable[..., Change]) -> None:
+        """Ask both; they must accept the same and give the same, or refuse for the same reason."""
+        self.keys += 1
+        key = Key(value=f"key-{self.keys}", fingerprint=b"f")
+        do = partial(do, self.connection, tenant_id=TENANT, key=key)
+        try:
+            expected: Booking | type[FairslotError] = say()
+        except FairslotError as error:
+            expected = type(error)
+        found = self._clearing(do)
+        if isinstance(found, FairslotError):
+            assert type(found) is expected
+            return
+        assert isinstance(expected, Booking), f"the engine did what the model refuses with {expected}"
+        answer = found.answer
+        if expected.number not in self.ids:
+            self.known.append(expected)
+            self.ids[expected.number] = UUID(answer.get("hold_id") or answer["appointment_id"])
+        assert answer["coach_id"] == expected.coach_id
+        assert datetime.fromisoformat(answer["start_time"]) == expected.start
+        assert answer.get("status", "held") == expected.state
+
+        def again() -> Change:
+            done = do(now=self.model.now)
+            assert (done.replayed, done.answer, done.messages) == (True, answer, [])
+            return done
+
+        self.again = again
+
+    def _clearing(self, do: Callable[..., Change]) -> Change | FairslotError:
+        """Do as `db.run`: where expired holds are in the way, clear them and ask again."""
+        try:
+            return do(now=self.model.now)
+        except psycopg.Error as error:
+            if error.sqlstate == "FS426":
+                assert holds.expire(self.connection, now=self.model.now) > 0
+                return self._clearing(do)
+            said = translate(error)
+            assert isinstance(said, FairslotError), repr(error)
+            return said
+
+
+def test_the_engine_is_the_model(connection: Connection, environment: Callable[..., None]) -> None:
+    """Any history of changes: the engine accepts, chooses and refuses exactly as the model."""
+    environment(HORIZON_DAYS="4", MAX_HOLDS_PER_CLIENT="2")
+    run_state_machine_as_test(
+        lambda: Engine(connection),  # type: ignore[arg-type]  # a function will do
+        settings=settings(
+            max_examples=int(os.environ.get("FAIRSLOT_EXAMPLES", "30")),
+            stateful_step_count=40,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
