@@ -7,7 +7,7 @@ PYTHON ?= python3
 export PYTHONPATH := $(CURDIR)/functions:$(CURDIR)/layers/common:$(CURDIR)
 export UV_PYTHON_DOWNLOADS ?= automatic
 
-.PHONY: help install run test check format requirements openapi migrate template bench clean
+.PHONY: help install run test check format requirements openapi mutants migrate template bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ requirements: $(UV) ## compile the pinned requirements anew
 
 openapi: install ## write the HTTP contract anew from the handlers' types
 	@$(BIN)/python -m local.openapi
+
+mutants: install ## take each guard out in turn and expect its test to fail (minutes)
+	@$(BIN)/python -m tests.mutants
 
 migrate: install ## apply the migrations to $$DATABASE_URL
 	@$(BIN)/python -m fairslot.migrate
