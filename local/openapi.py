@@ -15,7 +15,8 @@ from aws_lambda_powertools.event_handler.openapi.merge import OpenAPIMerge
 
 import availability.app
 import booking.app
-from fairslot.api import LARGEST_BODY, OPEN_PATHS, STATUS, scope_of
+from fairslot.admission import LARGEST_BODY, SIGNED_PATH, scope_of
+from fairslot.api import OPEN_PATHS, STATUS
 from fairslot.errors import (
     AuthenticationError,
     ConflictError,
@@ -34,7 +35,7 @@ from fairslot.errors import (
     UnavailableError,
     ValidationError,
 )
-from local.openapi_components import HEADERS, LIMITS, PARAMETERS, SECURITY, Json, problem
+from local.openapi_components import HEADERS, LIMITS, PARAMETERS, SECURITY, SIGNATURE, Json, problem
 
 if TYPE_CHECKING:
     from http import HTTPStatus
@@ -87,6 +88,9 @@ _OWN: dict[str, Errors] = {
     "list_deliveries": (),
     "get_delivery": (NotFoundError,),
     "replay_delivery": (*_CHANGING, ConflictError),
+    "get_source": (NotFoundError,),
+    "rotate_source_secret": (IdempotencyInProgressError, IdempotencyKeyReusedError, ConflictError),
+    "delete_source": _CHANGING,
 }
 _KEYED = {
     **{name: False for name, errors in _OWN.items() if IdempotencyInProgressError in errors},
@@ -126,7 +130,7 @@ def document() -> Json:
         "responses": refusals,
         "headers": HEADERS,
         "parameters": PARAMETERS,
-        "securitySchemes": SECURITY,
+        "securitySchemes": SECURITY | SIGNATURE,
     }
     return made
 
@@ -151,6 +155,8 @@ def _complete(path: str, method: str, operation: Json, handlers: Json) -> None:
     else:
         about += f" Needs the scope `{scope_of(method.upper(), path)}`."
         headers += LIMITS
+    if path == SIGNED_PATH:
+        operation["security"] = [{name: []} for name in (*SECURITY, *SIGNATURE)]
     if name in _KEYED:
         operation["parameters"] = operation.get("parameters", []) + _keys(required=_KEYED[name])
         headers.append("Idempotent-Replayed")

@@ -50,6 +50,16 @@ SECURITY: Json = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "Bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
 }
+# For calendar events alone.
+SIGNATURE: Json = {
+    "Signature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "webhook-signature",
+        "description": "Standard Webhooks 1.0, with `webhook-id`, which is the idempotency key then, and"
+        " `webhook-timestamp`, five minutes from now at most.",
+    }
+}
 
 
 def problem() -> Json:

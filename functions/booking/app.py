@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from booking import changes, deliveries, endpoints, holding
+from booking import changes, deliveries, endpoints, holding, sources
 from booking.models import (
     Acknowledged,
     AppointmentModel,
@@ -27,6 +27,7 @@ app.include_router(changes.router)
 app.include_router(holding.router)
 app.include_router(endpoints.router)
 app.include_router(deliveries.router)
+app.include_router(sources.router)
 
 
 @app.post("/api/appointments", summary="Book a time", status_code=201)
@@ -112,8 +113,12 @@ def cancel_appointment(
 
 
 @app.post("/api/webhooks/calendar", summary="Tell of a change in a calendar")
-def receive_calendar_event(body: CalendarEvent) -> Response[Acknowledged]:
-    """Keep an event, then act on it; the same key again is acknowledged and not acted on."""
+def receive_calendar_event(body: CalendarEvent, source: UUID | None = None) -> Response[Acknowledged]:
+    """Keep an event, then act on it; the same key again is acknowledged and not acted on.
+
+    Instead of a key it may come signed after Standard Webhooks 1.0 by the `source`: then `webhook-id` is the
+    idempotency key.
+    """
     tenant_id, now = api.client(app).tenant_id, api.clock()
     key = api.idempotency_key(app, required=True)
     kept = db.run(

@@ -145,3 +145,18 @@ class DeliveryPage(BaseModel):
 
     data: list[DeliveryModel]
     next_cursor: str | None
+
+
+class SourceModel(BaseModel):
+    """Who signs: requests go to `/api/webhooks/calendar?source=` and this id."""
+
+    source_id: UUID
+    created_at: datetime
+    updated_at: datetime
+    previous_secret_until: datetime | None
+
+
+class SourceWithSecret(SourceModel):
+    """A source with its new secret, which is shown this once: a repetition of the request has null."""
+
+    secret: str | None

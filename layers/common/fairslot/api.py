@@ -1,7 +1,6 @@
 """What every HTTP route shares: who is calling, what may come in, and how errors and headers go out."""
 
 import base64
-import binascii
 import json
 import traceback
 from collections.abc import Callable, Mapping
@@ -16,10 +15,9 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 from aws_lambda_powertools.metrics import MetricUnit
 from pydantic import BaseModel
 
-from fairslot import cache, db
-from fairslot.auth import Client, authenticate
+from fairslot import admission, cache, db
+from fairslot.auth import Client
 from fairslot.errors import (
-    Allowance,
     AuthenticationError,
     ConflictError,
     FairslotError,
@@ -59,13 +57,8 @@ STATUS: dict[type[FairslotError], HTTPStatus] = {
     UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 OPEN_PATHS = frozenset({"/health", "/openapi.json"})
-LARGEST_BODY = 64 * 1024
 LONGEST_KEY = 255
 _RETRY_AFTER_SECONDS = 2
-_READING = frozenset({"GET", "HEAD"})
-# What only an administrator may see or change, but for the readers' report of the work.
-_MANAGED = ("/api/webhook-endpoints", "/api/deliveries", "/api/coaches", "/api/calendars", "/api/keys")
-_FOR_READERS = frozenset({"/api/coaches/distribution"})
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -86,8 +79,7 @@ def serve(app: APIGatewayHttpResolver, event: Mapping[str, Any], context: "Lambd
     headers: dict[str, str] = {"X-Request-Id": event["requestContext"]["requestId"]}
     try:
         if http["path"] not in OPEN_PATHS:
-            client = _admit(scope_of(http["method"], http["path"]), event.get("headers") or {}, headers)
-            app.context["client"] = client
+            app.context["client"] = admission.admit(event, headers, now=clock())
         answer: dict[str, Any] = app.resolve(_readable(event), context)
     except Exception as error:  # noqa: BLE001 - the edge answers whatever happens
         app.context.clear()
@@ -97,13 +89,6 @@ def serve(app: APIGatewayHttpResolver, event: Mapping[str, Any], context: "Lambd
     answer["headers"] = {**(answer.get("headers") or {}), **headers}
     metrics.add_metric(name=f"Answers{answer['statusCode'] // 100}xx", unit=MetricUnit.Count, value=1)
     return answer
-
-
-def scope_of(method: str, path: str) -> str:
-    """Return the scope that a call needs: `admin`, `read` or `write`."""
-    if path not in _FOR_READERS and any(path == one or path.startswith(f"{one}/") for one in _MANAGED):
-        return "admin"
-    return "read" if method in _READING else "write"
 
 
 def client(app: BaseRouter) -> Client:
@@ -151,10 +136,12 @@ def idempotency_key(app: BaseRouter, *, required: bool = False) -> Key:
         MalformedRequestError: it is missing where it is required, or two differ, or it is no key.
 
     """
-    headers = app.current_event.headers
+    headers, signed = app.current_event.headers, client(app).message_id
     given = {headers[name] for name in ("x-idempotency-key", "idempotency-key") if headers.get(name)}
+    # What is signed counts: else who overhears a request could send it again under another key.
+    given |= {signed} if signed else set()
     if len(given) > 1:
-        raise MalformedRequestError("Idempotency-Key and X-Idempotency-Key differ.")
+        raise MalformedRequestError("The idempotency keys of the request differ.")
     value = next(iter(given), None)
     if required and value is None:
         raise MalformedRequestError("An idempotency key is required (X-Idempotency-Key).")
@@ -193,32 +180,6 @@ def change(
     return answer, {"Idempotent-Replayed": "true"} if replayed else {}
 
 
-def _admit(scope: str, given: Mapping[str, str], headers: dict[str, str]) -> Client:
-    """Tell who is calling and count the request; the headers that say so are added whatever comes of it."""
-    authorization = given.get("authorization", "")
-    bearer = authorization[7:] if authorization[:7].lower() == "bearer " else ""
-    caller = authenticate(given.get("x-api-key") or bearer)
-    try:
-        allowance = cache.count_request(caller.key_id, caller.rate_limit)
-    except RateLimitError as error:
-        headers.update(_rate_headers(error.allowance))
-        raise
-    headers.update(_rate_headers(allowance))
-    if scope not in caller.scopes:
-        raise ForbiddenError
-    return caller
-
-
-def _rate_headers(allowance: Allowance) -> dict[str, str]:
-    return {
-        "X-RateLimit-Limit": str(allowance.limit),
-        "X-RateLimit-Remaining": str(allowance.remaining),
-        "X-RateLimit-Reset": str(allowance.reset),
-        "RateLimit": f'"default";r={allowance.remaining};t={allowance.reset}',
-        "RateLimit-Policy": f'"default";q={allowance.limit};w=60',
-    }
-
-
 def _readable(event: Mapping[str, Any]) -> dict[str, Any]:
     """Return the event with its body as text of JSON, whatever type the client declared.
 
@@ -230,16 +191,10 @@ def _readable(event: Mapping[str, Any]) -> dict[str, Any]:
 
     """
     has_body = event["requestContext"]["http"]["method"] in _WITH_BODY
-    body = (event.get("body") or "") if has_body else ""
-    if len(body) > LARGEST_BODY * 2:
-        raise PayloadTooLargeError
     try:
-        raw = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
-        text = raw.decode()
-    except (binascii.Error, UnicodeError) as error:
+        text = admission.raw_body(event).decode() if has_body else ""
+    except UnicodeError as error:
         raise MalformedRequestError("The body is not UTF-8.") from error
-    if len(raw) > LARGEST_BODY:
-        raise PayloadTooLargeError
     headers = {**(event.get("headers") or {}), "content-type": "application/json"}
     return {**event, "headers": headers, "body": text, "isBase64Encoded": False}
 

@@ -23,12 +23,16 @@ DEFAULT_TENANT = "default"
 
 @dataclass(frozen=True, kw_only=True)
 class Client:
-    """A caller: whose data it sees, what it may do, and how many requests a minute."""
+    """A caller: whose data it sees, what it may do, and how many requests a minute.
+
+    `message_id` is the id of a signed request, which the signature vouches for.
+    """
 
     tenant_id: str
     key_id: str
     scopes: frozenset[str]
     rate_limit: int
+    message_id: str | None = None
 
 
 _known: OrderedDict[bytes, tuple[float, Client]] = OrderedDict()

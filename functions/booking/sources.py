@@ -1,0 +1,70 @@
+"""The secret that a tenant's partners sign their requests to us with."""
+
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+
+from booking.webhook_models import RotationRequest, SourceModel, SourceWithSecret
+from fairslot import api, db, relay, secrets, sources
+from fairslot.errors import NotFoundError
+
+router = Router()  # type: ignore[no-untyped-call]  # the library leaves it untyped
+PATH = "/api/webhooks/calendar/secret"
+
+
+@router.get(PATH, summary="Read who signs calendar events")
+def get_source() -> Response[SourceModel]:
+    """Return the id that signed requests name in their address, without the secret."""
+    tenant_id = api.client(router).tenant_id
+    found = db.run(lambda connection: sources.source_of(connection, tenant_id=tenant_id))
+    return api.json_response(200, SourceModel.model_validate(found))
+
+
+@router.post(PATH, summary="Make or rotate the secret for calendar events")
+def rotate_source_secret(body: RotationRequest | None = None) -> Response[SourceWithSecret]:
+    """Make a secret, shown in this answer alone; for a while the one so far is good too."""
+    tenant_id, now = api.client(router).tenant_id, api.clock()
+    overlap = timedelta(hours=(body or RotationRequest()).overlap_hours)
+    source_id = _known(tenant_id) or uuid4()
+    secret = secrets.make()
+    ciphertext = secrets.encrypt(secret, secrets.for_source(source_id))
+    answer, headers = api.change(
+        router,
+        "rotate_source_secret",
+        lambda connection, key: sources.rotate(
+            connection,
+            tenant_id=tenant_id,
+            source_id=source_id,
+            ciphertext=ciphertext,
+            overlap=overlap,
+            key=key,
+            now=now,
+        ),
+        relay.publish,
+    )
+    shown = None if headers else secret
+    return api.json_response(200, SourceWithSecret.model_validate({**answer, "secret": shown}), headers)
+
+
+@router.delete(PATH, summary="Take signed calendar events no longer", status_code=204)
+def delete_source() -> Response[None]:
+    """Forget the secret: from now on only API keys tell us of calendars."""
+    tenant_id, now = api.client(router).tenant_id, api.clock()
+    _, headers = api.change(
+        router,
+        "delete_source",
+        lambda connection, key: sources.delete(connection, tenant_id=tenant_id, key=key, now=now),
+        relay.publish,
+    )
+    return Response(204, headers=dict(headers))
+
+
+def _known(tenant_id: str) -> UUID | None:
+    """Return the id of the tenant's source: the secret is locked up for it, and it stays over rotations."""
+    try:
+        found = db.run(lambda connection: sources.source_of(connection, tenant_id=tenant_id))
+    except NotFoundError:
+        return None
+    return UUID(found["source_id"])

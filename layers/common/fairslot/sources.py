@@ -1,0 +1,118 @@
+"""Who signs its requests to us, after Standard Webhooks 1.0, and whether a signature is theirs.
+
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+"""
+
+import hmac
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from fairslot import answers, db, secrets
+from fairslot.auth import Client
+from fairslot.bookings import Change
+from fairslot.db import Connection
+from fairslot.errors import AuthenticationError, ConflictError, NotFoundError
+from fairslot.idempotency import Key
+from fairslot.queries import queries
+
+TOLERANCE_SECONDS = 300
+LONGEST_ID = 255
+
+_SQL = queries("sources")
+
+
+def authenticate(source_id: str, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Client:
+    """Return whose request this is; it may write, to the one path where signatures are taken.
+
+    While one secret takes another's place a signature by either will do.
+
+    Raises:
+        AuthenticationError: no such source, a signature that is not its own, or one of another time.
+        UnavailableError: the secrets cannot be opened now.
+
+    """
+    message_id, stamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    is_time = stamp.isascii() and stamp.isdecimal() and len(stamp) <= len(str(2**40))
+    if not is_time or abs(now.timestamp() - int(stamp)) > TOLERANCE_SECONDS:
+        raise AuthenticationError("The signature's time is not now.")
+    if not 0 < len(message_id) <= LONGEST_ID:
+        raise AuthenticationError("A signed request has a webhook-id.")
+    try:
+        known_as = UUID(source_id)
+    except ValueError as error:
+        raise AuthenticationError("A signed request names its source.") from error
+    values = {"source": known_as, "now": now}
+    row = db.run(lambda connection: connection.execute(_SQL["find"], values).fetchone())
+    if row is None:
+        raise AuthenticationError
+    context = secrets.for_source(known_as)
+    known = [secrets.decrypt(one, context) for one in row["secrets"]]
+    if not _is_signed(known, headers.get("webhook-signature", ""), message_id, int(stamp), body):
+        raise AuthenticationError("The signature does not fit.")
+    return Client(
+        tenant_id=row["tenant_id"],
+        key_id=f"source:{source_id}",
+        scopes=frozenset({"write"}),
+        rate_limit=row["rate_limit"],
+        message_id=message_id,
+    )
+
+
+def source_of(connection: Connection, *, tenant_id: str) -> dict[str, Any]:
+    """Return the tenant's source, without its secrets; NotFoundError when it has none."""
+    row = connection.execute(_SQL["get"], {"tenant": tenant_id}).fetchone()
+    if row is None:
+        raise NotFoundError("There is no secret yet.")
+    source: dict[str, Any] = row["source"]
+    return source
+
+
+def rotate(
+    connection: Connection,
+    *,
+    tenant_id: str,
+    source_id: UUID,
+    ciphertext: str,
+    overlap: timedelta,
+    key: Key,
+    now: datetime,
+) -> Change:
+    """Make the tenant's source, or give it another secret; the one so far is good for `overlap` more."""
+    values = {
+        "tenant": tenant_id,
+        "source": source_id,
+        "secret": ciphertext,
+        "until": now + overlap,
+        "now": now,
+    }
+
+    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        row = connection.execute(_SQL["rotate"], values).fetchone()
+        if row is None:  # two made it at once, and the secret is locked up for the other's id
+            raise ConflictError("Another request made the secret just now; ask again.")
+        return row["source"], []
+
+    return answers.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
+
+
+def delete(connection: Connection, *, tenant_id: str, key: Key, now: datetime) -> Change:
+    """Take signatures no longer; NotFoundError when the tenant has no source."""
+
+    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        if connection.execute(_SQL["delete"], {"tenant": tenant_id}).rowcount == 0:
+            raise NotFoundError("There is no secret.")
+        return {}, []
+
+    return answers.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
+
+
+def _is_signed(known: Sequence[str], given: str, message_id: str, stamp: int, body: bytes) -> bool:
+    from fairslot.webhooks import signing
+
+    made = [
+        signing.headers([one], message_id=message_id, timestamp=stamp, content=body)["webhook-signature"]
+        for one in known
+    ]
+    return any(hmac.compare_digest(one.encode(), own.encode()) for one in given.split(" ") for own in made)

@@ -1,0 +1,201 @@
+"""Calendar events that come signed instead of with a key: whose they are, and what is not taken."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from standardwebhooks import Webhook
+
+from fairslot import secrets
+from fairslot.db import Connection
+from tests.api_world import Queues, add_key, booked, check_problem, count, rows
+from tests.gateway_events import NOTHING, Answer, ask
+from tests.world import NOW
+
+type Clock = Callable[[datetime], None]
+
+PATH = "/api/webhooks/calendar"
+SECRET = f"{PATH}/secret"
+
+
+def rotated(**body: Any) -> dict[str, Any]:
+    """Return the source with a new secret."""
+    answer = ask("POST", SECRET, body or NOTHING)
+    assert answer.status == 200, answer
+    found: dict[str, Any] = answer.json
+    return found
+
+
+def tell(
+    source: dict[str, Any],
+    event: dict[str, Any],
+    *,
+    key: str = "event-1",
+    at: datetime = NOW,
+    headers: dict[str, str] | None = None,
+    body: bytes | None = None,
+) -> Answer:
+    """Send an event signed by the public library; `headers` and `body` win over what was signed."""
+    signed = json.dumps(event).encode()
+    sent = {
+        "webhook-id": key,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": Webhook(source["secret"]).sign(key, at, signed.decode()),
+        **(headers or {}),
+    }
+    query = {"source": source["source_id"]}
+    return ask("POST", PATH, body or signed, query=query, headers=sent, key=None)
+
+
+def cancellation() -> dict[str, Any]:
+    """Return an event that cancels an appointment made for it."""
+    return {"event_type": "appointment.cancelled", "appointment_id": booked()["appointment_id"]}
+
+
+def cancelled(connection: Connection) -> int:
+    """Return how many appointments are cancelled."""
+    return connection.execute("SELECT FROM coach_appointments WHERE status = 'cancelled'").rowcount
+
+
+def test_a_signed_event_needs_no_key(world: Connection, kms: None) -> None:
+    """It is kept and acted on for the source's tenant, and its webhook-id is the idempotency key."""
+    source, event = rotated(), cancellation()
+    first = tell(source, event)
+    assert (first.status, first.json["received"]) == (200, True)
+    assert cancelled(world) == 1
+    again = tell(source, event, at=NOW + timedelta(minutes=4))
+    assert (again.json, again.headers["idempotent-replayed"]) == (first.json, "true")
+    assert count(world, "inbound_events") == 1
+    check_problem(tell(source, cancellation()), 422, "IDEMPOTENCY_KEY_REUSED")
+
+
+def test_unknown_types_are_kept_and_acknowledged(world: Connection, kms: None) -> None:
+    """What we do not know today may matter tomorrow."""
+    assert tell(rotated(), {"event_type": "calendar.painted", "colour": "blue"}).status == 200
+    row = world.execute("SELECT outcome, body ->> 'colour' AS colour FROM inbound_events").fetchone()
+    assert row == {"outcome": "noted", "colour": "blue"}
+
+
+def test_what_is_signed_otherwise_is_nobodys(world: Connection, kms: None) -> None:
+    """Another secret, body, id, time or source: 401, and nothing is kept."""
+    source, event = rotated(), cancellation()
+    stranger = source | {"secret": secrets.make()}
+    before = rows(world)
+    for answer in (
+        tell(stranger, event),
+        tell(source, event, body=json.dumps(event | {"reason": "mine"}).encode()),
+        tell(source, event, headers={"webhook-id": "event-2"}),
+        tell(source, event, headers={"webhook-id": ""}),
+        tell(source, event, headers={"webhook-id": "i" * 256}),
+        tell(source, event, headers={"webhook-timestamp": str(int(NOW.timestamp()) + 1)}),
+        tell(source, event, headers={"webhook-timestamp": "now"}),
+        tell(source, event, headers={"webhook-timestamp": "9" * 400}),
+        tell(source, event, headers={"webhook-timestamp": "-1"}),
+        tell(source, event, headers={"webhook-signature": ""}),
+        tell(source, event, headers={"webhook-signature": "v1,ключ v1a,x"}),
+        tell(source, event, at=NOW - timedelta(seconds=301)),
+        tell(source, event, at=NOW + timedelta(seconds=301)),
+        tell(source | {"source_id": str(uuid4())}, event),
+        tell(source | {"source_id": "everybody"}, event),
+        tell(source | {"source_id": ""}, event),
+    ):
+        check_problem(answer, 401, "AUTHENTICATION_FAILED")
+    assert rows(world) == before
+    assert tell(source, event, at=NOW - timedelta(seconds=299)).status == 200
+
+
+def test_who_overhears_an_event_cannot_send_it_again(world: Connection, kms: None) -> None:
+    """Another idempotency key beside the signed one is refused; the same one is no harm."""
+    source, event = rotated(), cancellation()
+    other = tell(source, event, headers={"X-Idempotency-Key": "another"})
+    check_problem(other, 400, "VALIDATION_ERROR")
+    assert count(world, "inbound_events") == 0
+    assert tell(source, event, headers={"X-Idempotency-Key": "event-1"}).status == 200
+
+
+def test_a_signature_opens_nothing_else(world: Connection, kms: None) -> None:
+    """Only calendar events can be signed."""
+    source = rotated()
+    body = {"event_type": "x"}
+    stamp = str(int(NOW.timestamp()))
+    sent = {
+        "webhook-id": "k",
+        "webhook-timestamp": stamp,
+        "webhook-signature": Webhook(source["secret"]).sign("k", NOW, json.dumps(body)),
+    }
+    query = {"source": source["source_id"]}
+    for path in ("/api/appointments", "/api/holds", SECRET, "/api/webhook-endpoints"):
+        answer = ask("POST", path, body, query=query, headers=sent, key=None)
+        check_problem(answer, 401, "AUTHENTICATION_FAILED")
+
+
+def test_both_secrets_are_good_while_one_takes_the_others_place(
+    world: Connection, kms: None, clock: Clock
+) -> None:
+    """The source keeps its id; for the overlap either secret signs, afterwards only the new one."""
+    old = rotated()
+    new = rotated(overlap_hours=2)
+    assert (new["source_id"], new["previous_secret_until"]) == (old["source_id"], "2026-03-02T14:00:00Z")
+    assert (
+        tell(old, {"event_type": "x"}, key="1").status
+        == tell(new, {"event_type": "x"}, key="2").status
+        == 200
+    )
+    later = NOW + timedelta(hours=2)
+    clock(later)
+    check_problem(tell(old, {"event_type": "x"}, key="3", at=later), 401, "AUTHENTICATION_FAILED")
+    assert tell(new, {"event_type": "x"}, key="3", at=later).status == 200
+
+
+def test_the_secret_is_managed_by_administrators(world: Connection, kms: None) -> None:
+    """It is shown once, kept as ciphertext, taken away for good, and no other tenant's business."""
+    add_key(world, "worker", scopes=("read", "write"))
+    add_key(world, "other-key", tenant_id="other")
+    for method in ("GET", "POST", "DELETE"):
+        check_problem(ask(method, SECRET, key="worker"), 403, "FORBIDDEN")
+    check_problem(ask("GET", SECRET), 404, "NOT_FOUND")
+    made = ask("POST", SECRET, headers={"Idempotency-Key": "k"}).json
+    again = ask("POST", SECRET, headers={"Idempotency-Key": "k"})
+    assert (again.json, again.headers["idempotent-replayed"]) == (made | {"secret": None}, "true")
+    assert made["secret"] not in str(world.execute("SELECT * FROM inbound_sources").fetchall())
+    shown = ask("GET", SECRET).json
+    assert shown == {name: value for name, value in made.items() if name != "secret"}
+    check_problem(ask("GET", SECRET, key="other-key"), 404, "NOT_FOUND")
+    check_problem(ask("DELETE", SECRET, key="other-key"), 404, "NOT_FOUND")
+    assert ask("DELETE", SECRET).status == 204
+    check_problem(ask("DELETE", SECRET), 404, "NOT_FOUND")
+    check_problem(tell(made, {"event_type": "x"}), 401, "AUTHENTICATION_FAILED")
+
+
+def test_without_kms_a_signed_event_is_tried_again(
+    world: Connection, kms: None, environment: Callable[..., None]
+) -> None:
+    """When secrets cannot be opened nobody is let in, and the sender is told to come back."""
+    source = rotated()
+    secrets.forget()
+    environment(AWS_ENDPOINT_URL_KMS="http://127.0.0.1:1")
+    answer = tell(source, {"event_type": "x"})
+    check_problem(answer, 503, "SERVICE_UNAVAILABLE")
+    assert int(answer.headers["retry-after"]) > 0
+    assert count(world, "inbound_events") == 0
+
+
+@pytest.mark.parametrize(
+    "members", [{"start_time": "2026-03-03T14:00:00Z", "end_time": "2026-03-03T17:00:00Z"}]
+)
+def test_duplicates_and_another_order_act_once(
+    world: Connection, kms: None, queues: Queues, members: dict[str, Any]
+) -> None:
+    """Whatever comes twice, late or in another order has one effect for each key, and the end is the same."""
+    source, event = rotated(), cancellation()
+    away = {"event_type": "coach.unavailable", "coach_id": "coach-01", **members}
+    for key, body in (("a", away), ("b", event), ("a", away), ("b", event), ("b", event), ("a", away)):
+        assert tell(source, body, key=key).status == 200
+    kept = world.execute("SELECT key, outcome FROM inbound_events ORDER BY key").fetchall()
+    assert [row["key"] for row in kept] == ["a", "b"]
+    assert kept[1]["outcome"] == "cancelled"
+    assert cancelled(world) == 1
+    assert {"coach-01"}.isdisjoint({booked()["coach_id"], booked()["coach_id"]})
