@@ -1,6 +1,7 @@
 """The real parts that tests stand on: one Postgres and one Valkey a run, a database of its own a test."""
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from fairslot.webhooks import queue
 from local.postgres import EmbeddedPostgres
 from local.sqs import SqsStandIn
 from local.valkey import EmbeddedValkey
+from tests import mutants
 
 # A busy machine is no failure: only the suite's own time limit counts.
 hypothesis.register_profile("fairslot", deadline=None)
@@ -30,7 +32,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostg
     with EmbeddedPostgres(tmp_path_factory.mktemp("postgres")) as server:
         with psycopg.connect(server.url, autocommit=True) as connection:
             connection.execute("CREATE DATABASE template")
-        migrate(server.url_of("template"))
+        mutant = os.environ.get("FAIRSLOT_MUTANT")
+        migrate(server.url_of("template"), mutants.steps(mutant) if mutant else None)
         yield server
 
 
@@ -54,8 +57,10 @@ def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template").format(sql.Identifier(name)))
+        _copy_settings(connection, name)
     yield postgres.url_of(name)
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
+    # By the superuser: an autovacuum worker may be in it, which nobody else may end.
+    with psycopg.connect(postgres.admin_url(), autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
@@ -101,6 +106,21 @@ def environment(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 def root() -> Path:
     """The project's folder."""
     return Path(__file__).parent.parent
+
+
+def _copy_settings(connection: psycopg.Connection[tuple[str, ...]], name: str) -> None:
+    """Give a database the settings of `template`, the timeouts: a copy comes without."""
+    for setting, value in connection.execute(
+        "SELECT split_part(one, '=', 1), substr(one, strpos(one, '=') + 1)"
+        "  FROM pg_db_role_setting AS kept JOIN pg_database AS base ON base.oid = kept.setdatabase,"
+        "       unnest(kept.setconfig) AS one"
+        " WHERE base.datname = 'template' AND kept.setrole = 0"
+    ).fetchall():
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} SET {} = {}").format(
+                sql.Identifier(name), sql.Identifier(setting), sql.Literal(value)
+            )
+        )
 
 
 def _forget() -> None:

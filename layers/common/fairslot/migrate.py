@@ -15,6 +15,10 @@ _LEDGER = """
         checksum text NOT NULL,
         applied_at timestamptz NOT NULL DEFAULT now()
     )"""
+# The timeouts are for requests. To wait for a lock without end is safe: no transaction outlasts its timeout.
+_WITHOUT_TIMEOUTS = """
+    SELECT set_config(name, '0', true)
+      FROM unnest('{lock_timeout, statement_timeout, transaction_timeout}'::text[]) AS name"""
 
 
 class MigrationChangedError(Exception):
@@ -39,7 +43,9 @@ def migrate(url: str, steps: list[tuple[str, str]] | None = None) -> list[str]:
     """
     applied: list[str] = []
     with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+        with connection.transaction():
+            connection.execute(_WITHOUT_TIMEOUTS)
+            connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
         connection.execute(_LEDGER)
         known: dict[str, str] = dict(
             connection.execute("SELECT name, checksum FROM schema_migrations").fetchall()
@@ -51,6 +57,7 @@ def migrate(url: str, steps: list[tuple[str, str]] | None = None) -> list[str]:
                     raise MigrationChangedError(name)
                 continue
             with connection.transaction():
+                connection.execute(_WITHOUT_TIMEOUTS)
                 connection.execute(text.encode())
                 connection.execute(
                     "INSERT INTO schema_migrations (name, checksum) VALUES (%s, %s)", (name, checksum)
