@@ -32,7 +32,7 @@ _ATTEMPTS = 5
 _IDLE_SECONDS = 2.0
 _AGAIN = {"40P01", "40001", "FS425", "FS426"}
 _HOLDS_EXPIRED = "FS426"
-_TIMED_OUT = {"57014", "55P03"}
+_TIMED_OUT = {"57014", "55P03", "25P03", "25P04"}  # of a statement, a lock, an idle and a long transaction
 _PLAIN: dict[str, type[FairslotError]] = {
     "FS409": SlotUnavailableError,
     "FS411": HoldExpiredError,
@@ -83,26 +83,33 @@ def run[T](work: Callable[[Connection], T], *, again: bool = True) -> T:
     """Do a piece of work on the connection, and once more where that is right.
 
     A deadlock, a serialization failure or a lost race for an idempotency key is tried again with jitter. A
-    broken connection is tried again only with `again`: without it the work may have been done.
+    broken connection is tried again only with `again`, or where the work was not begun: else it may be done.
 
     Raises:
         FairslotError: what the database said, in our terms.
 
     """
+    expired = False
     for attempt in range(_ATTEMPTS):
+        begun = False
         try:
-            result = work(_usable())
+            connection = _usable()
+            if expired:
+                connection.execute("SELECT expire_holds(NULL)")
+                expired = False
+            begun = True
+            result = work(connection)
         except psycopg.Error as error:
             broken = _Session.connection is None or _Session.connection.broken or _Session.connection.closed
             if broken:
                 close()
             retriable = error.sqlstate in _AGAIN or (
-                again and broken and isinstance(error, psycopg.OperationalError)
+                (again or not begun) and broken and isinstance(error, psycopg.OperationalError)
             )
             if not retriable or attempt == _ATTEMPTS - 1:
                 raise translate(error) from error
             if error.sqlstate == _HOLDS_EXPIRED:
-                _usable().execute("SELECT expire_holds(NULL)")
+                expired = True
             else:
                 time.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter is no secret
         else:

@@ -1,0 +1,123 @@
+"""The network loses a request or its answer: a change is made once, and a retry gets the same answer."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from fairslot import bookings, db, holds
+from fairslot.bookings import Change
+from fairslot.db import Connection
+from fairslot.errors import UnavailableError
+from fairslot.idempotency import Key
+from tests.api_world import rows
+from tests.proxy import Loss, Proxy
+from tests.world import NINE, NO_KEY, NOW, TENANT, add_team, book, check
+
+KEY = Key(value="key", fingerprint=b"f" * 32)
+LATER = NINE + timedelta(hours=1)
+
+
+@pytest.fixture
+def proxy(connection: Connection, database_url: str, environment: Callable[..., None]) -> Iterator[Proxy]:
+    """A small team, and a proxy through which the process's own connection goes."""
+    add_team(connection, 3)
+    with Proxy(database_url) as proxy:
+        environment(DATABASE_URL=proxy.through)
+        db.run(lambda connection: connection.execute("SELECT"))
+        yield proxy
+        db.close()
+
+
+def held(connection: Connection, key: Key = NO_KEY) -> Change:
+    """Hold NINE."""
+    return holds.hold(
+        connection,
+        tenant_id=TENANT,
+        client_id="client",
+        calendar_id="cal",
+        start_time=NINE,
+        minutes=5,
+        key=key,
+        now=NOW,
+    )
+
+
+def changes(connection: Connection) -> dict[str, Callable[..., Change]]:
+    """Make what changes need, and return every change that can be asked for by the database's function."""
+    appointment_id = book(connection, NINE).appointment.appointment_id
+    own: dict[str, Any] = {"tenant_id": TENANT, "appointment_id": appointment_id, "now": NOW}
+    hold_id = UUID(held(connection).answer["hold_id"])
+    return {
+        "book": partial(book, start=LATER),
+        "hold": held,
+        "cancel": partial(bookings.cancel, **own, by="customer", reason=None),
+        "reschedule": partial(bookings.reschedule, **own, start_time=LATER, any_coach=True),
+        "reassign": partial(bookings.reassign, **own, coach_id=None, reason=None),
+        "report_outcome": partial(bookings.report_outcome, **own, outcome="completed"),
+        "release_hold": partial(holds.release, tenant_id=TENANT, hold_id=hold_id, now=NOW),
+    }
+
+
+@pytest.mark.parametrize(
+    "name", ["book", "hold", "cancel", "reschedule", "reassign", "report_outcome", "release_hold"]
+)
+@pytest.mark.parametrize("loss", ["request", "answer"])
+def test_a_change_with_a_key_is_made_once(
+    connection: Connection, proxy: Proxy, loss: Loss, name: str
+) -> None:
+    """Whichever way it was lost, twice in a row, the change is made once and its answer comes."""
+    change = changes(connection)[name]
+    before = rows(connection)
+    proxy.lose(loss, f"SELECT {name}(".encode(), times=2)
+    done = db.run(lambda connection: change(connection, key=KEY))
+    assert proxy.cuts == 2
+    assert done.replayed is (loss == "answer")
+    after = rows(connection)
+    assert after != before
+    again = db.run(lambda connection: change(connection, key=KEY))
+    assert (again.replayed, again.answer) == (True, done.answer)
+    assert rows(connection) == after
+    check(connection)
+
+
+@pytest.mark.parametrize("loss", ["request", "answer"])
+def test_a_booking_without_a_key_is_not_tried_again(connection: Connection, proxy: Proxy, loss: Loss) -> None:
+    """Nobody knows whether it was made, so the caller is told, and it is never made twice."""
+    proxy.lose(loss, b"SELECT book(")
+    with pytest.raises(UnavailableError):
+        db.run(book, again=False)
+    row = connection.execute("SELECT count(*) AS n FROM coach_appointments").fetchone()
+    assert row == {"n": 1 if loss == "answer" else 0}
+    check(connection)
+
+
+def test_who_gives_up_and_comes_back_gets_the_answer(connection: Connection, proxy: Proxy) -> None:
+    """When every attempt's answer is lost the caller is told to come back, and then gets the first answer."""
+    proxy.lose("answer", b"SELECT book(", times=5)
+    with pytest.raises(UnavailableError):
+        db.run(lambda connection: book(connection, key=KEY))
+    assert proxy.cuts == 5
+    done = db.run(lambda connection: book(connection, key=KEY))
+    assert done.replayed
+    row = connection.execute("SELECT appointment_id FROM coach_appointments").fetchone()
+    assert row == {"appointment_id": done.appointment.appointment_id}
+
+
+@pytest.mark.parametrize("loss", ["request", "answer"])
+@pytest.mark.parametrize("key", [KEY, NO_KEY])
+def test_clearing_expired_holds_may_be_cut_off_too(
+    connection: Connection, proxy: Proxy, loss: Loss, key: Key
+) -> None:
+    """Between the two attempts of a booking that found expired holds nothing is lost or booked twice."""
+    for _ in range(3):
+        held(connection)
+    later = NOW + timedelta(minutes=5)
+    proxy.lose(loss, b"SELECT expire_holds(")
+    db.run(lambda connection: book(connection, key=key, now=later), again=key.value is not None)
+    row = connection.execute("SELECT count(*) AS n FROM coach_appointments").fetchone()
+    assert row == {"n": 1}
+    check(connection)
