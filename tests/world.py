@@ -181,7 +181,6 @@ def check(connection: Connection) -> None:
     assert _all(connection, _COUNTERS) == []
     assert _all(connection, _CREDITS) == []
     assert _all(connection, _LOG) == []
-    assert _all(connection, _CHAIN) == []
     assert _all(connection, _EVENTS) == []
 
 
@@ -229,15 +228,6 @@ _LOG = b"""
         SELECT sum((one ->> 'delta')::bigint)
           FROM distribution_log AS log CROSS JOIN LATERAL jsonb_array_elements(log.candidates) AS one
          WHERE log.calendar_id = member.calendar_id AND one ->> 'coach_id' = member.coach_id), 0)"""
-
-_CHAIN = b"""
-    SELECT log.calendar_id, log.seq, one ->> 'coach_id' AS coach_id
-      FROM distribution_log AS log CROSS JOIN LATERAL jsonb_array_elements(log.candidates) AS one
-     WHERE one ? 'credit' AND (one ->> 'credit')::bigint <> coalesce((
-        SELECT sum((before ->> 'delta')::bigint)
-          FROM distribution_log AS earlier CROSS JOIN LATERAL jsonb_array_elements(earlier.candidates) AS before
-         WHERE earlier.calendar_id = log.calendar_id AND earlier.seq < log.seq
-           AND before ->> 'coach_id' = one ->> 'coach_id'), 0)"""
 
 _EVENTS = b"""
     SELECT a.appointment_id FROM coach_appointments AS a
