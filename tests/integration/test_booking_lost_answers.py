@@ -2,23 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from functools import partial
-from typing import Any
-from uuid import UUID
 
 import pytest
 
-from fairslot import bookings, db, holds
-from fairslot.bookings import Change
+from fairslot import db
 from fairslot.db import Connection
 from fairslot.errors import UnavailableError
 from fairslot.idempotency import Key
 from tests.api_world import rows
+from tests.changes import CHANGES, KEY, change_of, held
 from tests.proxy import Loss, Proxy
-from tests.world import NINE, NO_KEY, NOW, TENANT, add_team, book, check
-
-KEY = Key(value="key", fingerprint=b"f" * 32)
-LATER = NINE + timedelta(hours=1)
+from tests.world import NO_KEY, NOW, add_team, book, check
 
 
 @pytest.fixture
@@ -32,45 +26,13 @@ def proxy(connection: Connection, database_url: str, environment: Callable[..., 
         db.close()
 
 
-def held(connection: Connection, key: Key = NO_KEY) -> Change:
-    """Hold NINE."""
-    return holds.hold(
-        connection,
-        tenant_id=TENANT,
-        client_id="client",
-        calendar_id="cal",
-        start_time=NINE,
-        minutes=5,
-        key=key,
-        now=NOW,
-    )
-
-
-def changes(connection: Connection) -> dict[str, Callable[..., Change]]:
-    """Make what changes need, and return every change that can be asked for by the database's function."""
-    appointment_id = book(connection, NINE).appointment.appointment_id
-    own: dict[str, Any] = {"tenant_id": TENANT, "appointment_id": appointment_id, "now": NOW}
-    hold_id = UUID(held(connection).answer["hold_id"])
-    return {
-        "book": partial(book, start=LATER),
-        "hold": held,
-        "cancel": partial(bookings.cancel, **own, by="customer", reason=None),
-        "reschedule": partial(bookings.reschedule, **own, start_time=LATER, any_coach=True),
-        "reassign": partial(bookings.reassign, **own, coach_id=None, reason=None),
-        "report_outcome": partial(bookings.report_outcome, **own, outcome="completed"),
-        "release_hold": partial(holds.release, tenant_id=TENANT, hold_id=hold_id, now=NOW),
-    }
-
-
-@pytest.mark.parametrize(
-    "name", ["book", "hold", "cancel", "reschedule", "reassign", "report_outcome", "release_hold"]
-)
+@pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.parametrize("loss", ["request", "answer"])
 def test_a_change_with_a_key_is_made_once(
     connection: Connection, proxy: Proxy, loss: Loss, name: str
 ) -> None:
     """Whichever way it was lost, twice in a row, the change is made once and its answer comes."""
-    change = changes(connection)[name]
+    change = change_of(connection, name)
     before = rows(connection)
     proxy.lose(loss, f"SELECT {name}(".encode(), times=2)
     done = db.run(lambda connection: change(connection, key=KEY))

@@ -202,15 +202,17 @@ CREATE FUNCTION release_hold(
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_now    timestamptz := coalesce(p_now, clock_timestamp());
-    v_answer jsonb := idempotent_answer(p_tenant, p_key, p_fingerprint, v_now);
+    v_answer jsonb;
     a        coach_appointments;
 BEGIN
-    IF v_answer IS NOT NULL THEN
-        RETURN replayed(v_answer);
-    END IF;
     PERFORM FROM calendars
       WHERE calendar_id = (SELECT calendar_id FROM coach_appointments WHERE appointment_id = p_hold AND tenant_id = p_tenant)
         FOR NO KEY UPDATE;
+    -- Only now: who waited for the same release finds its answer and no hold.
+    v_answer := idempotent_answer(p_tenant, p_key, p_fingerprint, v_now);
+    IF v_answer IS NOT NULL THEN
+        RETURN replayed(v_answer);
+    END IF;
     SELECT * INTO a FROM coach_appointments WHERE appointment_id = p_hold AND tenant_id = p_tenant AND status = 'held' FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'hold';

@@ -1,0 +1,90 @@
+"""One effect for an idempotency key, whatever is asked for and however many ask at the same moment."""
+
+from collections.abc import Callable
+from functools import partial
+
+import psycopg
+import pytest
+
+from fairslot.bookings import Change
+from fairslot.db import Connection
+from fairslot.errors import IdempotencyKeyReusedError
+from fairslot.idempotency import Key
+from tests.changes import CHANGES, KEY, change_of
+from tests.race import Connect, Outcome, at_once, attempt, booked, wait_until, waiting
+from tests.world import add_calendar, add_team, book, check, check_records
+
+CLIENTS = 6
+
+
+def patiently(work: Callable[[], Change]) -> Outcome:
+    """Do as `db.run`: who lost the race for a key asks again."""
+
+    def until_answered() -> Change:
+        while True:
+            try:
+                return work()
+            except psycopg.Error as error:
+                if error.sqlstate != "FS425":
+                    raise
+
+    return attempt(until_answered)
+
+
+def all_at_once(
+    connection: Connection, works: list[tuple[Connection, Callable[[], Outcome]]]
+) -> list[Outcome]:
+    """Start all pieces of work, hold them up until each client waits, and let them go."""
+    clients = [client for client, _ in works]
+
+    def let_go() -> Outcome | None:
+        wait_until(lambda: waiting(connection, clients) == len(clients))
+        connection.execute("COMMIT")
+        return None
+
+    connection.execute("BEGIN")
+    connection.execute("SELECT FROM calendars FOR UPDATE")
+    outcomes: list[Callable[[], Outcome | None]] = [work for _, work in works]
+    return [one for one in at_once([*outcomes, let_go]) if one is not None]
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_the_same_change_at_once_is_made_once(connection: Connection, connect: Connect, name: str) -> None:
+    """Of six with one key one makes the change, and the others are told the same."""
+    add_team(connection, 3)
+    change = change_of(connection, name)
+    clients = [connect() for _ in range(CLIENTS)]
+    outcomes = all_at_once(
+        connection,
+        [(client, partial(patiently, partial(change, client, key=KEY))) for client in clients],
+    )
+    done = booked(outcomes)
+    assert len(done) == CLIENTS, outcomes
+    assert sum(not one.replayed for one in done) == 1
+    assert all(one.answer == done[0].answer for one in done)
+    check(connection)
+    check_records(connection)
+
+
+def test_one_key_on_two_calendars_is_one_booking(connection: Connection, connect: Connect) -> None:
+    """Requests that share nothing but the key have one effect: the others are refused."""
+    coaches = add_team(connection, 4)
+    names = [f"cal-{n}" for n in range(CLIENTS)]
+    for name in names:
+        add_calendar(connection, name, coaches)
+
+    def work(client: Connection, name: str) -> Outcome:
+        key = Key(value="key", fingerprint=name.encode())
+        return patiently(lambda: book(client, calendar_id=name, key=key))
+
+    clients = [connect() for _ in names]
+    outcomes = all_at_once(
+        connection,
+        [(client, partial(work, client, name)) for client, name in zip(clients, names, strict=True)],
+    )
+    assert len(booked(outcomes)) == 1
+    assert sum(isinstance(one, IdempotencyKeyReusedError) for one in outcomes) == CLIENTS - 1
+    row = connection.execute("SELECT count(*) AS n FROM coach_appointments").fetchone()
+    assert row == {"n": 1}
+    check(connection)
+    check_records(connection)
