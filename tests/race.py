@@ -2,8 +2,10 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import psycopg
 
@@ -66,3 +68,23 @@ def waiting(connection: Connection, clients: Collection[Connection]) -> int:
 def booked(outcomes: Collection[Outcome]) -> list[Change]:
     """Return the successes."""
     return [one for one in outcomes if isinstance(one, Change)]
+
+
+def check_answers(connection: Connection, answers: list[dict[str, Any]]) -> None:
+    """Assert that each answer given was true when it was given, and the last one of each still is."""
+    events = {
+        (str(row["appointment_id"]), row["version"]): row["data"]
+        for row in connection.execute("SELECT appointment_id, version, data FROM webhook_events")
+    }
+    told = Counter((answer["appointment_id"], answer["version"]) for answer in answers)
+    assert told.keys() == events.keys()
+    assert set(told.values()) == {1}, "one change, one answer"
+    for answer in answers:
+        said = events[answer["appointment_id"], answer["version"]]
+        for name in ("coach_id", "calendar_id", "start_time", "end_time", "status"):
+            assert said[name] == answer[name]
+    last = {answer["appointment_id"]: answer for answer in sorted(answers, key=lambda one: one["version"])}
+    rows = connection.execute(
+        "SELECT appointment_json(a) AS now FROM coach_appointments AS a WHERE status <> 'held'"
+    )
+    assert {row["now"]["appointment_id"]: row["now"] for row in rows} == last

@@ -1,6 +1,5 @@
 """Everything at once on shared coaches: 32 clients book, hold, move and cancel over one another's times."""
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -15,7 +14,7 @@ import pytest
 from fairslot import bookings, holds, sync
 from fairslot.db import Connection
 from fairslot.errors import HoldExpiredError, IllegalTransitionError, NotFoundError, SlotUnavailableError
-from tests.race import Connect, Outcome, at_once, attempt, booked
+from tests.race import Connect, Outcome, at_once, attempt, booked, check_answers
 from tests.world import (
     ALWAYS,
     NO_KEY,
@@ -190,26 +189,6 @@ class Customer:
             key=NO_KEY,
             now=self.now,
         )
-
-
-def check_answers(connection: Connection, answers: list[dict[str, Any]]) -> None:
-    """Assert that each answer given was true when it was given, and the last one of each still is."""
-    events = {
-        (str(row["appointment_id"]), row["version"]): row["data"]
-        for row in connection.execute("SELECT appointment_id, version, data FROM webhook_events")
-    }
-    told = Counter((answer["appointment_id"], answer["version"]) for answer in answers)
-    assert told.keys() == events.keys()
-    assert set(told.values()) == {1}, "one change, one answer"
-    for answer in answers:
-        said = events[answer["appointment_id"], answer["version"]]
-        for name in ("coach_id", "calendar_id", "start_time", "end_time", "status"):
-            assert said[name] == answer[name]
-    last = {answer["appointment_id"]: answer for answer in sorted(answers, key=lambda one: one["version"])}
-    rows = connection.execute(
-        "SELECT appointment_json(a) AS now FROM coach_appointments AS a WHERE status <> 'held'"
-    )
-    assert {row["now"]["appointment_id"]: row["now"] for row in rows} == last
 
 
 @pytest.mark.parametrize("seed", [1, 2])
