@@ -61,6 +61,9 @@ requirements: $(UV) ## compile the pinned requirements anew
 openapi: install ## write the HTTP contract anew from the handlers' types
 	@$(BIN)/python -m local.openapi
 
+bench: install ## measure the goals of booking and delivering in one run
+	@$(BIN)/python -m bench
+
 mutants: install ## take each guard out in turn and expect its test to fail (minutes)
 	@$(BIN)/python -m tests.mutants
 
