@@ -167,7 +167,8 @@ def recover(
     """
 
     def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        _is_on(_lock(connection, tenant_id, endpoint_id))
+        # Without its lock: who records an attempt takes the delivery first and the endpoint after it.
+        _is_on(get(connection, tenant_id=tenant_id, endpoint_id=endpoint_id))
         # Ids begin with the milliseconds (UUID version 7), so the primary key finds what is young.
         first = UUID(int=int(max(since.timestamp(), 0) * 1000) << 80)
         values = {"endpoint": endpoint_id, "since": since, "first": first, "now": now}
