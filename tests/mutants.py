@@ -168,12 +168,6 @@ MUTANTS = (
         new="WHERE calendar_id = p_calendar FOR NO KEY UPDATE;",
         tests=(BOOKING,),
     ),
-    Mutant(
-        name="another tenant's appointment can be changed",
-        old="WHERE a.appointment_id = p_appointment AND a.tenant_id = p_tenant;\n    IF NOT FOUND",
-        new="WHERE a.appointment_id = p_appointment;\n    IF NOT FOUND",
-        tests=("tests/handlers/test_api_life.py",),
-    ),
 )
 
 
