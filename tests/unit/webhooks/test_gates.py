@@ -46,14 +46,14 @@ def attempt(gate: Gate, *, answers: bool, asked: float = 0.0, rate: float | None
 def test_an_endpoint_that_hangs_is_left_alone_for_longer_and_longer(clock: Clock) -> None:
     """After three attempts in a row; then one tries, and each failure doubles the pause."""
     gate = Gate(clock=clock)
-    assert [attempt(gate, answers=False) for _ in range(4)] == ["passed"] * 3 + ["circuit_open 15"]
+    assert [attempt(gate, answers=False) for _ in range(4)] == ["passed"] * 3 + ["circuit_open 15.2"]
     for pause in (30, 60, 120, 240, 300, 300):
         clock.now = gate.closed_until
         assert attempt(gate, answers=False) == "passed"
-        assert attempt(gate, answers=True) == f"circuit_open {pause}"
+        assert attempt(gate, answers=True) == f"circuit_open {pause}.2"
     clock.now = gate.closed_until
     assert [attempt(gate, answers=True) for _ in range(5)] == ["passed"] * 5
-    assert [attempt(gate, answers=False) for _ in range(4)] == ["passed"] * 3 + ["circuit_open 15"]
+    assert [attempt(gate, answers=False) for _ in range(4)] == ["passed"] * 3 + ["circuit_open 15.2"]
 
 
 def test_an_answer_between_two_failures_keeps_it_open(clock: Clock) -> None:
@@ -68,7 +68,16 @@ def test_ten_that_fail_together_count_as_one_reason_to_pause(clock: Clock) -> No
     gate = Gate(clock=clock)
     for _ in range(10):
         gate.failed()
-    assert attempt(gate, answers=True) == "circuit_open 15"
+    assert attempt(gate, answers=True) == "circuit_open 15.2"
+
+
+def test_those_who_wait_come_back_one_by_one(clock: Clock) -> None:
+    """However many there are, they do not all come back to a pause's end; an answer forgets the row."""
+    gate = Gate(clock=clock, failures=3, closed_until=clock.now + 10)
+    assert [attempt(gate, answers=True) for _ in range(3)] == [f"circuit_open 10.{n}" for n in (2, 4, 6)]
+    clock.now = gate.closed_until
+    assert attempt(gate, answers=True, asked=1) == "passed"
+    assert attempt(gate, answers=True) == "circuit_open 1.2"
 
 
 def test_while_one_tries_the_others_wait(clock: Clock) -> None:
@@ -91,10 +100,10 @@ def test_an_endpoint_that_asks_to_be_left_alone_is(clock: Clock) -> None:
     """By all deliveries, and for five minutes at the most: then one asks again."""
     gate = Gate(clock=clock)
     assert attempt(gate, answers=True, asked=20) == "passed"
-    assert attempt(gate, answers=True) == "circuit_open 20"
+    assert attempt(gate, answers=True) == "circuit_open 20.2"
     clock.now += 20
     assert attempt(gate, answers=True, asked=1e9) == "passed"
-    assert attempt(gate, answers=True) == "circuit_open 300"
+    assert attempt(gate, answers=True) == "circuit_open 300.2"
 
 
 def test_a_rate_is_kept_by_short_waits_or_by_coming_back(clock: Clock) -> None:

@@ -21,6 +21,9 @@ FAILURES = 3
 CONCURRENCY = 10
 # How long a delivery may hold its batch up to keep to a cap or a rate.
 WAIT_SECONDS = 2.0
+# Of the deliveries that wait for a pause to end, so many a second come back to see, however many wait: each
+# receipt and each record costs the others about as much as a delivery does.
+RETURNS_PER_SECOND = 5.0
 MOST_KEPT = 10_000
 
 
@@ -44,6 +47,7 @@ class Gate:
     trying: bool = False
     busy: int = 0
     next_at: float = 0.0
+    last_return: float = 0.0
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
     @asynccontextmanager
@@ -68,6 +72,7 @@ class Gate:
         self.failures = 0
         self.trying = False
         self.pause = 0.0
+        self.last_return = 0.0
         self.closed_until = (
             self.clock() + min(asked, settings().webhook_longest_pause_seconds) if asked else 0.0
         )
@@ -86,9 +91,10 @@ class Gate:
         self.closed_until = self.clock() + self.pause
 
     def _check(self) -> None:
-        left = self.closed_until - self.clock()
-        if left > 0:
-            raise ClosedError("circuit_open", left)
+        now = self.clock()
+        if now < self.closed_until:
+            self.last_return = max(self.last_return, self.closed_until) + 1 / RETURNS_PER_SECOND
+            raise ClosedError("circuit_open", self.last_return - now)
 
     async def _keep_rate(self, rate: float | None) -> None:
         if rate is None:
