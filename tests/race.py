@@ -16,6 +16,7 @@ from fairslot.errors import FairslotError
 type Connect = Callable[[], Connection]
 type Outcome = Change | FairslotError
 
+_ATTEMPTS = 50
 _PAUSE = threading.Event()  # never set: waiting for it is a pause
 
 
@@ -24,10 +25,18 @@ def attempt(work: Callable[[], Change]) -> Outcome:
     try:
         return work()
     except psycopg.Error as error:
-        assert error.sqlstate != "40P01", f"a deadlock: {error}"
-        said = translate(error)
-        assert isinstance(said, FairslotError), repr(error)
-        return said
+        return _refusal(error)
+
+
+def patiently(work: Callable[[], Change]) -> Outcome:
+    """Do as `db.run`: who lost the race for a key, or the order of locks, asks again, but not for ever."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return work()
+        except psycopg.Error as error:
+            if error.sqlstate not in {"FS425", "40001"}:
+                return _refusal(error)
+    raise AssertionError("asked again and again")
 
 
 def at_once[T](works: Sequence[Callable[[], T]]) -> list[T]:
@@ -88,3 +97,10 @@ def check_answers(connection: Connection, answers: list[dict[str, Any]]) -> None
         "SELECT appointment_json(a) AS now FROM coach_appointments AS a WHERE status <> 'held'"
     )
     assert {row["now"]["appointment_id"]: row["now"] for row in rows} == last
+
+
+def _refusal(error: psycopg.Error) -> FairslotError:
+    assert error.sqlstate != "40P01", f"a deadlock: {error}"
+    said = translate(error)
+    assert isinstance(said, FairslotError), repr(error)
+    return said

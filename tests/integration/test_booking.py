@@ -1,10 +1,9 @@
 """Booking and cancelling against a real Postgres."""
 
-import threading
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 
 import psycopg
 import pytest
@@ -13,7 +12,6 @@ from fairslot import sync
 from fairslot.bookings import Change
 from fairslot.db import Connection, translate
 from fairslot.errors import (
-    FairslotError,
     IdempotencyKeyReusedError,
     IllegalTransitionError,
     NotFoundError,
@@ -21,34 +19,16 @@ from fairslot.errors import (
     ValidationError,
 )
 from fairslot.idempotency import Key
+from tests.race import Connect, Outcome, at_once, patiently
 from tests.refusals import refused
 from tests.world import ALWAYS, NINE, NOW, Coach, add_calendar, add_coach, add_team, book, cancel, check
 
 QUARTER = timedelta(minutes=15)
-type Connect = Callable[[], Connection]
 
 
-def outcome(work: Callable[[], Change]) -> Change | FairslotError:
-    """Return what a piece of work gives or is refused with."""
-    try:
-        return work()
-    except psycopg.Error as error:
-        said = translate(error)
-        assert error.sqlstate != "40P01", "a deadlock"
-        assert isinstance(said, FairslotError), said
-        return said
-
-
-def at_once(works: list[Callable[[], Change]]) -> list[Change | FairslotError]:
+def race(works: list[Callable[[], Change]]) -> list[Outcome]:
     """Start all pieces of work at the same moment and return what came of each."""
-    gate = threading.Barrier(len(works))
-
-    def run(work: Callable[[], Change]) -> Change | FairslotError:
-        gate.wait()
-        return outcome(work)
-
-    with ThreadPoolExecutor(len(works)) as pool:
-        return list(pool.map(run, works))
+    return at_once([partial(patiently, work) for work in works])
 
 
 def test_a_booking_is_whole(connection: Connection) -> None:
@@ -72,7 +52,7 @@ def test_exactly_as_many_as_are_free(connection: Connection, connect: Connect, f
     clients = [connect() for _ in range(12)]
     for round_ in range(6):
         start = NINE + round_ * timedelta(minutes=45)
-        done = at_once([lambda client=client, start=start: book(client, start) for client in clients])  # type: ignore[misc]
+        done = race([lambda client=client, start=start: book(client, start) for client in clients])  # type: ignore[misc]
         booked = [one for one in done if isinstance(one, Change)]
         assert len(booked) == free
         assert len({one.appointment.coach_id for one in booked}) == free
@@ -110,9 +90,9 @@ def test_random_intervals_on_shared_coaches_never_overlap(connection: Connection
     add_calendar(connection, "short", coaches[1:], duration=15)
     calendars = ("cal", "long", "short")
     clients = [connect() for _ in range(16)]
-    done: list[Change | FairslotError] = []
+    done: list[Outcome] = []
     for round_ in range(8):
-        done += at_once(
+        done += race(
             [
                 lambda client=client, n=n, round_=round_: book(  # type: ignore[misc]
                     client, NINE + (n * 7 + round_ * 3) % 16 * QUARTER, calendar_id=calendars[n % 3]
@@ -135,10 +115,10 @@ def test_the_daily_maximum_holds_in_the_coachs_zone(connection: Connection, conn
     sync.extend(connection, now=NOW)
     midnight_utc = datetime.fromisoformat("2026-03-04T00:00:00Z")  # 11:00 in Sydney
     starts = [midnight_utc + n * QUARTER for n in range(-6, 6)]
-    done = at_once([lambda start=start: book(connect(), start) for start in starts])  # type: ignore[misc]
+    done = race([lambda start=start: book(connect(), start) for start in starts])  # type: ignore[misc]
     assert sum(isinstance(one, Change) for one in done) == 2
     next_local_day = datetime.fromisoformat("2026-03-04T13:00:00Z")
-    assert isinstance(outcome(lambda: book(connection, next_local_day)), Change)
+    assert isinstance(patiently(lambda: book(connection, next_local_day)), Change)
     check(connection)
 
 
@@ -170,7 +150,7 @@ def test_two_midnights_race_without_deadlock(connection: Connection, connect: Co
     clients = [connect() for _ in range(8)]
     for round_ in range(5):
         start = midnight + timedelta(days=round_, minutes=-30)
-        done = at_once(
+        done = race(
             [
                 lambda client=client, n=n, start=start: book(  # type: ignore[misc]
                     client, start + n % 4 * QUARTER, calendar_id=("one", "two")[n % 2]
@@ -263,15 +243,7 @@ def test_one_effect_a_key(connection: Connection, connect: Connect) -> None:
     key = Key(value="k", fingerprint=b"f" * 32)
     clients = [connect() for _ in range(20)]
 
-    def until_answered(client: Connection) -> Change:
-        for _ in range(len(clients)):
-            try:
-                return book(client, key=key)
-            except psycopg.Error as error:
-                assert error.sqlstate == "FS425"
-        raise AssertionError("never answered")
-
-    done = at_once([lambda client=client: until_answered(client) for client in clients])  # type: ignore[misc]
+    done = race([lambda client=client: book(client, key=key) for client in clients])  # type: ignore[misc]
     assert all(isinstance(one, Change) for one in done)
     assert len({one.answer["appointment_id"] for one in done if isinstance(one, Change)}) == 1
     assert sum(not one.replayed for one in done if isinstance(one, Change)) == 1

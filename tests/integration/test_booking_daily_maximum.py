@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from fairslot import sync
 from fairslot.db import Connection
-from tests.race import Connect, Outcome, at_once, attempt, booked
+from tests.race import Connect, Outcome, at_once, booked, patiently
 from tests.world import ALWAYS, Coach, add_calendar, add_coach, book, check
 
 # Half hours and quarters, the date line, clocks that change by 30 minutes, by two hours, and at midnight.
@@ -86,7 +86,7 @@ def test_a_race_for_the_last_places_of_a_day(
     starts = [first + step * HALF_HOUR for step in steps]
 
     def ask(n: int) -> Outcome:
-        return attempt(lambda: book(clients[n], starts[n], calendar_id=CALENDARS[n % 4], now=now))
+        return patiently(lambda: book(clients[n], starts[n], calendar_id=CALENDARS[n % 4], now=now))
 
     outcomes = [ask(n) for n in range(taken)]
     outcomes += at_once([partial(ask, n) for n in range(taken, len(starts))])

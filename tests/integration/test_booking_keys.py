@@ -3,32 +3,16 @@
 from collections.abc import Callable
 from functools import partial
 
-import psycopg
 import pytest
 
-from fairslot.bookings import Change
 from fairslot.db import Connection
 from fairslot.errors import IdempotencyKeyReusedError
 from fairslot.idempotency import Key
 from tests.changes import CHANGES, KEY, change_of
-from tests.race import Connect, Outcome, at_once, attempt, booked, wait_until, waiting
+from tests.race import Connect, Outcome, at_once, booked, patiently, wait_until, waiting
 from tests.world import add_calendar, add_team, book, check, check_records
 
 CLIENTS = 6
-
-
-def patiently(work: Callable[[], Change]) -> Outcome:
-    """Do as `db.run`: who lost the race for a key asks again."""
-
-    def until_answered() -> Change:
-        while True:
-            try:
-                return work()
-            except psycopg.Error as error:
-                if error.sqlstate != "FS425":
-                    raise
-
-    return attempt(until_answered)
 
 
 def all_at_once(

@@ -14,7 +14,7 @@ import pytest
 from fairslot import bookings, holds, sync
 from fairslot.db import Connection
 from fairslot.errors import HoldExpiredError, IllegalTransitionError, NotFoundError, SlotUnavailableError
-from tests.race import Connect, Outcome, at_once, attempt, booked, check_answers
+from tests.race import Connect, Outcome, at_once, booked, check_answers, patiently
 from tests.world import (
     ALWAYS,
     NO_KEY,
@@ -73,7 +73,7 @@ class Customer:
         outcomes = []
         for _ in range(CHANGES):
             self.now += timedelta(seconds=20)
-            outcomes.append(attempt(self._clearing(self._change())))
+            outcomes.append(patiently(self._clearing(self._change())))
         return outcomes
 
     def _change(self) -> Callable[[], bookings.Change]:

@@ -11,7 +11,7 @@ import pytest
 
 from fairslot.db import Connection
 from fairslot.errors import SlotUnavailableError
-from tests.race import Connect, Outcome, at_once, attempt, booked, timed, wait_until, waiting
+from tests.race import Connect, Outcome, at_once, attempt, booked, patiently, timed, wait_until, waiting
 from tests.world import NINE, add_calendar, add_team, book, check, check_records
 
 CLIENTS = 12
@@ -53,7 +53,7 @@ class Storm:
 
     def _ask(self, n: int, start: datetime) -> None:
         calendar_id = CALENDARS[n % len(CALENDARS)]
-        self.outcomes.append(attempt(lambda: book(self.clients[n], start, calendar_id=calendar_id)))
+        self.outcomes.append(patiently(lambda: book(self.clients[n], start, calendar_id=calendar_id)))
 
     def _hold_up(self, n: int, start: datetime) -> None:
         """Book and roll back, but not before each of the others is done or waits for somebody."""
@@ -98,7 +98,7 @@ def test_a_coach_who_is_only_locked_is_not_taken(connection: Connection, connect
 
     clients = [connect() for _ in CALENDARS]
     works: list[Callable[[], Outcome | None]] = [
-        partial(attempt, partial(book, client, calendar_id=calendar_id))
+        partial(patiently, partial(book, client, calendar_id=calendar_id))
         for client, calendar_id in zip(clients, CALENDARS, strict=True)
     ]
     outcomes = [one for one in at_once([*works, settle]) if one is not None]
@@ -124,7 +124,7 @@ def test_contention_stays_fast(connection: Connection, connect: Connect) -> None
                 partial(
                     timed,
                     partial(
-                        attempt,
+                        patiently,
                         partial(book, client, start_of(round_), calendar_id=CALENDARS[n % len(CALENDARS)]),
                     ),
                 )

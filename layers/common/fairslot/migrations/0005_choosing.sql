@@ -120,6 +120,18 @@ BEGIN
             END IF;
             p_pool := ARRAY(SELECT one FROM unnest(p_pool) AS one WHERE one.coach_id <> chosen.coach_id);
         END LOOP;
+        -- A day that somebody took between the look at it and the lock stays locked by us, for nothing and out of order:
+        -- to wait for another now could be a deadlock, so where there is one to wait for it all begins anew.
+        IF EXISTS (SELECT FROM coach_slots AS day, unnest(v_all) AS one
+                    WHERE day.coach_id = one.coach_id AND day.first_slot = one.first_slot
+                      AND day.xmax = pg_current_xact_id()::xid)
+           AND EXISTS (SELECT FROM coach_slots AS day, unnest(v_all) AS one
+                        WHERE day.coach_id = one.coach_id AND day.first_slot = one.first_slot
+                          AND day_admits(day.free, day.open, day.booked, day.max_per_day,
+                                         span_mask(p_from - day.first_slot, p_count, day.slot_count),
+                                         span_mask(v_from - day.first_slot, v_whole, day.slot_count), true)) THEN
+            RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = 'the order of locks was lost';
+        END IF;
     END IF;
     WITH locked AS MATERIALIZED (
         SELECT day.coach_id

@@ -17,6 +17,7 @@ END $$;
 -- Locks the calendar of an appointment, or with p_all every calendar of its coach, in order; returns its own.
 CREATE FUNCTION lock_calendars(p_tenant text, p_appointment uuid, p_all boolean) RETURNS calendars LANGUAGE plpgsql AS $$
 DECLARE
+    v_coach    text := (SELECT coach_id FROM coach_appointments WHERE appointment_id = p_appointment);
     v_calendar calendars;
 BEGIN
     PERFORM FROM calendars AS calendar
@@ -30,6 +31,8 @@ BEGIN
      WHERE a.appointment_id = p_appointment AND a.tenant_id = p_tenant;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'appointment';
+    ELSIF p_all AND v_coach <> (SELECT coach_id FROM coach_appointments WHERE appointment_id = p_appointment) THEN
+        RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = 'the appointment was handed over meanwhile';
     END IF;
     RETURN v_calendar;
 END $$;

@@ -1,0 +1,105 @@
+"""Nobody waits for a lock out of order: what would, is begun anew instead."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+
+from fairslot import bookings
+from fairslot.db import Connection
+from tests.race import Connect, wait_until, waiting
+from tests.world import NINE, NO_KEY, NOW, TENANT, add_calendar, add_team, book, check, check_records
+
+# The client named "slow" looks at a coach's day and then takes its time before it locks it.
+SLOW_LOOK = """
+    ALTER FUNCTION day_admits RENAME TO admits;
+    CREATE FUNCTION day_admits(
+        p_free bit, p_open bit, p_booked smallint, p_max smallint, p_core bit, p_full bit, p_starts boolean
+    ) RETURNS boolean LANGUAGE plpgsql AS $$
+    DECLARE
+        v_stack  text;
+        v_admits boolean := admits(p_free, p_open, p_booked, p_max, p_core, p_full, p_starts);
+    BEGIN
+        GET DIAGNOSTICS v_stack = PG_CONTEXT;
+        IF v_admits AND v_stack LIKE '%lock_coach%' AND current_setting('application_name') = 'slow' THEN
+            PERFORM pg_advisory_lock_shared(1), pg_advisory_unlock_shared(1);
+        END IF;
+        RETURN v_admits;
+    END $$"""
+LOCK_DAY = (
+    "SELECT FROM coach_slots WHERE coach_id = %s AND first_slot <= slot_of(%s)"
+    " AND slot_of(%s) < first_slot + slot_count FOR NO KEY UPDATE"
+)
+
+
+def sqlstate(work: Callable[[], object]) -> str | None:
+    """Return the SQLSTATE that a piece of work ends with, if it fails."""
+    try:
+        work()
+    except psycopg.Error as error:
+        return error.sqlstate
+    return None
+
+
+def test_a_coach_lost_between_look_and_lock_is_not_held_while_waiting(
+    connection: Connection, connect: Connect
+) -> None:
+    """Postgres keeps the lock of a row that no longer fits; who then had to wait for another starts again."""
+    coaches = add_team(connection, 2)
+    add_calendar(connection, "other", coaches)
+    connection.execute(
+        "UPDATE coach_calendars SET credit = 1 WHERE (calendar_id, coach_id) = ('cal', %s)", coaches[1:]
+    )
+    connection.execute(SLOW_LOOK)
+    slow, gate, orderly = connect(), connect(), connect()
+    slow.execute("SET application_name = 'slow'")
+    gate.execute("SELECT pg_advisory_lock(1)")
+    with ThreadPoolExecutor(1) as pool, orderly.transaction():
+        orderly.execute(LOCK_DAY, (coaches[0], NINE, NINE))
+        outcome = pool.submit(sqlstate, lambda: book(slow))
+        wait_until(lambda: waiting(connection, [slow]) == 1)  # it has looked at the second coach
+        assert book(connection, calendar_id="other").appointment.coach_id == coaches[1]
+        gate.execute("SELECT pg_advisory_unlock(1)")
+        wait_until(lambda: outcome.done() or waiting(connection, [slow]) == 1)
+        assert sqlstate(lambda: orderly.execute(LOCK_DAY, (coaches[1], NINE, NINE))) is None
+        assert outcome.result() == "40001"
+    assert book(slow).appointment.coach_id == coaches[0]
+
+
+def test_an_outcome_locks_the_calendars_of_the_coach_who_has_the_appointment(
+    connection: Connection, connect: Connect
+) -> None:
+    """Where the appointment is handed over meanwhile, the calendars to lock are others: it starts again."""
+    coaches = add_team(connection, 2)
+    done = book(connection)
+    assert done.appointment.coach_id == coaches[0]
+    add_calendar(connection, "hers", coaches[1:])
+    mover, reporter = connect(), connect()
+
+    def report() -> object:
+        return bookings.report_outcome(
+            reporter,
+            tenant_id=TENANT,
+            appointment_id=done.appointment.appointment_id,
+            outcome="completed",
+            key=NO_KEY,
+            now=NOW,
+        )
+
+    with ThreadPoolExecutor(1) as pool:
+        with mover.transaction():
+            bookings.reassign(
+                mover,
+                tenant_id=TENANT,
+                appointment_id=done.appointment.appointment_id,
+                coach_id=coaches[1],
+                reason=None,
+                key=NO_KEY,
+                now=NOW,
+            )
+            outcome = pool.submit(sqlstate, report)
+            wait_until(lambda: waiting(connection, [reporter]) == 1)
+        assert outcome.result() == "40001"
+    report()
+    check(connection)
+    check_records(connection)
