@@ -15,7 +15,7 @@ from fairslot.webhooks.messages import Attempt
 
 _SQL = queries("outbox")
 # Messages that are handed to the queue inside one transaction.
-SWEEP = 500
+SWEEP = 100
 
 type Send = Callable[[Sequence[str]], None]
 

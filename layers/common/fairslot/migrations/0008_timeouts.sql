@@ -2,7 +2,7 @@
 -- pins a session on SET; sessions that are open already go on without. Each is longer than the one before:
 --
 -- idle_in_transaction_session_timeout, 4 s: a client that was frozen or cut off inside a transaction loses it, and its
---   locks with it. Ours are idle there only while the sweep hands 500 messages to the queue, in 50 calls of 10 to 20 ms.
+--   locks with it. Ours are idle there only while the sweep hands 100 messages to the queue, in ten calls of 10 to 20 ms.
 -- lock_timeout, 6 s: longer than that, so that who waits for a frozen client's locks goes on and is not refused.
 --   A booking holds its calendar for a few milliseconds, so that a live queue of a thousand fits too.
 -- statement_timeout, 8 s: the HTTP functions have 10 s; a statement whose caller has given up must not go on alone.
