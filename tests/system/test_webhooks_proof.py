@@ -202,6 +202,7 @@ def test_what_comes_twice_and_shuffled_is_told_by_id_and_version(world: World) -
 
 
 @pytest.mark.timeout(120 + 2 * EVENTS)
+@pytest.mark.timeout(600)  # the waits in it have bounds of their own
 def test_two_dead_subscribers_of_ten_delay_nobody(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """The other eight are done within twice the time that they take alone."""
     alone = _seconds(world, "alone")
