@@ -1,7 +1,6 @@
 """The real parts that tests stand on: one Postgres and one Valkey a run, a database of its own a test."""
 
 import itertools
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from fairslot.webhooks import queue
 from local.postgres import EmbeddedPostgres
 from local.sqs import SqsStandIn
 from local.valkey import EmbeddedValkey
-from tests import mutants
 
 # A busy machine is no failure: only the suite's own time limit counts.
 hypothesis.register_profile("fairslot", deadline=None)
@@ -32,8 +30,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostg
     with EmbeddedPostgres(tmp_path_factory.mktemp("postgres")) as server:
         with psycopg.connect(server.url, autocommit=True) as connection:
             connection.execute("CREATE DATABASE template")
-        mutant = os.environ.get("FAIRSLOT_MUTANT")
-        migrate(server.url_of("template"), mutants.steps(mutant) if mutant else None)
+        migrate(server.url_of("template"))
         yield server
 
 

@@ -10,7 +10,7 @@ from fairslot.db import Connection
 from tests.race import Connect, wait_until, waiting
 from tests.world import NINE, NO_KEY, NOW, TENANT, add_calendar, add_team, book, check, check_records
 
-# The client named "slow" looks at a coach's day and then takes its time before it locks it.
+# The client named "slow" takes its time to look at a coach's day: to ask who is free, or before it locks.
 SLOW_LOOK = """
     ALTER FUNCTION day_admits RENAME TO admits;
     CREATE FUNCTION day_admits(
@@ -21,7 +21,8 @@ SLOW_LOOK = """
         v_admits boolean := admits(p_free, p_open, p_booked, p_max, p_core, p_full, p_starts);
     BEGIN
         GET DIAGNOSTICS v_stack = PG_CONTEXT;
-        IF v_admits AND v_stack LIKE '%lock_coach%' AND current_setting('application_name') = 'slow' THEN
+        IF v_admits AND (v_stack LIKE '%lock_coach(%') = {locking}
+           AND current_setting('application_name') = 'slow' THEN
             PERFORM pg_advisory_lock_shared(1), pg_advisory_unlock_shared(1);
         END IF;
         RETURN v_admits;
@@ -50,7 +51,7 @@ def test_a_coach_lost_between_look_and_lock_is_not_held_while_waiting(
     connection.execute(
         "UPDATE coach_calendars SET credit = 1 WHERE (calendar_id, coach_id) = ('cal', %s)", coaches[1:]
     )
-    connection.execute(SLOW_LOOK)
+    connection.execute(SLOW_LOOK.replace("{locking}", "true").encode())
     slow, gate, orderly = connect(), connect(), connect()
     slow.execute("SET application_name = 'slow'")
     gate.execute("SELECT pg_advisory_lock(1)")
@@ -64,6 +65,24 @@ def test_a_coach_lost_between_look_and_lock_is_not_held_while_waiting(
         assert sqlstate(lambda: orderly.execute(LOCK_DAY, (coaches[1], NINE, NINE))) is None
         assert outcome.result() == "40001"
     assert book(slow).appointment.coach_id == coaches[0]
+
+
+def test_a_coach_lost_after_the_look_is_passed_over(connection: Connection, connect: Connect) -> None:
+    """Who is taken between the question who is free and the lock is not chosen, and the next one is."""
+    coaches = add_team(connection, 2)
+    add_calendar(connection, "other", coaches)
+    connection.execute(SLOW_LOOK.replace("{locking}", "false").encode())
+    slow, gate = connect(), connect()
+    slow.execute("SET application_name = 'slow'")
+    gate.execute("SELECT pg_advisory_lock(1)")
+    with ThreadPoolExecutor(1) as pool:
+        outcome = pool.submit(book, slow)
+        wait_until(lambda: waiting(connection, [slow]) == 1)
+        assert book(connection, calendar_id="other").appointment.coach_id == coaches[0]
+        gate.execute("SELECT pg_advisory_unlock(1)")
+        assert outcome.result().appointment.coach_id == coaches[1]
+    check(connection)
+    check_records(connection)
 
 
 def test_an_outcome_locks_the_calendars_of_the_coach_who_has_the_appointment(

@@ -108,6 +108,13 @@ def test_a_queue_that_is_down_loses_nothing(connection: Connection, team: list[s
     assert len(sweep(connection)) == 2
 
 
+def test_what_the_queue_did_not_take_does_not_count_as_sent(connection: Connection, team: list[str]) -> None:
+    """A booking whose events could not be published is swept a minute later."""
+    with pytest.raises(QueueError):
+        outbox.publish(connection, messages=book(connection).messages, send=refuse, now=LATER)
+    assert len(sweep(connection, LATER + timedelta(minutes=1))) == 2
+
+
 def test_two_sweeps_share_the_work(
     connection: Connection, team: list[str], connect: Callable[[], Connection]
 ) -> None:

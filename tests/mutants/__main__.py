@@ -1,0 +1,108 @@
+"""Take each guard out in turn and expect its test to go red: `python -m tests.mutants [part of a name …]`.
+
+A mutant is a copy of `fairslot` in which one piece of text is another, and a run of the tests that must
+notice. Each is told in a line: killed by which test, or SURVIVED, and then the exit code is 1. Before them
+the same tests run on an unchanged copy and must pass.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.mutants import edges, engine
+from tests.mutants.guard import Guard
+
+GUARDS = (*engine.GUARDS, *edges.GUARDS)
+
+_ROOT = Path(__file__).parent.parent.parent
+_LAYER = _ROOT / "layers" / "common"
+_PASSED, _FAILED = 0, 1  # pytest's exit codes; the others mean that the tests could not run
+
+
+class BrokenError(Exception):
+    """A mutant cannot be made, or its tests cannot be run."""
+
+
+def copy_with(guard: Guard | None, home: Path) -> Path:
+    """Copy the layer, without a guard if one is given, and return the copy.
+
+    Raises:
+        BrokenError: what is to be taken out is not there once, or as often as is said.
+
+    """
+    layer = home / "common"
+    shutil.copytree(_LAYER, layer, ignore=shutil.ignore_patterns("__pycache__"))
+    if guard is not None:
+        file = layer / "fairslot" / guard.file
+        text = file.read_text("utf-8")
+        if text.count(guard.old) != guard.times:
+            raise BrokenError(f"found {text.count(guard.old)} times in {guard.file}, not {guard.times}")
+        file.write_text(text.replace(guard.old, guard.new), "utf-8")
+    return layer
+
+
+def run_tests(layer: Path, tests: Iterable[str]) -> str | None:
+    """Run tests on a copy of the layer until one fails; return its name, or None when all pass.
+
+    Raises:
+        BrokenError: they did not run.
+
+    """
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--timeout=60"),
+            "-p",
+            "no:cacheprovider",
+            *tests,
+        ],
+        cwd=_ROOT,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(_ROOT / "functions"), str(layer), str(_ROOT)]),
+            "HYPOTHESIS_STORAGE_DIRECTORY": str(layer.parent / "hypothesis"),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    failed = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("FAILED ")]
+    if done.returncode == _PASSED:
+        return None
+    if done.returncode != _FAILED or not failed:
+        raise BrokenError(f"the tests did not run:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
+    return failed[0]
+
+
+def judge(guard: Guard | None) -> tuple[bool, str]:
+    """Return whether all is as it should be with a guard taken out, or with none, and how to say it."""
+    name = guard.name if guard else "nothing is changed"
+    tests = [guard.test] if guard else sorted({one.test for one in GUARDS})
+    with tempfile.TemporaryDirectory(prefix="mutant-") as home:
+        try:
+            killer = run_tests(copy_with(guard, Path(home)), tests)
+        except BrokenError as error:
+            return False, f"{'BROKEN':9}{name}: {error}"
+    if guard is None:
+        return killer is None, f"{'RED' if killer else 'green':9}{name}: {killer or 'all pass'}"
+    return killer is not None, f"{'killed' if killer else 'SURVIVED':9}{name}: {killer or 'all pass'}"
+
+
+def main() -> int:
+    """Try every mutant, or those that are named; return 1 if one survives."""
+    wanted = [one for one in GUARDS if not sys.argv[1:] or any(part in one.name for part in sys.argv[1:])]
+    good = True
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for fine, told in pool.map(judge, [*([] if sys.argv[1:] else [None]), *wanted]):
+            sys.stdout.write(f"{told}\n")
+            sys.stdout.flush()
+            good = good and fine
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""The guards of what leaves and enters the engine: one effect a key, events, tenants, time that runs out."""
+
+from tests.mutants.guard import Guard
+
+_BOOKING = "migrations/0006_booking.sql"
+_TESTS = "tests/integration"
+_BOOK = f"{_TESTS}/test_booking.py"
+_FROZEN = f"{_TESTS}/test_booking_frozen.py"
+_KEYS = f"{_TESTS}/test_booking_keys.py"
+_LOST = f"{_TESTS}/test_booking_lost_answers.py"
+_OUTBOX = f"{_TESTS}/test_outbox.py"
+_TENANTS = "tests/handlers/test_api_tenants.py"
+_CALENDAR = "WHERE calendar_id = p_calendar AND tenant_id = p_tenant"
+
+_ONCE = (
+    Guard(
+        "an answer is not looked for",
+        _BOOKING,
+        "WHERE tenant_id = p_tenant AND key = p_key AND expires_at > p_now;",
+        "WHERE false;",
+        _BOOK,
+    ),
+    Guard(
+        "an answer is not tied to its request",
+        _BOOKING,
+        "IF FOUND AND v_known.fingerprint <> p_fingerprint THEN",
+        "IF false THEN",
+        _BOOK,
+    ),
+    Guard("an answer is not kept", _BOOKING, "    IF p_key IS NOT NULL THEN", "    IF false THEN", _BOOK),
+    Guard(
+        "two may answer one key",
+        _BOOKING,
+        "        IF NOT FOUND THEN\n            RAISE EXCEPTION USING ERRCODE = 'FS425'",
+        "        IF false THEN\n            RAISE EXCEPTION USING ERRCODE = 'FS425'",
+        f"{_KEYS}::test_one_key_on_two_calendars_is_one_booking",
+    ),
+    Guard(
+        "a key is kept for ever",
+        _BOOKING,
+        "AND key = p_key AND expires_at > p_now;",
+        "AND key = p_key;",
+        f"{_BOOK}::test_an_expired_key_is_free_again",
+    ),
+    Guard(
+        "a release does not wait before it looks for its answer",
+        _BOOKING,
+        "    v_answer jsonb;\n    a        coach_appointments;\nBEGIN\n    PERFORM FROM calendars",
+        "    v_answer jsonb;\n    a        coach_appointments;\nBEGIN\n"
+        "    PERFORM FROM coach_appointments WHERE appointment_id = p_hold AND status = 'held';\n"
+        "    IF NOT FOUND THEN RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'hold'; END IF;\n"
+        "    PERFORM FROM calendars",
+        _LOST,
+    ),
+    Guard(
+        "a change that may be made is made again without a key",
+        "db.py",
+        "(again or not begun) and broken",
+        "broken",
+        f"{_LOST}::test_a_booking_without_a_key_is_not_tried_again",
+    ),
+    Guard(
+        "a lost connection is not opened again",
+        "db.py",
+        "(again or not begun) and broken",
+        "False",
+        f"{_LOST}::test_a_change_with_a_key_is_made_once",
+    ),
+    Guard("expired holds are not cleared", "db.py", "expired = True", "expired = False", _LOST),
+)
+
+_SEND = "    send([json.dumps(message) for message in messages])\n"
+_NOTE = """    connection.execute(
+        _SQL["mark_published"], {"deliveries": [message["delivery_id"] for message in messages], "now": now}
+    )
+"""
+
+_TOLD = (
+    Guard(
+        "no delivery is written",
+        "migrations/0004_outbox.sql",
+        "     WHERE endpoint.tenant_id = a.tenant_id AND endpoint.enabled",
+        "     WHERE false AND endpoint.enabled",
+        _OUTBOX,
+    ),
+    Guard(
+        "what is not sent yet counts as sent",
+        "outbox.py",
+        _SEND + _NOTE,
+        _NOTE + _SEND,
+        _OUTBOX,
+    ),
+    Guard(
+        "two sweeps send the same",
+        "sql/outbox.sql",
+        "           FOR NO KEY UPDATE SKIP LOCKED) AS delivery",
+        "        ) AS delivery",
+        _OUTBOX,
+    ),
+    Guard(
+        "the sweep looks only at what it never sent",
+        "sql/outbox.sql",
+        "OR greatest(published_at, next_attempt_at) < %(overdue_before)s)",
+        "OR false)",
+        _OUTBOX,
+    ),
+)
+
+_OTHERS = (
+    Guard(
+        "another tenant's calendar can be booked",
+        _BOOKING,
+        f"{_CALENDAR} FOR NO KEY UPDATE;",
+        "WHERE calendar_id = p_calendar FOR NO KEY UPDATE;",
+        f"{_BOOK}::test_another_tenants_calendar_is_not_there",
+        times=2,
+    ),
+    Guard(
+        "another tenant's hold can be confirmed",
+        _BOOKING,
+        "WHERE appointment_id = p_hold AND tenant_id = a.tenant_id AND status = 'held'",
+        "WHERE appointment_id = p_hold AND status = 'held'",
+        _TENANTS,
+    ),
+    Guard(
+        "another tenant's hold can be given back",
+        _BOOKING,
+        "SELECT * INTO a FROM coach_appointments WHERE appointment_id = p_hold AND tenant_id = p_tenant",
+        "SELECT * INTO a FROM coach_appointments WHERE appointment_id = p_hold",
+        _TENANTS,
+    ),
+    Guard(
+        "another tenant's appointment can be read",
+        "sql/appointments.sql",
+        " WHERE a.appointment_id = %(appointment)s AND a.tenant_id = %(tenant)s",
+        " WHERE a.appointment_id = %(appointment)s AND %(tenant)s::text IS NOT NULL",
+        _TENANTS,
+    ),
+    Guard(
+        "a frozen client keeps its transaction",
+        "migrations/0008_timeouts.sql",
+        "SET idle_in_transaction_session_timeout = ''4s''",
+        "SET idle_in_transaction_session_timeout = 0",
+        f"{_FROZEN}::test_a_client_frozen_inside_a_transaction_loses_it",
+    ),
+    Guard(
+        "a migration has no more time than a request",
+        "migrate.py",
+        "                connection.execute(_WITHOUT_TIMEOUTS)\n                connection.execute(text",
+        "                connection.execute(text",
+        f"{_FROZEN}::test_migrating_knows_no_timeouts",
+    ),
+    Guard(
+        "an older reading overwrites a younger",
+        "sql/coaches.sql",
+        "     WHERE sync.synced_at IS NULL OR sync.synced_at < excluded.synced_at\n    RETURNING",
+        "    RETURNING",
+        f"{_TESTS}/test_sync.py::test_an_older_reading_never_overwrites_a_younger",
+    ),
+)
+
+GUARDS = (*_ONCE, *_TOLD, *_OTHERS)

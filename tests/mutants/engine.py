@@ -1,0 +1,188 @@
+"""The guards of the engine itself: one coach for one time, and whose turn it is."""
+
+from tests.mutants.guard import Guard
+
+_SCHEMA = "migrations/0003_appointments.sql"
+_CHOOSING = "migrations/0005_choosing.sql"
+_BOOKING = "migrations/0006_booking.sql"
+_LIFE = "migrations/0007_life.sql"
+_TESTS = "tests/integration"
+_BOOK = f"{_TESTS}/test_booking.py"
+_HOLDS = f"{_TESTS}/test_holds.py"
+_LIVES = f"{_TESTS}/test_life.py"
+_ORDER = f"{_TESTS}/test_booking_lock_order.py"
+_RACES = f"{_TESTS}/test_booking_races.py"
+
+_ADMITS = """
+                AND day_admits(day.free, day.open, day.booked, day.max_per_day,
+                               span_mask(p_from - day.first_slot, p_count, day.slot_count),
+                               span_mask(v_from - day.first_slot, v_whole, day.slot_count), true)"""
+_ADMITS_WAITING = """
+           AND day_admits(day.free, day.open, day.booked, day.max_per_day,
+                          span_mask(p_from - day.first_slot, p_count, day.slot_count),
+                          span_mask(v_from - day.first_slot, v_whole, day.slot_count),
+                          p_from >= day.first_slot AND p_from < day.first_slot + day.slot_count)"""
+_CALENDAR = "WHERE calendar_id = p_calendar AND tenant_id = p_tenant"
+
+_TIME = (
+    Guard(
+        "two may have one coach's time, for all the table knows",
+        _SCHEMA,
+        "EXCLUDE USING gist (coach_id WITH =, takes WITH &&)",
+        "EXCLUDE USING gist (coach_id WITH =, takes WITH &&, appointment_id WITH =)",
+        f"{_BOOK}::test_the_constraint_stands_behind_the_locks",
+    ),
+    Guard(
+        "whether a coach is free is not asked under the lock",
+        _CHOOSING,
+        _ADMITS,
+        "",
+        f"{_ORDER}::test_a_coach_lost_after_the_look_is_passed_over",
+    ),
+    Guard("nor when it was waited for", _CHOOSING, _ADMITS_WAITING, "", _RACES),
+    Guard(
+        "the calendar is not locked",
+        _BOOKING,
+        f"{_CALENDAR} FOR NO KEY UPDATE;",
+        f"{_CALENDAR};",
+        f"{_RACES}::test_contention_stays_fast",
+        times=2,
+    ),
+    Guard(
+        "who is locked by another counts as taken",
+        _CHOOSING,
+        "           FOR NO KEY UPDATE)\n    SELECT array_agg(one)",
+        "           FOR NO KEY UPDATE SKIP LOCKED)\n    SELECT array_agg(one)",
+        f"{_RACES}::test_a_coach_who_is_only_locked_is_not_taken",
+    ),
+    Guard(
+        "a lock out of order is kept while waiting",
+        _CHOOSING,
+        "AND day.xmax = pg_current_xact_id()::xid",
+        "AND false",
+        _ORDER,
+    ),
+    Guard(
+        "an outcome locks whose calendars it will",
+        _LIFE,
+        "ELSIF p_all AND v_coach <>",
+        "ELSIF false AND v_coach <>",
+        _ORDER,
+    ),
+    Guard(
+        "a coach's daily maximum is not looked at",
+        "migrations/0002_slots.sql",
+        "AND (NOT p_starts OR p_booked < p_max);",
+        ";",
+        f"{_BOOK}::test_the_daily_maximum_holds_in_the_coachs_zone",
+    ),
+    Guard(
+        "a calendar's daily maximum is not looked at",
+        _CHOOSING,
+        "HAVING count(*) >= p_calendar.max_per_day",
+        "HAVING false",
+        f"{_TESTS}/test_decisions.py",
+    ),
+    Guard(
+        "cancelling does not free the time",
+        _LIFE,
+        "    PERFORM move_time(a.coach_id, a.start_time, a.takes, -1);\n    IF p_by",
+        "    IF p_by",
+        _BOOK,
+    ),
+    Guard(
+        "cancelling does not count down",
+        _CHOOSING,
+        "slot_of(p_start) < day.first_slot + day.slot_count THEN p_by ELSE 0 END",
+        "slot_of(p_start) < day.first_slot + day.slot_count THEN greatest(p_by, 0) ELSE 0 END",
+        _BOOK,
+    ),
+    Guard(
+        "a buffer may lie on another appointment",
+        "migrations/0002_slots.sql",
+        "AND (p_open & p_full) = p_full ",
+        "",
+        f"{_TESTS}/test_decisions.py::test_every_reason_has_its_case",
+    ),
+)
+
+_FAIRNESS = (
+    Guard(
+        "a cancellation returns no credit",
+        _LIFE,
+        "    IF p_by <> 'coach' THEN\n        PERFORM reverse_decision(p_appointment, v_now);\n    END IF;\n",
+        "",
+        _BOOK,
+    ),
+    Guard(
+        "a coach who cancels is refunded", _LIFE, "    IF p_by <> 'coach' THEN\n", "    IF true THEN\n", _BOOK
+    ),
+    Guard(
+        "a reversal is only written down",
+        _CHOOSING,
+        "SET credit = member.credit + (one.value ->> 'delta')::bigint,",
+        "SET credit = member.credit,",
+        _BOOK,
+    ),
+    Guard(
+        "a reversal forgets whose turn it was",
+        _CHOOSING,
+        "CASE WHEN member.last_assigned_seq = v_one.seq THEN (one.value ->> 'last')::bigint",
+        "CASE WHEN false THEN (one.value ->> 'last')::bigint",
+        f"{_TESTS}/test_replay.py",
+    ),
+    Guard(
+        "who leaves takes the credit along",
+        _LIFE,
+        "AS member SET credit = member.credit + (one ->> 'delta')::bigint",
+        "AS member SET credit = member.credit",
+        f"{_TESTS}/test_decisions.py::test_leaving_spreads_the_credit",
+    ),
+)
+
+_HELD = (
+    Guard(
+        "an expired hold can be confirmed",
+        _BOOKING,
+        "IF NOT FOUND OR v_hold.expires_at <= p_now THEN",
+        "IF NOT FOUND THEN",
+        _HOLDS,
+    ),
+    Guard(
+        "an expired hold is in the way",
+        _BOOKING,
+        "WHERE hold.status = 'held' AND hold.expires_at <= p_now AND member.calendar_id = p_calendar",
+        "WHERE false",
+        _HOLDS,
+    ),
+    Guard(
+        "a client holds what it likes",
+        _BOOKING,
+        "    IF p_most <= (SELECT count(*)",
+        "    IF 1000000 <= (SELECT count(*)",
+        _HOLDS,
+    ),
+    Guard(
+        "a hold is confirmed as something else",
+        _BOOKING,
+        "ELSIF (v_hold.calendar_id, v_hold.start_time) <> (a.calendar_id, a.start_time) THEN",
+        "ELSIF false THEN",
+        _HOLDS,
+    ),
+    Guard(
+        "what has ended can be changed",
+        _LIFE,
+        "ELSIF a.status <> 'scheduled' THEN",
+        "ELSIF false THEN",
+        _BOOK,
+    ),
+    Guard(
+        "a move forgets the coach it was given",
+        _LIFE,
+        "       SET coach_id = v_coach, start_time = p_start",
+        "       SET coach_id = v_old.coach_id, start_time = p_start",
+        _LIVES,
+    ),
+)
+
+GUARDS = (*_TIME, *_FAIRNESS, *_HELD)
