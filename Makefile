@@ -61,7 +61,7 @@ requirements: $(UV) ## compile the pinned requirements anew
 openapi: install ## write the HTTP contract anew from the handlers' types
 	@$(BIN)/python -m local.openapi
 
-bench: install ## measure the goals of booking and delivering in one run
+bench: install ## measure every goal in one run and print it beside what was measured
 	@$(BIN)/python -m bench
 
 mutants: install ## take each guard out in turn and expect its test to fail (minutes)

@@ -1,0 +1,125 @@
+"""Pages of availability through the handler, and the handler against its bare SQL, in one run.
+
+    PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.availability
+
+Ten thousand coaches with 60 days each, a third of their hours busy, in teams of four sizes. Nothing of a
+page is cached. The bare SQL is what the use case was seen to run, with the same values, on a connection of
+the same kind, its rows read as the driver gives them.
+"""
+
+import json
+import statistics
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bench.stack import alternate, median_ratio, quiet, stack
+from fairslot import availability, db, sync
+from tests import world
+from tests.api_world import add_key
+
+SIZES = ((6, 7), (100, 30), (1_000, 30), (10_000, 30))
+# Pairs of calls a round, by size.
+CALLS = {6: 60, 100: 20, 1_000: 5, 10_000: 1}
+ROUNDS = 5
+
+type Statement = tuple[Any, Any]
+
+
+class Recorder:
+    """A connection that notes what it is asked."""
+
+    def __init__(self, connection: db.Connection) -> None:
+        self.connection, self.seen = connection, list[Statement]()
+
+    def execute(self, query: Any, values: Any = None) -> Any:
+        """Note a statement and run it."""
+        self.seen.append((query, values))
+        return self.connection.execute(query, values)
+
+
+def pages() -> dict[tuple[int, int], dict[str, float]]:
+    """Return by coaches and days the handler's milliseconds and its ratio to the bare SQL."""
+    with stack() as parts, db.connect(parts.postgres.url) as connection:
+        add_teams(connection)
+        with quiet():
+            return {(coaches, days): page(connection, coaches, days) for coaches, days in SIZES}
+
+
+def page(connection: db.Connection, coaches: int, days: int) -> dict[str, float]:
+    """Measure one size."""
+    recorder: Any = Recorder(connection)
+    now = datetime.now(UTC)
+    window = availability.Window(start=now, end=now + timedelta(days=days), limit=6_000)
+    team = availability.team(recorder, tenant_id=world.TENANT, calendar_id=f"cal-{coaches}", now=now)
+    availability.list_starts(recorder, team=team, window=window, now=now)
+    handler = asker(coaches, days)
+
+    def bare(_: int) -> None:
+        for query, values in recorder.seen:
+            connection.execute(query, values).fetchall()
+
+    rounds = [alternate(range(CALLS[coaches]), handler, bare) for _ in range(1 + ROUNDS)][1:]
+    return {
+        "ms": statistics.median(statistics.median(one) for one, _ in rounds) * 1000,
+        "sql_ms": statistics.median(statistics.median(other) for _, other in rounds) * 1000,
+        "ratio": median_ratio(rounds),
+    }
+
+
+def asker(coaches: int, days: int) -> Callable[[int], None]:
+    """Return what asks for a page as a client does."""
+    from availability.app import lambda_handler
+    from tests.gateway_events import context, request
+
+    query = {"calendar_id": f"cal-{coaches}", "days": days}
+
+    def ask(_: int) -> None:
+        answer = lambda_handler(request("GET", "/api/availability", query=query), context())
+        if answer["statusCode"] != 200 or not json.loads(answer["body"])["slots"]:  # noqa: PLR2004
+            raise SystemExit(answer["body"][:500])
+
+    return ask
+
+
+def add_teams(connection: db.Connection) -> None:
+    """Make the coaches, their days and a calendar for each size."""
+    world.add_coach(connection, world.Coach(coach_id="coach"))
+    sync.extend(connection, now=datetime.now(UTC))
+    for size, _ in SIZES:
+        world.add_calendar(connection, f"cal-{size}", [])
+    connection.execute(_COACHES, {"count": max(size for size, _ in SIZES)})
+    connection.execute(_DAYS)
+    connection.execute(_TEAMS, {"sizes": [size for size, _ in SIZES]})
+    connection.execute("VACUUM (ANALYZE)")
+    add_key(connection, rate_limit=10_000_000)
+
+
+_COACHES = b"""
+    INSERT INTO coaches (coach_id, tenant_id, name, time_zone, working_hours)
+    SELECT 'coach-' || n, tenant_id, name, time_zone, working_hours
+      FROM coaches, generate_series(1, %(count)s::integer) AS n"""
+
+# Whole hours are busy, by one of 512 patterns.
+_DAYS = b"""
+    WITH pattern AS MATERIALIZED (
+        SELECT n, string_agg(CASE WHEN random() < 0.33 THEN '0000' ELSE '1111' END, '')::bit(104) AS bits
+          FROM generate_series(0, 511) AS n, generate_series(1, 26) AS hour
+         GROUP BY n
+    )
+    INSERT INTO coach_slots (coach_id, first_slot, slot_count, local_date, working, external, max_per_day)
+    SELECT coach.coach_id, day.first_slot, day.slot_count, day.local_date, day.working,
+           day.external & pattern.bits, day.max_per_day
+      FROM coaches AS coach CROSS JOIN coach_slots AS day
+      JOIN pattern ON pattern.n = hashtext(coach.coach_id || day.first_slot) & 511
+     WHERE day.coach_id = 'coach' AND coach.coach_id <> 'coach'"""
+
+_TEAMS = b"""
+    INSERT INTO coach_calendars (calendar_id, coach_id)
+    SELECT 'cal-' || size, 'coach-' || n
+      FROM unnest(%(sizes)s::integer[]) AS size, LATERAL generate_series(1, size) AS n"""
+
+
+if __name__ == "__main__":
+    for size, found in pages().items():
+        print(size, found)

@@ -1,0 +1,80 @@
+"""The booking handler against its database call alone, turn by turn in one run.
+
+    PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.handlers
+
+The handler is called in this process with API Gateway's event, on real Postgres, Valkey and queues over HTTP;
+the database call has a connection of the same kind, a key of its own and the same calendar.
+"""
+
+import json
+import os
+import statistics
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from bench.stack import add_team, alternate, median_ratio, quiet, stack
+from fairslot import bookings, db
+from fairslot.idempotency import Key
+from tests import world
+
+ROUNDS = 5
+CALLS = 80
+TEAM = 6
+
+
+def booking() -> dict[str, float]:
+    """Return the ratio of both medians, and each in milliseconds."""
+    with stack() as parts, db.connect(parts.postgres.url) as connection:
+        add_team(connection, TEAM, duration=15)
+        rounds, instants = [], starts()
+        with quiet():
+            for _ in range(1 + ROUNDS):
+                calls = [next(instants) for _ in range(CALLS)]
+                rounds.append(alternate(calls, by_handler, lambda start: by_call(connection, start)))
+                parts.sqs.client().purge_queue(QueueUrl=parts.deliveries)
+    rounds = rounds[1:]  # imports, connections and caches are not what is measured
+    return {
+        "ratio": median_ratio(rounds),
+        "handler_ms": statistics.median(statistics.median(one) for one, _ in rounds) * 1000,
+        "call_ms": statistics.median(statistics.median(other) for _, other in rounds) * 1000,
+    }
+
+
+def starts() -> Iterator[datetime]:
+    """Return every quarter of an hour from tomorrow on."""
+    first = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=1)
+    return (first + number * timedelta(minutes=15) for number in range(96 * 55))
+
+
+def by_handler(start: datetime) -> None:
+    """Book as a client does."""
+    from booking.app import lambda_handler
+    from tests.gateway_events import context, request
+
+    body = {
+        "calendar_id": "cal",
+        "start_time": start.isoformat(),
+        "contact_email": "customer@example.com",
+        "contact_name": "Customer",
+    }
+    asked = request("POST", "/api/appointments", body, headers={"x-idempotency-key": os.urandom(8).hex()})
+    answer = lambda_handler(asked, context())
+    if answer["statusCode"] != 201:  # noqa: PLR2004 - created
+        raise SystemExit(json.dumps(answer))
+
+
+def by_call(connection: db.Connection, start: datetime) -> None:
+    """Book in the database alone."""
+    bookings.book(
+        connection,
+        tenant_id=world.TENANT,
+        calendar_id="cal",
+        start_time=start,
+        contact=bookings.Contact(name="Customer", email="customer@example.com"),
+        metadata={},
+        key=Key(value=os.urandom(8).hex(), fingerprint=b"f" * 32),
+    )
+
+
+if __name__ == "__main__":
+    print(booking())

@@ -1,0 +1,89 @@
+"""What measurements stand on: Postgres, Valkey and queues of their own, and the quiet to measure in."""
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from fairslot import db, sync
+from fairslot.migrate import migrate
+from fairslot.settings import settings
+from local.postgres import EmbeddedPostgres
+from local.sqs import SqsStandIn
+from local.valkey import EmbeddedValkey
+from tests import world
+from tests.api_world import add_key
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The parts that run, and the address of the deliveries queue."""
+
+    postgres: EmbeddedPostgres
+    sqs: SqsStandIn
+    deliveries: str
+
+
+@contextmanager
+def stack() -> Iterator[Stack]:
+    """Start everything that the functions inside the VPC talk to, and tell the environment of it."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        EmbeddedPostgres(Path(folder)) as postgres,
+        EmbeddedValkey(Path(folder)) as valkey,
+        SqsStandIn(Path(folder)) as sqs,
+    ):
+        migrate(postgres.url)
+        queues = {
+            name: sqs.client().create_queue(QueueName=name)["QueueUrl"] for name in ("deliveries", "fetches")
+        }
+        os.environ.update(sqs.environment, DATABASE_URL=postgres.url, REDIS_URL=valkey.url)
+        os.environ.update({f"{name.upper()}_QUEUE_URL": url for name, url in queues.items()})
+        settings.cache_clear()
+        yield Stack(postgres, sqs, queues["deliveries"])
+        db.close()
+
+
+def add_team(connection: db.Connection, size: int, **columns: object) -> None:
+    """Make the calendar `cal`, always open, with its coaches' days, two partners to tell, and a key."""
+    for kind in ("crm", "calendar_api"):
+        world.add_endpoint(connection, kind, "appointment.*")
+    coaches = [f"coach-{number}" for number in range(size)]
+    for coach_id in coaches:
+        world.add_coach(
+            connection,
+            world.Coach(coach_id=coach_id, time_zone="UTC", max_per_day=10_000, working_hours=world.ALWAYS),
+        )
+    world.add_calendar(connection, "cal", coaches, **columns)  # type: ignore[arg-type]
+    sync.extend(connection, now=datetime.now(UTC))
+    add_key(connection, rate_limit=10_000_000)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Send what functions log and count to nowhere."""
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
+        yield
+
+
+def alternate[T](
+    given: Sequence[T], one: Callable[[T], object], other: Callable[[T], object]
+) -> tuple[list[float], list[float]]:
+    """Do both with each of what is given, each first every other time; return the seconds of each."""
+    took: tuple[list[float], list[float]] = ([], [])
+    for number, what in enumerate(given):
+        for side, work in ((0, one), (1, other)) if number % 2 else ((1, other), (0, one)):
+            begun = time.perf_counter()
+            work(what)
+            took[side].append(time.perf_counter() - begun)
+    return took
+
+
+def median_ratio(rounds: Sequence[tuple[Sequence[float], Sequence[float]]]) -> float:
+    """Return the median of the rounds' ratios, each that of the two sides' medians."""
+    return statistics.median(statistics.median(one) / statistics.median(other) for one, other in rounds)

@@ -1,0 +1,140 @@
+"""Keeping what one coach's external calendar says, against writing a row a slot, in one run.
+
+    PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.sync
+
+Both sides get the same readings of 60 days for the same coaches and work them out of the message. A reading
+differs from the coach's last on three days, as most do, or on every day, at worst. The row-a-slot side is
+given what helps it: rows for the working hours only, numbers instead of instants, one DELETE and one INSERT
+of arrays, sent together in one transaction.
+"""
+
+import random
+import statistics
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from bench.stack import alternate, median_ratio, stack
+from fairslot import db, sync
+from fairslot.slots import bits_of_hex, day_of, days_between, hex_of, working_bits
+from tests import world
+
+COACHES = 200
+ROUNDS = 5
+CALLS = 40
+ZONE = ZoneInfo("America/New_York")
+DAYS = 60
+BUSY = 0.33
+
+type Store = Callable[[dict[str, Any]], None]
+
+
+def storing() -> dict[str, dict[str, float]]:
+    """Return by what changes how many times cheaper ours is, and each side in milliseconds."""
+    with stack() as parts, db.connect(parts.postgres.url) as connection:
+        now = datetime.now(UTC)
+        coaches = [Coach(f"coach-{number}", now) for number in range(COACHES)]
+        for coach in coaches:
+            world.add_coach(connection, world.Coach(coach_id=coach.coach_id, kind="calendar_api"))
+        sync.extend(connection, now=now)
+        connection.execute(
+            "CREATE TABLE slot_rows (coach_id text NOT NULL REFERENCES coaches, slot integer NOT NULL,"
+            " free boolean NOT NULL, PRIMARY KEY (coach_id, slot))"
+        )
+        by_rows = rows(connection, now)
+        for coach in coaches:
+            first = coach.reading(everything=True)
+            by_rows(first)
+            sync.store(connection, first)
+        connection.execute("VACUUM (ANALYZE)")
+        return {
+            "3 days differ": measure(connection, coaches, by_rows, everything=False),
+            "all 60 days differ": measure(connection, coaches, by_rows, everything=True),
+        }
+
+
+def measure(
+    connection: db.Connection, coaches: Sequence["Coach"], by_rows: Store, *, everything: bool
+) -> dict[str, float]:
+    """Keep readings both ways, in turns."""
+    rounds = []
+    for _ in range(1 + ROUNDS):
+        asked = [random.choice(coaches).reading(everything=everything) for _ in range(CALLS)]
+        rounds.append(alternate(asked, by_rows, lambda reading: sync.store(connection, reading)))
+    rounds = rounds[1:]
+    return {
+        "times": median_ratio(rounds),
+        "rows_ms": statistics.median(statistics.median(one) for one, _ in rounds) * 1000,
+        "bits_ms": statistics.median(statistics.median(other) for _, other in rounds) * 1000,
+    }
+
+
+class Coach:
+    """A coach with a calendar elsewhere; whole hours are busy."""
+
+    def __init__(self, coach_id: str, now: datetime) -> None:
+        self.coach_id, self.now, self.number = coach_id, now, 0
+        self.first, end = sync.window(ZONE, now)
+        self.count = end - self.first
+        self.hours = [""] * -(-self.count // 4)
+
+    def reading(self, *, everything: bool) -> dict[str, Any]:
+        """Return a message of the fetched queue, a second later than the last."""
+        self.number += 1
+        days = range(DAYS) if everything else random.sample(range(DAYS), 3)
+        for hour in (day * 24 + hour for day in days for hour in range(24)):
+            self.hours[hour] = "0000" if random.random() < BUSY else "1111"
+        bits = int("".join(self.hours)[: self.count].ljust(self.count, "1"), 2)
+        return {
+            "coach_id": self.coach_id,
+            "ok": True,
+            "fetched_at": (self.now + timedelta(seconds=self.number)).isoformat(),
+            "first_slot": self.first,
+            "slot_count": self.count,
+            "free": hex_of(bits, self.count),
+            "error": None,
+        }
+
+
+def rows(connection: db.Connection, now: datetime) -> Store:
+    """Return what keeps a reading a row a slot, knowing the working hours' slots beforehand."""
+    first, end = sync.window(ZONE, now)
+    offsets = working_offsets(first, end)
+
+    def store(result: dict[str, Any]) -> None:
+        count = result["slot_count"]
+        bits = bits_of_hex(result["free"], count)
+        values = {
+            "coach": result["coach_id"],
+            "first": first,
+            "end": end,
+            "slots": [first + offset for offset in offsets],
+            "free": [bool(bits >> (count - 1 - offset) & 1) for offset in offsets],
+        }
+        with connection.pipeline(), connection.transaction():
+            connection.execute(
+                "DELETE FROM slot_rows WHERE coach_id = %(coach)s AND slot >= %(first)s AND slot < %(end)s",
+                values,
+            )
+            connection.execute(
+                "INSERT INTO slot_rows SELECT %(coach)s, slot, free"
+                " FROM unnest(%(slots)s::integer[], %(free)s::boolean[]) AS given (slot, free)",
+                values,
+            )
+
+    return store
+
+
+def working_offsets(first: int, end: int) -> Sequence[int]:
+    """Return the slots of the working hours, counted from the first."""
+    found = []
+    for day in days_between(ZONE, first, end):
+        begin, count = day_of(ZONE, day)
+        hours = working_bits(world.EVERY_DAY, day, ZONE)
+        found += [begin - first + i for i in range(count) if hours >> (count - 1 - i) & 1]
+    return found
+
+
+if __name__ == "__main__":
+    print(storing())

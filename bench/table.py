@@ -1,0 +1,69 @@
+"""The table of goals: what was asked, what was measured, and whether that is enough."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+COMMAND = "make bench"
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A goal and what came of it, None where it is not built; `at_least` says which side is good."""
+
+    what: str
+    goal: float
+    measured: float | None
+    unit: str = ""
+    at_least: bool = False
+    note: str = ""
+
+    @property
+    def is_met(self) -> bool:
+        """Whether the goal is met."""
+        if self.measured is None:
+            return False
+        return self.measured >= self.goal if self.at_least else self.measured <= self.goal
+
+    def __str__(self) -> str:
+        """Write a line of the table."""
+        side = "≥" if self.at_least else "≤"
+        found = "not built" if self.measured is None else f"{self.measured:.2f}"
+        met = "met" if self.is_met else "NOT MET"
+        return (
+            f"{self.what:<64} {side} {self.goal:>6g} {found:>9} {self.unit:<6} {met:<7}  {self.note}".rstrip()
+        )
+
+
+def heading() -> str:
+    """Say when, where and of what."""
+    said = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],  # noqa: S607 - whichever git there is
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    return (
+        f"`{COMMAND}` at {datetime.now(UTC):%Y-%m-%dT%H:%MZ}, commit {said or 'unknown'},"
+        f" {os.cpu_count()} cores shared by clients and servers, Python {platform.python_version()}"
+    )
+
+
+def keep(heading: str, rows: Sequence[Row], seconds: float) -> None:
+    """Write the run into bench/results/, over the last one."""
+    RESULTS.mkdir(exist_ok=True)
+    lines = [heading, "", *map(str, rows), "", f"{seconds:.0f} s"]
+    (RESULTS / "last.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    found = {
+        "run": heading,
+        "command": COMMAND,
+        "seconds": round(seconds),
+        "rows": [{**asdict(row), "met": row.is_met} for row in rows],
+    }
+    (RESULTS / "last.json").write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
