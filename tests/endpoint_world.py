@@ -57,6 +57,7 @@ def report(
         "status_code": 200 if error is None else None,
         "error": error,
         "answer": {},
+        "round": message.get("round", 1),
         **more,
     }
     made = Attempt(

@@ -88,11 +88,16 @@ def waiting(connection: Connection, *, now: datetime) -> int:
 
 
 def record(connection: Connection, *, attempt: Attempt) -> tuple[list[dict[str, Any]], str | None]:
-    """Record one attempt at a delivery.
+    """Record one attempt at a delivery, or that it is held back.
 
     Returns the messages that follow from it and the coach whose calendar changed by it, if any.
     """
-    values = {**asdict(attempt), "answer": Jsonb(dict(attempt.answer))}
+    values = {
+        **asdict(attempt),
+        "answer": Jsonb(dict(attempt.answer)),
+        "warn_after": timedelta(days=settings().endpoint_warning_days),
+        "disable_after": timedelta(days=settings().endpoint_disable_days),
+    }
     row = connection.execute(_SQL["record_attempt"], values).fetchone()
     done = row["done"] if row else {"messages": [], "sync": None}
     return done["messages"], done["sync"]

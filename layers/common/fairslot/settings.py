@@ -45,12 +45,17 @@ class Settings(BaseModel):
     webhook_pause_seconds: float = Field(15.0, gt=0)
     webhook_longest_pause_seconds: float = Field(300.0, gt=0)
     webhook_max_attempts: int = Field(13, ge=1, le=1000)
+    # What was ever held back is not tried later than this after its first receipt; 13 attempts take as long.
+    webhook_give_up_seconds: float = Field(302_400.0, gt=0)
     webhook_allowed_ports: str = Field("443,8443", pattern=r"^\d{1,5}(,\d{1,5})*$")
     webhook_kms_key_id: str = ""
     # The local stack's and the tests' alone.
     webhook_allow_loopback_http: bool = False
     outbox_grace_seconds: float = Field(10.0, ge=0)
     redeliver_after_seconds: int = Field(3_600, ge=1)
+    # An endpoint that only fails is warned of after so many days and turned off after so many.
+    endpoint_warning_days: float = Field(4.0, gt=0)
+    endpoint_disable_days: float = Field(5.0, gt=0)
 
     max_holds_per_client: int = Field(20, ge=0)
     idempotency_hours: int = Field(24, ge=1)

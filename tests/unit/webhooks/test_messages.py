@@ -39,6 +39,8 @@ DELIVERY: dict[str, Any] = {
     "secrets": [],
     "concurrency": None,
     "rate_per_second": None,
+    "attempts": 2,
+    "since": "2026-03-02T14:00:01Z",
 }
 ATTEMPT = {
     "delivery_id": "5f0c6b9c-3a9e-4a27-9f0b-0c6b8a0f3c11",
@@ -74,6 +76,14 @@ def test_an_attempt_is_read_and_written_as_agreed() -> None:
 
     assert attempt.outcome == "retrying"
     assert json.loads(attempt.to_json()) == ATTEMPT
+
+
+def test_a_delivery_that_was_never_held_back_has_no_past() -> None:
+    """The messages that the inside writes say nothing of attempts."""
+    fresh = {name: value for name, value in DELIVERY.items() if name not in {"attempts", "since"}}
+    delivery = Delivery.from_json(json.dumps(fresh))
+
+    assert (delivery.attempts, delivery.since) == (0, None)
 
 
 def test_a_member_from_a_newer_version_is_passed_over() -> None:

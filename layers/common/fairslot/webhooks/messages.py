@@ -3,12 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, JsonValue, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, Field, JsonValue, TypeAdapter, ValidationError
 
-Outcome = Literal["delivered", "retrying", "failed"]
+# `held`: nothing was sent, and the delivery will be looked at again.
+Outcome = Literal["delivered", "retrying", "failed", "held"]
 
 
 class MessageError(ValueError):
@@ -44,7 +45,8 @@ class Delivery:
 
     Only `standard` has an address, `headers` and `secrets` of its own: ciphertexts, the newest first, two
     while one replaces the other. `concurrency` and `rate_per_second` bound what one dispatcher does to the
-    endpoint. `round` tells the attempts of one series from those of a replay.
+    endpoint. `round` tells the attempts of one series from those of a replay. What was held back is another
+    message, which carries how many `attempts` were made before it and `since` when the delivery is under way.
     """
 
     delivery_id: UUID
@@ -61,6 +63,8 @@ class Delivery:
     secrets: tuple[str, ...] = ()
     concurrency: int | None = None
     rate_per_second: float | None = None
+    attempts: Annotated[int, Field(ge=0)] = 0
+    since: AwareDatetime | None = None
 
     @staticmethod
     def from_json(body: str) -> "Delivery":
@@ -82,10 +86,10 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """What came of one attempt at a delivery.
+    """What came of one attempt at a delivery, or why none was made yet.
 
-    `attempt` counts from 1; `answer` holds what is kept of the partner's answer:
-    `{"crm_id": …}`, `{"block_id": …}` or nothing.
+    `attempt` counts from 1, and what is held back says how many were made so far; `answer` holds what is
+    kept of the partner's answer: `{"crm_id": …}`, `{"block_id": …}` or nothing.
     """
 
     delivery_id: UUID
