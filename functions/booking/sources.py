@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
-from booking.webhook_models import RotationRequest, SourceModel, SourceWithSecret
+from booking.webhook_models import SourceModel, SourceRotationRequest, SourceWithSecret
 from fairslot import api, db, relay, secrets, sources
 from fairslot.errors import NotFoundError
 
@@ -23,10 +23,10 @@ def get_source() -> Response[SourceModel]:
 
 
 @router.post(PATH, summary="Make or rotate the secret for calendar events")
-def rotate_source_secret(body: RotationRequest | None = None) -> Response[SourceWithSecret]:
+def rotate_source_secret(body: SourceRotationRequest | None = None) -> Response[SourceWithSecret]:
     """Make a secret, shown in this answer alone; for a while the one so far is good too."""
     tenant_id, now = api.client(router).tenant_id, api.clock()
-    overlap = timedelta(hours=(body or RotationRequest()).overlap_hours)
+    overlap = timedelta(hours=(body or SourceRotationRequest()).overlap_hours)
     source_id = _known(tenant_id) or uuid4()
     secret = secrets.make()
     ciphertext = secrets.encrypt(secret, secrets.for_source(source_id))

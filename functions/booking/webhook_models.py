@@ -54,10 +54,22 @@ class EndpointChange(_Request):
         return self
 
 
+type Overlap = Annotated[float, Field(ge=0, le=168, allow_inf_nan=False)]
+
+
 class RotationRequest(_Request):
     """For how many hours the secret so far signs too."""
 
-    overlap_hours: Annotated[float, Field(ge=0, le=168, allow_inf_nan=False)] = 24
+    # A message carries the secrets that were in force when it was written, and waits three days and a half
+    # at the longest (WEBHOOK_GIVE_UP_SECONDS): who drops the old one sooner refuses late attempts.
+    overlap_hours: Overlap = 96
+
+
+class SourceRotationRequest(_Request):
+    """For how many hours what is signed with the secret so far is taken too."""
+
+    # Partners sign at the moment of sending.
+    overlap_hours: Overlap = 24
 
 
 class RecoveryRequest(_Request):

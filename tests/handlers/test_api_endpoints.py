@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 from fairslot import secrets
 from fairslot.db import Connection
+from fairslot.settings import settings
 from tests.api_world import Queues, add_key, booked, check_problem, count, rows
 from tests.endpoint_world import PATH, URL, shown, subscribe, subscribed
 from tests.gateway_events import NOTHING, ask
@@ -224,13 +225,14 @@ def test_an_endpoint_gets_what_it_asked_for(world: Connection, kms: None, queues
 def test_both_secrets_sign_while_one_takes_the_others_place(
     world: Connection, kms: None, queues: Queues, clock: Any
 ) -> None:
-    """For a day both are in the messages, the newest first; without an overlap the old one goes at once."""
+    """For four days, longer than anything waits, both are in the messages; without an overlap one is."""
     clock(datetime.now(UTC))
     made = subscribed()
     path = f"{PATH}/{made['endpoint_id']}/rotate-secret"
     second = ask("POST", path).json
     until = datetime.fromisoformat(second["previous_secret_until"])
-    assert timedelta(hours=23) < until - datetime.now(UTC) <= timedelta(hours=24)
+    assert timedelta(hours=95) < until - datetime.now(UTC) <= timedelta(hours=96)
+    assert until - datetime.now(UTC) > timedelta(seconds=settings().webhook_give_up_seconds)
     assert opened(world, made) == [second["secret"], made["secret"]]
     ask("POST", f"{PATH}/{made['endpoint_id']}/test")
     assert len(queues.take("DELIVERIES")[0]["secrets"]) == 2
