@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,10 +12,11 @@ from fairslot.db import Connection
 from fairslot.errors import NotFoundError
 from fairslot.queries import queries
 from fairslot.settings import settings
-from fairslot.slots import SLOT_SECONDS, cut, instant_of, positions, runs, slot_from, span
+from fairslot.slots import SLOT_SECONDS, WALL_SLOTS, cut, instant_of, runs, slot_from, span
 
 _SQL = queries("availability")
 _MINUTES = SLOT_SECONDS // 60
+_QUARTERS = [f"T{quarter // 4:02}:{quarter % 4 * 15:02}:00Z" for quarter in range(WALL_SLOTS)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,34 +181,36 @@ def _starts(
         if before or after:
             whole = before + count + after
             free &= runs(_stretch(days, "open", first - before, width + whole), whole) >> whole
-        bits = free & grid & _stretch(days, "starts", first, width)
+        bits = free & grid & ~_full(days, first, width)
         if bits:
             by_coach.append((coach_id, bits))
-    planes = _count([bits for _, bits in by_coach])
-    anybody = 0
-    for plane in planes:
-        anybody |= plane
-    found = []
-    for offset in positions(anybody, width):
-        bit = width - 1 - offset
-        found.append(
-            Start(
-                calendar_id=calendar["calendar_id"],
-                slot=first + offset,
-                end=first + offset + count,
-                available_coaches=sum((plane >> bit & 1) << power for power, plane in enumerate(planes)),
-                coach_ids=tuple(coach for coach, bits in by_coach if bits >> bit & 1)
-                if window.with_coaches
-                else None,
-            )
+    return [
+        Start(
+            calendar_id=calendar["calendar_id"],
+            slot=first + offset,
+            end=first + offset + count,
+            available_coaches=coaches_free,
+            coach_ids=tuple(coach for coach, bits in by_coach if bits >> width - 1 - offset & 1)
+            if window.with_coaches
+            else None,
         )
-    return found
+        for offset, coaches_free in enumerate(_sums([bits for _, bits in by_coach], width))
+        if coaches_free
+    ]
 
 
 def _stretch(days: Mapping[str, Any], column: str, first: int, length: int) -> int:
     """Return `length` slots of a coach from slot `first`."""
     text = days[column]
     return cut(int(text, 2), len(text), first - days["first_slot"], length)
+
+
+def _full(days: Mapping[str, Any], first: int, width: int) -> int:
+    """Return the slots of the days on which a coach has all the appointments there may be."""
+    bits = 0
+    for begin, length in days["full"] or ():
+        bits |= span(begin - first, length, width)
+    return bits
 
 
 def _grid(first: int, width: int, stride: int) -> int:
@@ -219,9 +223,9 @@ def _grid(first: int, width: int, stride: int) -> int:
     return bits
 
 
-def _count(rows: Sequence[int]) -> list[int]:
-    """Add rows of bits column by column: plane k of the answer has bit k of each column's sum."""
-    planes: list[int] = []
+def _sums(rows: Sequence[int], width: int) -> list[int]:
+    """Add rows of `width` slots column by column."""
+    planes: list[int] = []  # plane k has bit k of each column's sum
     for row in rows:
         carry = row
         for k, plane in enumerate(planes):
@@ -230,12 +234,19 @@ def _count(rows: Sequence[int]) -> list[int]:
                 break
         if carry:
             planes.append(carry)
-    return planes
+    digits = [format(plane, f"0{width}b") for plane in reversed(planes)]
+    return [int("".join(column), 2) for column in zip(*digits, strict=True)]
 
 
 def instant_text(slot: int) -> str:
     """Write a slot's instant as the API does."""
-    return instant_of(slot).strftime("%Y-%m-%dT%H:%M:%SZ")
+    day, quarter = divmod(slot, WALL_SLOTS)
+    return _date_text(day) + _QUARTERS[quarter]
+
+
+@lru_cache(maxsize=1_000)
+def _date_text(day: int) -> str:
+    return instant_of(day * WALL_SLOTS).date().isoformat()
 
 
 def local_text(slot: int, zone: ZoneInfo) -> str:

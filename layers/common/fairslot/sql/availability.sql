@@ -23,12 +23,13 @@ SELECT member.calendar_id, member.coach_id, coach.calendar_kind <> 'none' AS ext
  ORDER BY member.calendar_id, member.coach_id;
 
 -- days: the slots of coaches as one string of bits each, days that are missing filled with 0.
--- `free` lets an appointment stand, `open` its buffers, `starts` is 1 where the day has not reached its maximum.
+-- `free` lets an appointment stand, `open` its buffers, `full` are the days at their maximum: pairs of first slot and length.
 SELECT coach_id, min(first_slot) AS first_slot,
-       string_agg(rpad(substr(free::text, 1, slot_count), length, '0'), '' ORDER BY first_slot) AS free,
+       string_agg(CASE WHEN length = slot_count THEN substring(free, 1, slot_count)::text
+                       ELSE rpad(substring(free, 1, slot_count)::text, length, '0') END, '' ORDER BY first_slot) AS free,
        CASE WHEN %(buffers)s THEN
-           string_agg(rpad(substr(open::text, 1, slot_count), length, '0'), '' ORDER BY first_slot) END AS open,
-       string_agg(repeat(CASE WHEN booked < max_per_day THEN '1' ELSE '0' END, length), '' ORDER BY first_slot) AS starts
+           string_agg(rpad(substring(open, 1, slot_count)::text, length, '0'), '' ORDER BY first_slot) END AS open,
+       array_agg(ARRAY[first_slot, length]) FILTER (WHERE booked >= max_per_day) AS "full"
   FROM (SELECT coach_id, first_slot, slot_count, free, open, booked, max_per_day,
                coalesce(lead(first_slot) OVER (PARTITION BY coach_id ORDER BY first_slot) - first_slot, slot_count)::integer AS length
           FROM coach_slots
