@@ -115,14 +115,27 @@ class Stage:
     ) -> "PartialItemFailureResponse":
         """Invoke the function with a batch and delete what it did not report as failed."""
         batch = self.receive() if messages is None else messages
-        response: PartialItemFailureResponse = lambda_handler(
-            event(batch), cast("LambdaContext", context or Context())
-        )
+        response = self.invoke(batch, context)
         failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
         for message in batch:
             if message["MessageId"] not in failed:
                 self.sqs.delete_message(QueueUrl=self.deliveries, ReceiptHandle=message["ReceiptHandle"])
         return response
+
+    def invoke(
+        self, messages: Sequence["MessageTypeDef"], context: Context | None = None
+    ) -> "PartialItemFailureResponse":
+        """Invoke the function with a batch, and delete nothing."""
+        answer: PartialItemFailureResponse = lambda_handler(
+            event(messages), cast("LambdaContext", context or Context())
+        )
+        return answer
+
+    def show(self, message: "MessageTypeDef") -> None:
+        """Make a received message visible now."""
+        self.sqs.change_message_visibility(
+            QueueUrl=self.deliveries, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
+        )
 
     def attempts(self) -> list[Attempt]:
         """Take out all the results that there are."""
@@ -138,10 +151,16 @@ class Stage:
         return self._take(self.dead)
 
     def left(self) -> int:
-        """Return how many deliveries are in the queue, visible or not."""
-        counts = self.sqs.get_queue_attributes(QueueUrl=self.deliveries, AttributeNames=["All"])["Attributes"]
-        return int(counts["ApproximateNumberOfMessages"]) + int(
-            counts["ApproximateNumberOfMessagesNotVisible"]
+        """Return how many deliveries are in the queue, visible, in flight or delayed."""
+        return sum(self.counts())
+
+    def counts(self) -> tuple[int, int, int]:
+        """Return how many deliveries are visible, how many in flight, and how many delayed."""
+        found = self.sqs.get_queue_attributes(QueueUrl=self.deliveries, AttributeNames=["All"])["Attributes"]
+        return (
+            int(found["ApproximateNumberOfMessages"]),
+            int(found["ApproximateNumberOfMessagesNotVisible"]),
+            int(found["ApproximateNumberOfMessagesDelayed"]),
         )
 
     def _take(self, url: str) -> list[str]:
@@ -193,6 +212,7 @@ def stage(
     with scripted_partner() as partner, pytest.MonkeyPatch.context() as patch:
         own = {
             "DELIVERIES_QUEUE_URL": deliveries,
+            "DELIVERIES_DEAD_LETTER_QUEUE_URL": dead,
             "RESULTS_QUEUE_URL": results,
             "CRM_WEBHOOK_URL": partner.url,
             "CALENDAR_API_URL": partner.url,

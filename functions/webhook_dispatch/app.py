@@ -3,6 +3,7 @@
 It reaches the internet and no database; what came of an attempt goes to ResultsQueue.
 """
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,8 +22,10 @@ from fairslot.errors import QueueError
 from fairslot.observability import logger, metrics
 from fairslot.settings import settings
 from fairslot.webhooks import gates, queue
+from fairslot.webhooks import returns as again
 from fairslot.webhooks.backoff import delay_seconds
 from fairslot.webhooks.messages import Attempt, Delivery, MessageError, Outcome
+from fairslot.webhooks.returns import Return
 from fairslot.webhooks.subscribers import Result, deliver
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-# After the last attempt the next receive moves the message to the dead-letter queue: let that be soon.
+# A message that nobody can read goes to the dead letters by the receive after its last: let that be soon.
 LAST_SECONDS = 1
 # What the calls that end an invocation may take, with a second for everything else.
 RESERVED_SECONDS = queue.LONGEST_CALL_SECONDS + 1.0
@@ -45,30 +48,62 @@ class AttemptFailedError(Exception):
 
 @dataclass(slots=True)
 class Batch:
-    """What an invocation has to tell in the end: the attempts, and the seconds by receipt handle to wait."""
+    """What an invocation has to tell in the end.
+
+    `attempts` are to be reported, `delays` are the seconds to wait by receipt handle, `returns` are put back
+    as other messages and `aside` goes to the dead letters; what is sent so is done with here.
+    """
 
     seconds: float
     attempts: list[Attempt] = field(default_factory=list)
     delays: dict[str, int] = field(default_factory=dict)
+    returns: list[Return] = field(default_factory=list)
+    aside: list[Return] = field(default_factory=list)
 
     async def work(self, record: "SQSRecord") -> None:
         """Make the attempt that a message asks for. Raises what keeps the message in the queue."""
-        number = int(record.attributes.approximate_receive_count)
+        received = int(record.attributes.approximate_receive_count)
         try:
             delivery = Delivery.from_json(record.body)
         except MessageError:
-            logger.error("malformed message", extra={"message_id": record.message_id, "attempt": number})
-            self.delays[record.receipt_handle] = _delay(number, 0.0)
+            logger.error("malformed message", extra={"message_id": record.message_id, "attempt": received})
+            is_last = received >= settings().webhook_max_attempts
+            self.delays[record.receipt_handle] = LAST_SECONDS if is_last else _delay(received, 0.0)
             raise
+        number = delivery.attempts + received
+        if number > settings().webhook_max_attempts:  # it was to be set aside, or its last attempt died
+            self.aside.append(Return.of(record))
+            return
         at, begun = datetime.now(UTC), perf_counter()
-        result = await _result(delivery, self.seconds)
+        try:
+            result = await _result(delivery, self.seconds)
+        except gates.ClosedError as closed:
+            self._hold(record, delivery, number - 1, closed)
+            return
         delay = _delay(number, result.retry_after)
-        attempt = _attempt(delivery, number, at, perf_counter() - begun, result, delay)
-        self.attempts.append(attempt)
-        _log(attempt)
-        if result.error is not None and not result.final:
+        outcome = _outcome(delivery, result, number, delay)
+        self._report(_attempt(delivery, number, at, perf_counter() - begun, result, outcome, delay))
+        if outcome == "retrying":
             self.delays[record.receipt_handle] = delay
             raise AttemptFailedError
+        if outcome == "failed" and not result.final:
+            self.aside.append(Return.of(record))
+
+    def _hold(self, record: "SQSRecord", delivery: Delivery, made: int, closed: gates.ClosedError) -> None:
+        """Put a delivery that was not tried back on the queue, or end it if it has waited for too long."""
+        since = delivery.since or _first_received(record)
+        delay = min(max(1, math.ceil(closed.seconds)), queue.LONGEST_DELAY_SECONDS)
+        outcome: Outcome = "failed" if _is_late(since, delay) else "held"
+        result, at = Result(error=closed.reason), datetime.now(UTC)
+        self._report(_attempt(delivery, made, at, 0.0, result, outcome, delay))
+        if outcome == "failed":
+            self.aside.append(Return.of(record))
+        else:
+            self.returns.append(Return.of(record, delay, attempts=made, since=since.isoformat()))
+
+    def _report(self, attempt: Attempt) -> None:
+        self.attempts.append(attempt)
+        _log(attempt)
 
 
 @logger.inject_lambda_context(log_event=False)
@@ -78,20 +113,29 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> "PartialI
     batch = Batch(seconds=min(settings().webhook_timeout_seconds, _seconds_left(context)))
     processor = AsyncBatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
     response = async_process_partial_response(event, batch.work, processor, context)
+    stay = {str(failure["itemIdentifier"]) for failure in response["batchItemFailures"]}
     _count(batch.attempts)
     try:
         queue.send(settings().results_queue_url, [attempt.to_json() for attempt in batch.attempts])
     except QueueError as error:
         # Nobody would learn of these attempts. The messages come back, and the subscribers know the keys.
         logger.error("results not sent", extra={"untaken": len(error.untaken)})
-        response = {"batchItemFailures": [{"itemIdentifier": r["messageId"]} for r in event["Records"]]}
+        stay = {str(record["messageId"]) for record in event["Records"]}
+        batch.aside.clear()
+    stay |= {one.message_id for one in (*batch.returns, *batch.aside)}
+    for url, others in (
+        (settings().deliveries_queue_url, batch.returns),
+        (settings().deliveries_dead_letter_queue_url, batch.aside),
+    ):
+        if others and _seconds_left(context) > 0:
+            stay -= again.send(url, others)
     if _seconds_left(context) > 0:
         _postpone(batch.delays)
-    return response
+    return {"batchItemFailures": [{"itemIdentifier": one} for one in sorted(stay)]}
 
 
 async def _result(delivery: Delivery, seconds: float) -> Result:
-    """Make the attempt, unless its endpoint is to be left alone just now: that counts as an attempt too."""
+    """Make the attempt. Raises gates.ClosedError where the endpoint is to be left alone just now."""
     gate = gates.gate(str(delivery.endpoint_id or delivery.kind))
     try:
         async with gate.passing(
@@ -100,8 +144,8 @@ async def _result(delivery: Delivery, seconds: float) -> Result:
             result = await deliver(delivery, seconds=seconds)
             _tell(gate, delivery, result)
             return result
-    except gates.ClosedError as closed:
-        return Result(error=closed.reason, retry_after=closed.seconds)
+    except gates.ClosedError:
+        raise
     except MessageError:
         return Result(error="invalid_message")
     except Exception as error:  # noqa: BLE001  # one delivery's surprise is not the others'
@@ -121,10 +165,16 @@ def _tell(gate: gates.Gate, delivery: Delivery, result: Result) -> None:
 
 
 def _attempt(  # it only puts them together
-    delivery: Delivery, number: int, at: datetime, seconds: float, result: Result, delay: int
+    delivery: Delivery,
+    number: int,
+    at: datetime,
+    seconds: float,
+    result: Result,
+    outcome: Outcome,
+    delay: int,
 ) -> Attempt:
-    outcome = _outcome(result, number)
-    next_attempt_at = datetime.now(UTC) + timedelta(seconds=delay) if outcome == "retrying" else None
+    waits = outcome in {"retrying", "held"}
+    next_attempt_at = datetime.now(UTC) + timedelta(seconds=delay) if waits else None
     return Attempt(
         delivery_id=delivery.delivery_id,
         event_id=delivery.event_id,
@@ -143,19 +193,24 @@ def _attempt(  # it only puts them together
     )
 
 
-def _outcome(result: Result, number: int) -> Outcome:
+def _outcome(delivery: Delivery, result: Result, number: int, delay: int) -> Outcome:
     if result.error is None:
         return "delivered"
-    return "failed" if result.final or _is_last(number) else "retrying"
+    is_last = number >= settings().webhook_max_attempts or _is_late(delivery.since, delay)
+    return "failed" if result.final or is_last else "retrying"
 
 
-def _is_last(number: int) -> bool:
-    return number >= settings().webhook_max_attempts
+def _is_late(since: datetime | None, delay: int) -> bool:
+    """Tell whether another look after so many seconds would come too late."""
+    limit = timedelta(seconds=settings().webhook_give_up_seconds)
+    return since is not None and datetime.now(UTC) + timedelta(seconds=delay) - since > limit
+
+
+def _first_received(record: "SQSRecord") -> datetime:
+    return datetime.fromtimestamp(int(record.attributes.approximate_first_receive_timestamp) / 1000, UTC)
 
 
 def _delay(number: int, retry_after: float) -> int:
-    if _is_last(number):
-        return LAST_SECONDS
     return delay_seconds(
         attempt=number,
         schedule=[float(part) for part in settings().webhook_schedule_seconds.split(",")],
@@ -179,12 +234,14 @@ def _postpone(delays: dict[str, int]) -> None:
 
 
 def _count(attempts: list[Attempt]) -> None:
-    metrics.add_metric(name="DeliveryAttempts", unit=MetricUnit.Count, value=len(attempts))
+    made = [attempt for attempt in attempts if attempt.error not in gates.REASONS]
+    metrics.add_metric(name="DeliveryAttempts", unit=MetricUnit.Count, value=len(made))
     outcomes = Counter(attempt.outcome for attempt in attempts)
     metrics.add_metric(name="DeliveriesDelivered", unit=MetricUnit.Count, value=outcomes["delivered"])
     metrics.add_metric(name="DeliveriesRetried", unit=MetricUnit.Count, value=outcomes["retrying"])
     metrics.add_metric(name="DeliveriesFailed", unit=MetricUnit.Count, value=outcomes["failed"])
-    for attempt in attempts:
+    metrics.add_metric(name="DeliveriesHeld", unit=MetricUnit.Count, value=outcomes["held"])
+    for attempt in made:
         metrics.add_metric(name="DeliveryLatency", unit=MetricUnit.Milliseconds, value=attempt.latency_ms)
 
 

@@ -212,6 +212,7 @@ def test_attempts_and_outcomes_are_counted(dispatch: Stage, capsys: pytest.Captu
         "DeliveriesDelivered": [1.0],
         "DeliveriesRetried": [1.0],
         "DeliveriesFailed": [1.0],
+        "DeliveriesHeld": [0.0],
     }
     assert len(latency) == 3
 

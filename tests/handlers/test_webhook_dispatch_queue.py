@@ -62,14 +62,12 @@ def test_what_the_partner_asks_for_is_waited(dispatch: Stage, refusal: partners.
 
 
 def test_the_last_attempt_is_reported_and_set_aside(dispatch: Stage) -> None:
-    """When the attempts are used up the result says so and SQS moves the message to the dead letters."""
+    """When the attempts are used up the result says so and the message goes to the dead letters at once."""
     dispatch.partner.always = answer(503, {})
     sent = delivery()
     dispatch.send(sent)
 
-    for _ in range(3):
-        assert len(dispatch.work()["batchItemFailures"]) == 1
-    assert dispatch.receive(seconds=3) == []
+    assert [len(dispatch.work()["batchItemFailures"]) for _ in range(3)] == [1, 1, 0]
 
     attempts = sorted(dispatch.attempts(), key=lambda attempt: attempt.attempt)
     assert [attempt.outcome for attempt in attempts] == ["retrying", "retrying", "failed"]
@@ -78,6 +76,26 @@ def test_the_last_attempt_is_reported_and_set_aside(dispatch: Stage) -> None:
     (dead,) = dispatch.dead_letters()
     assert Delivery.from_json(dead) == sent
     assert dispatch.left() == 0
+
+
+def test_a_last_attempt_that_cannot_be_set_aside_is_by_sqs(
+    dispatch: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The message stays, and the next receive moves it."""
+    set_environment(monkeypatch, {"DELIVERIES_DEAD_LETTER_QUEUE_URL": f"{dispatch.dead}-gone"})
+    dispatch.partner.always = answer(503, {})
+    sent = delivery()
+    dispatch.send(sent)
+
+    for _ in range(3):
+        (message,) = dispatch.receive()
+        assert len(dispatch.work([message])["batchItemFailures"]) == 1
+    assert "messages not sent again" in caplog.text
+    dispatch.show(message)
+    assert dispatch.receive(seconds=2) == []
+
+    assert [Delivery.from_json(one) for one in dispatch.dead_letters()] == [sent]
+    assert len(dispatch.partner.received) == 3
 
 
 def test_a_message_that_cannot_be_read_ends_among_the_dead_letters(dispatch: Stage) -> None:

@@ -1,6 +1,8 @@
 """One endpoint's cap, rate and circuit breaker, by a clock that the test turns."""
 
 import asyncio
+import math
+from collections import Counter
 from dataclasses import dataclass
 
 import pytest
@@ -80,6 +82,18 @@ def test_those_who_wait_come_back_one_by_one(clock: Clock) -> None:
     assert attempt(gate, answers=True) == "circuit_open 1.2"
 
 
+def test_who_would_come_back_too_late_for_the_queue_comes_evenly_all_the_same(clock: Clock) -> None:
+    """SQS keeps a message back for 15 minutes: a longer row is folded into the second half of them."""
+    gate = Gate(clock=clock, failures=3, closed_until=clock.now + 300)
+    returns = [float(attempt(gate, answers=True).removeprefix("circuit_open ")) for _ in range(20_000)]
+    assert max(returns) <= 900
+    assert min(returns) > 300
+    seconds = Counter(int(one) for one in returns)
+    # Of 20,000 there are 17,000 too many for the first row: no second sees much more than its share of them.
+    assert max(seconds.values()) <= 5 * math.ceil(17_000 / (450 * 5)) + 10
+    assert min(seconds[one] for one in range(460, 890)) >= 35
+
+
 def test_while_one_tries_the_others_wait(clock: Clock) -> None:
     """The end of the pause does not let a crowd in."""
 
@@ -107,18 +121,25 @@ def test_an_endpoint_that_asks_to_be_left_alone_is(clock: Clock) -> None:
 
 
 def test_a_rate_is_kept_by_short_waits_or_by_coming_back(clock: Clock) -> None:
-    """Two seconds are waited for; longer waits are the queue's."""
+    """Two seconds are waited for; longer waits are the queue's, and each has its own turn there."""
     gate = Gate(clock=clock)
     assert [attempt(gate, answers=True, rate=10) for _ in range(3)] == ["passed"] * 3
     assert gate.next_at == pytest.approx(1_000.3)
     gate.next_at = 1_010.0
-    assert attempt(gate, answers=True, rate=10) == "over_limit 10"
+    assert [attempt(gate, answers=True, rate=10) for _ in range(3)] == [
+        f"over_limit 10.{n}" for n in (1, 2, 3)
+    ]
+    clock.now = 1_010.0
+    assert attempt(gate, answers=True, rate=10) == "passed"
+    gate.next_at = 1_020.0
+    assert attempt(gate, answers=True, rate=10) == "over_limit 10.1", "an answer does not forget this row"
 
 
 def test_no_more_than_the_cap_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others follow when one ends, and come back later when none does."""
     monkeypatch.setattr(gates, "WAIT_SECONDS", 0.05)
     most, under_way = 0, 0
+    waits: list[float] = []
 
     async def one(gate: Gate, ends: asyncio.Event) -> str:
         nonlocal most, under_way
@@ -130,6 +151,7 @@ def test_no_more_than_the_cap_are_under_way(monkeypatch: pytest.MonkeyPatch) -> 
                 under_way -= 1
                 return "passed"
         except ClosedError as closed:
+            waits.append(closed.seconds)
             return closed.reason
 
     async def run(*, quick: bool) -> list[str]:
@@ -147,4 +169,5 @@ def test_no_more_than_the_cap_are_under_way(monkeypatch: pytest.MonkeyPatch) -> 
 
     assert asyncio.run(run(quick=True)) == ["passed"] * 5
     assert asyncio.run(run(quick=False)) == ["passed"] * 2 + ["over_limit"] * 3
+    assert [round(one, 1) for one in waits] == [0.2, 0.4, 0.6], "they come back one by one"
     assert most == 2

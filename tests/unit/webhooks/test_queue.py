@@ -102,6 +102,15 @@ def test_each_message_names_its_group(sqs: ScriptedSqs) -> None:
     assert [entry.get("MessageGroupId") for entry in entries] == [f"group {n}" for n in range(12)] + [None]
 
 
+def test_each_message_has_its_delay(sqs: ScriptedSqs) -> None:
+    """Also past the first call, and none where there are no delays."""
+    queue.send(f"{sqs.url}/1/q", list("abcdefghijkl"), delays=range(12))
+    queue.send(f"{sqs.url}/1/q", ["m"])
+
+    entries = [entry for _, entries in sqs.calls for entry in entries]
+    assert [entry.get("DelaySeconds") for entry in entries] == [*range(12), None]
+
+
 def test_nothing_to_send_is_no_call(sqs: ScriptedSqs) -> None:
     """An empty list is sent without asking the queue."""
     queue.send(f"{sqs.url}/1/q", [])

@@ -2,7 +2,7 @@
 
 A process is given a batch of deliveries and is busy until the slowest has ended, so an endpoint that hangs
 costs everybody its time limit. After a few such attempts in a row nothing is sent to it for a while, then one
-attempt tries whether it is back; meanwhile its deliveries wait in the queue as after a failed attempt.
+attempt tries whether it is back; meanwhile its deliveries go back on the queue, and none counts as tried.
 See Nygard, "Release It!", "Circuit Breaker".
 """
 
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from fairslot.settings import settings
+from fairslot.webhooks.queue import LONGEST_DELAY_SECONDS
 
 # Attempts in a row that got no answer before the endpoint is left alone.
 FAILURES = 3
@@ -21,19 +22,38 @@ FAILURES = 3
 CONCURRENCY = 10
 # How long a delivery may hold its batch up to keep to a cap or a rate.
 WAIT_SECONDS = 2.0
-# Of the deliveries that wait for a pause to end, so many a second come back to see, however many wait: each
-# receipt and each record costs the others about as much as a delivery does.
+# Of the deliveries that are held back, so many a second come back to see: each receipt and each record costs
+# the others about as much as a delivery does.
 RETURNS_PER_SECOND = 5.0
 MOST_KEPT = 10_000
 
+# Why nothing was sent.
+REASONS = frozenset({"circuit_open", "over_limit"})
+
 
 class ClosedError(Exception):
-    """Nothing may be sent now; `reason` is `circuit_open` or `over_limit`, `seconds` how long that lasts."""
+    """Nothing may be sent now; `reason` is `circuit_open` or `over_limit`, `seconds` when to look again."""
 
     def __init__(self, reason: str, seconds: float) -> None:
         super().__init__(reason)
         self.reason = reason
         self.seconds = seconds
+
+
+@dataclass(slots=True)
+class Row:
+    """Those who are to come back one after another; `last` is when the last of them does."""
+
+    last: float = 0.0
+
+    def join(self, now: float, *, begins: float, apart: float) -> float:
+        """Return the seconds until one more comes back, behind the others, and not before the row begins."""
+        self.last = max(self.last, begins) + apart
+        if self.last > now + LONGEST_DELAY_SECONDS:
+            # The queue keeps nothing back for longer. The rest joins in between those of the second half, so
+            # that they come back evenly, though faster than one by one.
+            self.last = now + LONGEST_DELAY_SECONDS / 2
+        return self.last - now
 
 
 @dataclass(slots=True)
@@ -47,7 +67,8 @@ class Gate:
     trying: bool = False
     busy: int = 0
     next_at: float = 0.0
-    last_return: float = 0.0
+    paused: Row = field(default_factory=Row)
+    crowded: Row = field(default_factory=Row)
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
     @asynccontextmanager
@@ -72,7 +93,7 @@ class Gate:
         self.failures = 0
         self.trying = False
         self.pause = 0.0
-        self.last_return = 0.0
+        self.paused = Row()
         self.closed_until = (
             self.clock() + min(asked, settings().webhook_longest_pause_seconds) if asked else 0.0
         )
@@ -93,8 +114,8 @@ class Gate:
     def _check(self) -> None:
         now = self.clock()
         if now < self.closed_until:
-            self.last_return = max(self.last_return, self.closed_until) + 1 / RETURNS_PER_SECOND
-            raise ClosedError("circuit_open", self.last_return - now)
+            seconds = self.paused.join(now, begins=self.closed_until, apart=1 / RETURNS_PER_SECOND)
+            raise ClosedError("circuit_open", seconds)
 
     async def _keep_rate(self, rate: float | None) -> None:
         if rate is None:
@@ -102,7 +123,8 @@ class Gate:
         now = self.clock()
         wait = max(self.next_at - now, 0.0)
         if wait > WAIT_SECONDS:
-            raise ClosedError("over_limit", wait)
+            # Each at its own turn: who comes back before it is sent away again.
+            raise ClosedError("over_limit", self.crowded.join(now, begins=self.next_at, apart=1 / rate))
         self.next_at = now + wait + 1 / rate
         await asyncio.sleep(wait)
 
@@ -116,7 +138,10 @@ class Gate:
             async with asyncio.timeout(WAIT_SECONDS):
                 await place
         except TimeoutError:
-            raise ClosedError("over_limit", 0.0) from None
+            # No place became free in all that time: the endpoint takes no more than this.
+            apart = max(WAIT_SECONDS / places, 1 / RETURNS_PER_SECOND)
+            now = self.clock()
+            raise ClosedError("over_limit", self.crowded.join(now, begins=now, apart=apart)) from None
         finally:
             if place in self.waiting:
                 self.waiting.remove(place)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 BATCH_ENTRIES = 10
 BATCH_BYTES = 262_144
 
+# How long SQS keeps a message that is sent from being received. Such a message is not in flight.
+LONGEST_DELAY_SECONDS = 900
+
 ROUNDS = 3
 PAUSE_SECONDS = 0.05
 
@@ -32,11 +35,18 @@ type _Failures = Sequence[BatchResultErrorEntryTypeDef]
 type _Call = Callable[[list[int]], _Failures]
 
 
-def send(queue_url: str, bodies: Sequence[str], *, groups: Sequence[str] | None = None) -> None:
+def send(
+    queue_url: str,
+    bodies: Sequence[str],
+    *,
+    groups: Sequence[str] | None = None,
+    delays: Sequence[int] | None = None,
+) -> None:
     """Send each body as one message, at least once.
 
     Messages of one of the `groups`, given for each body, do not hold up those of the others: on a standard
-    queue that is all that a group does (SQS fair queues).
+    queue that is all that a group does (SQS fair queues). `delays` are the seconds until each can be
+    received, 0 to LONGEST_DELAY_SECONDS.
     Entries that the queue fails are sent again a few times. Raises QueueError that names the bodies it
     did not take; what it may have taken without saying so counts as not taken.
     """
@@ -45,9 +55,11 @@ def send(queue_url: str, bodies: Sequence[str], *, groups: Sequence[str] | None 
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
             {"Id": str(position), "MessageBody": bodies[position]} for position in part
         ]
-        if groups is not None:
-            for entry in entries:
+        for entry in entries:
+            if groups is not None:
                 entry["MessageGroupId"] = groups[int(entry["Id"])]
+            if delays is not None:
+                entry["DelaySeconds"] = delays[int(entry["Id"])]
         return _sqs().send_message_batch(QueueUrl=queue_url, Entries=entries).get("Failed", [])
 
     _through(parts([len(body.encode()) for body in bodies]), call)
