@@ -82,11 +82,9 @@ def working_bits(hours: Hours, day: date, zone: ZoneInfo) -> int:
     slot counts when the clock shows working time for the whole of it, so an hour that a zone
     repeats is worked twice and one that it skips not at all. ValueError when a time is malformed.
     """
-    first, count = day_of(zone, day)
-    offset = instant_of(first).astimezone(zone).utcoffset()
-    last_offset = instant_of(first + count).astimezone(zone).utcoffset()
-    if count == WALL_SLOTS and offset == last_offset and not (offset or timedelta()) % SLOT:
+    if _shows_every_quarter(zone, day):
         return _wall_bits(hours, day)
+    first, count = day_of(zone, day)
     bits = 0
     for slot in range(first, first + count):
         bits = bits << 1 | _is_working(hours, slot, zone)
@@ -158,6 +156,15 @@ def _begin_of(zone: ZoneInfo, day: date) -> datetime:
     return after
 
 
+@lru_cache(maxsize=65_536)
+def _shows_every_quarter(zone: ZoneInfo, day: date) -> bool:
+    """Tell whether the slots of a local day are the quarters of the clock face, each once and in order."""
+    first, count = day_of(zone, day)
+    offset = instant_of(first).astimezone(zone).utcoffset()
+    last_offset = instant_of(first + count).astimezone(zone).utcoffset()
+    return count == WALL_SLOTS and offset == last_offset and not (offset or timedelta()) % SLOT
+
+
 def _wall_bits(hours: Hours, day: date) -> int:
     """Return the 96 quarters of the clock face of a date: 1 where the whole quarter is working time."""
     weekday = day.weekday()
@@ -192,6 +199,7 @@ def _intervals(hours: Hours, weekday: int) -> Iterator[tuple[int, int]]:
         yield _minute(start), _minute(end)
 
 
+@lru_cache(maxsize=2_000)
 def _minute(text: str) -> int:
     """Return the minute of the day of "HH:MM", 00:00 to 24:00."""
     hour, colon, minute = text.partition(":")

@@ -146,10 +146,12 @@ def _fetches(rows: Sequence[dict[str, Any]], now: datetime) -> list[Fetch]:
 
 
 def _days(coach: dict[str, Any], first: int, width: int, free: int) -> dict[str, Any]:
-    """Return the columns of a coach's whole days within `width` slots from `first`, free as the bits say."""
+    """Return the columns of a coach's whole days within `width` slots from `first`, free as the bits say.
+
+    They are arrays as Postgres writes them: over lists the driver takes longer than the database over days.
+    """
     zone = ZoneInfo(coach["time_zone"])
-    columns: dict[str, Any] = {
-        "max_per_day": coach["max_per_day"],
+    columns: dict[str, list[Any]] = {
         "first_slots": [],
         "slot_counts": [],
         "dates": [],
@@ -167,7 +169,8 @@ def _days(coach: dict[str, Any], first: int, width: int, free: int) -> dict[str,
         columns["dates"].append(day)
         columns["working"].append(_bits(hours, count))
         columns["external"].append(_bits(cut(free, width, begin - first, count), count))
-    return columns
+    arrays = {name: f"{{{','.join(map(str, column))}}}" for name, column in columns.items()}
+    return {"max_per_day": coach["max_per_day"], **arrays}
 
 
 def _bits(bits: int, count: int) -> str:
