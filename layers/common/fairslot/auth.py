@@ -5,8 +5,6 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
-import httpx
-
 from fairslot import db
 from fairslot.errors import AuthenticationError, UnavailableError
 from fairslot.queries import queries
@@ -83,6 +81,8 @@ def _look_up(digest: bytes) -> Client:
 
 
 def _ask_service(key: str, digest: bytes) -> Client:
+    import httpx  # late: with our own keys nothing else of a request needs it
+
     try:
         answer = httpx.post(
             f"{settings().auth_service_url.rstrip('/')}/validate",
