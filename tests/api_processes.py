@@ -25,7 +25,6 @@ _context.set_forkserver_preload(
         "booking.app",
         "availability.app",
         "boto3",
-        "limits.strategies",
         "aws_lambda_powertools.utilities.idempotency.persistence.cache",
     ]
 )

@@ -137,3 +137,19 @@ def test_without_a_cache_there_is_no_limit_to_reach(world: Connection) -> None:
         answer = ask("GET", "/api/appointments", key="one")
         assert answer.status == 200
         check_headers(answer, limit=1, remaining=1)
+
+
+def test_the_last_minute_counts_by_what_the_window_covers_of_it(world: Connection, cache: Redis) -> None:
+    """A minute and a half after the first of ten requests half of them count, after two minutes none."""
+    add_key(world, "ten", rate_limit=10)
+    for _ in range(10):
+        ask("GET", "/api/appointments", key="ten")
+    check_problem(ask("GET", "/api/appointments", key="ten"), 429, "RATE_LIMIT_EXCEEDED")
+    (counters,) = cache.keys("requests:*")
+    cache.hincrbyfloat(counters, "begun", -85)
+    later = [ask("GET", "/api/appointments", key="ten") for _ in range(6)]
+    assert [answer.status for answer in later] == [200, 200, 200, 200, 200, 429]
+    check_headers(later[0], limit=10, remaining=4)
+    assert int(later[-1].headers["retry-after"]) <= 6
+    cache.hincrbyfloat(counters, "begun", -120)
+    check_headers(ask("GET", "/api/appointments", key="ten"), limit=10, remaining=9)

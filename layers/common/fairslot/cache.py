@@ -18,18 +18,43 @@ from fairslot.settings import settings
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.idempotency.persistence.cache import CachePersistenceLayer
     from aws_lambda_powertools.utilities.typing import LambdaContext
-    from limits.strategies import SlidingWindowCounterRateLimiter
     from redis import Redis
+    from redis.commands.core import Script
 
 _TIMEOUT_SECONDS = 0.25
 _REST_SECONDS = 1.0
+# A sliding window of a minute made of two counters: the minute that began with the first request, and the one
+# before it by the share of it that the window still covers. Returns whether the request is let in, how many
+# more would be, and in how many seconds there is room for another.
+_COUNT = """
+    local limit, minute = tonumber(ARGV[1]), 60
+    local time = redis.call('TIME')
+    local now = time[1] + time[2] / 1000000
+    local kept = redis.call('HMGET', KEYS[1], 'begun', 'count', 'before')
+    local begun, count, before = tonumber(kept[1]) or now, tonumber(kept[2]) or 0, tonumber(kept[3]) or 0
+    if now - begun >= 2 * minute then
+        begun, count, before = now, 0, 0
+    elseif now - begun >= minute then
+        begun, count, before = begun + minute, 0, count
+    end
+    local left = begun + minute - now
+    local used = count + math.floor(before * left / minute)
+    local allowed = used < limit
+    if allowed then
+        used = used + 1
+        redis.call('HSET', KEYS[1], 'begun', begun, 'count', count + 1, 'before', before)
+        redis.call('EXPIRE', KEYS[1], 2 * minute)
+    end
+    local reset = before > 0 and left % (minute / before) or left
+    return {allowed and 1 or 0, math.max(0, limit - used), math.max(1, math.ceil(reset))}
+"""
 
 
 class _Parts:
     """What was opened for this process, when first needed."""
 
     client: "Redis | None" = None
-    limiter: "SlidingWindowCounterRateLimiter | None" = None
+    counter: "Script | None" = None
     layers: "dict[str, CachePersistenceLayer]" = {}  # noqa: RUF012 - the process's own, like the rest
     rest_until: float = 0.0
 
@@ -56,7 +81,7 @@ def close() -> None:
     """Drop what is open; it is opened again when needed."""
     if _Parts.client is not None:
         _Parts.client.close()
-    _Parts.client, _Parts.limiter, _Parts.layers, _Parts.rest_until = None, None, {}, 0.0
+    _Parts.client, _Parts.counter, _Parts.layers, _Parts.rest_until = None, None, {}, 0.0
 
 
 def count_request(key_id: str, limit: int) -> Allowance:
@@ -70,22 +95,15 @@ def count_request(key_id: str, limit: int) -> Allowance:
 
     if not _is_in_use():
         return Allowance(limit=limit, remaining=limit, reset=60)
-    from limits import RateLimitItemPerMinute
-
-    item = RateLimitItemPerMinute(limit)
     try:
-        limiter = _limiter()
-        allowed = limiter.hit(item, key_id)
-        window = limiter.get_window_stats(item, key_id)
+        allowed, remaining, reset = _counter()(keys=[f"requests:{key_id}"], args=[limit])
     except RedisError as error:
         _rest(error)
         return Allowance(limit=limit, remaining=limit, reset=60)
-    # The library takes what is left of a window that has just begun for nothing.
-    is_first = allowed and window.remaining == limit - 1
-    reset = 60 if is_first else max(1, round(window.reset_time - time.time()))
+    allowance = Allowance(limit=limit, remaining=remaining, reset=reset)
     if not allowed:
-        raise RateLimitError(Allowance(limit=limit, remaining=0, reset=reset))
-    return Allowance(limit=limit, remaining=window.remaining, reset=reset)
+        raise RateLimitError(allowance)
+    return allowance
 
 
 def replay[T](
@@ -144,14 +162,10 @@ def is_alive() -> bool:
         return False
 
 
-def _limiter() -> "SlidingWindowCounterRateLimiter":
-    if _Parts.limiter is None:
-        from limits.storage import RedisStorage
-        from limits.strategies import SlidingWindowCounterRateLimiter
-
-        storage = RedisStorage(settings().redis_url, connection_pool=client().connection_pool)
-        _Parts.limiter = SlidingWindowCounterRateLimiter(storage)
-    return _Parts.limiter
+def _counter() -> "Script":
+    if _Parts.counter is None:
+        _Parts.counter = client().register_script(_COUNT)
+    return _Parts.counter
 
 
 def _layer(operation: str) -> "CachePersistenceLayer":
