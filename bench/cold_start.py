@@ -22,7 +22,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bench.deliveries import subscriber_url
-from bench.handlers import starts
+from bench.handlers import asked, starts
 from bench.stack import add_team, stack
 from fairslot import db, sync
 from tests.api_world import batch
@@ -116,17 +116,7 @@ def functions() -> Iterator[dict[str, Make]]:
         )
         instants = starts()
         yield {
-            "booking.app": lambda: request(
-                "POST",
-                "/api/appointments",
-                {
-                    "calendar_id": "cal",
-                    "start_time": next(instants).isoformat(),
-                    "contact_email": "customer@example.com",
-                    "contact_name": "Customer",
-                },
-                headers={"x-idempotency-key": os.urandom(8).hex()},
-            ),
+            "booking.app": lambda: asked(next(instants)),
             "availability.app": lambda: request("GET", "/api/availability", query={"calendar_id": "cal"}),
             "webhook_dispatch.app": lambda: batch(delivery().to_json()),
             "calendar_fetch.app": lambda: batch(json.dumps(fetch())),

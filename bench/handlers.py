@@ -6,16 +6,19 @@ The handler is called in this process with API Gateway's event, on real Postgres
 the database call has a connection of the same kind, a key of its own and the same calendar.
 """
 
+import itertools
 import json
 import os
 import statistics
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from bench.stack import add_team, alternate, median_ratio, quiet, stack
 from fairslot import bookings, db
 from fairslot.idempotency import Key
 from tests import world
+from tests.gateway_events import context, request
 
 ROUNDS = 5
 CALLS = 80
@@ -29,8 +32,12 @@ def booking() -> dict[str, float]:
         rounds, instants = [], starts()
         with quiet():
             for _ in range(1 + ROUNDS):
-                calls = [next(instants) for _ in range(CALLS)]
-                rounds.append(alternate(calls, by_handler, lambda start: by_call(connection, start)))
+                calls = [(start, asked(start)) for start in itertools.islice(instants, CALLS)]
+                rounds.append(
+                    alternate(
+                        calls, lambda call: by_handler(call[1]), lambda call: by_call(connection, call[0])
+                    )
+                )
                 parts.sqs.client().purge_queue(QueueUrl=parts.deliveries)
     rounds = rounds[1:]  # imports, connections and caches are not what is measured
     return {
@@ -46,18 +53,21 @@ def starts() -> Iterator[datetime]:
     return (first + number * timedelta(minutes=15) for number in range(96 * 55))
 
 
-def by_handler(start: datetime) -> None:
-    """Book as a client does."""
-    from booking.app import lambda_handler
-    from tests.gateway_events import context, request
-
+def asked(start: datetime) -> dict[str, Any]:
+    """Return a request to book."""
     body = {
         "calendar_id": "cal",
         "start_time": start.isoformat(),
         "contact_email": "customer@example.com",
         "contact_name": "Customer",
     }
-    asked = request("POST", "/api/appointments", body, headers={"x-idempotency-key": os.urandom(8).hex()})
+    return request("POST", "/api/appointments", body, headers={"x-idempotency-key": os.urandom(8).hex()})
+
+
+def by_handler(asked: dict[str, Any]) -> None:
+    """Book as a client does."""
+    from booking.app import lambda_handler  # late: only then is the environment there
+
     answer = lambda_handler(asked, context())
     if answer["statusCode"] != 201:  # noqa: PLR2004 - created
         raise SystemExit(json.dumps(answer))
