@@ -135,7 +135,11 @@ def check_rows(connection: Connection, model: Model, ids: dict[int, UUID]) -> No
         for calendar in model.calendars.values()
         for coach_id, member in calendar.team.members.items()
     }
-    numbers = connection.execute("SELECT calendar_id, decision_seq FROM calendars").fetchall()
-    assert {row["calendar_id"]: row["decision_seq"] for row in numbers} == {
+    numbers = connection.execute(
+        "SELECT calendar_id, coalesce(max(seq), 0) AS seq, count(seq) AS n"
+        " FROM calendars LEFT JOIN distribution_log USING (calendar_id) GROUP BY calendar_id"
+    ).fetchall()
+    assert all(row["seq"] == row["n"] for row in numbers)
+    assert {row["calendar_id"]: row["seq"] for row in numbers} == {
         calendar.calendar_id: calendar.team.seq for calendar in model.calendars.values()
     }

@@ -14,14 +14,14 @@ from tests.world import NINE, NO_KEY, NOW, TENANT, add_calendar, add_team, book,
 SLOW_LOOK = """
     ALTER FUNCTION day_admits RENAME TO admits;
     CREATE FUNCTION day_admits(
-        p_free bit, p_open bit, p_booked smallint, p_max smallint, p_core bit, p_full bit, p_starts boolean
+        day coach_slots, p_from integer, p_to integer, p_before integer, p_after integer
     ) RETURNS boolean LANGUAGE plpgsql AS $$
     DECLARE
         v_stack  text;
-        v_admits boolean := admits(p_free, p_open, p_booked, p_max, p_core, p_full, p_starts);
+        v_admits boolean := admits(day, p_from, p_to, p_before, p_after);
     BEGIN
         GET DIAGNOSTICS v_stack = PG_CONTEXT;
-        IF v_admits AND (v_stack LIKE '%lock_coach(%') = {locking}
+        IF v_admits AND (v_stack NOT LIKE '%standing(%') = {locking}
            AND current_setting('application_name') = 'slow' THEN
             PERFORM pg_advisory_lock_shared(1), pg_advisory_unlock_shared(1);
         END IF;

@@ -3,6 +3,7 @@
 from tests.mutants.guard import Guard
 
 _BOOKING = "migrations/0006_booking.sql"
+_FASTER = "migrations/0011_faster_booking.sql"
 _TESTS = "tests/integration"
 _BOOK = f"{_TESTS}/test_booking.py"
 _FROZEN = f"{_TESTS}/test_booking_frozen.py"
@@ -78,9 +79,9 @@ _NOTE = """    connection.execute(
 _TOLD = (
     Guard(
         "no delivery is written",
-        "migrations/0004_outbox.sql",
-        "     WHERE endpoint.tenant_id = a.tenant_id AND endpoint.enabled",
-        "     WHERE false AND endpoint.enabled",
+        _FASTER,
+        "WHERE tenant_id = a.tenant_id AND enabled AND wants(event_types, p_type)",
+        "WHERE false AND wants(event_types, p_type)",
         _OUTBOX,
     ),
     Guard(
@@ -109,7 +110,7 @@ _TOLD = (
 _OTHERS = (
     Guard(
         "another tenant's calendar can be booked",
-        _BOOKING,
+        _FASTER,
         f"{_CALENDAR} FOR NO KEY UPDATE;",
         "WHERE calendar_id = p_calendar FOR NO KEY UPDATE;",
         f"{_BOOK}::test_another_tenants_calendar_is_not_there",
@@ -117,8 +118,8 @@ _OTHERS = (
     ),
     Guard(
         "another tenant's hold can be confirmed",
-        _BOOKING,
-        "WHERE appointment_id = p_hold AND tenant_id = a.tenant_id AND status = 'held'",
+        _FASTER,
+        "WHERE appointment_id = p_hold AND tenant_id = p_calendar.tenant_id AND status = 'held'",
         "WHERE appointment_id = p_hold AND status = 'held'",
         _TENANTS,
     ),

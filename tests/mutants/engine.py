@@ -4,8 +4,8 @@ from tests.mutants.guard import Guard
 
 _SCHEMA = "migrations/0003_appointments.sql"
 _CHOOSING = "migrations/0005_choosing.sql"
-_BOOKING = "migrations/0006_booking.sql"
 _LIFE = "migrations/0007_life.sql"
+_FASTER = "migrations/0011_faster_booking.sql"
 _TESTS = "tests/integration"
 _BOOK = f"{_TESTS}/test_booking.py"
 _HOLDS = f"{_TESTS}/test_holds.py"
@@ -14,14 +14,11 @@ _ORDER = f"{_TESTS}/test_booking_lock_order.py"
 _RACES = f"{_TESTS}/test_booking_races.py"
 
 _ADMITS = """
-                AND day_admits(day.free, day.open, day.booked, day.max_per_day,
-                               span_mask(p_from - day.first_slot, p_count, day.slot_count),
-                               span_mask(v_from - day.first_slot, v_whole, day.slot_count), true)"""
-_ADMITS_WAITING = """
-           AND day_admits(day.free, day.open, day.booked, day.max_per_day,
-                          span_mask(p_from - day.first_slot, p_count, day.slot_count),
-                          span_mask(v_from - day.first_slot, v_whole, day.slot_count),
-                          p_from >= day.first_slot AND p_from < day.first_slot + day.slot_count)"""
+            AND day_admits(day, p_from, p_from + p_count, p_before, p_after)
+            FOR NO KEY UPDATE SKIP LOCKED;"""
+_LOOK_AGAIN = """
+          ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE;
+        v_team := standing(p_calendar, p_from, p_count, p_before, p_after);"""
 _CALENDAR = "WHERE calendar_id = p_calendar AND tenant_id = p_tenant"
 
 _TIME = (
@@ -34,15 +31,21 @@ _TIME = (
     ),
     Guard(
         "whether a coach is free is not asked under the lock",
-        _CHOOSING,
+        _FASTER,
         _ADMITS,
-        "",
+        "\n            FOR NO KEY UPDATE SKIP LOCKED;",
         f"{_ORDER}::test_a_coach_lost_after_the_look_is_passed_over",
     ),
-    Guard("nor when it was waited for", _CHOOSING, _ADMITS_WAITING, "", _RACES),
+    Guard(
+        "nor when it was waited for",
+        _FASTER,
+        _LOOK_AGAIN,
+        "\n          ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE;",
+        _RACES,
+    ),
     Guard(
         "the calendar is not locked",
-        _BOOKING,
+        _FASTER,
         f"{_CALENDAR} FOR NO KEY UPDATE;",
         f"{_CALENDAR};",
         f"{_RACES}::test_contention_stays_fast",
@@ -50,14 +53,14 @@ _TIME = (
     ),
     Guard(
         "who is locked by another counts as taken",
-        _CHOOSING,
-        "           FOR NO KEY UPDATE)\n    SELECT array_agg(one)",
-        "           FOR NO KEY UPDATE SKIP LOCKED)\n    SELECT array_agg(one)",
+        _FASTER,
+        "ELSIF v_contended OR v_best.excluded IS NULL THEN",
+        "ELSIF v_best.excluded IS NULL THEN",
         f"{_RACES}::test_a_coach_who_is_only_locked_is_not_taken",
     ),
     Guard(
         "a lock out of order is kept while waiting",
-        _CHOOSING,
+        _FASTER,
         "AND day.xmax = pg_current_xact_id()::xid",
         "AND false",
         _ORDER,
@@ -71,9 +74,9 @@ _TIME = (
     ),
     Guard(
         "a coach's daily maximum is not looked at",
-        "migrations/0002_slots.sql",
-        "AND (NOT p_starts OR p_booked < p_max);",
-        ";",
+        _FASTER,
+        "AND (day.booked < day.max_per_day OR",
+        "AND (true OR",
         f"{_BOOK}::test_the_daily_maximum_holds_in_the_coachs_zone",
     ),
     Guard(
@@ -92,16 +95,16 @@ _TIME = (
     ),
     Guard(
         "cancelling does not count down",
-        _CHOOSING,
-        "slot_of(p_start) < day.first_slot + day.slot_count THEN p_by ELSE 0 END",
-        "slot_of(p_start) < day.first_slot + day.slot_count THEN greatest(p_by, 0) ELSE 0 END",
+        _FASTER,
+        "THEN p_by ELSE 0 END",
+        "THEN greatest(p_by, 0) ELSE 0 END",
         _BOOK,
     ),
     Guard(
         "a buffer may lie on another appointment",
-        "migrations/0002_slots.sql",
-        "AND (p_open & p_full) = p_full ",
-        "",
+        _FASTER,
+        "AND (p_before + p_after = 0 OR has_slots(day.open",
+        "AND (true OR has_slots(day.open",
         f"{_TESTS}/test_decisions.py::test_every_reason_has_its_case",
     ),
 )
@@ -119,21 +122,21 @@ _FAIRNESS = (
     ),
     Guard(
         "a reversal is only written down",
-        _CHOOSING,
+        _FASTER,
         "SET credit = member.credit + (one.value ->> 'delta')::bigint,",
         "SET credit = member.credit,",
         _BOOK,
     ),
     Guard(
         "a reversal forgets whose turn it was",
-        _CHOOSING,
+        _FASTER,
         "CASE WHEN member.last_assigned_seq = v_one.seq THEN (one.value ->> 'last')::bigint",
         "CASE WHEN false THEN (one.value ->> 'last')::bigint",
         f"{_TESTS}/test_replay.py",
     ),
     Guard(
         "who leaves takes the credit along",
-        _LIFE,
+        _FASTER,
         "AS member SET credit = member.credit + (one ->> 'delta')::bigint",
         "AS member SET credit = member.credit",
         f"{_TESTS}/test_decisions.py::test_leaving_spreads_the_credit",
@@ -143,29 +146,29 @@ _FAIRNESS = (
 _HELD = (
     Guard(
         "an expired hold can be confirmed",
-        _BOOKING,
+        _FASTER,
         "IF NOT FOUND OR v_hold.expires_at <= p_now THEN",
         "IF NOT FOUND THEN",
         _HOLDS,
     ),
     Guard(
         "an expired hold is in the way",
-        _BOOKING,
+        _FASTER,
         "WHERE hold.status = 'held' AND hold.expires_at <= p_now AND member.calendar_id = p_calendar",
         "WHERE false",
         _HOLDS,
     ),
     Guard(
         "a client holds what it likes",
-        _BOOKING,
+        _FASTER,
         "    IF p_most <= (SELECT count(*)",
         "    IF 1000000 <= (SELECT count(*)",
         _HOLDS,
     ),
     Guard(
         "a hold is confirmed as something else",
-        _BOOKING,
-        "ELSIF (v_hold.calendar_id, v_hold.start_time) <> (a.calendar_id, a.start_time) THEN",
+        _FASTER,
+        "ELSIF (v_hold.calendar_id, v_hold.start_time) <> (p_calendar.calendar_id, p_start) THEN",
         "ELSIF false THEN",
         _HOLDS,
     ),
@@ -178,7 +181,7 @@ _HELD = (
     ),
     Guard(
         "a move forgets the coach it was given",
-        _LIFE,
+        _FASTER,
         "       SET coach_id = v_coach, start_time = p_start",
         "       SET coach_id = v_old.coach_id, start_time = p_start",
         _LIVES,
