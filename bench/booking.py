@@ -10,7 +10,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
@@ -31,24 +31,28 @@ ROUNDS = 5
 SECONDS = 1.0
 TEAM = 6
 CALENDARS = 8
-_SPAWN = multiprocessing.get_context("fork")
+CLIENTS = 8
+# A calendar on which eight clients at one instant all find somebody.
+HOT = "hot"
+PARTNERS = ("crm", "calendar_api")
+_FORK = multiprocessing.get_context("fork")
 
-type Work = Callable[[db.Connection, int], None]
+type Work = Callable[[db.Connection, int, Event], int]
 
 
 @contextmanager
-def database() -> Iterator[EmbeddedPostgres]:
-    """Start a Postgres with eight calendars of six coaches each, and a table for the bare commit."""
+def database(partners: Sequence[str] = PARTNERS) -> Iterator[EmbeddedPostgres]:
+    """Start a Postgres with eight calendars of six coaches, a hot one of eight, and a table to commit to."""
     with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder)) as server:
         migrate(server.url)
         with db.connect(server.url) as connection:
             connection.execute(
                 "CREATE TABLE bare (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, note text)"
             )
-            for kind in ("crm", "calendar_api"):
+            for kind in partners:
                 world.add_endpoint(connection, kind, "appointment.*")
-            for number in range(CALENDARS):
-                coaches = [f"coach-{number}-{member}" for member in range(TEAM)]
+            for name, size in [*((f"cal-{n}", TEAM) for n in range(CALENDARS)), (HOT, CLIENTS)]:
+                coaches = [f"{name}-coach-{member}" for member in range(size)]
                 for coach_id in coaches:
                     world.add_coach(
                         connection,
@@ -56,7 +60,7 @@ def database() -> Iterator[EmbeddedPostgres]:
                             coach_id=coach_id, time_zone="UTC", max_per_day=10_000, working_hours=world.ALWAYS
                         ),
                     )
-                world.add_calendar(connection, f"cal-{number}", coaches, duration=15)
+                world.add_calendar(connection, name, coaches, duration=15)
             sync.extend(connection, now=datetime.now(UTC))
         yield server
 
@@ -67,13 +71,13 @@ def starts() -> list[datetime]:
     return [first + number * timedelta(minutes=15) for number in range(96 * 55)]
 
 
-def book(connection: db.Connection, calendar: int, start: datetime) -> bool:
+def book(connection: db.Connection, calendar_id: str, start: datetime) -> bool:
     """Book with a key of its own; false when nobody is free."""
     try:
         bookings.book(
             connection,
             tenant_id=world.TENANT,
-            calendar_id=f"cal-{calendar}",
+            calendar_id=calendar_id,
             start_time=start,
             contact=bookings.Contact(name="Customer", email="customer@example.com"),
             metadata={},
@@ -86,23 +90,23 @@ def book(connection: db.Connection, calendar: int, start: datetime) -> bool:
     return True
 
 
-def rate(url: str, clients: int, work: Callable[[db.Connection, int, Event], int]) -> float:
+def rate(url: str, clients: int, work: Work) -> float:
     """Return how many pieces of work a second the clients do together."""
-    stop, gate, done = _SPAWN.Event(), _SPAWN.Barrier(clients + 1), _SPAWN.Queue()
+    stop, gate, done = _FORK.Event(), _FORK.Barrier(clients + 1), _FORK.Queue()
 
     def client(number: int, stop: Event, gate: Barrier, done: "Queue[int]") -> None:
         with db.connect(url) as connection:
             gate.wait()
             done.put(work(connection, number, stop))
 
-    processes = [_SPAWN.Process(target=client, args=(n, stop, gate, done)) for n in range(clients)]
+    processes = [_FORK.Process(target=client, args=(n, stop, gate, done)) for n in range(clients)]
     for process in processes:
         process.start()
     gate.wait()
     began = time.perf_counter()
     time.sleep(SECONDS)
     stop.set()
-    total = sum(done.get() for _ in processes)
+    total: int = sum(done.get() for _ in processes)
     took = time.perf_counter() - began
     for process in processes:
         process.join()
@@ -118,8 +122,8 @@ def bare(connection: db.Connection, _: int, stop: Event) -> int:
     return count
 
 
-def booker(instants: Sequence[datetime], *, spread: bool) -> Callable[[db.Connection, int, Event], int]:
-    """Book one instant after another, each client its own calendar or all the same."""
+def spread(instants: Sequence[datetime]) -> Work:
+    """Book one instant after another, each client on a calendar of its own."""
 
     def work(connection: db.Connection, number: int, stop: Event) -> int:
         count = 0
@@ -127,59 +131,86 @@ def booker(instants: Sequence[datetime], *, spread: bool) -> Callable[[db.Connec
             for _ in range(TEAM):
                 if stop.is_set():
                     return count
-                if not book(connection, number if spread else 0, instant):
-                    break
-                count += 1
+                count += book(connection, f"cal-{number}", instant)
         return count
 
     return work
 
 
-def throughput() -> dict[str, float]:
+def at_once(instants: Sequence[datetime]) -> Work:
+    """Book with eight clients at one instant, then at the next, so that everybody finds a coach."""
+    tickets = _FORK.Value("i", 0)
+
+    def work(connection: db.Connection, _: int, stop: Event) -> int:
+        count = 0
+        while not stop.is_set():
+            with tickets.get_lock():
+                ticket = tickets.value
+                tickets.value += 1
+            count += book(connection, HOT, instants[ticket // CLIENTS])
+        return count
+
+    return work
+
+
+def throughput(partners: Sequence[str] = PARTNERS) -> dict[str, float]:
     """Return bookings a second as a fraction of the bare commit: at 1 client, 8 spread, 8 at one instant."""
     instants = starts()
-    part = len(instants) // (ROUNDS * 3)
-    ratios: dict[str, list[float]] = {"1 client": [], "8 spread": [], "8 at one instant": []}
-    with database() as server:
+    part = len(instants) // (ROUNDS * 2)
+    ratios: dict[str, list[float]] = {}
+    with database(partners) as server:
         for round_ in range(ROUNDS):
-            for place, (name, clients, spread) in enumerate(
-                (("1 client", 1, True), ("8 spread", 8, True), ("8 at one instant", 8, False))
-            ):
-                own = instants[(round_ * 3 + place) * part :][:part]
-                floor = rate(server.url, clients, bare)
-                ratios[name].append(rate(server.url, clients, booker(own, spread=spread)) / floor)
+            one, eight = (instants[(round_ * 2 + half) * part :][:part] for half in range(2))
+            alone = rate(server.url, 1, bare)
+            ratios.setdefault("1 client", []).append(rate(server.url, 1, spread(one)) / alone)
+            together = rate(server.url, CLIENTS, bare)
+            ratios.setdefault("8 spread", []).append(rate(server.url, CLIENTS, spread(eight)) / together)
+            together = rate(server.url, CLIENTS, bare)
+            ratios.setdefault("8 at one instant", []).append(
+                rate(server.url, CLIENTS, at_once(one)) / together
+            )
     return {name: statistics.median(values) for name, values in ratios.items()}
 
 
-def growth(times: Sequence[int] = (10, 100), base: int = 300) -> dict[int, float]:
-    """Return how much slower a booking is with so many times the history: the ratio of medians."""
-    with database() as server, db.connect(server.url) as connection:
-        instants = iter(starts())
-        first = _median(connection, instants)
-        have, found = base, {}
+def growth(times: Sequence[int] = (10, 100), base: int = 300, count: int = 300) -> dict[int, float]:
+    """Return how much slower a booking is with so many times the history: the ratio of medians.
+
+    Each history is a database of its own, and they take turns booking by booking.
+    """
+    with database() as server, ExitStack() as stack:
+        urls = {1: server.url} | {factor: server.url_of(f"times_{factor}") for factor in times}
+        with db.connect(server.url) as connection:
+            _fill(connection, base)
         for factor in times:
-            connection.execute(_HISTORY, {"rows": base * factor - have, "skip": have})
-            connection.execute("ANALYZE")
-            have = base * factor
-            found[factor] = _median(connection, instants) / first
-        return found
+            with psycopg.connect(server.admin_url(), autocommit=True) as admin:
+                admin.execute(f"CREATE DATABASE times_{factor} TEMPLATE fairslot OWNER fairslot".encode())
+            with db.connect(urls[factor]) as connection:
+                _fill(connection, base * factor, base)
+        for url in urls.values():
+            with psycopg.connect(url, autocommit=True) as cleaner:
+                cleaner.execute("VACUUM ANALYZE")
+        with psycopg.connect(server.admin_url(), autocommit=True) as admin:
+            admin.execute("CHECKPOINT")
+        clients = {factor: stack.enter_context(db.connect(url)) for factor, url in urls.items()}
+        took: dict[int, list[float]] = {factor: [] for factor in urls}
+        for instant in starts()[:count]:
+            for factor, client in clients.items():
+                began = time.perf_counter()
+                book(client, "cal-0", instant)
+                took[factor].append(time.perf_counter() - began)
+        medians = {factor: statistics.median(values[count // 5 :]) for factor, values in took.items()}
+        return {factor: medians[factor] / medians[1] for factor in times}
 
 
-def _median(connection: db.Connection, instants: Iterator[datetime], count: int = 250) -> float:
-    took = []
-    for _ in range(count):
-        instant = next(instants)
-        began = time.perf_counter()
-        book(connection, 0, instant)
-        took.append(time.perf_counter() - began)
-    return statistics.median(took[count // 5 :])
+def _fill(connection: db.Connection, rows: int, have: int = 0) -> None:
+    connection.execute(_HISTORY, {"rows": rows - have, "skip": have})
 
 
 _HISTORY = b"""
     WITH old AS (
         INSERT INTO coach_appointments (tenant_id, calendar_id, coach_id, start_time, end_time, takes, status,
                                         contact_name, contact_email)
-        SELECT 'default', 'cal-' || n %% 8, 'coach-' || n %% 8 || '-' || n / 8 %% 6,
+        SELECT 'default', 'cal-' || n %% 8, 'cal-' || n %% 8 || '-coach-' || n / 8 %% 6,
                at, at + interval '15 min', tstzrange(at, at + interval '15 min'), 'completed', 'x', 'x@x.org'
           FROM generate_series(%(skip)s::integer, %(skip)s + %(rows)s - 1) AS n,
                LATERAL (SELECT '2010-01-01Z'::timestamptz + n * interval '15 min' AS at) AS x
