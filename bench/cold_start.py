@@ -66,7 +66,7 @@ NAMES = "\nsys.stderr.write('\\0' + ' '.join(sys.modules))"
 
 
 def ratios() -> dict[str, dict[str, float]]:
-    """Return by function the ratio of both medians, and each in milliseconds."""
+    """Return by function the median of the pairs' ratios, and of each side the milliseconds."""
     with functions() as makers:
         return {module: cold(module, make) for module, make in makers.items()}
 
@@ -81,8 +81,12 @@ def cold(module: str, make: Make) -> dict[str, float]:
             begun = time.perf_counter()
             run(code + END, given, module)
             took[side].append(time.perf_counter() - begun)
-    ours, alone = (statistics.median(side[1:]) for side in took)  # the first of each wrote the byte code
-    return {"ratio": ours / alone, "ms": ours * 1000, "imports_ms": alone * 1000}
+    ours, alone = (side[1:] for side in took)  # the first of each wrote the byte code
+    return {
+        "ratio": statistics.median(one / other for one, other in zip(ours, alone, strict=True)),
+        "ms": statistics.median(ours) * 1000,
+        "imports_ms": statistics.median(alone) * 1000,
+    }
 
 
 def library_names(module: str, make: Make) -> str:

@@ -34,11 +34,9 @@ class Row:
     def __str__(self) -> str:
         """Write a line of the table."""
         side = "≥" if self.at_least else "≤"
-        found = "not built" if self.measured is None else f"{self.measured:.2f}"
+        found = "not built       " if self.measured is None else f"{self.measured:>9.2f} {self.unit:<6}"
         met = "met" if self.is_met else "NOT MET"
-        return (
-            f"{self.what:<64} {side} {self.goal:>6g} {found:>9} {self.unit:<6} {met:<7}  {self.note}".rstrip()
-        )
+        return f"{self.what:<64} {side} {self.goal:>6g} {found} {met:<7}  {self.note}".rstrip()
 
 
 def heading() -> str:
