@@ -2,161 +2,93 @@
 
 import os
 import random
-import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
-from uuid import UUID, uuid4
+from itertools import pairwise
 
-import psycopg
 import pytest
-from psycopg.rows import dict_row
 
-from fairslot import outbox, relay, secrets
-from fairslot.settings import settings
-from fairslot.webhooks import queue
-from local.template import Template
-from tests.subscriber_process import Subscribers, subscribers
-from tests.system.conftest import CALM, ROOT, Stack, start, stop, wait_until
+from fairslot import relay
+from tests.function_processes import kill, processes
+from tests.subscriber_process import BUSY_SECONDS
+from tests.system.conftest import CALM, Stack, start, wait_until
 from tests.system.test_journey import starts
 from tests.webhook_checker import faults, pending
+from tests.webhook_world import World, world_of
 
 # The whole proof is `FAIRSLOT_PROOF_EVENTS=5000`; what runs every time is the same with fewer.
 EVENTS = int(os.environ.get("FAIRSLOT_PROOF_EVENTS", "150"))
 ATTEMPTS = 5
-SECRET = secrets.make()
-
-
-@dataclass(frozen=True)
-class World:
-    """A stack, its database and its subscribers."""
-
-    stack: Stack
-    database: psycopg.Connection[Any]
-    others: Subscribers
-
-    def subscribe(self, *paths: str, types: str = "appointment.*") -> dict[str, UUID]:
-        """Make an endpoint for each path, `behaviour/name`, or address; all share a secret."""
-        made = {path: uuid4() for path in paths}
-        for path, endpoint_id in made.items():
-            self.database.execute(
-                "INSERT INTO webhook_endpoints"
-                " (endpoint_id, tenant_id, kind, url, event_types, secret, description)"
-                " SELECT %s, tenant_id, 'standard', %s, %s, %s, %s FROM webhook_endpoints WHERE kind = 'crm'",
-                [
-                    endpoint_id,
-                    path if "://" in path else f"{self.others.url}/{path}",
-                    [types],
-                    secrets.encrypt(SECRET, secrets.for_endpoint(endpoint_id)),
-                    path.rpartition("/")[2],
-                ],
-            )
-        return made
-
-    def unsubscribe(self, *endpoints: UUID) -> None:
-        """Turn endpoints off, so that later events are not theirs."""
-        self.database.execute(
-            "UPDATE webhook_endpoints SET enabled = false WHERE endpoint_id = ANY (%s)", [list(endpoints)]
-        )
-
-    def emit(self, count: int, endpoints: Sequence[UUID]) -> None:
-        """Write so many events and a delivery of each for every endpoint, and have them sent."""
-        self.database.execute(
-            "WITH made AS (INSERT INTO webhook_events (tenant_id, type, version, data)"
-            "  SELECT 'default', 'appointment.updated', number, jsonb_build_object('appointment_id', number)"
-            "    FROM generate_series(1, %s) AS number RETURNING event_id)"
-            " INSERT INTO webhook_deliveries (event_id, endpoint_id)"
-            " SELECT event_id, endpoint_id FROM made CROSS JOIN unnest(%s::uuid[]) AS endpoint_id",
-            [count, list(endpoints)],
-        )
-        while self.sweep():
-            pass
-
-    def sweep(self) -> int:
-        """Do what maintenance does every minute."""
-        url = self.stack.state["database_url"]
-        with psycopg.connect(url, autocommit=True, row_factory=dict_row) as other:
-            return outbox.sweep(other, send=relay.send_deliveries, now=datetime.now(UTC), limit=100)
-
-    def settle(self, endpoints: Sequence[UUID], seconds: float) -> None:
-        """Wait until every delivery has ended, sweeping meanwhile."""
-
-        def ended() -> bool:
-            self.sweep()
-            return pending(self.database, endpoints) == 0
-
-        wait_until(ended, seconds, "every delivery has ended")
+VISIBILITY_SECONDS = 8
+# From a failed attempt to the next the message is counted in whole seconds, and by another clock.
+SLACK_SECONDS = 0.5
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A calm stack whose queues give messages of killed functions back soon."""
-    few = {"WEBHOOK_MAX_ATTEMPTS": str(ATTEMPTS), "WEBHOOK_TIMEOUT_SECONDS": "2", "CRM_HANG_RATE": "0"}
-    stack = start(tmp_path_factory.mktemp("proof") / "data", CALM | few)
-    with pytest.MonkeyPatch.context() as patch:
-        state = stack.state
-        template = Template(ROOT / "template.yaml", {}, state["sqs_endpoint"])
-        environment = {
-            "AWS_ENDPOINT_URL": state["sqs_endpoint"],
-            "AWS_REGION": "us-east-1",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "WEBHOOK_KMS_KEY_ID": template.key_aliases[0],
-            "DELIVERIES_QUEUE_URL": state["queues"]["DeliveriesQueue"],
-            "OUTBOX_GRACE_SECONDS": "0",
-        }
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        _forget()
-        import boto3
-
-        sqs = boto3.client("sqs")
-        for name in ("DeliveriesQueue", "ResultsQueue"):
-            sqs.set_queue_attributes(QueueUrl=state["queues"][name], Attributes={"VisibilityTimeout": "8"})
-        sqs.close()
-        with (
-            psycopg.connect(state["database_url"], autocommit=True) as database,
-            subscribers(tmp_path_factory.mktemp("subscribers") / "taken", SECRET) as others,
-        ):
-            yield World(stack, database, others)
-    _forget()
-    stop(stack)
+    few = {
+        "WEBHOOK_MAX_ATTEMPTS": str(ATTEMPTS),
+        "WEBHOOK_TIMEOUT_SECONDS": "2",
+        "WEBHOOK_GIVE_UP_SECONDS": "10",
+        "CRM_HANG_RATE": "0",
+    }
+    folder = tmp_path_factory.mktemp("proof")
+    stack = start(folder / "data", CALM | few)
+    with world_of(stack, folder / "subscribers", visibility_seconds=VISIBILITY_SECONDS) as made:
+        yield made
 
 
 def test_subscribers_that_misbehave_end_among_the_failures(world: World) -> None:
-    """One hangs, one drips, one sends gigabytes, one cuts the line; the good ones get everything."""
+    """One hangs, drips, floods, cuts the line, is gone or is busy; the good ones get everything."""
     bad = world.subscribe("hang/hang", "drip/drip", "reset/reset", "http://127.0.0.1:1/refusing")
-    good = world.subscribe("ok/good", "flaky/flaky", "gigabytes/gigabytes")
-    everybody = [*bad.values(), *good.values()]
+    gone = world.subscribe("gone/gone")
+    good = world.subscribe("ok/good", "flaky/flaky", "busy/busy", "gigabytes/gigabytes")
+    everybody = [*bad.values(), *gone.values(), *good.values()]
     began = time.monotonic()
     world.emit(10, everybody)
-    wait_until(
-        lambda: len({event for name, event, _ in world.others.taken() if name == "good"}) == 10,
-        20,
-        "good got all",
-    )
+    wait_until(lambda: len({event for _, event, _ in world.others.taken("good")}) == 10, 20, "good got all")
     assert time.monotonic() - began < 10
     world.settle(everybody, 90)
     # What answers 200 has taken it, however much it then sends: 64 KiB are read.
     deaf = {good["gigabytes/gigabytes"]}
-    assert faults(world.database, set(everybody) - deaf, world.others.taken()) == []
-    outcomes = dict(
-        world.database.execute(
-            "SELECT endpoint_id, array_agg(DISTINCT status) FROM webhook_deliveries"
-            " WHERE endpoint_id = ANY (%s) GROUP BY 1",
+    assert world.faults([one for one in everybody if one not in deaf]) == []
+    outcomes = {
+        endpoint: (statuses, reasons)
+        for endpoint, statuses, reasons in world.database.execute(
+            "SELECT endpoint_id, array_agg(DISTINCT status), array_agg(DISTINCT reason)"
+            "  FROM webhook_deliveries WHERE endpoint_id = ANY (%s) GROUP BY 1",
             [everybody],
-        ).fetchall()
-    )
-    assert {tuple(outcomes[one]) for one in bad.values()} == {("failed",)}
-    assert {tuple(outcomes[one]) for one in good.values()} == {("delivered",)}
+        )
+    }
+    assert {tuple(outcomes[one][0]) for one in bad.values()} == {("failed",)}
+    assert {tuple(outcomes[one][0]) for one in good.values()} == {("delivered",)}
+    # Whoever says that it is gone is told nothing more: what was on its way ends without another question.
+    (leaver,) = gone.values()
+    assert outcomes[leaver][0] == ["failed"]
+    assert set(outcomes[leaver][1]) <= {"http_410", "endpoint_disabled"}
+    shown = world.stack.api.get(f"/api/webhook-endpoints/{leaver}").json()
+    assert (shown["enabled"], shown["disabled_reason"]) == (False, "gone")
     world.unsubscribe(*everybody)
+
+
+def test_a_subscriber_that_says_when_to_come_back_is_asked_no_sooner(world: World) -> None:
+    """After 429 with Retry-After no event is tried again before its time, and all arrive."""
+    (endpoint,) = world.subscribe("busy/later").values()
+    world.emit(20, [endpoint])
+    world.settle([endpoint], 60)
+    assert world.faults([endpoint]) == []
+    times = defaultdict(list)
+    for event, at in world.others.asked("later"):
+        times[event].append(at)
+    waits = [later - earlier for one in times.values() for earlier, later in pairwise(one)]
+    assert waits, "nobody was refused"
+    assert min(waits) >= BUSY_SECONDS - SLACK_SECONDS
+    world.unsubscribe(endpoint)
 
 
 def test_nothing_is_lost_when_processes_are_killed(world: World) -> None:
@@ -165,12 +97,12 @@ def test_nothing_is_lost_when_processes_are_killed(world: World) -> None:
     wait_until(lambda: len(starts(world.stack)) > 60, 60, "the calendars are read")
     times = [one["start_time"] for one in starts(world.stack)][::5][:40]
     with killing(world.stack) as killed, ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda at: book_patiently(world.stack, at), times))
+        answers = list(pool.map(world.book, times))
         wait_until(lambda: len(killed) >= 20, 30, "enough were killed")
-    booked = [answer for answer in answers if answer == 201]
+    booked = [answer for answer in answers if answer.status_code == 201]
     assert len(booked) >= 30
     world.settle(endpoints, 90)
-    assert faults(world.database, endpoints, world.others.taken()) == []
+    assert world.faults(endpoints) == []
     row = world.database.execute(
         "SELECT count(DISTINCT event_id) FROM webhook_deliveries WHERE endpoint_id = %s", [endpoints[0]]
     ).fetchone()
@@ -180,29 +112,31 @@ def test_nothing_is_lost_when_processes_are_killed(world: World) -> None:
 
 
 def test_what_comes_twice_and_shuffled_is_told_by_id_and_version(world: World) -> None:
-    """Every message three times over in any order: each event is recorded once, under its own version."""
-    (endpoint,) = world.subscribe("ok/twice").values()
-    world.emit(20, [endpoint])
+    """Deliveries three times and results twice more, in any order: each event is recorded once, as it is."""
+    endpoints = [*world.subscribe("ok/twice", "flaky/tries").values()]
+    world.emit(20, endpoints)
     rows = world.database.execute(
         "SELECT message::text FROM delivery_messages JOIN webhook_deliveries USING (delivery_id)"
-        " WHERE endpoint_id = %s",
-        [endpoint],
+        " WHERE endpoint_id = ANY (%s)",
+        [endpoints],
     ).fetchall()
     messages = [row[0] for row in rows] * 2
     random.shuffle(messages)
     relay.send_deliveries(messages)
-    world.settle([endpoint], 60)
+    world.settle(endpoints, 60)
+    wait_until(lambda: len(world.others.taken("twice")) >= 60, 30, "all three rounds arrived")
     wait_until(
-        lambda: sum(name == "twice" for name, *_ in world.others.taken()) >= 60,
-        30,
-        "all three rounds arrived",
+        lambda: world.waiting("DeliveriesQueue") + world.waiting("ResultsQueue") == 0, 30, "all is done"
     )
-    assert faults(world.database, [endpoint], world.others.taken()) == []
-    world.unsubscribe(endpoint)
+    before = world.recorded(endpoints)
+    world.report_again(endpoints, times=2)
+    wait_until(lambda: world.waiting("ResultsQueue") == 0, 30, "the results are taken in")
+    assert world.recorded(endpoints) == before
+    assert world.faults(endpoints) == []
+    world.unsubscribe(*endpoints)
 
 
-@pytest.mark.timeout(120 + 2 * EVENTS)
-@pytest.mark.timeout(600)  # the waits in it have bounds of their own
+@pytest.mark.timeout(600 + EVENTS)  # the waits in it have bounds of their own
 def test_two_dead_subscribers_of_ten_delay_nobody(world: World, capsys: pytest.CaptureFixture[str]) -> None:
     """The other eight are done within twice the time that they take alone."""
     alone = _seconds(world, "alone")
@@ -219,13 +153,13 @@ def _seconds(world: World, name: str, *dead: str) -> float:
     """Return how long it takes until eight subscribers have all events, which others fail to get."""
     alive = world.subscribe(*(f"ok/{name}-{number}" for number in range(8)))
     gone = world.subscribe(*dead)
-    seen: set[str] = set()
+    seen: set[tuple[str, ...]] = set()
     with world.others.file.open(encoding="utf-8") as taken:
         taken.seek(0, os.SEEK_END)
 
         def all_there() -> bool:
             # Only what is new: reading everything each time costs more than the deliveries.
-            seen.update(line for line in taken if line.startswith(f"{name}-"))
+            seen.update(tuple(line.split()[:2]) for line in taken if line.startswith(f"{name}-"))
             return len(seen) == 8 * EVENTS
 
         began = time.monotonic()
@@ -233,7 +167,7 @@ def _seconds(world: World, name: str, *dead: str) -> float:
         wait_until(all_there, 120 + EVENTS, "the eight have all")
     took = time.monotonic() - began
     wait_until(lambda: pending(world.database, [*alive.values()]) == 0, 60 + EVENTS, "all is recorded")
-    assert faults(world.database, [*alive.values()], world.others.taken()) == []
+    assert faults(world.database, [*alive.values()], world.others.taken(), ()) == []
     world.unsubscribe(*alive.values(), *gone.values())
     return took
 
@@ -247,9 +181,9 @@ def killing(stack: Stack) -> Iterator[list[int]]:
     def run() -> None:
         names = ("BookingFunction", "DispatchFunction", "ResultsFunction")
         while not ended.wait(random.uniform(0.05, 0.5)):  # noqa: S311  # chance, not a secret
-            for pid in processes(stack, random.choice(names))[:1]:  # noqa: S311
+            for pid in processes(stack.data, random.choice(names))[:1]:  # noqa: S311
                 with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                    kill(pid)
                     killed.append(pid)
 
     killer = threading.Thread(target=run)
@@ -257,39 +191,3 @@ def killing(stack: Stack) -> Iterator[list[int]]:
     yield killed
     ended.set()
     killer.join()
-
-
-def processes(stack: Stack, function: str) -> list[int]:
-    """Return the processes that a function of this stack has now."""
-    marks = {f"AWS_LAMBDA_FUNCTION_NAME={function}".encode(), f"HOME={stack.data}".encode()}
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                if marks <= set((entry / "environ").read_bytes().split(b"\0")):
-                    found.append(int(entry.name))
-    return found
-
-
-def book_patiently(stack: Stack, at: str) -> int:
-    """Book as a good client does: under the same key again after a 5xx."""
-    key = str(uuid4())
-    body = {
-        "calendar_id": "cal-1",
-        "start_time": at,
-        "contact_email": "customer@example.com",
-        "contact_name": "A Customer",
-    }
-    deadline = time.monotonic() + 30
-    while True:
-        answer = stack.api.post("/api/appointments", headers={"X-Idempotency-Key": key}, json=body)
-        if (answer.status_code < 500 and answer.json().get("error") != "IDEMPOTENCY_IN_PROGRESS") or (
-            time.monotonic() > deadline
-        ):
-            return answer.status_code
-
-
-def _forget() -> None:
-    settings.cache_clear()
-    secrets.forget()
-    queue.forget_client()
