@@ -42,7 +42,7 @@ class Stack:
         return state
 
 
-def start(data: Path, variables: Mapping[str, str]) -> Stack:
+def start(data: Path, variables: Mapping[str, str], module: str = "local.stack") -> Stack:
     """Start a stack and wait until it says that it is ready."""
     environment = {
         name: value for name, value in os.environ.items() if not name.endswith(("_URL", "_RATE", "_PORT"))
@@ -56,7 +56,7 @@ def start(data: Path, variables: Mapping[str, str]) -> Stack:
         **variables,
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "local.stack"],
+        [sys.executable, "-m", module],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,

@@ -1,0 +1,225 @@
+"""A process killed at each step between the commit and the recorded result: nothing is lost or acts twice."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from typing import Literal, LiteralString
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from local.postgres import EmbeddedPostgres
+from local.processes import free_port
+from tests.function_processes import kill, owner, processes
+from tests.halting_proxy import Halt, HaltingProxy, Where, http_has_answered, postgres_has_answered
+from tests.system.conftest import CALM, start, wait_until
+from tests.system.test_journey import blocks, starts, told
+from tests.webhook_world import World, world_of
+
+# Longer than a sweep takes to come, and a message to come back.
+HALT_SECONDS = 30.0
+VISIBILITY_SECONDS = 2
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where a process is stopped: a request of it to a part, by what is in it, or that part's answer.
+
+    In the markers NAME stands for the subscriber's, which is also the customer's, and ENDPOINT for its id.
+    """
+
+    part: Literal["database", "queues", "subscriber"]
+    where: Where
+    function: str
+    markers: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Step:
+    """The cuts that lead to it, each ending in a kill, and how things stand at the last one.
+
+    `published`: whether the outbox says that the event was sent; `taken`: how often the subscriber took it;
+    `recorded`: how many attempts are. None where that goes on without the process. `again`: the subscriber
+    is told once more afterwards.
+    """
+
+    cuts: Sequence[Cut]
+    published: bool | None = None
+    taken: int | None = None
+    recorded: int | None = None
+    again: bool = False
+
+
+_COMMITTED = Cut("queues", "request", "BookingFunction", ["SendMessageBatch", "NAME@"])
+_REPORT = ["SendMessageBatch", "ResultsQueue", "NAME"]
+_RECORD = ["record_attempt", "NAME"]
+STEPS = {
+    "committed and not sent": Step([_COMMITTED], published=False, taken=0, recorded=0),
+    "sent and not known to be": Step([Cut("queues", "answer", "BookingFunction", _COMMITTED.markers)]),
+    "sent and not noted": Step([Cut("database", "request", "BookingFunction", ["mark_published"])]),
+    "claimed by the sweep and not sent": Step(
+        [_COMMITTED, Cut("queues", "request", "MaintenanceFunction", _COMMITTED.markers)],
+        published=False,
+        taken=0,
+        recorded=0,
+    ),
+    "sent by the sweep and not known to be": Step(
+        [_COMMITTED, Cut("queues", "answer", "MaintenanceFunction", _COMMITTED.markers)]
+    ),
+    "sent by the sweep and not noted": Step(
+        [_COMMITTED, Cut("database", "request", "MaintenanceFunction", ["SET published_at = "])]
+    ),
+    "received by the dispatcher": Step(
+        [Cut("queues", "request", "DispatchFunction", ["TrentService.Decrypt", "ENDPOINT"])],
+        taken=0,
+        recorded=0,
+    ),
+    "on the way to the subscriber": Step(
+        [Cut("subscriber", "request", "DispatchFunction", ["POST /ok/NAME"])], taken=0, recorded=0
+    ),
+    "taken and not known to be": Step(
+        [Cut("subscriber", "answer", "DispatchFunction", ["POST /ok/NAME"])], taken=1, recorded=0, again=True
+    ),
+    "taken and not reported": Step(
+        [Cut("queues", "request", "DispatchFunction", _REPORT)], taken=1, recorded=0, again=True
+    ),
+    "reported and still on the queue": Step(
+        [Cut("queues", "answer", "DispatchFunction", _REPORT)], taken=1, again=True
+    ),
+    "result received and not recorded": Step(
+        [Cut("database", "request", "ResultsFunction", _RECORD)], taken=1, recorded=0
+    ),
+    "recorded and the result still on the queue": Step(
+        [Cut("database", "answer", "ResultsFunction", _RECORD)], taken=1, recorded=1
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Behind:
+    """The world, the proxies before its parts, and the times that can be booked."""
+
+    world: World
+    proxies: dict[str, HaltingProxy]
+    times: Iterator[str]
+
+    def halting(self, cut: Cut, name: str, endpoint: UUID) -> AbstractContextManager[Callable[[float], int]]:
+        """Stop at a cut, as `HaltingProxy.halting` does."""
+        words = (one.replace("NAME", name).replace("ENDPOINT", str(endpoint)) for one in cut.markers)
+        return self.proxies[cut.part].halting(Halt(cut.where, cut.function, [one.encode() for one in words]))
+
+    def check(self, step: Step, name: str, endpoint: UUID) -> None:
+        """Assert that things stand as they must at a step; the event is committed at every one."""
+        events, published, recorded = self.world.database.execute(
+            "SELECT count(DISTINCT event_id), bool_and(published_at IS NOT NULL), count(a)"
+            "  FROM webhook_deliveries LEFT JOIN webhook_attempts AS a USING (delivery_id)"
+            " WHERE endpoint_id = %s",
+            [endpoint],
+        ).fetchall()[0]
+        assert events == 1
+        assert step.published in {None, published}
+        assert step.recorded in {None, recorded}
+        assert step.taken in {None, len(self.world.others.taken(name))}
+
+    def has_ended(self, appointment_id: str) -> bool:
+        """Tell whether all were told of a booking, and that is recorded.
+
+        A coach's calendar may have taken the block and the dispatcher died before it could say so. Then the
+        calendar refuses another: that ends the delivery too.
+        """
+        return not self.one(
+            "SELECT count(*) FROM webhook_deliveries JOIN webhook_events USING (event_id)"
+            " WHERE appointment_id = %s AND (published_at IS NULL OR status = 'pending'"
+            "      OR (status = 'failed' AND reason <> 'already_blocked'))",
+            appointment_id,
+        )
+
+    def has_block(self, appointment_id: str) -> int:
+        """Return how many blocks an appointment needs: one where its coach has an external calendar."""
+        return self.one(
+            "SELECT count(*) FROM coach_appointments JOIN coaches USING (coach_id)"
+            " WHERE appointment_id = %s AND calendar_kind = 'calendar_api'",
+            appointment_id,
+        )
+
+    def one(self, statement: LiteralString, value: str) -> int:
+        """Return the number that a statement gives."""
+        row = self.world.database.execute(statement, [value]).fetchone()
+        return int(row[0]) if row else 0
+
+
+@pytest.fixture(scope="module")
+def behind(tmp_path_factory: pytest.TempPathFactory, postgres: EmbeddedPostgres) -> Iterator[Behind]:
+    """A stack whose functions reach database, queues and subscribers through proxies; a sweep comes soon."""
+    data = tmp_path_factory.mktemp("steps") / "data"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE steps")
+    queues = free_port()
+
+    def holder(function: str, ports: tuple[int, int]) -> int | None:
+        return owner(processes(data, function), ports)
+
+    with ExitStack() as ends:
+        database_proxy = ends.enter_context(HaltingProxy(postgres.port, postgres_has_answered, holder))
+        queues_proxy = ends.enter_context(HaltingProxy(queues, http_has_answered, holder))
+        through = postgres.url_of("steps").replace(f":{postgres.port}/", f":{database_proxy.port}/")
+        variables = CALM | {
+            "DATABASE_URL": f"{through}?sslmode=disable&gssencmode=disable",
+            "QUEUES_AT": str(queues),
+            "QUEUES_THROUGH": str(queues_proxy.port),
+            "OUTBOX_GRACE_SECONDS": "1",
+            "WEBHOOK_MAX_ATTEMPTS": "20",
+            "CRM_FAILURE_RATE": "0",
+            "CRM_HANG_RATE": "0",
+            "CALENDAR_FAILURE_RATE": "0",
+        }
+        stack = start(data, variables, "tests.stack_behind")
+        world = ends.enter_context(
+            world_of(stack, data.parent / "subscribers", visibility_seconds=VISIBILITY_SECONDS)
+        )
+        port = int(world.others.url.rpartition(":")[2])
+        subscriber_proxy = ends.enter_context(HaltingProxy(port, http_has_answered, holder))
+        wait_until(lambda: len(starts(stack)) > 100, 60, "the calendars are read")
+        times = (one["start_time"] for one in starts(stack)[:: 100 // len(STEPS)])
+        proxies = {"database": database_proxy, "queues": queues_proxy, "subscriber": subscriber_proxy}
+        yield Behind(world, proxies, times)
+
+
+@pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
+def test_a_kill_at_each_step_loses_nothing_and_repeats_nothing(behind: Behind, step: Step) -> None:
+    """The process that is at this step ends there; the event is taken under one id, and recorded."""
+    world, name = behind.world, f"n{uuid4().hex[:12]}"
+    through = f"http://127.0.0.1:{behind.proxies['subscriber'].port}"
+    (endpoint,) = world.subscribe(f"ok/{name}", at=through).values()
+    with ThreadPoolExecutor(1) as pool, ExitStack() as halts:
+        waits = halts.enter_context(behind.halting(step.cuts[0], name, endpoint))
+        booking = pool.submit(world.book, next(behind.times), f"{name}@example.com")
+        for following in (*step.cuts[1:], None):
+            pid = waits(HALT_SECONDS)
+            if following is None:
+                behind.check(step, name, endpoint)
+            else:
+                waits = halts.enter_context(behind.halting(following, name, endpoint))
+            kill(pid)
+        halts.close()
+        answer = booking.result()
+    assert answer.status_code == 201, answer.text
+    booked = answer.json()
+    appointment = booked["appointment_id"]
+    wait_until(lambda: behind.has_ended(appointment), 30, "every delivery has ended")
+    least = 2 if step.again else 1
+    wait_until(lambda: len(world.others.taken(name)) >= least, 30, "the subscriber was told")
+    assert world.faults([endpoint]) == []
+    assert len({event for _, event, version in world.others.taken(name) if version == 1}) == 1
+    assert told(world.stack, appointment).count("/webhooks/appointment-created") == 1
+    when = (booked["coach_id"], booked["start_time"])
+    assert [(one["coach_id"], one["start_time"]) for one in blocks(world.stack)].count(
+        when
+    ) == behind.has_block(appointment)
+    assert (
+        behind.one("SELECT count(*) FROM coach_appointments WHERE contact_email = %s", f"{name}@example.com")
+        == 1
+    )
+    world.unsubscribe(endpoint)
