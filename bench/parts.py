@@ -1,0 +1,115 @@
+"""What the parts of a booking cost: each is taken out of the function in turn, `.venv/bin/python -m bench.parts`.
+
+The server's own time is compared (/proc/<pid>/schedstat), as it does not hang on the disk and less on the
+neighbours; variants take turns booking by booking. What a part costs by itself is what its absence saves, which
+for statements is mostly their start, not their run.
+"""
+
+import os
+import statistics
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench import booking
+from fairslot import bookings, db
+from fairslot.idempotency import Key
+from fairslot.queries import queries
+from tests import world
+
+ROUNDS = 400
+# What is taken out: the function it is in, its text, and what stands there instead.
+PARTS: Mapping[str, tuple[str, str, str]] = {
+    "telling subscribers (event, deliveries, messages)": (
+        "book",
+        "emit_event('appointment.created', a, NULL)",
+        "'[]'",
+    ),
+    "the decision (record and credits)": (
+        "place",
+        "PERFORM decide(p_calendar, p_calendar.policy, a.appointment_id, v_team, p_now);",
+        "",
+    ),
+    "taking the coach's time": ("place", "PERFORM move_time(a.coach_id, a.start_time, a.takes, 1);", ""),
+    "looking for the key's answer": (
+        "book",
+        "v_answer := idempotent_answer(p_tenant, p_key, p_fingerprint, v_now);",
+        "",
+    ),
+    "the calendar's own rules": ("place", "PERFORM check_start(p_calendar, p_start, NULL, p_now);", ""),
+    "expired holds": ("place", "PERFORM check_holds(p_calendar.calendar_id, p_now);", ""),
+}
+
+
+def definition(connection: db.Connection, name: str) -> str:
+    """Return a function's text as the migrations left it."""
+    row = connection.execute("SELECT pg_get_functiondef(%s::regproc) AS text", (name,)).fetchone()
+    return str(row["text"]) if row else ""
+
+
+def without(connection: db.Connection, number: int, part: tuple[str, str, str]) -> None:
+    """Make `book_<number>` and `place_<number>`, which lack a part."""
+    function, old, new = part
+    texts = {name: definition(connection, name) for name in ("book", "place")}
+    if texts[function].count(old) != 1:
+        raise LookupError(f"{function} does not contain once: {old}")
+    texts[function] = texts[function].replace(old, new)
+    texts["book"] = texts["book"].replace(":= place(", f":= place_{number}(")
+    for name, text in texts.items():
+        connection.execute(
+            text.replace(f"FUNCTION public.{name}(", f"FUNCTION public.{name}_{number}(").encode()
+        )
+
+
+def server_ns(pid: int) -> int:
+    """Return how long a process has been running on a processor, in nanoseconds."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text("utf-8").split()[0])
+
+
+def costs(rounds: int = ROUNDS) -> tuple[float, dict[str, float]]:
+    """Return the server's time for a booking (µs, median) and what of it each part takes (µs)."""
+    with booking.database() as server, db.connect(server.url) as connection:
+        for number, part in enumerate(PARTS.values(), start=1):
+            without(connection, number, part)
+        statement = queries("appointments")["book"]
+        variants = [
+            statement,
+            *(
+                statement.replace(b"SELECT book(", f"SELECT book_{n + 1}(".encode())
+                for n in range(len(PARTS))
+            ),
+        ]
+        instants = iter(booking.starts())
+        took: list[list[int]] = [[] for _ in variants]
+        pid = connection.info.backend_pid
+        for _ in range(rounds):
+            for variant, times in zip(variants, took, strict=True):
+                bookings._SQL["book"] = variant  # noqa: SLF001 - what book() sends, to another function
+                before = server_ns(pid)
+                bookings.book(
+                    connection,
+                    tenant_id=world.TENANT,
+                    calendar_id="cal-0",
+                    start_time=next(instants),
+                    contact=bookings.Contact(name="Customer", email="customer@example.com"),
+                    metadata={},
+                    key=Key(value=os.urandom(8).hex(), fingerprint=b"f" * 32),
+                )
+                times.append(server_ns(pid) - before)
+    medians = [statistics.median(times[rounds // 5 :]) / 1000 for times in took]
+    return medians[0], {name: medians[0] - rest for name, rest in zip(PARTS, medians[1:], strict=True)}
+
+
+def main() -> None:
+    """Print the parts, the dearest first."""
+    whole, parts = costs()
+    sys.stdout.write(f"{'a booking, time of the server':<52} {whole:>6.0f} µs\n")
+    for name, cost in sorted(parts.items(), key=lambda one: -one[1]):
+        sys.stdout.write(f"  {name:<50} {cost:>6.0f} µs {cost / whole:>5.0%}\n")
+    rest = whole - sum(parts.values())
+    name = "the rest: choosing, the row, its indexes, the commit"
+    sys.stdout.write(f"  {name:<50} {rest:>6.0f} µs {rest / whole:>5.0%}\n")
+
+
+if __name__ == "__main__":
+    main()
