@@ -92,7 +92,7 @@ class Batch:
     def _hold(self, record: "SQSRecord", delivery: Delivery, made: int, closed: gates.ClosedError) -> None:
         """Put a delivery that was not tried back on the queue, or end it if it has waited for too long."""
         since = delivery.since or _first_received(record)
-        delay = min(max(1, math.ceil(closed.seconds)), queue.LONGEST_DELAY_SECONDS)
+        delay = math.ceil(closed.seconds)
         outcome: Outcome = "failed" if _is_late(since, delay) else "held"
         result, at = Result(error=closed.reason), datetime.now(UTC)
         self._report(_attempt(delivery, made, at, 0.0, result, outcome, delay))

@@ -32,7 +32,10 @@ REASONS = frozenset({"circuit_open", "over_limit"})
 
 
 class ClosedError(Exception):
-    """Nothing may be sent now; `reason` is `circuit_open` or `over_limit`, `seconds` when to look again."""
+    """Nothing may be sent now.
+
+    `reason` is one of REASONS, `seconds` when to look again: above 0, and at most a queue's longest delay.
+    """
 
     def __init__(self, reason: str, seconds: float) -> None:
         super().__init__(reason)
