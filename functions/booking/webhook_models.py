@@ -136,7 +136,7 @@ class AttemptModel(BaseModel):
 
 
 class DeliveryModel(BaseModel):
-    """One event for one endpoint; `reason` says why it failed."""
+    """One event for one endpoint; `reason` says why it failed or, while it is pending, why it is held."""
 
     delivery_id: UUID
     event_id: UUID
