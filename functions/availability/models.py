@@ -61,7 +61,7 @@ class Explanation(BaseModel):
 
 
 class ShareModel(BaseModel):
-    """One coach's part, in bookings and as shares of all."""
+    """One coach's part, in bookings and as shares of all; assigned counts what the coach cancelled too."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -71,6 +71,7 @@ class ShareModel(BaseModel):
     weight: float
     appointments_count: int
     utilization: float
+    assigned: int
     entitled: float
     entitled_share: float
     actual_share: float
@@ -79,7 +80,12 @@ class ShareModel(BaseModel):
 
 
 class DistributionModel(BaseModel):
-    """How the work of a period is shared."""
+    """How the work of a period is shared.
+
+    max_deviation is the largest credit, whatever the period, and stays within bound: (n - 1) / 2 for a team
+    of n, one for each of the refunds, and (n - 2) / 2 for each coach who left. The policy highest_score has
+    no bound: it is null then, and max_deviation is the largest deviation of the period.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -90,7 +96,8 @@ class DistributionModel(BaseModel):
     fairness_score: float
     jain_index: float
     max_deviation: float
-    bound: float
+    refunds: int
+    bound: float | None
 
 
 class Dependency(BaseModel):

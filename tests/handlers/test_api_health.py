@@ -24,6 +24,7 @@ SHARE = {
     "weight",
     "appointments_count",
     "utilization",
+    "assigned",
     "entitled",
     "entitled_share",
     "actual_share",
@@ -107,6 +108,7 @@ def test_the_distribution_of_a_calendar(world: Connection) -> None:
         "fairness_score",
         "jain_index",
         "max_deviation",
+        "refunds",
         "bound",
     }
     assert (found["calendar_id"], found["start"], found["end"]) == ("cal", query["start"], query["end"])

@@ -1,13 +1,15 @@
 """The small world in which the engine is held against the model, and the comparison of the two."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fairslot import availability, sync
+from fairslot.assignment import MILLION
 from fairslot.availability import Window
 from fairslot.db import Connection
+from fairslot.distribution import distribution
 from fairslot.slots import hex_of, instant_of, slot_of, span
 from tests import world
 from tests.integration.model import QUARTER, Calendar, Coach, Model, Span
@@ -19,6 +21,7 @@ NOW = datetime.fromisoformat("2026-03-07T22:00:00Z")
 # The night in which New York skips an hour at 07:00Z; its midnight is 05:00Z, and Berlin works from 08:00Z.
 FIRST = datetime.fromisoformat("2026-03-08T03:00:00Z")
 QUARTERS = 40
+ROUNDING = 1e-5
 NEW_YORK = ZoneInfo("America/New_York")
 
 
@@ -143,3 +146,18 @@ def check_rows(connection: Connection, model: Model, ids: dict[int, UUID]) -> No
     assert {row["calendar_id"]: row["seq"] for row in numbers} == {
         calendar.calendar_id: calendar.team.seq for calendar in model.calendars.values()
     }
+
+
+def check_distribution(connection: Connection, model: Model) -> None:
+    """Assert that over the whole record each coach is off by minus the credit, and within the bound."""
+    period = {"start": NOW - timedelta(days=9), "end": NOW + timedelta(days=9)}
+    for calendar in model.calendars.values():
+        found = distribution(connection, tenant_id=TENANT, calendar_id=calendar.calendar_id, **period)
+        assert (found.bound is None) == (calendar.team.policy != "fair_share")
+        assert abs(sum(one.assigned - one.entitled for one in found.distribution)) < ROUNDING
+        if found.bound is not None:
+            off = {one.coach_id: one.assigned - one.entitled for one in found.distribution}
+            credit = {name: member.credit / MILLION for name, member in calendar.team.members.items()}
+            assert all(abs(one + credit.get(name, 0)) < ROUNDING for name, one in off.items())
+            assert max(map(abs, credit.values())) <= found.max_deviation + ROUNDING
+            assert found.max_deviation <= found.bound

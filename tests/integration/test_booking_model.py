@@ -31,6 +31,7 @@ from tests.integration.model_world import (
     FIRST,
     QUARTERS,
     build,
+    check_distribution,
     check_listing,
     check_rows,
     learn,
@@ -211,8 +212,9 @@ class Engine(RuleBasedStateMachine):
         world.check(self.connection)
 
     def teardown(self) -> None:
-        """In the end the records replay."""
+        """In the end the records replay, and the distribution is what the credits say."""
         world.check_records(self.connection)
+        check_distribution(self.connection, self.model)
 
     def _pick(self, place: int, state: str) -> Booking:
         """Return one of the bookings in a state; now and then, or if there is none, any there ever was."""

@@ -7,11 +7,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fairslot import holds, sync
 from fairslot.assignment import Candidate, assign
 from fairslot.db import Connection
-from fairslot.distribution import distribution
+from fairslot.distribution import Distribution, distribution
 from fairslot.errors import NotFoundError
-from tests.world import NINE, NOW, TENANT, Coach, add_calendar, add_coach, add_team, book, cancel, check
+from tests.world import (
+    NINE,
+    NOW,
+    TENANT,
+    Coach,
+    add_calendar,
+    add_coach,
+    add_team,
+    book,
+    cancel,
+    check,
+    hold,
+)
 
 DAY = timedelta(days=1)
 
@@ -91,21 +104,105 @@ def test_why_not_is_recorded(connection: Connection) -> None:
     assert excluded[first] == "booked"
 
 
+def shared(connection: Connection, **period: Any) -> Distribution:
+    """Return the distribution of the calendar, of all that was ever decided if no period is given."""
+    whole = {"start": NOW - 30 * DAY, "end": NOW + 30 * DAY}
+    return distribution(connection, tenant_id=TENANT, calendar_id="cal", **(whole | period))
+
+
+def check_ledger(found: Distribution) -> None:
+    """Assert that deviations are minus the credits, sum to 0 and stay within the bound."""
+    for share in found.distribution:
+        assert share.deviation == pytest.approx(-share.credit, abs=1e-6)
+        assert share.assigned - share.entitled == pytest.approx(share.deviation, abs=1e-6)
+    assert sum(share.deviation for share in found.distribution) == pytest.approx(0, abs=1e-5)
+    assert found.bound is not None
+    assert found.max_deviation == max(abs(share.credit) for share in found.distribution) <= found.bound
+
+
 def test_the_distribution_adds_up(connection: Connection) -> None:
     """Entitled and assigned bookings have one sum, deviations are minus the credits, the bound is named."""
     add_team(connection, 4)
     made = [book(connection, NINE + n // 3 * timedelta(minutes=30)) for n in range(9)]
     cancel(connection, made[2])
-    found = distribution(
-        connection, tenant_id=TENANT, calendar_id="cal", start=NOW - 30 * DAY, end=NOW + 30 * DAY
-    )
+    found = shared(connection)
     assert sum(share.appointments_count for share in found.distribution) == 8
     assert sum(share.entitled for share in found.distribution) == pytest.approx(8)
-    for share in found.distribution:
-        assert share.deviation == pytest.approx(-share.credit, abs=1e-6)
-    assert found.max_deviation <= found.bound == 1.5
+    check_ledger(found)
+    assert (found.refunds, found.bound) == (1, 2.5)
     assert 0.9 < found.jain_index <= 1
     assert found.fairness_score <= 1
+
+
+def test_what_a_coach_cancels_stays_theirs(connection: Connection) -> None:
+    """It is not an appointment any more, and they had it: no deviation grows by cancelling."""
+    add_team(connection, 3)
+    for _ in range(12):
+        cancel(connection, book(connection), by="coach")
+    found = shared(connection)
+    check_ledger(found)
+    assert sum(share.appointments_count for share in found.distribution) == 0
+    assert [share.assigned for share in found.distribution] == [4, 4, 4]
+    assert (found.refunds, found.bound) == (0, 1.0)
+
+
+def test_refunds_widen_the_bound(connection: Connection) -> None:
+    """When all customers of one coach cancel that coach is owed, and the bound says how much at most."""
+    coaches = add_team(connection, 3)
+    made = [book(connection, NINE + n * timedelta(minutes=30)) for n in range(15)]
+    cancelled = [cancel(connection, one) for one in made if one.appointment.coach_id == coaches[0]]
+    found = shared(connection)
+    check_ledger(found)
+    assert found.max_deviation > 1.0
+    assert (found.refunds, found.bound) == (len(cancelled), 1.0 + len(cancelled))
+
+
+def test_a_leaver_and_holds_are_in_the_distribution(connection: Connection) -> None:
+    """Who left is there with what they got; holds, live and gone, and leavers leave the sums right."""
+    coaches = add_team(connection, 4)
+    made = [book(connection, NINE + n * timedelta(minutes=30)) for n in range(6)]
+    held = hold(connection)
+    connection.execute("SELECT leave_team('cal', %s, %s)", (held.answer["coach_id"], NOW))
+    check_ledger(shared(connection))
+    holds.expire(connection, now=NOW + timedelta(minutes=5))
+    for one in made[:3]:
+        cancel(connection, one)
+    found = shared(connection)
+    check_ledger(found)
+    assert [share.coach_id for share in found.distribution] == coaches
+    gone = next(share for share in found.distribution if share.coach_id == held.answer["coach_id"])
+    assert (gone.weight, gone.credit) == (0, 0)
+    assert found.bound == pytest.approx(1 + 4 + 1, abs=1e-5)
+
+
+def test_a_period_is_of_the_appointments_that_start_in_it(connection: Connection) -> None:
+    """Its deviations sum to 0; what is bounded is the whole record, whatever the period."""
+    add_team(connection, 3)
+    for n in range(7):
+        book(connection, NINE + n * timedelta(minutes=30))
+    found = shared(connection, end=NINE + timedelta(minutes=60))
+    assert sum(share.assigned for share in found.distribution) == 2
+    assert sum(share.deviation for share in found.distribution) == pytest.approx(0, abs=1e-5)
+    assert found.max_deviation == shared(connection).max_deviation
+
+
+def test_the_highest_score_has_no_bound(connection: Connection) -> None:
+    """It does not share: what it owed and gave is told, the bound is not."""
+    for coach_id, score in (("ana", 0.9), ("ben", 0.6)):
+        add_coach(connection, Coach(coach_id=coach_id, score=score))
+    add_calendar(connection, "cal", ["ana", "ben"], policy="highest_score")
+    sync.extend(connection, now=NOW)
+    made = [book(connection, NINE + n * timedelta(minutes=30)) for n in range(6)]
+    connection.execute("SELECT leave_team('cal', 'ben', %s)", (NOW,))
+    cancel(connection, made[0])
+    found = shared(connection)
+    weights = {"ana": 2_000_000, "ben": 500_000}
+    share = weights["ana"] / sum(weights.values())
+    assert found.bound is None
+    assert [one.assigned for one in found.distribution] == [5, 0]
+    off = [one.deviation for one in found.distribution]
+    assert off == pytest.approx([5 * (1 - share), -5 * (1 - share)], abs=1e-5)
+    assert found.max_deviation == pytest.approx(max(off))
 
 
 def test_the_distribution_of_an_unknown_calendar(connection: Connection) -> None:

@@ -16,7 +16,11 @@ MILLION = 1_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """One coach's part; entitled, deviation and credit in bookings, utilization from 0 to 1."""
+    """One coach's part; assigned, entitled, deviation and credit in bookings, utilization from 0 to 1.
+
+    appointments_count is of those that stand; assigned counts those too that the coach took and then
+    cancelled. Who has left the team has weight and credit 0.
+    """
 
     coach_id: str
     name: str
@@ -24,6 +28,7 @@ class Share:
     weight: float
     appointments_count: int
     utilization: float
+    assigned: int
     entitled: float
     actual_share: float
     entitled_share: float
@@ -36,7 +41,13 @@ class Distribution:
     """The shares of a team and how even they are.
 
     fairness_score is 1 minus the population standard deviation of utilization; jain_index is Jain's index of
-    the assigned over the entitled bookings; max_deviation and its proven bound are in bookings.
+    the assigned over the entitled bookings.
+
+    The deviations are of the period and sum to 0. What one period leaves a coach owed the next one pays, so
+    that only the whole record is bounded: there the deviation is minus the credit. max_deviation, the largest
+    of those, stays within `bound` bookings: (n - 1) / 2, one for each of the `refunds` (a reversal moves
+    nobody by more than a booking, and choosing leads no further out), and (n - 2) / 2 for each coach who left
+    a team of n. highest_score bounds nothing: `bound` is None then, and max_deviation that of the period.
     """
 
     calendar_id: str | None
@@ -46,13 +57,16 @@ class Distribution:
     fairness_score: float
     jain_index: float
     max_deviation: float
-    bound: float
+    refunds: int
+    bound: float | None
 
 
 def distribution(
     connection: Connection, *, tenant_id: str, calendar_id: str | None, start: datetime, end: datetime
 ) -> Distribution:
     """Return the distribution of the appointments that start in [start, end), over one calendar or all.
+
+    Live holds count as assigned: they have moved the credits.
 
     Raises:
         NotFoundError: the tenant has no such calendar.
@@ -69,15 +83,18 @@ def distribution(
     entitled = sum(row["entitled"] for row in rows) / MILLION
     days = max((end - start).total_seconds() / 86_400, 1 / 24)
     shares = [_share(row, assigned=assigned, entitled=entitled, days=days) for row in rows]
+    limit = bound["bound"] if bound else 0.0
+    off = [share.deviation if limit is None else share.credit for share in shares]
     return Distribution(
         calendar_id=calendar_id,
         start=start,
         end=end,
         distribution=shares,
         fairness_score=round(1 - _deviation([share.utilization for share in shares]), 6),
-        jain_index=round(jain_index((share.appointments_count, share.entitled) for share in shares), 6),
-        max_deviation=max((abs(share.deviation) for share in shares), default=0.0),
-        bound=float(bound["bound"]) if bound else 0.0,
+        jain_index=round(jain_index((share.assigned, share.entitled) for share in shares), 6),
+        max_deviation=max((abs(one) for one in off), default=0.0),
+        refunds=bound["refunds"] if bound else 0,
+        bound=limit,
     )
 
 
@@ -101,8 +118,9 @@ def _share(row: Mapping[str, Any], *, assigned: int, entitled: float, days: floa
         name=row["name"],
         score=row["score"],
         weight=round(row["weight"] / MILLION, 6),
-        appointments_count=row["assigned"],
-        utilization=round(row["assigned"] / possible, 6) if possible else 0.0,
+        appointments_count=row["appointments"],
+        utilization=round(row["appointments"] / possible, 6) if possible else 0.0,
+        assigned=row["assigned"],
         entitled=round(owed, 6),
         actual_share=round(row["assigned"] / assigned, 6) if assigned else 0.0,
         entitled_share=round(owed / entitled, 6) if entitled else 0.0,
