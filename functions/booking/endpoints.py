@@ -103,7 +103,11 @@ def delete_endpoint(endpoint_id: Annotated[UUID, Path()]) -> Response[None]:
 def rotate_endpoint_secret(
     endpoint_id: Annotated[UUID, Path()], body: RotationRequest | None = None
 ) -> Response[EndpointWithSecret]:
-    """Make another secret, shown in this answer alone; for a while the one so far signs too."""
+    """Make another secret, shown in this answer alone; for a while the one so far signs too.
+
+    Each secret signs until the time promised when it was replaced. At most three sign at once: a fourth is
+    refused (409).
+    """
     tenant_id, now = api.client(router).tenant_id, api.clock()
     overlap = timedelta(hours=(body or RotationRequest()).overlap_hours)
     secret = secrets.make()

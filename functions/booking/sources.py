@@ -24,7 +24,11 @@ def get_source() -> Response[SourceModel]:
 
 @router.post(PATH, summary="Make or rotate the secret for calendar events")
 def rotate_source_secret(body: SourceRotationRequest | None = None) -> Response[SourceWithSecret]:
-    """Make a secret, shown in this answer alone; for a while the one so far is good too."""
+    """Make a secret, shown in this answer alone; for a while the one so far is good too.
+
+    Each secret is good until the time promised when it was replaced. At most three are at once: a fourth is
+    refused (409).
+    """
     tenant_id, now = api.client(router).tenant_id, api.clock()
     overlap = timedelta(hours=(body or SourceRotationRequest()).overlap_hours)
     source_id = _known(tenant_id) or uuid4()

@@ -58,7 +58,7 @@ type Overlap = Annotated[float, Field(ge=0, le=168, allow_inf_nan=False)]
 
 
 class RotationRequest(_Request):
-    """For how many hours the secret so far signs too."""
+    """For how many hours the secret so far signs too; with 0 only the new one does."""
 
     # A message carries the secrets that were in force when it was written, and waits three days and a half
     # at the longest (WEBHOOK_GIVE_UP_SECONDS): who drops the old one sooner refuses late attempts.
@@ -66,7 +66,7 @@ class RotationRequest(_Request):
 
 
 class SourceRotationRequest(_Request):
-    """For how many hours what is signed with the secret so far is taken too."""
+    """For how many hours what is signed with the secret so far is good too; with 0 only the new one is."""
 
     # Partners sign at the moment of sending.
     overlap_hours: Overlap = 24
@@ -79,7 +79,10 @@ class RecoveryRequest(_Request):
 
 
 class EndpointModel(BaseModel):
-    """Who is told of events: a subscriber (`standard`) or a partner of the deployment."""
+    """Who is told of events: a subscriber (`standard`) or a partner of the deployment.
+
+    `previous_secrets_until` says until when each earlier secret signs too, the newest first.
+    """
 
     endpoint_id: UUID
     kind: Literal["standard", "crm", "calendar_api"]
@@ -94,6 +97,7 @@ class EndpointModel(BaseModel):
     disabled_at: datetime | None
     failing_since: datetime | None
     previous_secret_until: datetime | None
+    previous_secrets_until: list[datetime]
     created_at: datetime
     updated_at: datetime
 
@@ -125,8 +129,12 @@ class Recovered(BaseModel):
 
 
 class AttemptModel(BaseModel):
-    """One attempt: the status and the first bytes of the answer, and how long it took."""
+    """One attempt: the status and the first bytes of the answer, and how long it took.
 
+    Each replay begins another `round`, in which the attempts are counted from 1.
+    """
+
+    round: int
     attempt: int
     at: datetime
     status_code: int | None
@@ -160,12 +168,16 @@ class DeliveryPage(BaseModel):
 
 
 class SourceModel(BaseModel):
-    """Who signs: requests go to `/api/webhooks/calendar?source=` and this id."""
+    """Who signs: requests go to `/api/webhooks/calendar?source=` and this id.
+
+    `previous_secrets_until` says until when each earlier secret is good too, the newest first.
+    """
 
     source_id: UUID
     created_at: datetime
     updated_at: datetime
     previous_secret_until: datetime | None
+    previous_secrets_until: list[datetime]
 
 
 class SourceWithSecret(SourceModel):

@@ -70,6 +70,7 @@ def test_a_delivery_shows_every_attempt(world: Connection, crm: str, queues: Que
     assert (found["status"], found["reason"], found["next_attempt_at"]) == ("failed", "timeout", None)
     assert found["attempts"] == [
         {
+            "round": 1,
             "attempt": 1,
             "at": "2026-03-02T12:00:00Z",
             "status_code": 503,
@@ -78,6 +79,7 @@ def test_a_delivery_shows_every_attempt(world: Connection, crm: str, queues: Que
             "response_excerpt": "{}",
         },
         {
+            "round": 1,
             "attempt": 2,
             "at": "2026-03-02T12:00:05Z",
             "status_code": None,
@@ -173,7 +175,8 @@ def test_a_replay_is_another_round(
     assert delivery(message)["status"] == "pending", "a late result of the first round decides nothing"
     report(world, sent, at=NOW + timedelta(seconds=1))
     found = delivery(message)
-    assert (found["status"], [one["attempt"] for one in found["attempts"]]) == ("delivered", [1, 2, 1])
+    attempts = [(one["round"], one["attempt"]) for one in found["attempts"]]
+    assert (found["status"], attempts) == ("delivered", [(1, 1), (1, 2), (2, 1)])
 
 
 def test_nothing_is_sent_to_what_is_turned_off(world: Connection, crm: str, queues: Queues) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from fairslot import answers
+from fairslot import answers, secrets
 from fairslot.bookings import Change
 from fairslot.db import Connection
 from fairslot.errors import ConflictError, NotFoundError
@@ -114,18 +114,29 @@ def rotate(
     key: Key,
     now: datetime,
 ) -> Change:
-    """Give a subscriber another secret; for `overlap` both sign.
+    """Give a subscriber another secret; for `overlap` the one so far signs too.
+
+    Those before it sign as long as was promised. Without an overlap only the new one does.
 
     Raises:
         NotFoundError: the tenant has no such endpoint.
-        ConflictError: a partner has no secret.
+        ConflictError: a partner has no secret, or as many sign as may.
 
     """
 
     def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
         _subscriber(connection, tenant_id, endpoint_id)
-        values = {"endpoint": endpoint_id, "secret": ciphertext, "until": now + overlap, "now": now}
-        return _one(connection, "rotate", values), []
+        values = {
+            "endpoint": endpoint_id,
+            "secret": ciphertext,
+            "until": now + overlap,
+            "most_earlier": secrets.MOST_EARLIER,
+            "now": now,
+        }
+        row = connection.execute(_SQL["rotate"], values).fetchone()
+        if row is None:  # it is locked: the number of secrets is all that can stand against it
+            raise ConflictError(secrets.TOO_MANY)
+        return row["endpoint"], []
 
     return answers.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 

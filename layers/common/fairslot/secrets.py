@@ -18,6 +18,12 @@ PREFIX = "whsec_"
 # Standard Webhooks asks for 24 to 64 bytes.
 SECRET_BYTES = 24
 REMEMBER_SECONDS = 300.0
+# Beside the newest; each costs every message a ciphertext and every attempt a signature.
+MOST_EARLIER = 2
+TOO_MANY = (
+    f"{MOST_EARLIER + 1} secrets are good at the moment, each until the time that was promised. Wait for the"
+    " first of `previous_secrets_until`, or rotate with `overlap_hours` 0, which leaves only the new one."
+)
 _REMEMBER_AT_MOST = 1_000
 
 _known: dict[str, tuple[float, str]] = {}

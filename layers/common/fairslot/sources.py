@@ -26,7 +26,7 @@ _SQL = queries("sources")
 def authenticate(source_id: str, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Client:
     """Return whose request this is; it may write, to the one path where signatures are taken.
 
-    While one secret takes another's place a signature by either will do.
+    A signature by any secret will do that is good now: the newest, or one before it as long as was promised.
 
     Raises:
         AuthenticationError: no such source, a signature that is not its own, or one of another time.
@@ -79,18 +79,29 @@ def rotate(
     key: Key,
     now: datetime,
 ) -> Change:
-    """Make the tenant's source, or give it another secret; the one so far is good for `overlap` more."""
+    """Make the tenant's source, or give it another secret; the one so far is good for `overlap` more.
+
+    Those before it are good as long as was promised; without an overlap only the new one is.
+
+    Raises:
+        ConflictError: as many are good as may, or another request has just made the source.
+
+    """
     values = {
         "tenant": tenant_id,
         "source": source_id,
         "secret": ciphertext,
         "until": now + overlap,
+        "most_earlier": secrets.MOST_EARLIER,
         "now": now,
     }
 
     def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
         row = connection.execute(_SQL["rotate"], values).fetchone()
-        if row is None:  # two made it at once, and the secret is locked up for the other's id
+        if row is None:
+            if source_of(connection, tenant_id=tenant_id)["source_id"] == str(source_id):
+                raise ConflictError(secrets.TOO_MANY)
+            # Two made it at once, and the secret is locked up for the other's id.
             raise ConflictError("Another request made the secret just now; ask again.")
         return row["source"], []
 

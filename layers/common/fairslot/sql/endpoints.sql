@@ -35,15 +35,19 @@ RETURNING endpoint_json(e) AS endpoint;
 -- delete: an endpoint; the sweep cancels what is still pending
 UPDATE webhook_endpoints
    SET enabled = false, disabled_reason = 'by_request', disabled_at = coalesce(disabled_at, %(now)s), deleted_at = %(now)s,
-       updated_at = %(now)s, previous_secret = NULL, previous_until = NULL
+       updated_at = %(now)s, previous_secret = NULL, previous_until = NULL, older_secrets = '[]'
  WHERE endpoint_id = %(endpoint)s;
 
--- rotate: another secret; the last one signs too for a while
+-- rotate: another secret, unless too many sign; those so far sign too for a while, or without an overlap no longer
 UPDATE webhook_endpoints AS e
-   SET previous_secret = CASE WHEN %(until)s > %(now)s THEN secret END,
+   SET older_secrets = CASE WHEN %(until)s > %(now)s
+                            THEN earlier_secrets(previous_secret, previous_until, older_secrets, %(now)s) ELSE '[]' END,
+       previous_secret = CASE WHEN %(until)s > %(now)s THEN secret END,
        previous_until = CASE WHEN %(until)s > %(now)s THEN %(until)s END,
        secret = %(secret)s, updated_at = %(now)s
  WHERE endpoint_id = %(endpoint)s
+   AND (%(until)s <= %(now)s
+        OR jsonb_array_length(earlier_secrets(previous_secret, previous_until, older_secrets, %(now)s)) < %(most_earlier)s)
 RETURNING endpoint_json(e) AS endpoint;
 
 -- test: an event for this endpoint alone
