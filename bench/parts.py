@@ -1,8 +1,8 @@
-"""What the parts of a booking cost: each is taken out of the function in turn, `.venv/bin/python -m bench.parts`.
+"""What the parts of a booking cost: each is taken out of the function in turn.
 
-The server's own time is compared (/proc/<pid>/schedstat), as it does not hang on the disk and less on the
-neighbours; variants take turns booking by booking. What a part costs by itself is what its absence saves, which
-for statements is mostly their start, not their run.
+`.venv/bin/python -m bench.parts`. The server's own time is compared (/proc/<pid>/schedstat), as it does not
+hang on the disk and less on the neighbours; variants take turns booking by booking. What a part costs is what
+its absence saves, which for statements is mostly their start, not their run.
 """
 
 import os
