@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
+
+import pytest
 
 from fairslot import secrets
 from fairslot.db import Connection
+from fairslot.errors import UnavailableError
 from tests.api_world import Queues, check_problem
 from tests.endpoint_world import PATH, shown, subscribed
 from tests.gateway_events import Answer, ask
@@ -101,3 +104,13 @@ def test_an_inbound_secret_is_good_as_long_as_was_promised(
     for source in (first, second, third):
         check_problem(tell(source, EVENT, key="5", at=later), 401, "AUTHENTICATION_FAILED")
     assert tell(fourth, EVENT, key="5", at=later).status == 200
+
+
+def test_what_was_opened_is_remembered_for_what_it_was_locked_up_for(world: Connection, kms: None) -> None:
+    """A ciphertext moved to another endpoint stays shut there, also when it was opened just now."""
+    first, second = secrets.for_endpoint(uuid4()), secrets.for_endpoint(uuid4())
+    ciphertext = secrets.encrypt("whsec_mine", first)
+    assert secrets.decrypt(ciphertext, first) == "whsec_mine"
+    with pytest.raises(UnavailableError):
+        secrets.decrypt(ciphertext, second)
+    assert secrets.decrypt(ciphertext, first) == "whsec_mine"

@@ -26,7 +26,7 @@ TOO_MANY = (
 )
 _REMEMBER_AT_MOST = 1_000
 
-_known: dict[str, tuple[float, str]] = {}
+_known: dict[tuple[str, frozenset[tuple[str, str]]], tuple[float, str]] = {}
 
 
 def make() -> str:
@@ -75,7 +75,8 @@ def decrypt(ciphertext: str, context: Mapping[str, str]) -> str:
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
-    known = _known.get(ciphertext)
+    name = ciphertext, frozenset(context.items())
+    known = _known.get(name)
     if known is not None and time.monotonic() < known[0]:
         return known[1]
     try:
@@ -89,7 +90,7 @@ def decrypt(ciphertext: str, context: Mapping[str, str]) -> str:
     if len(_known) >= _REMEMBER_AT_MOST:
         _known.clear()
     secret: str = opened["Plaintext"].decode()
-    _known[ciphertext] = (time.monotonic() + REMEMBER_SECONDS, secret)
+    _known[name] = (time.monotonic() + REMEMBER_SECONDS, secret)
     return secret
 
 
