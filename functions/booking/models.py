@@ -1,10 +1,21 @@
 """What booking's routes take and give."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, EmailStr, Field, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    EmailStr,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+    model_validator,
+)
 
 from fairslot.types import Id, Instant, Name, Zone
 
@@ -143,8 +154,16 @@ class AppointmentPage(BaseModel):
     next_cursor: str | None
 
 
+_APPOINTMENT_EVENTS = {"appointment.cancelled", "appointment.confirmed", "appointment.updated"}
+_COACH_EVENTS = {"coach.unavailable", "coach.calendar_changed"}
+
+
 class CalendarEvent(BaseModel):
-    """What a calendar or partner tells; members that the type does not need are kept as they came."""
+    """What a calendar or partner tells.
+
+    The members below are those of the event types that we know. What has a type that we do not know is kept
+    as it came, whatever its members are; so is any other member.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -155,6 +174,23 @@ class CalendarEvent(BaseModel):
     end_time: Instant | None = None
     reason: Annotated[str, StringConstraints(max_length=1000)] | None = None
 
+    _unread: dict[str, Any] | None = PrivateAttr(None)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _read_what_is_known(cls, given: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
+        kind = given.get("event_type") if isinstance(given, dict) else None
+        if not isinstance(kind, str) or kind in _APPOINTMENT_EVENTS | _COACH_EVENTS:
+            return read(given)
+        event = read({"event_type": kind})
+        event._unread = given  # noqa: SLF001 - its own class's
+        return event
+
+    @model_serializer(mode="wrap")
+    def _as_it_came(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self) if self._unread is None else self._unread
+        return written
+
     @model_validator(mode="after")
     def _has_its_subject(self) -> "CalendarEvent":
         if self.event_type in _APPOINTMENT_EVENTS and self.appointment_id is None:
@@ -164,10 +200,6 @@ class CalendarEvent(BaseModel):
         if self.start_time and self.end_time and self.end_time <= self.start_time:
             raise ValueError("end_time is not after start_time")
         return self
-
-
-_APPOINTMENT_EVENTS = {"appointment.cancelled", "appointment.confirmed", "appointment.updated"}
-_COACH_EVENTS = {"coach.unavailable", "coach.calendar_changed"}
 
 
 class Acknowledged(BaseModel):
