@@ -154,7 +154,7 @@ def hold(
 
 
 def reschedule(
-    connection: Connection, change: bookings.Change, start: Any, *, any_coach: bool = False
+    connection: Connection, change: bookings.Change, start: Any, *, any_coach: bool = False, now: Any = NOW
 ) -> bookings.Change:
     """Move what was booked."""
     return bookings.reschedule(
@@ -164,7 +164,7 @@ def reschedule(
         start_time=start,
         any_coach=any_coach,
         key=NO_KEY,
-        now=NOW,
+        now=now,
     )
 
 

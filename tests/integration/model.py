@@ -259,7 +259,7 @@ class Model:
         opens = self.now + timedelta(minutes=calendar.notice)
         if not opens <= start < self.now + timedelta(days=calendar.horizon):
             return False
-        same = [one for one in self._live(but) if one.calendar is calendar]
+        same = [one for one in self._live(but) if one.calendar is calendar and not self._is_over(one)]
         return calendar.most is None or _on_day(same, start, calendar.zone) < calendar.most
 
     def _is_free(self, coach_id: str, calendar: Calendar, start: datetime, but: Booking | None) -> bool:

@@ -44,7 +44,7 @@ def new_model() -> Model:
             after=30,
             notice=60,
             horizon=1,
-            most=3,
+            most=2,
             zone=NEW_YORK,
         ),
         Calendar(

@@ -41,6 +41,7 @@ from tests.integration.model_world import (
 from tests.world import TENANT
 
 starts = st.integers(0, QUARTERS - 1).map(lambda n: FIRST + n * QUARTER)
+halves = st.integers(0, QUARTERS // 2 - 1).map(lambda n: FIRST + 2 * n * QUARTER)
 calendars = st.sampled_from(["cal", "wide", "best"])
 coaches = st.sampled_from(["ana", "ben", "cy", "dee"])
 places = st.integers(0, 1000)
@@ -85,6 +86,15 @@ class Engine(RuleBasedStateMachine):
     def book_too(self, name: str, start: datetime) -> None:
         """As often as all the rest somebody books."""
         self.book(name, start)
+
+    @rule(chosen=st.tuples(halves, halves, halves))
+    def let_go(self, chosen: tuple[datetime, datetime, datetime]) -> None:
+        """A customer lets as many holds expire as a day takes, and before a sweep another one books."""
+        *held, start = chosen
+        for one in held:
+            self.hold("wide", one, "z", 1)
+        self.model.now += timedelta(minutes=1)
+        self.book("wide", start)
 
     @has_holds
     @rule(place=places, shift=st.sampled_from([0, 0, 0, 15, 7]))

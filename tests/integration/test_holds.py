@@ -1,14 +1,14 @@
 """Holds: a coach's time, claimed for some minutes."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
 
-from fairslot import bookings, holds
+from fairslot import bookings, decisions, holds
 from fairslot.bookings import Change
 from fairslot.db import Connection
 from fairslot.errors import (
@@ -29,9 +29,16 @@ from tests.world import (
     check,
     credits_of,
     hold,
+    reschedule,
 )
 
 QUARTER = timedelta(minutes=15)
+LATER = NINE + 8 * QUARTER
+
+
+def why(connection: Connection, start: datetime, *, now: datetime = NOW) -> list[decisions.Explained]:
+    """Ask why a start can or cannot be booked."""
+    return decisions.explain(connection, tenant_id=TENANT, calendar_id="cal", start_time=start, now=now)
 
 
 def confirm(connection: Connection, held: Change, *, now: Any = NOW, start: Any = NINE) -> Change:
@@ -74,6 +81,36 @@ def test_an_expired_hold_blocks_nobody(connection: Connection) -> None:
     assert holds.expire(connection, now=later) == 1
     assert credits_of(connection) == {"coach-01": 0}
     book(connection, now=later)
+    check(connection)
+
+
+def test_an_expired_hold_is_not_counted(connection: Connection) -> None:
+    """A calendar's maximum has room again at the very instant, for booking, moving and explaining."""
+    add_team(connection, 2, max_per_day=1)
+    other_day = book(connection, NINE + timedelta(days=1))
+    hold(connection, minutes=5)
+    assert isinstance(refused(lambda: book(connection, LATER)), SlotUnavailableError)
+    after = NOW + timedelta(minutes=5)
+    assert {one.reason for one in why(connection, LATER, now=after)} == {None}
+    hold(connection, minutes=5, now=after)
+    later = after + timedelta(minutes=5)
+    with pytest.raises(psycopg.Error) as caught:
+        book(connection, LATER, now=later)
+    assert caught.value.sqlstate == "FS426", "the day is not full, only the hold is in the way"
+    with pytest.raises(psycopg.Error) as caught:
+        reschedule(connection, other_day, LATER, now=later)
+    assert caught.value.sqlstate == "FS426"
+    holds.expire(connection, now=later)
+    reschedule(connection, other_day, LATER, now=later)
+    check(connection)
+
+
+def test_explaining_knows_no_expired_holds(connection: Connection) -> None:
+    """Who was held is free at the instant of the expiry, sweep or no sweep."""
+    add_team(connection, 1)
+    hold(connection, minutes=5)
+    assert [one.reason for one in why(connection, NINE)] == ["held"]
+    assert [one.reason for one in why(connection, NINE, now=NOW + timedelta(minutes=5))] == [None]
     check(connection)
 
 

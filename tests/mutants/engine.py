@@ -3,8 +3,8 @@
 from tests.mutants.guard import Guard
 
 _SCHEMA = "migrations/0003_appointments.sql"
-_CHOOSING = "migrations/0005_choosing.sql"
 _LIFE = "migrations/0007_life.sql"
+_KEPT = "migrations/0014_life.sql"
 _FASTER = "migrations/0011_faster_booking.sql"
 _TESTS = "tests/integration"
 _BOOK = f"{_TESTS}/test_booking.py"
@@ -81,7 +81,7 @@ _TIME = (
     ),
     Guard(
         "a calendar's daily maximum is not looked at",
-        _CHOOSING,
+        _KEPT,
         "HAVING count(*) >= p_calendar.max_per_day",
         "HAVING false",
         f"{_TESTS}/test_decisions.py",
@@ -157,6 +157,20 @@ _HELD = (
         "WHERE hold.status = 'held' AND hold.expires_at <= p_now AND member.calendar_id = p_calendar",
         "WHERE false",
         _HOLDS,
+    ),
+    Guard(
+        "an expired hold fills a calendar's day",
+        _KEPT,
+        "               AND (a.expires_at IS NULL OR a.expires_at > p_now)\n",
+        "",
+        f"{_HOLDS}::test_an_expired_hold_is_not_counted",
+    ),
+    Guard(
+        "an expired hold is explained as held",
+        "decisions.py",
+        'if grid["has_expired_holds"]:',
+        "if False:",
+        f"{_HOLDS}::test_explaining_knows_no_expired_holds",
     ),
     Guard(
         "a client holds what it likes",

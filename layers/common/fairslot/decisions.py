@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from fairslot import holds
 from fairslot.assignment import MILLION
 from fairslot.db import Connection
 from fairslot.errors import NotFoundError, ValidationError
@@ -85,6 +86,8 @@ def explain(
 ) -> list[Explained]:
     """Say of each coach of a calendar whether an appointment could start at an instant, by the one predicate.
 
+    Holds that have expired are given back first, as for a listing.
+
     Raises:
         NotFoundError: the tenant has no such calendar.
         ValidationError: the instant is off the calendar's grid.
@@ -98,6 +101,8 @@ def explain(
         raise ValidationError(
             "start_time is not on the calendar's interval grid.", [("query.start_time", "off_grid")]
         )
+    if grid["has_expired_holds"]:
+        holds.expire(connection, now=now)
     rows = connection.execute(_SQL["explain"], values).fetchall()
     return [
         Explained(coach_id=row["coach_id"], free=row["reason"] is None, reason=row["reason"]) for row in rows

@@ -7,8 +7,10 @@ SELECT log.calendar_id, log.seq, log.policy, log.policy_version, log.chosen, log
  ORDER BY log.seq DESC
  LIMIT 1;
 
--- grid: whether an instant is on the calendar's grid
-SELECT instant_of(slot_of(%(start)s)) = %(start)s AND slot_of(%(start)s) %% (slot_interval / 15) = 0 AS fits
+-- grid: whether an instant is on the calendar's grid, and whether holds have expired that still take time
+SELECT instant_of(slot_of(%(start)s)) = %(start)s AND slot_of(%(start)s) %% (slot_interval / 15) = 0 AS fits,
+       EXISTS (SELECT FROM coach_appointments WHERE status = 'held' AND expires_at <= coalesce(%(now)s, clock_timestamp()))
+           AS has_expired_holds
   FROM calendars WHERE calendar_id = %(calendar)s AND tenant_id = %(tenant)s;
 
 -- explain: each coach of a calendar and why not, if not; what is held is told from what is booked
