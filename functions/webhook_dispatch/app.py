@@ -11,6 +11,7 @@ from random import SystemRandom
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+import httpx
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import (
     AsyncBatchProcessor,
@@ -157,11 +158,22 @@ async def _result(delivery: Delivery, seconds: float) -> Result:
 def _tell(gate: gates.Gate, delivery: Delivery, result: Result) -> None:
     """Let an endpoint's gate know what became of an attempt."""
     if result.error in {"timeout", "connection"}:
-        gate.failed()
+        gate.failed(silent=True)
     elif result.status_code is not None:
         # The partners ask for one call's sake, and now and then; a subscriber means all that we send.
-        is_plea = delivery.kind == "standard" and result.status_code in {429, 503}
-        gate.answered(result.retry_after if is_plea else 0.0)
+        is_plea = delivery.kind == "standard" and result.status_code in {429, 503} and result.retry_after > 0
+        if _is_its_failure(delivery, result) and not is_plea:
+            gate.failed(silent=False)
+        else:
+            gate.answered(result.retry_after if is_plea else 0.0)
+
+
+def _is_its_failure(delivery: Delivery, result: Result) -> bool:
+    """Tell whether an answer speaks of the endpoint; a partner's 4xx speaks of one call."""
+    status = result.status_code or 0
+    if delivery.kind == "standard":
+        return not httpx.codes.is_success(status) and status != httpx.codes.GONE
+    return status >= httpx.codes.INTERNAL_SERVER_ERROR
 
 
 def _attempt(  # it only puts them together

@@ -31,7 +31,7 @@ def dispatch(sqs: SqsStandIn) -> Iterator[Stage]:
 def closed(sent: Delivery, seconds: float = 0.5) -> gates.Gate:
     """Leave a delivery's endpoint alone for so long."""
     gate = gates.gate(str(sent.endpoint_id))
-    gate.failures = gates.FAILURES
+    gate.broken = True
     gate.closed_until = monotonic() + seconds
     return gate
 

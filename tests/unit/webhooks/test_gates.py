@@ -28,7 +28,9 @@ def clock() -> Clock:
     return Clock()
 
 
-def attempt(gate: Gate, *, answers: bool, asked: float = 0.0, rate: float | None = None) -> str:
+def attempt(
+    gate: Gate, *, answers: bool, asked: float = 0.0, rate: float | None = None, silent: bool = True
+) -> str:
     """Make one attempt; return `passed`, or why it was not made."""
 
     async def run() -> str:
@@ -37,7 +39,7 @@ def attempt(gate: Gate, *, answers: bool, asked: float = 0.0, rate: float | None
                 if answers:
                     gate.answered(asked)
                 else:
-                    gate.failed()
+                    gate.failed(silent=silent)
                 return "passed"
         except ClosedError as closed:
             return f"{closed.reason} {closed.seconds:g}"
@@ -58,6 +60,29 @@ def test_an_endpoint_that_hangs_is_left_alone_for_longer_and_longer(clock: Clock
     assert [attempt(gate, answers=False) for _ in range(4)] == ["passed"] * 3 + ["circuit_open 15.2"]
 
 
+def test_an_endpoint_that_answers_with_errors_is_left_alone_too(clock: Clock) -> None:
+    """After ten attempts in a row, for an error costs less than silence; any error goes on with the pause."""
+    gate = Gate(clock=clock)
+    failing = [attempt(gate, answers=False, silent=False) for _ in range(11)]
+    assert failing == ["passed"] * 10 + ["circuit_open 15.2"]
+    clock.now = gate.closed_until
+    assert attempt(gate, answers=False, silent=False) == "passed"
+    assert attempt(gate, answers=True) == "circuit_open 30.2"
+    clock.now = gate.closed_until
+    assert [attempt(gate, answers=True) for _ in range(3)] == ["passed"] * 3
+    again = [attempt(gate, answers=False, silent=False) for _ in range(11)]
+    assert again == ["passed"] * 10 + ["circuit_open 15.2"]
+
+
+def test_errors_and_silence_together_are_failures(clock: Clock) -> None:
+    """Whoever answers now and then is not silent, and fails all the same."""
+    gate = Gate(clock=clock)
+    for _ in range(5):
+        assert attempt(gate, answers=False, silent=True) == "passed"
+        assert attempt(gate, answers=False, silent=False) == "passed"
+    assert attempt(gate, answers=True) == "circuit_open 15.2"
+
+
 def test_an_answer_between_two_failures_keeps_it_open(clock: Clock) -> None:
     """Failures now and then are each delivery's own."""
     gate = Gate(clock=clock)
@@ -69,13 +94,13 @@ def test_ten_that_fail_together_count_as_one_reason_to_pause(clock: Clock) -> No
     """They were under way when the breaker opened."""
     gate = Gate(clock=clock)
     for _ in range(10):
-        gate.failed()
+        gate.failed(silent=True)
     assert attempt(gate, answers=True) == "circuit_open 15.2"
 
 
 def test_those_who_wait_come_back_one_by_one(clock: Clock) -> None:
     """However many there are, they do not all come back to a pause's end; an answer forgets the row."""
-    gate = Gate(clock=clock, failures=3, closed_until=clock.now + 10)
+    gate = Gate(clock=clock, broken=True, closed_until=clock.now + 10)
     assert [attempt(gate, answers=True) for _ in range(3)] == [f"circuit_open 10.{n}" for n in (2, 4, 6)]
     clock.now = gate.closed_until
     assert attempt(gate, answers=True, asked=1) == "passed"
@@ -84,7 +109,7 @@ def test_those_who_wait_come_back_one_by_one(clock: Clock) -> None:
 
 def test_who_would_come_back_too_late_for_the_queue_comes_evenly_all_the_same(clock: Clock) -> None:
     """SQS keeps a message back for 15 minutes: a longer row is folded into the second half of them."""
-    gate = Gate(clock=clock, failures=3, closed_until=clock.now + 300)
+    gate = Gate(clock=clock, broken=True, closed_until=clock.now + 300)
     returns = [float(attempt(gate, answers=True).removeprefix("circuit_open ")) for _ in range(20_000)]
     assert max(returns) <= 900
     assert min(returns) > 300
@@ -106,7 +131,7 @@ def test_while_one_tries_the_others_wait(clock: Clock) -> None:
         async with gate.passing(concurrency=None, rate=None, seconds=5):
             pass
 
-    gate = Gate(clock=clock, failures=3, closed_until=clock.now)
+    gate = Gate(clock=clock, broken=True, closed_until=clock.now)
     asyncio.run(run())
 
 

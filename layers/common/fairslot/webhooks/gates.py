@@ -1,8 +1,9 @@
 """What keeps one endpoint from delaying the others: a cap, a rate and a breaker for each, in a process.
 
 A process is given a batch of deliveries and is busy until the slowest has ended, so an endpoint that hangs
-costs everybody its time limit. After a few such attempts in a row nothing is sent to it for a while, then one
-attempt tries whether it is back; meanwhile its deliveries go back on the queue, and none counts as tried.
+costs everybody its time limit, and one that answers with errors costs them its retries, of every event. After
+some such attempts in a row nothing is sent to it for a while, then one attempt tries whether it is back;
+meanwhile its deliveries go back on the queue, and none counts as tried.
 See Nygard, "Release It!", "Circuit Breaker".
 """
 
@@ -17,7 +18,10 @@ from fairslot.settings import settings
 from fairslot.webhooks.queue import LONGEST_DELAY_SECONDS
 
 # Attempts in a row that got no answer before the endpoint is left alone.
-FAILURES = 3
+SILENCES = 3
+# Attempts in a row that failed in any way. A partner whose calls fail three times in ten comes to that six times
+# in a million.
+FAILURES = 10
 # How many attempts at one endpoint a process has under way at once where the endpoint says nothing else.
 CONCURRENCY = 10
 # How long a delivery may hold its batch up to keep to a cap or a rate.
@@ -65,6 +69,8 @@ class Gate:
 
     clock: Callable[[], float] = monotonic
     failures: int = 0
+    silences: int = 0
+    broken: bool = False
     pause: float = 0.0
     closed_until: float = 0.0
     trying: bool = False
@@ -84,7 +90,7 @@ class Gate:
         await self._take_place(concurrency or CONCURRENCY)
         try:
             self._check()
-            if self.failures >= FAILURES:  # the pause is over: the others wait for what comes of this one
+            if self.broken:  # the pause is over: the others wait for what comes of this one
                 self.closed_until = self.clock() + seconds
                 self.trying = True
             yield
@@ -92,8 +98,9 @@ class Gate:
             self._leave_place()
 
     def answered(self, asked: float = 0.0) -> None:
-        """Note that it answered, whatever it said, and asked to be left alone for so many seconds."""
-        self.failures = 0
+        """Note that it answered as it should, and asked to be left alone for so many seconds."""
+        self.failures = self.silences = 0
+        self.broken = False
         self.trying = False
         self.pause = 0.0
         self.paused = Row()
@@ -101,17 +108,18 @@ class Gate:
             self.clock() + min(asked, settings().webhook_longest_pause_seconds) if asked else 0.0
         )
 
-    def failed(self) -> None:
-        """Note that there was no answer."""
+    def failed(self, *, silent: bool) -> None:
+        """Note that an attempt failed, and whether without an answer."""
         self.failures += 1
-        if self.failures < FAILURES:
+        self.silences = self.silences + 1 if silent else 0
+        if not self.broken and self.silences < SILENCES and self.failures < FAILURES:
             return
-        # Those that were under way together with the one that closed it do not make the pause longer.
-        if self.failures == FAILURES or self.trying:
-            self.trying = False
+        # Those that were under way together with the one that broke it do not make the pause longer.
+        if not self.broken or self.trying:
             self.pause = min(
                 self.pause * 2 or settings().webhook_pause_seconds, settings().webhook_longest_pause_seconds
             )
+        self.broken, self.trying = True, False
         self.closed_until = self.clock() + self.pause
 
     def _check(self) -> None:
