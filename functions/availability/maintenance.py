@@ -1,7 +1,8 @@
 """What has to be done again and again: days, expired rows, and events that did not get out."""
 
+import time
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from fairslot.observability import logger, metrics
 _LEFT_OVER = timedelta(seconds=30)
 
 
-def keep_slots() -> dict[str, int]:
+def keep_slots(_: float) -> dict[str, int]:
     """Add the days that came into the horizon; delete what is long over."""
     now = clock()
     coaches = db.run(lambda connection: sync.extend(connection, now=now))
@@ -23,10 +24,14 @@ def keep_slots() -> dict[str, int]:
     return {"coaches": coaches, "days_deleted": days, "keys_deleted": keys}
 
 
-def sweep_outbox() -> dict[str, int]:
+def sweep_outbox(deadline: float) -> dict[str, int]:
     """Send what is not on its way; tell of stale calendars; finish inbound events; end expired holds."""
     now = clock()
-    sent = db.run(lambda connection: outbox.sweep_all(connection, send=relay.send_deliveries, now=now))
+    sent = db.run(
+        lambda connection: outbox.sweep_all(
+            connection, send=relay.send_deliveries, now=now, deadline=deadline
+        )
+    )
     stale = db.run(lambda connection: outbox.tell_stale(connection, now=now))
     relay.publish(stale)
     events = db.run(lambda connection: inbound.left_over(connection, before=now - _LEFT_OVER))
@@ -39,27 +44,25 @@ def sweep_outbox() -> dict[str, int]:
 def _finish(event_id: UUID, now: datetime) -> None:
     """Act on a kept event; one that cannot be acted on does not keep the others from their turn."""
     try:
-        done = db.run(partial(inbound.process, event_id=event_id, now=now))
+        relay.act_on(event_id, now=now)
     except Exception as error:  # noqa: BLE001 - whatever it is, the others come next
         # The type alone: an exception's text can quote a row of a customer's.
         logger.error("event not acted on", extra={"error": type(error).__name__, "event_id": str(event_id)})
         metrics.add_metric(name="EventsNotHandled", unit=MetricUnit.Count, value=1)
-        return
-    relay.publish(done.messages)
-    relay.send_fetches(done.fetches)
 
 
-def bury_dead_letters() -> dict[str, int]:
+def bury_dead_letters(_: float) -> dict[str, int]:
     """Mark what ended as a dead letter without a result as failed."""
     return redrive.bury(now=clock())
 
 
-def send_dead_letters() -> dict[str, int]:
+def send_dead_letters(_: float) -> dict[str, int]:
     """Send every dead letter again; no schedule does that."""
     return redrive.redrive(now=clock())
 
 
-TASKS = {
+# Each gets an instant of the monotonic clock at which to begin nothing large any more.
+TASKS: dict[str, Callable[[float], dict[str, int]]] = {
     "slots": keep_slots,
     "outbox": sweep_outbox,
     "dead_letters": bury_dead_letters,
@@ -71,7 +74,9 @@ TASKS = {
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Do the task that the schedule, or a person, names: {"task": "slots"} and so on."""
-    done = TASKS[event["task"]]()
+    # Half of the time that is left: what else there is to do has the other half.
+    deadline = time.monotonic() + context.get_remaining_time_in_millis() / 2000
+    done = TASKS[event["task"]](deadline)
     metrics.add_metric(name="MaintenanceRuns", unit=MetricUnit.Count, value=1)
     logger.info("maintenance", extra={"task": event["task"], **done})
     return done

@@ -11,6 +11,7 @@ from fairslot.db import Connection
 from fairslot.errors import ConflictError, NotFoundError
 from fairslot.idempotency import Key
 from fairslot.queries import queries
+from fairslot.settings import settings
 from fairslot.subscriptions import Subscription, check
 
 # What of a recovery is on the queue at once; the sweep sends the rest.
@@ -168,8 +169,8 @@ def recover(
 ) -> Change:
     """Send an endpoint again what it did not get of the events since an instant; the answer says how many.
 
-    That is every delivery that failed or was cancelled, and the events that found the endpoint turned off.
-    The first of them are on the queue at once, the sweep sends the rest.
+    That is every delivery that failed or was cancelled, and the events that found the endpoint turned off,
+    none from before it was made. The first of them are on the queue at once, the sweep sends the rest.
 
     Raises:
         NotFoundError: the tenant has no such endpoint.
@@ -178,11 +179,20 @@ def recover(
     """
 
     def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        # Without its lock: who records an attempt takes the delivery first and the endpoint after it.
+        # Not by the endpoint's lock: who records an attempt takes the delivery first, and then that.
+        connection.execute(_SQL["one_recovery"], {"endpoint": endpoint_id})
         _is_on(get(connection, tenant_id=tenant_id, endpoint_id=endpoint_id))
         # Ids begin with the milliseconds (UUID version 7), so the primary key finds what is young.
         first = UUID(int=int(max(since.timestamp(), 0) * 1000) << 80)
-        values = {"endpoint": endpoint_id, "since": since, "first": first, "now": now}
+        # An hour less than is kept, so that nothing is forgotten while it is written.
+        kept_since = now - timedelta(days=settings().keep_events_days, hours=-1)
+        values = {
+            "endpoint": endpoint_id,
+            "since": since,
+            "first": first,
+            "kept_since": kept_since,
+            "now": now,
+        }
         found = 0
         for statement in ("revive", "catch_up"):
             row = connection.execute(_SQL[statement], values).fetchone()

@@ -1,6 +1,7 @@
 """From the outbox to the queue: at once after the commit, and by a sweep for what did not get there."""
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -55,17 +56,19 @@ def sweep(connection: Connection, *, send: Send, now: datetime, limit: int = SWE
     return len(rows)
 
 
-def sweep_all(connection: Connection, *, send: Send, now: datetime, rounds: int = 20) -> int:
-    """Sweep until nothing is left, or so often; give up what waits for endpoints that are turned off."""
+def sweep_all(connection: Connection, *, send: Send, now: datetime, deadline: float) -> int:
+    """Sweep until nothing is left or `deadline`, of the monotonic clock, has passed; say how many were sent.
+
+    What waits for endpoints that are turned off is given up first.
+    """
     before = now - timedelta(seconds=settings().redeliver_after_seconds)
     connection.execute(_SQL["give_up"], {"now": now, "overdue_before": before})
     sent = 0
-    for _ in range(rounds):
+    while True:
         done = sweep(connection, send=send, now=now, limit=SWEEP)
         sent += done
-        if done < SWEEP:
-            break
-    return sent
+        if done < SWEEP or time.monotonic() >= deadline:
+            return sent
 
 
 def tell_stale(connection: Connection, *, now: datetime) -> list[dict[str, Any]]:

@@ -60,6 +60,11 @@ class Settings(BaseModel):
     max_holds_per_client: int = Field(20, ge=0)
     idempotency_hours: int = Field(24, ge=1)
     keep_slots_days: int = Field(7, ge=0)
+    # Each is a row more that every booking writes.
+    max_endpoints_per_tenant: int = Field(50, ge=1)
+    # How long events, their deliveries and what partners told us are kept once they are settled; longer than
+    # the fortnight that a dead letter can be sent again in.
+    keep_events_days: int = Field(90, ge=15)
 
 
 @cache

@@ -54,6 +54,9 @@ RETURNING endpoint_json(e) AS endpoint;
 SELECT emit_notice(%(tenant)s, 'endpoint.test', jsonb_build_object('endpoint_id', %(endpoint)s::uuid), NULL, %(endpoint)s)
        AS messages;
 
+-- one_recovery: of an endpoint at a time, until the transaction ends
+SELECT pg_advisory_xact_lock(hashtextextended('fairslot recovery of ' || %(endpoint)s::text, 0));
+
 -- revive: begins a new round of every delivery to the endpoint that came to nothing since an instant
 WITH revived AS (
     UPDATE webhook_deliveries AS delivery
@@ -68,14 +71,16 @@ WITH revived AS (
 )
 SELECT count(*) AS n FROM revived;
 
--- catch_up: gives the endpoint the events since an instant that it wants and that nobody wrote for it, as it was off
+-- catch_up: gives the endpoint the events since an instant that it wants and that nobody wrote for it, as it was off; of
+-- those before its time none, nor of those that are about to be forgotten
 WITH missed AS (
     INSERT INTO webhook_deliveries (event_id, endpoint_id)
     SELECT event.event_id, endpoint.endpoint_id
       FROM webhook_endpoints AS endpoint
       JOIN webhook_events AS event ON event.tenant_id = endpoint.tenant_id
      WHERE endpoint.endpoint_id = %(endpoint)s AND endpoint.kind <> 'calendar_api'
-       AND event.event_id >= %(first)s AND event.created_at >= %(since)s AND wants(endpoint.event_types, event.type)
+       AND event.event_id >= %(first)s AND event.created_at >= greatest(%(since)s, %(kept_since)s, endpoint.created_at)
+       AND wants(endpoint.event_types, event.type)
        AND event.type <> 'endpoint.test'
        AND (event.appointment_id IS NOT NULL OR endpoint.kind = 'standard')
        AND event.data ->> 'endpoint_id' IS DISTINCT FROM endpoint.endpoint_id::text

@@ -1,0 +1,146 @@
+"""Sending an endpoint what it did not get: once, nothing from before its time, and all of it soon."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from fairslot import endpoints, outbox
+from fairslot.bookings import Change
+from fairslot.db import Connection
+from tests.race import wait_until
+from tests.world import NINE, NO_KEY, TENANT, add_endpoint, add_team, book
+
+type Connect = Callable[[], Connection]
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def world(connection: Connection) -> Connection:
+    """A team whose three bookings nobody was told of."""
+    add_team(connection, 3)
+    for _ in range(3):
+        book(connection)
+    return connection
+
+
+def add_subscriber(connection: Connection, *, made: str = "now() - interval '1 day'") -> UUID:
+    """Make a subscriber to everything, yesterday unless told."""
+    endpoint_id = uuid4()
+    connection.execute(
+        "INSERT INTO webhook_endpoints (endpoint_id, tenant_id, kind, url, event_types, secret, created_at)"
+        f" VALUES (%s, %s, 'standard', %s, '{{*}}', 'x', {made})".encode(),
+        (endpoint_id, TENANT, f"https://{endpoint_id}.example.com/"),
+    )
+    return endpoint_id
+
+
+def recover(connection: Connection, endpoint_id: UUID, since: datetime = LONG_AGO) -> Change:
+    """Recover."""
+    return endpoints.recover(
+        connection, tenant_id=TENANT, endpoint_id=endpoint_id, since=since, key=NO_KEY, now=datetime.now(UTC)
+    )
+
+
+def written(connection: Connection) -> int:
+    """Return how many deliveries there are."""
+    return connection.execute("SELECT FROM webhook_deliveries").rowcount
+
+
+def is_waiting(connection: Connection, other: Connection) -> bool:
+    """Tell whether another session waits for a lock."""
+    return (
+        connection.execute(
+            "SELECT FROM pg_locks WHERE pid = %s AND NOT granted", (other.info.backend_pid,)
+        ).rowcount
+        > 0
+    )
+
+
+def test_two_recoveries_at_once_send_everything_once(world: Connection, connect: Connect) -> None:
+    """The second waits for the first and finds nothing to do; that of another endpoint does not wait."""
+    first, second, third = add_subscriber(world), connect(), connect()
+    found: list[Change] = []
+    thread = threading.Thread(target=lambda: found.append(recover(second, first)))
+    with world.transaction():
+        assert recover(world, first).answer == {"deliveries": 3}
+        thread.start()
+        wait_until(lambda: is_waiting(third, second) or not thread.is_alive())
+        assert recover(third, add_subscriber(third)).answer == {"deliveries": 3}
+    thread.join()
+    assert [one.answer for one in found] == [{"deliveries": 0}]
+    assert written(world) == 6
+
+
+def test_a_recovery_and_a_result_do_not_wait_for_each_other_in_a_circle(
+    world: Connection, connect: Connect
+) -> None:
+    """Who records an attempt holds the delivery and wants the endpoint; a recovery must not hold that."""
+    endpoint_id, recorder = add_subscriber(world), connect()
+    recover(world, endpoint_id)
+    world.execute("UPDATE webhook_deliveries SET status = 'failed', finished_at = now()")
+    other = connect()
+    found: list[Change] = []
+    thread = threading.Thread(target=lambda: found.append(recover(other, endpoint_id)))
+    with recorder.transaction():
+        recorder.execute("SELECT FROM webhook_deliveries FOR NO KEY UPDATE")
+        thread.start()
+        wait_until(lambda: is_waiting(world, other))
+        recorder.execute("SET LOCAL lock_timeout = '1s'")
+        recorder.execute("SELECT FROM webhook_endpoints FOR NO KEY UPDATE")
+    thread.join()
+    assert [one.answer for one in found] == [{"deliveries": 3}]
+
+
+def test_an_endpoint_gets_nothing_from_before_its_time(world: Connection) -> None:
+    """Whatever instant is asked for, the first event is one that happened when the endpoint was there."""
+    endpoint_id = add_subscriber(world, made="clock_timestamp()")
+    assert recover(world, endpoint_id).answer == {"deliveries": 0}
+    world.execute("UPDATE webhook_endpoints SET enabled = false")
+    book(world, NINE + timedelta(hours=1))
+    world.execute("UPDATE webhook_endpoints SET enabled = true")
+    assert recover(world, endpoint_id).answer == {"deliveries": 1}
+
+
+def test_one_run_sends_all_that_there_is(connection: Connection) -> None:
+    """More than 2,000 deliveries do not wait for the next minute."""
+    add_team(connection, 3)
+    add_endpoint(connection, "crm", "appointment.*")
+    book(connection)
+    connection.execute(
+        "INSERT INTO webhook_deliveries (event_id, endpoint_id)"
+        " SELECT event_id, endpoint_id FROM webhook_deliveries, generate_series(1, 2500)"
+    )
+    sent = sweep(connection, seconds=60)
+    assert len(sent) == len(set(sent)) == 2501
+    assert sweep(connection, seconds=60) == []
+
+
+def test_a_run_ends_when_its_time_is_used_up(connection: Connection) -> None:
+    """What is left then is sent by the next."""
+    add_team(connection, 3)
+    add_endpoint(connection, "crm", "appointment.*")
+    book(connection)
+    connection.execute(
+        "INSERT INTO webhook_deliveries (event_id, endpoint_id)"
+        " SELECT event_id, endpoint_id FROM webhook_deliveries, generate_series(1, 150)"
+    )
+    assert len(sweep(connection, seconds=0)) == outbox.SWEEP
+    assert len(sweep(connection, seconds=0)) == 151 - outbox.SWEEP
+
+
+def sweep(connection: Connection, *, seconds: float) -> list[str]:
+    """Sweep for so long; return the messages that were sent."""
+    sent: list[str] = []
+
+    def send(bodies: Sequence[str]) -> None:
+        sent.extend(bodies)
+
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    count = outbox.sweep_all(connection, send=send, now=later, deadline=time.monotonic() + seconds)
+    assert count == len(sent)
+    return sent
