@@ -74,6 +74,16 @@ def days_between(zone: ZoneInfo, first: int, end: int) -> list[date]:
     return [day for day in days if day_of(zone, day)[1]]
 
 
+@lru_cache(maxsize=1_000)
+def cut_text(zone: ZoneInfo, first: int, end: int) -> str:
+    """Write the local days that have a slot in [first, end) as the database does those that it has.
+
+    "first slot/number of slots/days since 1970,…", in order; "" for none.
+    """
+    days = ((day, *day_of(zone, day)) for day in days_between(zone, first, end))
+    return ",".join(f"{begin}/{count}/{(day - _EPOCH.date()).days}" for day, begin, count in days)
+
+
 def working_bits(hours: Hours, day: date, zone: ZoneInfo) -> int:
     """Return the bits of a local day (as many as day_of says): 1 where the clock shows a working time.
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from fairslot.db import Connection
 from fairslot.queries import queries
 from fairslot.settings import settings
-from fairslot.slots import bits_of_hex, cut, day_of, days_between, slot_of, working_bits
+from fairslot.slots import bits_of_hex, cut, cut_text, date_of, day_of, days_between, slot_of, working_bits
 
 _SQL = queries("coaches")
 _WIDTH = 104
@@ -77,27 +77,32 @@ def store(connection: Connection, result: dict[str, Any]) -> bool:
     `result` is a message of the fetched queue. A failed reading leaves the slots alone and is only noted.
     """
     values = {"coach": result["coach_id"], "fetched_at": datetime.fromisoformat(result["fetched_at"])}
-    coach = connection.execute(_SQL["hours"], {"coaches": [result["coach_id"]]}).fetchone()
+    first, count = result.get("first_slot", 0), result.get("slot_count", 0)
+    asked = {"coaches": [result["coach_id"]], "first": first}
+    coach = connection.execute(_SQL["hours"], asked).fetchone()
     if coach is None:
         return False
     if not result["ok"]:
         connection.execute(_SQL["failed"], {**values, "error": result["error"]})
         return False
-    first, count = result["first_slot"], result["slot_count"]
     free = bits_of_hex(result["free"], count)
+    _fit(connection, coach, first)
     days = _days(coach, first, count, free)
     connection.execute(_SQL["store"], {**values, **days})
     return True
 
 
 def extend(connection: Connection, *, now: datetime) -> int:
-    """Give every active coach the days up to the horizon; return for how many coaches."""
-    coaches = connection.execute(_SQL["hours"], {"coaches": None}).fetchall()
+    """Give every active coach the days of their zone up to the horizon; return for how many coaches."""
+    today = slot_of(now)
+    coaches = connection.execute(_SQL["hours"], {"coaches": None, "first": today}).fetchall()
     for coach in coaches:
+        _fit(connection, coach, today)
         first, end = window(ZoneInfo(coach["time_zone"]), now)
         free = (1 << end - first) - 1 if coach["calendar_kind"] == "none" else 0
         days = _days(coach, first, end - first, free)
-        connection.execute(_SQL["extend"], {"coach": coach["coach_id"], **days})
+        values = {"coach": coach["coach_id"], "time_zone": coach["time_zone"]}
+        connection.execute(_SQL["extend"], {**values, **days})
     return len(coaches)
 
 
@@ -143,6 +148,25 @@ def _fetches(rows: Sequence[dict[str, Any]], now: datetime) -> list[Fetch]:
             )
         )
     return fetches
+
+
+def _fit(connection: Connection, coach: dict[str, Any], first: int) -> None:
+    """Cut a coach's days from a slot on anew if they are not those of the coach's zone.
+
+    So it is when the coach has moved, when a new edition of the zones has moved the clocks, and when days are
+    missing in between. A slot that no day had is free only where no external calendar has a say.
+    """
+    if not coach["days"]:
+        return
+    zone = ZoneInfo(coach["time_zone"])
+    begin, count, _ = map(int, coach["days"].rpartition(",")[2].split("/"))
+    if coach["days"] == cut_text(zone, first, begin + count):
+        return
+    start, _ = day_of(zone, date_of(zone, first))
+    end = sum(day_of(zone, date_of(zone, begin + count - 1)))
+    free = (1 << end - start) - 1 if coach["calendar_kind"] == "none" else 0
+    values = {"coach": coach["coach_id"], "time_zone": coach["time_zone"], "from": start}
+    connection.execute(_SQL["recut"], {**values, **_days(coach, start, end - start, free)})
 
 
 def _days(coach: dict[str, Any], first: int, width: int, free: int) -> dict[str, Any]:

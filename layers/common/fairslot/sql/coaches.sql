@@ -54,8 +54,12 @@ WITH wanted AS (
 )
 SELECT wanted.* FROM wanted JOIN noted USING (coach_id);
 
--- hours: what the days of coaches are made of; null asks for every active one
-SELECT coach_id, tenant_id, time_zone, working_hours, blocked_dates, max_per_day, calendar_kind
+-- hours: what the days of coaches are made of, and which there are that end after a slot; null asks for every active one
+SELECT coach_id, tenant_id, time_zone, working_hours, blocked_dates, max_per_day, calendar_kind,
+       (SELECT string_agg(first_slot || '/' || slot_count || '/' || local_date - '1970-01-01'::date, ',' ORDER BY first_slot)
+          FROM coach_slots AS day
+         WHERE day.coach_id = coaches.coach_id AND day.first_slot > %(first)s - 104 AND first_slot + slot_count > %(first)s)
+           AS days
   FROM coaches
  WHERE active AND (%(coaches)s::text[] IS NULL OR coach_id = ANY (%(coaches)s))
  ORDER BY coach_id;
@@ -87,10 +91,15 @@ SELECT %(coach)s, given.first_slot, given.slot_count, given.local_date, given.wo
   FROM unnest(%(first_slots)s::integer[], %(slot_counts)s::smallint[], %(dates)s::date[],
               %(working)s::text[], %(external)s::text[])
        AS given (first_slot, slot_count, local_date, working, external)
+ WHERE EXISTS (SELECT FROM coaches WHERE coach_id = %(coach)s AND time_zone = %(time_zone)s)
  ORDER BY given.first_slot
 ON CONFLICT (coach_id, first_slot) DO UPDATE
    SET working = excluded.working, max_per_day = excluded.max_per_day
  WHERE (day.working, day.max_per_day) IS DISTINCT FROM (excluded.working, excluded.max_per_day);
+
+-- recut: puts the days of the coach's zone where those of another were; one transaction
+SELECT recut_days(%(coach)s, %(time_zone)s, %(from)s, %(first_slots)s, %(slot_counts)s, %(dates)s, %(working)s, %(external)s,
+                  %(max_per_day)s::smallint);
 
 -- failed: a calendar could not be read; its last slots stay
 INSERT INTO coach_syncs AS sync (coach_id, failed_at, failures, error) VALUES (%(coach)s, %(fetched_at)s, 1, %(error)s)

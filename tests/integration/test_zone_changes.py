@@ -1,0 +1,260 @@
+"""A coach's days are those of one zone, whichever it was before."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from importlib.resources import files
+from itertools import cycle
+from zoneinfo import ZoneInfo, available_timezones
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from fairslot import availability, bookings, db, sync
+from fairslot.availability import Window
+from fairslot.db import Connection
+from fairslot.migrate import migrate, migrations
+from fairslot.slots import cut_text, hex_of, slot_of, span
+from local.postgres import EmbeddedPostgres
+from tests.race import Connect, Outcome, at_once, attempt, booked, wait_until, waiting
+from tests.world import ALWAYS, NOW, TENANT, Coach, add_calendar, add_coach, book, cancel, check, hold
+
+CLEAR = "TRUNCATE coaches, calendars, coach_appointments, distribution_log, webhook_events CASCADE"
+HALF_HOUR = timedelta(minutes=30)
+ZONES = sorted(available_timezones())
+
+zones = st.sampled_from(ZONES)
+halves = st.integers(1, 190)  # half hours from now: some lie beyond the horizon of four days
+steps = st.one_of(
+    st.tuples(st.just("move"), zones),
+    st.tuples(st.just("read"), zones),
+    st.tuples(st.just("book"), halves),
+    st.tuples(st.just("cancel"), st.integers(0, 9)),
+    st.tuples(st.just("wait"), st.integers(1, 20)),
+)
+
+
+@pytest.fixture
+def horizon(environment: Callable[..., None]) -> None:
+    """A world of a few days."""
+    environment(HORIZON_DAYS="4")
+
+
+def add_movers(connection: Connection, count: int = 1, zone: str = "UTC", kind: str = "none") -> None:
+    """Make a calendar of coaches who work at all hours, and their days."""
+    connection.execute(CLEAR)
+    coaches = [f"coach-{n}" for n in range(count)]
+    for coach_id in coaches:
+        add_coach(
+            connection,
+            Coach(coach_id=coach_id, time_zone=zone, working_hours=ALWAYS, max_per_day=99, kind=kind),
+        )
+    add_calendar(connection, "cal", coaches)
+    sync.extend(connection, now=NOW)
+
+
+def move(connection: Connection, zone: str) -> None:
+    """Change the coaches' zone; their days follow with the maintenance."""
+    connection.execute("UPDATE coaches SET time_zone = %s", (zone,))
+
+
+def read(connection: Connection, now: datetime = NOW, busy: tuple[datetime, datetime] = (NOW, NOW)) -> None:
+    """Keep a reading of coach-0's calendar."""
+    row = connection.execute("SELECT time_zone FROM coaches WHERE coach_id = 'coach-0'").fetchone()
+    assert row is not None
+    first, end = sync.window(ZoneInfo(row["time_zone"]), now)
+    shut = span(slot_of(busy[0]) - first, slot_of(busy[1]) - slot_of(busy[0]), end - first)
+    sync.store(
+        connection,
+        {
+            "coach_id": "coach-0",
+            "ok": True,
+            "fetched_at": now.isoformat(),
+            "first_slot": first,
+            "slot_count": end - first,
+            "free": hex_of((1 << end - first) - 1 & ~shut, end - first),
+        },
+    )
+
+
+def listed(connection: Connection, now: datetime = NOW) -> set[datetime]:
+    """Return the starts that are offered in the next six days."""
+    team = availability.team(connection, tenant_id=TENANT, calendar_id="cal", now=now, clock=now)
+    window = Window(start=now, end=now + timedelta(days=6), limit=6000)
+    page = availability.list_starts(connection, team=team, window=window, now=now)
+    return {datetime.fromtimestamp(one.slot * 900, UTC) for one in page.starts}
+
+
+def check_days(connection: Connection, now: datetime) -> None:
+    """Assert that every coach's days from today on are those of the zone, one after another."""
+    rows = connection.execute(
+        "SELECT coach.time_zone, string_agg(first_slot || '/' || slot_count || '/'"
+        "       || local_date - '1970-01-01'::date, ',' ORDER BY first_slot) AS days, max(first_slot) AS last"
+        "  FROM coaches AS coach JOIN coach_slots USING (coach_id)"
+        " WHERE first_slot + slot_count > %s GROUP BY coach_id",
+        (slot_of(now),),
+    ).fetchall()
+    assert rows
+    for row in rows:
+        assert row["days"] == cut_text(ZoneInfo(row["time_zone"]), slot_of(now), row["last"] + 1)
+    check(connection)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(moves=st.lists(steps, max_size=14))
+@example(moves=[("book", 12), ("move", "Pacific/Kiritimati"), ("move", "Pacific/Pago_Pago")])
+@example(moves=[("move", "Pacific/Apia"), ("wait", 12), ("wait", 12), ("move", "UTC")])
+@example(moves=[("move", "Antarctica/Troll"), ("book", 40), ("read", "Asia/Kathmandu"), ("cancel", 0)])
+def test_days_follow_the_coach(
+    connection: Connection, horizon: None, moves: list[tuple[str, str | int]]
+) -> None:
+    """Wherever a coach moves, the days are the zone's, the bits the appointments', and offers are kept."""
+    add_movers(connection)
+    now = NOW
+    done: list[bookings.Change] = []
+    for step, what in moves:
+        if isinstance(what, str):
+            move(connection, what)
+            if step == "read":
+                read(connection, now)
+            sync.extend(connection, now=now)
+            check_days(connection, now)
+        elif step == "wait":
+            now += timedelta(hours=what)
+            sync.extend(connection, now=now)
+        elif step == "cancel" and done:
+            cancel(connection, done.pop(what % len(done)))
+        elif step == "book":
+            start = NOW + what * HALF_HOUR
+            offered = start in listed(connection, now)
+            got = booked([attempt(partial(book, connection, start, now=now))])
+            assert bool(got) == offered
+            done += got
+    sync.extend(connection, now=now)
+    check_days(connection, now)
+
+
+def test_the_calendar_keeps_its_say(connection: Connection, horizon: None) -> None:
+    """After a move the busy hours are busy, the free ones free, and what no day had waits for a reading."""
+    add_movers(connection, zone="Asia/Tokyo", kind="calendar_api")
+    busy = (NOW + timedelta(hours=40), NOW + timedelta(hours=50))
+    read(connection, busy=busy)
+    hold(connection)
+    before = listed(connection)
+    move(connection, "America/Los_Angeles")
+    sync.extend(connection, now=NOW)
+    assert listed(connection) == before
+    check_days(connection, NOW)
+
+
+def test_the_clocks_move(
+    connection: Connection, environment: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new edition of the zones cuts the days anew, and what was booked stays booked."""
+    environment(HORIZON_DAYS="60")
+    now = datetime(2026, 12, 1, 18, tzinfo=UTC)
+    with (files("tzdata") / "zoneinfo/America/Chicago").open("rb") as chicago:
+        winnipeg = ZoneInfo.from_file(chicago, key="America/Winnipeg")
+    monkeypatch.setattr(sync, "ZoneInfo", lambda _: winnipeg)
+    add_movers(connection, zone="America/Winnipeg")
+    sync.extend(connection, now=now)
+    done = book(connection, now + timedelta(days=30), now=now)
+    monkeypatch.undo()
+    environment(HORIZON_DAYS="60")
+    sync.extend(connection, now=now)
+    check_days(connection, now)
+    assert done.appointment.start_time not in listed(connection, now + timedelta(days=29))
+
+
+def test_moving_while_customers_book(connection: Connection, connect: Connect, horizon: None) -> None:
+    """Days that are cut anew under load lose no booking and are no reason for a refusal."""
+    add_movers(connection, count=3)
+    clients, mover = [connect() for _ in range(6)], connect()
+    moving = cycle(["Asia/Tokyo", "America/Los_Angeles", "Europe/London", "Asia/Kathmandu"])
+
+    def customer(client: Connection, number: int) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for n in range(12):
+            outcomes.append(attempt(partial(book, client, NOW + (2 + n * 6 + number) * HALF_HOUR)))
+            if n % 3 == 0:
+                cancel(client, booked(outcomes)[-1])
+        return outcomes
+
+    def coaches() -> list[Outcome]:
+        for _ in range(20):
+            move(mover, next(moving))
+            sync.extend(mover, now=NOW)
+        return []
+
+    works: list[Callable[[], list[Outcome]]] = [
+        partial(customer, client, n) for n, client in enumerate(clients)
+    ]
+    outcomes = [one for each in at_once([*works, coaches]) for one in each]
+    assert len(booked(outcomes)) == len(outcomes) == 6 * 12
+    check_days(connection, NOW)
+
+
+@pytest.mark.parametrize("has_left", [False, True])
+def test_a_move_waits_for_a_booking_in_hand(
+    connection: Connection, connect: Connect, horizon: None, *, has_left: bool
+) -> None:
+    """Days are cut with every calendar locked in which the coach is booked, those of former teams too."""
+    add_movers(connection, count=2)
+    done = [book(connection, NOW + n * timedelta(days=1)) for n in (1, 2)]
+    done = [one for one in done if one.appointment.coach_id == "coach-0"]
+    if has_left:
+        connection.execute("SELECT leave_team('cal', 'coach-0', NULL)")
+    customer, mover = connect(), connect()
+
+    def change() -> None:
+        with customer.transaction():
+            customer.execute("SELECT FROM calendars FOR NO KEY UPDATE")
+            cut.set()
+            wait_until(lambda: waiting(connection, [mover]) == 1)
+            cancel(customer, done[0])
+
+    def coach() -> None:
+        cut.wait(30)
+        move(mover, "Asia/Tokyo")
+        sync.extend(mover, now=NOW)
+
+    cut = threading.Event()
+    at_once([change, coach])
+    check_days(connection, NOW)
+
+
+def test_what_is_of_another_zone_does_not_get_in(connection: Connection, horizon: None) -> None:
+    """Days that were worked out before the coach moved are refused by the table itself."""
+    add_movers(connection)
+    with pytest.raises(psycopg.errors.ExclusionViolation):
+        connection.execute(
+            "INSERT INTO coach_slots (coach_id, first_slot, slot_count, local_date, working, max_per_day)"
+            " SELECT coach_id, first_slot + 4, slot_count, local_date, working, max_per_day FROM coach_slots"
+        )
+
+
+def test_overlapping_days_are_cleared_away(postgres: EmbeddedPostgres, horizon: None) -> None:
+    """The migration drops the days of a former zone; the maintenance cuts what is left anew."""
+    with psycopg.connect(postgres.url, autocommit=True) as admin:
+        admin.execute("DROP DATABASE IF EXISTS overlapping")
+        admin.execute("CREATE DATABASE overlapping")
+    url = postgres.url_of("overlapping")
+    migrate(url)
+    with db.connect(url) as connection:
+        connection.execute("ALTER TABLE coach_slots DROP CONSTRAINT coach_slots_no_overlap")
+        add_movers(connection, count=2)
+        book(connection, NOW + timedelta(hours=30))
+        connection.execute(
+            "UPDATE coaches SET time_zone = 'America/New_York' WHERE coach_id = 'coach-0';"
+            "INSERT INTO coach_slots (coach_id, first_slot, slot_count, local_date, working, max_per_day)"
+            " SELECT coach_id, first_slot + 20, slot_count, local_date, working, max_per_day"
+            "   FROM coach_slots WHERE coach_id = 'coach-0';"
+            "DROP FUNCTION recut_days, books, load_of_day;"
+            "DELETE FROM schema_migrations WHERE name = '0015_zones.sql'"
+        )
+        assert migrate(url, [one for one in migrations() if one[0] == "0015_zones.sql"])
+        sync.extend(connection, now=NOW)
+        check_days(connection, NOW)
