@@ -144,12 +144,14 @@ class Model:
         live = [one for one in self.bookings if one.client == client and not self._is_over(one)]
         if len(live) >= self.most_holds:
             raise HoldLimitError
-        until = self.now + timedelta(minutes=minutes)
+        until = min(self.now + timedelta(minutes=minutes), start)
         held = Booking(next(self._numbers), calendar, "", start, "held", client, until)
         return self._place(calendar, start, held)
 
     def confirm(self, held: Booking, calendar: Calendar, start: datetime) -> Booking:
         """Make an appointment of a hold."""
+        if start <= self.now:
+            raise ValidationError
         if held not in self.bookings or held.state != "held" or self._is_over(held):
             raise HoldExpiredError
         if (held.calendar, held.start) != (calendar, start):

@@ -205,7 +205,7 @@ class Engine(RuleBasedStateMachine):
         assert holds.expire(self.connection, now=self.model.now) == self.model.expire()
         sync.extend(self.connection, now=self.model.now)
 
-    @rule(minutes=st.sampled_from([1, 5, 30, 120]))
+    @rule(minutes=st.sampled_from([1, 5, 30, 120, 300]))
     def wait(self, minutes: int) -> None:
         """Time passes."""
         self.model.now += timedelta(minutes=minutes)

@@ -114,6 +114,36 @@ def test_explaining_knows_no_expired_holds(connection: Connection) -> None:
     check(connection)
 
 
+def test_a_hold_ends_at_its_start(connection: Connection) -> None:
+    """It is no longer than the time until what it holds begins."""
+    add_team(connection, 1)
+    held = hold(connection, minutes=15, now=NINE - timedelta(minutes=5))
+    assert datetime.fromisoformat(held.answer["expires_at"]) == NINE
+
+
+def test_what_is_held_must_be_to_come(connection: Connection) -> None:
+    """A hold that outlives its start, as there were before, is refused as booking in the past is."""
+    add_team(connection, 1)
+    held = hold(connection, minutes=15, now=NINE - timedelta(minutes=5))
+    connection.execute("UPDATE coach_appointments SET expires_at = %s", (NINE + timedelta(minutes=10),))
+    said = refused(lambda: confirm(connection, held, now=NINE))
+    assert isinstance(said, ValidationError)
+    assert said.details == (("body.start_time", "in_the_past"),)
+    confirm(connection, held, now=NINE - timedelta(seconds=1))
+    check(connection)
+
+
+def test_what_is_held_must_be_offered(connection: Connection) -> None:
+    """On a calendar that was shut meanwhile a hold is refused as booking is."""
+    add_team(connection, 1)
+    held = hold(connection)
+    connection.execute("UPDATE calendars SET active = false")
+    assert isinstance(refused(lambda: confirm(connection, held)), SlotUnavailableError)
+    connection.execute("UPDATE calendars SET active = true")
+    confirm(connection, held)
+    check(connection)
+
+
 def test_a_hold_is_given_back(connection: Connection) -> None:
     """Releasing frees the time and the credits; a second time there is nothing to release."""
     add_team(connection, 2)

@@ -4,6 +4,7 @@ from tests.mutants.guard import Guard
 
 _BOOKING = "migrations/0006_booking.sql"
 _FASTER = "migrations/0011_faster_booking.sql"
+_KEPT = "migrations/0014_life.sql"
 _TESTS = "tests/integration"
 _BOOK = f"{_TESTS}/test_booking.py"
 _FROZEN = f"{_TESTS}/test_booking_frozen.py"
@@ -118,7 +119,7 @@ _OTHERS = (
     ),
     Guard(
         "another tenant's hold can be confirmed",
-        _FASTER,
+        _KEPT,
         "WHERE appointment_id = p_hold AND tenant_id = p_calendar.tenant_id AND status = 'held'",
         "WHERE appointment_id = p_hold AND status = 'held'",
         _TENANTS,

@@ -146,7 +146,7 @@ _FAIRNESS = (
 _HELD = (
     Guard(
         "an expired hold can be confirmed",
-        _FASTER,
+        _KEPT,
         "IF NOT FOUND OR v_hold.expires_at <= p_now THEN",
         "IF NOT FOUND THEN",
         _HOLDS,
@@ -181,10 +181,31 @@ _HELD = (
     ),
     Guard(
         "a hold is confirmed as something else",
-        _FASTER,
+        _KEPT,
         "ELSIF (v_hold.calendar_id, v_hold.start_time) <> (p_calendar.calendar_id, p_start) THEN",
         "ELSIF false THEN",
         _HOLDS,
+    ),
+    Guard(
+        "a hold is confirmed after its start",
+        _KEPT,
+        "    IF p_start <= p_now THEN\n",
+        "    IF false THEN\n",
+        f"{_HOLDS}::test_what_is_held_must_be_to_come",
+    ),
+    Guard(
+        "a hold outlives its start",
+        _KEPT,
+        "least(p_expires, p_start)",
+        "p_expires",
+        f"{_HOLDS}::test_a_hold_ends_at_its_start",
+    ),
+    Guard(
+        "a hold of a calendar that is shut is confirmed",
+        _KEPT,
+        "    ELSIF NOT (p_calendar).active THEN\n",
+        "    ELSIF false THEN\n",
+        f"{_HOLDS}::test_what_is_held_must_be_offered",
     ),
     Guard(
         "what has ended can be changed",
