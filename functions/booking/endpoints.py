@@ -27,7 +27,10 @@ router = Router()  # type: ignore[no-untyped-call]  # the library leaves it unty
 
 @router.post("/api/webhook-endpoints", summary="Subscribe to events", status_code=201)
 def create_endpoint(body: EndpointRequest) -> Response[EndpointWithSecret]:
-    """Make a subscriber. The secret that signs its events is in this answer and in no other."""
+    """Make a subscriber. The secret that signs its events is in this answer and in no other.
+
+    An address is had once, and there are 50 subscribers at most: 409.
+    """
     tenant_id, endpoint_id = api.client(router).tenant_id, uuid4()
     wish = Subscription(**body.model_dump())
     check(wish)
@@ -147,7 +150,10 @@ def test_endpoint(endpoint_id: Annotated[UUID, Path()]) -> Response[TestSent]:
 
 @router.post("/api/webhook-endpoints/<endpoint_id>/recover", summary="Send what an endpoint did not get")
 def recover_endpoint(endpoint_id: Annotated[UUID, Path()], body: RecoveryRequest) -> Response[Recovered]:
-    """Send again what failed since an instant, and what happened while the endpoint was turned off."""
+    """Send again what failed since an instant, and what happened while the endpoint was turned off.
+
+    Nothing is sent of what happened before the endpoint was made, or is no longer kept (90 days).
+    """
     tenant_id, now = api.client(router).tenant_id, api.clock()
     answer, headers = api.change(
         router,

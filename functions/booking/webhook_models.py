@@ -20,7 +20,7 @@ type Patterns = Annotated[
 type Description = Annotated[str, StringConstraints(max_length=500), AfterValidator(storable)]
 type Headers = Annotated[dict[str, str], Field(max_length=20)]
 type Concurrency = Annotated[int, Field(ge=1, le=100)]
-type Rate = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
+type Rate = Annotated[float, Field(ge=0.01, le=1000, allow_inf_nan=False)]
 
 
 class EndpointRequest(_Request):

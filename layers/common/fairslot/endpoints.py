@@ -17,6 +17,8 @@ from fairslot.subscriptions import Subscription, check
 # What of a recovery is on the queue at once; the sweep sends the rest.
 RECOVER_AT_ONCE = 200
 
+_HAD = "There is an endpoint with this address already."
+
 _SQL = queries("endpoints")
 
 
@@ -34,14 +36,19 @@ def create(
 
     Raises:
         ValidationError: its address, patterns or headers cannot be.
-        ConflictError: the tenant has an endpoint with this address.
+        ConflictError: the tenant has an endpoint with this address, or as many as it may have.
 
     """
     check(wish)
     values = {**wish.columns(), "tenant": tenant_id, "endpoint": endpoint_id, "secret": ciphertext}
 
     def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        return _one(connection, "create", values), []
+        connection.execute(_SQL["one_at_a_time"], values)
+        row = connection.execute(_SQL["create"], values).fetchone()
+        if row is None:
+            raise ConflictError(_HAD)
+        _check_number(connection, tenant_id)
+        return row["endpoint"], []
 
     return answers.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
@@ -75,13 +82,20 @@ def update(
     """
 
     def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        # Before the endpoint's own lock, as in making one.
+        connection.execute(_SQL["one_at_a_time"], {"tenant": tenant_id})
         known = _lock(connection, tenant_id, endpoint_id)
         if known["kind"] != "standard" and given.keys() & {"url", "headers"}:
             raise ConflictError("The deployment decides where a partner is and what it is sent.")
         names = Subscription.__dataclass_fields__
         wish = Subscription(**{name: given.get(name, known[name]) for name in names})
-        check(wish, has_url=known["kind"] == "standard")
-        return _one(connection, "update", {**wish.columns(), "endpoint": endpoint_id, "now": now}), []
+        # What stays is not judged: an endpoint from before a rule can still be turned off.
+        check(wish, names=given.keys())
+        values = {**wish.columns(), "endpoint": endpoint_id, "now": now}
+        row = connection.execute(_SQL["update"], values).fetchone()
+        if row is None:
+            raise ConflictError(_HAD)
+        return row["endpoint"], []
 
     return answers.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
@@ -209,6 +223,15 @@ def _one(connection: Connection, statement: str, values: Mapping[str, Any]) -> d
         raise NotFoundError("There is no such endpoint.")
     endpoint: dict[str, Any] = row["endpoint"]
     return endpoint
+
+
+def _check_number(connection: Connection, tenant_id: str) -> None:
+    row = connection.execute(_SQL["count"], {"tenant": tenant_id}).fetchone()
+    most = settings().max_endpoints_per_tenant
+    if row and row["n"] > most:
+        raise ConflictError(
+            f"There are {most} endpoints, which is as many as there may be. Take one away first."
+        )
 
 
 def _lock(connection: Connection, tenant_id: str, endpoint_id: UUID) -> dict[str, Any]:

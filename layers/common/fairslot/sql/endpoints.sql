@@ -1,9 +1,16 @@
--- create: a subscriber
+-- one_at_a_time: those who make a tenant's endpoints or move them, until their transaction ends
+SELECT pg_advisory_xact_lock(hashtextextended('fairslot webhook endpoints of ' || %(tenant)s, 0));
+
+-- count: the tenant's subscribers
+SELECT count(*) AS n FROM webhook_endpoints WHERE tenant_id = %(tenant)s AND kind = 'standard' AND deleted_at IS NULL;
+
+-- create: a subscriber, unless its address is had; no unique violation, which would write the address into the log
 INSERT INTO webhook_endpoints AS e (endpoint_id, tenant_id, kind, url, event_types, description, headers, secret,
                                     concurrency, rate_per_second, enabled, disabled_reason, disabled_at)
 VALUES (%(endpoint)s, %(tenant)s, 'standard', %(url)s, %(event_types)s, %(description)s, %(headers)s, %(secret)s,
         %(concurrency)s, %(rate_per_second)s, %(enabled)s, CASE WHEN NOT %(enabled)s THEN 'by_request' END,
         CASE WHEN NOT %(enabled)s THEN now() END)
+ON CONFLICT (tenant_id, kind, url) WHERE deleted_at IS NULL DO NOTHING
 RETURNING endpoint_json(e) AS endpoint;
 
 -- list: the tenant's endpoints in the order in which they were made
@@ -20,7 +27,7 @@ SELECT endpoint_json(e) AS endpoint, secret FROM webhook_endpoints AS e
  WHERE endpoint_id = %(endpoint)s AND tenant_id = %(tenant)s AND deleted_at IS NULL
    FOR NO KEY UPDATE;
 
--- update: an endpoint as it is to be; turning it on forgets how it failed
+-- update: an endpoint as it is to be, unless another has its address; turning it on forgets how it failed
 UPDATE webhook_endpoints AS e
    SET url = %(url)s, event_types = %(event_types)s, description = %(description)s, headers = %(headers)s,
        concurrency = %(concurrency)s, rate_per_second = %(rate_per_second)s, enabled = %(enabled)s,
@@ -30,6 +37,9 @@ UPDATE webhook_endpoints AS e
        warned_at = CASE WHEN NOT %(enabled)s OR enabled THEN warned_at END,
        updated_at = %(now)s
  WHERE endpoint_id = %(endpoint)s
+   AND NOT EXISTS (SELECT FROM webhook_endpoints AS other
+                    WHERE other.tenant_id = e.tenant_id AND other.kind = e.kind AND other.url = %(url)s
+                      AND other.deleted_at IS NULL AND other.endpoint_id <> e.endpoint_id)
 RETURNING endpoint_json(e) AS endpoint;
 
 -- delete: an endpoint; the sweep cancels what is still pending

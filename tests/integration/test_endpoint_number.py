@@ -1,0 +1,46 @@
+"""How many endpoints a tenant has, when several are made at the same moment."""
+
+from collections.abc import Callable
+from functools import partial
+from uuid import uuid4
+
+import pytest
+
+from fairslot import endpoints
+from fairslot.bookings import Change
+from fairslot.db import Connection
+from fairslot.errors import ConflictError
+from fairslot.subscriptions import Subscription
+from tests.race import at_once
+from tests.world import NO_KEY, TENANT
+
+type Connect = Callable[[], Connection]
+type Environment = Callable[..., None]
+
+
+def create(connection: Connection, url: str) -> Change | ConflictError:
+    """Make a subscriber, or return why not."""
+    wish = Subscription(url=url, event_types=["*"])
+    try:
+        return endpoints.create(
+            connection, tenant_id=TENANT, endpoint_id=uuid4(), wish=wish, ciphertext="x", key=NO_KEY
+        )
+    except ConflictError as error:
+        return error
+
+
+@pytest.mark.parametrize(("same", "made"), [(False, 3), (True, 1)])
+def test_requests_at_once_do_not_pass_the_limit_together(
+    connection: Connection, connect: Connect, environment: Environment, *, same: bool, made: int
+) -> None:
+    """Of eight at the same moment as many get one as there is room for, and the same address is had once."""
+    environment(MAX_ENDPOINTS_PER_TENANT="3")
+    sessions = [connect() for _ in range(8)]
+    found = at_once(
+        [
+            partial(create, one, f"https://x.example/{0 if same else number}")
+            for number, one in enumerate(sessions)
+        ]
+    )
+    assert sum(isinstance(one, Change) for one in found) == made
+    assert connection.execute("SELECT FROM webhook_endpoints").rowcount == made
