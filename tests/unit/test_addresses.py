@@ -139,6 +139,24 @@ def test_nothing_public_is_less_than_global(address: ipaddress.IPv4Address | ipa
         ("gopher://example.com/", "invalid_url"),
         ("https://exa\nmple.com/", "invalid_url"),
         ("", "invalid_url"),
+        ("https://exa mple.com/", "invalid_url"),
+        ("https://exa%20mple.com/", "invalid_url"),
+        ("https://ex%61mple.com/", "invalid_url"),
+        ("https://a..b/", "invalid_url"),
+        ("https://.example.com/", "invalid_url"),
+        ("https://example.com../", "invalid_url"),
+        ("https://-.com/", "invalid_url"),
+        ("https://-a.example/", "invalid_url"),
+        ("https://a-.example/", "invalid_url"),
+        ("https://a_b.example/", "invalid_url"),
+        ("https://*.example.com/", "invalid_url"),
+        ("https://a,b.example/", "invalid_url"),
+        ("https://xn--a.example/", "invalid_url"),
+        ("https://xn--bcher-kva-.example/", "invalid_url"),
+        ("https://8.8.8.300/", "invalid_url"),
+        ("https://8.8.8.8.8/", "invalid_url"),
+        (f"https://{'a' * 64}.example/", "invalid_url"),
+        (f"https://{'a.' * 124}example/", "invalid_url"),
     ],
 )
 def test_an_address_that_needs_no_name_server_to_be_refused(url: str, reason: str) -> None:
@@ -153,7 +171,19 @@ def test_an_address_that_needs_no_name_server_to_be_refused(url: str, reason: st
 
 @pytest.mark.parametrize(
     "url",
-    ["https://example.com/", "https://example.com:8443/x?y=1", "https://bücher.example/", "https://8.8.8.8/"],
+    [
+        "https://example.com/",
+        "https://example.com./",
+        "https://example.com:8443/x?y=1",
+        "https://bücher.example/",
+        "https://xn--bcher-kva.example/",
+        "https://EXAMPLE.com/a%20b",
+        "https://a--b.0.example/",
+        "https://8.8.8.8/",
+        "https://[2606:4700::1111]/",
+        f"https://{'a' * 63}.example/",
+        f"https://{'a.' * 123}example/",
+    ],
 )
 def test_other_addresses_may_be_registered(url: str) -> None:
     """HTTPS, an allowed port, and a public host as far as that can be told without asking."""

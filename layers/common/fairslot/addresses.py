@@ -6,6 +6,7 @@ that was looked at: a name that changes in between changes nothing. Host and TLS
 
 import asyncio
 import ipaddress
+import re
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from functools import cache
 from urllib.parse import urlsplit
 
 import httpx
+import idna
 
 from fairslot.settings import settings
 
@@ -22,6 +24,7 @@ LOOPBACK = "127.0.0.1"
 CONNECT_SECONDS = 3.0
 # Names whose servers do not answer keep threads for up to half a minute; their own, and enough of them.
 LOOKUP_THREADS = 64
+LONGEST_NAME = 253
 
 # Of IPv6 only the part that is given out at all, which leaves out mapped, compatible, NAT64 (64:ff9b::/96 and
 # 64:ff9b:1::/48), site-local, unique local, link-local and multicast addresses; and of that part not what has
@@ -38,6 +41,8 @@ _SPECIAL_4 = tuple(
         ("192.0.0.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.175.48.0/24"),
     )
 )
+
+_LABEL = re.compile(r"[0-9a-z](?:[0-9a-z-]{0,61}[0-9a-z])?")
 
 type Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -94,9 +99,35 @@ def check(text: str, rules: Rules) -> httpx.URL:
         raise AddressError("invalid_url", final=True)
     # 127.1, 2130706433 and 0177.0.0.1 are numbers to the system's resolver and to nobody else.
     number = _number(host)
+    if number is None and not is_name(host):
+        raise AddressError("invalid_url", final=True)
     if not is_public(number) if number is not None else "." not in host:
         raise AddressError("blocked_address", final=True)
     return url
+
+
+def is_name(host: str) -> bool:
+    """Tell whether a host can have this name: labels of letters, digits and inner hyphens (RFC 1123, 5891).
+
+    `host` is in ASCII and without the dot at its end. A last label of digits alone would be a broken number.
+    """
+    labels = host.split(".")
+    return (
+        len(host) <= LONGEST_NAME
+        and all(map(_LABEL.fullmatch, labels))
+        and not labels[-1].isdecimal()
+        and all(map(_is_idna, labels))
+    )
+
+
+def _is_idna(label: str) -> bool:
+    """Tell whether a label stands for one in another script, if it says so."""
+    if not label.startswith("xn--"):
+        return True
+    try:
+        return idna.alabel(idna.ulabel(label)) == label.encode()
+    except idna.IDNAError:
+        return False
 
 
 def is_public(address: str) -> bool:
@@ -180,7 +211,7 @@ def _addressed(request: httpx.Request, address: str, host: str) -> httpx.Request
 
 def _host(url: httpx.URL) -> str:
     """Return the host in ASCII, without the brackets of a number or the dot at a name's end."""
-    return url.raw_host.decode("ascii").rstrip(".").strip("[]").lower()
+    return url.raw_host.decode("ascii").removesuffix(".").strip("[]").lower()
 
 
 def _port(url: httpx.URL) -> int:
