@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 from psycopg.types.json import Jsonb
 
@@ -166,6 +167,11 @@ def reschedule(
         key=NO_KEY,
         now=now,
     )
+
+
+def shut(connection: Connection, coach_id: str, start: datetime, end: datetime) -> None:
+    """Have a coach say not to be there for a time."""
+    sync.begin_absence(connection, coach_id=coach_id, start=start, end=end, event_id=uuid4())
 
 
 def credits_of(connection: Connection) -> dict[str, int]:

@@ -132,9 +132,7 @@ def receive_calendar_event(body: CalendarEvent, source: UUID | None = None) -> R
         )
     )
     if kept.fresh:
-        done = db.run(lambda connection: inbound.process(connection, event_id=kept.event_id, now=now))
-        relay.publish(done.messages)
-        relay.send_fetches(done.fetches)
+        relay.act_on(kept.event_id, now=now)
     headers = {} if kept.fresh else {"Idempotent-Replayed": "true"}
     return api.json_response(200, Acknowledged(event_id=kept.event_id), headers)
 

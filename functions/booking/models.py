@@ -155,7 +155,8 @@ class AppointmentPage(BaseModel):
 
 
 _APPOINTMENT_EVENTS = {"appointment.cancelled", "appointment.confirmed", "appointment.updated"}
-_COACH_EVENTS = {"coach.unavailable", "coach.calendar_changed"}
+_ABSENCE_EVENTS = {"coach.unavailable", "coach.available"}
+_COACH_EVENTS = _ABSENCE_EVENTS | {"coach.calendar_changed"}
 
 
 class CalendarEvent(BaseModel):
@@ -197,6 +198,8 @@ class CalendarEvent(BaseModel):
             raise ValueError("appointment_id is missing")
         if self.event_type in _COACH_EVENTS and self.coach_id is None:
             raise ValueError("coach_id is missing")
+        if self.event_type in _ABSENCE_EVENTS and (self.start_time is None) != (self.end_time is None):
+            raise ValueError("start_time and end_time come together")
         if self.start_time and self.end_time and self.end_time <= self.start_time:
             raise ValueError("end_time is not after start_time")
         return self

@@ -76,6 +76,10 @@ def test_a_key_is_required(world: Connection) -> None:
         {"event_type": "coach.unavailable"},
         {"event_type": "coach.unavailable", "coach_id": ""},
         {"event_type": "coach.unavailable", "coach_id": "coach-01", "start_time": "2026-03-03T14:00:00"},
+        {"event_type": "coach.unavailable", "coach_id": "coach-01", "start_time": "2026-03-03T14:00:00Z"},
+        {"event_type": "coach.unavailable", "coach_id": "coach-01", "end_time": "2026-03-03T14:00:00Z"},
+        {"event_type": "coach.available", "start_time": "2026-03-03T14:00:00Z"},
+        {"event_type": "coach.available", "coach_id": "coach-01", "end_time": "2026-03-03T14:00:00Z"},
         {
             "event_type": "coach.unavailable",
             "coach_id": "coach-01",

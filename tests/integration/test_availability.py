@@ -12,7 +12,7 @@ from fairslot.availability import Page, Window
 from fairslot.db import Connection
 from fairslot.errors import NotFoundError
 from fairslot.slots import instant_of, slot_of
-from tests.world import ALWAYS, NINE, NOW, TENANT, Coach, add_calendar, add_coach, add_team, book
+from tests.world import ALWAYS, NINE, NOW, TENANT, Coach, add_calendar, add_coach, add_team, book, shut
 
 QUARTER = timedelta(minutes=15)
 
@@ -134,7 +134,7 @@ def test_listing_and_booking_are_one_predicate(connection: Connection, data: st.
         for _ in range(data.draw(st.integers(0, 6))):
             busy = first + data.draw(st.integers(0, 200))
             length = data.draw(st.integers(1, 20))
-            sync.shut(connection, coach_id=coach_id, first=busy, end=busy + length)
+            shut(connection, coach_id, instant_of(busy), instant_of(busy + length))
     for _ in range(data.draw(st.integers(0, 6))):
         start = instant_of(first + data.draw(st.integers(1, 200)))
         if bookable(connection, start):

@@ -10,7 +10,6 @@ from fairslot.errors import (
     NotFoundError,
     SlotUnavailableError,
 )
-from fairslot.slots import slot_of
 from tests.refusals import refused
 from tests.world import (
     NINE,
@@ -26,6 +25,7 @@ from tests.world import (
     credits_of,
     hold,
     reschedule,
+    shut,
 )
 
 QUARTER = timedelta(minutes=15)
@@ -100,7 +100,7 @@ def test_every_reason_has_its_case(connection: Connection) -> None:
     add_calendar(connection, "other", [coaches[3]], duration=30)
     connection.execute("UPDATE coaches SET active = false WHERE coach_id = %s", (coaches[0],))
     connection.execute("UPDATE coaches SET calendar_kind = 'calendar_api' WHERE coach_id = %s", (coaches[1],))
-    sync.shut(connection, coach_id=coaches[2], first=slot_of(NINE), end=slot_of(NINE) + 1)
+    shut(connection, coaches[2], NINE, NINE + QUARTER)
     book(connection, NINE + 2 * QUARTER, calendar_id="other")
     connection.execute("UPDATE coach_slots SET max_per_day = 0 WHERE coach_id = %s", (coaches[4],))
     hold(connection)

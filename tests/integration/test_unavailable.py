@@ -51,12 +51,16 @@ def tell(
         body=event,
         now=LATER,
     )
-    done = inbound.process(connection, event_id=kept.event_id, now=LATER)
+    messages: list[dict[str, Any]] = []
+    more = True
+    while more:
+        done = inbound.process(connection, event_id=kept.event_id, now=LATER)
+        messages, more = messages + done.messages, done.more
     row = connection.execute(
         "SELECT outcome FROM inbound_events WHERE event_id = %s", (kept.event_id,)
     ).fetchone()
     assert row is not None
-    return row["outcome"], done.messages
+    return row["outcome"], messages
 
 
 def now_as(connection: Connection, change: Change) -> bookings.Appointment:

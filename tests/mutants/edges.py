@@ -154,9 +154,9 @@ _OTHERS = (
     ),
     Guard(
         "an older reading overwrites a younger",
-        "sql/coaches.sql",
-        "     WHERE sync.synced_at IS NULL OR sync.synced_at < excluded.synced_at\n    RETURNING",
-        "    RETURNING",
+        "migrations/0013_external_time.sql",
+        "error = NULL\n         WHERE sync.synced_at IS NULL OR sync.synced_at < excluded.synced_at;",
+        "error = NULL;",
         f"{_TESTS}/test_sync.py::test_an_older_reading_never_overwrites_a_younger",
     ),
 )

@@ -15,6 +15,10 @@ from fairslot.idempotency import Key
 from fairslot.queries import queries
 
 _SQL = queries("inbound")
+# How many appointments are acted on in one transaction: it holds their calendars, some milliseconds for each.
+PORTION = 10
+_COACH_EVENTS = {"coach.unavailable", "coach.available", "coach.calendar_changed"}
+_COUNTED = ("cancelled", "kept", "reassigned")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,10 +31,18 @@ class Received:
 
 @dataclass(frozen=True, kw_only=True)
 class Consequence:
-    """What must be sent because of an event: messages of the outbox and calendars to read."""
+    """What must be sent because of an event: messages of the outbox and calendars to read.
+
+    `more`: that was a portion, and the event is to be acted on again.
+    """
 
     messages: list[dict[str, Any]] = field(default_factory=list)
     fetches: list[sync.Fetch] = field(default_factory=list)
+    more: bool = False
+
+
+# An outcome, None while there is more to do; what follows; how far the event has come.
+type _Step = tuple[str | None, Consequence, dict[str, Any]]
 
 
 def receive(
@@ -62,13 +74,17 @@ def receive(
 
 
 def process(connection: Connection, *, event_id: UUID, now: datetime) -> Consequence:
-    """Act on a kept event, unless that is done or being done by another; both happen in one transaction."""
+    """Act on a kept event, or on the next portion of it, unless that is done or being done by another.
+
+    What is done and the note of it are one transaction, so that anybody can go on where another died.
+    """
     with connection.transaction():
         row = connection.execute(_SQL["claim"], {"event": event_id}).fetchone()
         if row is None:
             return Consequence()
-        outcome, consequence = _act(connection, row, now)
-        connection.execute(_SQL["processed"], {"event": event_id, "outcome": outcome, "now": now})
+        outcome, consequence, progress = _act(connection, row, now)
+        values = {"event": event_id, "outcome": outcome, "progress": Jsonb(progress), "now": now}
+        connection.execute(_SQL["note_progress" if consequence.more else "processed"], values)
     return consequence
 
 
@@ -77,43 +93,58 @@ def left_over(connection: Connection, *, before: datetime) -> list[UUID]:
     return [row["event_id"] for row in connection.execute(_SQL["left_over"], {"before": before})]
 
 
-def _act(connection: Connection, event: dict[str, Any], now: datetime) -> tuple[str, Consequence]:
-    body = event["body"]
-    match event["type"]:
-        case "appointment.cancelled":
-            return _cancel(connection, event, now)
-        case "coach.calendar_changed" | "coach.unavailable":
-            coach_id = body["coach_id"]
-            if not sync.owns(connection, tenant_id=event["tenant_id"], coach_id=coach_id):
-                return "not_found", Consequence()
-            outcome: str = "sync"
-            messages: list[dict[str, Any]] = []
-            if event["type"] == "coach.unavailable" and body.get("start_time") and body.get("end_time"):
-                outcome, messages = _give_up(connection, event, now)
-            fetches = sync.request(connection, coach_ids=[coach_id], now=now)
-            return outcome, Consequence(messages=messages, fetches=fetches)
-        case _:
-            return "noted", Consequence()
+def _act(connection: Connection, event: dict[str, Any], now: datetime) -> _Step:
+    if event["type"] == "appointment.cancelled":
+        return *_cancel(connection, event, now), {}
+    if event["type"] not in _COACH_EVENTS:
+        return "noted", Consequence(), {}
+    coach_id, (start, end) = event["body"]["coach_id"], _times(event["body"])
+    if not sync.owns(connection, tenant_id=event["tenant_id"], coach_id=coach_id):
+        return "not_found", Consequence(), {}
+    outcome = "sync"
+    if start and end and event["type"] == "coach.unavailable":
+        if event["progress"] is None:
+            # First of all nothing new gets in; what is there follows.
+            event_id = event["event_id"]
+            sync.begin_absence(connection, coach_id=coach_id, start=start, end=end, event_id=event_id)
+            return None, Consequence(more=True), {"after": None}
+        step = _give_up_some(connection, event, now)
+        if step[1].more:
+            return step
+        outcome = _counts(event["progress"])
+    elif start and end and event["type"] == "coach.available":
+        sync.end_absence(connection, coach_id=coach_id, start=start, end=end)
+    return outcome, Consequence(fetches=sync.request(connection, coach_ids=[coach_id], now=now)), {}
 
 
-def _give_up(
-    connection: Connection, event: dict[str, Any], now: datetime
-) -> tuple[str, list[dict[str, Any]]]:
-    """Shut a coach's time and do with each appointment in it what its calendar's policy says."""
-    body = event["body"]
+def _times(body: dict[str, Any]) -> tuple[datetime | None, datetime | None]:
+    start, end = (body.get(name) for name in ("start_time", "end_time"))
+    return start and datetime.fromisoformat(start), end and datetime.fromisoformat(end)
+
+
+def _give_up_some(connection: Connection, event: dict[str, Any], now: datetime) -> _Step:
+    """Do with the next appointments of a coach who is not there what their calendars' policies say."""
+    body, progress = event["body"], event["progress"]
+    start, end = _times(body)
     values = {
         "tenant": event["tenant_id"],
         "coach": body["coach_id"],
-        "from": datetime.fromisoformat(body["start_time"]),
-        "to": datetime.fromisoformat(body["end_time"]),
+        "from": start,
+        "to": end,
+        "after": progress["after"],
+        "most": PORTION,
         "reason": body.get("reason"),
         "now": now,
     }
-    row = connection.execute(_SQL["give_up_time"], values).fetchone()
-    done = row["done"] if row else {}
-    messages: list[dict[str, Any]] = done.pop("messages")
-    counts = [f"{name} {number}" for name, number in done.items() if number]
-    return ", ".join(sorted(counts)) or "sync", messages
+    row = connection.execute(_SQL["give_up_some"], values).fetchone()
+    done: dict[str, Any] = row["done"] if row else {"after": None, "messages": []}
+    counts = {name: progress.get(name, 0) + done.get(name, 0) for name in _COUNTED}
+    consequence = Consequence(messages=done["messages"], more=done["after"] is not None)
+    return None, consequence, {"after": done["after"], **counts}
+
+
+def _counts(progress: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {progress[name]}" for name in _COUNTED if progress.get(name)) or "sync"
 
 
 def _cancel(connection: Connection, event: dict[str, Any], now: datetime) -> tuple[str, Consequence]:

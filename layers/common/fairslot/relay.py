@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from fairslot import db, outbox
+from fairslot import db, inbound, outbox
 from fairslot.errors import UnavailableError
 from fairslot.observability import logger, metrics
 from fairslot.settings import settings
@@ -43,6 +44,16 @@ def publish(messages: list[dict[str, Any]]) -> None:
         )
     except UnavailableError:
         _alarm("events wait for the sweep", "PublishDeferred")
+
+
+def act_on(event_id: UUID, *, now: datetime) -> None:
+    """Act on an inbound event, portion by portion, and send what follows from each."""
+    more = True
+    while more:
+        done = db.run(lambda connection: inbound.process(connection, event_id=event_id, now=now))
+        publish(done.messages)
+        send_fetches(done.fetches)
+        more = done.more
 
 
 def _alarm(message: str, metric: str) -> None:

@@ -9,7 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
+
+from psycopg.errors import ExclusionViolation
 
 from fairslot.db import Connection
 from fairslot.queries import queries
@@ -75,29 +78,31 @@ def store(connection: Connection, result: dict[str, Any]) -> bool:
     """Keep the outcome of a reading; return whether the coach's slots may have changed.
 
     `result` is a message of the fetched queue. A failed reading leaves the slots alone and is only noted.
+    Our own blocks are not busy time, and absences that were told of stand whatever a calendar says.
     """
     values = {"coach": result["coach_id"], "fetched_at": datetime.fromisoformat(result["fetched_at"])}
-    first, count = result.get("first_slot", 0), result.get("slot_count", 0)
-    asked = {"coaches": [result["coach_id"]], "first": first}
-    coach = connection.execute(_SQL["hours"], asked).fetchone()
+    coach = connection.execute(_SQL["hours"], {"coaches": [result["coach_id"]]}).fetchone()
     if coach is None:
         return False
     if not result["ok"]:
         connection.execute(_SQL["failed"], {**values, "error": result["error"]})
         return False
+    first, count = result["first_slot"], result["slot_count"]
     free = bits_of_hex(result["free"], count)
-    _fit(connection, coach, first)
-    days = _days(coach, first, count, free)
-    connection.execute(_SQL["store"], {**values, **days})
+    days = {**values, **_days(coach, first, count, free)}
+    try:
+        connection.execute(_SQL["store"], days)
+    except ExclusionViolation:  # by days of another zone
+        _fit(connection, [coach], first)
+        connection.execute(_SQL["store"], days)
     return True
 
 
 def extend(connection: Connection, *, now: datetime) -> int:
     """Give every active coach the days of their zone up to the horizon; return for how many coaches."""
-    today = slot_of(now)
-    coaches = connection.execute(_SQL["hours"], {"coaches": None, "first": today}).fetchall()
+    coaches = connection.execute(_SQL["hours"], {"coaches": None}).fetchall()
+    _fit(connection, coaches, slot_of(now))
     for coach in coaches:
-        _fit(connection, coach, today)
         first, end = window(ZoneInfo(coach["time_zone"]), now)
         free = (1 << end - first) - 1 if coach["calendar_kind"] == "none" else 0
         days = _days(coach, first, end - first, free)
@@ -107,15 +112,24 @@ def extend(connection: Connection, *, now: datetime) -> int:
 
 
 def forget(connection: Connection, *, now: datetime) -> tuple[int, int]:
-    """Delete days long over and expired idempotency keys; return how many of each."""
+    """Delete days and absences long over and expired idempotency keys; return how many days and keys."""
     before = slot_of(now - timedelta(days=settings().keep_slots_days))
+    connection.execute(_SQL["forget_absences"], {"before": before})
     days = connection.execute(_SQL["forget_days"], {"before": before}).rowcount
     return days, connection.execute(_SQL["forget_keys"], {"now": now}).rowcount
 
 
-def shut(connection: Connection, *, coach_id: str, first: int, end: int) -> None:
-    """Take the slots [first, end) out of what the coach's calendar allows, until it is read again."""
-    connection.execute(_SQL["shut"], {"coach": coach_id, "first": first, "end": end})
+def begin_absence(
+    connection: Connection, *, coach_id: str, start: datetime, end: datetime, event_id: UUID
+) -> None:
+    """Shut every slot that [start, end) touches, whatever the coach's calendar says, until it is over."""
+    values = {"coach": coach_id, "from": start, "to": end, "event": event_id}
+    connection.execute(_SQL["begin_absence"], values)
+
+
+def end_absence(connection: Connection, *, coach_id: str, start: datetime, end: datetime) -> None:
+    """End what a coach's absences have of [start, end); a calendar elsewhere is to be read again then."""
+    connection.execute(_SQL["end_absence"], {"coach": coach_id, "from": start, "to": end})
 
 
 def owns(connection: Connection, *, tenant_id: str, coach_id: str) -> bool:
@@ -150,20 +164,30 @@ def _fetches(rows: Sequence[dict[str, Any]], now: datetime) -> list[Fetch]:
     return fetches
 
 
-def _fit(connection: Connection, coach: dict[str, Any], first: int) -> None:
-    """Cut a coach's days from a slot on anew if they are not those of the coach's zone.
+def _fit(connection: Connection, coaches: Sequence[dict[str, Any]], first: int) -> None:
+    """Cut the days from a slot on anew of those coaches whose days are not those of their zone.
 
     So it is when the coach has moved, when a new edition of the zones has moved the clocks, and when days are
-    missing in between. A slot that no day had is free only where no external calendar has a say.
+    missing in between. A coach without days gets them elsewhere.
     """
-    if not coach["days"]:
-        return
+    asked = {"coaches": [coach["coach_id"] for coach in coaches], "first": first}
+    found = {row["coach_id"]: row["days"] for row in connection.execute(_SQL["days"], asked)}
+    for coach in coaches:
+        days = found.get(coach["coach_id"])
+        if days:
+            begin, count, _ = map(int, days.rpartition(",")[2].split("/"))
+            if days != cut_text(ZoneInfo(coach["time_zone"]), first, begin + count):
+                _recut(connection, coach, first, begin + count)
+
+
+def _recut(connection: Connection, coach: dict[str, Any], first: int, over: int) -> None:
+    """Give a coach the days of their zone that have a slot in [first, over) instead of those there are.
+
+    A slot that no day had is free only where no external calendar has a say.
+    """
     zone = ZoneInfo(coach["time_zone"])
-    begin, count, _ = map(int, coach["days"].rpartition(",")[2].split("/"))
-    if coach["days"] == cut_text(zone, first, begin + count):
-        return
     start, _ = day_of(zone, date_of(zone, first))
-    end = sum(day_of(zone, date_of(zone, begin + count - 1)))
+    end = sum(day_of(zone, date_of(zone, over - 1)))
     free = (1 << end - start) - 1 if coach["calendar_kind"] == "none" else 0
     values = {"coach": coach["coach_id"], "time_zone": coach["time_zone"], "from": start}
     connection.execute(_SQL["recut"], {**values, **_days(coach, start, end - start, free)})

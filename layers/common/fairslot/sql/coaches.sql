@@ -54,52 +54,32 @@ WITH wanted AS (
 )
 SELECT wanted.* FROM wanted JOIN noted USING (coach_id);
 
--- hours: what the days of coaches are made of, and which there are that end after a slot; null asks for every active one
-SELECT coach_id, tenant_id, time_zone, working_hours, blocked_dates, max_per_day, calendar_kind,
-       (SELECT string_agg(first_slot || '/' || slot_count || '/' || local_date - '1970-01-01'::date, ',' ORDER BY first_slot)
-          FROM coach_slots AS day
-         WHERE day.coach_id = coaches.coach_id AND day.first_slot > %(first)s - 104 AND first_slot + slot_count > %(first)s)
-           AS days
+-- hours: what the days of coaches are made of; null asks for every active one
+SELECT coach_id, tenant_id, time_zone, working_hours, blocked_dates, max_per_day, calendar_kind
   FROM coaches
  WHERE active AND (%(coaches)s::text[] IS NULL OR coach_id = ANY (%(coaches)s))
  ORDER BY coach_id;
 
--- store: what a calendar allows, all its days in one statement; an older reading never overwrites a younger one
-WITH stored AS (
-    INSERT INTO coach_syncs AS sync (coach_id, synced_at) VALUES (%(coach)s, %(fetched_at)s)
-    ON CONFLICT (coach_id) DO UPDATE
-       SET synced_at = excluded.synced_at, failed_at = NULL, failures = 0, error = NULL
-     WHERE sync.synced_at IS NULL OR sync.synced_at < excluded.synced_at
-    RETURNING coach_id
-)
-INSERT INTO coach_slots AS day (coach_id, first_slot, slot_count, local_date, working, external, max_per_day)
-SELECT stored.coach_id, given.first_slot, given.slot_count, given.local_date, given.working::bit(104),
-       given.external::bit(104), %(max_per_day)s
-  FROM stored CROSS JOIN unnest(%(first_slots)s::integer[], %(slot_counts)s::smallint[], %(dates)s::date[],
-                                %(working)s::text[], %(external)s::text[])
-       AS given (first_slot, slot_count, local_date, working, external)
- ORDER BY given.first_slot
-ON CONFLICT (coach_id, first_slot) DO UPDATE
-   SET working = excluded.working, external = excluded.external, max_per_day = excluded.max_per_day
- WHERE (day.working, day.external, day.max_per_day)
-       IS DISTINCT FROM (excluded.working, excluded.external, excluded.max_per_day);
+-- days: each coach's days that end after a slot, in one text
+SELECT coach_id, string_agg(first_slot || '/' || slot_count || '/' || local_date - '1970-01-01'::date, ',' ORDER BY first_slot)
+           AS days
+  FROM coach_slots
+ WHERE coach_id = ANY (%(coaches)s)
+   AND first_slot > %(first)s - 104 AND first_slot + slot_count > %(first)s
+ GROUP BY coach_id;
+
+-- store: what a calendar allows, with our own time and without absences; an older reading never overwrites a younger one
+SELECT keep_days(%(coach)s, %(fetched_at)s, %(first_slots)s::integer[], %(slot_counts)s::smallint[], %(dates)s::date[],
+                 %(working)s::text[], %(external)s::text[], %(max_per_day)s::smallint);
 
 -- extend: days that are not there yet; what a calendar said about days that are stays
-INSERT INTO coach_slots AS day (coach_id, first_slot, slot_count, local_date, working, external, max_per_day)
-SELECT %(coach)s, given.first_slot, given.slot_count, given.local_date, given.working::bit(104),
-       given.external::bit(104), %(max_per_day)s
-  FROM unnest(%(first_slots)s::integer[], %(slot_counts)s::smallint[], %(dates)s::date[],
-              %(working)s::text[], %(external)s::text[])
-       AS given (first_slot, slot_count, local_date, working, external)
- WHERE EXISTS (SELECT FROM coaches WHERE coach_id = %(coach)s AND time_zone = %(time_zone)s)
- ORDER BY given.first_slot
-ON CONFLICT (coach_id, first_slot) DO UPDATE
-   SET working = excluded.working, max_per_day = excluded.max_per_day
- WHERE (day.working, day.max_per_day) IS DISTINCT FROM (excluded.working, excluded.max_per_day);
+SELECT keep_days(%(coach)s, NULL, %(first_slots)s::integer[], %(slot_counts)s::smallint[], %(dates)s::date[],
+                 %(working)s::text[], %(external)s::text[], %(max_per_day)s::smallint)
+ WHERE EXISTS (SELECT FROM coaches WHERE coach_id = %(coach)s AND time_zone = %(time_zone)s);
 
 -- recut: puts the days of the coach's zone where those of another were; one transaction
 SELECT recut_days(%(coach)s, %(time_zone)s, %(from)s, %(first_slots)s, %(slot_counts)s, %(dates)s, %(working)s, %(external)s,
-                  %(max_per_day)s::smallint);
+                  %(max_per_day)s::smallint), heed_absences(%(coach)s);
 
 -- failed: a calendar could not be read; its last slots stay
 INSERT INTO coach_syncs AS sync (coach_id, failed_at, failures, error) VALUES (%(coach)s, %(fetched_at)s, 1, %(error)s)
@@ -107,17 +87,20 @@ ON CONFLICT (coach_id) DO UPDATE
    SET failed_at = excluded.failed_at, failures = sync.failures + 1, error = excluded.error
  WHERE sync.synced_at IS NULL OR sync.synced_at < excluded.failed_at;
 
--- shut: takes a stretch of time out of what the external calendar allows, until the next reading
-UPDATE coach_slots AS day
-   SET external = day.external & ~span_mask(%(first)s - day.first_slot, %(end)s - %(first)s, day.slot_count)
- WHERE day.coach_id = %(coach)s AND day.first_slot > %(first)s - 104 AND day.first_slot < %(end)s
-   AND day.first_slot + day.slot_count > %(first)s;
+-- begin_absence: shuts a stretch of a coach's time, whatever readings say
+SELECT begin_absence(%(coach)s, %(from)s, %(to)s, %(event)s);
+
+-- end_absence: gives a stretch of time back to a coach who said not to be there
+SELECT end_absence(%(coach)s, %(from)s, %(to)s);
 
 -- owned: whether the tenant has this coach
 SELECT count(*) AS n FROM coaches WHERE tenant_id = %(tenant)s AND coach_id = %(coach)s;
 
 -- forget_days: days that are over
 DELETE FROM coach_slots WHERE first_slot + slot_count <= %(before)s;
+
+-- forget_absences: absences that are over as long
+DELETE FROM coach_absences WHERE upper(span) <= instant_of(%(before)s);
 
 -- forget_keys: idempotency keys that have expired
 DELETE FROM idempotency_keys WHERE expires_at <= %(now)s;

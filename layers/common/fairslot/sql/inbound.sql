@@ -8,7 +8,7 @@ RETURNING event_id;
 SELECT event_id, fingerprint FROM inbound_events WHERE tenant_id = %(tenant)s AND key = %(key)s;
 
 -- claim: an event that nobody has acted on or is acting on
-SELECT event_id, tenant_id, type, body FROM inbound_events
+SELECT event_id, tenant_id, type, body, progress FROM inbound_events
  WHERE event_id = %(event)s AND processed_at IS NULL
    FOR NO KEY UPDATE SKIP LOCKED;
 
@@ -19,5 +19,8 @@ UPDATE inbound_events SET processed_at = %(now)s, outcome = %(outcome)s WHERE ev
 SELECT event_id FROM inbound_events WHERE processed_at IS NULL AND received_at < %(before)s
  ORDER BY received_at LIMIT 100;
 
--- give_up_time: takes a stretch of time from a coach, and with it the appointments, as their calendars say
-SELECT give_up_time(%(tenant)s, %(coach)s, %(from)s, %(to)s, %(reason)s, %(now)s) AS done;
+-- note_progress: how far an event's portions have come
+UPDATE inbound_events SET progress = %(progress)s WHERE event_id = %(event)s;
+
+-- give_up_some: acts on the next appointments and holds of a coach who is not there, as their calendars say
+SELECT give_up_some(%(tenant)s, %(coach)s, %(from)s, %(to)s, %(after)s::timestamptz, %(most)s, %(reason)s, %(now)s) AS done;

@@ -1,0 +1,266 @@
+"""When a coach says not to be there, no reading of a calendar says otherwise."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from fairslot import inbound, sync
+from fairslot.db import Connection
+from fairslot.idempotency import Key, fingerprint
+from fairslot.slots import hex_of
+from tests.race import Connect, wait_until, waiting
+from tests.world import (
+    ALWAYS,
+    NINE,
+    NOW,
+    TENANT,
+    Coach,
+    add_calendar,
+    add_coach,
+    add_endpoint,
+    book,
+    check,
+    hold,
+)
+
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+
+def told(connection: Connection, kind: str, *, key: str = "k", **body: Any) -> UUID:
+    """Keep an event about ana, from nine to twelve unless told; return its id."""
+    event = {
+        "event_type": kind,
+        "coach_id": "ana",
+        "start_time": NINE.isoformat(),
+        "end_time": (NINE + 3 * HOUR).isoformat(),
+        **body,
+    }
+    kept = inbound.receive(
+        connection,
+        tenant_id=TENANT,
+        key=Key(value=key, fingerprint=fingerprint("event", event)),
+        kind=kind,
+        body=event,
+        now=NOW,
+    )
+    return kept.event_id
+
+
+def act(connection: Connection, event_id: UUID, *, most: int = 1000) -> list[inbound.Consequence]:
+    """Act on an event, in so many steps at most; return what came of each."""
+    done: list[inbound.Consequence] = []
+    while len(done) < most and (not done or done[-1].more):
+        done.append(inbound.process(connection, event_id=event_id, now=NOW))
+    return done
+
+
+def tell(connection: Connection, kind: str, **body: Any) -> list[inbound.Consequence]:
+    """Take an event in and act on it."""
+    return act(connection, told(connection, kind, **body))
+
+
+def outcome(connection: Connection) -> str | None:
+    """Return what came of the one event."""
+    row = connection.execute("SELECT outcome FROM inbound_events").fetchone()
+    return row["outcome"] if row else None
+
+
+def read_free(connection: Connection, minutes: int) -> None:
+    """Store a reading of ana's calendar that knows of nothing."""
+    [fetch] = sync.request(connection, coach_ids=["ana"], now=NOW)
+    sync.store(
+        connection,
+        {
+            "coach_id": "ana",
+            "fetched_at": (NOW + timedelta(minutes=minutes)).isoformat(),
+            "ok": True,
+            "first_slot": fetch.first_slot,
+            "slot_count": fetch.slot_count,
+            "free": hex_of((1 << fetch.slot_count) - 1, fetch.slot_count),
+        },
+    )
+
+
+def allowed(connection: Connection, at: datetime) -> bool:
+    """Tell whether ana's calendar allows the slot at an instant."""
+    row = connection.execute(
+        "SELECT external FROM coach_slot_list WHERE coach_id = 'ana' AND start_time = %s", (at,)
+    ).fetchone()
+    assert row is not None, f"there is no such day: {at}"
+    return bool(row["external"])
+
+
+def edges(connection: Connection) -> list[bool]:
+    """Tell what is allowed right before nine, from then on, right before twelve and from then on."""
+    quarter = HOUR / 4
+    return [
+        allowed(connection, at) for at in (NINE - quarter, NINE, NINE + 3 * HOUR - quarter, NINE + 3 * HOUR)
+    ]
+
+
+OPEN, SHUT = [True] * 4, [True, False, False, True]
+
+
+@pytest.fixture(params=["none", "calendar_api", "icalendar"])
+def kind(request: pytest.FixtureRequest, connection: Connection) -> str:
+    """Ana, alone on a calendar, whose own calendar is of each kind and, where there is one, was read."""
+    found: str = request.param
+    add_coach(connection, Coach(coach_id="ana", working_hours=ALWAYS, max_per_day=100))
+    connection.execute("UPDATE coaches SET calendar_kind = %s, calendar_url = 'https://x.test/'", (found,))
+    add_calendar(connection, "cal", ["ana"])
+    sync.extend(connection, now=NOW)
+    if found != "none":
+        read_free(connection, 0)
+    return found
+
+
+@pytest.fixture
+def ana(connection: Connection) -> None:
+    """Ana, alone on a calendar and always at work, who has no calendar elsewhere; the CRM is told."""
+    add_coach(connection, Coach(coach_id="ana", working_hours=ALWAYS, max_per_day=100))
+    add_calendar(connection, "cal", ["ana"])
+    add_endpoint(connection, "crm", "appointment.*")
+    sync.extend(connection, now=NOW)
+
+
+def test_it_outlives_every_reading(connection: Connection, kind: str) -> None:
+    """However often a calendar is read that knows nothing of it, the time stays shut, and no other does."""
+    assert edges(connection) == OPEN
+    tell(connection, "coach.unavailable")
+    assert edges(connection) == SHUT
+    for minutes in (1, 2):
+        if kind != "none":
+            read_free(connection, minutes)
+        sync.extend(connection, now=NOW)
+        assert edges(connection) == SHUT
+
+
+def test_days_that_come_later_know_of_it(connection: Connection, kind: str) -> None:
+    """An absence beyond the horizon shuts the days when they come."""
+    far = NINE + 65 * DAY
+    times = {"start_time": (far - DAY).isoformat(), "end_time": (far + HOUR).isoformat()}
+    tell(connection, "coach.unavailable", **times)
+    sync.extend(connection, now=NOW + 10 * DAY)
+    if kind != "none":
+        [fetch] = sync.request(connection, coach_ids=["ana"], now=NOW + 10 * DAY)
+        free = hex_of((1 << fetch.slot_count) - 1, fetch.slot_count)
+        reading = {"coach_id": "ana", "ok": True, "first_slot": fetch.first_slot, "free": free}
+        at = (NOW + 10 * DAY).isoformat()
+        sync.store(connection, reading | {"fetched_at": at, "slot_count": fetch.slot_count})
+    looked_at = [far - DAY - HOUR, far - DAY, far, far + HOUR]
+    assert [allowed(connection, one) for one in looked_at] == [True, False, False, True]
+
+
+def test_days_that_are_cut_anew_know_of_it(connection: Connection, ana: None) -> None:
+    """Where a day was missing, it comes with what is known of it."""
+    tell(connection, "coach.unavailable")
+    connection.execute("DELETE FROM coach_slots WHERE local_date = '2026-03-03'")
+    sync.extend(connection, now=NOW)
+    assert edges(connection) == SHUT
+
+
+def test_it_is_forgotten_when_days_are(connection: Connection, ana: None) -> None:
+    """Once it is over for as long as days are kept it goes, and not before."""
+    tell(connection, "coach.unavailable")
+    left = []
+    for days in (7, 8):
+        sync.forget(connection, now=NINE + days * DAY)
+        row = connection.execute("SELECT count(*) AS n FROM coach_absences").fetchone()
+        left.append(row and row["n"])
+    assert left == [1, 0]
+
+
+def test_the_coach_may_be_back_sooner(connection: Connection, kind: str) -> None:
+    """The part that is given back is open again, by the next reading where there is one; the rest is not."""
+    tell(connection, "coach.unavailable")
+    ten = {"start_time": (NINE + HOUR).isoformat(), "end_time": (NINE + 2 * HOUR).isoformat()}
+    steps = tell(connection, "coach.available", key="back", **ten)
+    assert [fetch.coach_id for fetch in steps[-1].fetches] == ([] if kind == "none" else ["ana"])
+    if kind != "none":
+        read_free(connection, 1)
+    hours = [allowed(connection, NINE + number * HOUR) for number in range(4)]
+    assert hours == [False, True, False, True]
+    tell(connection, "coach.available", key="all")
+    if kind != "none":
+        read_free(connection, 2)
+    assert edges(connection) == OPEN
+    assert connection.execute("SELECT FROM coach_absences").fetchall() == []
+
+
+def test_of_two_absences_one_may_end(connection: Connection, ana: None) -> None:
+    """Time that was never given back stays shut, and time that was never shut changes nothing."""
+    tell(connection, "coach.unavailable")
+    tell(connection, "coach.unavailable", key="day after", start_time=(NINE + DAY).isoformat(),
+         end_time=(NINE + DAY + HOUR).isoformat())  # fmt: skip
+    before = (NINE - 2 * HOUR).isoformat()
+    tell(connection, "coach.available", key="back", start_time=before)
+    assert edges(connection) == OPEN
+    assert not allowed(connection, NINE + DAY)
+    check(connection)
+
+
+def test_a_reading_that_is_being_stored_knows_of_it(
+    connection: Connection, connect: Connect, kind: str
+) -> None:
+    """Who stores while an absence is being written waits for it and heeds it."""
+    if kind == "none":
+        return
+    event_id = told(connection, "coach.unavailable")
+    storing = connect()
+    with ThreadPoolExecutor(1) as pool:
+        with connection.transaction():
+            act(connection, event_id, most=1)
+            stored = pool.submit(read_free, storing, 5)
+            wait_until(lambda: stored.done() or waiting(connect(), [storing]) == 1)
+        stored.result()
+    assert edges(connection) == SHUT
+
+
+def test_a_long_absence_is_worked_off_in_portions(connection: Connection, ana: None) -> None:
+    """No transaction acts on more than twenty appointments, and together they act on each once."""
+    made = [book(connection, NINE + number * HOUR / 2) for number in range(50)]
+    steps = tell(connection, "coach.unavailable", end_time=(NINE + 2 * DAY).isoformat())
+    sizes = [len(step.messages) for step in steps]
+    assert (sum(sizes), max(sizes) <= 20) == (50, True)
+    assert outcome(connection) == "kept 50"
+    row = connection.execute(
+        "SELECT count(*) AS n FROM coach_appointments WHERE conflict AND version = 2"
+    ).fetchone()
+    assert row == {"n": len(made)}
+    check(connection)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_crash_between_two_portions_loses_nothing(connection: Connection, ana: None, steps: int) -> None:
+    """The event stays open, the time is shut at once, and whoever goes on acts on the rest alone."""
+    connection.execute("UPDATE calendars SET conflict_policy = 'cancel'")
+    for number in range(45):
+        book(connection, NINE + number * HOUR / 2)
+    event_id = told(connection, "coach.unavailable", end_time=(NINE + DAY).isoformat())
+    begun = act(connection, event_id, most=steps)
+    assert outcome(connection) is None
+    assert not allowed(connection, NINE + DAY - HOUR / 4)
+    assert inbound.left_over(connection, before=NOW + HOUR) == [event_id]
+    rest = act(connection, event_id)
+    assert outcome(connection) == "cancelled 45"
+    assert sum(len(step.messages) for step in begun + rest) == 45
+    assert act(connection, event_id) == [inbound.Consequence()]
+    check(connection)
+
+
+def test_a_hold_that_is_confirmed_meanwhile_is_given_up_too(connection: Connection, ana: None) -> None:
+    """What becomes an appointment between two steps is acted on as one."""
+    held = hold(connection)
+    event_id = told(connection, "coach.unavailable")
+    act(connection, event_id, most=1)
+    connection.execute(
+        "UPDATE coach_appointments SET status = 'scheduled', expires_at = NULL, held_by = NULL,"
+        " contact_name = 'Zoe', contact_email = 'zoe@example.com' WHERE appointment_id = %s",
+        (held.answer["hold_id"],),
+    )
+    act(connection, event_id)
+    assert outcome(connection) == "kept 1"
