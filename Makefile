@@ -7,7 +7,7 @@ PYTHON ?= python3
 export PYTHONPATH := $(CURDIR)/functions:$(CURDIR)/layers/common:$(CURDIR)
 export UV_PYTHON_DOWNLOADS ?= automatic
 
-.PHONY: help install run test check format requirements openapi mutants migrate template bench clean
+.PHONY: help install run test check format requirements openapi mutants redrive migrate template bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,9 @@ bench: install ## measure every goal in one run and print it beside what was mea
 
 mutants: install ## take each guard out in turn and expect its test to fail (minutes)
 	@$(BIN)/python -m tests.mutants
+
+redrive: ## send the dead letters of the stack that runs on this machine again
+	@$(BIN)/python -m local.redrive
 
 migrate: install ## apply the migrations to $$DATABASE_URL
 	@$(BIN)/python -m fairslot.migrate

@@ -1,8 +1,11 @@
 """Messages that SQS set aside: their deliveries are failed with a reason, and sent again on demand."""
 
 import json
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -164,3 +167,41 @@ def test_the_command_says_what_it_did(
     redrive.main()
     assert capsys.readouterr().out.splitlines()[-1] == "buried 1, settled 0, sent 1, left 0"
     assert parts.set_aside() == 0
+
+
+@pytest.mark.parametrize(
+    "missing", ["DATABASE_URL", "DELIVERIES_QUEUE_URL", "DELIVERIES_DEAD_LETTER_QUEUE_URL"]
+)
+def test_the_command_says_what_it_was_not_told(
+    connection: Connection, parts: Parts, environment: Callable[..., None], missing: str
+) -> None:
+    """Where an address is missing it fails, instead of reporting that there was nothing to do."""
+    lose(parts, book(connection))
+    environment(**{missing: ""})
+    with pytest.raises(SystemExit, match=f"{missing} must be set"):
+        redrive.main()
+    assert parts.set_aside() == 1
+
+
+def test_the_local_stacks_letters_are_sent_by_make(
+    connection: Connection, parts: Parts, sqs: SqsStandIn, database_url: str, tmp_path: Path, root: Path
+) -> None:
+    """`make redrive` finds the stack by its data, or says there is none."""
+    lose(parts, book(connection))
+    command = ["make", "--no-print-directory", "redrive"]
+    environment = {"PATH": os.environ["PATH"], "FAIRSLOT_DATA": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    none = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert none.returncode != 0
+    assert "no stack runs" in none.stderr
+    state = {
+        "pid": os.getpid(),
+        "database_url": database_url,
+        "sqs_endpoint": sqs.endpoint_url,
+        "queues": {"DeliveriesQueue": parts.deliveries, "DeliveriesDeadLetterQueue": parts.aside},
+    }
+    (tmp_path / "stack.json").write_text(json.dumps(state), "utf-8")
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "buried 1, settled 0, sent 1, left 0"
+    assert parts.set_aside() == 0
+    assert len(parts.take()) == 1

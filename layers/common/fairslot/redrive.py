@@ -1,7 +1,8 @@
 """Deliveries whose messages ended in the dead-letter queue: noted as failed, and sent again on demand.
 
-`python -m fairslot.redrive` sends them again with the environment's database and queues; deployed, the
-maintenance function does it for the event {"task": "redrive"}. See docs/runbooks/dead-letters.md.
+`python -m fairslot.redrive` sends them again with the environment's database and queues, `make redrive` with
+the local stack's; deployed, the maintenance function does it for the event {"task": "redrive"}. See
+docs/runbooks/dead-letters.md.
 """
 
 import json
@@ -25,6 +26,7 @@ from fairslot.webhooks import aside
 
 LIMIT = 2_000
 _MOST_ROUNDS = 1_000_000
+_NEEDED = ("database_url", "deliveries_queue_url", "deliveries_dead_letter_queue_url")
 _NO_KEY = Key(value=None, fingerprint=b"")
 
 
@@ -128,7 +130,16 @@ def _name(body: str) -> tuple[UUID, int] | None:
 
 
 def main() -> None:
-    """Send everything in the environment's dead-letter queue again and say what was done."""
+    """Send everything in the environment's dead-letter queue again and say what was done.
+
+    Raises:
+        SystemExit: the environment does not say where the database or the queues are.
+
+    """
+    given = settings().model_dump()
+    missing = [name.upper() for name in _NEEDED if not given[name]]
+    if missing:
+        sys.exit(f"nothing was done: {', '.join(missing)} must be set; `make redrive` is for the local stack")
     done = redrive(now=datetime.now(UTC))
     db.close()
     sys.stdout.write(", ".join(f"{name} {number}" for name, number in done.items()) + "\n")
