@@ -49,4 +49,4 @@ def change_of(connection: Connection, name: str) -> Callable[..., Change]:
         case "reassign":
             return partial(bookings.reassign, **own, coach_id=None, reason=None)
         case _:
-            return partial(bookings.report_outcome, **own, outcome="completed")
+            return partial(bookings.report_outcome, **own | {"now": NINE}, outcome="completed")

@@ -124,7 +124,11 @@ def book(
 
 
 def cancel(
-    connection: Connection, change: bookings.Change, *, by: bookings.Canceller = "customer"
+    connection: Connection,
+    change: bookings.Change,
+    *,
+    by: bookings.Canceller = "customer",
+    now: datetime = NOW + timedelta(minutes=1),
 ) -> bookings.Change:
     """Cancel what was booked."""
     return bookings.cancel(
@@ -134,7 +138,7 @@ def cancel(
         by=by,
         reason=None,
         key=NO_KEY,
-        now=NOW + timedelta(minutes=1),
+        now=now,
     )
 
 

@@ -108,10 +108,12 @@ def test_handing_over_an_appointment(world: Connection) -> None:
 
 
 @pytest.mark.parametrize("outcome", ["completed", "no_show"])
-def test_reporting_an_outcome(world: Connection, outcome: str) -> None:
+def test_reporting_an_outcome(world: Connection, clock: Callable[[datetime], None], outcome: str) -> None:
     """The appointment has ended; nothing more can be done to it, and each refusal names its state."""
     made = booked()
     path = f"{PATH}/{made['appointment_id']}"
+    check_problem(ask("POST", f"{path}/outcome", {"outcome": outcome}), 409, "ILLEGAL_TRANSITION")
+    clock(NINE)
     done = ask("POST", f"{path}/outcome", {"outcome": outcome})
     assert (done.status, done.json["status"], done.json["version"]) == (200, outcome, 2)
     later = {"start_time": (NINE + QUARTER).isoformat()}
@@ -136,10 +138,17 @@ def test_reporting_an_outcome(world: Connection, outcome: str) -> None:
     ],
 )
 def test_every_change_has_one_effect_a_key(
-    world: Connection, cache: Redis, action: str, body: dict[str, Any], other: dict[str, Any]
+    world: Connection,
+    cache: Redis,
+    clock: Callable[[datetime], None],
+    action: str,
+    body: dict[str, Any],
+    other: dict[str, Any],
 ) -> None:
     """The same key again is a replay, from the cache and without it; with another body it is refused."""
     path = f"{PATH}/{booked()['appointment_id']}/{action}"
+    if action == "outcome":
+        clock(NINE)
     headers = [("Idempotency-Key", "once")]
     first = ask("POST", path, body, headers=headers)
     assert first.status == 200, first

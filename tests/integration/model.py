@@ -176,6 +176,8 @@ class Model:
     def cancel(self, booking: Booking, by: Canceller) -> Booking:
         """Free the time; unless the coach cancels, the decision is undone."""
         self._check_scheduled(booking)
+        if by == "customer" and booking.start <= self.now:
+            raise IllegalTransitionError(booking.state)
         booking.state = "cancelled"
         if by != "coach":
             booking.calendar.team.reverse(booking.decisions)
@@ -184,6 +186,8 @@ class Model:
     def reschedule(self, booking: Booking, start: datetime, *, any_coach: bool) -> Booking:
         """Move an appointment; a decision is only made anew where it goes to somebody else."""
         self._check_scheduled(booking)
+        if booking.start <= self.now:
+            raise IllegalTransitionError(booking.state)
         calendar, team = booking.calendar, booking.calendar.team
         self._check_start(calendar, start, booking)
         pool = [one for one in self.free(calendar, start, booking) if any_coach or one == booking.coach_id]
@@ -218,6 +222,8 @@ class Model:
     def finish(self, booking: Booking, outcome: str) -> Booking:
         """Say how an appointment ended; its time stays taken."""
         self._check_scheduled(booking)
+        if booking.start > self.now:
+            raise IllegalTransitionError(booking.state)
         booking.state = outcome
         return booking
 

@@ -102,7 +102,7 @@ def test_an_outcome_locks_the_calendars_of_the_coach_who_has_the_appointment(
             appointment_id=done.appointment.appointment_id,
             outcome="completed",
             key=NO_KEY,
-            now=NOW,
+            now=NINE,
         )
 
     with ThreadPoolExecutor(1) as pool:

@@ -31,6 +31,7 @@ from tests.world import (
 CLIENTS = 32
 CHANGES = 12  # of each client
 EVENING = datetime.fromisoformat("2026-03-04T22:00:00-05:00")
+MORNING = EVENING + timedelta(hours=6)
 QUARTERS = 16  # of the night: half before, half after the coaches' midnight
 CALENDARS = ("cal", "long", "short", "wide")
 COACHES = [f"coach-{number}" for number in range(6)]
@@ -187,7 +188,7 @@ class Customer:
             appointment_id=appointment_id,
             outcome=self.random.choice(["completed", "no_show"]),
             key=NO_KEY,
-            now=self.now,
+            now=MORNING,
         )
 
 

@@ -155,10 +155,12 @@ class Engine(RuleBasedStateMachine):
         )
 
     @has_bookings
-    @rule(place=places, outcome=st.sampled_from(["completed", "no_show"]))
-    def finish(self, place: int, outcome: Outcome) -> None:
-        """An appointment has ended; scores and weights move."""
+    @rule(place=places, outcome=st.sampled_from(["completed", "no_show"]), later=st.booleans())
+    def finish(self, place: int, outcome: Outcome, later: bool) -> None:  # noqa: FBT001 - drawn
+        """An appointment has ended, or is said to have too early; scores and weights move."""
         booking = self._pick(place, "scheduled")
+        if later:
+            self.model.now = max(self.model.now, booking.start)
         self._both(
             partial(self.model.finish, booking, outcome),
             partial(bookings.report_outcome, appointment_id=self.ids[booking.number], outcome=outcome),

@@ -1,6 +1,7 @@
 """What becomes of an appointment after it is booked."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -46,7 +47,7 @@ def reassign(connection: Connection, change: Change, coach_id: str | None = None
 
 
 def finish(
-    connection: Connection, change: Change, outcome: bookings.Outcome = "completed", *, now: Any = NOW
+    connection: Connection, change: Change, outcome: bookings.Outcome = "completed", *, now: Any = NINE
 ) -> Change:
     """Say how what was booked ended."""
     return bookings.report_outcome(
@@ -173,9 +174,38 @@ def test_an_outcome_moves_the_score_and_the_weight(
     assert (row["weight"] > 1_000_000) is better
     assert row["score"] == pytest.approx((16 * 0.7 + better) / 17)
     check(connection)
-    said = refused(lambda: cancel(connection, done))
+    said = refused(lambda: cancel(connection, done, now=NINE))
     assert isinstance(said, IllegalTransitionError)
     assert said.current == outcome
+
+
+def test_what_has_not_begun_has_not_ended(connection: Connection) -> None:
+    """An outcome is refused until the very start, and no score moves."""
+    add_team(connection, 2)
+    done = book(connection)
+    said = refused(lambda: finish(connection, done, now=NINE - timedelta(seconds=1)))
+    assert isinstance(said, IllegalTransitionError)
+    assert said.current == "scheduled"
+    scores = connection.execute("SELECT DISTINCT score FROM coaches").fetchall()
+    assert scores == [{"score": 0.7}]
+    finish(connection, done, now=NINE)
+    check(connection)
+
+
+def test_what_has_begun_stays_where_it_is(connection: Connection) -> None:
+    """From its start on a customer neither cancels nor moves; a coach and the system may yet cancel."""
+    add_team(connection, 1)
+    first, second = book(connection), book(connection, NINE + 2 * QUARTER)
+    begun = NINE + 2 * QUARTER
+    for one in (first, second):
+        for change in (
+            partial(cancel, connection, one, now=begun),
+            partial(reschedule, connection, one, NINE + 8 * QUARTER, now=begun),
+        ):
+            assert isinstance(refused(change), IllegalTransitionError)
+    cancel(connection, first, by="coach", now=begun)
+    cancel(connection, second, by="system", now=begun)
+    check(connection)
 
 
 def test_old_outcomes_fade(connection: Connection) -> None:
@@ -184,7 +214,7 @@ def test_old_outcomes_fade(connection: Connection) -> None:
     connection.execute("UPDATE coaches SET alpha = 16 * 0.7 + 8, beta = 16 * 0.3, evidence_at = %s", (NOW,))
     connection.execute("UPDATE coaches SET score = 0.7")
     done = book(connection)
-    finish(connection, done, now=NOW + timedelta(days=60))
+    finish(connection, done, now=NOW + timedelta(days=60))  # of the evidence, and after the start
     row = connection.execute("SELECT alpha, beta FROM coaches").fetchone()
     assert row is not None
     assert row["alpha"] == pytest.approx(16 * 0.7 + 4 + 1)

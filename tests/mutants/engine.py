@@ -88,7 +88,7 @@ _TIME = (
     ),
     Guard(
         "cancelling does not free the time",
-        _LIFE,
+        _KEPT,
         "    PERFORM move_time(a.coach_id, a.start_time, a.takes, -1);\n    IF p_by",
         "    IF p_by",
         _BOOK,
@@ -112,13 +112,13 @@ _TIME = (
 _FAIRNESS = (
     Guard(
         "a cancellation returns no credit",
-        _LIFE,
+        _KEPT,
         "    IF p_by <> 'coach' THEN\n        PERFORM reverse_decision(p_appointment, v_now);\n    END IF;\n",
         "",
         _BOOK,
     ),
     Guard(
-        "a coach who cancels is refunded", _LIFE, "    IF p_by <> 'coach' THEN\n", "    IF true THEN\n", _BOOK
+        "a coach who cancels is refunded", _KEPT, "    IF p_by <> 'coach' THEN\n", "    IF true THEN\n", _BOOK
     ),
     Guard(
         "a reversal is only written down",
@@ -215,8 +215,29 @@ _HELD = (
         _BOOK,
     ),
     Guard(
+        "what has not begun may have ended",
+        _KEPT,
+        "    IF v_now < v_old.start_time THEN\n",
+        "    IF false THEN\n",
+        f"{_LIVES}::test_what_has_not_begun_has_not_ended",
+    ),
+    Guard(
+        "a customer cancels what has begun",
+        _KEPT,
+        "    IF p_by = 'customer' AND v_now >= v_old.start_time THEN\n",
+        "    IF false THEN\n",
+        f"{_LIVES}::test_what_has_begun_stays_where_it_is",
+    ),
+    Guard(
+        "what has begun can be moved",
+        _KEPT,
+        "    IF v_now >= v_old.start_time THEN\n",
+        "    IF false THEN\n",
+        f"{_LIVES}::test_what_has_begun_stays_where_it_is",
+    ),
+    Guard(
         "a move forgets the coach it was given",
-        _FASTER,
+        _KEPT,
         "       SET coach_id = v_coach, start_time = p_start",
         "       SET coach_id = v_old.coach_id, start_time = p_start",
         _LIVES,

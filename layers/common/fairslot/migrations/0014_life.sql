@@ -111,3 +111,115 @@ BEGIN
     RETURNING * INTO a;
     RETURN a;
 END $$;
+
+-- As in 0007; but what has begun is no longer the customer's to cancel: they came or they did not.
+CREATE OR REPLACE FUNCTION cancel(
+    p_tenant text, p_appointment uuid, p_by text, p_reason text, p_key text, p_fingerprint bytea, p_keep interval, p_now timestamptz
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    v_calendar calendars := lock_calendars(p_tenant, p_appointment, false);
+    v_now      timestamptz := coalesce(p_now, clock_timestamp());
+    v_answer   jsonb := idempotent_answer(p_tenant, p_key, p_fingerprint, v_now);
+    v_old      coach_appointments;
+    a          coach_appointments;
+BEGIN
+    IF v_answer IS NOT NULL THEN
+        RETURN replayed(v_answer);
+    END IF;
+    v_old := lock_appointment(p_tenant, p_appointment);
+    IF p_by = 'customer' AND v_now >= v_old.start_time THEN
+        RAISE EXCEPTION USING ERRCODE = 'FS410', MESSAGE = v_old.status, DETAIL = 'has_started';
+    END IF;
+    UPDATE coach_appointments
+       SET status = 'cancelled', version = version + 1, cancelled_by = p_by, cancel_reason = p_reason,
+           cancelled_at = v_now, updated_at = v_now
+     WHERE appointment_id = p_appointment
+    RETURNING * INTO a;
+    PERFORM move_time(a.coach_id, a.start_time, a.takes, -1);
+    IF p_by <> 'coach' THEN
+        PERFORM reverse_decision(p_appointment, v_now);
+    END IF;
+    RETURN remember_answer(p_tenant, p_key, p_fingerprint, p_keep, v_now, appointment_json(a),
+                           emit_event('appointment.cancelled', a, v_old, jsonb_build_object('cancelled_by', p_by)));
+END $$;
+
+-- As in 0007; but what has not begun cannot have ended.
+CREATE OR REPLACE FUNCTION report_outcome(
+    p_tenant text, p_appointment uuid, p_outcome text, p_key text, p_fingerprint bytea, p_keep interval, p_now timestamptz
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    v_calendar calendars := lock_calendars(p_tenant, p_appointment, true);
+    v_now      timestamptz := coalesce(p_now, clock_timestamp());
+    v_answer   jsonb := idempotent_answer(p_tenant, p_key, p_fingerprint, v_now);
+    v_old      coach_appointments;
+    a          coach_appointments;
+BEGIN
+    IF v_answer IS NOT NULL THEN
+        RETURN replayed(v_answer);
+    END IF;
+    v_old := lock_appointment(p_tenant, p_appointment);
+    IF v_now < v_old.start_time THEN
+        RAISE EXCEPTION USING ERRCODE = 'FS410', MESSAGE = v_old.status, DETAIL = 'not_started';
+    END IF;
+    UPDATE coach_appointments SET status = p_outcome, version = version + 1, updated_at = v_now
+     WHERE appointment_id = p_appointment
+    RETURNING * INTO a;
+    PERFORM learn(v_calendar, a.coach_id, p_outcome = 'completed', v_now);
+    RETURN remember_answer(p_tenant, p_key, p_fingerprint, p_keep, v_now, appointment_json(a),
+                           emit_event('appointment.' || p_outcome, a, v_old));
+END $$;
+
+-- Moves an appointment to another start, with its coach (p_any false) or whoever's turn it is, until it begins. The coach
+-- stays where the rule would choose the same one anyway, and then the credits stay too. Atomic: whatever is raised keeps
+-- the old time.
+CREATE OR REPLACE FUNCTION reschedule(
+    p_tenant text, p_appointment uuid, p_start timestamptz, p_any boolean,
+    p_key text, p_fingerprint bytea, p_keep interval, p_now timestamptz
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    v_calendar calendars := lock_calendars(p_tenant, p_appointment, false);
+    v_now      timestamptz := coalesce(p_now, clock_timestamp());
+    v_answer   jsonb := idempotent_answer(p_tenant, p_key, p_fingerprint, v_now);
+    v_old      coach_appointments;
+    v_team     candidate[];
+    v_coach    text;
+    v_from     integer := slot_of(p_start);
+    v_count    integer := v_calendar.slot_duration / 15;
+    v_before   integer := v_calendar.buffer_before / 15;
+    v_after    integer := v_calendar.buffer_after / 15;
+    v_takes    tstzrange := tstzrange(instant_of(v_from - v_before), instant_of(v_from + v_count + v_after));
+    a          coach_appointments;
+BEGIN
+    IF v_answer IS NOT NULL THEN
+        RETURN replayed(v_answer);
+    END IF;
+    v_old := lock_appointment(p_tenant, p_appointment);
+    IF v_now >= v_old.start_time THEN
+        RAISE EXCEPTION USING ERRCODE = 'FS410', MESSAGE = v_old.status, DETAIL = 'has_started';
+    END IF;
+    PERFORM check_start(v_calendar, p_start, p_appointment, v_now);
+    PERFORM check_holds(v_calendar.calendar_id, v_now);
+    PERFORM lock_days(v_old, v_takes);
+    PERFORM move_time(v_old.coach_id, v_old.start_time, v_old.takes, -1);
+    v_team := without_decision(
+        ARRAY(SELECT one FROM candidates(v_calendar.calendar_id, v_from, v_count, v_before, v_after) AS one),
+        p_appointment, CASE WHEN NOT p_any THEN v_old.coach_id END, NULL);
+    v_team := ARRAY(SELECT one FROM ranked(v_calendar.policy, v_team) AS one);
+    v_coach := CASE WHEN v_team[1].excluded IS NULL THEN v_team[1].coach_id END;
+    IF v_coach IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'no coach is free';
+    ELSIF v_coach <> v_old.coach_id THEN
+        PERFORM reverse_decision(p_appointment, v_now);
+        PERFORM decide(v_calendar, v_calendar.policy, p_appointment, v_team, v_now);
+    END IF;
+    UPDATE coach_appointments
+       SET coach_id = v_coach, start_time = p_start, end_time = instant_of(v_from + v_count), takes = v_takes,
+           version = version + 1, updated_at = v_now, conflict = false,
+           external_calendar_id = CASE WHEN (v_coach, v_takes) = (v_old.coach_id, v_old.takes) THEN external_calendar_id END
+     WHERE appointment_id = p_appointment
+    RETURNING * INTO a;
+    PERFORM move_time(a.coach_id, a.start_time, a.takes, 1);
+    RETURN remember_answer(p_tenant, p_key, p_fingerprint, p_keep, v_now, appointment_json(a),
+        emit_event('appointment.rescheduled', a, v_old, jsonb_build_object(
+            'previous_start_time', zulu(v_old.start_time), 'previous_coach_id', v_old.coach_id)));
+END $$;
