@@ -9,19 +9,21 @@ from uuid import UUID
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from fairslot import db, holds, inbound, outbox, redrive, relay, sync
+from fairslot import db, forgetting, holds, inbound, outbox, redrive, relay, sync
 from fairslot.api import clock
 from fairslot.observability import logger, metrics
 
 _LEFT_OVER = timedelta(seconds=30)
 
 
-def keep_slots(_: float) -> dict[str, int]:
-    """Add the days that came into the horizon; delete what is long over."""
+def keep_slots(deadline: float) -> dict[str, int]:
+    """Add the days that came into the horizon; delete what is long over or settled."""
     now = clock()
     coaches = db.run(lambda connection: sync.extend(connection, now=now))
     days, keys = db.run(lambda connection: sync.forget(connection, now=now))
-    return {"coaches": coaches, "days_deleted": days, "keys_deleted": keys}
+    events = db.run(lambda connection: forgetting.forget_events(connection, now=now, deadline=deadline))
+    deleted = {f"{kind}_deleted": number for kind, number in events.items()}
+    return {"coaches": coaches, "days_deleted": days, "keys_deleted": keys, **deleted}
 
 
 def sweep_outbox(deadline: float) -> dict[str, int]:
