@@ -4,7 +4,7 @@
 
 A path is the behaviour and a name, `/ok/a`. These verify the signature with the public library and the
 secret that FOLDER/secrets has for the name, write the name, the event's id and version and the time to
-FOLDER/taken and answer: `ok`; `flaky`, after it answered 500 twice to each event; and `busy`, after two
+FOLDER/taken and answer: `ok`; `flaky`, after it answered 500 twice to each third event; and `busy`, after two
 seconds in which it answers 429 with Retry-After and writes to FOLDER/refused. The others never take an
 event: they hang, drip, send gigabytes, cut the connection (`reset`) or are `gone` for good, with 410.
 """
@@ -83,6 +83,8 @@ class _Server:
         self._taken = (folder / "taken").open("a", buffering=1, encoding="utf-8")
         self._refused = (folder / "refused").open("a", buffering=1, encoding="utf-8")
         self._tries: Counter[tuple[str, str]] = Counter()
+        self._events: Counter[str] = Counter()
+        self._flaky: set[tuple[str, str]] = set()
         self._busy_until: dict[str, float] = {}
         self._webhook = cache(self._webhook_of)
 
@@ -110,7 +112,11 @@ class _Server:
         """Take an event, or say why not."""
         id_, now = headers["webhook-id"], time.monotonic()
         self._tries[name, id_] += 1
-        if behaviour == "flaky" and self._tries[name, id_] < 3:
+        if self._tries[name, id_] == 1:
+            self._events[name] += 1
+            if behaviour == "flaky" and self._events[name] % 3 == 1:
+                self._flaky.add((name, id_))
+        if (name, id_) in self._flaky and self._tries[name, id_] < 3:
             return _response("500 Oops", "{}")
         if behaviour == "busy" and now < self._busy_until.setdefault(name, now + BUSY_SECONDS):
             self._refused.write(f"{name} {id_} {now}\n")

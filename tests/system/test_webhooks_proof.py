@@ -34,7 +34,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     few = {
         "WEBHOOK_MAX_ATTEMPTS": str(ATTEMPTS),
         "WEBHOOK_TIMEOUT_SECONDS": "2",
-        "WEBHOOK_GIVE_UP_SECONDS": "10",
+        "WEBHOOK_GIVE_UP_SECONDS": "15",
         "CRM_HANG_RATE": "0",
     }
     folder = tmp_path_factory.mktemp("proof")
