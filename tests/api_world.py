@@ -18,6 +18,7 @@ from tests.world import NINE, TENANT
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
+DETAILED = {"VALIDATION_ERROR", "PAYLOAD_TOO_LARGE", "SLOT_UNAVAILABLE", "ILLEGAL_TRANSITION"}
 ALL_SCOPES = ("read", "write", "admin")
 
 
@@ -115,7 +116,7 @@ def check_problem(answer: Answer, status: int, code: str) -> dict[str, Any]:
     assert problem["message"] == problem["detail"] != ""
     assert problem["title"]
     assert problem["type"] == f"urn:fairslot:error:{code.lower().replace('_', '-')}"
-    assert ("details" in problem) == (code in {"VALIDATION_ERROR", "PAYLOAD_TOO_LARGE"})
+    assert ("details" in problem) == (code in DETAILED)
     return problem
 
 

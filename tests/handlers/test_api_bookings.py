@@ -103,9 +103,30 @@ def test_a_full_time_is_refused(world: Connection) -> None:
     assert len(coaches) == 3
     before = rows(world)
     for start in (NINE, NINE + QUARTER, NINE - QUARTER):
-        check_problem(book(start, headers={"X-Idempotency-Key": "k"}), 409, "SLOT_UNAVAILABLE")
+        problem = check_problem(book(start, headers={"X-Idempotency-Key": "k"}), 409, "SLOT_UNAVAILABLE")
+        assert problem["details"] == [{"loc": "start_time", "type": "no_coach_free"}]
     assert rows(world) == before
     check(world)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("min_notice_minutes = 2880", "minimum_notice"),
+        ("horizon_days = 1", "beyond_horizon"),
+        ("max_per_day = 0", "daily_maximum"),
+        ("blocked_dates = '{2026-03-03}'", "outside_working_hours"),
+        ("active = false", "inactive"),
+    ],
+)
+def test_a_refusal_of_the_calendar_says_why(world: Connection, change: str, reason: str) -> None:
+    """The reason is for machines as explaining has it, and for people in words; holding says the same."""
+    world.execute(f"UPDATE calendars SET {change}".encode())
+    problem = check_problem(book(), 409, "SLOT_UNAVAILABLE")
+    assert problem["details"] == [{"loc": "start_time", "type": reason}]
+    assert "calendar" in problem["detail"]
+    held = ask("POST", "/api/holds", {"calendar_id": "cal", "start_time": NINE.isoformat()})
+    assert held.json["details"] == problem["details"]
 
 
 @pytest.mark.parametrize(

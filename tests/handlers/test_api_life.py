@@ -112,8 +112,14 @@ def test_reporting_an_outcome(world: Connection, clock: Callable[[datetime], Non
     """The appointment has ended; nothing more can be done to it, and each refusal names its state."""
     made = booked()
     path = f"{PATH}/{made['appointment_id']}"
-    check_problem(ask("POST", f"{path}/outcome", {"outcome": outcome}), 409, "ILLEGAL_TRANSITION")
+    early = check_problem(ask("POST", f"{path}/outcome", {"outcome": outcome}), 409, "ILLEGAL_TRANSITION")
+    assert early["details"] == [
+        {"loc": "status", "type": "scheduled"},
+        {"loc": "start_time", "type": "not_started"},
+    ]
     clock(NINE)
+    late = check_problem(ask("POST", f"{path}/cancel"), 409, "ILLEGAL_TRANSITION")
+    assert late["details"][1] == {"loc": "start_time", "type": "has_started"}
     done = ask("POST", f"{path}/outcome", {"outcome": outcome})
     assert (done.status, done.json["status"], done.json["version"]) == (200, outcome, 2)
     later = {"start_time": (NINE + QUARTER).isoformat()}
@@ -125,6 +131,7 @@ def test_reporting_an_outcome(world: Connection, clock: Callable[[datetime], Non
     ):
         problem = check_problem(ask("POST", f"{path}/{action}", body), 409, "ILLEGAL_TRANSITION")
         assert outcome in problem["detail"]
+        assert problem["details"] == [{"loc": "status", "type": outcome}]
     check(world)
 
 

@@ -227,7 +227,7 @@ def _answer_error(error: Exception) -> Response[Any]:
         "error": error.code,
         "message": error.message,
     }
-    if isinstance(error, ValidationError):
+    if error.details or isinstance(error, ValidationError):
         body["details"] = [{"loc": loc, "type": kind} for loc, kind in error.details]
     return Response(
         status_code=status.value,

@@ -34,13 +34,13 @@ _AGAIN = {"40P01", "40001", "FS425", "FS426"}
 _HOLDS_EXPIRED = "FS426"
 _TIMED_OUT = {"57014", "55P03", "25P03", "25P04"}  # of a statement, a lock, an idle and a long transaction
 _PLAIN: dict[str, type[FairslotError]] = {
-    "FS409": SlotUnavailableError,
     "FS411": HoldExpiredError,
     "FS412": HoldLimitError,
     "FS422": IdempotencyKeyReusedError,
 }
-_SAYS_WHAT: dict[str, Callable[[str], FairslotError]] = {
-    "FS404": lambda what: NotFoundError(f"There is no such {what}."),
+_SAYS_WHAT: dict[str, Callable[[str, str | None], FairslotError]] = {
+    "FS404": lambda what, _: NotFoundError(f"There is no such {what}."),
+    "FS409": lambda _, reason: SlotUnavailableError(reason),
     "FS410": IllegalTransitionError,
 }
 _INVALID = {
@@ -126,7 +126,7 @@ def translate(error: psycopg.Error) -> FairslotError | psycopg.Error:
         place, message = _INVALID[said]
         return ValidationError(message, [(f"body.{place}", said)])
     if state in _SAYS_WHAT:
-        return _SAYS_WHAT[state](said)
+        return _SAYS_WHAT[state](said, error.diag.message_detail)
     if state in _PLAIN:
         return _PLAIN[state]()
     if error.diag.constraint_name == "coach_appointments_no_overlap":

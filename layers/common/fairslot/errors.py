@@ -24,6 +24,19 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 
+_REFUSALS = {
+    "inactive": "The calendar is not offered.",
+    "minimum_notice": "That is sooner than the notice that the calendar wants.",
+    "beyond_horizon": "That is further ahead than the calendar opens.",
+    "outside_working_hours": "The calendar is closed on that day.",
+    "daily_maximum": "The calendar has as many appointments on that day as it takes.",
+}
+_TIMINGS = {
+    "not_started": "The appointment is {} and has not begun.",
+    "has_started": "The appointment is {} and has begun.",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Allowance:
     """What is left of a client's requests a minute: `reset` is in how many seconds more are allowed."""
@@ -38,9 +51,14 @@ class FairslotError(Exception):
 
     code: ClassVar[str] = "INTERNAL_ERROR"
 
-    def __init__(self, message: str | None = None) -> None:
-        """Take the class's docstring as the message where none is given."""
+    def __init__(self, message: str | None = None, details: Sequence[tuple[str, str]] = ()) -> None:
+        """Take the class's docstring as the message where none is given.
+
+        The details are for machines: (dotted location in the request, or member of the thing; what is wrong
+        with it) each.
+        """
         self.message = message or (type(self).__doc__ or "").strip()
+        self.details = tuple(details)
         super().__init__(self.message)
 
 
@@ -48,11 +66,6 @@ class ValidationError(FairslotError):
     """The request is not valid."""
 
     code = "VALIDATION_ERROR"
-
-    def __init__(self, message: str | None = None, details: Sequence[tuple[str, str]] = ()) -> None:
-        """Keep the places that are wrong: (dotted location, kind of error) each."""
-        super().__init__(message)
-        self.details = tuple(details)
 
 
 class MalformedRequestError(ValidationError):
@@ -94,15 +107,24 @@ class SlotUnavailableError(ConflictError):
 
     code = "SLOT_UNAVAILABLE"
 
+    def __init__(self, reason: str | None = None) -> None:
+        """Say why the calendar itself takes nothing then, in the words of explaining; else nobody is free."""
+        super().__init__(_REFUSALS.get(reason or ""), [("start_time", reason or "no_coach_free")])
+
 
 class IllegalTransitionError(ConflictError):
     """The appointment's state does not allow that."""
 
     code = "ILLEGAL_TRANSITION"
 
-    def __init__(self, current: str) -> None:
-        """Name the state that the appointment is in."""
-        super().__init__(f"The appointment is {current}; that state does not allow this.")
+    def __init__(self, current: str, timing: str | None = None) -> None:
+        """Name the state that the appointment is in, and whether its start is what stands in the way."""
+        super().__init__(
+            _TIMINGS.get(timing or "", "The appointment is {}; that state does not allow this.").format(
+                current
+            ),
+            [("status", current), *([("start_time", timing)] if timing else [])],
+        )
         self.current = current
 
 

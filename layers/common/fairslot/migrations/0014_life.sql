@@ -101,7 +101,7 @@ BEGIN
     ELSIF (v_hold.calendar_id, v_hold.start_time) <> (p_calendar.calendar_id, p_start) THEN
         RAISE EXCEPTION USING ERRCODE = 'FS400', MESSAGE = 'not_what_is_held';
     ELSIF NOT (p_calendar).active THEN
-        RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'the calendar does not take it';
+        RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'the calendar does not take it', DETAIL = 'inactive';
     END IF;
     UPDATE coach_appointments
        SET status = 'scheduled', held_by = NULL, expires_at = NULL, created_at = p_now, updated_at = p_now,
@@ -222,4 +222,21 @@ BEGIN
     RETURN remember_answer(p_tenant, p_key, p_fingerprint, p_keep, v_now, appointment_json(a),
         emit_event('appointment.rescheduled', a, v_old, jsonb_build_object(
             'previous_start_time', zulu(v_old.start_time), 'previous_coach_id', v_old.coach_id)));
+END $$;
+
+-- Refuses a start that cannot be meant, and one that the calendar does not take now, with the reason as its detail.
+CREATE OR REPLACE FUNCTION check_start(p_calendar calendars, p_start timestamptz, p_but uuid, p_now timestamptz) RETURNS void
+    LANGUAGE plpgsql AS $$
+DECLARE
+    v_refusal text;
+BEGIN
+    IF instant_of(slot_of(p_start)) <> p_start OR slot_of(p_start) % ((p_calendar).slot_interval / 15) <> 0 THEN
+        RAISE EXCEPTION USING ERRCODE = 'FS400', MESSAGE = 'off_grid';
+    ELSIF p_start <= p_now THEN
+        RAISE EXCEPTION USING ERRCODE = 'FS400', MESSAGE = 'in_the_past';
+    END IF;
+    v_refusal := calendar_refusal(p_calendar, p_start, p_but, p_now);
+    IF v_refusal IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'the calendar does not take it', DETAIL = v_refusal;
+    END IF;
 END $$;
