@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 LETTERS_SECONDS = 150.0
 HIDE_SECONDS = 5
 BURY_SECONDS = 10.0
+# Without a pause the repetitions alone would use up what a key is allowed.
+AGAIN_SECONDS = 0.1
 AWS = {
     "AWS_REGION": REGION,
     "AWS_DEFAULT_REGION": REGION,
@@ -191,6 +193,7 @@ class World:
             again = answer.status_code >= 500 or answer.json().get("error") == "IDEMPOTENCY_IN_PROGRESS"
             if not again or time.monotonic() > deadline:
                 return answer
+            time.sleep(AGAIN_SECONDS)
 
 
 @contextmanager
