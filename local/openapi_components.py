@@ -67,8 +67,8 @@ def problem() -> Json:
     text = {"type": "string"}
     place = {
         "type": "object",
-        "description": "A place in the request, such as `body.start_time`, and what is wrong there; or a member of the"
-        " appointment, such as `status` or `start_time`, and what stands in the way.",
+        "description": "A place in the request, such as `body.start_time`, and what is wrong there; or a"
+        " member of the appointment, such as `status` or `start_time`, and what stands in the way.",
         "properties": {"loc": text, "type": text},
         "required": ["loc", "type"],
         "additionalProperties": False,

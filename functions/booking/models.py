@@ -84,13 +84,31 @@ class HoldModel(BaseModel):
 
 
 class WeighedModel(BaseModel):
-    """One coach in a decision; share and credit in bookings."""
+    """One coach in a decision; share and credit in bookings.
+
+    Excluded are also who was passed over because others were booking them (`contended`), who was not the one
+    that a person named (`not_named`), and who was to be replaced (`replaced`).
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
     coach_id: str
     eligible: bool
-    excluded_reason: str | None
+    excluded_reason: (
+        Literal[
+            "inactive",
+            "not_synced",
+            "outside_working_hours",
+            "busy_external",
+            "booked",
+            "daily_maximum",
+            "buffer",
+            "contended",
+            "not_named",
+            "replaced",
+        ]
+        | None
+    )
     weight: float | None
     share: float | None
     credit_before: float | None
@@ -98,7 +116,7 @@ class WeighedModel(BaseModel):
 
 
 class DecisionModel(BaseModel):
-    """Why an appointment went to its coach."""
+    """Why an appointment went to its coach; if it is reversed, the credits that it moved went back."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -109,6 +127,7 @@ class DecisionModel(BaseModel):
     policy_version: int
     chosen: str
     reason: str
+    reversed: bool
     candidates: list[WeighedModel]
 
 

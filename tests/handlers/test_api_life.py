@@ -197,6 +197,7 @@ def test_why_this_coach(world: Connection) -> None:
         "policy_version",
         "chosen",
         "reason",
+        "reversed",
         "candidates",
     }
     assert decision["chosen"] == made["coach_id"]

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from fairslot import decisions, sync
+from fairslot import bookings, decisions, sync
+from fairslot.bookings import Change
 from fairslot.db import Connection
 from fairslot.errors import (
     NotFoundError,
@@ -13,6 +14,7 @@ from fairslot.errors import (
 from tests.refusals import refused
 from tests.world import (
     NINE,
+    NO_KEY,
     NOW,
     TENANT,
     Coach,
@@ -92,6 +94,48 @@ def test_a_decision_is_told_to_people(connection: Connection) -> None:
     assert sum(one.share or 0 for one in told.candidates) == pytest.approx(1)
     with pytest.raises(NotFoundError):
         decisions.decision(connection, tenant_id="other", appointment_id=first.appointment.appointment_id)
+
+
+def told(connection: Connection, change: Change) -> decisions.Decision:
+    """Return why what was booked went to its coach."""
+    appointment_id = change.appointment.appointment_id
+    return decisions.decision(connection, tenant_id=TENANT, appointment_id=appointment_id)
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_who_was_replaced_and_who_was_not_named(
+    connection: Connection,
+    by_name: bool,  # noqa: FBT001 - a case, no switch
+) -> None:
+    """Handing over by name passes the others over because of the name; the coach so far is replaced."""
+    coaches = add_team(connection, 3)
+    done = book(connection)
+    old = done.appointment.coach_id
+    others = [one for one in coaches if one != old]
+    bookings.reassign(
+        connection,
+        tenant_id=TENANT,
+        appointment_id=done.appointment.appointment_id,
+        coach_id=others[1] if by_name else None,
+        reason=None,
+        key=NO_KEY,
+        now=NOW,
+    )
+    why = {one.coach_id: one.excluded_reason for one in told(connection, done).candidates}
+    assert why == {old: "replaced", others[0]: "not_named" if by_name else None, others[1]: None}
+    check(connection)
+
+
+def test_a_decision_that_was_undone_says_so(connection: Connection) -> None:
+    """A customer's cancellation undoes it, a coach's does not."""
+    add_team(connection, 2)
+    first, second = book(connection), book(connection)
+    assert not told(connection, first).reversed
+    cancel(connection, first)
+    cancel(connection, second, by="coach")
+    assert told(connection, first).reversed
+    assert told(connection, first).reason.endswith(" It was undone since.")
+    assert not told(connection, second).reversed
 
 
 def test_every_reason_has_its_case(connection: Connection) -> None:

@@ -30,7 +30,10 @@ class Weighed:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """The standing decision about an appointment; `seq` numbers the calendar's decisions."""
+    """The last decision about an appointment; `seq` numbers the calendar's decisions.
+
+    One that is `reversed` has no effect any more: the credits that it moved went back, as for a cancellation.
+    """
 
     appointment_id: UUID
     calendar_id: str
@@ -39,6 +42,7 @@ class Decision:
     policy_version: int
     chosen: str
     reason: str
+    reversed: bool
     candidates: Sequence[Weighed]
 
 
@@ -71,7 +75,8 @@ def decision(connection: Connection, *, tenant_id: str, appointment_id: UUID) ->
         policy=row["policy"],
         policy_version=row["policy_version"],
         chosen=row["chosen"],
-        reason=_reason(row, row["names"]),
+        reason=_reason(row, row["names"]) + (" It was undone since." if row["reversed"] else ""),
+        reversed=row["reversed"],
         candidates=weighed,
     )
 

@@ -23,7 +23,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-
 _REFUSALS = {
     "inactive": "The calendar is not offered.",
     "minimum_notice": "That is sooner than the notice that the calendar wants.",

@@ -240,3 +240,15 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'the calendar does not take it', DETAIL = v_refusal;
     END IF;
 END $$;
+
+-- The team as it would be with the appointment's decision undone, without the coach p_but, who is to be replaced, and
+-- anybody but p_only, who was named.
+CREATE OR REPLACE FUNCTION without_decision(p_team candidate[], p_appointment uuid, p_only text, p_but text)
+    RETURNS candidate[] LANGUAGE sql STABLE AS $$
+    SELECT coalesce(array_agg(ROW(one.coach_id, one.score, one.weight, one.credit + coalesce(undo.delta, 0),
+               CASE WHEN one.last = undo.seq THEN undo.last_seq ELSE one.last END, one.days, one.first_slot,
+               CASE WHEN one.coach_id = p_but THEN 'replaced'
+                    ELSE coalesce(one.excluded, CASE WHEN one.coach_id <> p_only THEN 'not_named' END) END,
+               NULL, NULL)::candidate), '{}')
+      FROM unnest(p_team) AS one LEFT JOIN reversal(p_appointment) AS undo USING (coach_id)
+$$;

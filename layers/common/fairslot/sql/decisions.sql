@@ -1,5 +1,7 @@
--- decision: the standing decision about an appointment of the tenant, with the names of those weighed
+-- decision: the last decision about an appointment of the tenant, with the names of those weighed, and whether it was undone
 SELECT log.calendar_id, log.seq, log.policy, log.policy_version, log.chosen, log.candidates,
+       EXISTS (SELECT FROM distribution_log AS undone
+                WHERE undone.appointment_id = log.appointment_id AND undone.reverses_seq = log.seq) AS reversed,
        (SELECT coalesce(jsonb_object_agg(coach.coach_id, coach.name), '{}') FROM coaches AS coach
          WHERE coach.coach_id IN (SELECT one ->> 'coach_id' FROM jsonb_array_elements(log.candidates) AS one)) AS names
   FROM distribution_log AS log JOIN coach_appointments AS a USING (appointment_id)
