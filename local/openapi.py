@@ -92,6 +92,7 @@ _OWN: dict[str, Errors] = {
     "rotate_source_secret": (IdempotencyInProgressError, IdempotencyKeyReusedError, ConflictError),
     "delete_source": _CHANGING,
 }
+# By name, whether a key is required.
 _KEYED = {
     **{name: False for name, errors in _OWN.items() if IdempotencyInProgressError in errors},
     "receive_calendar_event": True,
@@ -169,9 +170,11 @@ def _complete(path: str, method: str, operation: Json, handlers: Json) -> None:
 
 
 def _keys(*, required: bool) -> list[Json]:
-    if required:
-        return [PARAMETERS["XIdempotencyKey"] | {"required": True}]
-    return list(_references("parameters", PARAMETERS).values())
+    if not required:
+        return list(_references("parameters", PARAMETERS).values())
+    # Neither by itself: either name will do, and a signed request has its key already.
+    needed = " Without a signature one of both names is required; with one, `webhook-id` is the key."
+    return [one | {"description": one["description"] + needed} for one in PARAMETERS.values()]
 
 
 def _refuse(operation: Json, *, is_open: bool) -> Json:

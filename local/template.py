@@ -192,7 +192,9 @@ class Template:
     def _add_event(self, function: Function, name: str, kind: str, properties: Mapping[str, Any]) -> None:
         value = self._resolver.value
         if kind == "HttpApi":
-            function.routes.append((str(properties.get("Method", "ANY")).upper(), properties["Path"]))
+            # Without a path it is what answers when no route does.
+            path = properties.get("Path", "$default")
+            function.routes.append((str(properties.get("Method", "ANY")).upper(), path))
         elif kind == "SQS":
             most = value(properties.get("ScalingConfig", {})).get("MaximumConcurrency")
             source = QueueSource(

@@ -131,7 +131,10 @@ def test_bad_input_is_refused_at_the_door(stack: Stack) -> None:
     assert huge.status_code == 413
     large = stack.api.post("/api/appointments", content=b" " * 200_000)
     assert (large.status_code, large.json()["error"]) == (413, "PAYLOAD_TOO_LARGE")
-    assert stack.api.get("/nothing").status_code == 404
+    for method, path in (("GET", "/nothing"), ("PUT", "/api/appointments"), ("DELETE", "/health")):
+        nowhere = stack.api.request(method, path)
+        assert (nowhere.status_code, nowhere.json()["error"]) == (404, "NOT_FOUND")
+        assert nowhere.headers["content-type"] == "application/problem+json"
     assert stack.api.get("/api/availability", headers={"X-API-Key": "wrong"}).status_code == 401
     assert stack.api.post("/api/appointments", content=b"{").status_code == 400
 

@@ -18,13 +18,13 @@ def test_the_filed_description_is_up_to_date() -> None:
 
 
 def test_what_is_described_is_deployed(root: Path) -> None:
-    """The template has a route for every operation and no others, but for the description's own."""
+    """The template has a route for every operation and no others, but its own and the rest."""
     functions = Template(root / "template.yaml", {}, "http://127.0.0.1").functions.values()
     deployed = {route for function in functions for route in function.routes}
     described = {
         (method.upper(), path) for path, methods in openapi.document()["paths"].items() for method in methods
     }
-    assert deployed == described | {("GET", "/openapi.json")}
+    assert deployed == described | {("GET", "/openapi.json"), ("ANY", "$default")}
 
 
 def test_it_is_valid() -> None:
@@ -56,6 +56,16 @@ def test_what_changes_takes_an_idempotency_key() -> None:
         for method, operation in methods.items():
             named = json.dumps(operation.get("parameters", []))
             assert ("IdempotencyKey" in named or "X-Idempotency-Key" in named) == (method != "get")
+
+
+def test_a_calendar_event_needs_a_key_unless_it_is_signed() -> None:
+    """Both names are there, neither is required by itself, and it is said when one of them is."""
+    operation = openapi.document()["paths"]["/api/webhooks/calendar"]["post"]
+    keys = [one for one in operation["parameters"] if one["in"] == "header"]
+    assert [one["name"] for one in keys] == ["X-Idempotency-Key", "Idempotency-Key"]
+    for one in keys:
+        assert not one.get("required")
+        assert "Without a signature one of both names is required" in one["description"]
 
 
 def test_there_are_no_two_ways_to_call_but_the_key_and_the_token() -> None:

@@ -96,6 +96,12 @@ def test_functions_carry_their_globals_and_events(tmp_path: Path) -> None:
     assert outside.queues == [QueueSource("WorkQueue", 5, 2, reports_failures=True, most_at_once=20)]
 
 
+def test_an_event_without_a_path_answers_the_rest(tmp_path: Path) -> None:
+    """It is the route of every request that has no other."""
+    text = TEMPLATE.replace('{Method: get, Path: "/things/{id}"}', "{}")
+    assert read(tmp_path, text).functions["Inside"].routes == [("ANY", "$default")]
+
+
 def test_queues_carry_their_attributes_and_dead_letters(tmp_path: Path) -> None:
     """A parameter may come from the caller's variable of its name."""
     work = read(tmp_path, MAX_ATTEMPTS="3").queues["WorkQueue"]
