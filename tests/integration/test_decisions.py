@@ -163,3 +163,23 @@ def test_every_reason_has_its_case(connection: Connection) -> None:
         coaches[5]: "held",
         coaches[6]: None,
     }
+
+
+@pytest.mark.parametrize("state", ["booked", "held"])
+def test_a_buffer_is_told_from_what_it_surrounds(connection: Connection, state: str) -> None:
+    """A start in another appointment's buffer is not in the appointment, be it booked or held."""
+    add_team(connection, 1, buffer_before=15, buffer_after=30)
+    add_calendar(connection, "bare", ["coach-01"], duration=15)
+    if state == "held":
+        hold(connection)
+    else:
+        book(connection)
+    why = {}
+    for n in range(-2, 5):
+        [one] = decisions.explain(
+            connection, tenant_id=TENANT, calendar_id="bare", start_time=NINE + n * QUARTER, now=NOW
+        )
+        why[n] = one.reason
+    # Before nine nobody works.
+    closed = "outside_working_hours"
+    assert why == {-2: closed, -1: closed, 0: state, 1: state, 2: "buffer", 3: "buffer", 4: None}

@@ -15,16 +15,20 @@ SELECT instant_of(slot_of(%(start)s)) = %(start)s AND slot_of(%(start)s) %% (slo
            AS has_expired_holds
   FROM calendars WHERE calendar_id = %(calendar)s AND tenant_id = %(tenant)s;
 
--- explain: each coach of a calendar and why not, if not; what is held is told from what is booked
+-- explain: each coach of a calendar and why not, if not; what is held is told from what is booked, and both from what
+-- only their buffers take
 SELECT one.coach_id,
        coalesce(
            calendar_refusal(calendar, %(start)s, NULL, coalesce(%(now)s, clock_timestamp())),
-           CASE WHEN one.excluded IN ('booked', 'buffer') AND EXISTS (
-                   SELECT FROM coach_appointments AS hold
-                    WHERE hold.coach_id = one.coach_id AND hold.status = 'held'
-                      AND hold.takes && tstzrange(%(start)s, %(start)s + make_interval(mins => calendar.slot_duration)))
-                THEN 'held' ELSE one.excluded END) AS reason
+           CASE WHEN one.excluded NOT IN ('booked', 'buffer') THEN one.excluded
+                WHEN one.excluded IS NOT NULL THEN coalesce((
+                    SELECT CASE WHEN bool_or(a.status = 'held') THEN 'held' ELSE 'booked' END
+                      FROM coach_appointments AS a
+                     WHERE a.coach_id = one.coach_id AND a.status IN ('held', 'scheduled', 'completed', 'no_show')
+                       AND a.takes && own.span AND tstzrange(a.start_time, a.end_time) && own.span
+                    HAVING count(*) > 0), 'buffer') END) AS reason
   FROM calendars AS calendar
+ CROSS JOIN LATERAL tstzrange(%(start)s, %(start)s + make_interval(mins => calendar.slot_duration)) AS own (span)
  CROSS JOIN LATERAL candidates(calendar.calendar_id, slot_of(%(start)s), calendar.slot_duration / 15,
                                calendar.buffer_before / 15, calendar.buffer_after / 15) AS one
  WHERE calendar.calendar_id = %(calendar)s AND calendar.tenant_id = %(tenant)s
