@@ -17,13 +17,22 @@ _LEFT_OVER = timedelta(seconds=30)
 
 
 def keep_slots(deadline: float) -> dict[str, int]:
-    """Add the days that came into the horizon; delete what is long over or settled."""
+    """Add the days that came into the horizon; delete what is long over or settled; compare the zones."""
     now = clock()
     coaches = db.run(lambda connection: sync.extend(connection, now=now))
+    _compare_zones(now)
     days, keys = db.run(lambda connection: sync.forget(connection, now=now))
     events = db.run(lambda connection: forgetting.forget_events(connection, now=now, deadline=deadline))
     deleted = {f"{kind}_deleted": number for kind, number in events.items()}
     return {"coaches": coaches, "days_deleted": days, "keys_deleted": keys, **deleted}
+
+
+def _compare_zones(now: datetime) -> None:
+    """Tell of zones whose days calendars and coaches count differently: docs/runbooks/zones-apart.md."""
+    apart = db.run(lambda connection: sync.zones_apart(connection, now=now))
+    if apart:
+        logger.warning("zones apart", extra={"zones": apart})
+    metrics.add_metric(name="ZonesApart", unit=MetricUnit.Count, value=len(apart))
 
 
 def sweep_outbox(deadline: float) -> dict[str, int]:

@@ -17,11 +17,22 @@ from psycopg.errors import ExclusionViolation
 from fairslot.db import Connection
 from fairslot.queries import queries
 from fairslot.settings import settings
-from fairslot.slots import bits_of_hex, cut, cut_text, date_of, day_of, days_between, slot_of, working_bits
+from fairslot.slots import (
+    WALL_SLOTS,
+    bits_of_hex,
+    cut,
+    cut_text,
+    date_of,
+    day_of,
+    days_between,
+    slot_of,
+    working_bits,
+)
 
 _SQL = queries("coaches")
 _WIDTH = 104
 _POLL_SECONDS = 0.05
+_LOOK_AHEAD_DAYS = 400  # a calendar's horizon has at most 366
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +120,28 @@ def extend(connection: Connection, *, now: datetime) -> int:
         values = {"coach": coach["coach_id"], "time_zone": coach["time_zone"]}
         connection.execute(_SQL["extend"], {**values, **days})
     return len(coaches)
+
+
+def zones_apart(connection: Connection, *, now: datetime) -> list[str]:
+    """Return the zones of calendars that the database counts otherwise than we do in the days to come.
+
+    Its zones are its own and say what a calendar's blocked dates and daily maximum mean; coaches' days are
+    cut by ours. One that either side does not know is apart too.
+    """
+    apart = []
+    for row in connection.execute(_SQL["calendar_zones"]).fetchall():
+        try:
+            zone = ZoneInfo(row["time_zone"])
+        except (OSError, ValueError, KeyError):
+            apart.append(row["time_zone"])
+            continue
+        today = slot_of(now)
+        days = days_between(zone, today, today + _LOOK_AHEAD_DAYS * WALL_SLOTS)
+        firsts = [day_of(zone, day)[0] for day in days]
+        values = {"time_zone": zone.key, "dates": days, "first_slots": firsts}
+        if not row["known"] or connection.execute(_SQL["days_apart"], values).fetchall():
+            apart.append(zone.key)
+    return apart
 
 
 def forget(connection: Connection, *, now: datetime) -> tuple[int, int]:

@@ -81,6 +81,16 @@ SELECT keep_days(%(coach)s, NULL, %(first_slots)s::integer[], %(slot_counts)s::s
 SELECT recut_days(%(coach)s, %(time_zone)s, %(from)s, %(first_slots)s, %(slot_counts)s, %(dates)s, %(working)s, %(external)s,
                   %(max_per_day)s::smallint), heed_absences(%(coach)s);
 
+-- calendar_zones: in which zones calendars mean the days on which nothing may start, and whether the database has them
+SELECT time_zone, time_zone IN (SELECT name FROM pg_timezone_names) AS known
+  FROM (SELECT DISTINCT time_zone FROM calendars
+         WHERE active AND (max_per_day IS NOT NULL OR blocked_dates <> '{}')) AS used
+ ORDER BY time_zone;
+
+-- days_apart: those days that begin at another slot by the database's own zones
+SELECT given.on_day FROM unnest(%(dates)s::date[], %(first_slots)s::integer[]) AS given (on_day, first_slot)
+ WHERE slot_of(day_start(%(time_zone)s, given.on_day)) <> given.first_slot;
+
 -- failed: a calendar could not be read; its last slots stay
 INSERT INTO coach_syncs AS sync (coach_id, failed_at, failures, error) VALUES (%(coach)s, %(fetched_at)s, 1, %(error)s)
 ON CONFLICT (coach_id) DO UPDATE
