@@ -61,23 +61,23 @@ def test_an_endpoint_that_hangs_is_left_alone_for_longer_and_longer(clock: Clock
 
 
 def test_an_endpoint_that_answers_with_errors_is_left_alone_too(clock: Clock) -> None:
-    """After ten attempts in a row, for an error costs less than silence; any error goes on with the pause."""
+    """After twenty attempts in a row, as an error costs less than silence; then each goes on with it."""
     gate = Gate(clock=clock)
-    failing = [attempt(gate, answers=False, silent=False) for _ in range(11)]
-    assert failing == ["passed"] * 10 + ["circuit_open 15.2"]
+    failing = [attempt(gate, answers=False, silent=False) for _ in range(21)]
+    assert failing == ["passed"] * 20 + ["circuit_open 15.2"]
     clock.now = gate.closed_until
     assert attempt(gate, answers=False, silent=False) == "passed"
     assert attempt(gate, answers=True) == "circuit_open 30.2"
     clock.now = gate.closed_until
     assert [attempt(gate, answers=True) for _ in range(3)] == ["passed"] * 3
-    again = [attempt(gate, answers=False, silent=False) for _ in range(11)]
-    assert again == ["passed"] * 10 + ["circuit_open 15.2"]
+    again = [attempt(gate, answers=False, silent=False) for _ in range(21)]
+    assert again == ["passed"] * 20 + ["circuit_open 15.2"]
 
 
 def test_errors_and_silence_together_are_failures(clock: Clock) -> None:
     """Whoever answers now and then is not silent, and fails all the same."""
     gate = Gate(clock=clock)
-    for _ in range(5):
+    for _ in range(10):
         assert attempt(gate, answers=False, silent=True) == "passed"
         assert attempt(gate, answers=False, silent=False) == "passed"
     assert attempt(gate, answers=True) == "circuit_open 15.2"

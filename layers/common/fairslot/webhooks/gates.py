@@ -19,9 +19,9 @@ from fairslot.webhooks.queue import LONGEST_DELAY_SECONDS
 
 # Attempts in a row that got no answer before the endpoint is left alone.
 SILENCES = 3
-# Attempts in a row that failed in any way. A partner whose calls fail three times in ten comes to that six times
-# in a million.
-FAILURES = 10
+# Attempts in a row that failed in any way: an error costs a hundredth of a silence. A shaky receiver, half of
+# whose answers are errors, comes to that once in a million.
+FAILURES = 20
 # How many attempts at one endpoint a process has under way at once where the endpoint says nothing else.
 CONCURRENCY = 10
 # How long a delivery may hold its batch up to keep to a cap or a rate.
