@@ -143,15 +143,20 @@ def cancel(
 
 
 def hold(
-    connection: Connection, *, minutes: int = 5, now: Any = NOW, client: str = "client"
+    connection: Connection,
+    *,
+    minutes: int = 5,
+    now: Any = NOW,
+    client: str = "client",
+    start: datetime = NINE,
 ) -> bookings.Change:
-    """Hold NINE."""
+    """Hold a start."""
     return holds.hold(
         connection,
         tenant_id=TENANT,
         client_id=client,
         calendar_id="cal",
-        start_time=NINE,
+        start_time=start,
         minutes=minutes,
         key=NO_KEY,
         now=now,

@@ -87,6 +87,20 @@ _TIME = (
         f"{_TESTS}/test_decisions.py",
     ),
     Guard(
+        "a day that begins twice begins the second time",
+        _KEPT,
+        "FROM generate_series(0, 8) AS step",
+        "FROM generate_series(0, 0) AS step",
+        f"{_TESTS}/test_shut_days.py::test_listing_and_booking_agree_in_every_zone",
+    ),
+    Guard(
+        "a calendar that takes nothing is shut by the days of another zone",
+        _KEPT,
+        "(p_to AT TIME ZONE p_calendar.time_zone)::date",
+        "p_to::date",
+        f"{_TESTS}/test_shut_days.py::test_listing_and_booking_agree_in_every_zone",
+    ),
+    Guard(
         "cancelling does not free the time",
         _KEPT,
         "    PERFORM move_time(a.coach_id, a.start_time, a.takes, -1);\n    IF p_by",

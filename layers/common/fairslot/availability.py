@@ -106,7 +106,7 @@ def list_starts(connection: Connection, *, team: Team, window: Window, now: date
             for member in team.members
             if member["calendar_id"] == calendar["calendar_id"] and member["coach_id"] in days
         ]
-        starts += _starts(calendar, coaches, window, now, _shut(connection, calendar, window))
+        starts += _starts(calendar, coaches, window, now, _shut(connection, calendar, window, now))
     total = len(starts)
     if window.after is not None:
         starts = [start for start in starts if (start.calendar_id, start.slot) > window.after]
@@ -140,11 +140,13 @@ def _days(connection: Connection, team: Team, window: Window, now: datetime) -> 
     return {row["coach_id"]: row for row in connection.execute(_SQL["days"], values)}
 
 
-def _shut(connection: Connection, calendar: Mapping[str, Any], window: Window) -> list[tuple[int, int]]:
+def _shut(
+    connection: Connection, calendar: Mapping[str, Any], window: Window, now: datetime
+) -> list[tuple[int, int]]:
     """Return the slots [first, end) of the days on which nothing of the calendar may start."""
     if not calendar["has_shut_days"]:
         return []
-    values = {"calendar": calendar["calendar_id"], "start": window.start, "end": window.end}
+    values = {"calendar": calendar["calendar_id"], "start": window.start, "end": window.end, "now": now}
     return [
         (slot_from(row["starts"]), slot_from(row["ends"]))
         for row in connection.execute(_SQL["shut_days"], values)

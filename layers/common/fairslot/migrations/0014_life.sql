@@ -28,7 +28,8 @@ CREATE FUNCTION shut_days(
                AND (a.expires_at IS NULL OR a.expires_at > p_now)
              GROUP BY 1 HAVING count(*) >= p_calendar.max_per_day
              UNION ALL
-            SELECT generate_series(p_from - interval '1 day', p_to + interval '1 day', '1 day')::date, 'daily_maximum'
+            SELECT generate_series((p_from AT TIME ZONE p_calendar.time_zone)::date,
+                                   (p_to AT TIME ZONE p_calendar.time_zone)::date, interval '1 day')::date, 'daily_maximum'
              WHERE p_calendar.max_per_day = 0) AS day
 $$;
 

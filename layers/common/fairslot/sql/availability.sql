@@ -10,7 +10,7 @@ SELECT calendar_id, name, slot_duration, slot_interval, buffer_before, buffer_af
 
 -- shut_days: the days of one calendar on which nothing may start
 SELECT shut.starts, shut.ends
-  FROM calendars AS calendar CROSS JOIN LATERAL shut_days(calendar, %(start)s, %(end)s, NULL) AS shut
+  FROM calendars AS calendar CROSS JOIN LATERAL shut_days(calendar, %(start)s, %(end)s, NULL, %(now)s) AS shut
  WHERE calendar.calendar_id = %(calendar)s;
 
 -- teams: each calendar's active coaches and when their calendars were read

@@ -1,0 +1,102 @@
+"""The days on which a calendar takes nothing are those of its own zone, for listing and booking alike."""
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo, available_timezones
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from fairslot import availability, sync
+from fairslot.availability import Window
+from fairslot.db import Connection
+from fairslot.slots import instant_of
+from tests.world import ALWAYS, TENANT, Coach, add_calendar, add_coach, book, hold
+
+NOW = datetime(2026, 10, 20, 12, tzinfo=UTC)  # Havana and the Azores have two midnights soon
+HOUR = timedelta(hours=1)
+QUARTER = timedelta(minutes=15)
+ZONES = sorted(available_timezones() - {"localtime", "Factory"})
+
+
+@pytest.fixture
+def awake(connection: Connection) -> Connection:
+    """One coach who is always there, and what they offer."""
+    add_coach(connection, Coach(coach_id="ana", time_zone="UTC", working_hours=ALWAYS, max_per_day=50))
+    add_calendar(connection, "cal", ["ana"], duration=15)
+    sync.extend(connection, now=NOW)
+    return connection
+
+
+def listed(connection: Connection, start: datetime, end: datetime, *, now: datetime = NOW) -> set[datetime]:
+    """Return the starts that are listed in a window."""
+    team = availability.team(connection, tenant_id=TENANT, calendar_id="cal", now=now, clock=now)
+    window = Window(start=start, end=end, limit=6000)
+    page = availability.list_starts(connection, team=team, window=window, now=now)
+    return {instant_of(one.slot) for one in page.starts}
+
+
+def bookable(connection: Connection, start: datetime, end: datetime) -> set[datetime]:
+    """Return the starts in a window that the calendar would not refuse to book."""
+    rows = connection.execute(
+        "SELECT start FROM calendars AS calendar, generate_series(%s, %s, interval '15 minutes') AS start"
+        " WHERE start < %s AND calendar_refusal(calendar, start, NULL, %s) IS NULL",
+        (start, end, end, NOW),
+    )
+    return {row["start"] for row in rows}
+
+
+def quarters(start: datetime, end: datetime) -> list[datetime]:
+    """Return the starts of a window."""
+    return [start + n * QUARTER for n in range((end - start) // QUARTER)]
+
+
+windows = st.tuples(st.integers(1, 1200), st.integers(1, 60))
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(zone=st.sampled_from(ZONES), window=windows, full=st.booleans(), shift=st.integers(-8, 110))
+@example(zone="Pacific/Kiritimati", window=(26, 23), full=True, shift=0)
+@example(zone="America/Havana", window=(12 * 24 - 12 - 8, 40), full=False, shift=40)
+@example(zone="Atlantic/Azores", window=(5 * 24 - 12 - 8, 40), full=False, shift=40)
+def test_listing_and_booking_agree_in_every_zone(
+    awake: Connection,
+    zone: str,
+    window: tuple[int, int],
+    full: bool,  # noqa: FBT001 - drawn
+    shift: int,
+) -> None:
+    """No start of a shut day is listed or taken, and every other is both; the day is the calendar's own.
+
+    A calendar with the maximum 0 is always shut; else one day is blocked, and one has all it takes.
+    """
+    start = NOW + window[0] * HOUR
+    end = start + window[1] * HOUR
+    there = ZoneInfo(zone)
+    one = start + shift * QUARTER
+    awake.execute("DELETE FROM coach_appointments")
+    awake.execute("UPDATE coach_slots SET taken = 0::bit(104), booked = 0")
+    awake.execute(
+        "UPDATE calendars SET time_zone = %s, max_per_day = %s, blocked_dates = %s",
+        (zone, None if full else 1, []),
+    )
+    shut: set[date] = set()
+    if full:
+        awake.execute("UPDATE calendars SET max_per_day = 0")
+        shut = {begin.astimezone(there).date() for begin in quarters(start, end)}
+    else:
+        book(awake, one, now=NOW)
+        shut = {one.astimezone(there).date(), start.astimezone(there).date()}
+        awake.execute("UPDATE calendars SET blocked_dates = %s", ([start.astimezone(there).date()],))
+    open_to_all = {begin for begin in quarters(start, end) if begin.astimezone(there).date() not in shut}
+    assert bookable(awake, start, end) == open_to_all
+    assert listed(awake, start, end) == open_to_all - {one}
+
+
+def test_a_listing_counts_holds_by_its_own_clock(awake: Connection) -> None:
+    """A live hold fills the day of a calendar that takes one a day, as it does for booking."""
+    awake.execute("UPDATE calendars SET max_per_day = 1")
+    start = NOW + 24 * HOUR
+    hold(awake, now=NOW, start=start)
+    assert listed(awake, start, start + HOUR) == set()
+    assert len(listed(awake, start, start + HOUR, now=NOW + HOUR)) == 4
