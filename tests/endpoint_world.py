@@ -68,6 +68,6 @@ def report(
         at=at,
         **values,
     )
-    messages, _ = outbox.record(connection, attempt=Attempt.from_json(made.to_json()))
+    messages = outbox.record(connection, attempt=Attempt.from_json(made.to_json())).messages
     assert json.loads(json.dumps(messages)) == messages
     return messages

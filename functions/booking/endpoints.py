@@ -73,7 +73,11 @@ def get_endpoint(endpoint_id: Annotated[UUID, Path()]) -> Response[EndpointModel
 
 @router.patch("/api/webhook-endpoints/<endpoint_id>", summary="Change an endpoint")
 def update_endpoint(endpoint_id: Annotated[UUID, Path()], body: EndpointChange) -> Response[EndpointModel]:
-    """Change what is given. Turning an endpoint on forgets how it failed."""
+    """Change what is given. Turning an endpoint on forgets how it failed.
+
+    What is on its way still uses what was for one attempt at the most; after it the delivery goes on with
+    what is, or ends where the endpoint was turned off.
+    """
     tenant_id, now = api.client(router).tenant_id, api.clock()
     given = body.model_dump(exclude_unset=True)
     answer, headers = api.change(
@@ -89,7 +93,7 @@ def update_endpoint(endpoint_id: Annotated[UUID, Path()], body: EndpointChange) 
 
 @router.delete("/api/webhook-endpoints/<endpoint_id>", summary="Take a subscriber away", status_code=204)
 def delete_endpoint(endpoint_id: Annotated[UUID, Path()]) -> Response[None]:
-    """Tell a subscriber nothing more; what is on its way to it is cancelled."""
+    """Tell a subscriber nothing more: what is on its way is cancelled, after one attempt each at the most."""
     tenant_id, now = api.client(router).tenant_id, api.clock()
     _, headers = api.change(
         router,
@@ -108,6 +112,7 @@ def rotate_endpoint_secret(
 ) -> Response[EndpointWithSecret]:
     """Make another secret, shown in this answer alone; for a while the one so far signs too.
 
+    What is on its way is signed as it was for one attempt at the most, and as it is to be after that.
     Each secret signs until the time promised when it was replaced. At most three sign at once: a fourth is
     refused (409).
     """

@@ -13,10 +13,16 @@ from fairslot.webhooks.messages import Attempt
 
 
 def record(message: str) -> None:
-    """Record one attempt, send what follows from it, and have a calendar that changed read again."""
+    """Record one attempt, send what follows from it, and have a calendar that changed read again.
+
+    A message that is out of date is taken off the queue. If that fails the result comes again, and with it
+    the wish; what takes the message's place is sent once.
+    """
     attempt = Attempt.from_json(message)
-    messages, coach_id = db.run(lambda connection: outbox.record(connection, attempt=attempt))
+    messages, coach_id, dropped = db.run(lambda connection: outbox.record(connection, attempt=attempt))
     relay.publish(messages)
+    if dropped is not None:
+        relay.drop_delivery(dropped)
     metrics.add_metric(name="AttemptsRecorded", unit=MetricUnit.Count, value=1)
     if coach_id is not None:
         now = clock()

@@ -5,7 +5,7 @@ It reaches the internet and no database; what came of an attempt goes to Results
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import SystemRandom
 from time import perf_counter
@@ -83,7 +83,8 @@ class Batch:
             return
         delay = _delay(number, result.retry_after)
         outcome = _outcome(delivery, result, number, delay)
-        self._report(_attempt(delivery, number, at, perf_counter() - begun, result, outcome, delay))
+        made = _attempt(delivery, number, at, perf_counter() - begun, result, outcome, delay)
+        self._report(replace(made, receipt_handle=record.receipt_handle))
         if outcome == "retrying":
             self.delays[record.receipt_handle] = delay
             raise AttemptFailedError
@@ -202,6 +203,7 @@ def _attempt(  # it only puts them together
         answer=result.answer,
         next_attempt_at=next_attempt_at,
         round=delivery.round,
+        revision=delivery.revision,
     )
 
 

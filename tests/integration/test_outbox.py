@@ -192,7 +192,7 @@ def test_cancelling_releases_the_block(connection: Connection, team: list[str]) 
     outbox.record(connection, attempt=attempt(block, answer={"block_id": "b-1"}))
     release = message_for(cancel(connection, done), "calendar_api")
     assert (release["data"]["action"], release["data"]["block_id"]) == ("release", "b-1")
-    assert outbox.record(connection, attempt=attempt(release)) == ([], done.appointment.coach_id)
+    assert outbox.record(connection, attempt=attempt(release)) == ([], done.appointment.coach_id, None)
 
 
 def test_a_block_that_is_answered_after_the_cancellation_is_released(
@@ -202,7 +202,7 @@ def test_a_block_that_is_answered_after_the_cancellation_is_released(
     done = book(connection)
     block = message_for(done, "calendar_api")
     assert [message["kind"] for message in cancel(connection, done).messages] == ["crm"]
-    [release], _ = outbox.record(connection, attempt=attempt(block, answer={"block_id": "b-2"}))
+    [release], *_ = outbox.record(connection, attempt=attempt(block, answer={"block_id": "b-2"}))
     assert (release["kind"], release["data"]["action"]) == ("calendar_api", "release")
     assert release["data"]["block_id"] == "b-2"
     assert release["data"]["coach_id"] == done.appointment.coach_id
@@ -212,7 +212,7 @@ def test_time_that_was_taken_outside_is_a_conflict(connection: Connection, team:
     """A block that the calendar refuses marks the appointment and is told to the CRM."""
     done = book(connection)
     block = message_for(done, "calendar_api")
-    told, coach_id = outbox.record(
+    told, coach_id, _ = outbox.record(
         connection, attempt=attempt(block, "failed", status_code=409, error="already_blocked")
     )
     assert [message["type"] for message in told] == ["appointment.conflict"]
@@ -224,7 +224,7 @@ def test_our_own_lost_block_is_no_conflict(connection: Connection, team: list[st
     """After an attempt without an answer, a refusal may be our own block."""
     block = message_for(book(connection), "calendar_api")
     outbox.record(connection, attempt=attempt(block, "retrying", status_code=None, error="timeout"))
-    told, _ = outbox.record(
+    told, *_ = outbox.record(
         connection, attempt=attempt(block, "failed", attempt=2, status_code=409, error="already_blocked")
     )
     assert told == []

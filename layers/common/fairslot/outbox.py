@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
@@ -17,6 +17,19 @@ from fairslot.webhooks.messages import Attempt
 _SQL = queries("outbox")
 # Messages that are handed to the queue inside one transaction.
 SWEEP = 100
+
+
+class Recorded(NamedTuple):
+    """What follows from an attempt.
+
+    The messages to publish, the coach whose calendar changed by it, if any, and the receipt handle of the
+    message that asked for it, if that is to be taken off the queue.
+    """
+
+    messages: list[dict[str, Any]]
+    coach_id: str | None
+    dropped: str | None
+
 
 type Send = Callable[[Sequence[str]], None]
 
@@ -90,17 +103,16 @@ def waiting(connection: Connection, *, now: datetime) -> int:
     return int(row["n"]) if row else 0
 
 
-def record(connection: Connection, *, attempt: Attempt) -> tuple[list[dict[str, Any]], str | None]:
-    """Record one attempt at a delivery, or that it is held back.
-
-    Returns the messages that follow from it and the coach whose calendar changed by it, if any.
-    """
+def record(connection: Connection, *, attempt: Attempt) -> Recorded:
+    """Record one attempt at a delivery, or that it is held back; return what follows from it."""
     values = {
         **asdict(attempt),
+        # A message that cannot be taken off goes on: another one in its place would be one more.
+        "revision": attempt.revision if attempt.receipt_handle else None,
         "answer": Jsonb(dict(attempt.answer)),
         "warn_after": timedelta(days=settings().endpoint_warning_days),
         "disable_after": timedelta(days=settings().endpoint_disable_days),
     }
     row = connection.execute(_SQL["record_attempt"], values).fetchone()
-    done = row["done"] if row else {"messages": [], "sync": None}
-    return done["messages"], done["sync"]
+    done = row["done"] if row else {"messages": [], "sync": None, "drop": False}
+    return Recorded(done["messages"], done["sync"], attempt.receipt_handle if done["drop"] else None)

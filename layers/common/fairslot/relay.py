@@ -23,6 +23,11 @@ def send_deliveries(bodies: Sequence[str]) -> None:
     queue.send(settings().deliveries_queue_url, bodies, groups=groups)
 
 
+def drop_delivery(receipt_handle: str) -> None:
+    """Take a message off the deliveries queue; one that was received again since then stays."""
+    queue.delete(settings().deliveries_queue_url, [receipt_handle])
+
+
 def send_fetches(fetches: Sequence[Fetch]) -> None:
     """Ask for calendars to be read; a queue that does not take the request leaves it to the schedule."""
     if not fetches:

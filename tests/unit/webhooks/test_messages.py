@@ -34,6 +34,7 @@ DELIVERY: dict[str, Any] = {
         "block_id": None,
     },
     "endpoint_id": "9d4afb32-9fe0-427d-9c7d-9dfa754a2bc4",
+    "revision": 3,
     "round": 1,
     "headers": {},
     "secrets": [],
@@ -57,6 +58,8 @@ ATTEMPT = {
     "answer": {},
     "next_attempt_at": "2026-03-02T14:00:09Z",
     "round": 1,
+    "revision": 3,
+    "receipt_handle": "handle-1",
 }
 
 

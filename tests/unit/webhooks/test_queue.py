@@ -196,6 +196,22 @@ def test_received_messages_are_put_off(sqs: ScriptedSqs) -> None:
     ]
 
 
+def test_received_messages_are_taken_away(sqs: ScriptedSqs) -> None:
+    """A handle that is no longer good is no error; what the queue could not do is named."""
+    sqs.answer = failing(0, sender_fault=True)
+    queue.delete(f"{sqs.url}/1/q", ["stale", "good"])
+    assert sqs.calls == [
+        (
+            "AmazonSQS.DeleteMessageBatch",
+            [{"Id": "0", "ReceiptHandle": "stale"}, {"Id": "1", "ReceiptHandle": "good"}],
+        )
+    ]
+    sqs.answer = failing(1, sender_fault=False)
+    with pytest.raises(QueueError) as raised:
+        queue.delete(f"{sqs.url}/1/q", ["stale", "good"])
+    assert raised.value.untaken == (1,)
+
+
 @given(st.lists(st.integers(min_value=0, max_value=300_000), max_size=60))
 def test_every_message_is_in_one_call_and_no_call_is_too_large(sizes: list[int]) -> None:
     """Calls hold ten messages and 256 KiB at most, or one message; none is lost, doubled or out of order."""

@@ -29,10 +29,11 @@ SELECT delivery.delivery_id, outgoing.message
 UPDATE webhook_deliveries SET published_at = %(now)s, next_attempt_at = NULL
  WHERE delivery_id = ANY (%(deliveries)s::uuid[]);
 
--- record_attempt: one attempt, or that none is made yet, and what the answer means
-SELECT record_attempt(%(delivery_id)s::uuid, %(attempt)s, %(at)s::timestamptz, %(outcome)s, %(status_code)s, %(latency_ms)s,
-                      %(error)s, %(response_excerpt)s, %(next_attempt_at)s::timestamptz, %(answer)s, %(round)s,
-                      %(warn_after)s, %(disable_after)s) AS done;
+-- record_attempt: one attempt, or that none is made yet, what the answer means, and whether its message is to go
+SELECT record_attempt_of_revision(
+           %(delivery_id)s::uuid, %(attempt)s, %(at)s::timestamptz, %(outcome)s, %(status_code)s, %(latency_ms)s, %(error)s,
+           %(response_excerpt)s, %(next_attempt_at)s::timestamptz, %(answer)s, %(round)s, %(revision)s, %(warn_after)s,
+           %(disable_after)s) AS done;
 
 -- tell_stale: events about external calendars that could not be read for too long
 SELECT tell_stale(%(before)s, %(now)s) AS messages;

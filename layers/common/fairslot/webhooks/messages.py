@@ -43,10 +43,11 @@ class AppointmentData:
 class Delivery:
     """One event for one subscriber; `kind` is `crm`, `calendar_api` or `standard`, but any text is read.
 
-    Only `standard` has an address, `headers` and `secrets` of its own: ciphertexts, the newest first, two
-    while one replaces the other. `concurrency` and `rate_per_second` bound what one dispatcher does to the
-    endpoint. `round` tells the attempts of one series from those of a replay. What was held back is another
-    message, which carries how many `attempts` were made before it and `since` when the delivery is under way.
+    Only `standard` has an address, `headers` and `secrets` of its own: ciphertexts, the newest first, more than
+    one while one replaces the other. `concurrency` and `rate_per_second` bound what one dispatcher does to the
+    endpoint. `revision` is the endpoint's of when the message was made. `round` tells the attempts of one
+    series from those of a replay. What was held back is another message, which carries how many `attempts`
+    were made before it and `since` when the delivery is under way.
     """
 
     delivery_id: UUID
@@ -58,6 +59,7 @@ class Delivery:
     data: Mapping[str, JsonValue]
     url: str | None = None
     endpoint_id: UUID | None = None
+    revision: int = 1
     round: int = 1
     headers: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = ()
@@ -89,7 +91,8 @@ class Attempt:
     """What came of one attempt at a delivery, or why none was made yet.
 
     `attempt` counts from 1, and what is held back says how many were made so far; `answer` holds what is
-    kept of the partner's answer: `{"crm_id": …}`, `{"block_id": …}` or nothing.
+    kept of the partner's answer: `{"crm_id": …}`, `{"block_id": …}` or nothing. By `receipt_handle` the message
+    that asked for the attempt can be taken off the queue; `revision` is the message's.
     """
 
     delivery_id: UUID
@@ -106,6 +109,8 @@ class Attempt:
     answer: Mapping[str, str]
     next_attempt_at: AwareDatetime | None = None
     round: int = 1
+    revision: int = 1
+    receipt_handle: str | None = None
 
     @staticmethod
     def from_json(body: str) -> "Attempt":

@@ -1,4 +1,4 @@
-"""Sending to SQS queues, and putting off messages that are being worked on."""
+"""Sending to SQS queues, and putting off or taking away messages that were received."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import (
         BatchResultErrorEntryTypeDef,
         ChangeMessageVisibilityBatchRequestEntryTypeDef,
+        DeleteMessageBatchRequestEntryTypeDef,
         SendMessageBatchRequestEntryTypeDef,
     )
 
@@ -83,6 +84,23 @@ def postpone(queue_url: str, delays: Sequence[tuple[str, int]]) -> None:
         return _sqs().change_message_visibility_batch(QueueUrl=queue_url, Entries=entries).get("Failed", [])
 
     _through(parts([0] * len(delays)), call)
+
+
+def delete(queue_url: str, handles: Sequence[str]) -> None:
+    """Take received messages off a queue, by their receipt handles.
+
+    A handle that is no longer good is passed over: the message is gone, or was received again since. Raises
+    QueueError that names the handles of which the queue said nothing.
+    """
+
+    def call(part: list[int]) -> _Failures:
+        entries: list[DeleteMessageBatchRequestEntryTypeDef] = [
+            {"Id": str(position), "ReceiptHandle": handles[position]} for position in part
+        ]
+        failed = _sqs().delete_message_batch(QueueUrl=queue_url, Entries=entries).get("Failed", [])
+        return [one for one in failed if not one["SenderFault"]]
+
+    _through(parts([0] * len(handles)), call)
 
 
 def parts(sizes: Sequence[int]) -> Iterator[list[int]]:
