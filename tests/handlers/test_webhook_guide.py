@@ -1,0 +1,53 @@
+"""The examples of the receivers' guide have the members that subscribers are really sent."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from fairslot.db import Connection
+from tests.api_world import Queues, booked
+from tests.endpoint_world import PATH, URL, report, subscribed
+from tests.gateway_events import ask
+from tests.unit.test_webhook_guide import EXAMPLES
+from tests.world import NINE, NOW
+
+MEMBERS = {one["type"]: set(one["data"]) for one in EXAMPLES}
+
+
+def told(queues: Queues) -> dict[str, set[str]]:
+    """Return the members of what was sent, by type."""
+    return {one["type"]: set(one["data"]) for one in queues.take("DELIVERIES")}
+
+
+def test_an_appointments_events(world: Connection, kms: None, queues: Queues) -> None:
+    """Through a life with every change that an event is sent of."""
+    subscribed("*")
+    path = f"/api/appointments/{booked()['appointment_id']}"
+    changes: list[tuple[str, dict[str, Any]]] = [
+        ("reschedule", {"start_time": (NINE + timedelta(hours=1)).isoformat()}),
+        ("reassign", {"reason": "ill"}),
+        ("cancel", {"reason": "mine"}),
+    ]
+    for name, body in changes:
+        assert ask("POST", f"{path}/{name}", body).status == 200
+    names = ("created", "rescheduled", "reassigned", "cancelled")
+    assert told(queues) == {f"appointment.{name}": MEMBERS[f"appointment.{name}"] for name in names}
+
+
+@pytest.mark.parametrize("error", ["http_410", "http_500"])
+def test_what_is_said_of_endpoints(world: Connection, kms: None, queues: Queues, error: str) -> None:
+    """A test, a warning and an end, each as another endpoint is told of it."""
+    made = subscribed("appointment.*")
+    subscribed("endpoint.*", url=URL + "/other")
+    ask("POST", f"{PATH}/{made['endpoint_id']}/test")
+    assert told(queues) == {"endpoint.test": MEMBERS["endpoint.test"]}
+    booked()
+    (message,) = queues.take("DELIVERIES")
+    found = {}
+    for day in range(6):
+        again = {"outcome": "failed" if error == "http_410" else "retrying", "attempt": day + 1}
+        for one in report(world, message, error, at=NOW + timedelta(days=day), **again):
+            found[one["type"]] = set(one["data"])
+    names = ("endpoint.disabled",) if error == "http_410" else ("endpoint.failing", "endpoint.disabled")
+    assert found == {name: MEMBERS[name] for name in names}
