@@ -13,6 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from math import isfinite, nan
 from pathlib import Path
 
 import psycopg
@@ -24,6 +25,10 @@ from local.environment import ROOT
 from local.replay_ledger import Entry, Ledger, ReplayError, check
 from local.replay_plot import draw
 from local.replay_what_if import Rule, run, stride, table
+
+_PICTURES = (".png", ".svg", ".pdf")
+_STEEPEST = 100  # beyond which a power of scores may be no number
+_WRONG_USE = 2  # as argparse says it
 
 _CALENDARS = """
     SELECT calendar_id, weight_exponent, weight_low, weight_high FROM calendars
@@ -78,6 +83,13 @@ def _replay_all(connection: db.Connection, options: argparse.Namespace) -> int:
         return 1
     for calendar in calendars:
         calendar_id = calendar["calendar_id"]
+        asked = {**calendar, **_given(options)}
+        if asked["weight_low"] > asked["weight_high"]:
+            low, high = asked["weight_low"], asked["weight_high"]
+            print(
+                f"{calendar_id}: the lowest weight, {low:g}, is above the highest, {high:g}", file=sys.stderr
+            )
+            return _WRONG_USE
         try:
             count = replay(connection, calendar_id)
         except ReplayError as error:
@@ -85,7 +97,7 @@ def _replay_all(connection: db.Connection, options: argparse.Namespace) -> int:
             return 1
         print(f"{calendar_id}: {count} records, every choice, share and credit as recorded")
         if options.what_if:
-            rule = _rule(connection, calendar_id, {**calendar, **_given(options)}, options)
+            rule = _rule(connection, calendar_id, asked, options)
             plot = _numbered(options.plot, calendar_id, alone=len(calendars) == 1)
             print(_what_if(list(_entries(connection, calendar_id)), calendar_id, rule, plot))
     return 0
@@ -150,11 +162,11 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--calendar", metavar="ID", help="only this one")
     parser.add_argument("--what-if", action="store_true", help="run the same history under another rule too")
     parser.add_argument("--policy", choices=["fair_share", HIGHEST_SCORE], help="the what-if's policy")
-    parser.add_argument("--gamma", type=float, help="the what-if's weight exponent")
-    parser.add_argument("--low", type=float, help="the what-if's lowest weight")
-    parser.add_argument("--high", type=float, help="the what-if's highest weight")
+    parser.add_argument("--gamma", type=_exponent, help="the what-if's weight exponent, 0 to 100")
+    parser.add_argument("--low", type=_weight, help="the what-if's lowest weight, above 0")
+    parser.add_argument("--high", type=_weight, help="the what-if's highest weight, above 0")
     parser.add_argument(
-        "--plot", type=Path, metavar="FILE", help="draw the deviations over time (png, svg, pdf)"
+        "--plot", type=_picture, metavar="FILE", help="draw the deviations over time (png, svg, pdf)"
     )
     options = parser.parse_args(arguments)
     given = [options.policy, options.gamma, options.low, options.high]
@@ -163,6 +175,42 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     if not options.what_if and (given != [None] * 4 or options.plot):
         parser.error("--policy, --gamma, --low, --high and --plot go with --what-if")
     return options
+
+
+def _exponent(text: str) -> float:
+    """Read a weight exponent as the calendars' table takes it."""
+    value = _number(text)
+    if not 0 <= value <= _STEEPEST:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0 to {_STEEPEST}")
+    return value
+
+
+def _weight(text: str) -> float:
+    """Read a bound of weights as the calendars' table takes it."""
+    value = _number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = nan
+    if not isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text} is no number")
+    return value
+
+
+def _picture(text: str) -> Path:
+    """Read the name of a picture that can be drawn and a folder that it can be put into."""
+    file = Path(text)
+    if file.suffix.lower() not in _PICTURES:
+        raise argparse.ArgumentTypeError(f"{text} is none of {', '.join(_PICTURES)}")
+    if not file.absolute().parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {file.parent}")
+    return file
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def draw(title: str, courses: Mapping[str, Course], bound: float, file: Path) ->
             panel.plot([seq for seq, _ in path], [off for _, off in path], linewidth=0.9, label=coach_id)
         for side in (-bound, bound):
             panel.axhline(side, color="grey", linestyle="--", linewidth=0.8)
-        panel.set_title(f"{title}, {name}: {course.largest:.2f} off at most, Jain {course.jain:.4f}")
+        panel.set_title(f"{title}, {name}: {course.most:.2f} off at most, Jain {course.jain:.4f}")
         panel.set_xlabel("record")
         panel.set_ylabel("assigned - entitled, in bookings")
         if 0 < len(coaches) <= 12:  # noqa: PLR2004 - beyond that a legend hides more than it tells

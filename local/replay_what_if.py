@@ -38,9 +38,13 @@ class Rule:
 
 @dataclass
 class Course:
-    """How a history went under a rule; `path` has each coach's deviation, in bookings, after some records."""
+    """How a history went under a rule, in bookings.
+
+    `path` has each coach's deviation after some records; `most` is the largest after any.
+    """
 
     standings: Mapping[str, Standing]
+    most: float = 0.0
     path: list[tuple[int, dict[str, float]]] = field(default_factory=list)
 
     @property
@@ -73,6 +77,7 @@ def run(entries: Iterable[Entry], rule: Rule, *, every: int = 1) -> Course:
                 ledger.reverse(entry.reverses_seq or 0, team)
             else:
                 ledger.leave(entry.chosen, team)
+        course.most = max(course.most, course.largest)
         if number % every == 0:
             course.path.append((entry.seq, {c: deviation(one) for c, one in ledger.standings.items()}))
     return course

@@ -188,6 +188,41 @@ def test_the_command(
     assert "cal: seq 1: coach-03 was chosen, by replay it is coach-01" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--gamma", "nan"], "argument --gamma: nan is no number"),
+        (["--gamma", "inf"], "argument --gamma: inf is no number"),
+        (["--gamma", "-1"], "argument --gamma: -1 is not from 0 to 100"),
+        (["--gamma", "1e9"], "argument --gamma: 1e9 is not from 0 to 100"),
+        (["--gamma", "much"], "argument --gamma: much is no number"),
+        (["--low", "0"], "argument --low: 0 is not above 0"),
+        (["--high", "-2"], "argument --high: -2 is not above 0"),
+        (["--low", "3", "--high", "1"], "cal: the lowest weight, 3, is above the highest, 1"),
+        (["--low", "3"], "cal: the lowest weight, 3, is above the highest, 2"),
+        (["--gamma", "1", "--plot", "x.foo"], "argument --plot: x.foo is none of .png, .svg, .pdf"),
+        (["--gamma", "1", "--plot", "/nowhere/x.png"], "argument --plot: there is no folder /nowhere"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(
+    connection: Connection,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    said: str,
+) -> None:
+    """A rule that no calendar could have and a picture that cannot be drawn end in a sentence and code 2."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    add_team(connection, 2)
+    try:
+        code: object = replay.main(["--what-if", *options])
+    except SystemExit as ended:
+        code = ended.code
+    assert code == 2
+    assert said in capsys.readouterr().err
+
+
 def test_weights_are_one_rule(connection: Connection) -> None:
     """The database's weights and their pure twin agree on random teams, to the millionth."""
     chance = random.Random(7)  # noqa: S311 - as above

@@ -72,6 +72,8 @@ def test_a_cancellation_undoes_the_choice_made_here() -> None:
     course = run(history, Rule(policy="highest_score"))
     assert all(one.assigned == one.entitled == one.credit == 0 for one in course.standings.values())
     assert course.path == [(1, {"a": -0.5, "b": 0.5}), (2, {"a": 0.0, "b": 0.0})]
+    assert (course.most, course.largest) == (0.5, 0.0)
+    assert run(history, Rule(policy="highest_score"), every=2).most == 0.5
 
 
 def test_who_leaves_takes_no_credit_along() -> None:
