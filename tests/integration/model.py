@@ -188,6 +188,8 @@ class Model:
         self._check_scheduled(booking)
         if booking.start <= self.now:
             raise IllegalTransitionError(booking.state)
+        if start == booking.start and not any_coach:
+            return booking
         calendar, team = booking.calendar, booking.calendar.team
         self._check_start(calendar, start, booking)
         pool = [one for one in self.free(calendar, start, booking) if any_coach or one == booking.coach_id]

@@ -72,6 +72,51 @@ def test_rescheduling_may_overlap_itself(connection: Connection) -> None:
     check(connection)
 
 
+@pytest.mark.parametrize("any_coach", [False, True])
+def test_moving_to_where_it_is_changes_nothing(
+    connection: Connection,
+    any_coach: bool,  # noqa: FBT001 - a case, no switch
+) -> None:
+    """The same start and coach: the appointment as it is, no version, no event, whatever the notice."""
+    add_team(connection, 2)
+    add_endpoint(connection, "crm", "appointment.*")
+    done = book(connection)
+    if not any_coach:
+        connection.execute("UPDATE calendars SET min_notice_minutes = 10000")
+        connection.execute("UPDATE coach_slots SET external = 0::bit(104)")
+    moved = reschedule(connection, done, NINE, any_coach=any_coach)
+    assert (moved.answer, moved.messages) == (done.answer, [])
+    assert (
+        bookings.get(connection, tenant_id=TENANT, appointment_id=done.appointment.appointment_id)
+        == done.appointment
+    )
+    check(connection)
+
+
+def test_moving_to_where_it_is_may_find_another_coach(connection: Connection) -> None:
+    """Whose coach cannot be there any more gets another one at the same start, if anyone will do."""
+    add_team(connection, 2)
+    done = book(connection)
+    connection.execute(
+        "UPDATE coach_slots SET external = 0::bit(104) WHERE coach_id = %s", (done.appointment.coach_id,)
+    )
+    moved = reschedule(connection, done, NINE, any_coach=True)
+    assert (moved.appointment.start_time, moved.appointment.version) == (NINE, 2)
+    assert moved.appointment.coach_id != done.appointment.coach_id
+    check(connection)
+
+
+def test_moving_to_where_it_is_follows_the_calendars_length(connection: Connection) -> None:
+    """What was booked before the calendar's appointments became longer becomes longer by a move."""
+    add_team(connection, 1)
+    done = book(connection)
+    connection.execute("UPDATE calendars SET slot_duration = 60")
+    moved = reschedule(connection, done, NINE)
+    assert moved.appointment.end_time == NINE + 4 * QUARTER
+    assert moved.appointment.version == 2
+    check(connection)
+
+
 def test_the_old_time_is_kept_when_the_new_is_taken(connection: Connection) -> None:
     """A refused move changes nothing at all."""
     add_team(connection, 1)

@@ -171,8 +171,8 @@ BEGIN
 END $$;
 
 -- Moves an appointment to another start, with its coach (p_any false) or whoever's turn it is, until it begins. The coach
--- stays where the rule would choose the same one anyway, and then the credits stay too. Atomic: whatever is raised keeps
--- the old time.
+-- stays where the rule would choose the same one anyway, and then the credits stay too; and what would be as it is stays as
+-- it is. Atomic: whatever is raised keeps the old time.
 CREATE OR REPLACE FUNCTION reschedule(
     p_tenant text, p_appointment uuid, p_start timestamptz, p_any boolean,
     p_key text, p_fingerprint bytea, p_keep interval, p_now timestamptz
@@ -189,6 +189,7 @@ DECLARE
     v_before   integer := v_calendar.buffer_before / 15;
     v_after    integer := v_calendar.buffer_after / 15;
     v_takes    tstzrange := tstzrange(instant_of(v_from - v_before), instant_of(v_from + v_count + v_after));
+    v_stays    boolean;
     a          coach_appointments;
 BEGIN
     IF v_answer IS NOT NULL THEN
@@ -197,6 +198,11 @@ BEGIN
     v_old := lock_appointment(p_tenant, p_appointment);
     IF v_now >= v_old.start_time THEN
         RAISE EXCEPTION USING ERRCODE = 'FS410', MESSAGE = v_old.status, DETAIL = 'has_started';
+    END IF;
+    v_stays := (p_start, instant_of(v_from + v_count), v_takes) = (v_old.start_time, v_old.end_time, v_old.takes)
+               AND NOT v_old.conflict;
+    IF v_stays AND NOT p_any THEN
+        RETURN remember_answer(p_tenant, p_key, p_fingerprint, p_keep, v_now, appointment_json(v_old), '[]');
     END IF;
     PERFORM check_start(v_calendar, p_start, p_appointment, v_now);
     PERFORM check_holds(v_calendar.calendar_id, v_now);
@@ -209,6 +215,9 @@ BEGIN
     v_coach := CASE WHEN v_team[1].excluded IS NULL THEN v_team[1].coach_id END;
     IF v_coach IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'no coach is free';
+    ELSIF v_stays AND v_coach = v_old.coach_id THEN
+        PERFORM move_time(v_old.coach_id, v_old.start_time, v_old.takes, 1);
+        RETURN remember_answer(p_tenant, p_key, p_fingerprint, p_keep, v_now, appointment_json(v_old), '[]');
     ELSIF v_coach <> v_old.coach_id THEN
         PERFORM reverse_decision(p_appointment, v_now);
         PERFORM decide(v_calendar, v_calendar.policy, p_appointment, v_team, v_now);
