@@ -1,5 +1,6 @@
 """Teams, policies, rules of a calendar, and why a coach was chosen or not."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -183,3 +184,24 @@ def test_a_buffer_is_told_from_what_it_surrounds(connection: Connection, state: 
     # Before nine nobody works.
     closed = "outside_working_hours"
     assert why == {-2: closed, -1: closed, 0: state, 1: state, 2: "buffer", 3: "buffer", 4: None}
+
+
+def test_beyond_the_days_that_are_kept_is_beyond_the_horizon(
+    connection: Connection, environment: Callable[..., None]
+) -> None:
+    """A calendar that opens further ahead than days are kept is not read too late; it is asked too early."""
+    environment(HORIZON_DAYS="3")
+    add_team(connection, 2, horizon_days=200)
+    connection.execute("UPDATE coaches SET calendar_kind = 'calendar_api' WHERE coach_id = 'coach-02'")
+
+    def why(days: int) -> list[str | None]:
+        found = decisions.explain(
+            connection, tenant_id=TENANT, calendar_id="cal", start_time=NINE + timedelta(days=days), now=NOW
+        )
+        return [one.reason for one in found]
+
+    assert why(2) == [None, "not_synced"]
+    assert why(10) == ["beyond_horizon", "beyond_horizon"]
+    assert isinstance(refused(lambda: book(connection, NINE + timedelta(days=10))), SlotUnavailableError)
+    connection.execute("DELETE FROM coach_slots WHERE coach_id = 'coach-01'")
+    assert why(2) == ["not_synced", "not_synced"]

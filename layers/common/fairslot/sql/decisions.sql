@@ -16,11 +16,15 @@ SELECT instant_of(slot_of(%(start)s)) = %(start)s AND slot_of(%(start)s) %% (slo
   FROM calendars WHERE calendar_id = %(calendar)s AND tenant_id = %(tenant)s;
 
 -- explain: each coach of a calendar and why not, if not; what is held is told from what is booked, and both from what
--- only their buffers take
+-- only their buffers take. Days are kept up to the deployment's horizon: what a calendar opens beyond it is beyond it too.
 SELECT one.coach_id,
        coalesce(
            calendar_refusal(calendar, %(start)s, NULL, coalesce(%(now)s, clock_timestamp())),
-           CASE WHEN one.excluded NOT IN ('booked', 'buffer') THEN one.excluded
+           CASE WHEN one.excluded = 'not_synced'
+                     AND slot_of(%(start)s) + (calendar.slot_duration + calendar.buffer_after) / 15 > (
+                         SELECT max(day.first_slot + day.slot_count) FROM coach_slots AS day WHERE day.coach_id = one.coach_id)
+                THEN 'beyond_horizon'
+                WHEN one.excluded NOT IN ('booked', 'buffer') THEN one.excluded
                 WHEN one.excluded IS NOT NULL THEN coalesce((
                     SELECT CASE WHEN bool_or(a.status = 'held') THEN 'held' ELSE 'booked' END
                       FROM coach_appointments AS a
