@@ -56,8 +56,8 @@ def run_tests(layer: Path, tests: Iterable[str]) -> str | None:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "--timeout=60"),
-            "-p",
-            "no:cacheprovider",
+            *("-p", "no:cacheprovider"),
+            *("-o", "pythonpath="),  # the copy's, which the environment names, not the package's own
             *tests,
         ],
         cwd=_ROOT,
