@@ -290,18 +290,30 @@ def test_a_block_that_comes_to_be_released_is_waited_for(connection: Connection)
     assert record(connection, release, at=NOW + 3 * MINUTE) == [block | {"attempts": 1}]
 
 
-def test_nobody_waits_for_one_who_waits(connection: Connection) -> None:
-    """Where somebody else has the time, one of ours that waits for another of ours hears of it in the end."""
+def test_who_waits_for_what_fails_is_sent_again(connection: Connection) -> None:
+    """Where somebody else has the time, the block that nobody wants any more ends the other's waiting."""
     first = book(connection)
     [early] = actions(first.messages, "block")
     cancel(connection, first)
-    other = book(connection)
-    [block] = actions(other.messages, "block")
+    [block] = actions(book(connection).messages, "block")
     assert refuse(connection, block, NOW + 2 * MINUTE) == []
     [again] = refuse(connection, early, NOW + 2 * MINUTE)
     assert again == block | {"attempts": 1}
     [told] = refuse(connection, again, NOW + 3 * MINUTE)
     assert told["type"] == "appointment.conflict"
+
+
+def test_nobody_waits_for_one_who_waits(connection: Connection) -> None:
+    """Moved away and back, and both blocks refused for somebody else's time: that is a conflict."""
+    made = book(connection)
+    [first] = actions(made.messages, "block")
+    reschedule(connection, made, NINE + HOUR)
+    [second] = actions(reschedule(connection, made, NINE).messages, "block")
+    assert refuse(connection, first, NOW + 2 * MINUTE) == []
+    told, again = refuse(connection, second, NOW + 2 * MINUTE)
+    assert (told["type"], again) == ("appointment.conflict", first | {"attempts": 1})
+    assert refuse(connection, again, NOW + 3 * MINUTE) == []
+    assert state(connection, first) == ("failed", "already_blocked")
 
 
 def test_an_appointment_that_has_its_block_needs_no_other(connection: Connection) -> None:

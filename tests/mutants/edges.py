@@ -11,6 +11,9 @@ _FROZEN = f"{_TESTS}/test_booking_frozen.py"
 _KEYS = f"{_TESTS}/test_booking_keys.py"
 _LOST = f"{_TESTS}/test_booking_lost_answers.py"
 _OUTBOX = f"{_TESTS}/test_outbox.py"
+_TIME = "migrations/0013_external_time.sql"
+_ABSENCES = f"{_TESTS}/test_absences.py"
+_BLOCKS = f"{_TESTS}/test_own_blocks.py"
 _TENANTS = "tests/handlers/test_api_tenants.py"
 _CALENDAR = "WHERE calendar_id = p_calendar AND tenant_id = p_tenant"
 
@@ -154,11 +157,63 @@ _OTHERS = (
     ),
     Guard(
         "an older reading overwrites a younger",
-        "migrations/0013_external_time.sql",
+        _TIME,
         "error = NULL\n         WHERE sync.synced_at IS NULL OR sync.synced_at < excluded.synced_at;",
         "error = NULL;",
         f"{_TESTS}/test_sync.py::test_an_older_reading_never_overwrites_a_younger",
     ),
 )
 
-GUARDS = (*_ONCE, *_TOLD, *_OTHERS)
+_EXTERNAL = (
+    Guard(
+        "a reading ends an absence",
+        _TIME,
+        " & ~coalesce(gone.bits, 0::bit(104)), p_max",
+        ", p_max",
+        f"{_ABSENCES}::test_it_outlives_every_reading",
+    ),
+    Guard(
+        "a reading does not wait for an absence that is being written",
+        _TIME,
+        "    PERFORM lock_external(p_coach);\n    IF p_fetched_at",
+        "    IF p_fetched_at",
+        f"{_ABSENCES}::test_a_reading_that_is_being_stored_knows_of_it",
+    ),
+    Guard(
+        "a portion is not noted with what it did",
+        "inbound.py",
+        '_SQL["note_progress" if consequence.more else "processed"]',
+        '_SQL["processed"]',
+        _ABSENCES,
+    ),
+    Guard(
+        "our own block is busy time",
+        _TIME,
+        " | coalesce(own.bits, 0::bit(104))",
+        "",
+        f"{_BLOCKS}::test_an_appointment_may_move_into_its_own_block",
+    ),
+    Guard(
+        "a block that met one of ours is a conflict",
+        _TIME,
+        "v_awaits := block_awaits(v_delivery, p_at);",
+        "v_awaits := NULL;",
+        f"{_BLOCKS}::test_a_block_waits_for_the_release_that_it_met",
+    ),
+    Guard(
+        "those who wait for one another go on waiting",
+        _TIME,
+        "AND other.reason IS DISTINCT FROM 'awaits_release'",
+        "",
+        f"{_BLOCKS}::test_nobody_waits_for_one_who_waits",
+    ),
+    Guard(
+        "results of a calendar's actions do not take turns",
+        _TIME,
+        "        PERFORM lock_external(v_coach);\n",
+        "        NULL;\n",
+        f"{_BLOCKS}::test_refusal_and_release_that_are_recorded_at_once",
+    ),
+)
+
+GUARDS = (*_ONCE, *_TOLD, *_OTHERS, *_EXTERNAL)

@@ -15,7 +15,7 @@ COACHES = [f"coach-{number}" for number in range(1, 7)]
 
 def free(stack: Stack, calendar_id: str) -> dict[datetime, set[str]]:
     """Return who of a calendar's team can be had when, by start."""
-    query = {"calendar_id": calendar_id, "days": 30, "include": "coaches"}
+    query: dict[str, str | int] = {"calendar_id": calendar_id, "days": 30, "include": "coaches"}
     page = stack.api.get("/api/availability", params=query).json()
     return {datetime.fromisoformat(one["start_time"]): set(one["coach_ids"]) for one in page["slots"]}
 

@@ -87,6 +87,15 @@ CREATE FUNCTION day_mask(p_stretches int4range[], p_first integer, p_count small
         (SELECT bit_or(span_mask(lower(one) - p_first, upper(one) - lower(one), p_count)) FROM unnest(p_stretches) AS one
           WHERE one && int4range(p_first, p_first + p_count)), 0::bit(104)) END;
 
+-- The same for many days in order, by their number from 1, those that have none left out.
+CREATE FUNCTION day_masks(p_stretches int4range[], p_firsts integer[], p_counts smallint[])
+    RETURNS TABLE (day bigint, bits bit(104)) LANGUAGE sql STABLE AS $$
+    SELECT day, bit_or(span_mask(lower(one) - p_firsts[day], upper(one) - lower(one), p_counts[day]))
+      FROM unnest(p_stretches) AS one,
+           generate_series(greatest(width_bucket(lower(one), p_firsts), 1), width_bucket(upper(one) - 1, p_firsts)) AS day
+     GROUP BY day
+$$;
+
 -- Keeps what a calendar allows on a coach's days, with what is our own there and without the coach's absences. An older
 -- reading never overwrites a younger. Without p_fetched_at nothing was read: what is known of days that are there stays.
 CREATE FUNCTION keep_days(
@@ -113,10 +122,11 @@ BEGIN
     v_gone := ARRAY(SELECT slots_of(span) FROM coach_absences WHERE coach_id = p_coach AND span && tstzrange(v_from, v_to));
     INSERT INTO coach_slots AS day (coach_id, first_slot, slot_count, local_date, working, external, max_per_day)
     SELECT p_coach, given.first_slot, given.slot_count, given.local_date, given.working::bit(104),
-           (given.external::bit(104) | day_mask(v_own, given.first_slot, given.slot_count))
-               & ~day_mask(v_gone, given.first_slot, given.slot_count), p_max
-      FROM unnest(p_first_slots, p_slot_counts, p_dates, p_working, p_external)
-           AS given (first_slot, slot_count, local_date, working, external)
+           (given.external::bit(104) | coalesce(own.bits, 0::bit(104))) & ~coalesce(gone.bits, 0::bit(104)), p_max
+      FROM unnest(p_first_slots, p_slot_counts, p_dates, p_working, p_external) WITH ORDINALITY
+           AS given (first_slot, slot_count, local_date, working, external, day)
+      LEFT JOIN day_masks(v_own, p_first_slots, p_slot_counts) AS own USING (day)
+      LEFT JOIN day_masks(v_gone, p_first_slots, p_slot_counts) AS gone USING (day)
      ORDER BY given.first_slot
     ON CONFLICT (coach_id, first_slot) DO UPDATE
        SET working = excluded.working, max_per_day = excluded.max_per_day,
