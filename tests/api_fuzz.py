@@ -69,7 +69,7 @@ class Operation:
             self._event,
             path=_members(places["path"], values, _TEXTS),
             query=_members(places["query"], values, _TEXTS) | st.text(max_size=80),
-            headers=_members(places["header"], values, _TEXTS),
+            headers=_members(places["header"], values, _TEXTS) | _one_key(places["header"], values),
             body=self._bodies(values),
         )
 
@@ -142,6 +142,15 @@ def _members(
     return st.fixed_dictionaries(
         {name: one for name, one in strategies.items() if name in required},
         optional={name: one for name, one in strategies.items() if name not in required},
+    )
+
+
+def _one_key(parameters: Mapping[str, Json], values: Values) -> st.SearchStrategy[Json]:
+    """Give an idempotency key by one of its names, where there are two: two keys that differ are refused."""
+    keys = [name for name in parameters if name.endswith("Idempotency-Key")]
+    return st.one_of(
+        [st.fixed_dictionaries({name: _of_schema(parameters[name]["schema"], name, values)}) for name in keys]
+        or [_members(parameters, values, _TEXTS)]
     )
 
 
