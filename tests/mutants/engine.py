@@ -135,6 +135,20 @@ _FAIRNESS = (
         "a coach who cancels is refunded", _KEPT, "    IF p_by <> 'coach' THEN\n", "    IF true THEN\n", _BOOK
     ),
     Guard(
+        "the bound knows no refunds",
+        "sql/distribution.sql",
+        " + team.undone + team.gone",
+        "",
+        f"{_TESTS}/test_fairness.py",
+    ),
+    Guard(
+        "what a coach cancels counts as never had",
+        "sql/distribution.sql",
+        "      FROM entries WHERE kind <> 'left'\n",
+        "      FROM entries JOIN coach_appointments USING (appointment_id) WHERE status <> 'cancelled'\n",
+        f"{_TESTS}/test_fairness.py",
+    ),
+    Guard(
         "a reversal is only written down",
         _FASTER,
         "SET credit = member.credit + (one.value ->> 'delta')::bigint,",
@@ -248,6 +262,13 @@ _HELD = (
         "    IF v_now >= v_old.start_time THEN\n",
         "    IF false THEN\n",
         f"{_LIVES}::test_what_has_begun_stays_where_it_is",
+    ),
+    Guard(
+        "a move to where it is counts as one",
+        _KEPT,
+        "    IF v_stays AND NOT p_any THEN\n",
+        "    IF false THEN\n",
+        f"{_LIVES}::test_moving_to_where_it_is_changes_nothing",
     ),
     Guard(
         "a move forgets the coach it was given",
