@@ -49,6 +49,23 @@ def test_a_subscriber_gets_a_thin_signed_event(dispatch: Stage) -> None:
     assert dispatch.attempt().outcome == "delivered"
 
 
+def test_an_endpoint_is_told_why_another_was_turned_off(dispatch: Stage) -> None:
+    """`reason` is a word of ours there, and somebody's own words of an appointment."""
+    data = {"endpoint_id": "e-1", "reason": "failing", "contact_email": "zoe@example.com"}
+    dispatch.send(
+        replace(subscription(dispatch.partner.url, type_="endpoint.disabled"), data=data),
+        subscription(
+            dispatch.partner.url, type_="appointment.cancelled", data={"reason": "A private matter"}
+        ),
+    )
+    dispatch.work(dispatch.receive(at_least=2))
+    told = {request.body["type"]: request.body["data"] for request in dispatch.partner.received}
+    assert told == {
+        "endpoint.disabled": {"endpoint_id": "e-1", "reason": "failing"},
+        "appointment.cancelled": {},
+    }
+
+
 def test_the_id_stays_and_the_signature_is_each_attempts_own(dispatch: Stage) -> None:
     """A receiver tells a repetition by the id, and can refuse what is old."""
     secret = secrets.make()

@@ -169,13 +169,14 @@ def standard(delivery: Delivery) -> Request:
     """Post any event to a customer's own address as Standard Webhooks 1.0 asks: thin, and signed."""
     if delivery.url is None or delivery.endpoint_id is None or not delivery.secrets:
         raise MessageError
+    private = PERSONAL | WORDS if delivery.type.startswith("appointment.") else PERSONAL
     return Request(
         url=delivery.url,
         body={
             "type": delivery.type,
             "timestamp": delivery.timestamp.astimezone(UTC).isoformat().replace("+00:00", "Z"),
             "version": delivery.version,
-            "data": {name: value for name, value in delivery.data.items() if name not in PERSONAL},
+            "data": {name: value for name, value in delivery.data.items() if name not in private},
         },
         headers={
             name: value
@@ -190,7 +191,9 @@ def standard(delivery: Delivery) -> Request:
 # A receiver that wants no more, whatever it is told: https://www.rfc-editor.org/rfc/rfc9110#name-410-gone
 GONE: Mapping[int, str] = {410: "http_410"}
 # Subscribers learn which appointment and when, and ask for the rest with a key of their own.
-PERSONAL = frozenset({"contact_name", "contact_email", "contact_id", "notes", "metadata", "reason"})
+PERSONAL = frozenset({"contact_name", "contact_email", "contact_id", "notes", "metadata"})
+# What somebody wrote about an appointment; of an endpoint it is a word of ours.
+WORDS = frozenset({"reason"})
 # Headers that say what the request is and whom it is for.
 OURS = frozenset(
     {
