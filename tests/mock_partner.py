@@ -63,6 +63,6 @@ class Partner:
 
     @property
     def sent(self) -> Any:
-        """What the one request's body says."""
-        (request,) = self.requests
+        """What the one event's body says."""
+        (request,) = (one for one in self.requests if one.method == "POST")
         return json.loads(request.content)

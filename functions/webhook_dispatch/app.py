@@ -8,7 +8,6 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import SystemRandom
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -75,7 +74,7 @@ class Batch:
         if number > settings().webhook_max_attempts:  # it was to be set aside, or its last attempt died
             self.aside.append(Return.of(record))
             return
-        at, begun = datetime.now(UTC), perf_counter()
+        at = datetime.now(UTC)
         try:
             result = await _result(delivery, self.seconds)
         except gates.ClosedError as closed:
@@ -83,7 +82,7 @@ class Batch:
             return
         delay = _delay(number, result.retry_after)
         outcome = _outcome(delivery, result, number, delay)
-        made = _attempt(delivery, number, at, perf_counter() - begun, result, outcome, delay)
+        made = _attempt(delivery, number, at, result, outcome, delay)
         self._report(replace(made, receipt_handle=record.receipt_handle))
         if outcome == "retrying":
             self.delays[record.receipt_handle] = delay
@@ -97,7 +96,7 @@ class Batch:
         delay = math.ceil(closed.seconds)
         outcome: Outcome = "failed" if _is_late(since, delay) else "held"
         result, at = Result(error=closed.reason), datetime.now(UTC)
-        self._report(_attempt(delivery, made, at, 0.0, result, outcome, delay))
+        self._report(_attempt(delivery, made, at, result, outcome, delay))
         if outcome == "failed":
             self.aside.append(Return.of(record))
         else:
@@ -178,13 +177,7 @@ def _is_its_failure(delivery: Delivery, result: Result) -> bool:
 
 
 def _attempt(  # it only puts them together
-    delivery: Delivery,
-    number: int,
-    at: datetime,
-    seconds: float,
-    result: Result,
-    outcome: Outcome,
-    delay: int,
+    delivery: Delivery, number: int, at: datetime, result: Result, outcome: Outcome, delay: int
 ) -> Attempt:
     waits = outcome in {"retrying", "held"}
     next_attempt_at = datetime.now(UTC) + timedelta(seconds=delay) if waits else None
@@ -197,7 +190,7 @@ def _attempt(  # it only puts them together
         at=at,
         outcome=outcome,
         status_code=result.status_code,
-        latency_ms=round(seconds * 1000),
+        latency_ms=round(result.seconds * 1000),
         error=result.error,
         response_excerpt=result.response_excerpt,
         answer=result.answer,
@@ -211,6 +204,8 @@ def _outcome(delivery: Delivery, result: Result, number: int, delay: int) -> Out
     if result.error is None:
         return "delivered"
     is_last = number >= settings().webhook_max_attempts or _is_late(delivery.since, delay)
+    if is_last and result.taken:
+        return "delivered"
     return "failed" if result.final or is_last else "retrying"
 
 

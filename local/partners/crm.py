@@ -5,9 +5,9 @@ CRM_FAILURE_RATE, CRM_LATENCY_MS ("100-1200"), CRM_HANG_RATE and CRM_GARBAGE_RAT
 /control later. The faults leave alone /control, /health and /webhooks/log.
 
 POST /webhooks/appointment-created    {"success","crm_id","contact_id"}; 400 without X-Idempotency-Key
-POST /webhooks/appointment-updated    {"success","crm_id"}, crm_id null for an appointment it never met
-POST /webhooks/appointment-cancelled  as updated
-     a key it has seen                {"success","message":"Already processed","crm_id"}
+POST /webhooks/appointment-updated    {"success"}
+POST /webhooks/appointment-cancelled  {"success"}
+     a key it has seen                {"success","message":"Already processed"}
 GET  /webhooks/log?limit=100
      {"webhooks":[{"received_at","path","idempotency_key","body","crm_id"}],"total"}: the last ones in order
      of arrival, a repeated key once
@@ -57,8 +57,8 @@ async def webhook(request: web.Request) -> web.Response:
         raise server.problem(web.HTTPBadRequest, "X-Idempotency-Key is required")
     body = await server.json_object(request)
     database = request.app[DATABASE]
-    if seen := database.execute("SELECT crm_id FROM webhooks WHERE idempotency_key = ?", (key,)).fetchone():
-        return web.json_response({"success": True, "message": "Already processed", "crm_id": seen["crm_id"]})
+    if database.execute("SELECT 1 FROM webhooks WHERE idempotency_key = ?", (key,)).fetchone():
+        return web.json_response({"success": True, "message": "Already processed"})
     appointment_id = str(body.get("appointment_id") or "")
     is_new = request.match_info["event"] == CREATED
     if is_new:
@@ -72,8 +72,8 @@ async def webhook(request: web.Request) -> web.Response:
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
         row,
     )
-    answer = {"success": True, "crm_id": crm_id}
-    return web.json_response(answer | ({"contact_id": contact_id} if is_new else {}))
+    ids = {"crm_id": crm_id, "contact_id": contact_id} if is_new else {}
+    return web.json_response({"success": True, **ids})
 
 
 @routes.get("/webhooks/log")

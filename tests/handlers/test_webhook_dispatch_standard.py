@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from time import monotonic
+from time import monotonic, sleep
+from uuid import uuid4
 
 import pytest
 from standardwebhooks.webhooks import Webhook
@@ -64,6 +65,33 @@ def test_an_endpoint_is_told_why_another_was_turned_off(dispatch: Stage) -> None
         "endpoint.disabled": {"endpoint_id": "e-1", "reason": "failing"},
         "appointment.cancelled": {},
     }
+
+
+@pytest.mark.parametrize("body", [b"", b"OK", b'{"success": tr', b"\xff\xfe", b"[" * 60_000])
+def test_any_2xx_is_a_success_whatever_its_body_is(dispatch: Stage, body: bytes) -> None:
+    """Whoever answers so has taken the event, also where it calls JSON what is none."""
+    dispatch.partner.always = answer(200, body)
+    dispatch.send(subscription(dispatch.partner.url))
+    assert dispatch.work() == {"batchItemFailures": []}
+    assert dispatch.attempt().outcome == "delivered"
+
+
+def test_the_latency_is_the_subscribers_own(dispatch: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was waited for a secret and for the endpoint's rate is not its fault."""
+    decrypt = secrets.decrypt
+
+    def slowly(ciphertext: str, context: dict[str, str]) -> str:
+        sleep(0.4)
+        return decrypt(ciphertext, context)
+
+    monkeypatch.setattr(secrets, "decrypt", slowly)
+    one = subscription(dispatch.partner.url, rate_per_second=2)
+    other = replace(one, delivery_id=uuid4())
+    begun = monotonic()
+    dispatch.send(one, other)
+    dispatch.work(dispatch.receive(at_least=2))
+    assert monotonic() - begun > 0.9
+    assert all(attempt.latency_ms < 300 for attempt in dispatch.attempts())
 
 
 def test_the_id_stays_and_the_signature_is_each_attempts_own(dispatch: Stage) -> None:

@@ -14,6 +14,7 @@ from tests.endpoint_world import report
 from tests.world import NINE, NOW, Coach, add_calendar, add_coach, add_endpoint, add_team, book
 
 DAY = timedelta(days=1)
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -112,6 +113,19 @@ def test_an_endpoint_that_is_gone_is_turned_off_at_once(told: Connection) -> Non
     assert (ending["type"], ending["data"]["reason"]) == ("endpoint.disabled", "gone")
     assert (endpoint(told)["enabled"], endpoint(told)["disabled_reason"]) == (False, "gone")
     assert book(told).messages == []
+
+
+def test_who_was_turned_on_again_is_judged_by_what_comes_after(told: Connection) -> None:
+    """An attempt of before is recorded late: neither its 410 nor its failure counts."""
+    fail(told, NOW, "http_410")
+    assert not endpoint(told)["enabled"]
+    told.execute("UPDATE webhook_endpoints SET enabled = true, updated_at = %s", (NOW + MINUTE,))
+    assert fail(told, NOW + MINUTE / 2, "http_410") == []
+    fail(told, NOW + MINUTE / 2, "http_500")
+    found = endpoint(told)
+    assert (found["enabled"], found["failing_since"]) == (True, None)
+    fail(told, NOW + 2 * MINUTE, "http_410")
+    assert not endpoint(told)["enabled"]
 
 
 @pytest.mark.parametrize(
@@ -250,15 +264,18 @@ def replayed(connection: Connection, message: dict[str, Any]) -> dict[str, Any]:
     return sent
 
 
-def test_one_block_that_is_gone_is_not_the_calendar_api(told: Connection) -> None:
-    """410 for one coach's block says nothing of the partner as a whole."""
+@pytest.mark.parametrize("partner", ["calendar_api", "crm"])
+def test_one_call_that_is_gone_is_not_the_partner(told: Connection, partner: str) -> None:
+    """410 for one coach's block or one contact says nothing of the partner as a whole: it is a failure."""
     told.execute("UPDATE webhook_endpoints SET enabled = false, disabled_reason = 'by_request'")
-    add_endpoint(told, "calendar_api", "appointment.*")
+    add_endpoint(told, partner, "appointment.*")
     told.execute("UPDATE coaches SET calendar_kind = 'calendar_api'")
     told.execute("INSERT INTO coach_syncs (coach_id, synced_at) SELECT coach_id, now() FROM coaches")
     assert fail(told, NOW, "http_410") == []
-    row = told.execute("SELECT enabled FROM webhook_endpoints WHERE kind = 'calendar_api'").fetchone()
-    assert row == {"enabled": True}
+    row = told.execute(
+        "SELECT enabled, failing_since FROM webhook_endpoints WHERE kind = %s", (partner,)
+    ).fetchone()
+    assert row == {"enabled": True, "failing_since": NOW}
 
 
 def test_a_calendar_that_grows_stale_is_told_of_once(told: Connection) -> None:

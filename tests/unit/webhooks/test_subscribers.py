@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures("addresses")
 )
 def test_the_crm_hears_of_each_event_at_its_path(type_: str, path: str) -> None:
     """Created and cancelled have a path each; every other appointment's event goes to updated."""
-    partner = Partner(body={"success": True})
+    partner = Partner(body={"success": True, "crm_id": "crm_1"})
 
     assert partner.receive(delivery("crm", type_)).error is None
     (request,) = partner.requests

@@ -1,4 +1,4 @@
-"""One POST to a system that is not ours, bounded in time and in what is read of the answer."""
+"""One request to a system that is not ours, bounded in time and in what is read of the answer."""
 
 import asyncio
 import ssl
@@ -11,6 +11,8 @@ import httpx
 from fairslot.addresses import AddressError, GuardedTransport, subscriber_rules
 
 ANSWER_BYTES = 65_536
+# A list that was asked for is longer than an acknowledgement.
+LIST_BYTES = 1_048_576
 
 
 class ExchangeError(Exception):
@@ -25,7 +27,7 @@ class ExchangeError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer: `content` is its first ANSWER_BYTES, as sent; `whole` tells that there was no more."""
+    """An answer: `content` is the beginning that was read, as sent; `whole` tells that there was no more."""
 
     status_code: int
     headers: Mapping[str, str]
@@ -44,18 +46,39 @@ async def post(
 ) -> Reply:
     """Post JSON and return the answer, within `seconds` from name lookup to the last byte.
 
-    Anybody's address is only reached at a public host: see `addresses`. A `trusted` one is the operator's.
-    Redirects are not followed. Raises ExchangeError: `timeout`, `connection`, `invalid_url`,
-    `blocked_address`.
+    ANSWER_BYTES of it are read. Anybody's address is only reached at a public host: see `addresses`. A
+    `trusted` one is the operator's. Redirects are not followed. Raises ExchangeError: `timeout`,
+    `connection`, `invalid_url`, `blocked_address`.
     """
+    return await _exchange(
+        "POST", url, headers, content, seconds, ANSWER_BYTES, _client(transport, trusted=trusted)
+    )
+
+
+async def get(
+    url: str, *, seconds: float, trusted: bool = False, transport: httpx.AsyncBaseTransport | None = None
+) -> Reply:
+    """Get a list, as post does, of which LIST_BYTES are read."""
+    return await _exchange("GET", url, {}, b"", seconds, LIST_BYTES, _client(transport, trusted=trusted))
+
+
+async def _exchange(  # two callers, who name all of it
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    content: bytes,
+    seconds: float,
+    most: int,
+    client: httpx.AsyncClient,
+) -> Reply:
     try:
         # httpx bounds each read, so a byte now and then would keep it for ever: one bound over everything.
         async with (
             asyncio.timeout(seconds),
-            _client(transport, trusted=trusted) as client,
-            client.stream("POST", url, headers=headers, content=content) as response,
+            client,
+            client.stream(method, url, headers=headers, content=content) as response,
         ):
-            content, whole = await _read(response)
+            content, whole = await _read(response, most)
             return Reply(
                 status_code=response.status_code, headers=response.headers, content=content, whole=whole
             )
@@ -96,11 +119,11 @@ def _tls() -> ssl.SSLContext:
     return httpx.create_ssl_context(trust_env=False)
 
 
-async def _read(response: httpx.Response) -> tuple[bytes, bool]:
+async def _read(response: httpx.Response, most: int) -> tuple[bytes, bool]:
     content = bytearray()
     # As sent, not decoded: compressed against our wish, 64 KiB on the wire could be 64 MiB in memory.
     async for piece in response.aiter_raw():
         content += piece
-        if len(content) > ANSWER_BYTES:
-            return bytes(content[:ANSWER_BYTES]), False
+        if len(content) > most:
+            return bytes(content[:most]), False
     return bytes(content), True

@@ -43,11 +43,11 @@ class AppointmentData:
 class Delivery:
     """One event for one subscriber; `kind` is `crm`, `calendar_api` or `standard`, but any text is read.
 
-    Only `standard` has an address, `headers` and `secrets` of its own: ciphertexts, the newest first, more than
-    one while one replaces the other. `concurrency` and `rate_per_second` bound what one dispatcher does to the
-    endpoint. `revision` is the endpoint's of when the message was made. `round` tells the attempts of one
-    series from those of a replay. What was held back is another message, which carries how many `attempts`
-    were made before it and `since` when the delivery is under way.
+    Only `standard` has an address, `headers` and `secrets` of its own: ciphertexts, the newest first, more
+    than one while one replaces the other. `concurrency` and `rate_per_second` bound what one dispatcher does
+    to the endpoint. `revision` is the endpoint's of when the message was made. `round` tells the attempts of
+    one series from those of a replay. What was held back is another message, which carries how many
+    `attempts` were made before it and `since` when the delivery is under way.
     """
 
     delivery_id: UUID
@@ -91,8 +91,8 @@ class Attempt:
     """What came of one attempt at a delivery, or why none was made yet.
 
     `attempt` counts from 1, and what is held back says how many were made so far; `answer` holds what is
-    kept of the partner's answer: `{"crm_id": …}`, `{"block_id": …}` or nothing. By `receipt_handle` the message
-    that asked for the attempt can be taken off the queue; `revision` is the message's.
+    kept of the partner's answer: `{"crm_id": …}`, `{"block_id": …}` or nothing. By `receipt_handle` the
+    message that asked for the attempt can be taken off the queue; `revision` is the message's.
     """
 
     delivery_id: UUID

@@ -5,21 +5,21 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from time import perf_counter
 from typing import Any
-from urllib.parse import quote
 
 import httpx
-from pydantic import JsonValue
 
 from fairslot import secrets
 from fairslot.errors import UnavailableError
-from fairslot.settings import settings
 from fairslot.webhooks import signing
 from fairslot.webhooks.backoff import LONGEST_SECONDS, retry_after_seconds
-from fairslot.webhooks.exchange import ExchangeError, Reply, post
-from fairslot.webhooks.messages import AppointmentData, Delivery, MessageError
+from fairslot.webhooks.exchange import ExchangeError, Reply, get, post
+from fairslot.webhooks.messages import Delivery, MessageError
+from fairslot.webhooks.partners import calendar_api, crm
+from fairslot.webhooks.request import Request
 
 EXCERPT_BYTES = 500
 # A partner's id longer than this is none.
@@ -27,36 +27,22 @@ ID_CHARACTERS = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What to post to a subscriber.
-
-    `keep`: what of the answer is kept, and the answer's members to look for it in, the best first.
-    `refusals`: the status codes that no further attempt can change, and what they are called.
-    `headers`: beside the idempotency key. `trusted`: the address is the operator's and not a customer's.
-    """
-
-    url: str
-    body: Mapping[str, JsonValue]
-    headers: Mapping[str, str] = field(default_factory=dict)
-    trusted: bool = True
-    keep: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    refusals: Mapping[int, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """What came of one attempt: delivered where there is no `error`.
 
-    `final`: a further attempt would change nothing. `retry_after`: the seconds that the subscriber
-    asked us to wait, 0 for none.
+    `final`: a further attempt would change nothing. `taken`: the subscriber has the event, and what failed is
+    only what we wanted to know of it. `retry_after`: the seconds that the subscriber asked us to wait, 0 for
+    none. `seconds`: how long the exchange took, from name lookup to the last byte.
     """
 
     error: str | None = None
     final: bool = False
+    taken: bool = False
     status_code: int | None = None
     response_excerpt: str = ""
     answer: Mapping[str, str] = field(default_factory=dict)
     retry_after: float = 0.0
+    seconds: float = 0.0
 
 
 async def deliver(
@@ -80,22 +66,48 @@ async def deliver(
     key = delivery.delivery_id if delivery.kind == "calendar_api" else delivery.event_id
     # In ASCII: what one side can write in UTF-8 another may not be able to read.
     content = json.dumps(request.body, separators=(",", ":")).encode()
+    ends = perf_counter() + seconds
+    try:
+        signature = await _signature(delivery, content, seconds)
+    except ExchangeError as error:
+        return Result(error=error.reason, final=error.final)
+    begun = perf_counter()
     try:
         reply = await post(
             request.url,
-            headers={
-                **request.headers,
-                "X-Idempotency-Key": str(key),
-                **await _signature(delivery, content, seconds),
-            },
+            headers={**request.headers, "X-Idempotency-Key": str(key), **signature},
             content=content,
-            seconds=seconds,
+            seconds=max(ends - begun, 0),
             trusted=request.trusted,
             transport=transport,
         )
     except ExchangeError as error:
-        return Result(error=error.reason, final=error.final)
-    return _judge(request, reply)
+        return Result(error=error.reason, final=error.final, seconds=perf_counter() - begun)
+    result = replace(_judge(request, reply), seconds=perf_counter() - begun)
+    if result.error is None and request.log is not None and not result.answer:
+        return await _look_up(request, result, str(key), max(ends - perf_counter(), 0), transport)
+    return result
+
+
+async def _look_up(
+    request: Request, result: Result, key: str, seconds: float, transport: httpx.AsyncBaseTransport | None
+) -> Result:
+    """Find what is to be kept of a lost answer in the receiver's log, as far as that has it.
+
+    A log that cannot be read just now is worth another attempt: the receiver knows the key.
+    """
+    try:
+        reply = await get(request.log or "", seconds=seconds, trusted=request.trusted, transport=transport)
+    except ExchangeError:
+        return replace(result, error="answer_lost", taken=True)
+    # 501 is said where there is no such thing.
+    if httpx.codes.is_server_error(reply.status_code) and reply.status_code != httpx.codes.NOT_IMPLEMENTED:
+        return replace(result, error="answer_lost", taken=True, retry_after=_wait(reply, {}))
+    lines = _answer(reply)[0].get("webhooks")
+    for line in lines if isinstance(lines, list) else []:
+        if isinstance(line, dict) and line.get("idempotency_key") == key:
+            return replace(result, answer=_kept(request, line))
+    return result
 
 
 async def _signature(delivery: Delivery, content: bytes, seconds: float) -> Mapping[str, str]:
@@ -115,54 +127,6 @@ async def _signature(delivery: Delivery, content: bytes, seconds: float) -> Mapp
         )
     except (UnavailableError, TimeoutError, signing.SecretError):
         raise ExchangeError("secret_unavailable") from None
-
-
-def crm(delivery: Delivery) -> Request | None:
-    """Post an appointment's event to one of the CRM's three paths, flat; other events are not for it."""
-    if not delivery.type.startswith("appointment."):
-        return None
-    appointment = delivery.appointment()
-    path = CRM_PATHS.get(delivery.type, "appointment-updated")
-    people = ("contact_name", "contact_email") if path == "appointment-created" else ()
-    told = {name: getattr(appointment, name) for name in (*CRM_MEMBERS, *people)}
-    return Request(
-        url=f"{settings().crm_webhook_url.rstrip('/')}/webhooks/{path}",
-        body={name: value for name, value in told.items() if value is not None},
-        keep={"crm_id": ("crm_id", "contact_id")},
-        refusals=GONE,
-    )
-
-
-CRM_PATHS = {"appointment.created": "appointment-created", "appointment.cancelled": "appointment-cancelled"}
-CRM_MEMBERS = (
-    "appointment_id",
-    "calendar_id",
-    "coach_id",
-    "start_time",
-    "end_time",
-    "status",
-    "version",
-    "contact_id",
-)
-
-
-def calendar_api(delivery: Delivery) -> Request | None:
-    """Block an appointment's time in the coach's external calendar or release a block, by `action`."""
-    appointment = delivery.appointment()
-    match appointment.action:
-        case "block":
-            return Request(
-                url=_coach_url(appointment, "block-slot"),
-                body={"start_time": appointment.start_time, "end_time": appointment.end_time},
-                keep={"block_id": ("block_id",)},
-                refusals={409: "already_blocked"},
-            )
-        case "release" if appointment.block_id is not None:
-            return Request(
-                url=_coach_url(appointment, "release-slot"), body={"block_id": appointment.block_id}
-            )
-        case _:
-            return None
 
 
 def standard(delivery: Delivery) -> Request:
@@ -224,21 +188,12 @@ KINDS: Mapping[str, Callable[[Delivery], Request | None]] = {
 _opener = ThreadPoolExecutor(1, "secrets")
 
 
-def _coach_url(appointment: AppointmentData, action: str) -> str:
-    return (
-        f"{settings().calendar_api_url.rstrip('/')}/coaches/{quote(appointment.coach_id, safe='')}/{action}"
-    )
-
-
 def _judge(request: Request, reply: Reply) -> Result:
     excerpt = _excerpt(reply.content)
     answer, readable = _answer(reply)
-    if httpx.codes.is_success(reply.status_code) and readable:
-        return Result(
-            status_code=reply.status_code,
-            response_excerpt=excerpt,
-            answer={name: value for name, places in request.keep.items() if (value := _id(answer, places))},
-        )
+    # Where nothing of it is kept, the body means nothing.
+    if httpx.codes.is_success(reply.status_code) and (readable or not request.keep):
+        return Result(status_code=reply.status_code, response_excerpt=excerpt, answer=_kept(request, answer))
     refusal = request.refusals.get(reply.status_code)
     error = f"http_{reply.status_code}" if not httpx.codes.is_success(reply.status_code) else "invalid_body"
     return Result(
@@ -248,6 +203,10 @@ def _judge(request: Request, reply: Reply) -> Result:
         response_excerpt=excerpt,
         retry_after=_wait(reply, answer),
     )
+
+
+def _kept(request: Request, answer: Mapping[str, Any]) -> Mapping[str, str]:
+    return {name: value for name, places in request.keep.items() if (value := _id(answer, places))}
 
 
 def _answer(reply: Reply) -> tuple[Mapping[str, Any], bool]:
