@@ -134,7 +134,8 @@ def test_an_attempt_that_died_comes_back_before_it_counts_as_lost() -> None:
 def test_a_function_may_do_what_its_variables_say_and_no_more(name: str) -> None:
     """It reads the queue that calls it, sends to the queues it knows, and only the dispatcher puts off.
 
-    Who records results takes away what is out of date. Nobody sends to a dead-letter queue but the dispatcher, who reads none.
+    Who records results takes away what is out of date. Nobody sends to a dead-letter queue but the
+    dispatcher, who reads none.
     """
     function = FUNCTIONS[name]
     read = {queue_of(source["Queue"]) for reader, source in sources("SQS") if reader == name}
