@@ -1,11 +1,13 @@
 """What template.yaml says fits together, and fits the code."""
 
 import importlib
+import re
 from typing import Any
 
 import pytest
 
 from fairslot.settings import Settings
+from fairslot.webhooks.queue import LONGEST_CALL_SECONDS
 from tests.cloudformation import ROOT, environment, functions, queue_of, resources, template
 
 FUNCTIONS = functions()
@@ -120,8 +122,32 @@ def test_attempts_and_receives_are_one_number() -> None:
     readers = [one for one in FUNCTIONS.values() if "WEBHOOK_MAX_ATTEMPTS" in environment(one)]
     assert FUNCTIONS["DispatchFunction"] in readers
     assert all(environment(one)["WEBHOOK_MAX_ATTEMPTS"] == number for one in readers)
-    default = template()["Parameters"]["WebhookMaxAttempts"]["Default"]
-    assert default == Settings.model_fields["webhook_max_attempts"].default
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("WebhookMaxAttempts", "DispatchFunction"),
+        ("WebhookScheduleSeconds", "DispatchFunction"),
+        ("WebhookJitter", "DispatchFunction"),
+        ("WebhookTimeoutSeconds", "DispatchFunction"),
+        ("WebhookGiveUpSeconds", "DispatchFunction"),
+        ("EndpointWarningDays", "ResultsFunction"),
+        ("EndpointDisableDays", "ResultsFunction"),
+    ],
+)
+def test_how_deliveries_are_tried_is_decided_by_who_deploys(name: str, function: str) -> None:
+    """A parameter reaches the function that reads its setting, and both have one default."""
+    variable = re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper()
+    assert environment(FUNCTIONS[function])[variable] == {"Ref": name}
+    given = template()["Parameters"][name]["Default"]
+    assert given == Settings.model_fields[variable.lower()].default
+
+
+def test_an_attempt_ends_long_before_its_function() -> None:
+    """The longest time limit leaves time for the calls to the queues that end an invocation."""
+    longest = template()["Parameters"]["WebhookTimeoutSeconds"]["MaxValue"]
+    assert longest + 3 * (LONGEST_CALL_SECONDS + 1) <= FUNCTIONS["DispatchFunction"]["Timeout"]
 
 
 def test_an_attempt_that_died_comes_back_before_it_counts_as_lost() -> None:
