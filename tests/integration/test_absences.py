@@ -203,6 +203,13 @@ def test_of_two_absences_one_may_end(connection: Connection, ana: None) -> None:
     check(connection)
 
 
+def test_what_was_shut_before_absences_were_kept_can_be_given_back(connection: Connection, ana: None) -> None:
+    """Without a calendar elsewhere nobody but the coach can say that the time is free."""
+    connection.execute("UPDATE coach_slots SET external = 0::bit(104) WHERE local_date = '2026-03-03'")
+    tell(connection, "coach.available")
+    assert edges(connection) == [False, True, True, False]
+
+
 def test_a_reading_that_is_being_stored_knows_of_it(
     connection: Connection, connect: Connect, kind: str
 ) -> None:

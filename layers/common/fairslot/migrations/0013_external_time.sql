@@ -157,24 +157,22 @@ END $$;
 CREATE FUNCTION end_absence(p_coach text, p_from timestamptz, p_to timestamptz) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_back tstzrange := tstzrange(p_from, p_to);
-    v_open int4range[];
     v_gone int4range[];
 BEGIN
     PERFORM lock_external(p_coach);
     WITH ended AS (
         DELETE FROM coach_absences WHERE coach_id = p_coach AND span && v_back RETURNING *
-    ), left_over AS (
-        INSERT INTO coach_absences (coach_id, span, event_id, created_at)
-        SELECT coach_id, unnest(tstzmultirange(span) - tstzmultirange(v_back)), event_id, created_at FROM ended
     )
-    SELECT coalesce(array_agg(slots_of(span)), '{}') INTO v_open FROM ended;
-    v_gone := ARRAY(SELECT slots_of(span) FROM coach_absences WHERE coach_id = p_coach);
-    PERFORM FROM coach_slots AS day WHERE day.coach_id = p_coach ORDER BY day.first_slot FOR NO KEY UPDATE;
-    UPDATE coach_slots AS day
-       SET external = day.external | (day_mask(v_open, day.first_slot, day.slot_count)
-                                      & ~day_mask(v_gone, day.first_slot, day.slot_count))
-     WHERE day.coach_id = p_coach AND day_mask(v_open, day.first_slot, day.slot_count) <> 0::bit(104)
-       AND EXISTS (SELECT FROM coaches WHERE coach_id = p_coach AND calendar_kind = 'none');
+    INSERT INTO coach_absences (coach_id, span, event_id, created_at)
+    SELECT coach_id, unnest(tstzmultirange(span) - tstzmultirange(v_back)), event_id, created_at FROM ended;
+    IF EXISTS (SELECT FROM coaches WHERE coach_id = p_coach AND calendar_kind = 'none') THEN
+        v_gone := ARRAY(SELECT slots_of(span) FROM coach_absences WHERE coach_id = p_coach);
+        PERFORM FROM coach_slots AS day WHERE day.coach_id = p_coach ORDER BY day.first_slot FOR NO KEY UPDATE;
+        UPDATE coach_slots AS day
+           SET external = day.external | (day_mask(ARRAY[slots_of(v_back)], day.first_slot, day.slot_count)
+                                          & ~day_mask(v_gone, day.first_slot, day.slot_count))
+         WHERE day.coach_id = p_coach AND int4range(day.first_slot, day.first_slot + day.slot_count) && slots_of(v_back);
+    END IF;
 END $$;
 
 COMMENT ON FUNCTION give_up_time IS 'for code of before 0013; goes with a later migration';
