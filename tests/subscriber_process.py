@@ -6,7 +6,8 @@ A path is the behaviour and a name, `/ok/a`. These verify the signature with the
 secret that FOLDER/secrets has for the name, write the name, the event's id and version and the time to
 FOLDER/taken and answer: `ok`; `flaky`, after it answered 500 twice to each third event; and `busy`, after two
 seconds in which it answers 429 with Retry-After and writes to FOLDER/refused. The others never take an
-event: they hang, drip, send gigabytes, cut the connection (`reset`) or are `gone` for good, with 410.
+event: they hang, drip, send gigabytes, cut the connection (`reset`), answer `error` at once or are `gone` for
+good, with 410.
 """
 
 import asyncio
@@ -141,6 +142,9 @@ def _response(status: str, body: str, *headers: str) -> bytes:
 async def _misbehave(behaviour: str, writer: asyncio.StreamWriter) -> None:
     if behaviour == "gone":
         writer.write(_response("410 Gone", "{}"))
+        return
+    if behaviour == "error":
+        writer.write(_response("500 Oops", "{}"))
         return
     if behaviour == "reset":
         writer.transport.abort()

@@ -149,6 +149,18 @@ def test_two_dead_subscribers_of_ten_delay_nobody(world: World, capsys: pytest.C
     assert together < 2 * alone
 
 
+def test_subscribers_that_answer_with_errors_are_soon_left_alone(world: World) -> None:
+    """Four that have all their events before a good one has its own: most are held back, and take no time."""
+    bad = [*world.subscribe(*(f"error/at-once-{number}" for number in range(4))).values()]
+    good = [*world.subscribe("ok/beside").values()]
+    world.emit(EVENTS, bad)
+    world.emit(EVENTS, good)
+    wait_until(lambda: pending(world.database, good) == 0, 60 + EVENTS, "the good one has all")
+    made = [one for one in world.recorded(bad) if one[0] is not None]
+    assert 0 < len(made) < len(bad) * EVENTS * 0.75, "it has all, and so had they, but for the breaker"
+    world.unsubscribe(*bad, *good)
+
+
 def _seconds(world: World, name: str, *dead: str) -> float:
     """Return how long it takes until eight subscribers have all events, which others fail to get."""
     alive = world.subscribe(*(f"ok/{name}-{number}" for number in range(8)))
