@@ -122,13 +122,14 @@ class World:
             redrive.bury(now=datetime.now(UTC))
 
     def emit(self, count: int, endpoints: Sequence[UUID]) -> None:
-        """Write so many events and a delivery of each for every endpoint, and have them sent."""
+        """Write so many events, each with a delivery for every endpoint, and have them sent in turn."""
         self.database.execute(
             "WITH made AS (INSERT INTO webhook_events (tenant_id, type, version, data)"
             "  SELECT 'default', 'appointment.updated', number, jsonb_build_object('appointment_id', number)"
-            "    FROM generate_series(1, %s) AS number RETURNING event_id)"
-            " INSERT INTO webhook_deliveries (event_id, endpoint_id)"
-            " SELECT event_id, endpoint_id FROM made CROSS JOIN unnest(%s::uuid[]) AS endpoint_id",
+            "    FROM generate_series(1, %s) AS number RETURNING event_id, version)"
+            " INSERT INTO webhook_deliveries (event_id, endpoint_id, created_at)"
+            " SELECT event_id, endpoint_id, now() + version * interval '1 microsecond'"
+            "   FROM made CROSS JOIN unnest(%s::uuid[]) AS endpoint_id",
             [count, list(endpoints)],
         )
         while self.sweep():
