@@ -14,6 +14,8 @@ _OUTBOX = f"{_TESTS}/test_outbox.py"
 _TIME = "migrations/0013_external_time.sql"
 _ABSENCES = f"{_TESTS}/test_absences.py"
 _BLOCKS = f"{_TESTS}/test_own_blocks.py"
+_OWN = "migrations/0018_own_conflicts.sql"
+_CONFLICTS = f"{_TESTS}/test_own_conflicts.py"
 _TENANTS = "tests/handlers/test_api_tenants.py"
 _CALENDAR = "WHERE calendar_id = p_calendar AND tenant_id = p_tenant"
 
@@ -195,7 +197,7 @@ _EXTERNAL = (
     ),
     Guard(
         "a block that met one of ours is a conflict",
-        _TIME,
+        _OWN,
         "v_awaits := block_awaits(v_delivery, p_at);",
         "v_awaits := NULL;",
         f"{_BLOCKS}::test_a_block_waits_for_the_release_that_it_met",
@@ -209,10 +211,52 @@ _EXTERNAL = (
     ),
     Guard(
         "results of a calendar's actions do not take turns",
-        _TIME,
+        _OWN,
         "        PERFORM lock_external(v_coach);\n",
         "        NULL;\n",
         f"{_BLOCKS}::test_refusal_and_release_that_are_recorded_at_once",
+    ),
+    Guard(
+        "only attempts that were told of may have a block",
+        _OWN,
+        "OR made.attempt > 1 AND NOT EXISTS (",
+        "OR false AND NOT EXISTS (",
+        f"{_CONFLICTS}::test_an_attempt_that_nobody_told_of_may_have_the_block",
+    ),
+    Guard(
+        "a refusal goes before another attempt",
+        _OWN,
+        "AND before.outcome = 'retrying' AND",
+        "AND",
+        f"{_CONFLICTS}::test_a_refusal_is_nothing_that_another_attempt_follows",
+    ),
+    Guard(
+        "an answer that is recorded late shows no conflict",
+        _OWN,
+        "          AND v_delivery.reason = 'already_blocked' THEN",
+        "          AND false THEN",
+        f"{_CONFLICTS}::test_an_answer_that_is_recorded_late_shows_the_conflict",
+    ),
+    Guard(
+        "an attempt is noted as of the round that its time tells",
+        _OWN,
+        "p_error, p_excerpt, p_round)\n",
+        "p_error, p_excerpt, NULL)\n",
+        f"{_CONFLICTS}::test_another_round_counts_for_itself",
+    ),
+    Guard(
+        "a conflict with the same block stays",
+        _OWN,
+        "AND conflict AND conflict_delivery = p_delivery.delivery_id",
+        "AND false",
+        f"{_CONFLICTS}::test_a_conflict_with_the_same_block_is_taken_back",
+    ),
+    Guard(
+        "a block takes back that its coach is away",
+        _OWN,
+        "    UPDATE coach_appointments SET conflict_delivery = NULL\n",
+        "    UPDATE coach_appointments SET conflict_delivery = conflict_delivery\n",
+        f"{_CONFLICTS}::test_a_coach_who_is_away_stays_a_conflict",
     ),
 )
 

@@ -124,15 +124,18 @@ class Behind:
         assert step.taken in {None, len(self.world.others.taken(name))}
 
     def has_ended(self, appointment_id: str) -> bool:
-        """Tell whether all were told of a booking, and that is recorded.
+        """Tell whether all were told of a booking, that is recorded, and it is no conflict.
 
         A coach's calendar may have taken the block and the dispatcher died before it could say so. Then the
-        calendar refuses another: that ends the delivery too.
+        calendar refuses another: that ends the delivery too. Of two copies of the message the one that was
+        refused may be recorded first: then it is a conflict until the other is.
         """
         return not self.one(
-            "SELECT count(*) FROM webhook_deliveries JOIN webhook_events USING (event_id)"
-            " WHERE appointment_id = %s AND (published_at IS NULL OR status = 'pending'"
-            "      OR (status = 'failed' AND reason <> 'already_blocked'))",
+            "SELECT count(*) FROM coach_appointments AS a JOIN webhook_events USING (appointment_id)"
+            "  JOIN webhook_deliveries USING (event_id)"
+            " WHERE appointment_id = %s AND (a.conflict OR published_at IS NULL"
+            "      OR webhook_deliveries.status = 'pending'"
+            "      OR (webhook_deliveries.status = 'failed' AND reason <> 'already_blocked'))",
             appointment_id,
         )
 
@@ -208,11 +211,15 @@ def test_a_kill_at_each_step_loses_nothing_and_repeats_nothing(behind: Behind, s
     assert answer.status_code == 201, answer.text
     booked = answer.json()
     appointment = booked["appointment_id"]
-    wait_until(lambda: behind.has_ended(appointment), 30, "every delivery has ended")
+    wait_until(
+        lambda: behind.has_ended(appointment), 30, "every delivery has ended, and nothing is a conflict"
+    )
     least = 2 if step.again else 1
     wait_until(lambda: len(world.others.taken(name)) >= least, 30, "the subscriber was told")
     assert world.faults([endpoint]) == []
-    assert len({event for _, event, version in world.others.taken(name) if version == 1}) == 1
+    events = {(version, event) for _, event, version in world.others.taken(name)}
+    # That one copy of the message was refused for the other's block may be told too, and is taken back.
+    assert sorted(version for version, _ in events) in ([1], [1, 2, 3])
     assert told(world.stack, appointment).count("/webhooks/appointment-created") == 1
     when = (booked["coach_id"], booked["start_time"])
     assert [(one["coach_id"], one["start_time"]) for one in blocks(world.stack)].count(
