@@ -14,22 +14,6 @@ CREATE OR REPLACE FUNCTION zulu(p_instant timestamptz) RETURNS text
 CREATE OR REPLACE FUNCTION wants(p_patterns text[], p_type text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN p_patterns && ARRAY[p_type, split_part(p_type, '.', 1) || '.*', '*'];
 
--- Why a calendar is shut on the day of an instant, or null.
-CREATE FUNCTION shut_reason(p_calendar calendars, p_start timestamptz, p_but uuid) RETURNS text LANGUAGE sql STABLE
-    RETURN (SELECT shut.reason FROM shut_days(p_calendar, p_start, p_start, p_but) AS shut
-             WHERE p_start >= shut.starts AND p_start < shut.ends LIMIT 1);
-
--- Why nothing of the calendar can start at an instant, or null.
-CREATE OR REPLACE FUNCTION calendar_refusal(p_calendar calendars, p_start timestamptz, p_but uuid, p_now timestamptz)
-    RETURNS text LANGUAGE sql STABLE
-    RETURN CASE
-        WHEN NOT (p_calendar).active THEN 'inactive'
-        WHEN p_start <= p_now OR p_start < opens_at(p_calendar, p_now) THEN 'minimum_notice'
-        WHEN p_start >= closes_at(p_calendar, p_now) THEN 'beyond_horizon'
-        WHEN (p_calendar).max_per_day IS NOT NULL OR (p_calendar).blocked_dates <> '{}'
-            THEN shut_reason(p_calendar, p_start, p_but)
-    END;
-
 -- Raises FS426 if a hold of one of the calendar's coaches has expired and still takes time. Its clearing moves credits of
 -- other calendars, whose locks come before ours, so it is a transaction of its own.
 CREATE OR REPLACE FUNCTION check_holds(p_calendar text, p_now timestamptz) RETURNS void LANGUAGE plpgsql AS $$
@@ -63,7 +47,8 @@ CREATE FUNCTION day_admits(day coach_slots, p_from integer, p_to integer, p_befo
        AND (day.booked < day.max_per_day OR p_from < day.first_slot OR p_from >= day.first_slot + day.slot_count);
 
 -- Why a coach's days do not admit an appointment that they have to the end, or null if they do: what a look at one day by
--- the statement that asks for everybody does not tell.
+-- the statement that asks for everybody does not tell. What we took ourselves is told before what the calendar says, which
+-- may say it for our sake.
 CREATE FUNCTION obstacle(p_coach text, p_from integer, p_to integer, p_before integer, p_after integer) RETURNS text
     LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -80,15 +65,15 @@ BEGIN
         v_admitted := v_admitted AND day_admits(day, p_from, p_to, p_before, p_after);
         v_reason := least(v_reason, CASE
             WHEN NOT has_slots(day.working, day.first_slot, day.slot_count, p_from, p_to) THEN 1
-            WHEN NOT has_slots(day.external, day.first_slot, day.slot_count, p_from, p_to) THEN 2
-            WHEN NOT has_slots(~day.taken, day.first_slot, day.slot_count, p_from, p_to) THEN 3
+            WHEN NOT has_slots(~day.taken, day.first_slot, day.slot_count, p_from, p_to) THEN 2
+            WHEN NOT has_slots(day.external, day.first_slot, day.slot_count, p_from, p_to) THEN 3
             WHEN day.booked >= day.max_per_day
                  AND p_from >= day.first_slot AND p_from < day.first_slot + day.slot_count THEN 4
             ELSE 5 END);
     END LOOP;
     RETURN CASE WHEN v_covered < p_before + p_to - p_from + p_after THEN 'not_synced'
                 WHEN NOT v_admitted THEN
-                    ('{outside_working_hours,busy_external,booked,daily_maximum,buffer}'::text[])[v_reason] END;
+                    ('{outside_working_hours,booked,busy_external,daily_maximum,buffer}'::text[])[v_reason] END;
 END $$;
 
 -- The calendar's team for p_count slots from p_from with buffers: who could take them, and why the others could not. Most
@@ -263,16 +248,6 @@ BEGIN
                             v_one.chosen, v_one.candidates, p_now);
 END $$;
 
--- The team as it would be with the appointment's decision undone, without the coach p_but or anybody but p_only.
-CREATE FUNCTION without_decision(p_team candidate[], p_appointment uuid, p_only text, p_but text) RETURNS candidate[]
-    LANGUAGE sql STABLE AS $$
-    SELECT coalesce(array_agg(ROW(one.coach_id, one.score, one.weight, one.credit + coalesce(undo.delta, 0),
-               CASE WHEN one.last = undo.seq THEN undo.last_seq ELSE one.last END, one.days, one.first_slot,
-               coalesce(one.excluded, CASE WHEN one.coach_id <> p_only OR one.coach_id = p_but THEN 'contended' END),
-               NULL, NULL)::candidate), '{}')
-      FROM unnest(p_team) AS one LEFT JOIN reversal(p_appointment) AS undo USING (coach_id)
-$$;
-
 -- What the queue carries for a delivery. Subscribers of kind standard get nothing that says who the customer is.
 CREATE FUNCTION delivery_message(d webhook_deliveries, event webhook_events, endpoint webhook_endpoints) RETURNS jsonb
     LANGUAGE sql STABLE
@@ -334,61 +309,6 @@ BEGIN
     RETURN v_messages;
 END $$;
 
--- Gives the time to the coach whose turn it is: chooses, takes the bits, writes the row and records the decision.
-CREATE FUNCTION place(
-    p_calendar calendars, p_start timestamptz, p_now timestamptz, p_status text, p_contact_name text, p_contact_email text,
-    p_notes text, p_timezone text, p_metadata jsonb, p_held_by text, p_expires timestamptz
-) RETURNS coach_appointments LANGUAGE plpgsql AS $$
-DECLARE
-    v_team   candidate[];
-    v_from   integer := slot_of(p_start);
-    v_count  integer := p_calendar.slot_duration / 15;
-    v_before integer := p_calendar.buffer_before / 15;
-    v_after  integer := p_calendar.buffer_after / 15;
-    a        coach_appointments;
-BEGIN
-    PERFORM check_start(p_calendar, p_start, NULL, p_now);
-    PERFORM check_holds(p_calendar.calendar_id, p_now);
-    v_team := lock_coach(p_calendar, v_from, v_count, v_before, v_after);
-    IF v_team[1].coach_id IS NULL OR v_team[1].excluded IS NOT NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'no coach is free';
-    END IF;
-    INSERT INTO coach_appointments (tenant_id, calendar_id, coach_id, start_time, end_time, takes, status, contact_name,
-        contact_email, notes, timezone, metadata, created_at, updated_at, held_by, expires_at)
-    VALUES (p_calendar.tenant_id, p_calendar.calendar_id, v_team[1].coach_id, p_start, instant_of(v_from + v_count),
-        tstzrange(instant_of(v_from - v_before), instant_of(v_from + v_count + v_after)), p_status, p_contact_name,
-        p_contact_email, p_notes, p_timezone, p_metadata, p_now, p_now, p_held_by, p_expires)
-    RETURNING * INTO a;
-    PERFORM move_time(a.coach_id, a.start_time, a.takes, 1);
-    PERFORM decide(p_calendar, p_calendar.policy, a.appointment_id, v_team, p_now);
-    RETURN a;
-END $$;
-
--- Turns a live hold into the appointment; the decision was made when it was held.
-CREATE FUNCTION confirm_hold(
-    p_hold uuid, p_calendar calendars, p_start timestamptz, p_now timestamptz, p_contact_name text, p_contact_email text,
-    p_notes text, p_timezone text, p_metadata jsonb
-) RETURNS coach_appointments LANGUAGE plpgsql AS $$
-DECLARE
-    v_hold coach_appointments;
-    a      coach_appointments;
-BEGIN
-    SELECT * INTO v_hold FROM coach_appointments
-     WHERE appointment_id = p_hold AND tenant_id = p_calendar.tenant_id AND status = 'held' FOR NO KEY UPDATE;
-    IF NOT FOUND OR v_hold.expires_at <= p_now THEN
-        RAISE EXCEPTION USING ERRCODE = 'FS411', MESSAGE = 'the hold is gone';
-    ELSIF (v_hold.calendar_id, v_hold.start_time) <> (p_calendar.calendar_id, p_start) THEN
-        RAISE EXCEPTION USING ERRCODE = 'FS400', MESSAGE = 'not_what_is_held';
-    END IF;
-    UPDATE coach_appointments
-       SET status = 'scheduled', held_by = NULL, expires_at = NULL, created_at = p_now, updated_at = p_now,
-           contact_name = p_contact_name, contact_email = p_contact_email, notes = p_notes, timezone = p_timezone,
-           metadata = p_metadata
-     WHERE appointment_id = p_hold
-    RETURNING * INTO a;
-    RETURN a;
-END $$;
-
 CREATE OR REPLACE FUNCTION book(
     p_tenant text, p_calendar text, p_start timestamptz, p_contact_name text, p_contact_email text, p_notes text,
     p_timezone text, p_metadata jsonb, p_hold uuid, p_key text, p_fingerprint bytea, p_keep interval, p_now timestamptz
@@ -446,57 +366,6 @@ BEGIN
     END IF;
     a := place(v_calendar, p_start, v_now, 'held', NULL, NULL, NULL, NULL, '{}', p_client, v_now + p_for);
     RETURN remember_answer(p_tenant, p_key, p_fingerprint, p_keep, v_now, hold_json(a), '[]');
-END $$;
-
--- Moves an appointment to another start, with its coach (p_any false) or whoever's turn it is. The coach stays where
--- the rule would choose the same one anyway, and then the credits stay too. Atomic: whatever is raised keeps the old time.
-CREATE OR REPLACE FUNCTION reschedule(
-    p_tenant text, p_appointment uuid, p_start timestamptz, p_any boolean,
-    p_key text, p_fingerprint bytea, p_keep interval, p_now timestamptz
-) RETURNS jsonb LANGUAGE plpgsql AS $$
-DECLARE
-    v_calendar calendars := lock_calendars(p_tenant, p_appointment, false);
-    v_now      timestamptz := coalesce(p_now, clock_timestamp());
-    v_answer   jsonb := idempotent_answer(p_tenant, p_key, p_fingerprint, v_now);
-    v_old      coach_appointments;
-    v_team     candidate[];
-    v_coach    text;
-    v_from     integer := slot_of(p_start);
-    v_count    integer := v_calendar.slot_duration / 15;
-    v_before   integer := v_calendar.buffer_before / 15;
-    v_after    integer := v_calendar.buffer_after / 15;
-    v_takes    tstzrange := tstzrange(instant_of(v_from - v_before), instant_of(v_from + v_count + v_after));
-    a          coach_appointments;
-BEGIN
-    IF v_answer IS NOT NULL THEN
-        RETURN replayed(v_answer);
-    END IF;
-    v_old := lock_appointment(p_tenant, p_appointment);
-    PERFORM check_start(v_calendar, p_start, p_appointment, v_now);
-    PERFORM check_holds(v_calendar.calendar_id, v_now);
-    PERFORM lock_days(v_old, v_takes);
-    PERFORM move_time(v_old.coach_id, v_old.start_time, v_old.takes, -1);
-    v_team := without_decision(
-        ARRAY(SELECT one FROM candidates(v_calendar.calendar_id, v_from, v_count, v_before, v_after) AS one),
-        p_appointment, CASE WHEN NOT p_any THEN v_old.coach_id END, NULL);
-    v_team := ARRAY(SELECT one FROM ranked(v_calendar.policy, v_team) AS one);
-    v_coach := CASE WHEN v_team[1].excluded IS NULL THEN v_team[1].coach_id END;
-    IF v_coach IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'no coach is free';
-    ELSIF v_coach <> v_old.coach_id THEN
-        PERFORM reverse_decision(p_appointment, v_now);
-        PERFORM decide(v_calendar, v_calendar.policy, p_appointment, v_team, v_now);
-    END IF;
-    UPDATE coach_appointments
-       SET coach_id = v_coach, start_time = p_start, end_time = instant_of(v_from + v_count), takes = v_takes,
-           version = version + 1, updated_at = v_now, conflict = false,
-           external_calendar_id = CASE WHEN (v_coach, v_takes) = (v_old.coach_id, v_old.takes) THEN external_calendar_id END
-     WHERE appointment_id = p_appointment
-    RETURNING * INTO a;
-    PERFORM move_time(a.coach_id, a.start_time, a.takes, 1);
-    RETURN remember_answer(p_tenant, p_key, p_fingerprint, p_keep, v_now, appointment_json(a),
-        emit_event('appointment.rescheduled', a, v_old, jsonb_build_object(
-            'previous_start_time', zulu(v_old.start_time), 'previous_coach_id', v_old.coach_id)));
 END $$;
 
 -- Hands an appointment to a named coach of the team, or to whoever's turn it is among the others. A choice that a

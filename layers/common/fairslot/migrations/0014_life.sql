@@ -12,7 +12,7 @@ CREATE FUNCTION day_start(p_zone text, p_day date) RETURNS timestamptz LANGUAGE 
 
 -- The days of a window on which nothing of a calendar may start: blocked dates, and days that have the calendar's maximum
 -- without the appointment p_but and without holds that have expired. Instants [starts, ends); the reason of each.
-DROP FUNCTION calendar_refusal, shut_reason, shut_days;
+DROP FUNCTION calendar_refusal, shut_days;
 CREATE FUNCTION shut_days(
     p_calendar calendars, p_from timestamptz, p_to timestamptz, p_but uuid, p_now timestamptz DEFAULT clock_timestamp()
 ) RETURNS TABLE (starts timestamptz, ends timestamptz, reason text) LANGUAGE sql STABLE AS $$

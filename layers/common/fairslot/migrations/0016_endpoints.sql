@@ -22,25 +22,6 @@ CREATE FUNCTION earlier_until(p_until timestamptz, p_older jsonb) RETURNS jsonb 
               FROM jsonb_array_elements(earlier_secrets('', p_until, p_older, '-infinity'))
                    WITH ORDINALITY AS kept (one, position));
 
--- What the queue carries for a delivery. Subscribers of kind standard get nothing that says who the customer is.
-CREATE OR REPLACE FUNCTION delivery_message(d webhook_deliveries, event webhook_events, endpoint webhook_endpoints) RETURNS jsonb
-    LANGUAGE sql STABLE
-    RETURN jsonb_build_object(
-           'delivery_id', d.delivery_id, 'event_id', event.event_id, 'kind', endpoint.kind,
-           'url', endpoint.url, 'type', event.type, 'timestamp', zulu(event.created_at), 'version', event.version,
-           'endpoint_id', endpoint.endpoint_id, 'round', d.round,
-           'concurrency', endpoint.concurrency, 'rate_per_second', endpoint.rate_per_second,
-           'data', CASE WHEN endpoint.kind = 'standard' AND event.appointment_id IS NOT NULL
-               THEN event.data - '{contact_name,contact_email,contact_id,timezone,reason}'::text[]
-               ELSE event.data || d.params END)
-       || CASE endpoint.kind WHEN 'standard' THEN jsonb_build_object(
-              'headers', endpoint.headers,
-              'secrets', CASE WHEN endpoint.previous_until IS NULL THEN jsonb_build_array(endpoint.secret)
-                              ELSE jsonb_build_array(endpoint.secret) || jsonb_path_query_array(
-                                  earlier_secrets(endpoint.previous_secret, endpoint.previous_until,
-                                                  endpoint.older_secrets, now()), '$[*].secret') END)
-          ELSE '{}' END;
-
 CREATE OR REPLACE FUNCTION endpoint_json(e webhook_endpoints) RETURNS jsonb LANGUAGE sql STABLE
     RETURN jsonb_build_object(
         'endpoint_id', e.endpoint_id, 'kind', e.kind, 'url', e.url, 'event_types', e.event_types,

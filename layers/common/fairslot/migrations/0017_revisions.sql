@@ -25,7 +25,7 @@ CREATE TRIGGER webhook_endpoints_revision BEFORE UPDATE ON webhook_endpoints
                           NEW.rate_per_second, NEW.enabled, NEW.deleted_at))
     EXECUTE FUNCTION note_revision();
 
--- As in 0016, with the endpoint's revision.
+-- What the queue carries for a delivery. Subscribers of kind standard get nothing that says who the customer is.
 CREATE OR REPLACE FUNCTION delivery_message(d webhook_deliveries, event webhook_events, endpoint webhook_endpoints) RETURNS jsonb
     LANGUAGE sql STABLE
     RETURN jsonb_build_object(
@@ -44,9 +44,13 @@ CREATE OR REPLACE FUNCTION delivery_message(d webhook_deliveries, event webhook_
                                                   endpoint.older_secrets, now()), '$[*].secret') END)
           ELSE '{}' END;
 
--- As in 0012, but 410 turns only subscribers off: of a partner, who is everybody's, it is one failed call. And what was
--- attempted before an endpoint was turned on again is no failure of since then.
-CREATE OR REPLACE FUNCTION judge_endpoint(
+-- What an attempt says of the endpoint's health. 410 turns a subscriber off at once; of a partner, who is everybody's, it is
+-- one failed call. Attempts that failed over p_warn_after without a success between are told of, and those over
+-- p_disable_after turn it off, no sooner after the warning than the two are apart. What failed or was not sent by our own
+-- doing does not count, nor what was attempted before it was turned on again. Returns the messages that the queue must get.
+-- The defaults serve code that does not know of the intervals yet.
+DROP FUNCTION judge_endpoint(uuid, timestamptz, text, text);
+CREATE FUNCTION judge_endpoint(
     p_endpoint uuid, p_at timestamptz, p_outcome text, p_error text,
     p_warn_after interval DEFAULT '4 days', p_disable_after interval DEFAULT '5 days'
 ) RETURNS jsonb LANGUAGE plpgsql AS $$

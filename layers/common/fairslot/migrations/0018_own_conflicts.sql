@@ -18,7 +18,8 @@ CREATE FUNCTION may_have_blocked(p_delivery uuid) RETURNS boolean LANGUAGE sql S
                        AND before.outcome = 'retrying' AND coalesce(before.round, 1) = coalesce(made.round, 1))))
 $$;
 
--- As in 0013; what may be our own block is no conflict, and it is noted which refusal made it one.
+-- Marks an appointment whose time somebody took outside this system, and notes which refusal says so; returns the messages
+-- that the queue must get. What may be our own block is no conflict, nor is it one to be refused another block.
 CREATE OR REPLACE FUNCTION mark_conflict(p_delivery webhook_deliveries, p_event webhook_events, p_at timestamptz) RETURNS jsonb
     LANGUAGE plpgsql AS $$
 DECLARE
@@ -62,9 +63,16 @@ BEGIN
     RETURN CASE WHEN FOUND THEN emit_event('appointment.conflict', a, a) ELSE '[]' END;
 END $$;
 
--- As in 0013; a block that is known takes back what its refusal told, an attempt that is recorded late may show a refusal
--- to be a conflict, and each attempt is noted with the round that it is of, also where another has begun.
-CREATE OR REPLACE FUNCTION record_attempt(
+-- Records one attempt, with the round that it is of, or with the outcome "held" that a delivery waits and none was made: then
+-- it says why, and when it is looked at again. An attempt that was not made is none either when it ends the delivery:
+-- nothing was sent. A block that met one of ours that goes is tried again: at once if that is gone by now, else when it is;
+-- one that is known takes back what its refusal told; one that is recorded late may show a refusal to be a conflict.
+-- Returns {"messages": [to publish], "sync": coach whose calendar should be read again, or null}. The defaults serve code
+-- that does not know of the last parameters yet.
+DROP FUNCTION record_attempt(uuid, integer, timestamptz, text, integer, integer, text, text, timestamptz, jsonb);
+COMMENT ON COLUMN webhook_deliveries.reason IS
+    'why it failed: the last attempt''s error, dead_letter or endpoint_disabled; while it is pending, why nothing is sent';
+CREATE FUNCTION record_attempt(
     p_delivery uuid, p_attempt integer, p_at timestamptz, p_outcome text, p_status_code integer, p_latency_ms integer,
     p_error text, p_excerpt text, p_next timestamptz, p_answer jsonb, p_round integer DEFAULT NULL,
     p_warn_after interval DEFAULT '4 days', p_disable_after interval DEFAULT '5 days'
