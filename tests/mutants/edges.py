@@ -14,6 +14,7 @@ _OUTBOX = f"{_TESTS}/test_outbox.py"
 _TIME = "migrations/0013_external_time.sql"
 _ABSENCES = f"{_TESTS}/test_absences.py"
 _BLOCKS = f"{_TESTS}/test_own_blocks.py"
+_WAITING = f"{_TESTS}/test_waiting_blocks.py"
 _OWN = "migrations/0018_own_conflicts.sql"
 _CONFLICTS = f"{_TESTS}/test_own_conflicts.py"
 _TENANTS = "tests/handlers/test_api_tenants.py"
@@ -200,21 +201,21 @@ _EXTERNAL = (
         _OWN,
         "v_awaits := block_awaits(v_delivery, p_at);",
         "v_awaits := NULL;",
-        f"{_BLOCKS}::test_a_block_waits_for_the_release_that_it_met",
+        f"{_WAITING}::test_a_block_waits_for_the_release_that_it_met",
     ),
     Guard(
         "those who wait for one another go on waiting",
         _TIME,
         "AND other.reason IS DISTINCT FROM 'awaits_release'",
         "",
-        f"{_BLOCKS}::test_nobody_waits_for_one_who_waits",
+        f"{_WAITING}::test_nobody_waits_for_one_who_waits",
     ),
     Guard(
         "results of a calendar's actions do not take turns",
         _OWN,
         "        PERFORM lock_external(v_coach);\n",
         "        NULL;\n",
-        f"{_BLOCKS}::test_refusal_and_release_that_are_recorded_at_once",
+        f"{_WAITING}::test_refusal_and_release_that_are_recorded_at_once",
     ),
     Guard(
         "only attempts that were told of may have a block",
