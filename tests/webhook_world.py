@@ -34,6 +34,9 @@ HIDE_SECONDS = 5
 BURY_SECONDS = 10.0
 # Without a pause the repetitions alone would use up what a key is allowed.
 AGAIN_SECONDS = 0.1
+# Enough that the functions never wait for a message.
+EMITTED_AT_ONCE = 100
+MOST_WAITING = 1_000
 AWS = {
     "AWS_REGION": REGION,
     "AWS_DEFAULT_REGION": REGION,
@@ -89,13 +92,16 @@ class World:
 
     def waiting(self, name: str) -> int:
         """Return how many messages a queue has, visible or not."""
+        return sum(self._counts(name))
+
+    def _counts(self, name: str) -> tuple[int, int, int]:
+        """Return how many messages of a queue can be received, were received and are delayed."""
         url = self.stack.state["queues"][name]
         found = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-        return (
-            int(found["ApproximateNumberOfMessages"])
-            + int(found["ApproximateNumberOfMessagesNotVisible"])
-            + int(found.get("ApproximateNumberOfMessagesDelayed", "0"))
+        visible, hidden, delayed = (
+            int(found[f"ApproximateNumberOfMessages{which}"]) for which in ("", "NotVisible", "Delayed")
         )
+        return visible, hidden, delayed
 
     def letters(self) -> list[str]:
         """Return the bodies of the dead letters, which stay."""
@@ -122,18 +128,25 @@ class World:
             redrive.bury(now=datetime.now(UTC))
 
     def emit(self, count: int, endpoints: Sequence[UUID]) -> None:
-        """Write so many events, each with a delivery for every endpoint, and have them sent in turn."""
-        self.database.execute(
-            "WITH made AS (INSERT INTO webhook_events (tenant_id, type, version, data)"
-            "  SELECT 'default', 'appointment.updated', number, jsonb_build_object('appointment_id', number)"
-            "    FROM generate_series(1, %s) AS number RETURNING event_id, version)"
-            " INSERT INTO webhook_deliveries (event_id, endpoint_id, created_at)"
-            " SELECT event_id, endpoint_id, now() + version * interval '1 microsecond'"
-            "   FROM made CROSS JOIN unnest(%s::uuid[]) AS endpoint_id",
-            [count, list(endpoints)],
-        )
-        while self.sweep():
-            pass
+        """Write so many events, each with a delivery for every endpoint, and have them sent in turn.
+
+        They are written as fast as they are taken: each call makes the stand-in look through all that it has,
+        so a queue that is five times as long makes everything five times as slow.
+        """
+        for first in range(1, count + 1, EMITTED_AT_ONCE):
+            self.database.execute(
+                "WITH made AS (INSERT INTO webhook_events (tenant_id, type, version, data)"
+                "  SELECT 'default', 'appointment.updated', number,"
+                "         jsonb_build_object('appointment_id', number)"
+                "    FROM generate_series(%s::integer, %s::integer) AS number RETURNING event_id, version)"
+                " INSERT INTO webhook_deliveries (event_id, endpoint_id, created_at)"
+                " SELECT event_id, endpoint_id, now() + version * interval '1 microsecond'"
+                "   FROM made CROSS JOIN unnest(%s::uuid[]) AS endpoint_id",
+                [first, min(first + EMITTED_AT_ONCE - 1, count), list(endpoints)],
+            )
+            while self.sweep():
+                pass
+            wait_until(lambda: self._counts("DeliveriesQueue")[0] < MOST_WAITING, 60, "the queue is short")
 
     def recorded(self, endpoints: Sequence[UUID]) -> list[tuple[Any, ...]]:
         """Return what is recorded of the deliveries to endpoints and of all attempts at them."""
