@@ -98,10 +98,11 @@ class World:
         """Return how many messages of a queue can be received, were received and are delayed."""
         url = self.stack.state["queues"][name]
         found = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-        visible, hidden, delayed = (
-            int(found[f"ApproximateNumberOfMessages{which}"]) for which in ("", "NotVisible", "Delayed")
+        return (
+            int(found["ApproximateNumberOfMessages"]),
+            int(found["ApproximateNumberOfMessagesNotVisible"]),
+            int(found["ApproximateNumberOfMessagesDelayed"]),
         )
-        return visible, hidden, delayed
 
     def letters(self) -> list[str]:
         """Return the bodies of the dead letters, which stay."""

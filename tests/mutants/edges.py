@@ -3,7 +3,7 @@
 from tests.mutants.guard import Guard
 
 _BOOKING = "migrations/0006_booking.sql"
-_FASTER = "migrations/0011_faster_booking.sql"
+_RECORDS = "migrations/0012_lighter_records.sql"
 _KEPT = "migrations/0014_life.sql"
 _TESTS = "tests/integration"
 _BOOK = f"{_TESTS}/test_booking.py"
@@ -86,7 +86,7 @@ _NOTE = """    connection.execute(
 _TOLD = (
     Guard(
         "no delivery is written",
-        _FASTER,
+        _RECORDS,
         "WHERE tenant_id = a.tenant_id AND enabled AND wants(event_types, p_type)",
         "WHERE false AND wants(event_types, p_type)",
         _OUTBOX,
@@ -117,7 +117,7 @@ _TOLD = (
 _OTHERS = (
     Guard(
         "another tenant's calendar can be booked",
-        _FASTER,
+        _RECORDS,
         f"{_CALENDAR} FOR NO KEY UPDATE;",
         "WHERE calendar_id = p_calendar FOR NO KEY UPDATE;",
         f"{_BOOK}::test_another_tenants_calendar_is_not_there",

@@ -5,7 +5,8 @@ from tests.mutants.guard import Guard
 _SCHEMA = "migrations/0003_appointments.sql"
 _LIFE = "migrations/0007_life.sql"
 _KEPT = "migrations/0014_life.sql"
-_FASTER = "migrations/0011_faster_booking.sql"
+_CHOICE = "migrations/0011_faster_choosing.sql"
+_RECORDS = "migrations/0012_lighter_records.sql"
 _TESTS = "tests/integration"
 _BOOK = f"{_TESTS}/test_booking.py"
 _HOLDS = f"{_TESTS}/test_holds.py"
@@ -31,21 +32,21 @@ _TIME = (
     ),
     Guard(
         "whether a coach is free is not asked under the lock",
-        _FASTER,
+        _CHOICE,
         _ADMITS,
         "\n            FOR NO KEY UPDATE SKIP LOCKED;",
         f"{_ORDER}::test_a_coach_lost_after_the_look_is_passed_over",
     ),
     Guard(
         "nor when it was waited for",
-        _FASTER,
+        _CHOICE,
         _LOOK_AGAIN,
         "\n          ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE;",
         _RACES,
     ),
     Guard(
         "the calendar is not locked",
-        _FASTER,
+        _RECORDS,
         f"{_CALENDAR} FOR NO KEY UPDATE;",
         f"{_CALENDAR};",
         f"{_RACES}::test_contention_stays_fast",
@@ -53,14 +54,14 @@ _TIME = (
     ),
     Guard(
         "who is locked by another counts as taken",
-        _FASTER,
+        _CHOICE,
         "ELSIF v_contended OR v_best.excluded IS NULL THEN",
         "ELSIF v_best.excluded IS NULL THEN",
         f"{_RACES}::test_a_coach_who_is_only_locked_is_not_taken",
     ),
     Guard(
         "a lock out of order is kept while waiting",
-        _FASTER,
+        _CHOICE,
         "AND day.xmax = pg_current_xact_id()::xid",
         "AND false",
         _ORDER,
@@ -74,7 +75,7 @@ _TIME = (
     ),
     Guard(
         "a coach's daily maximum is not looked at",
-        _FASTER,
+        _CHOICE,
         "AND (day.booked < day.max_per_day OR",
         "AND (true OR",
         f"{_BOOK}::test_the_daily_maximum_holds_in_the_coachs_zone",
@@ -109,14 +110,14 @@ _TIME = (
     ),
     Guard(
         "cancelling does not count down",
-        _FASTER,
+        _CHOICE,
         "THEN p_by ELSE 0 END",
         "THEN greatest(p_by, 0) ELSE 0 END",
         _BOOK,
     ),
     Guard(
         "a buffer may lie on another appointment",
-        _FASTER,
+        _CHOICE,
         "AND (p_before + p_after = 0 OR has_slots(day.open",
         "AND (true OR has_slots(day.open",
         f"{_TESTS}/test_decisions.py::test_every_reason_has_its_case",
@@ -150,21 +151,21 @@ _FAIRNESS = (
     ),
     Guard(
         "a reversal is only written down",
-        _FASTER,
+        _RECORDS,
         "SET credit = member.credit + (one.value ->> 'delta')::bigint,",
         "SET credit = member.credit,",
         _BOOK,
     ),
     Guard(
         "a reversal forgets whose turn it was",
-        _FASTER,
+        _RECORDS,
         "CASE WHEN member.last_assigned_seq = v_one.seq THEN (one.value ->> 'last')::bigint",
         "CASE WHEN false THEN (one.value ->> 'last')::bigint",
         f"{_TESTS}/test_replay.py",
     ),
     Guard(
         "who leaves takes the credit along",
-        _FASTER,
+        _RECORDS,
         "AS member SET credit = member.credit + (one ->> 'delta')::bigint",
         "AS member SET credit = member.credit",
         f"{_TESTS}/test_decisions.py::test_leaving_spreads_the_credit",
@@ -181,7 +182,7 @@ _HELD = (
     ),
     Guard(
         "an expired hold is in the way",
-        _FASTER,
+        _CHOICE,
         "WHERE hold.status = 'held' AND hold.expires_at <= p_now AND member.calendar_id = p_calendar",
         "WHERE false",
         _HOLDS,
@@ -202,7 +203,7 @@ _HELD = (
     ),
     Guard(
         "a client holds what it likes",
-        _FASTER,
+        _RECORDS,
         "    IF p_most <= (SELECT count(*)",
         "    IF 1000000 <= (SELECT count(*)",
         _HOLDS,
