@@ -51,7 +51,10 @@ def of_availability() -> Iterator[Row]:
 def of_sync() -> Iterator[Row]:
     """Measure keeping a reading, against a row a slot."""
     for what, found in alone(sync.storing).items():
-        note = f"{found['bits_ms']:.2f} against {found['rows_ms']:.2f} ms"
+        note = (
+            f"{found['bits_ms']:.2f} against {found['rows_ms']:.2f} ms;"
+            f" {found['working_times']:.1f} times with rows for working hours alone"
+        )
         yield Row(
             f"sync of one coach against a row a slot, {what}",
             10,

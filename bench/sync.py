@@ -4,8 +4,9 @@
 
 Both sides get the same readings of 60 days for the same coaches and work them out of the message. A reading
 differs from the coach's last on three days, as most do, or on every day, at worst. The row-a-slot side is
-given what helps it: rows for the working hours only, numbers instead of instants, one DELETE and one INSERT
-of arrays, sent together in one transaction.
+given what helps it: numbers instead of instants, one DELETE and one INSERT of arrays, sent together in one
+transaction. It keeps every slot, as our bits do; what it takes with those of the working hours alone is shown
+beside it.
 """
 
 import random
@@ -14,6 +15,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from psycopg.sql import SQL, Identifier
 
 from bench.stack import alternate, median_ratio, stack
 from fairslot import db, sync
@@ -38,20 +41,21 @@ def storing() -> dict[str, dict[str, float]]:
         for coach in coaches:
             world.add_coach(connection, world.Coach(coach_id=coach.coach_id, kind="calendar_api"))
         sync.extend(connection, now=now)
-        connection.execute(
-            "CREATE TABLE slot_rows (coach_id text NOT NULL REFERENCES coaches, slot integer NOT NULL,"
-            " free boolean NOT NULL, PRIMARY KEY (coach_id, slot))"
-        )
-        by_rows = rows(connection, now)
+        first, end = sync.window(ZONE, now)
+        by_rows = rows(connection, "slot_rows", first, end, range(end - first))
+        by_working_rows = rows(connection, "working_rows", first, end, working_offsets(first, end))
         for coach in coaches:
-            first = coach.reading(everything=True)
-            by_rows(first)
-            sync.store(connection, first)
+            reading = coach.reading(everything=True)
+            for store in (by_rows, by_working_rows):
+                store(reading)
+            sync.store(connection, reading)
         connection.execute("VACUUM (ANALYZE)")
-        return {
-            "3 days differ": measure(connection, coaches, by_rows, everything=False),
-            "all 60 days differ": measure(connection, coaches, by_rows, everything=True),
-        }
+        found = {}
+        for name, everything in (("3 days differ", False), ("all 60 days differ", True)):
+            whole = measure(connection, coaches, by_rows, everything=everything)
+            working = measure(connection, coaches, by_working_rows, everything=everything)
+            found[name] = whole | {f"working_{key}": value for key, value in working.items()}
+        return found
 
 
 def measure(
@@ -97,10 +101,23 @@ class Coach:
         }
 
 
-def rows(connection: db.Connection, now: datetime) -> Store:
-    """Return what keeps a reading a row a slot, knowing the working hours' slots beforehand."""
-    first, end = sync.window(ZONE, now)
-    offsets = working_offsets(first, end)
+def rows(connection: db.Connection, table: str, first: int, end: int, offsets: Sequence[int]) -> Store:
+    """Make a table and return what keeps a reading in it, a row for each of these slots of [first, end)."""
+    create, delete, insert = (
+        SQL(text).format(table=Identifier(table))
+        for text in (
+            (
+                "CREATE TABLE {table} (coach_id text NOT NULL REFERENCES coaches, slot integer NOT NULL,"
+                " free boolean NOT NULL, PRIMARY KEY (coach_id, slot))"
+            ),
+            "DELETE FROM {table} WHERE coach_id = %(coach)s AND slot >= %(first)s AND slot < %(end)s",
+            (
+                "INSERT INTO {table} SELECT %(coach)s, slot, free"
+                " FROM unnest(%(slots)s::integer[], %(free)s::boolean[]) AS given (slot, free)"
+            ),
+        )
+    )
+    connection.execute(create)
 
     def store(result: dict[str, Any]) -> None:
         count = result["slot_count"]
@@ -113,15 +130,8 @@ def rows(connection: db.Connection, now: datetime) -> Store:
             "free": [bool(bits >> (count - 1 - offset) & 1) for offset in offsets],
         }
         with connection.pipeline(), connection.transaction():
-            connection.execute(
-                "DELETE FROM slot_rows WHERE coach_id = %(coach)s AND slot >= %(first)s AND slot < %(end)s",
-                values,
-            )
-            connection.execute(
-                "INSERT INTO slot_rows SELECT %(coach)s, slot, free"
-                " FROM unnest(%(slots)s::integer[], %(free)s::boolean[]) AS given (slot, free)",
-                values,
-            )
+            connection.execute(delete, values)
+            connection.execute(insert, values)
 
     return store
 
