@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from local.pools import Pool
+from local.processes import loader
 
 _HANDLERS = Path(__file__).parent
 _BOUND_SECONDS = 30.0
@@ -30,6 +31,7 @@ async def make_pool(tmp_path: Path) -> AsyncIterator[MakePool]:
 
     def make(handler: str, *, most: int = 2, seconds: float = 10.0, **variables: str) -> Pool:
         environment = {
+            **loader(),
             "AWS_LAMBDA_FUNCTION_NAME": "Tried",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
             "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
