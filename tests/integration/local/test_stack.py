@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from local.environment import PYTHONPATH
-from local.processes import bound_to_us
+from local.processes import bound_to_us, loader
 from tests.integration.local.endings import children, running, wait_for, wait_for_end
 
 _BOUND_SECONDS = 60.0
@@ -30,6 +30,7 @@ class Stack:
         self.process = subprocess.Popen(
             [*bound_to_us(signal.SIGTERM), sys.executable, "-m", "local.stack"],
             env={
+                **loader(),
                 "PATH": os.environ["PATH"],
                 "PYTHONPATH": PYTHONPATH,
                 "FAIRSLOT_DATA": str(data),
