@@ -15,6 +15,7 @@ from availability import maintenance
 from fairslot import redrive
 from fairslot.bookings import Change
 from fairslot.db import Connection
+from local.processes import loader
 from local.sqs import SqsStandIn
 from tests.endpoint_world import report
 from tests.gateway_events import context
@@ -189,7 +190,12 @@ def test_the_local_stacks_letters_are_sent_by_make(
     """`make redrive` finds the stack by its data, or says there is none."""
     lose(parts, book(connection))
     command = ["make", "--no-print-directory", "redrive"]
-    environment = {"PATH": os.environ["PATH"], "FAIRSLOT_DATA": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {
+        **loader(),
+        "PATH": os.environ["PATH"],
+        "FAIRSLOT_DATA": str(tmp_path),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     none = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     assert none.returncode != 0
     assert "no stack runs" in none.stderr
