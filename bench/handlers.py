@@ -1,4 +1,4 @@
-"""The booking handler against its database call alone, turn by turn in one run.
+"""The booking handler against its database call alone, turn by turn in one run, and what its parts take.
 
     PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.handlers
 
@@ -10,13 +10,17 @@ import itertools
 import json
 import os
 import statistics
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from bench.stack import add_team, alternate, median_ratio, quiet, stack
-from fairslot import bookings, db
+from fairslot import bookings, db, relay
 from fairslot.idempotency import Key
+from fairslot.webhooks import queue
 from tests import world
 from tests.gateway_events import context, request
 
@@ -45,6 +49,50 @@ def booking() -> dict[str, float]:
         "handler_ms": statistics.median(statistics.median(one) for one, _ in rounds) * 1000,
         "call_ms": statistics.median(statistics.median(other) for _, other in rounds) * 1000,
     }
+
+
+def parts() -> dict[str, float]:
+    """Return the milliseconds of the handler, of its database call, its publishing and the parts of that."""
+    import botocore.client  # late, as the handler does
+    import botocore.httpsession
+
+    took: dict[str, list[float]] = {"the handler": []}
+    with (
+        stack() as given,
+        db.connect(given.postgres.url) as connection,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        add_team(connection, TEAM, duration=15)
+        instants = starts()
+        with quiet():
+            for start in itertools.islice(instants, CALLS):
+                by_handler(asked(start))
+            time_calls(patch, took, "the database call", bookings, "book")
+            time_calls(patch, took, "publishing", relay, "publish")
+            time_calls(patch, took, "sending to the queue", queue, "send")
+            time_calls(patch, took, "botocore", botocore.client.BaseClient, "_make_api_call")
+            time_calls(patch, took, "the queue's answer", botocore.httpsession.URLLib3Session, "send")
+            for start in itertools.islice(instants, ROUNDS * CALLS):
+                begun = time.perf_counter()
+                by_handler(asked(start))
+                took["the handler"].append(time.perf_counter() - begun)
+    return {name: statistics.median(times) * 1000 for name, times in took.items()}
+
+
+def time_calls(
+    patch: pytest.MonkeyPatch, took: dict[str, list[float]], name: str, owner: Any, function: str
+) -> None:
+    """Keep the seconds of each call of a function."""
+    real, times = getattr(owner, function), took.setdefault(name, [])
+
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        begun = time.perf_counter()
+        try:
+            return real(*args, **kwargs)
+        finally:
+            times.append(time.perf_counter() - begun)
+
+    patch.setattr(owner, function, timed)
 
 
 def starts() -> Iterator[datetime]:
@@ -88,3 +136,5 @@ def by_call(connection: db.Connection, start: datetime) -> None:
 
 if __name__ == "__main__":
     print(booking())
+    for name, milliseconds in parts().items():
+        print(f"{name:<24}{milliseconds:>6.2f} ms")

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fairslot import db, sync
+from fairslot import cache, db, sync
 from fairslot.migrate import migrate
 from fairslot.settings import settings
+from fairslot.webhooks import queue
 from local.postgres import EmbeddedPostgres
 from local.sqs import SqsStandIn
 from local.valkey import EmbeddedValkey
@@ -47,6 +48,8 @@ def stack() -> Iterator[Stack]:
         settings.cache_clear()
         yield Stack(postgres, sqs, queues["deliveries"])
         db.close()
+        cache.close()
+        queue.forget_client()
 
 
 def add_team(connection: db.Connection, size: int, **columns: object) -> None:
