@@ -5,8 +5,10 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Literal, Self
+from dataclasses import dataclass
+from typing import Literal
+
+from tests.passing import Pair, PassingProxy
 
 type Where = Literal["request", "answer"]
 # Which process of a function has the connection between these two ports; None where none has.
@@ -32,39 +34,24 @@ class Halt:
     markers: Sequence[bytes]
 
 
-@dataclass
-class _Pair:
-    client: socket.socket
-    server: socket.socket
+class _Pair(Pair):
+    """What was asked since the last answer, and who is kept waiting."""
+
     asked: bytes = b""
     pid: int | None = None
 
-    def cut(self) -> None:
-        for one in (self.client, self.server):
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
 
+class HaltingProxy(PassingProxy[_Pair]):
+    """Passes bytes on between clients and the loopback port `target`."""
 
-@dataclass
-class HaltingProxy:
-    """Passes bytes on between clients and the loopback port `target`; a context manager."""
-
-    target: int
-    has_answered: Callable[[bytes], bool]
-    owner: Owner
-    _halt: Halt | None = None
-    _halted: queue.SimpleQueue[int] = field(default_factory=queue.SimpleQueue)
-    _go_on: threading.Event = field(default_factory=threading.Event)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _pairs: list[_Pair] = field(default_factory=list)
-    _door: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0), backlog=256))
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        port: int = self._door.getsockname()[1]
-        return port
+    def __init__(self, target: int, has_answered: Callable[[bytes], bool], owner: Owner) -> None:
+        super().__init__(("127.0.0.1", target), _Pair)
+        self._has_answered = has_answered
+        self._owner = owner
+        self._halt: Halt | None = None
+        self._halted: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._go_on = threading.Event()
+        self._lock = threading.Lock()
 
     @contextmanager
     def halting(self, halt: Halt) -> Iterator[Callable[[float], int]]:
@@ -80,32 +67,12 @@ class HaltingProxy:
             self._halt = None
             self._go_on.set()
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._serve, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._door.shutdown(socket.SHUT_RDWR)
-        self._door.close()
+    def __exit__(self, *given: object) -> None:
         self._go_on.set()
-        for pair in self._pairs:
-            pair.cut()
+        super().__exit__(*given)
 
-    def _serve(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._door.accept()
-                try:
-                    server = socket.create_connection(("127.0.0.1", self.target))
-                except OSError:  # it is not there yet, or is no more
-                    client.close()
-                    continue
-                pair = _Pair(client, server)
-                self._pairs.append(pair)
-                for passing in (self._pass_requests, self._pass_answers):
-                    threading.Thread(target=passing, args=(pair,), daemon=True).start()
-
-    def _pass_requests(self, pair: _Pair) -> None:
+    def pass_requests(self, pair: _Pair) -> None:
+        """Pass on all up to the request that is to be halted."""
         with suppress(OSError):
             while data := pair.client.recv(65_536):
                 pair.asked += data
@@ -116,7 +83,8 @@ class HaltingProxy:
                 pair.server.sendall(data)
             pair.server.shutdown(socket.SHUT_WR)
 
-    def _pass_answers(self, pair: _Pair) -> None:
+    def pass_answers(self, pair: _Pair) -> None:
+        """Pass on all up to the answer that is to be halted."""
         kept = b""
         with suppress(OSError):
             while data := pair.server.recv(65_536):
@@ -125,7 +93,7 @@ class HaltingProxy:
                     pair.client.sendall(data)
                     continue
                 kept += data
-                if self.has_answered(kept):
+                if self._has_answered(kept):
                     self._stop(pair)
                     return
             pair.client.shutdown(socket.SHUT_WR)
@@ -136,7 +104,7 @@ class HaltingProxy:
             halt = self._halt
             if halt is None or not all(marker in pair.asked for marker in halt.markers):
                 return None
-            pair.pid = self.owner(halt.function, (pair.client.getpeername()[1], self.port))
+            pair.pid = self._owner(halt.function, (pair.client.getpeername()[1], self.port))
             if pair.pid is None:
                 return None
             self._halt = None

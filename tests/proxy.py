@@ -2,12 +2,12 @@
 
 import socket
 import struct
-import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import Literal
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from tests.passing import Pair, PassingProxy
 
 type Loss = Literal["request", "answer"]
 
@@ -15,12 +15,9 @@ type Loss = Literal["request", "answer"]
 _COMMITTED = b"Z\x00\x00\x00\x05I"
 
 
-@dataclass
-class _Pair:
-    """A client's socket and the server's; `lost` once nothing more goes back."""
+class _Pair(Pair):
+    """`lost` once nothing more goes back."""
 
-    client: socket.socket
-    server: socket.socket
     lost: bool = False
 
     def cut(self) -> None:
@@ -33,22 +30,20 @@ class _Pair:
             one.close()
 
 
-@dataclass
-class Proxy:
-    """Passes bytes on between clients and the server at `url`; a context manager."""
+class Proxy(PassingProxy[_Pair]):
+    """Passes bytes on between clients and the server at `url`."""
 
-    url: str
-    cuts: int = 0
-    _losses: list[tuple[Loss, bytes]] = field(default_factory=list)
-    _pairs: list[_Pair] = field(default_factory=list)
-    _door: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
+    def __init__(self, url: str) -> None:
+        found = conninfo_to_dict(url)
+        super().__init__((str(found["host"]), int(found["port"] or 0)), _Pair)
+        self.cuts = 0
+        self._url = url
+        self._losses: list[tuple[Loss, bytes]] = []
 
     @property
     def through(self) -> str:
         """The address of the same database through the proxy; not encrypted, so that it can be read."""
-        return make_conninfo(
-            self.url, port=self._door.getsockname()[1], sslmode="disable", gssencmode="disable"
-        )
+        return make_conninfo(self._url, port=self.port, sslmode="disable", gssencmode="disable")
 
     def lose(self, what: Loss, marker: bytes, times: int = 1) -> None:
         """Cut the connection of the next requests that contain the marker.
@@ -58,28 +53,8 @@ class Proxy:
         """
         self._losses += [(what, marker)] * times
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._serve, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._door.shutdown(socket.SHUT_RDWR)
-        self._door.close()
-        for pair in self._pairs:
-            pair.cut()
-
-    def _serve(self) -> None:
-        target = conninfo_to_dict(self.url)
-        with suppress(OSError):
-            while True:
-                client, _ = self._door.accept()
-                server = socket.create_connection((str(target["host"]), int(target["port"] or 0)))
-                pair = _Pair(client, server)
-                self._pairs.append(pair)
-                for passing in (self._pass_requests, self._pass_answers):
-                    threading.Thread(target=passing, args=(pair,), daemon=True).start()
-
-    def _pass_requests(self, pair: _Pair) -> None:
+    def pass_requests(self, pair: _Pair) -> None:
+        """Pass on all but what is to be lost."""
         with suppress(OSError):
             while data := pair.client.recv(65_536):
                 match self._loss_of(data):
@@ -91,7 +66,8 @@ class Proxy:
                 pair.server.sendall(data)
             pair.server.shutdown(socket.SHUT_WR)
 
-    def _pass_answers(self, pair: _Pair) -> None:
+    def pass_answers(self, pair: _Pair) -> None:
+        """Pass on all until an answer is to be lost, and that one not."""
         unread = b""
         with suppress(OSError):
             while data := pair.server.recv(65_536):
