@@ -2,15 +2,29 @@
 
 import json
 from collections.abc import Callable
+from datetime import date
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from availability import maintenance
 from fairslot import sync
 from fairslot.db import Connection
+from fairslot.slots import day_of
 from tests.gateway_events import context
 from tests.world import NOW, add_calendar
+
+
+@pytest.fixture
+def edition(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our edition of the zones has Nairobi an hour further west than the database has it."""
+
+    def day_of_edition(zone: ZoneInfo, day: date) -> tuple[int, int]:
+        first, count = day_of(zone, day)
+        return (first + 4, count) if zone.key == "Africa/Nairobi" else (first, count)
+
+    monkeypatch.setattr(sync, "day_of", day_of_edition)
 
 
 def add_calendars(connection: Connection, **zones: str) -> None:
@@ -25,21 +39,30 @@ def test_zones_that_agree(connection: Connection) -> None:
     assert sync.zones_apart(connection, now=NOW) == []
 
 
+def test_a_zone_may_be_called_as_an_abbreviation_is(connection: Connection) -> None:
+    """Postgres would take these for offsets that know no summer time."""
+    add_calendars(connection, a="CET", b="MET", c="EET", d="WET", e="EST", f="MST", g="HST", h="GMT")
+    assert sync.zones_apart(connection, now=NOW) == []
+
+
+@pytest.mark.usefixtures("edition")
 def test_zones_that_differ(connection: Connection) -> None:
-    """Postgres takes CET for an abbreviation without a summer time; a name can be known to one side alone."""
-    add_calendars(connection, a="CET", b="UTC", c="Nowhere/Else", d="CET")
-    add_calendar(connection, "unlimited", [], time_zone="EET")
-    assert sync.zones_apart(connection, now=NOW) == ["CET", "Nowhere/Else"]
+    """By their editions; and a name can be known to one side alone."""
+    add_calendars(connection, a="Africa/Nairobi", b="UTC", c="Nowhere/Else", d="Africa/Nairobi")
+    add_calendar(connection, "unlimited", [], time_zone="Else/Where")
+    assert sync.zones_apart(connection, now=NOW) == ["Africa/Nairobi", "Nowhere/Else"]
 
 
+@pytest.mark.usefixtures("edition")
 def test_a_blocked_date_has_a_zone_too(connection: Connection) -> None:
     """Not the daily maximum alone is meant in days; a calendar that is closed down does not count."""
-    add_calendar(connection, "blocked", [], time_zone="MET", blocked_dates=["2026-12-24"])
-    add_calendar(connection, "closed", [], time_zone="CET", max_per_day=1, active=False)
-    assert sync.zones_apart(connection, now=NOW) == ["MET"]
+    add_calendar(connection, "blocked", [], time_zone="Africa/Nairobi", blocked_dates=["2026-12-24"])
+    add_calendar(connection, "closed", [], time_zone="Nowhere/Else", max_per_day=1, active=False)
+    assert sync.zones_apart(connection, now=NOW) == ["Africa/Nairobi"]
 
 
-@pytest.mark.parametrize(("zone", "number"), [("CET", 1), ("UTC", 0)])
+@pytest.mark.usefixtures("edition")
+@pytest.mark.parametrize(("zone", "number"), [("Africa/Nairobi", 1), ("UTC", 0)])
 def test_the_maintenance_tells(
     connection: Connection,
     environment: Callable[..., None],

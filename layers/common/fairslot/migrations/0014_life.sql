@@ -3,12 +3,17 @@
 -- What moved credits without a booking: the reversals, which the bound of the deviations counts, and the leavers.
 CREATE INDEX distribution_log_undone ON distribution_log (calendar_id, decided_at) WHERE kind <> 'assigned';
 
+-- A zone by a name that Postgres takes for one. It takes these for abbreviations, of offsets that no summer changes.
+CREATE FUNCTION full_zone(p_zone text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE p_zone WHEN 'CET' THEN 'Europe/Brussels' WHEN 'MET' THEN 'Europe/Brussels' WHEN 'EET' THEN 'Europe/Athens'
+                       WHEN 'WET' THEN 'Europe/Lisbon' ELSE p_zone END;
+
 -- The first instant of a day of a zone. A day that begins twice (Havana: 00:00 to 01:00 in autumn) begins the first time.
 CREATE FUNCTION day_start(p_zone text, p_day date) RETURNS timestamptz LANGUAGE sql STABLE
     RETURN (SELECT min(one.instant)
-              FROM (SELECT p_day::timestamp AT TIME ZONE p_zone - make_interval(mins => 15 * step) AS instant, step
+              FROM (SELECT p_day::timestamp AT TIME ZONE full_zone(p_zone) - make_interval(mins => 15 * step) AS instant, step
                       FROM generate_series(0, 8) AS step) AS one
-             WHERE one.step = 0 OR (one.instant AT TIME ZONE p_zone)::date = p_day);
+             WHERE one.step = 0 OR (one.instant AT TIME ZONE full_zone(p_zone))::date = p_day);
 
 -- The days of a window on which nothing of a calendar may start: blocked dates, and days that have the calendar's maximum
 -- without the appointment p_but and without holds that have expired. Instants [starts, ends); the reason of each.
@@ -19,7 +24,7 @@ CREATE FUNCTION shut_days(
     SELECT day_start(p_calendar.time_zone, day.on_day), day_start(p_calendar.time_zone, day.on_day + 1), day.reason
       FROM (SELECT unnest(p_calendar.blocked_dates) AS on_day, 'outside_working_hours' AS reason
              UNION ALL
-            SELECT (a.start_time AT TIME ZONE p_calendar.time_zone)::date, 'daily_maximum'
+            SELECT (a.start_time AT TIME ZONE full_zone(p_calendar.time_zone))::date, 'daily_maximum'
               FROM coach_appointments AS a
              WHERE p_calendar.max_per_day IS NOT NULL
                AND a.calendar_id = p_calendar.calendar_id AND a.status <> 'cancelled'
@@ -28,8 +33,9 @@ CREATE FUNCTION shut_days(
                AND (a.expires_at IS NULL OR a.expires_at > p_now)
              GROUP BY 1 HAVING count(*) >= p_calendar.max_per_day
              UNION ALL
-            SELECT generate_series((p_from AT TIME ZONE p_calendar.time_zone)::date,
-                                   (p_to AT TIME ZONE p_calendar.time_zone)::date, interval '1 day')::date, 'daily_maximum'
+            SELECT generate_series((p_from AT TIME ZONE full_zone(p_calendar.time_zone))::date,
+                                   (p_to AT TIME ZONE full_zone(p_calendar.time_zone))::date,
+                                   interval '1 day')::date, 'daily_maximum'
              WHERE p_calendar.max_per_day = 0) AS day
 $$;
 
