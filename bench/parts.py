@@ -5,17 +5,15 @@ hang on the disk and less on the neighbours; variants take turns booking by book
 its absence saves, which for statements is mostly their start, not their run.
 """
 
-import os
 import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 from bench import booking
 from fairslot import bookings, db
-from fairslot.idempotency import Key
 from fairslot.queries import queries
-from tests import world
 
 ROUNDS = 400
 # What is taken out: the function it is in, its text, and what stands there instead.
@@ -61,48 +59,39 @@ def without(connection: db.Connection, number: int, part: tuple[str, str, str]) 
         )
 
 
-def server_ns(pid: int) -> int:
-    """Return how long a process has been running on a processor, in nanoseconds."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text("utf-8").split()[0])
+def server_ns(pid: int, work: Callable[[], object]) -> int:
+    """Return how long a process of the server was running on a processor for some work, in nanoseconds."""
+    file = Path(f"/proc/{pid}/schedstat")
+    before = int(file.read_text("utf-8").split()[0])
+    work()
+    return int(file.read_text("utf-8").split()[0]) - before
 
 
-def costs(rounds: int = ROUNDS) -> tuple[float, dict[str, float]]:
-    """Return the server's time for a booking (µs, median) and what of it each part takes (µs)."""
+def costs(rounds: int = ROUNDS) -> tuple[float, float, dict[str, float]]:
+    """Return the server's time for a bare insert and for a booking (µs, medians), and for parts of that."""
     with booking.database() as server, db.connect(server.url) as connection:
         for number, part in enumerate(PARTS.values(), start=1):
             without(connection, number, part)
-        statement = queries("appointments")["book"]
-        variants = [
-            statement,
-            *(
-                statement.replace(b"SELECT book(", f"SELECT book_{n + 1}(".encode())
-                for n in range(len(PARTS))
-            ),
-        ]
+        whole = queries("appointments")["book"]
+        numbers = range(1, len(PARTS) + 1)
+        variants = [whole, *(whole.replace(b"SELECT book(", f"SELECT book_{n}(".encode()) for n in numbers)]
         instants = iter(booking.starts())
-        took: list[list[int]] = [[] for _ in variants]
+        bare = booking.bare(connection, 0)
+        took: list[list[int]] = [[] for _ in (bare, *variants)]
         pid = connection.info.backend_pid
         for _ in range(rounds):
-            for variant, times in zip(variants, took, strict=True):
+            took[0].append(server_ns(pid, bare))
+            for variant, times in zip(variants, took[1:], strict=True):
                 bookings._SQL["book"] = variant  # noqa: SLF001 - what book() sends, to another function
-                before = server_ns(pid)
-                bookings.book(
-                    connection,
-                    tenant_id=world.TENANT,
-                    calendar_id="cal-0",
-                    start_time=next(instants),
-                    contact=bookings.Contact(name="Customer", email="customer@example.com"),
-                    metadata={},
-                    key=Key(value=os.urandom(8).hex(), fingerprint=b"f" * 32),
-                )
-                times.append(server_ns(pid) - before)
-    medians = [statistics.median(times[rounds // 5 :]) / 1000 for times in took]
-    return medians[0], {name: medians[0] - rest for name, rest in zip(PARTS, medians[1:], strict=True)}
+                times.append(server_ns(pid, partial(booking.book, connection, "cal-0", next(instants))))
+    floor, full, *others = (statistics.median(times[rounds // 5 :]) / 1000 for times in took)
+    return floor, full, {name: full - rest for name, rest in zip(PARTS, others, strict=True)}
 
 
 def main() -> None:
     """Print the parts, the dearest first."""
-    whole, parts = costs()
+    floor, whole, parts = costs()
+    sys.stdout.write(f"{'a bare insert, time of the server':<52} {floor:>6.0f} µs\n")
     sys.stdout.write(f"{'a booking, time of the server':<52} {whole:>6.0f} µs\n")
     for name, cost in sorted(parts.items(), key=lambda one: -one[1]):
         sys.stdout.write(f"  {name:<50} {cost:>6.0f} µs {cost / whole:>5.0%}\n")

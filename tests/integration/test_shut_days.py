@@ -62,12 +62,14 @@ def shows_our_time(connection: Connection, zone: ZoneInfo, instants: list[dateti
     return found.fetchone() is None
 
 
-windows = st.tuples(st.integers(3, 1200), st.integers(1, 60))
+windows = st.tuples(st.integers(1, 1200), st.integers(1, 60))
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(zone=st.sampled_from(ZONES), window=windows, full=st.booleans(), shift=st.integers(-8, 110))
 @example(zone="Pacific/Kiritimati", window=(26, 23), full=True, shift=0)
+@example(zone="America/Havana", window=(12 * 24 - 12 - 8, 40), full=False, shift=40)
+@example(zone="Atlantic/Azores", window=(5 * 24 - 12 - 8, 40), full=False, shift=40)
 @example(zone="Atlantic/Azores", window=(80, 40), full=False, shift=120)  # the day with two midnights is full
 @example(zone="Atlantic/Azores", window=(108, 40), full=False, shift=110)  # it is blocked
 def test_listing_and_booking_agree_in_every_zone(
@@ -80,13 +82,13 @@ def test_listing_and_booking_agree_in_every_zone(
     """No start of a shut day is listed or taken, and every other is both; the day is the calendar's own.
 
     A calendar with the maximum 0 is always shut; else one day is blocked, and one has all it takes. Where the
-    database has another edition of a zone its days are others, and it is told: see test_zones_apart.py.
+    database has another edition of a zone its days are others, for both; see test_zones_apart.py.
     """
     start = NOW + window[0] * HOUR
     end = start + window[1] * HOUR
     there = ZoneInfo(zone)
     one = start + shift * QUARTER
-    assume(shows_our_time(awake, there, quarters(min(start, one), max(end, one + QUARTER))))
+    assume(one > NOW)
     awake.execute("DELETE FROM coach_appointments")
     awake.execute("UPDATE coach_slots SET taken = 0::bit(104), booked = 0")
     awake.execute(
@@ -102,8 +104,10 @@ def test_listing_and_booking_agree_in_every_zone(
         shut = {one.astimezone(there).date(), start.astimezone(there).date()}
         awake.execute("UPDATE calendars SET blocked_dates = %s", ([start.astimezone(there).date()],))
     open_to_all = {begin for begin in quarters(start, end) if begin.astimezone(there).date() not in shut}
-    assert bookable(awake, start, end) == open_to_all
-    assert listed(awake, start, end) == open_to_all - {one}
+    taken = bookable(awake, start, end)
+    if shows_our_time(awake, there, quarters(min(start, one), max(end, one + QUARTER))):
+        assert taken == open_to_all
+    assert listed(awake, start, end) == taken - {one}
 
 
 def test_a_listing_counts_holds_by_its_own_clock(awake: Connection) -> None:
