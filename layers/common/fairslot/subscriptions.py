@@ -8,6 +8,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from fairslot.errors import ValidationError
+from fairslot.webhooks import own_headers
 
 EVENT_TYPES = (
     "appointment.created",
@@ -23,67 +24,10 @@ EVENT_TYPES = (
     "calendar.stale",
 )
 PATTERNS = frozenset({"*", *EVENT_TYPES, *(f"{one.partition('.')[0]}.*" for one in EVENT_TYPES)})
-# Ours; the connection's own (RFC 9110, section 7.6.1); credentials, as headers are kept in the clear; and
-# what tells a receiver who is asking, how, and for what.
-FORBIDDEN_HEADERS = frozenset(
-    {
-        "alt-svc",
-        "alt-used",
-        "authorization",
-        "client-ip",
-        "close",
-        "connection",
-        "cookie",
-        "cookie2",
-        "date",
-        "expect",
-        "fastly-client-ip",
-        "forwarded",
-        "host",
-        "http2-settings",
-        "idempotency-key",
-        "keep-alive",
-        "max-forwards",
-        "set-cookie",
-        "set-cookie2",
-        "te",
-        "trailer",
-        "trailers",
-        "transfer-encoding",
-        "true-client-ip",
-        "upgrade",
-        "user-agent",
-        "via",
-        "x-api-key",
-        "x-client-ip",
-        "x-cluster-client-ip",
-        "x-host",
-        "x-http-method",
-        "x-http-method-override",
-        "x-idempotency-key",
-        "x-method-override",
-        "x-real-ip",
-        "x-requested-with",
-    }
-)
-FORBIDDEN_PREFIXES = (
-    "accept",
-    "cf-",
-    "content-",
-    "proxy-",
-    "sec-",
-    "webhook-",
-    "x-amz",
-    "x-envoy-",
-    "x-forwarded",
-    "x-original-",
-    "x-rewrite-",
-)
 MOST_HEADERS = 20
 LONGEST_HEADER = 1000
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
-_SIGN = re.compile(r"[^0-9a-z]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +70,7 @@ def _check_headers(headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
         if not _is_header(name, value):
             raise ValidationError("This header cannot be chosen.", [(f"body.headers.{name}", "header")])
-    if len({_plain(name) for name in headers}) < len(headers) or len(headers) > MOST_HEADERS:
+    if len({own_headers.as_read(name) for name in headers}) < len(headers) or len(headers) > MOST_HEADERS:
         raise ValidationError("Too many headers, or one twice.", [("body.headers", "header")])
 
 
@@ -143,18 +87,11 @@ def _check_url(url: str) -> None:
 
 
 def _is_header(name: str, value: str) -> bool:
-    plain = _plain(name)
     return (
         _TOKEN.fullmatch(name) is not None
-        and plain not in FORBIDDEN_HEADERS
-        and not plain.startswith(FORBIDDEN_PREFIXES)
+        and own_headers.may_be_chosen(name)
         and 0 < len(value) <= LONGEST_HEADER
         and value.isascii()
         and value.isprintable()
         and value == value.strip()
     )
-
-
-def _plain(name: str) -> str:
-    """Return the name as the many receivers know it that make one of `-`, `_` and other signs (RFC 3875)."""
-    return _SIGN.sub("-", name.lower())
