@@ -20,7 +20,7 @@ from booking.webhook_models import (
     TestSent,
 )
 from fairslot import api, db, endpoints, relay, secrets
-from fairslot.subscriptions import Subscription, check
+from fairslot.subscriptions import Subscription, accept
 
 router = Router()  # type: ignore[no-untyped-call]  # the library leaves it untyped
 
@@ -29,11 +29,11 @@ router = Router()  # type: ignore[no-untyped-call]  # the library leaves it unty
 def create_endpoint(body: EndpointRequest) -> Response[EndpointWithSecret]:
     """Make a subscriber. The secret that signs its events is in this answer and in no other.
 
-    An address is had once, and there are 50 subscribers at most: 409.
+    An address is had once, however it is written, and there are 50 subscribers at most: 409.
     """
     tenant_id, endpoint_id = api.client(router).tenant_id, uuid4()
-    wish = Subscription(**body.model_dump())
-    check(wish)
+    # Before a key of KMS is used for it.
+    wish = accept(Subscription(**body.model_dump()))
     secret = secrets.make()
     ciphertext = secrets.encrypt(secret, secrets.for_endpoint(endpoint_id))
     answer, headers = api.change(

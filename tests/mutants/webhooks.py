@@ -36,4 +36,25 @@ GUARDS = (
         'if one["MessageId"]]',
         "tests/integration/test_dead_letters.py::test_a_long_reading_meets_no_letter_twice",
     ),
+    Guard(
+        "any number of an alphabet is a port",
+        "addresses.py",
+        "if _AUTHORITY.fullmatch(authority) is None:",
+        "if False:",
+        "tests/unit/test_addresses.py",
+    ),
+    Guard(
+        "an address is kept as it was written",
+        "subscriptions.py",
+        "found = addresses.canonical(url, addresses.subscriber_rules())",
+        "found = addresses.canonical(url, addresses.subscriber_rules()) and url",
+        "tests/handlers/test_api_endpoint_addresses.py::test_a_change_of_address_is_read_the_same_way",
+    ),
+    Guard(
+        "an endpoint sends what it was given before a header was refused",
+        "webhooks/subscribers.py",
+        "if own_headers.may_be_chosen(name)}",
+        "if name}",
+        "tests/unit/webhooks/test_own_headers.py",
+    ),
 )

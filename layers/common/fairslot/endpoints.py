@@ -12,7 +12,7 @@ from fairslot.errors import ConflictError, NotFoundError
 from fairslot.idempotency import Key
 from fairslot.queries import queries
 from fairslot.settings import settings
-from fairslot.subscriptions import Subscription, check
+from fairslot.subscriptions import Subscription, accept
 
 # What of a recovery is on the queue at once; the sweep sends the rest.
 RECOVER_AT_ONCE = 200
@@ -39,8 +39,7 @@ def create(
         ConflictError: the tenant has an endpoint with this address, or as many as it may have.
 
     """
-    check(wish)
-    values = {**wish.columns(), "tenant": tenant_id, "endpoint": endpoint_id, "secret": ciphertext}
+    values = {**accept(wish).columns(), "tenant": tenant_id, "endpoint": endpoint_id, "secret": ciphertext}
 
     def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
         connection.execute(_SQL["one_at_a_time"], values)
@@ -90,8 +89,7 @@ def update(
         names = Subscription.__dataclass_fields__
         wish = Subscription(**{name: given.get(name, known[name]) for name in names})
         # What stays is not judged: an endpoint from before a rule can still be turned off.
-        check(wish, names=given.keys())
-        values = {**wish.columns(), "endpoint": endpoint_id, "now": now}
+        values = {**accept(wish, names=given.keys()).columns(), "endpoint": endpoint_id, "now": now}
         row = connection.execute(_SQL["update"], values).fetchone()
         if row is None:
             raise ConflictError(_HAD)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -24,6 +24,7 @@ EVENT_TYPES = (
     "calendar.stale",
 )
 PATTERNS = frozenset({"*", *EVENT_TYPES, *(f"{one.partition('.')[0]}.*" for one in EVENT_TYPES)})
+LONGEST_URL = 2000
 MOST_HEADERS = 20
 LONGEST_HEADER = 1000
 
@@ -48,14 +49,13 @@ class Subscription:
         return values | {"headers": Jsonb(values["headers"])}
 
 
-def check(wish: Subscription, *, names: Collection[str] = ("url", "event_types", "headers")) -> None:
-    """Refuse what no subscriber can have in the members named. Raises ValidationError."""
+def accept(wish: Subscription, *, names: Collection[str] = ("url", "event_types", "headers")) -> Subscription:
+    """Return what was wished as it is kept, judged in the members named. Raises ValidationError."""
     if "event_types" in names:
         _check_types(wish.event_types)
     if "headers" in names:
         _check_headers(wish.headers)
-    if "url" in names:
-        _check_url(wish.url or "")
+    return replace(wish, url=_canonical(wish.url or "")) if "url" in names else wish
 
 
 def _check_types(patterns: Sequence[str]) -> None:
@@ -74,16 +74,22 @@ def _check_headers(headers: Mapping[str, str]) -> None:
         raise ValidationError("Too many headers, or one twice.", [("body.headers", "header")])
 
 
-def _check_url(url: str) -> None:
+def _canonical(url: str) -> str:
     from fairslot import addresses  # late: most requests need none of it
 
     try:
-        addresses.check(url, addresses.subscriber_rules())
+        found = addresses.canonical(url, addresses.subscriber_rules())
     except addresses.AddressError as error:
         raise ValidationError(
             "A subscriber has an https address that is reached from the internet.",
             [("body.url", error.reason)],
         ) from error
+    if len(found) > LONGEST_URL:
+        raise ValidationError(
+            f"With what is not ASCII escaped, the address has more than {LONGEST_URL:,} characters.",
+            [("body.url", "too_long")],
+        )
+    return found
 
 
 def _is_header(name: str, value: str) -> bool:
