@@ -51,6 +51,13 @@ GUARDS = (
         "tests/handlers/test_api_endpoint_addresses.py::test_a_change_of_address_is_read_the_same_way",
     ),
     Guard(
+        "the database keeps an endpoint's address for a key",
+        "endpoints.py",
+        "        return kept(endpoint), messages\n",
+        "        return endpoint, messages\n",
+        "tests/handlers/test_api_endpoint_answers.py::test_nothing_of_an_address_is_kept_for_a_key",
+    ),
+    Guard(
         "an endpoint sends what it was given before a header was refused",
         "webhooks/subscribers.py",
         "if own_headers.may_be_chosen(name)}",

@@ -1,6 +1,7 @@
 """Who is told of events: subscribers, which a tenant makes itself, and the partners of the deployment."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -32,7 +33,7 @@ def create(
     key: Key,
     now: datetime | None = None,
 ) -> Change:
-    """Make a subscriber; the answer is the endpoint without its secret.
+    """Make a subscriber; the answer is the endpoint without its secret, or for a known key as it is now.
 
     Raises:
         ValidationError: its address, patterns or headers cannot be.
@@ -49,7 +50,7 @@ def create(
         _check_number(connection, tenant_id)
         return row["endpoint"], []
 
-    return answers.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
+    return _once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
 
 def find_all(connection: Connection, *, tenant_id: str) -> list[dict[str, Any]]:
@@ -60,6 +61,16 @@ def find_all(connection: Connection, *, tenant_id: str) -> list[dict[str, Any]]:
 def get(connection: Connection, *, tenant_id: str, endpoint_id: UUID) -> dict[str, Any]:
     """Return one endpoint; NotFoundError when the tenant has no such one."""
     return _one(connection, "get", {"tenant": tenant_id, "endpoint": endpoint_id})
+
+
+def kept(endpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what may be kept of an endpoint to answer a request again with again()."""
+    return {"endpoint_id": endpoint["endpoint_id"]}
+
+
+def again(connection: Connection, *, tenant_id: str, kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the endpoint of which something was kept as it is now, also where it was taken away since."""
+    return _one(connection, "get_any", {"tenant": tenant_id, "endpoint": kept["endpoint_id"]})
 
 
 def update(
@@ -95,7 +106,7 @@ def update(
             raise ConflictError(_HAD)
         return row["endpoint"], []
 
-    return answers.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
+    return _once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
 
 def delete(connection: Connection, *, tenant_id: str, endpoint_id: UUID, key: Key, now: datetime) -> Change:
@@ -151,7 +162,7 @@ def rotate(
             raise ConflictError(secrets.TOO_MANY)
         return row["endpoint"], []
 
-    return answers.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
+    return _once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
 
 def send_test(
@@ -213,6 +224,26 @@ def recover(
         return {"deliveries": found}, [row["message"] for row in waiting]
 
     return answers.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
+
+
+def _once(
+    connection: Connection, *, tenant_id: str, key: Key, now: datetime | None, work: answers.Work
+) -> Change:
+    """Do a change of an endpoint once; the answer to a repetition is the endpoint as it is then.
+
+    Its id is all that is kept for the key: an address or a header can hold a token.
+    """
+    made: list[dict[str, Any]] = []
+
+    def once() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        endpoint, messages = work()
+        made.append(endpoint)
+        return kept(endpoint), messages
+
+    done = answers.once(connection, tenant_id=tenant_id, key=key, now=now, work=once)
+    return replace(
+        done, answer=made[-1] if made else again(connection, tenant_id=tenant_id, kept=done.answer)
+    )
 
 
 def _one(connection: Connection, statement: str, values: Mapping[str, Any]) -> dict[str, Any]:
