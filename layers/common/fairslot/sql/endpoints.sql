@@ -22,6 +22,10 @@ SELECT endpoint_json(e) AS endpoint FROM webhook_endpoints AS e
 SELECT endpoint_json(e) AS endpoint FROM webhook_endpoints AS e
  WHERE endpoint_id = %(endpoint)s AND tenant_id = %(tenant)s AND deleted_at IS NULL;
 
+-- get_any: one endpoint of the tenant, also one that was taken away
+SELECT endpoint_json(e) AS endpoint FROM webhook_endpoints AS e
+ WHERE endpoint_id = %(endpoint)s AND tenant_id = %(tenant)s;
+
 -- lock: one endpoint of the tenant, for a change
 SELECT endpoint_json(e) AS endpoint, secret FROM webhook_endpoints AS e
  WHERE endpoint_id = %(endpoint)s AND tenant_id = %(tenant)s AND deleted_at IS NULL
