@@ -36,6 +36,7 @@ from fairslot.errors import (
     ValidationError,
 )
 from local.openapi_components import HEADERS, LIMITS, PARAMETERS, SECURITY, SIGNATURE, Json, problem
+from local.openapi_webhooks import webhooks
 
 if TYPE_CHECKING:
     from http import HTTPStatus
@@ -124,6 +125,7 @@ def document() -> Json:
             _complete(path, method, operation, handlers)
             refusals |= _refuse(operation, is_open=path in OPEN_PATHS)
     made["paths"] = _clean(made["paths"])
+    made["webhooks"] = webhooks()
     made["components"] = {
         "schemas": _clean(
             {name: one for name, one in schemas.items() if not name.endswith("ValidationError")}

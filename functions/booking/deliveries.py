@@ -9,7 +9,8 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from booking.webhook_models import DeliveryModel, DeliveryPage
 from fairslot import api, db, deliveries, relay
-from fairslot.types import Id, Instant
+from fairslot.subscriptions import SentType
+from fairslot.types import Instant
 
 router = Router()  # type: ignore[no-untyped-call]  # the library leaves it untyped
 
@@ -18,7 +19,7 @@ router = Router()  # type: ignore[no-untyped-call]  # the library leaves it unty
 def list_deliveries(
     endpoint_id: UUID | None = None,
     status: deliveries.DeliveryStatus | None = None,
-    event_type: Id | None = None,
+    event_type: SentType | None = None,
     appointment_id: UUID | None = None,
     start: Instant | None = None,
     end: Instant | None = None,

@@ -4,8 +4,17 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
+from fairslot.subscriptions import PATTERNS, SentType
 from fairslot.types import Instant, storable
 
 
@@ -14,8 +23,11 @@ class _Request(BaseModel):
 
 
 type Url = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(storable)]
+# For the contract; who asks for another pattern is told by fairslot.subscriptions.check.
+_PATTERN = WithJsonSchema({"type": "string", "enum": sorted(PATTERNS)})
 type Patterns = Annotated[
-    list[Annotated[str, StringConstraints(min_length=1, max_length=100)]], Field(min_length=1, max_length=20)
+    list[Annotated[str, StringConstraints(min_length=1, max_length=100), _PATTERN]],
+    Field(min_length=1, max_length=20),
 ]
 type Description = Annotated[str, StringConstraints(max_length=500), AfterValidator(storable)]
 type Headers = Annotated[dict[str, str], Field(max_length=20)]
@@ -87,7 +99,7 @@ class EndpointModel(BaseModel):
     endpoint_id: UUID
     kind: Literal["standard", "crm", "calendar_api"]
     url: str | None
-    event_types: list[str]
+    event_types: list[Annotated[str, _PATTERN]]
     description: str
     headers: dict[str, str]
     concurrency: int | None
@@ -148,7 +160,7 @@ class DeliveryModel(BaseModel):
 
     delivery_id: UUID
     event_id: UUID
-    event_type: str
+    event_type: SentType
     endpoint_id: UUID
     appointment_id: UUID | None
     version: int

@@ -8,6 +8,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 import availability.app
 import booking.app
+from fairslot.subscriptions import EVENT_TYPES, PATTERNS
 from local import openapi
 from local.template import Template
 
@@ -74,6 +75,20 @@ def test_there_are_no_two_ways_to_call_but_the_key_and_the_token() -> None:
     assert made["security"] == [{"ApiKey": []}, {"Bearer": []}]
     opened = [path for path, methods in made["paths"].items() if methods.get("get", {}).get("security") == []]
     assert opened == ["/health"]
+
+
+def test_event_types_are_named() -> None:
+    """What a subscriber can ask for, what a delivery is of and what arrives are closed lists."""
+    made = openapi.document()
+    sent = [*EVENT_TYPES, "endpoint.test"]
+    schemas = made["components"]["schemas"]
+    assert schemas["DeliveryModel"]["properties"]["event_type"]["enum"] == sent
+    assert schemas["Patterns"]["items"]["enum"] == sorted(PATTERNS)
+    assert schemas["EndpointModel"]["properties"]["event_types"]["items"]["enum"] == sorted(PATTERNS)
+    named = {one["name"]: one for one in made["paths"]["/api/deliveries"]["get"]["parameters"]}
+    assert named["event_type"]["schema"]["enum"] == sent
+    arrives = made["webhooks"]["event"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert arrives["properties"]["type"]["enum"] == sent
 
 
 def _routes(app: APIGatewayHttpResolver) -> int:

@@ -3,13 +3,13 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from psycopg.types.json import Jsonb
 
 from fairslot.errors import ValidationError
 
-EVENT_TYPES = (
+EventType = Literal[
     "appointment.created",
     "appointment.updated",
     "appointment.rescheduled",
@@ -21,7 +21,10 @@ EVENT_TYPES = (
     "endpoint.failing",
     "endpoint.disabled",
     "calendar.stale",
-)
+]
+# Also what an endpoint gets that is tried, whatever it has asked for.
+SentType = Literal[EventType, "endpoint.test"]
+EVENT_TYPES: tuple[str, ...] = get_args(EventType)
 PATTERNS = frozenset({"*", *EVENT_TYPES, *(f"{one.partition('.')[0]}.*" for one in EVENT_TYPES)})
 # Ours; the connection's own (RFC 9110, section 7.6.1); credentials, as headers are kept in the clear; and
 # what tells a receiver who is asking, how, and for what.
