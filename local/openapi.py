@@ -16,7 +16,7 @@ from aws_lambda_powertools.event_handler.openapi.merge import OpenAPIMerge
 import availability.app
 import booking.app
 from fairslot.admission import LARGEST_BODY, SIGNED_PATH, scope_of
-from fairslot.api import OPEN_PATHS, STATUS
+from fairslot.api import OPEN_PATHS, STATUS, routes
 from fairslot.errors import (
     AuthenticationError,
     ConflictError,
@@ -117,7 +117,7 @@ def document() -> Json:
             if schemas.setdefault(name, schema) != schema:
                 raise ValueError(f"two functions mean different things by {name}")
         merged.add_schema(own)
-        handlers |= {route.func.__name__: route.func for route in _routes(module.app)}
+        handlers |= {route.func.__name__: route.func for route in routes(module.app)}
     made = merged.get_openapi_schema()
     refusals: Json = {}
     for path, methods in made["paths"].items():
@@ -136,10 +136,6 @@ def document() -> Json:
         "securitySchemes": SECURITY | SIGNATURE,
     }
     return made
-
-
-def _routes(app: Any) -> Iterable[Any]:
-    return (*app._static_routes, *app._dynamic_routes)  # noqa: SLF001 - the library has no other way
 
 
 def written() -> str:

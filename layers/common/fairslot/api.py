@@ -3,13 +3,13 @@
 import base64
 import json
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
-from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
+from aws_lambda_powertools.event_handler.api_gateway import BaseRouter, Route
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError as RouteNotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.metrics import MetricUnit
@@ -25,6 +25,7 @@ from fairslot.errors import (
     HoldExpiredError,
     IdempotencyKeyReusedError,
     MalformedRequestError,
+    MethodNotAllowedError,
     NotFoundError,
     PayloadTooLargeError,
     RateLimitError,
@@ -50,6 +51,7 @@ STATUS: dict[type[FairslotError], HTTPStatus] = {
     AuthenticationError: HTTPStatus.UNAUTHORIZED,
     ForbiddenError: HTTPStatus.FORBIDDEN,
     NotFoundError: HTTPStatus.NOT_FOUND,
+    MethodNotAllowedError: HTTPStatus.METHOD_NOT_ALLOWED,
     ConflictError: HTTPStatus.CONFLICT,
     HoldExpiredError: HTTPStatus.GONE,
     IdempotencyKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -66,14 +68,20 @@ def resolver() -> APIGatewayHttpResolver:
     """Return a resolver that validates by the routes' types and answers every error as a problem."""
     app = APIGatewayHttpResolver(enable_validation=True, json_body_deserializer=read_object)
     app.exception_handler(Exception)(_answer_error)
+    app.exception_handler(RouteNotFoundError)(lambda _: _answer_error(_no_route(app)))
     return app
+
+
+def routes(app: APIGatewayHttpResolver) -> Sequence[Route]:
+    """Return the routes of an app."""
+    return (*app._static_routes, *app._dynamic_routes)  # noqa: SLF001 - the library has no other way
 
 
 def serve(app: APIGatewayHttpResolver, event: Mapping[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Answer one API Gateway event (payload 2.0).
 
     The caller is known and counted before its request is looked at. Every answer carries X-Request-Id, and
-    those to a known caller the rate-limit headers.
+    those to a known caller the rate-limit headers. HEAD is answered as GET, without the body.
     """
     http = event["requestContext"]["http"]
     headers: dict[str, str] = {"X-Request-Id": event["requestContext"]["requestId"]}
@@ -87,6 +95,8 @@ def serve(app: APIGatewayHttpResolver, event: Mapping[str, Any], context: "Lambd
         answer = {"statusCode": problem.status_code, "body": problem.body, "headers": problem.headers}
         answer["headers"]["Content-Type"] = problem.content_type
     answer["headers"] = {**(answer.get("headers") or {}), **headers}
+    if http["method"] == "HEAD":
+        answer["body"] = ""
     metrics.add_metric(name=f"Answers{answer['statusCode'] // 100}xx", unit=MetricUnit.Count, value=1)
     return answer
 
@@ -196,15 +206,25 @@ def _readable(event: Mapping[str, Any]) -> dict[str, Any]:
     except UnicodeError as error:
         raise MalformedRequestError("The body is not UTF-8.") from error
     headers = {**(event.get("headers") or {}), "content-type": "application/json"}
-    return {**event, "headers": headers, "body": text, "isBase64Encoded": False}
+    around = event["requestContext"]
+    if around["http"]["method"] == "HEAD":
+        around = {**around, "http": {**around["http"], "method": "GET"}}
+    return {**event, "requestContext": around, "headers": headers, "body": text, "isBase64Encoded": False}
+
+
+def _no_route(app: APIGatewayHttpResolver) -> FairslotError:
+    """Tell a path that has no route from one that has, but not for this method."""
+    path = app.current_event.path
+    allowed = {route.method for route in routes(app) if route.rule.match(path)}
+    if not allowed:
+        return NotFoundError("There is no such route.")
+    return MethodNotAllowedError(allowed | {"HEAD"} if "GET" in allowed else allowed)
 
 
 def _answer_error(error: Exception) -> Response[Any]:
     """Say any error as a problem (RFC 9457), with the members that older clients read."""
     if isinstance(error, RequestValidationError) and not _is_ours(error):
         error = _invalid(error)
-    if isinstance(error, RouteNotFoundError):
-        error = NotFoundError("There is no such route.")
     if not isinstance(error, FairslotError):
         # The message is left out: it may quote what a customer sent.
         where = "".join(traceback.format_tb(error.__traceback__))
@@ -215,6 +235,8 @@ def _answer_error(error: Exception) -> Response[Any]:
     headers: dict[str, str | list[str]] = {}
     if isinstance(error, AuthenticationError):
         headers["WWW-Authenticate"] = 'ApiKey realm="fairslot", Bearer realm="fairslot"'
+    if isinstance(error, MethodNotAllowedError):
+        headers["Allow"] = ", ".join(error.allowed)
     if isinstance(error, RateLimitError):
         headers["Retry-After"] = str(error.allowance.reset)
     if isinstance(error, UnavailableError):
