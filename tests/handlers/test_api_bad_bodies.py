@@ -79,6 +79,7 @@ MEMBERS: list[tuple[str, dict[str, Any], str]] = [
     ("another unknown member", {"__proto__": {}}, "body.__proto__"),
     ("a list for metadata", {"metadata": []}, "body.metadata"),
     ("text for metadata", {"metadata": "x"}, "body.metadata"),
+    ("metadata of 16 KiB and a byte", {"metadata": {"a": "x" * (16 * 1024 - 7)}}, "body.metadata"),
     ("too many metadata", {"metadata": {str(n): n for n in range(51)}}, "body.metadata"),
 ]
 
@@ -187,6 +188,8 @@ def test_what_is_odd_but_right_is_taken(world: Connection, subtests: pytest.Subt
         {"contact_name": "  Zoë 🦊 O'Connor; DROP TABLE coaches;--  "},
         {"contact_name": "z" * 200, "notes": "n" * 4000},
         {"contact_name": "\u0633\u06cc\u062f\u0647\u200c\u0647\u0627 \u0915\u094d\u200d\u0937"},
+        {"metadata": {"a": "é" * (8 * 1024 - 4)}},
+        {"metadata": {"\\u0000": '"\\u0000x', "b": "\\\\u0000"}},
         {"notes": "\\u0000 is written with a backslash"},
         {"notes": "\uffff\u202e\x7f"},
         {"metadata": {"a": 1e20, "b": int("9" * 4000), "c": -0.0, "d": 5e-324, "": None}},

@@ -1,6 +1,5 @@
 """What every HTTP route shares: who is calling, what may come in, and how errors and headers go out."""
 
-import base64
 import json
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +14,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 from aws_lambda_powertools.metrics import MetricUnit
 from pydantic import BaseModel
 
-from fairslot import admission, cache, db
+from fairslot import admission, cache, db, json_written
 from fairslot.auth import Client
 from fairslot.errors import (
     AuthenticationError,
@@ -66,7 +65,9 @@ _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 def resolver() -> APIGatewayHttpResolver:
     """Return a resolver that validates by the routes' types and answers every error as a problem."""
-    app = APIGatewayHttpResolver(enable_validation=True, json_body_deserializer=read_object)
+    app = APIGatewayHttpResolver(
+        enable_validation=True, json_body_deserializer=read_object, serializer=json_written.dump
+    )
     app.exception_handler(Exception)(_answer_error)
     app.exception_handler(RouteNotFoundError)(lambda _: _answer_error(_no_route(app)))
     return app
@@ -119,24 +120,6 @@ def json_response[T: BaseModel](
     return Response(
         status_code=status, content_type="application/json", headers=dict(headers or {}), body=model
     )
-
-
-def cursor(*parts: str) -> str:
-    """Write the position after which the next page begins, for nobody but ourselves to read."""
-    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
-
-
-def read_cursor[T](text: str | None, read: Callable[[list[str]], T]) -> T | None:
-    """Read what cursor() wrote; MalformedRequestError when it is anything else."""
-    if text is None:
-        return None
-    try:
-        parts = json.loads(base64.urlsafe_b64decode(text))
-        return read([part for part in parts if isinstance(part, str)])
-    except (ValueError, TypeError, LookupError) as error:
-        raise MalformedRequestError(
-            "This cursor was not given by us.", [("query.cursor", "invalid")]
-        ) from error
 
 
 def idempotency_key(app: BaseRouter, *, required: bool = False) -> Key:

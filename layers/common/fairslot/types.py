@@ -6,7 +6,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+from fairslot.json_written import as_json, write
 
 _DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")
 
@@ -40,6 +49,10 @@ def storable(text: str) -> str:
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
+def _written(value: object) -> object:
+    return write(value) if isinstance(value, dict) else value
+
+
 def _in_one_line(name: str) -> str:
     if any(one in _BIDI_CONTROLS or unicodedata.category(one) == "Cc" for one in name):
         raise ValueError("a control character")
@@ -61,4 +74,11 @@ Name = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
     AfterValidator(_in_one_line),
+]
+# The text of a JSON object; in an answer it is that object, not a string.
+JsonText = Annotated[
+    str,
+    BeforeValidator(_written),
+    PlainSerializer(as_json, return_type=str),
+    WithJsonSchema({"type": "object", "additionalProperties": True}),
 ]
