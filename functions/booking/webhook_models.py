@@ -1,7 +1,7 @@
 """What the routes of endpoints and deliveries take and give."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import (
@@ -11,6 +11,7 @@ from pydantic import (
     Field,
     StringConstraints,
     WithJsonSchema,
+    model_serializer,
     model_validator,
 )
 
@@ -64,6 +65,12 @@ class EndpointChange(_Request):
         if any(getattr(self, name) is None for name in without):
             raise ValueError("null is no value here")
         return self
+
+    @model_serializer
+    def _what_is_given(self) -> dict[str, Any]:
+        return {
+            name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set
+        }
 
 
 type Overlap = Annotated[float, Field(ge=0, le=168, allow_inf_nan=False)]

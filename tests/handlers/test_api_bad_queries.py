@@ -132,6 +132,10 @@ def test_parameters_that_nobody_knows_are_left_aside(world: Connection) -> None:
     "headers",
     [
         [("X-Idempotency-Key", "k" * 256)],
+        [("X-Idempotency-Key", "")],
+        [("Idempotency-Key", "")],
+        [("X-Idempotency-Key", " ")],
+        [("X-Idempotency-Key", "one"), ("Idempotency-Key", "")],
         [("X-Idempotency-Key", "schlüssel")],
         [("X-Idempotency-Key", "a\tb")],
         [("X-Idempotency-Key", "a\x00b")],
@@ -141,7 +145,7 @@ def test_parameters_that_nobody_knows_are_left_aside(world: Connection) -> None:
 def test_an_idempotency_key_that_is_none_is_refused(
     world: Connection, headers: list[tuple[str, str]]
 ) -> None:
-    """Too long, unprintable or contradicting keys are refused with 400, and nothing is booked."""
+    """Too long, empty, unprintable or contradicting keys are refused with 400, and nothing is booked."""
     before = rows(world)
     check_problem(book(headers=headers), 400, "VALIDATION_ERROR")
     assert rows(world) == before

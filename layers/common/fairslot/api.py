@@ -130,7 +130,7 @@ def idempotency_key(app: BaseRouter, *, required: bool = False) -> Key:
 
     """
     headers, signed = app.current_event.headers, client(app).message_id
-    given = {headers[name] for name in ("x-idempotency-key", "idempotency-key") if headers.get(name)}
+    given = {headers[name] for name in ("x-idempotency-key", "idempotency-key") if name in headers}
     # What is signed counts: else who overhears a request could send it again under another key.
     given |= {signed} if signed else set()
     if len(given) > 1:
@@ -138,14 +138,28 @@ def idempotency_key(app: BaseRouter, *, required: bool = False) -> Key:
     value = next(iter(given), None)
     if required and value is None:
         raise MalformedRequestError("An idempotency key is required (X-Idempotency-Key).")
-    if value is not None and (len(value) > LONGEST_KEY or not value.isascii() or not value.isprintable()):
-        raise MalformedRequestError("An idempotency key is at most 255 printable ASCII characters.")
-    operation = f"{app.current_event.http_method} {app.current_event.path}"
-    try:
-        body = app.current_event.json_body or {}
-    except json.JSONDecodeError as error:
-        raise MalformedRequestError("The body is no JSON.") from error
-    return Key(value=value, fingerprint=fingerprint(operation, body), hours=settings().idempotency_hours)
+    if value is not None and not _is_key(value):
+        # An empty one, too: taken for none it would have what is repeated done twice.
+        raise MalformedRequestError("An idempotency key is 1 to 255 printable ASCII characters.")
+    return Key(value=value, fingerprint=_fingerprint(app), hours=settings().idempotency_hours)
+
+
+def _is_key(value: str) -> bool:
+    return 0 < len(value.strip()) <= len(value) <= LONGEST_KEY and value.isascii() and value.isprintable()
+
+
+def _fingerprint(app: BaseRouter) -> bytes:
+    """Return the digest of the route and of what was asked of it, as it was understood.
+
+    However an instant or an id is written, and whether a default is written out: it is the same request. Its
+    query is left out, since all that a changing call has there is who signs.
+    """
+    route, given = app.context["_route"], app.context["_route_args"]
+    asked = {}
+    for one in (*route.dependant.path_params, *route.dependant.body_params):
+        value = given[one.name]
+        asked[one.name] = value.model_dump(exclude_defaults=True) if isinstance(value, BaseModel) else value
+    return fingerprint(f"{route.method} {route.path}", {name: one or {} for name, one in asked.items()})
 
 
 def change(
