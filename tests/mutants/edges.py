@@ -5,6 +5,7 @@ from tests.mutants.guard import Guard
 _BOOKING = "migrations/0006_booking.sql"
 _RECORDS = "migrations/0012_lighter_records.sql"
 _KEPT = "migrations/0014_life.sql"
+_EDGES = "migrations/0021_metadata.sql"
 _TESTS = "tests/integration"
 _BOOK = f"{_TESTS}/test_booking.py"
 _FROZEN = f"{_TESTS}/test_booking_frozen.py"
@@ -52,7 +53,7 @@ _ONCE = (
     ),
     Guard(
         "a release does not wait before it looks for its answer",
-        _BOOKING,
+        _EDGES,
         "    v_answer jsonb;\n    a        coach_appointments;\nBEGIN\n    PERFORM FROM calendars",
         "    v_answer jsonb;\n    a        coach_appointments;\nBEGIN\n"
         "    PERFORM FROM coach_appointments WHERE appointment_id = p_hold AND status = 'held';\n"
@@ -117,22 +118,21 @@ _TOLD = (
 _OTHERS = (
     Guard(
         "another tenant's calendar can be booked",
-        _RECORDS,
+        _EDGES,
         f"{_CALENDAR} FOR NO KEY UPDATE;",
         "WHERE calendar_id = p_calendar FOR NO KEY UPDATE;",
         f"{_BOOK}::test_another_tenants_calendar_is_not_there",
-        times=2,
     ),
     Guard(
         "another tenant's hold can be confirmed",
-        _KEPT,
+        _EDGES,
         "WHERE appointment_id = p_hold AND tenant_id = p_calendar.tenant_id AND status = 'held'",
         "WHERE appointment_id = p_hold AND status = 'held'",
         _TENANTS,
     ),
     Guard(
         "another tenant's hold can be given back",
-        _BOOKING,
+        _EDGES,
         "SELECT * INTO a FROM coach_appointments WHERE appointment_id = p_hold AND tenant_id = p_tenant",
         "SELECT * INTO a FROM coach_appointments WHERE appointment_id = p_hold",
         _TENANTS,

@@ -5,6 +5,7 @@ from tests.mutants.guard import Guard
 _SCHEMA = "migrations/0003_appointments.sql"
 _LIFE = "migrations/0007_life.sql"
 _KEPT = "migrations/0014_life.sql"
+_EDGES = "migrations/0021_metadata.sql"
 _CHOICE = "migrations/0011_faster_choosing.sql"
 _RECORDS = "migrations/0012_lighter_records.sql"
 _TESTS = "tests/integration"
@@ -46,11 +47,10 @@ _TIME = (
     ),
     Guard(
         "the calendar is not locked",
-        _RECORDS,
+        _EDGES,
         f"{_CALENDAR} FOR NO KEY UPDATE;",
         f"{_CALENDAR};",
         f"{_RACES}::test_contention_stays_fast",
-        times=2,
     ),
     Guard(
         "who is locked by another counts as taken",
@@ -182,7 +182,7 @@ _FAIRNESS = (
 _HELD = (
     Guard(
         "an expired hold can be confirmed",
-        _KEPT,
+        _EDGES,
         "IF NOT FOUND OR v_hold.expires_at <= p_now THEN",
         "IF NOT FOUND THEN",
         _HOLDS,
@@ -217,28 +217,28 @@ _HELD = (
     ),
     Guard(
         "a hold is confirmed as something else",
-        _KEPT,
+        _EDGES,
         "ELSIF (v_hold.calendar_id, v_hold.start_time) <> (p_calendar.calendar_id, p_start) THEN",
         "ELSIF false THEN",
         _HOLDS,
     ),
     Guard(
         "a hold is confirmed after its start",
-        _KEPT,
+        _EDGES,
         "    IF p_start <= p_now THEN\n",
         "    IF false THEN\n",
         f"{_HOLDS}::test_what_is_held_must_be_to_come",
     ),
     Guard(
         "a hold outlives its start",
-        _KEPT,
+        _EDGES,
         "least(p_expires, p_start)",
         "p_expires",
         f"{_HOLDS}::test_a_hold_ends_at_its_start",
     ),
     Guard(
         "a hold of a calendar that is shut is confirmed",
-        _KEPT,
+        _EDGES,
         "    ELSIF NOT (p_calendar).active THEN\n",
         "    ELSIF false THEN\n",
         f"{_HOLDS}::test_what_is_held_must_be_offered",
