@@ -149,6 +149,12 @@ class Queues:
                 self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return bodies
 
+    def delayed(self, kind: str) -> int:
+        """Return how many messages of a queue are there that nobody can receive yet."""
+        name = "ApproximateNumberOfMessagesDelayed"
+        url = self.urls[f"{kind}_QUEUE_URL"]
+        return int(self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name])
+
 
 def batch(*bodies: str) -> dict[str, Any]:
     """Return the event that Lambda makes of messages of a queue; their ids are their positions."""
