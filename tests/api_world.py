@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 from psycopg import sql
@@ -151,7 +151,7 @@ class Queues:
 
     def delayed(self, kind: str) -> int:
         """Return how many messages of a queue are there that nobody can receive yet."""
-        name = "ApproximateNumberOfMessagesDelayed"
+        name: Literal["ApproximateNumberOfMessagesDelayed"] = "ApproximateNumberOfMessagesDelayed"
         url = self.urls[f"{kind}_QUEUE_URL"]
         return int(self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[name])["Attributes"][name])
 

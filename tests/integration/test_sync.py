@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fairslot import availability, sync
+from fairslot import availability, decisions, sync
 from fairslot.availability import Page, Window
 from fairslot.db import Connection
 from fairslot.slots import hex_of, slot_of, span
@@ -137,6 +137,23 @@ def test_a_read_after_a_while_waits_for_nothing(connection: Connection, calendar
     connection.execute("UPDATE coach_syncs SET requested_at = '2036-01-01Z'")
     [fetch] = sync.request(connection, coach_ids=["ana"], now=NOW + timedelta(seconds=50))
     assert fetch.delay_seconds == 0
+
+
+def test_events_that_could_not_be_read_are_noted(connection: Connection, calendar: str) -> None:
+    """Shown beside the coach and no failure; the next reading that has none ends it, no older one."""
+
+    def noted() -> int:
+        (one,) = decisions.explain(connection, tenant_id=TENANT, calendar_id="cal", start_time=NINE, now=NOW)
+        assert one.free
+        return one.unreadable_events
+
+    assert sync.store(connection, reading(connection, [], LATER) | {"unreadable": 3})
+    assert (noted(), listed(connection).stale) == (3, False)
+    sync.store(connection, reading(connection, [], NOW))
+    sync.store(connection, failure(LATER + timedelta(minutes=1)))
+    assert noted() == 3
+    sync.store(connection, reading(connection, [], LATER + timedelta(minutes=2)))
+    assert noted() == 0
 
 
 def test_coaches_are_claimed_once_an_interval(connection: Connection, calendar: str) -> None:

@@ -107,7 +107,8 @@ def store(connection: Connection, result: dict[str, Any]) -> bool:
     """Keep the outcome of a reading; return whether the coach's slots may have changed.
 
     `result` is a message of the fetched queue. A failed reading leaves the slots alone and is only noted.
-    Our own blocks are not busy time, and absences that were told of stand whatever a calendar says.
+    Our own blocks are not busy time, and absences that were told of stand whatever a calendar says. Events
+    that could not be read are noted and no failure: they are busy already.
     """
     values = {"coach": result["coach_id"], "fetched_at": datetime.fromisoformat(result["fetched_at"])}
     coach = connection.execute(_SQL["hours"], {"coaches": [result["coach_id"]]}).fetchone()
@@ -124,6 +125,7 @@ def store(connection: Connection, result: dict[str, Any]) -> bool:
     except ExclusionViolation:  # by days of another zone
         _fit(connection, [coach], first)
         connection.execute(_SQL["store"], days)
+    connection.execute(_SQL["note_unreadable"], {**values, "unreadable": result.get("unreadable", 0)})
     return True
 
 

@@ -36,11 +36,22 @@ class Window:
         return span(first - self.first_slot, end - first, self.slot_count)
 
 
+@dataclass(frozen=True, slots=True)
+class Free:
+    """What a calendar leaves free: the bits of a window, first slot highest, 1 where it allows all of a slot.
+
+    `unreadable` is how many of its events could not be read wholly; what they may take is not free.
+    """
+
+    bits: int
+    unreadable: int = 0
+
+
 class ExternalCalendar(Protocol):
     """A coach's calendar outside this system."""
 
-    async def free_bits(self, window: Window) -> int:
-        """Return the bits of the window (first slot highest): 1 where the calendar allows the whole slot.
+    async def free(self, window: Window) -> Free:
+        """Return what the calendar leaves free of the window.
 
         What cannot be read raises CalendarError and is never shown as free, nor as an empty calendar.
         """

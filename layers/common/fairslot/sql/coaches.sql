@@ -75,6 +75,10 @@ SELECT coach_id, string_agg(first_slot || '/' || slot_count || '/' || local_date
 SELECT keep_days(%(coach)s, %(fetched_at)s, %(first_slots)s::integer[], %(slot_counts)s::smallint[], %(dates)s::date[],
                  %(working)s::text[], %(external)s::text[], %(max_per_day)s::smallint);
 
+-- note_unreadable: how many events of the reading that is kept could not be read; an older reading has no say
+UPDATE coach_syncs SET unreadable_events = %(unreadable)s
+ WHERE coach_id = %(coach)s AND synced_at = %(fetched_at)s AND unreadable_events <> %(unreadable)s;
+
 -- extend: days that are not there yet; what a calendar said about days that are stays
 SELECT keep_days(%(coach)s, NULL, %(first_slots)s::integer[], %(slot_counts)s::smallint[], %(dates)s::date[],
                  %(working)s::text[], %(external)s::text[], %(max_per_day)s::smallint)
