@@ -9,8 +9,8 @@ from fairslot.slots import span
 class CalendarError(Exception):
     """The calendar could not be read; `reason` is a stable word for the record.
 
-    timeout, connection, http_503 (any status), invalid_url, invalid_body, unknown_time_zone, too_large,
-    too_complex, unknown_kind.
+    timeout, connection, http_503 (any status), invalid_url, blocked_address, too_many_redirects,
+    invalid_body, too_large, too_complex, unknown_kind.
     """
 
     def __init__(self, reason: str) -> None:
