@@ -30,8 +30,9 @@ def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
     return known
 
 
-def to(location: str | None, status: int = 302, **headers: str) -> httpx.Response:
-    return httpx.Response(status, headers=headers if location is None else {"Location": location, **headers})
+def to(location: str | None, status: int = 302, cookie: str = "") -> httpx.Response:
+    headers = {"Location": location, "Set-Cookie": cookie}
+    return httpx.Response(status, headers={name: value for name, value in headers.items() if value})
 
 
 def get(script: Script, url: str = URL) -> bytes:
@@ -41,9 +42,7 @@ def get(script: Script, url: str = URL) -> bytes:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_followed_with_nothing_of_ours(status: int) -> None:
     """The next host gets a request of its own: no cookie, no query, no word of where we come from."""
-    script = Script(
-        to("https://cdn.test/a/b.ics", status, **{"Set-Cookie": "session=s3cret; Domain=test"}), ok()
-    )
+    script = Script(to("https://cdn.test/a/b.ics", status, cookie="session=s3cret; Path=/"), ok())
     assert get(script) == b"body"
     first, second = script.requests
     assert (first.url.host, first.headers["host"]) == (PUBLIC, "calendar.test")
@@ -55,7 +54,7 @@ def test_a_redirect_is_followed_with_nothing_of_ours(status: int) -> None:
 
 def test_a_place_on_the_same_host_is_found() -> None:
     """A relative Location is relative to what was asked; webcal is https there too."""
-    script = Script(to("../b.ics", **{"Set-Cookie": "session=s3cret"}), to("webcal://cdn.test/c.ics"), ok())
+    script = Script(to("../b.ics", cookie="session=s3cret; Path=/"), to("webcal://cdn.test/c.ics"), ok())
     assert get(script, "https://calendar.test/x/a.ics") == b"body"
     assert "cookie" not in script.requests[1].headers
     assert [str(one.url) for one in script.requests[1:]] == [
