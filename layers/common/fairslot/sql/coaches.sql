@@ -39,7 +39,8 @@ SELECT count(*) AS pending, max(sync.first_requested_at) AS since
  WHERE coach.active AND coach.calendar_kind <> 'none' AND sync.synced_at IS NULL AND sync.failures = 0
    AND coach.coach_id IN (SELECT coach_id FROM coach_calendars WHERE calendar_id = ANY (%(calendars)s));
 
--- request: coaches of one tenant whose calendar is to be read now (all ids of other tenants are left out)
+-- request: those of these coaches whose calendar is to be read, and when: now, or a while after the last read that was asked
+-- for; nobody for whom a read is still to come, as it will see what has changed by now
 WITH wanted AS (
     SELECT coach_id, calendar_kind, calendar_url, time_zone FROM coaches
      WHERE active AND calendar_kind <> 'none' AND coach_id = ANY (%(coaches)s)
@@ -48,11 +49,13 @@ WITH wanted AS (
     INSERT INTO coach_syncs AS sync (coach_id, first_requested_at, requested_at)
     SELECT coach_id, %(now)s, %(now)s FROM wanted
     ON CONFLICT (coach_id) DO UPDATE
-       SET requested_at = excluded.requested_at,
+       SET requested_at = CASE WHEN sync.requested_at BETWEEN %(now)s - %(pause)s AND %(now)s
+                               THEN sync.requested_at + %(pause)s ELSE excluded.requested_at END,
            first_requested_at = coalesce(sync.first_requested_at, excluded.first_requested_at)
-    RETURNING coach_id
+     WHERE sync.requested_at IS NULL OR sync.requested_at <= %(now)s OR sync.requested_at > %(now)s + %(pause)s
+    RETURNING coach_id, requested_at
 )
-SELECT wanted.* FROM wanted JOIN noted USING (coach_id);
+SELECT wanted.*, noted.requested_at FROM wanted JOIN noted USING (coach_id);
 
 -- hours: what the days of coaches are made of; null asks for every active one
 SELECT coach_id, tenant_id, time_zone, working_hours, blocked_dates, max_per_day, calendar_kind
@@ -71,6 +74,10 @@ SELECT coach_id, string_agg(first_slot || '/' || slot_count || '/' || local_date
 -- store: what a calendar allows, with our own time and without absences; an older reading never overwrites a younger one
 SELECT keep_days(%(coach)s, %(fetched_at)s, %(first_slots)s::integer[], %(slot_counts)s::smallint[], %(dates)s::date[],
                  %(working)s::text[], %(external)s::text[], %(max_per_day)s::smallint);
+
+-- note_unreadable: how many events of the reading that is kept could not be read; an older reading has no say
+UPDATE coach_syncs SET unreadable_events = %(unreadable)s
+ WHERE coach_id = %(coach)s AND synced_at = %(fetched_at)s AND unreadable_events <> %(unreadable)s;
 
 -- extend: days that are not there yet; what a calendar said about days that are stays
 SELECT keep_days(%(coach)s, NULL, %(first_slots)s::integer[], %(slot_counts)s::smallint[], %(dates)s::date[],
