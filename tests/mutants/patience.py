@@ -3,6 +3,7 @@
 from tests.mutants.guard import Guard
 
 _HANGING = "tests/handlers/test_api_hanging.py"
+_UNKNOWN = "tests/handlers/test_api_unknown_keys.py"
 _FROZEN = "tests/integration/test_booking_frozen.py"
 
 GUARDS = (
@@ -40,5 +41,19 @@ GUARDS = (
         "SET client_connection_check_interval = ''1s''",
         "SET client_connection_check_interval = 0",
         f"{_FROZEN}::test_a_statement_whose_client_has_given_up_does_not_go_on",
+    ),
+    Guard(
+        "guesses are looked up without end",
+        "auth.py",
+        "    cache.check_unknown_keys(address, digest, limit)\n",
+        "",
+        f"{_UNKNOWN}::test_past_the_limit_guesses_are_not_looked_up",
+    ),
+    Guard(
+        "a guesser shuts the door for the neighbours",
+        "cache.py",
+        "if not allowed and not _ask(lambda cache: cache.exists(_found(key))):",
+        "if not allowed:",
+        f"{_UNKNOWN}::test_a_known_key_works_from_the_address_of_a_guesser",
     ),
 )
