@@ -46,6 +46,7 @@ _REST_SECONDS = 1.0
 _AGAIN = {"40P01", "40001", "FS425", "FS426"}
 _HOLDS_EXPIRED = "FS426"
 _TIMED_OUT = {"57014", "55P03", "25P03", "25P04"}  # of a statement, a lock, an idle and a long transaction
+_TAKES_NO_WRITES = "25006"  # it has become a replica: the address leads elsewhere by now
 _PLAIN: dict[str, type[FairslotError]] = {
     "FS411": HoldExpiredError,
     "FS412": HoldLimitError,
@@ -179,7 +180,8 @@ def translate(error: psycopg.Error) -> FairslotError | psycopg.Error:
         return SlotUnavailableError()
     if error.diag.constraint_name == "webhook_endpoints_live":
         return ConflictError("There is an endpoint with this address already.")
-    if state in _AGAIN | _TIMED_OUT or isinstance(error, psycopg.OperationalError):
+    # Among these are the classes 53 (no space, no memory), 57 (shutting down) and 58 (the system).
+    if state in _AGAIN | _TIMED_OUT | {_TAKES_NO_WRITES} or isinstance(error, psycopg.OperationalError):
         return UnavailableError()
     return error
 
@@ -187,7 +189,8 @@ def translate(error: psycopg.Error) -> FairslotError | psycopg.Error:
 def _has_broken(error: psycopg.Error) -> bool:
     """Drop a connection that is of no use any more; tell whether another one may be of more."""
     connection = _Session.connection
-    if connection is not None and not (connection.broken or connection.closed):
+    is_good = connection is not None and not (connection.broken or connection.closed)
+    if is_good and error.sqlstate != _TAKES_NO_WRITES:
         return False
     _drop()
     # A server that takes no connection in time would not take the next one either.
