@@ -13,6 +13,7 @@ from typing import TextIO
 from local import database, environment, health, parts
 from local.cloudformation import TemplateError
 from local.functions import Functions
+from local.logs import Log
 from local.options import Options
 from local.partner import Partner
 from local.postgres import EmbeddedPostgres
@@ -31,6 +32,7 @@ class Supervisor:
         self._say = say
         self._data = options.data
         self._logs = options.data / "logs"
+        self._log = Log(self._logs / "stack.log", self._tell)
         self._state = options.data / "stack.json"
         self._stops = AsyncExitStack()
         self._sqs = SqsStandIn(options.data)
@@ -150,7 +152,12 @@ class Supervisor:
             for name, function in template.functions.items()
         }
         functions = Functions(
-            template, environments, self._logs, processes=self._options.processes, note=self._note
+            template,
+            environments,
+            self._logs,
+            processes=self._options.processes,
+            note=self._note,
+            tell=self._tell,
         )
         self._stops.push_async_callback(functions.stop)
         return functions
@@ -188,8 +195,11 @@ class Supervisor:
 
     def _note(self, text: str) -> None:
         """Write down what is no person's concern while it runs."""
-        with (self._logs / "stack.log").open("a", encoding="utf-8") as log:
-            log.write(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {text}\n")
+        self._log.line(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {text}")
+
+    def _tell(self, text: str) -> None:
+        """Tell a person what should not happen."""
+        self._say("trouble", text)
 
     def _write_state(
         self, url: str, template: Template, addresses: dict[str, str], functions: Functions

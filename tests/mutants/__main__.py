@@ -14,10 +14,17 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.mutants import calendars, edges, engine, http, webhooks
+from tests.mutants import calendars, edges, engine, http, patience, webhooks
 from tests.mutants.guard import Guard
 
-GUARDS = (*engine.GUARDS, *edges.GUARDS, *http.GUARDS, *webhooks.GUARDS, *calendars.GUARDS)
+GUARDS = (
+    *engine.GUARDS,
+    *edges.GUARDS,
+    *http.GUARDS,
+    *webhooks.GUARDS,
+    *calendars.GUARDS,
+    *patience.GUARDS,
+)
 
 _ROOT = Path(__file__).parent.parent.parent
 _LAYER = _ROOT / "layers" / "common"
