@@ -46,8 +46,7 @@ class Supervisor:
             StartError: a step failed.
 
         """
-        self._logs.mkdir(parents=True, exist_ok=True)
-        self._lock()
+        self._claim()
         _check_port(self._options.port)
         self._say("data", f"in {_short(self._data)}, logs in {_short(self._logs)}")
         try:
@@ -99,6 +98,17 @@ class Supervisor:
     @property
     def _parts(self) -> dict[str, Program]:
         return {part.log.stem: part for part in (*self._own.values(), self._sqs)}
+
+    def _claim(self) -> None:
+        """Make the data directory where it is missing, and take it for this stack."""
+        try:
+            self._logs.mkdir(parents=True, exist_ok=True)
+            self._lock()
+        except OSError as error:
+            raise StartError(
+                f"cannot use {_short(self._data)} for the data: {error.strerror} ({error.filename}); "
+                "set FAIRSLOT_DATA to a directory that can be written"
+            ) from error
 
     def _lock(self) -> None:
         """Keep a second stack off this data; the lock goes with the process."""
