@@ -1,6 +1,7 @@
 """The functions of the template, with all that invokes them: gateway, queues, schedules."""
 
 import asyncio
+import json
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -15,6 +16,8 @@ from local.scheduler import Scheduler
 from local.template import Function, Template
 
 _DRAIN_SECONDS = 3.0
+# The schedule's input that has the outbox swept.
+_SWEEP = {"task": "outbox"}
 
 
 class Functions:
@@ -87,6 +90,14 @@ class Functions:
             for schedule in function.schedules
         ]
         return Scheduler(schedules, self._note, tell=self._tell)
+
+    async def sweep(self) -> None:
+        """Sweep the outbox now, as its schedule does."""
+        for function in self._all():
+            if any(schedule.payload == _SWEEP for schedule in function.schedules):
+                answer = await self.pools[function.name].invoke(json.dumps(_SWEEP).encode())
+                if answer.error is not None:
+                    self._note(f"the outbox was not swept: {answer.error}")
 
     async def stop(self) -> None:
         """Give what runs a moment to end, then kill every process."""
