@@ -15,6 +15,7 @@ from fairslot.queries import queries
 
 type Status = Literal["scheduled", "completed", "no_show", "cancelled", "rescheduled"]
 type Canceller = Literal["customer", "coach", "system"]
+type ExternalBlock = Literal["confirmed", "unconfirmed"]
 type Outcome = Literal["completed", "no_show"]
 
 _SQL = queries("appointments")
@@ -42,6 +43,7 @@ class Appointment:
     created_at: datetime
     updated_at: datetime
     cancelled_at: datetime | None
+    external_block: ExternalBlock | None = None
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> "Appointment":
@@ -50,7 +52,8 @@ class Appointment:
         values["appointment_id"] = UUID(values["appointment_id"])
         for name in ("start_time", "end_time", "created_at", "updated_at", "cancelled_at"):
             values[name] = datetime.fromisoformat(values[name]) if values[name] else None
-        return cls(**{field.name: values[field.name] for field in fields(cls)})
+        # What was kept for an idempotency key may be from before a member was added.
+        return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
 
 
 @dataclass(frozen=True, kw_only=True)
