@@ -283,6 +283,18 @@ def test_a_block_beside_the_one_that_an_appointment_has_is_released(connection: 
     assert shown(connection, made).external_calendar_id == "b-2"
 
 
+def test_a_block_that_another_copy_made_is_released_too(connection: Connection) -> None:
+    """The sweep sent more than one, and the last came to the calendar after the first block was gone."""
+    made = book(connection)
+    block = published(connection, made)
+    cancel(connection, made)
+    [first] = refuse(connection, swept(connection, block), LATER, listed="b-1")
+    record(connection, first, at=LATER + MINUTE)
+    [second] = record(connection, block, at=LATER + 2 * MINUTE, block="b-2")
+    assert (second["data"]["action"], second["data"]["block_id"]) == ("release", "b-2")
+    assert record(connection, block, at=LATER + 3 * MINUTE, block="b-2") == []
+
+
 def lost_and_cancelled(connection: Connection) -> tuple[Change, Message]:
     """Book, lose what the calendar said of the block for good, and cancel; return the block's message."""
     made = book(connection)

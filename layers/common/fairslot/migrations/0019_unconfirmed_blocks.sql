@@ -239,10 +239,14 @@ BEGIN
     END IF;
     -- Results may come late or twice: what was delivered stays delivered, and a success undoes a failure. What failed
     -- in an earlier round says nothing about this one.
-    IF v_known OR v_delivery.status IN ('delivered', 'cancelled') OR (p_outcome <> 'delivered' AND v_earlier) THEN
-        RETURN '{"messages": [], "sync": null}';
-    END IF;
     SELECT * INTO v_event FROM webhook_events WHERE event_id = v_delivery.event_id;
+    IF v_known OR v_delivery.status IN ('delivered', 'cancelled') OR (p_outcome <> 'delivered' AND v_earlier) THEN
+        IF v_action IN ('block', 'find') AND v_block IS NOT NULL AND NOT v_known THEN
+            -- A copy of the message made another block, after the first was given back.
+            v_messages := keep_block(v_delivery, v_event, v_block);
+        END IF;
+        RETURN jsonb_build_object('messages', v_messages, 'sync', NULL);
+    END IF;
     IF v_action = 'block' AND p_error = 'already_blocked' THEN
         v_verdict := judge_refusal(v_delivery, p_at, v_listed);
         IF v_verdict = 'block_unconfirmed' AND v_listed IS NOT NULL AND v_delivery.status = 'pending' AND is_wanted(v_delivery) THEN
