@@ -36,7 +36,7 @@ def _compare_zones(now: datetime) -> None:
 
 
 def sweep_outbox(begin_until: float) -> dict[str, int]:
-    """Send what is not on its way; tell of stale calendars; finish inbound events; end expired holds."""
+    """Send what is not on its way, look for blocks, tell of stale calendars, finish events, end holds."""
     now = clock()
     sent = db.run(
         lambda connection: outbox.sweep_all(
@@ -45,11 +45,25 @@ def sweep_outbox(begin_until: float) -> dict[str, int]:
     )
     stale = db.run(lambda connection: outbox.tell_stale(connection, now=now))
     relay.publish(stale)
+    lost = db.run(lambda connection: outbox.look_for_blocks(connection, now=now))
+    relay.publish(lost)
+    _count_unconfirmed(now)
     events = db.run(lambda connection: inbound.left_over(connection, before=now - _LEFT_OVER))
     for event_id in events:
         _finish(event_id, now)
     holds_expired = db.run(holds.expire)
-    return {"sent": sent, "events": len(events), "holds_expired": holds_expired}
+    return {
+        "sent": sent,
+        "blocks_looked_for": len(lost),
+        "events": len(events),
+        "holds_expired": holds_expired,
+    }
+
+
+def _count_unconfirmed(now: datetime) -> None:
+    """Tell of blocks that may stand in calendars without our knowing: docs/runbooks/unconfirmed-blocks.md."""
+    number = db.run(lambda connection: outbox.unconfirmed_blocks(connection, now=now))
+    metrics.add_metric(name="BlocksUnconfirmed", unit=MetricUnit.Count, value=number)
 
 
 def _finish(event_id: UUID, now: datetime) -> None:

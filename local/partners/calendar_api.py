@@ -12,6 +12,7 @@ POST /coaches/{id}/block-slot     {"start_time","end_time"} -> {"success","block
 POST /coaches/{id}/release-slot   {"block_id"} -> {"success","block_id"}; 404 for a block it never had
 GET  /coaches/{id}/settings       {"working_hours","availability_rules","blocked_dates"}
 GET  /coaches/{id}/calendar.ics   the same busy time as an iCalendar feed
+GET  /coaches/{id}/blocks         as below, of one coach; ?start_time=&end_time= for a part of the time
 GET  /blocks?coach_id=            {"blocks":[{"block_id","coach_id","start_time","end_time",...}],"total"}
 GET  /health
 """
@@ -142,6 +143,22 @@ async def feed(request: web.Request) -> web.Response:
     return web.Response(text="\r\n".join([*lines, "END:VCALENDAR", ""]), content_type="text/calendar")
 
 
+@routes.get("/coaches/{coach_id}/blocks")
+async def coach_blocks(request: web.Request) -> web.Response:
+    """Answer a coach's blocks; with start_time and end_time those that have a part of that time."""
+    rows = request.app[DATABASE].execute(
+        "SELECT block_id, coach_id, start_time, end_time, created_at FROM blocks"
+        " WHERE coach_id = ? AND released_at IS NULL AND end_time > ? AND start_time < ? ORDER BY start_time",
+        (
+            request.match_info["coach_id"],
+            _text(request.query.get("start_time"), ""),
+            _text(request.query.get("end_time"), "9999"),
+        ),
+    )
+    found = [dict(row) for row in rows]
+    return web.json_response({"blocks": found, "total": len(found)})
+
+
 @routes.get("/blocks")
 async def blocks(request: web.Request) -> web.Response:
     """Answer every block there is, or those of one coach."""
@@ -179,6 +196,12 @@ def _blocks(request: web.Request, coach_id: str, since: datetime, until: datetim
         if start >= until:
             return
         yield start, end
+
+
+def _text(given: str | None, otherwise: str) -> str:
+    """Write an instant of a query as it is stored."""
+    instant = _instant(given)
+    return server.rfc3339(instant) if instant else otherwise
 
 
 def _interval(body: dict[str, Any]) -> Interval:

@@ -20,6 +20,7 @@ _ABSENCES = f"{_TESTS}/test_absences.py"
 _BLOCKS = f"{_TESTS}/test_own_blocks.py"
 _WAITING = f"{_TESTS}/test_waiting_blocks.py"
 _OWN = "migrations/0018_own_conflicts.sql"
+_JUDGED = "migrations/0019_unconfirmed_blocks.sql"
 _CONFLICTS = f"{_TESTS}/test_own_conflicts.py"
 _TENANTS = "tests/handlers/test_api_tenants.py"
 _CALENDAR = "WHERE calendar_id = p_calendar AND tenant_id = p_tenant"
@@ -215,8 +216,8 @@ _EXTERNAL = (
     ),
     Guard(
         "a block that met one of ours is a conflict",
-        _OWN,
-        "v_awaits := block_awaits(v_delivery, p_at);",
+        _JUDGED,
+        "v_awaits := block_awaits(d, p_at);",
         "v_awaits := NULL;",
         f"{_WAITING}::test_a_block_waits_for_the_release_that_it_met",
     ),
@@ -229,35 +230,35 @@ _EXTERNAL = (
     ),
     Guard(
         "results of a calendar's actions do not take turns",
-        _OWN,
+        _JUDGED,
         "        PERFORM lock_external(v_coach);\n",
         "        NULL;\n",
         f"{_WAITING}::test_refusal_and_release_that_are_recorded_at_once",
     ),
     Guard(
         "only attempts that were told of may have a block",
-        _OWN,
+        _JUDGED,
         "OR made.attempt > 1 AND NOT EXISTS (",
         "OR false AND NOT EXISTS (",
         f"{_CONFLICTS}::test_an_attempt_that_nobody_told_of_may_have_the_block",
     ),
     Guard(
         "a refusal goes before another attempt",
-        _OWN,
+        _JUDGED,
         "AND before.outcome = 'retrying' AND",
         "AND",
         f"{_CONFLICTS}::test_a_refusal_is_nothing_that_another_attempt_follows",
     ),
     Guard(
         "an answer that is recorded late shows no conflict",
-        _OWN,
-        "          AND v_delivery.reason = 'already_blocked' THEN",
-        "          AND false THEN",
+        _JUDGED,
+        "        v_messages := v_messages || settle_unconfirmed(p_delivery, v_event, p_at);\n",
+        "        NULL;\n",
         f"{_CONFLICTS}::test_an_answer_that_is_recorded_late_shows_the_conflict",
     ),
     Guard(
         "an attempt is noted as of the round that its time tells",
-        _OWN,
+        _JUDGED,
         "p_error, p_excerpt, p_round)\n",
         "p_error, p_excerpt, NULL)\n",
         f"{_CONFLICTS}::test_another_round_counts_for_itself",

@@ -182,6 +182,24 @@ def _medians(call: Callable[[str], httpx.Response], *coaches: str) -> list[float
     return [statistics.median(took[coach]) for coach in coaches]
 
 
+def test_a_coachs_blocks_are_listed(calendar: httpx.Client) -> None:
+    """All of them, or those that have a part of a time; another coach's never."""
+    ids = []
+    for coach, hour in (("coach-1", 10), ("coach-1", 11), ("coach-2", 10)):
+        times = {"start_time": f"2031-01-06T{hour}:00:00Z", "end_time": f"2031-01-06T{hour}:30:00Z"}
+        ids.append(calendar.post(f"/coaches/{coach}/block-slot", json=times).json()["block_id"])
+
+    def listed(**time: str) -> list[str]:
+        found = calendar.get("/coaches/coach-1/blocks", params=time).json()["blocks"]
+        return [one["block_id"] for one in found]
+
+    assert listed() == ids[:2]
+    assert listed(start_time="2031-01-06T06:15:00-05:00", end_time="2031-01-06T12:00:00Z") == [ids[1]]
+    assert listed(start_time="2031-01-06T10:30:00Z", end_time="2031-01-06T11:00:00Z") == []
+    calendar.post("/coaches/coach-1/release-slot", json={"block_id": ids[0]})
+    assert listed() == [ids[1]]
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -14,6 +14,8 @@ CREATE FUNCTION appointment_json(a coach_appointments) RETURNS jsonb LANGUAGE sq
         'start_time', zulu(a.start_time), 'end_time', zulu(a.end_time), 'timezone', a.timezone,
         'status', a.status, 'version', a.version, 'notes', a.notes, 'metadata', a.metadata::text,
         'crm_contact_id', a.crm_contact_id, 'external_calendar_id', a.external_calendar_id,
+        'external_block', CASE WHEN a.block_unconfirmed THEN 'unconfirmed'
+                               WHEN a.external_calendar_id IS NOT NULL AND a.status <> 'cancelled' THEN 'confirmed' END,
         'conflict', a.conflict, 'created_at', zulu(a.created_at), 'updated_at', zulu(a.updated_at),
         'cancelled_at', zulu(a.cancelled_at));
 

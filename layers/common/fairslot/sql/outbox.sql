@@ -4,7 +4,8 @@ SELECT mark_published(%(deliveries)s::uuid[], %(now)s);
 -- give_up: what waits for an endpoint that is turned off, once nothing is under way; for one that is gone, at once
 UPDATE webhook_deliveries AS delivery
    SET status = CASE WHEN endpoint.deleted_at IS NULL THEN 'failed' ELSE 'cancelled' END, reason = 'endpoint_disabled',
-       finished_at = %(now)s, next_attempt_at = NULL
+       finished_at = %(now)s, next_attempt_at = NULL,
+       results_missing = delivery.results_missing OR delivery.published_at IS NOT NULL
   FROM webhook_endpoints AS endpoint
  WHERE endpoint.endpoint_id = delivery.endpoint_id AND delivery.delivery_id IN (
     SELECT d.delivery_id FROM webhook_deliveries AS d JOIN webhook_endpoints AS e USING (endpoint_id)
@@ -25,8 +26,11 @@ SELECT delivery.delivery_id, outgoing.message
            FOR NO KEY UPDATE SKIP LOCKED) AS delivery
   JOIN delivery_messages AS outgoing USING (delivery_id);
 
--- note_sent: the time of the sending starts the silence anew
-UPDATE webhook_deliveries SET published_at = %(now)s, next_attempt_at = NULL
+-- note_sent: the time of the sending starts the silence anew. What waits for a release has told of all its attempts; of the
+-- rest there may be a message whose results are lost, also where the outbox does not know of a sending.
+UPDATE webhook_deliveries
+   SET published_at = %(now)s, next_attempt_at = NULL,
+       results_missing = results_missing OR reason IS DISTINCT FROM 'awaits_release'
  WHERE delivery_id = ANY (%(deliveries)s::uuid[]);
 
 -- record_attempt: one attempt, or that none is made yet, what the answer means, and whether its message is to go
@@ -34,6 +38,19 @@ SELECT record_attempt_of_revision(
            %(delivery_id)s::uuid, %(attempt)s, %(at)s::timestamptz, %(outcome)s, %(status_code)s, %(latency_ms)s, %(error)s,
            %(response_excerpt)s, %(next_attempt_at)s::timestamptz, %(answer)s, %(round)s, %(revision)s, %(warn_after)s,
            %(disable_after)s) AS done;
+
+-- look_for_blocks: unconfirmed ones that nobody wants any more, once a day until they are found or their time is over
+SELECT look_for(ARRAY(
+    SELECT d.delivery_id FROM webhook_deliveries AS d JOIN webhook_endpoints AS e USING (endpoint_id)
+     WHERE d.unconfirmed_since IS NOT NULL AND d.status = 'failed' AND e.enabled
+       AND coalesce(d.looked_at < %(looked_before)s, true) AND (d.params ->> 'end_time')::timestamptz > %(now)s
+       AND NOT is_wanted(d)
+     ORDER BY d.delivery_id LIMIT %(limit)s
+       FOR NO KEY UPDATE OF d SKIP LOCKED), %(now)s) AS messages;
+
+-- unconfirmed_blocks: how many blocks may be in calendars now or later without our knowing
+SELECT count(*) AS n FROM webhook_deliveries
+ WHERE unconfirmed_since IS NOT NULL AND (params ->> 'end_time')::timestamptz > %(now)s;
 
 -- tell_stale: events about external calendars that could not be read for too long
 SELECT tell_stale(%(before)s, %(now)s) AS messages;
