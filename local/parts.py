@@ -26,10 +26,7 @@ async def start(parts: Mapping[str, Program], stops: AsyncExitStack, say: Say) -
     began = time.monotonic()
     for name, part in parts.items():
         stops.push_async_callback(asyncio.to_thread, part.stop)
-        try:
-            part.begin()
-        except OSError as error:
-            raise StartError(f"{name} could not be started: {error}") from error
+        part.begin()
     for name, part in parts.items():
         await asyncio.to_thread(part.finish)
         moved = isinstance(part, Partner) and part.port != part.wanted_port

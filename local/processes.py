@@ -70,7 +70,7 @@ class Program(ABC):
         try:
             self._process = self._spawn()
         except OSError as error:
-            raise StartError(f"{self.log.stem} cannot be started: {error}") from error
+            raise StartError(f"{self.log.stem} could not be started: {error}") from error
 
     def finish(self) -> None:
         """Wait until it answers.

@@ -21,7 +21,11 @@ def kept(connection: Connection, cache: Redis) -> list[Any]:
     """Return the kept answers: the database's, and those of the cache."""
     row = connection.execute("SELECT answer FROM idempotency_keys WHERE key = 'key-1'").fetchone()
     assert row is not None
-    records = [cache.get(name) for name in cache.scan_iter("*") if cache.type(name) == b"string"]
+    records = [
+        cache.get(name)
+        for name in cache.scan_iter("*")
+        if cache.type(name) == b"string" and not name.startswith(b"found:")
+    ]
     answers = [json.loads(json.loads(one)["data"]) for one in records if isinstance(one, bytes)]
     assert answers
     return [row["answer"], *answers]

@@ -126,15 +126,21 @@ def test_availability_is_quick(stack: Stack) -> None:
 
 
 def test_bad_input_is_refused_at_the_door(stack: Stack) -> None:
-    """Ten megabytes, a route that is not there and a wrong key are answered, not suffered."""
+    """Ten megabytes, a route that is not there, a wrong method and a wrong key are answered, not suffered."""
     huge = stack.api.post("/api/appointments", content=b"x" * (10 * 1024 * 1024 + 1))
     assert huge.status_code == 413
     large = stack.api.post("/api/appointments", content=b" " * 200_000)
     assert (large.status_code, large.json()["error"]) == (413, "PAYLOAD_TOO_LARGE")
-    for method, path in (("GET", "/nothing"), ("PUT", "/api/appointments"), ("DELETE", "/health")):
-        nowhere = stack.api.request(method, path)
-        assert (nowhere.status_code, nowhere.json()["error"]) == (404, "NOT_FOUND")
-        assert nowhere.headers["content-type"] == "application/problem+json"
+    nowhere = stack.api.get("/nothing")
+    assert (nowhere.status_code, nowhere.json()["error"]) == (404, "NOT_FOUND")
+    assert nowhere.headers["content-type"] == "application/problem+json"
+    for method, path in (("PUT", "/api/appointments"), ("DELETE", "/health")):
+        wrong = stack.api.request(method, path)
+        assert (wrong.status_code, wrong.json()["error"]) == (405, "METHOD_NOT_ALLOWED")
+        assert wrong.headers["content-type"] == "application/problem+json"
+        assert "GET" in wrong.headers["allow"]
+    head = stack.api.head("/api/availability?calendar_id=cal-1")
+    assert (head.status_code, head.content) == (200, b"")
     assert stack.api.get("/api/availability", headers={"X-API-Key": "wrong"}).status_code == 401
     assert stack.api.post("/api/appointments", content=b"{").status_code == 400
 
