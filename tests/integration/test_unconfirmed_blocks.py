@@ -343,6 +343,15 @@ def test_a_partner_without_a_list_is_asked_once_a_day(connection: Connection) ->
     assert len(outbox.look_for_blocks(connection, now=NOW + 26 * HOUR)) == 1
 
 
+def test_who_does_not_know_how_to_look_finds_nothing_out(connection: Connection) -> None:
+    """A dispatcher of the release before takes the message for one that is not for the calendar."""
+    made, block = lost_and_cancelled(connection)
+    [find] = outbox.look_for_blocks(connection, now=NOW + HOUR)
+    assert record(connection, find, at=LATER) == []
+    assert state(connection, block) == ("failed", "block_unconfirmed")
+    assert shown(connection, made).external_block == "unconfirmed"
+
+
 def test_a_block_that_is_wanted_is_not_taken_away(connection: Connection) -> None:
     """It may be there, which is what it is for."""
     made = book(connection)

@@ -264,6 +264,8 @@ BEGIN
          WHERE delivery_id = p_delivery AND attempt = p_attempt AND at = p_at AND outcome <> v_outcome;
     ELSIF v_action = 'find' THEN
         v_block := coalesce(v_block, nullif(v_listed, ''));
+        -- A dispatcher of before does not know how to look.
+        v_outcome := CASE WHEN p_outcome = 'delivered' AND v_block IS NULL AND v_listed IS NULL THEN 'failed' ELSE p_outcome END;
     END IF;
     v_delivery.results_missing := v_delivery.results_missing
         -- Of what was held back to the end the last attempt may have been lost.
