@@ -1,0 +1,168 @@
+-- A delivery with its attempts as the API shows it.
+CREATE OR REPLACE FUNCTION engine.delivery_json(d webhook_deliveries) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object(
+        'delivery_id', d.delivery_id, 'event_id', d.event_id, 'event_type', event.type, 'endpoint_id', d.endpoint_id,
+        'appointment_id', event.appointment_id, 'version', event.version, 'status', d.status, 'reason', d.reason,
+        'created_at', engine.zulu(d.created_at), 'finished_at', engine.zulu(d.finished_at), 'next_attempt_at', engine.zulu(d.next_attempt_at),
+        'attempts', (SELECT coalesce(jsonb_agg(jsonb_build_object(
+                'round', a.round, 'attempt', a.attempt, 'at', engine.zulu(a.at), 'status_code', a.status_code,
+                'latency_ms', a.latency_ms, 'error', a.error, 'response_excerpt', a.response_excerpt)
+                ORDER BY a.at, a.attempt), '[]')
+            FROM webhook_attempts AS a WHERE a.delivery_id = d.delivery_id))
+      FROM webhook_events AS event WHERE event.event_id = d.event_id
+$$;
+
+-- What becomes of a message that is to be tried again: {"drop": whether it is to go, "messages": [what takes its place]}.
+-- It goes if nobody waits for it any more, or if the endpoint has changed since it was made: then another one goes on in
+-- its place, with the attempts counted so far, or the delivery ends where the endpoint is turned off.
+CREATE OR REPLACE FUNCTION engine.settle_message(p_delivery uuid, p_attempt integer, p_at timestamptz, p_round integer, p_revision integer)
+    RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    d webhook_deliveries;
+    e webhook_endpoints;
+BEGIN
+    SELECT * INTO d FROM webhook_deliveries WHERE delivery_id = p_delivery FOR NO KEY UPDATE;
+    IF NOT FOUND OR d.status IN ('delivered', 'cancelled') OR p_round < d.round THEN
+        RETURN '{"drop": true, "messages": []}';
+    END IF;
+    SELECT * INTO e FROM webhook_endpoints WHERE endpoint_id = d.endpoint_id;
+    IF p_revision IS NULL OR p_revision >= e.revision THEN
+        RETURN '{"drop": false, "messages": []}';
+    ELSIF d.status = 'pending' AND NOT e.enabled THEN
+        UPDATE webhook_deliveries
+           SET status = CASE WHEN e.deleted_at IS NULL THEN 'failed' ELSE 'cancelled' END, reason = 'endpoint_disabled',
+               finished_at = p_at, next_attempt_at = NULL
+         WHERE delivery_id = p_delivery;
+    ELSIF d.status = 'pending' AND coalesce(d.revision < e.revision, true) THEN
+        UPDATE webhook_deliveries SET revision = e.revision, reason = NULL, published_at = NULL, next_attempt_at = NULL
+         WHERE delivery_id = p_delivery;
+        RETURN jsonb_build_object('drop', true, 'messages', (
+            SELECT jsonb_agg(message || jsonb_build_object('attempts', p_attempt))
+              FROM engine.delivery_messages() WHERE delivery_id = p_delivery));
+    END IF;
+    RETURN '{"drop": true, "messages": []}';
+END $$;
+
+-- Keeps one attempt and does what its answer says; returns {"messages": [to publish], "sync": the coach whose calendar should
+-- be read again, or null}. The outcome "held" means that no attempt was made: the delivery says why it waits, and until when.
+-- An attempt that was not made (circuit_open, over_limit) is not kept where it ends the delivery either: nothing was sent.
+-- A refused block that met one of ours on its way out is tried again: at once if that one is gone by now, else when it is. A
+-- block that was made takes back the conflict that its own refusal showed; one recorded late may show a refusal to be one.
+CREATE OR REPLACE FUNCTION engine.apply_attempt(
+    p_delivery uuid, p_attempt integer, p_at timestamptz, p_outcome text, p_status_code integer, p_latency_ms integer,
+    p_error text, p_excerpt text, p_next timestamptz, p_answer jsonb, p_round integer,
+    p_warn_after interval, p_disable_after interval
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    v_sync     text;
+    v_messages jsonb;
+    v_delivery webhook_deliveries;
+    v_kind     text;
+    v_event    webhook_events;
+    v_earlier  boolean;
+    v_known    boolean := false;
+    v_coach    text := (SELECT params ->> 'coach_id' FROM webhook_deliveries WHERE delivery_id = p_delivery AND params ? 'action');
+    v_outcome  text := p_outcome;
+    v_awaits   text;
+BEGIN
+    IF v_coach IS NOT NULL AND p_outcome IN ('delivered', 'failed') THEN
+        PERFORM engine.lock_external(v_coach);
+    END IF;
+    SELECT * INTO v_delivery FROM webhook_deliveries WHERE delivery_id = p_delivery FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN '{"messages": [], "sync": null}';
+    END IF;
+    v_earlier := p_round < v_delivery.round;
+    IF p_outcome = 'held' THEN
+        UPDATE webhook_deliveries
+           SET reason = p_error, published_at = coalesce(published_at, p_at), next_attempt_at = p_next
+         WHERE delivery_id = p_delivery AND status = 'pending' AND NOT v_earlier;
+        RETURN '{"messages": [], "sync": null}';
+    END IF;
+    IF p_error = 'already_blocked' AND v_delivery.params ->> 'action' = 'block' AND v_delivery.status = 'pending' AND NOT v_earlier THEN
+        v_awaits := engine.block_awaits(v_delivery, p_at);
+        v_outcome := CASE WHEN v_awaits IS NULL THEN p_outcome ELSE 'retrying' END;
+    END IF;
+    IF coalesce(p_error, '') NOT IN ('circuit_open', 'over_limit') THEN
+        INSERT INTO webhook_attempts (delivery_id, attempt, at, outcome, status_code, latency_ms, error, response_excerpt, round)
+        VALUES (p_delivery, p_attempt, p_at, v_outcome, p_status_code, p_latency_ms, p_error, p_excerpt, p_round)
+        ON CONFLICT DO NOTHING;
+        v_known := NOT FOUND;
+    END IF;
+    -- Results may come late or twice: what was delivered stays delivered, and a success undoes a failure. What failed
+    -- in an earlier round says nothing about this one.
+    IF v_known OR v_delivery.status IN ('delivered', 'cancelled') OR (v_outcome <> 'delivered' AND v_earlier) THEN
+        RETURN '{"messages": [], "sync": null}';
+    END IF;
+    SELECT kind INTO v_kind FROM webhook_endpoints WHERE endpoint_id = v_delivery.endpoint_id;
+    -- A success of an earlier round is not the repetition that somebody asked for; but a block that was made is made, and
+    -- what arrived has not failed.
+    UPDATE webhook_deliveries
+       SET status = CASE v_outcome WHEN 'retrying' THEN status ELSE v_outcome END,
+           reason = CASE WHEN v_outcome = 'failed' THEN p_error ELSE nullif(v_awaits, 'released') END,
+           published_at = coalesce(published_at, p_at),
+           next_attempt_at = p_next,
+           finished_at = CASE WHEN v_outcome <> 'retrying' THEN p_at END
+     WHERE delivery_id = p_delivery AND (v_outcome <> 'retrying' OR status = 'pending')
+       AND (NOT v_earlier OR v_kind = 'calendar_api' OR status = 'failed');
+    SELECT * INTO v_event FROM webhook_events WHERE event_id = v_delivery.event_id;
+    v_messages := engine.judge_endpoint(v_delivery.endpoint_id, p_at, v_outcome, p_error, p_warn_after, p_disable_after);
+
+    IF v_kind = 'crm' AND p_answer ->> 'crm_id' IS NOT NULL THEN
+        UPDATE coach_appointments SET crm_contact_id = p_answer ->> 'crm_id'
+         WHERE appointment_id = v_event.appointment_id AND crm_contact_id IS NULL;
+    ELSIF v_delivery.params ->> 'action' = 'block' AND p_answer ->> 'block_id' IS NOT NULL THEN
+        v_messages := v_messages || engine.keep_block(v_delivery, v_event, p_answer ->> 'block_id');
+        v_messages := v_messages || engine.clear_conflict(v_delivery, v_event, p_answer ->> 'block_id', p_at);
+    ELSIF v_awaits = 'released' THEN
+        v_messages := v_messages || engine.send_again(ARRAY[p_delivery]);
+    ELSIF v_delivery.params ->> 'action' = 'block' AND p_error = 'already_blocked' AND v_awaits IS NULL THEN
+        v_messages := v_messages || engine.mark_conflict(v_delivery, v_event, p_at);
+        v_sync := v_event.data ->> 'coach_id';
+    ELSIF v_delivery.params ->> 'action' = 'block' AND v_outcome = 'retrying' AND v_delivery.status = 'failed'
+          AND v_delivery.reason = 'already_blocked' THEN
+        -- It was made before the refusal and is recorded after it: now that may be known to be a conflict.
+        v_messages := v_messages || engine.mark_conflict(v_delivery, v_event, p_at);
+    ELSIF v_delivery.params ->> 'action' = 'release' AND v_outcome = 'delivered' THEN
+        -- What the last reading took for busy was this block.
+        v_sync := v_delivery.params ->> 'coach_id';
+    END IF;
+    IF v_coach IS NOT NULL AND v_outcome IN ('delivered', 'failed') THEN
+        v_messages := v_messages || engine.send_again(ARRAY(
+            SELECT delivery_id
+              FROM engine.calendar_actions_over(v_coach, (v_delivery.params ->> 'start_time')::timestamptz,
+                                         (v_delivery.params ->> 'end_time')::timestamptz) AS other
+             WHERE status = 'pending' AND reason = 'awaits_release' AND engine.block_awaits(other, p_at) IS DISTINCT FROM 'awaits_release'
+             ORDER BY delivery_id));
+    END IF;
+    RETURN jsonb_build_object('messages', v_messages, 'sync', v_sync);
+END $$;
+
+-- Records one attempt of a message that was made at revision p_revision of its endpoint; returns what apply_attempt() does
+-- and "drop", whether the message is to go, as settle_message() says. A 410 says nothing of an endpoint that has another
+-- address by now. Without p_revision the message cannot be taken off the queue, and stays.
+CREATE OR REPLACE FUNCTION engine.record_attempt(
+    p_delivery uuid, p_attempt integer, p_at timestamptz, p_outcome text, p_status_code integer, p_latency_ms integer,
+    p_error text, p_excerpt text, p_next timestamptz, p_answer jsonb, p_round integer, p_revision integer,
+    p_warn_after interval, p_disable_after interval
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    v_outcome text := p_outcome;
+    v_done    jsonb;
+    v_settled jsonb;
+BEGIN
+    IF p_outcome = 'failed' AND p_error = 'http_410' AND EXISTS (
+        SELECT FROM webhook_deliveries AS d JOIN webhook_endpoints AS e USING (endpoint_id)
+         WHERE d.delivery_id = p_delivery AND d.status = 'pending' AND e.kind = 'standard' AND e.enabled
+           AND e.revision > p_revision) THEN
+        v_outcome := 'retrying';
+    END IF;
+    v_done := engine.apply_attempt(p_delivery, p_attempt, p_at, v_outcome, p_status_code, p_latency_ms, p_error, p_excerpt,
+                                   p_next, p_answer, p_round, p_warn_after, p_disable_after);
+    IF v_outcome <> 'retrying' THEN
+        RETURN v_done || '{"drop": false}';
+    END IF;
+    v_settled := engine.settle_message(p_delivery, p_attempt, p_at, p_round, p_revision);
+    RETURN v_done || jsonb_build_object(
+        'drop', v_settled -> 'drop', 'messages', (v_done -> 'messages') || (v_settled -> 'messages'));
+END $$;
