@@ -14,10 +14,10 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.mutants import edges, engine, webhooks
+from tests.mutants import edges, engine, upgrades, webhooks
 from tests.mutants.guard import Guard
 
-GUARDS = (*engine.GUARDS, *edges.GUARDS, *webhooks.GUARDS)
+GUARDS = (*engine.GUARDS, *edges.GUARDS, *upgrades.GUARDS, *webhooks.GUARDS)
 
 _ROOT = Path(__file__).parent.parent.parent
 _LAYER = _ROOT / "layers" / "common"

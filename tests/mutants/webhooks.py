@@ -2,6 +2,7 @@
 
 from tests.mutants.guard import Guard
 
+_ENDPOINTS = "schema/functions/07_endpoints.sql"
 _GATES = "webhooks/gates.py"
 _GATES_TEST = "tests/unit/webhooks/test_gates.py"
 
@@ -17,7 +18,7 @@ GUARDS = (
     ),
     Guard(
         "a changed endpoint does not reach what is queued",
-        "migrations/0017_revisions.sql",
+        _ENDPOINTS,
         "    NEW.revision := OLD.revision + 1;\n",
         "    NEW.revision := OLD.revision;\n",
         "tests/handlers/test_webhook_revisions.py::test_another_address_is_asked_next",

@@ -31,22 +31,26 @@ CREATE OR REPLACE FUNCTION engine.has_slots(p_bits bit, p_first integer, p_count
 
 -- The one predicate: does this day let an appointment of the slots [p_from, p_to) stand? The appointment itself needs
 -- working hours, its buffers need not; it counts towards the maximum of the day it starts on.
-CREATE OR REPLACE FUNCTION engine.day_admits(day coach_slots, p_from integer, p_to integer, p_before integer, p_after integer)
-    RETURNS boolean
+CREATE OR REPLACE FUNCTION engine.day_admits(
+    day coach_slots, p_from integer, p_to integer, p_before integer, p_after integer
+) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN engine.has_slots(day.free, day.first_slot, day.slot_count, p_from, p_to)
-       AND (p_before + p_after = 0 OR engine.has_slots(day.open, day.first_slot, day.slot_count, p_from - p_before, p_to + p_after))
+       AND (p_before + p_after = 0 OR engine.has_slots(day.open, day.first_slot, day.slot_count,
+                                                       p_from - p_before, p_to + p_after))
        AND (day.booked < day.max_per_day OR p_from < day.first_slot OR p_from >= day.first_slot + day.slot_count);
 
 -- The slots that a span touches.
 CREATE OR REPLACE FUNCTION engine.slots_of(p_span tstzrange) RETURNS int4range LANGUAGE sql STABLE
-    RETURN int4range(engine.slot_of(lower(p_span)), engine.slot_of(upper(p_span) + interval '15 minutes' - interval '1 microsecond'));
+    RETURN int4range(engine.slot_of(lower(p_span)),
+                     engine.slot_of(upper(p_span) + interval '15 minutes' - interval '1 microsecond'));
 
 -- The bits of a day that lie in any of the stretches of slots.
 CREATE OR REPLACE FUNCTION engine.day_mask(p_stretches int4range[], p_first integer, p_count smallint) RETURNS bit(104)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN p_stretches = '{}' THEN 0::bit(104) ELSE coalesce(
-        (SELECT bit_or(engine.span_mask(lower(one) - p_first, upper(one) - lower(one), p_count)) FROM unnest(p_stretches) AS one
+        (SELECT bit_or(engine.span_mask(lower(one) - p_first, upper(one) - lower(one), p_count))
+           FROM unnest(p_stretches) AS one
           WHERE one && int4range(p_first, p_first + p_count)), 0::bit(104)) END;
 
 -- The same for many days in order, by their number from 1, those that have none left out.
@@ -66,6 +70,7 @@ CREATE OR REPLACE FUNCTION engine.full_zone(p_zone text) RETURNS text LANGUAGE s
 -- The first instant of a day of a zone. A day that begins twice (Havana: 00:00 to 01:00 in autumn) begins the first time.
 CREATE OR REPLACE FUNCTION engine.day_start(p_zone text, p_day date) RETURNS timestamptz LANGUAGE sql STABLE
     RETURN (SELECT min(one.instant)
-              FROM (SELECT p_day::timestamp AT TIME ZONE engine.full_zone(p_zone) - make_interval(mins => 15 * step) AS instant, step
+              FROM (SELECT p_day::timestamp AT TIME ZONE engine.full_zone(p_zone) - make_interval(mins => 15 * step)
+                               AS instant, step
                       FROM generate_series(0, 8) AS step) AS one
              WHERE one.step = 0 OR (one.instant AT TIME ZONE engine.full_zone(p_zone))::date = p_day);

@@ -11,7 +11,8 @@ CREATE OR REPLACE FUNCTION engine.closes_at(p_calendar calendars, p_now timestam
 CREATE OR REPLACE FUNCTION engine.shut_days(
     p_calendar calendars, p_from timestamptz, p_to timestamptz, p_except uuid, p_now timestamptz
 ) RETURNS TABLE (starts timestamptz, ends timestamptz, reason text) LANGUAGE sql STABLE AS $$
-    SELECT engine.day_start(p_calendar.time_zone, day.on_day), engine.day_start(p_calendar.time_zone, day.on_day + 1), day.reason
+    SELECT engine.day_start(p_calendar.time_zone, day.on_day), engine.day_start(p_calendar.time_zone, day.on_day + 1),
+           day.reason
       FROM (SELECT unnest(p_calendar.blocked_dates) AS on_day, 'outside_working_hours' AS reason
              UNION ALL
             SELECT (a.start_time AT TIME ZONE engine.full_zone(p_calendar.time_zone))::date, 'daily_maximum'
@@ -37,8 +38,9 @@ CREATE OR REPLACE FUNCTION engine.shut_reason(p_calendar calendars, p_start time
              WHERE p_start >= shut.starts AND p_start < shut.ends LIMIT 1);
 
 -- Why nothing of the calendar can start at an instant, or null.
-CREATE OR REPLACE FUNCTION engine.calendar_refusal(p_calendar calendars, p_start timestamptz, p_except uuid, p_now timestamptz)
-    RETURNS text LANGUAGE sql STABLE
+CREATE OR REPLACE FUNCTION engine.calendar_refusal(
+    p_calendar calendars, p_start timestamptz, p_except uuid, p_now timestamptz
+) RETURNS text LANGUAGE sql STABLE
     RETURN CASE
         WHEN NOT (p_calendar).active THEN 'inactive'
         WHEN p_start <= p_now OR p_start < engine.opens_at(p_calendar, p_now) THEN 'minimum_notice'
@@ -54,7 +56,8 @@ CREATE OR REPLACE FUNCTION engine.check_start(p_calendar calendars, p_start time
 DECLARE
     v_refusal text;
 BEGIN
-    IF engine.instant_of(engine.slot_of(p_start)) <> p_start OR engine.slot_of(p_start) % ((p_calendar).slot_interval / 15) <> 0 THEN
+    IF engine.instant_of(engine.slot_of(p_start)) <> p_start
+       OR engine.slot_of(p_start) % ((p_calendar).slot_interval / 15) <> 0 THEN
         RAISE EXCEPTION USING ERRCODE = 'FS400', MESSAGE = 'off_grid';
     ELSIF p_start <= p_now THEN
         RAISE EXCEPTION USING ERRCODE = 'FS400', MESSAGE = 'in_the_past';

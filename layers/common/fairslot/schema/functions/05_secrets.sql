@@ -1,4 +1,4 @@
--- Those of the replaced secrets, [{"secret": ciphertext, "until": instant}] with the newest first, that are good after p_after.
+-- Those of the replaced secrets, [{"secret": ciphertext, "until": instant}], the newest first, that are good after p_after.
 CREATE OR REPLACE FUNCTION engine.earlier_secrets(p_older jsonb, p_after timestamptz) RETURNS jsonb LANGUAGE sql STABLE
     RETURN (SELECT coalesce(jsonb_agg(kept.one ORDER BY kept.position), '[]')
               FROM jsonb_array_elements(p_older) WITH ORDINALITY AS kept (one, position)

@@ -48,8 +48,9 @@ $$;
 
 -- Writes an event and a delivery for every endpoint that wants it; returns the messages that the queue must get.
 -- p_old is the appointment before the change (null: there was none); p_more goes into the event's data.
-CREATE OR REPLACE FUNCTION engine.emit_event(p_type text, a coach_appointments, p_old coach_appointments, p_more jsonb DEFAULT '{}')
-    RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION engine.emit_event(
+    p_type text, a coach_appointments, p_old coach_appointments, p_more jsonb DEFAULT '{}'
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_messages jsonb := '[]';
     v_event    webhook_events;
@@ -85,8 +86,9 @@ END $$;
 
 -- Writes an event that is about no appointment, for subscribers that want it (all but p_except), or for p_only whether
 -- it wants it or not; returns the messages that the queue must get.
-CREATE OR REPLACE FUNCTION engine.emit_notice(p_tenant text, p_type text, p_data jsonb, p_except uuid DEFAULT NULL, p_only uuid DEFAULT NULL)
-    RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION engine.emit_notice(
+    p_tenant text, p_type text, p_data jsonb, p_except uuid DEFAULT NULL, p_only uuid DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_event uuid;
 BEGIN
@@ -114,6 +116,7 @@ BEGIN
     UPDATE webhook_deliveries SET reason = NULL, published_at = NULL, next_attempt_at = NULL
      WHERE delivery_id = ANY (p_deliveries);
     RETURN (SELECT coalesce(jsonb_agg(one.message || jsonb_build_object('attempts', (
-                SELECT attempt FROM webhook_attempts AS made WHERE made.delivery_id = one.delivery_id ORDER BY at DESC LIMIT 1))), '[]')
+                SELECT attempt FROM webhook_attempts AS made
+                 WHERE made.delivery_id = one.delivery_id ORDER BY at DESC LIMIT 1))), '[]')
               FROM engine.delivery_messages() AS one WHERE one.delivery_id = ANY (p_deliveries));
 END $$;

@@ -10,7 +10,8 @@ CREATE OR REPLACE FUNCTION engine.calendar_actions_over(p_coach text, p_from tim
     LANGUAGE sql STABLE AS $$
     SELECT * FROM webhook_deliveries
      WHERE params ? 'action' AND params ->> 'coach_id' = p_coach
-       AND (params ->> 'end_time') COLLATE "C" > engine.zulu(p_from) AND params ->> 'start_time' < engine.zulu(p_to) COLLATE "C"
+       AND (params ->> 'end_time') COLLATE "C" > engine.zulu(p_from)
+       AND params ->> 'start_time' < engine.zulu(p_to) COLLATE "C"
 $$;
 
 -- When the answer arrived with which a delivery was delivered.
@@ -51,7 +52,8 @@ BEGIN
         RETURN '[]';
     END IF;
     INSERT INTO webhook_deliveries (event_id, endpoint_id, params)
-    VALUES (p_event.event_id, p_delivery.endpoint_id, p_delivery.params || jsonb_build_object('action', 'release', 'block_id', p_block))
+    VALUES (p_event.event_id, p_delivery.endpoint_id,
+            p_delivery.params || jsonb_build_object('action', 'release', 'block_id', p_block))
     RETURNING delivery_id INTO v_release;
     RETURN (SELECT jsonb_agg(message) FROM engine.delivery_messages() WHERE delivery_id = v_release);
 END $$;
@@ -90,8 +92,9 @@ END $$;
 
 -- Takes back a conflict that is none: what refused the block was the same block, sent twice, which the appointment has now.
 -- Subscribers are told that the appointment changed. Returns the messages that the queue must get.
-CREATE OR REPLACE FUNCTION engine.clear_conflict(p_delivery webhook_deliveries, p_event webhook_events, p_block text, p_at timestamptz)
-    RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION engine.clear_conflict(
+    p_delivery webhook_deliveries, p_event webhook_events, p_block text, p_at timestamptz
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     a coach_appointments;
 BEGIN

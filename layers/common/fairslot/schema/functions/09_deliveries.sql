@@ -3,7 +3,8 @@ CREATE OR REPLACE FUNCTION engine.delivery_json(d webhook_deliveries) RETURNS js
     SELECT jsonb_build_object(
         'delivery_id', d.delivery_id, 'event_id', d.event_id, 'event_type', event.type, 'endpoint_id', d.endpoint_id,
         'appointment_id', event.appointment_id, 'version', event.version, 'status', d.status, 'reason', d.reason,
-        'created_at', engine.zulu(d.created_at), 'finished_at', engine.zulu(d.finished_at), 'next_attempt_at', engine.zulu(d.next_attempt_at),
+        'created_at', engine.zulu(d.created_at), 'finished_at', engine.zulu(d.finished_at),
+        'next_attempt_at', engine.zulu(d.next_attempt_at),
         'attempts', (SELECT coalesce(jsonb_agg(jsonb_build_object(
                 'round', a.round, 'attempt', a.attempt, 'at', engine.zulu(a.at), 'status_code', a.status_code,
                 'latency_ms', a.latency_ms, 'error', a.error, 'response_excerpt', a.response_excerpt)
@@ -15,8 +16,9 @@ $$;
 -- What becomes of a message that is to be tried again: {"drop": whether it is to go, "messages": [what takes its place]}.
 -- It goes if nobody waits for it any more, or if the endpoint has changed since it was made: then another one goes on in
 -- its place, with the attempts counted so far, or the delivery ends where the endpoint is turned off.
-CREATE OR REPLACE FUNCTION engine.settle_message(p_delivery uuid, p_attempt integer, p_at timestamptz, p_round integer, p_revision integer)
-    RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION engine.settle_message(
+    p_delivery uuid, p_attempt integer, p_at timestamptz, p_round integer, p_revision integer
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     d webhook_deliveries;
     e webhook_endpoints;
@@ -61,7 +63,8 @@ DECLARE
     v_event    webhook_events;
     v_earlier  boolean;
     v_known    boolean := false;
-    v_coach    text := (SELECT params ->> 'coach_id' FROM webhook_deliveries WHERE delivery_id = p_delivery AND params ? 'action');
+    v_coach    text := (SELECT params ->> 'coach_id' FROM webhook_deliveries
+                         WHERE delivery_id = p_delivery AND params ? 'action');
     v_outcome  text := p_outcome;
     v_awaits   text;
 BEGIN
@@ -79,12 +82,14 @@ BEGIN
          WHERE delivery_id = p_delivery AND status = 'pending' AND NOT v_earlier;
         RETURN '{"messages": [], "sync": null}';
     END IF;
-    IF p_error = 'already_blocked' AND v_delivery.params ->> 'action' = 'block' AND v_delivery.status = 'pending' AND NOT v_earlier THEN
+    IF p_error = 'already_blocked' AND v_delivery.params ->> 'action' = 'block' AND v_delivery.status = 'pending'
+       AND NOT v_earlier THEN
         v_awaits := engine.block_awaits(v_delivery, p_at);
         v_outcome := CASE WHEN v_awaits IS NULL THEN p_outcome ELSE 'retrying' END;
     END IF;
     IF coalesce(p_error, '') NOT IN ('circuit_open', 'over_limit') THEN
-        INSERT INTO webhook_attempts (delivery_id, attempt, at, outcome, status_code, latency_ms, error, response_excerpt, round)
+        INSERT INTO webhook_attempts (delivery_id, attempt, at, outcome, status_code, latency_ms, error, response_excerpt,
+                                      round)
         VALUES (p_delivery, p_attempt, p_at, v_outcome, p_status_code, p_latency_ms, p_error, p_excerpt, p_round)
         ON CONFLICT DO NOTHING;
         v_known := NOT FOUND;
@@ -132,7 +137,8 @@ BEGIN
             SELECT delivery_id
               FROM engine.calendar_actions_over(v_coach, (v_delivery.params ->> 'start_time')::timestamptz,
                                          (v_delivery.params ->> 'end_time')::timestamptz) AS other
-             WHERE status = 'pending' AND reason = 'awaits_release' AND engine.block_awaits(other, p_at) IS DISTINCT FROM 'awaits_release'
+             WHERE status = 'pending' AND reason = 'awaits_release'
+               AND engine.block_awaits(other, p_at) IS DISTINCT FROM 'awaits_release'
              ORDER BY delivery_id));
     END IF;
     RETURN jsonb_build_object('messages', v_messages, 'sync', v_sync);

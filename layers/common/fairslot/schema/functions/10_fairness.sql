@@ -33,8 +33,10 @@ BEGIN
       INTO v_one FROM coaches WHERE coach_id = p_coach;
     v_fades := power(2, -v_one.days / p_calendar.half_life_days);
     UPDATE coaches
-       SET alpha = greatest(p_calendar.prior_strength * v_mean + v_one.alpha * v_fades, 1e-6) + CASE WHEN p_completed THEN 1 ELSE 0 END,
-           beta = greatest(p_calendar.prior_strength * (1 - v_mean) + v_one.beta * v_fades, 1e-6) + CASE WHEN p_completed THEN 0 ELSE 1 END,
+       SET alpha = greatest(p_calendar.prior_strength * v_mean + v_one.alpha * v_fades, 1e-6)
+                   + CASE WHEN p_completed THEN 1 ELSE 0 END,
+           beta = greatest(p_calendar.prior_strength * (1 - v_mean) + v_one.beta * v_fades, 1e-6)
+                  + CASE WHEN p_completed THEN 0 ELSE 1 END,
            evidence_at = p_now, updated_at = p_now
      WHERE coach_id = p_coach;
     UPDATE coaches SET score = alpha / (alpha + beta) WHERE coach_id = p_coach;
@@ -51,7 +53,8 @@ CREATE OR REPLACE FUNCTION engine.ranked(p_policy text, p_team candidate[]) RETU
            CASE WHEN p_policy = 'highest_score' THEN one.share * 0 WHEN one.place = 1 THEN -one.others ELSE one.share END
       FROM (SELECT part.*, row_number() OVER turn AS place,
                    coalesce(sum(part.share) OVER (
-                       turn ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING EXCLUDE CURRENT ROW), 0)::bigint AS others
+                       turn ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING EXCLUDE CURRENT ROW), 0)::bigint
+                       AS others
               FROM (SELECT mate.coach_id, mate.score, mate.weight, mate.credit, mate.last, mate.days, mate.first_slot,
                            mate.excluded,
                            CASE WHEN mate.excluded IS NULL THEN
@@ -64,7 +67,8 @@ CREATE OR REPLACE FUNCTION engine.ranked(p_policy text, p_team candidate[]) RETU
      ORDER BY one.place
 $$;
 
--- Divides an amount of credit among a calendar's team, without p_except, by weight; what rounding leaves goes to the lowest id.
+-- Divides an amount of credit among a calendar's team, without p_except, by weight; what rounding leaves goes to the lowest
+-- id.
 CREATE OR REPLACE FUNCTION engine.distribute_credit(p_calendar text, p_amount bigint, p_except text DEFAULT NULL)
     RETURNS TABLE (coach_id text, weight integer, delta bigint) LANGUAGE sql STABLE AS $$
     SELECT part.coach_id, part.weight,
@@ -123,16 +127,17 @@ BEGIN
 END $$;
 
 -- Records the choice of the first of a ranked team and moves the credits by it.
-CREATE OR REPLACE FUNCTION engine.decide(p_calendar calendars, p_policy text, p_appointment uuid, p_team candidate[], p_now timestamptz)
-    RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION engine.decide(
+    p_calendar calendars, p_policy text, p_appointment uuid, p_team candidate[], p_now timestamptz
+) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_chosen text := p_team[1].coach_id;
     v_seq    bigint := engine.record_decision(
         p_calendar.calendar_id, p_appointment, 'assigned', NULL, p_policy, p_calendar.policy_version, v_chosen,
         (SELECT jsonb_agg(CASE WHEN one.excluded IS NOT NULL
                 THEN jsonb_build_object('coach_id', one.coach_id, 'score', one.score, 'excluded', one.excluded)
-                ELSE jsonb_build_object('coach_id', one.coach_id, 'score', one.score, 'weight', one.weight, 'credit', one.credit,
-                                        'last', one.last, 'share', one.share, 'delta', one.delta)
+                ELSE jsonb_build_object('coach_id', one.coach_id, 'score', one.score, 'weight', one.weight,
+                                        'credit', one.credit, 'last', one.last, 'share', one.share, 'delta', one.delta)
                 END ORDER BY one.coach_id COLLATE "C") FROM unnest(p_team) AS one), p_now);
 BEGIN
     UPDATE coach_calendars AS member
@@ -162,8 +167,8 @@ BEGIN
                                     ELSE member.last_assigned_seq END
       FROM jsonb_array_elements(v_one.candidates) AS one
      WHERE member.calendar_id = v_one.calendar_id AND member.coach_id = one.value ->> 'coach_id';
-    PERFORM engine.record_decision(v_one.calendar_id, p_appointment, 'reversed', v_one.seq, v_one.policy, v_one.policy_version,
-                            v_one.chosen, v_one.candidates, p_now);
+    PERFORM engine.record_decision(v_one.calendar_id, p_appointment, 'reversed', v_one.seq, v_one.policy,
+                                   v_one.policy_version, v_one.chosen, v_one.candidates, p_now);
 END $$;
 
 -- The team as it would be with the appointment's decision undone, without the coach p_except, who is to be replaced, and
@@ -183,7 +188,8 @@ CREATE OR REPLACE FUNCTION engine.join_team(p_calendar text, p_coach text, p_man
     RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM FROM calendars WHERE calendar_id = p_calendar FOR NO KEY UPDATE;
-    INSERT INTO coach_calendars AS member (calendar_id, coach_id, manual_weight) VALUES (p_calendar, p_coach, p_manual_weight)
+    INSERT INTO coach_calendars AS member (calendar_id, coach_id, manual_weight)
+    VALUES (p_calendar, p_coach, p_manual_weight)
     ON CONFLICT (calendar_id, coach_id) DO UPDATE SET manual_weight = excluded.manual_weight;
     PERFORM engine.refresh_weights(p_calendar);
 END $$;
@@ -208,7 +214,8 @@ BEGIN
      WHERE member.calendar_id = p_calendar AND member.coach_id = one ->> 'coach_id';
     DELETE FROM coach_calendars WHERE calendar_id = p_calendar AND coach_id = p_coach;
     PERFORM engine.record_decision(p_calendar, NULL, 'left', NULL, policy, policy_version, p_coach,
-                            v_log || jsonb_build_object('coach_id', p_coach, 'delta', -v_credit), coalesce(p_now, clock_timestamp()))
+                                   v_log || jsonb_build_object('coach_id', p_coach, 'delta', -v_credit),
+                                   coalesce(p_now, clock_timestamp()))
        FROM calendars WHERE calendar_id = p_calendar;
     PERFORM engine.refresh_weights(p_calendar);
 END $$;

@@ -31,8 +31,9 @@ END $$;
 
 -- The calendar's team for p_count slots from p_from with buffers: who could take them, and why the others could not. Most
 -- of the time that lies within one day of a coach. What each is due stays null: see ranked().
-CREATE OR REPLACE FUNCTION engine.candidates(p_calendar text, p_from integer, p_count integer, p_before integer, p_after integer)
-    RETURNS SETOF candidate LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION engine.candidates(
+    p_calendar text, p_from integer, p_count integer, p_before integer, p_after integer
+) RETURNS SETOF candidate LANGUAGE sql STABLE AS $$
 SELECT member.coach_id, coach.score, member.weight::bigint, member.credit, member.last_assigned_seq,
        CASE WHEN day.coach_id IS NULL THEN 2 ELSE 1 END, day.first_slot,
        CASE WHEN NOT coach.active THEN 'inactive'
@@ -50,10 +51,12 @@ SELECT member.coach_id, coach.score, member.weight::bigint, member.credit, membe
 $$;
 
 -- The calendar's team for a time, best first.
-CREATE OR REPLACE FUNCTION engine.ranked_team(p_calendar calendars, p_from integer, p_count integer, p_before integer, p_after integer)
-    RETURNS candidate[] LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION engine.ranked_team(
+    p_calendar calendars, p_from integer, p_count integer, p_before integer, p_after integer
+) RETURNS candidate[] LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    v_team candidate[] := ARRAY(SELECT one FROM engine.candidates(p_calendar.calendar_id, p_from, p_count, p_before, p_after) AS one);
+    v_team candidate[] := ARRAY(
+        SELECT one FROM engine.candidates(p_calendar.calendar_id, p_from, p_count, p_before, p_after) AS one);
 BEGIN
     RETURN ARRAY(SELECT one FROM engine.ranked(p_calendar.policy, v_team) AS one);
 END $$;
@@ -61,8 +64,9 @@ END $$;
 -- Locks the day of the coach whose turn it is and returns the team, that coach first; nobody is free if the first is not
 -- eligible. First whoever is not locked by others, best first; only if that finds nobody, the whole team, waiting, in the
 -- one order that all take. The predicate is tested again by the locking statement itself.
-CREATE OR REPLACE FUNCTION engine.lock_coach(p_calendar calendars, p_from integer, p_count integer, p_before integer, p_after integer)
-    RETURNS candidate[] LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION engine.lock_coach(
+    p_calendar calendars, p_from integer, p_count integer, p_before integer, p_after integer
+) RETURNS candidate[] LANGUAGE plpgsql AS $$
 DECLARE
     v_team      candidate[] := engine.ranked_team(p_calendar, p_from, p_count, p_before, p_after);
     v_best      candidate := v_team[1];
@@ -175,8 +179,8 @@ BEGIN
     INSERT INTO coach_appointments (tenant_id, calendar_id, coach_id, start_time, end_time, takes, status, contact_name,
         contact_email, notes, timezone, metadata, created_at, updated_at, held_by, expires_at)
     VALUES (p_calendar.tenant_id, p_calendar.calendar_id, v_team[1].coach_id, p_start, engine.instant_of(v_from + v_count),
-        tstzrange(engine.instant_of(v_from - v_before), engine.instant_of(v_from + v_count + v_after)), p_status, p_contact_name,
-        p_contact_email, p_notes, p_timezone, p_metadata, p_now, p_now, p_held_by,
+        tstzrange(engine.instant_of(v_from - v_before), engine.instant_of(v_from + v_count + v_after)), p_status,
+        p_contact_name, p_contact_email, p_notes, p_timezone, p_metadata, p_now, p_now, p_held_by,
         CASE WHEN p_status = 'held' THEN least(p_expires, p_start) END)
     RETURNING * INTO a;
     PERFORM engine.take_time(a.coach_id, a.start_time, a.takes);

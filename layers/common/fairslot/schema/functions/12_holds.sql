@@ -1,7 +1,8 @@
 -- A hold as the API shows it.
 CREATE OR REPLACE FUNCTION engine.hold_json(a coach_appointments) RETURNS jsonb LANGUAGE sql STABLE
     RETURN jsonb_build_object('hold_id', a.appointment_id, 'calendar_id', a.calendar_id, 'coach_id', a.coach_id,
-        'start_time', engine.zulu(a.start_time), 'end_time', engine.zulu(a.end_time), 'expires_at', engine.zulu(a.expires_at));
+        'start_time', engine.zulu(a.start_time), 'end_time', engine.zulu(a.end_time),
+        'expires_at', engine.zulu(a.expires_at));
 
 -- Claims the time of the coach whose turn it is for some minutes; p_most bounds the live holds of a client.
 CREATE OR REPLACE FUNCTION engine.hold(
@@ -89,7 +90,8 @@ BEGIN
     IF v_answer IS NOT NULL THEN
         RETURN engine.replayed(v_answer);
     END IF;
-    SELECT * INTO a FROM coach_appointments WHERE appointment_id = p_hold AND tenant_id = p_tenant AND status = 'held' FOR UPDATE;
+    SELECT * INTO a FROM coach_appointments
+     WHERE appointment_id = p_hold AND tenant_id = p_tenant AND status = 'held' FOR UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'hold';
     END IF;
@@ -114,7 +116,8 @@ BEGIN
     PERFORM FROM coach_slots AS day
       WHERE EXISTS (SELECT FROM coach_appointments AS hold
                      WHERE hold.appointment_id = ANY (v_holds) AND hold.coach_id = day.coach_id
-                       AND day.first_slot > engine.slot_of(lower(hold.takes)) - 104 AND day.first_slot < engine.slot_of(upper(hold.takes)))
+                       AND day.first_slot > engine.slot_of(lower(hold.takes)) - 104
+                       AND day.first_slot < engine.slot_of(upper(hold.takes)))
       ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE;
     FOR a IN SELECT * FROM coach_appointments WHERE appointment_id = ANY (v_holds) ORDER BY appointment_id LOOP
         PERFORM engine.drop_hold(a, v_now);

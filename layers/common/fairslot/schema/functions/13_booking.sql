@@ -19,10 +19,11 @@ BEGIN
         RETURN engine.replayed(v_answer);
     END IF;
     IF p_hold IS NULL THEN
-        a := engine.assign_coach(v_calendar, p_start, v_now, 'scheduled', p_contact_name, p_contact_email, p_notes, p_timezone, p_metadata,
-                   NULL, NULL);
+        a := engine.assign_coach(v_calendar, p_start, v_now, 'scheduled', p_contact_name, p_contact_email, p_notes,
+                                 p_timezone, p_metadata, NULL, NULL);
     ELSE
-        a := engine.confirm_hold(p_hold, v_calendar, p_start, v_now, p_contact_name, p_contact_email, p_notes, p_timezone, p_metadata);
+        a := engine.confirm_hold(p_hold, v_calendar, p_start, v_now, p_contact_name, p_contact_email, p_notes, p_timezone,
+                                 p_metadata);
     END IF;
     RETURN engine.remember_answer(p_tenant, p_key, p_fingerprint, p_keep, v_now, engine.appointment_json(a),
                            engine.emit_event('appointment.created', a, NULL));
@@ -31,7 +32,8 @@ END $$;
 -- Cancels a scheduled appointment: frees the time and, unless the coach cancels, undoes the decision. What has begun is no
 -- longer the customer's to cancel: they came or they did not.
 CREATE OR REPLACE FUNCTION engine.cancel(
-    p_tenant text, p_appointment uuid, p_by text, p_reason text, p_key text, p_fingerprint bytea, p_keep interval, p_now timestamptz
+    p_tenant text, p_appointment uuid, p_by text, p_reason text,
+    p_key text, p_fingerprint bytea, p_keep interval, p_now timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_calendar calendars := engine.lock_calendars(p_tenant, p_appointment, false);

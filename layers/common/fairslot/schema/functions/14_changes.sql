@@ -65,7 +65,8 @@ END $$;
 -- Hands an appointment to a named coach of the team, or to whoever's turn it is among the others. A choice that a
 -- person makes is nobody's turn: it moves no credits, and the decision that it replaces is undone.
 CREATE OR REPLACE FUNCTION engine.reassign(
-    p_tenant text, p_appointment uuid, p_coach text, p_reason text, p_key text, p_fingerprint bytea, p_keep interval, p_now timestamptz
+    p_tenant text, p_appointment uuid, p_coach text, p_reason text,
+    p_key text, p_fingerprint bytea, p_keep interval, p_now timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_calendar calendars := engine.lock_calendars(p_tenant, p_appointment, false);
@@ -75,6 +76,7 @@ DECLARE
     v_old      coach_appointments;
     v_team     candidate[];
     v_from     integer;
+    v_end      integer;
     a          coach_appointments;
 BEGIN
     IF v_answer IS NOT NULL THEN
@@ -90,8 +92,11 @@ BEGIN
     PERFORM engine.check_holds(v_calendar.calendar_id, v_now);
     PERFORM engine.lock_days(v_old, v_old.takes);
     v_from := engine.slot_of(v_old.start_time);
-    v_team := engine.without_decision(ARRAY(SELECT one FROM engine.candidates(v_calendar.calendar_id, v_from, engine.slot_of(v_old.end_time) - v_from,
-        v_from - engine.slot_of(lower(v_old.takes)), engine.slot_of(upper(v_old.takes)) - engine.slot_of(v_old.end_time)) AS one), p_appointment, p_coach, v_old.coach_id);
+    v_end := engine.slot_of(v_old.end_time);
+    v_team := engine.without_decision(
+        ARRAY(SELECT one FROM engine.candidates(v_calendar.calendar_id, v_from, v_end - v_from,
+            v_from - engine.slot_of(lower(v_old.takes)), engine.slot_of(upper(v_old.takes)) - v_end) AS one),
+        p_appointment, p_coach, v_old.coach_id);
     v_team := ARRAY(SELECT one FROM engine.ranked(v_policy, v_team) AS one);
     IF v_team[1].coach_id IS NULL OR v_team[1].excluded IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'no coach is free';

@@ -18,7 +18,8 @@ DECLARE
     v_gone int4range[] := ARRAY(SELECT engine.slots_of(span) FROM coach_absences WHERE coach_id = p_coach);
 BEGIN
     UPDATE coach_slots AS day SET external = day.external & ~engine.day_mask(v_gone, day.first_slot, day.slot_count)
-     WHERE day.coach_id = p_coach AND (day.external & engine.day_mask(v_gone, day.first_slot, day.slot_count)) <> 0::bit(104);
+     WHERE day.coach_id = p_coach
+       AND (day.external & engine.day_mask(v_gone, day.first_slot, day.slot_count)) <> 0::bit(104);
 END $$;
 
 -- Keeps what a calendar allows on a coach's days, with what is our own there and without the coach's absences. An older
@@ -42,9 +43,11 @@ BEGIN
         IF NOT FOUND THEN
             RETURN;
         END IF;
-        v_own := ARRAY(SELECT int4range(own.first_slot, own.end_slot) FROM engine.own_time(p_coach, v_from, v_to, p_fetched_at) AS own);
+        v_own := ARRAY(SELECT int4range(own.first_slot, own.end_slot)
+                         FROM engine.own_time(p_coach, v_from, v_to, p_fetched_at) AS own);
     END IF;
-    v_gone := ARRAY(SELECT engine.slots_of(span) FROM coach_absences WHERE coach_id = p_coach AND span && tstzrange(v_from, v_to));
+    v_gone := ARRAY(SELECT engine.slots_of(span) FROM coach_absences
+                     WHERE coach_id = p_coach AND span && tstzrange(v_from, v_to));
     INSERT INTO coach_slots AS day (coach_id, first_slot, slot_count, local_date, working, external, max_per_day)
     SELECT p_coach, given.first_slot, given.slot_count, given.local_date, given.working::bit(104),
            (given.external::bit(104) | coalesce(own.bits, 0::bit(104))) & ~coalesce(gone.bits, 0::bit(104)), p_max
@@ -61,11 +64,14 @@ BEGIN
 END $$;
 
 -- What a coach's appointments and holds take of the day that has these slots, and how many start on it.
-CREATE OR REPLACE FUNCTION engine.load_of_day(p_coach text, p_first integer, p_count integer, OUT taken bit(104), OUT booked smallint)
-    LANGUAGE sql STABLE AS $$
-    SELECT coalesce(bit_or(engine.span_mask(engine.slot_of(lower(a.takes)) - p_first, engine.slot_of(upper(a.takes)) - engine.slot_of(lower(a.takes)),
-                                     p_count)), 0::bit(104)),
-           count(*) FILTER (WHERE engine.slot_of(a.start_time) >= p_first AND engine.slot_of(a.start_time) < p_first + p_count)
+CREATE OR REPLACE FUNCTION engine.load_of_day(
+    p_coach text, p_first integer, p_count integer, OUT taken bit(104), OUT booked smallint
+) LANGUAGE sql STABLE AS $$
+    SELECT coalesce(bit_or(engine.span_mask(engine.slot_of(lower(a.takes)) - p_first,
+                                            engine.slot_of(upper(a.takes)) - engine.slot_of(lower(a.takes)), p_count)),
+                    0::bit(104)),
+           count(*) FILTER (WHERE engine.slot_of(a.start_time) >= p_first
+                              AND engine.slot_of(a.start_time) < p_first + p_count)
       FROM coach_appointments AS a
      WHERE a.coach_id = p_coach AND a.status IN ('held', 'scheduled', 'completed', 'no_show')
        AND a.takes && tstzrange(engine.instant_of(p_first), engine.instant_of(p_first + p_count))
@@ -84,9 +90,11 @@ DECLARE
     v_calendars text[];
     v_old       coach_slots[];
 BEGIN
-    v_calendars := ARRAY(SELECT calendar_id FROM calendars WHERE calendar_id IN (SELECT engine.calendars_of_coach(p_coach, p_from))
+    v_calendars := ARRAY(SELECT calendar_id FROM calendars
+                          WHERE calendar_id IN (SELECT engine.calendars_of_coach(p_coach, p_from))
                           ORDER BY calendar_id FOR NO KEY UPDATE);
-    IF EXISTS (SELECT FROM engine.calendars_of_coach(p_coach, p_from) AS calendar_id WHERE calendar_id <> ALL (v_calendars)) THEN
+    IF EXISTS (SELECT FROM engine.calendars_of_coach(p_coach, p_from) AS calendar_id
+                WHERE calendar_id <> ALL (v_calendars)) THEN
         RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = 'the coach joined a team meanwhile';
     END IF;
     PERFORM FROM coaches WHERE coach_id = p_coach AND time_zone = p_zone FOR SHARE;
@@ -128,7 +136,8 @@ CREATE OR REPLACE FUNCTION engine.begin_absence(p_coach text, p_from timestamptz
     RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM engine.lock_external(p_coach);
-    INSERT INTO coach_absences (coach_id, span, event_id) VALUES (p_coach, tstzrange(p_from, p_to), p_event) ON CONFLICT DO NOTHING;
+    INSERT INTO coach_absences (coach_id, span, event_id) VALUES (p_coach, tstzrange(p_from, p_to), p_event)
+    ON CONFLICT DO NOTHING;
     PERFORM FROM coach_slots AS day WHERE day.coach_id = p_coach ORDER BY day.first_slot FOR NO KEY UPDATE;
     PERFORM engine.apply_absences(p_coach);
 END $$;
@@ -152,7 +161,8 @@ BEGIN
         UPDATE coach_slots AS day
            SET external = day.external | (engine.day_mask(ARRAY[engine.slots_of(v_back)], day.first_slot, day.slot_count)
                                           & ~engine.day_mask(v_gone, day.first_slot, day.slot_count))
-         WHERE day.coach_id = p_coach AND int4range(day.first_slot, day.first_slot + day.slot_count) && engine.slots_of(v_back);
+         WHERE day.coach_id = p_coach
+           AND int4range(day.first_slot, day.first_slot + day.slot_count) && engine.slots_of(v_back);
     END IF;
 END $$;
 
@@ -162,7 +172,8 @@ END $$;
 -- Returns {"kept", "reassigned", "cancelled": how many of each, "messages": what the queue must get, "after": where to go
 -- on, null when nothing was left}.
 CREATE OR REPLACE FUNCTION engine.release_next_appointments(
-    p_tenant text, p_coach text, p_from timestamptz, p_to timestamptz, p_after timestamptz, p_most integer, p_reason text, p_now timestamptz
+    p_tenant text, p_coach text, p_from timestamptz, p_to timestamptz, p_after timestamptz, p_most integer,
+    p_reason text, p_now timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_ids        uuid[];
@@ -194,9 +205,12 @@ BEGIN
     PERFORM FROM coach_slots AS day
       WHERE EXISTS (SELECT FROM coach_appointments AS a JOIN coach_calendars AS member USING (calendar_id)
                      WHERE a.appointment_id = ANY (v_ids) AND day.coach_id IN (member.coach_id, p_coach)
-                       AND day.first_slot > engine.slot_of(lower(a.takes)) - 104 AND day.first_slot < engine.slot_of(upper(a.takes)))
+                       AND day.first_slot > engine.slot_of(lower(a.takes)) - 104
+                       AND day.first_slot < engine.slot_of(upper(a.takes)))
       ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE;
-    FOR v_hold IN SELECT * FROM coach_appointments WHERE appointment_id = ANY (v_ids) AND status = 'held' ORDER BY appointment_id LOOP
+    FOR v_hold IN
+        SELECT * FROM coach_appointments WHERE appointment_id = ANY (v_ids) AND status = 'held' ORDER BY appointment_id
+    LOOP
         PERFORM engine.drop_hold(v_hold, p_now);
     END LOOP;
     FOR v_one IN
