@@ -34,7 +34,7 @@ def test_a_change_with_a_key_is_made_once(
     """Whichever way it was lost, twice in a row, the change is made once and its answer comes."""
     change = change_of(connection, name)
     before = rows(connection)
-    proxy.lose(loss, f"SELECT {name}(".encode(), times=2)
+    proxy.lose(loss, f"SELECT engine.{name}(".encode(), times=2)
     done = db.run(lambda connection: change(connection, key=KEY))
     assert proxy.cuts == 2
     assert done.replayed is (loss == "answer")

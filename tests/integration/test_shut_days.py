@@ -56,7 +56,7 @@ def shows_our_time(connection: Connection, zone: ZoneInfo, instants: list[dateti
     shown = [instant.astimezone(zone).replace(tzinfo=None) for instant in instants]
     found = connection.execute(
         "SELECT FROM unnest(%s::timestamptz[], %s::timestamp[]) AS given (instant, shown)"
-        " WHERE instant AT TIME ZONE full_zone(%s) <> shown",
+        " WHERE instant AT TIME ZONE engine.full_zone(%s) <> shown",
         (instants, shown, zone.key),
     )
     return found.fetchone() is None

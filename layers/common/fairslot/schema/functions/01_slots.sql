@@ -1,3 +1,5 @@
+-- Slots, instants and days, and whether a day admits an appointment.
+
 -- The bits of the slots [p_offset, p_offset + p_length) that lie in a day of p_count slots.
 CREATE OR REPLACE FUNCTION engine.span_mask(p_offset integer, p_length integer, p_count integer) RETURNS bit(104)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -24,8 +26,7 @@ CREATE OR REPLACE FUNCTION engine.zulu(p_instant timestamptz) RETURNS text
 -- Whether a day has all of the slots [p_from, p_to) set that lie in it. One substring is cheaper than masks, and cheap
 -- enough for Postgres to inline.
 CREATE OR REPLACE FUNCTION engine.has_slots(p_bits bit, p_first integer, p_count smallint, p_from integer, p_to integer)
-    RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN position(B'0' IN substring(p_bits FROM greatest(p_from - p_first, 0) + 1
         FOR greatest(least(p_to - p_first, p_count) - greatest(p_from - p_first, 0), 0))) = 0;
 

@@ -1,3 +1,5 @@
+-- What a calendar allows: its notice, its horizon, and the days on which nothing may start.
+
 -- The first instant that the calendar's notice allows.
 CREATE OR REPLACE FUNCTION engine.opens_at(p_calendar calendars, p_now timestamptz) RETURNS timestamptz LANGUAGE sql STABLE
     RETURN p_now + make_interval(mins => (p_calendar).min_notice_minutes);
@@ -32,8 +34,7 @@ $$;
 
 -- Why a calendar is shut on the day of an instant, or null.
 CREATE OR REPLACE FUNCTION engine.shut_reason(p_calendar calendars, p_start timestamptz, p_except uuid, p_now timestamptz)
-    RETURNS text
-    LANGUAGE sql STABLE
+    RETURNS text LANGUAGE sql STABLE
     RETURN (SELECT shut.reason FROM engine.shut_days(p_calendar, p_start, p_start, p_except, p_now) AS shut
              WHERE p_start >= shut.starts AND p_start < shut.ends LIMIT 1);
 
@@ -51,8 +52,7 @@ CREATE OR REPLACE FUNCTION engine.calendar_refusal(
 
 -- Refuses a start that cannot be meant, and one that the calendar does not take now, with the reason as its detail.
 CREATE OR REPLACE FUNCTION engine.check_start(p_calendar calendars, p_start timestamptz, p_except uuid, p_now timestamptz)
-    RETURNS void
-    LANGUAGE plpgsql AS $$
+    RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_refusal text;
 BEGIN

@@ -1,3 +1,7 @@
+-- Appointments as they are shown and locked.
+--
+-- Locks are always taken in this order: calendars by id, appointments, coach_slots by (coach_id, first_slot).
+
 -- An appointment as the API shows it.
 CREATE OR REPLACE FUNCTION engine.appointment_json(a coach_appointments) RETURNS jsonb LANGUAGE sql STABLE
     RETURN jsonb_build_object(

@@ -1,3 +1,5 @@
+-- Signing secrets that were replaced, of endpoints and of sources.
+
 -- Those of the replaced secrets, [{"secret": ciphertext, "until": instant}], the newest first, that are good after p_after.
 CREATE OR REPLACE FUNCTION engine.earlier_secrets(p_older jsonb, p_after timestamptz) RETURNS jsonb LANGUAGE sql STABLE
     RETURN (SELECT coalesce(jsonb_agg(kept.one ORDER BY kept.position), '[]')

@@ -1,11 +1,12 @@
+-- Events: how they are written, what is sent of them, and to whom.
+
 -- Whether patterns such as appointment.* cover a type; a subquery would not be inlined.
 CREATE OR REPLACE FUNCTION engine.wants(p_patterns text[], p_type text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN p_patterns && ARRAY[p_type, split_part(p_type, '.', 1) || '.*', '*'];
 
 -- What the queue carries for a delivery. Subscribers of kind standard get nothing that says who the customer is.
 CREATE OR REPLACE FUNCTION engine.delivery_message(d webhook_deliveries, event webhook_events, endpoint webhook_endpoints)
-    RETURNS jsonb
-    LANGUAGE sql STABLE
+    RETURNS jsonb LANGUAGE sql STABLE
     RETURN jsonb_build_object(
            'delivery_id', d.delivery_id, 'event_id', event.event_id, 'kind', endpoint.kind,
            'url', endpoint.url, 'type', event.type, 'timestamp', engine.zulu(event.created_at), 'version', event.version,

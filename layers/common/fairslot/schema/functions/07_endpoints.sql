@@ -1,3 +1,5 @@
+-- Who is told of events and how they are doing.
+
 -- An endpoint as the API shows it; its secrets are not part of it.
 CREATE OR REPLACE FUNCTION engine.endpoint_json(e webhook_endpoints) RETURNS jsonb LANGUAGE sql STABLE
     RETURN jsonb_build_object(

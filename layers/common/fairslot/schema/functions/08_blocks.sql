@@ -1,3 +1,5 @@
+-- The blocks that the calendar API holds for appointments, and conflicts with what it does not. Why so: docs/decisions/0042.
+
 -- Whoever writes what a coach's external calendar allows, or what is asked of it, does so one after another and takes this
 -- before any other lock: what is read afterwards stays true.
 CREATE OR REPLACE FUNCTION engine.lock_external(p_coach text) RETURNS void LANGUAGE sql AS $$
@@ -6,8 +8,7 @@ $$;
 
 -- The deliveries that ask or asked the calendar API for something about a coach's time in a span.
 CREATE OR REPLACE FUNCTION engine.calendar_actions_over(p_coach text, p_from timestamptz, p_to timestamptz)
-    RETURNS SETOF webhook_deliveries
-    LANGUAGE sql STABLE AS $$
+    RETURNS SETOF webhook_deliveries LANGUAGE sql STABLE AS $$
     SELECT * FROM webhook_deliveries
      WHERE params ? 'action' AND params ->> 'coach_id' = p_coach
        AND (params ->> 'end_time') COLLATE "C" > engine.zulu(p_from)
@@ -40,8 +41,7 @@ $$;
 -- Notes the block that the calendar made for an appointment, or releases it at once where the appointment has moved, was
 -- handed over or is cancelled by now; returns the messages that the queue must get.
 CREATE OR REPLACE FUNCTION engine.keep_block(p_delivery webhook_deliveries, p_event webhook_events, p_block text)
-    RETURNS jsonb
-    LANGUAGE plpgsql AS $$
+    RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_release uuid;
 BEGIN
@@ -75,8 +75,7 @@ $$;
 -- Marks an appointment whose time somebody took outside this system, and notes which refusal says so; returns the messages
 -- that the queue must get. What may be our own block is no conflict, nor is it one to be refused another block.
 CREATE OR REPLACE FUNCTION engine.mark_conflict(p_delivery webhook_deliveries, p_event webhook_events, p_at timestamptz)
-    RETURNS jsonb
-    LANGUAGE plpgsql AS $$
+    RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     a coach_appointments;
 BEGIN

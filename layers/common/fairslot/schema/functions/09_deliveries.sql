@@ -1,3 +1,5 @@
+-- What comes back of deliveries, and what follows from it.
+
 -- A delivery with its attempts as the API shows it.
 CREATE OR REPLACE FUNCTION engine.delivery_json(d webhook_deliveries) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_object(

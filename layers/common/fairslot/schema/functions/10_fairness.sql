@@ -1,3 +1,5 @@
+-- Weights, turns and credits: whose turn it is, what a decision moves, and how it is undone.
+
 -- The weight of a coach is clip((score / team mean)^exponent, low, high), times the manual weight.
 CREATE OR REPLACE FUNCTION engine.refresh_weights(p_calendar text) RETURNS void LANGUAGE sql
 BEGIN ATOMIC

@@ -1,9 +1,10 @@
+-- Who could take a time, and who gets it. What each statement costs: docs/decisions/0020.
+
 -- Why a coach's days do not admit an appointment that they have to the end, or null if they do: what a look at one day by
 -- the statement that asks for everybody does not tell. What we took ourselves is told before what the calendar says, which
 -- may say it for our sake.
 CREATE OR REPLACE FUNCTION engine.obstacle(p_coach text, p_from integer, p_to integer, p_before integer, p_after integer)
-    RETURNS text
-    LANGUAGE plpgsql STABLE AS $$
+    RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
     v_covered  integer := 0;
     v_admitted boolean := true;

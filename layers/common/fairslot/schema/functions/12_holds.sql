@@ -1,3 +1,5 @@
+-- Holds: a coach's time for some minutes.
+
 -- A hold as the API shows it.
 CREATE OR REPLACE FUNCTION engine.hold_json(a coach_appointments) RETURNS jsonb LANGUAGE sql STABLE
     RETURN jsonb_build_object('hold_id', a.appointment_id, 'calendar_id', a.calendar_id, 'coach_id', a.coach_id,

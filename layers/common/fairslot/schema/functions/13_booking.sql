@@ -1,3 +1,5 @@
+-- Booking and cancelling.
+
 -- Books the time with the coach whose turn it is, or confirms the hold p_hold; the answer is the appointment.
 CREATE OR REPLACE FUNCTION engine.book(
     p_tenant text, p_calendar text, p_start timestamptz, p_contact_name text, p_contact_email text, p_notes text,

@@ -1,3 +1,5 @@
+-- What happens to an appointment after it is booked.
+
 -- Moves an appointment to another start, with its coach (p_any false) or whoever's turn it is, until it begins. The coach
 -- stays where the rule would choose the same one anyway, and then the credits stay too; and what would be as it is stays as
 -- it is. Atomic: whatever is raised keeps the old time.

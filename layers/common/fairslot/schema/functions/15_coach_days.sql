@@ -1,3 +1,5 @@
+-- What is known of a coach's days: what calendars say, absences, another time zone. Why so: docs/decisions/0041 and 0042.
+
 -- The slots [first_slot, end_slot) of a coach that a reading which began at p_since may call busy for our own sake: of
 -- appointments that have their block, of blocks on their way, and of blocks that were not released yet by then.
 CREATE OR REPLACE FUNCTION engine.own_time(p_coach text, p_from timestamptz, p_to timestamptz, p_since timestamptz)
