@@ -62,14 +62,14 @@ def _finish(event_id: UUID, now: datetime) -> None:
         metrics.add_metric(name="EventsNotHandled", unit=MetricUnit.Count, value=1)
 
 
-def bury_dead_letters(_: float) -> dict[str, int]:
+def bury_dead_letters(deadline: float) -> dict[str, int]:
     """Mark what ended as a dead letter without a result as failed."""
-    return redrive.bury(now=clock())
+    return redrive.bury(now=clock(), deadline=deadline)
 
 
-def send_dead_letters(_: float) -> dict[str, int]:
+def send_dead_letters(deadline: float) -> dict[str, int]:
     """Send every dead letter again; no schedule does that."""
-    return redrive.redrive(now=clock())
+    return redrive.redrive(now=clock(), deadline=deadline)
 
 
 # Each gets an instant of the monotonic clock at which to begin nothing large any more.

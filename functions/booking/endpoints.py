@@ -1,7 +1,8 @@
 """Who is told of events: make, see, change and try endpoints, and send them what they did not get."""
 
+from dataclasses import replace
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID, uuid4
 
 from aws_lambda_powertools.event_handler import Response
@@ -20,7 +21,14 @@ from booking.webhook_models import (
     TestSent,
 )
 from fairslot import api, db, endpoints, relay, secrets
-from fairslot.subscriptions import Subscription, check
+from fairslot.subscriptions import Subscription, accept
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fairslot.bookings import Change
+    from fairslot.db import Connection
+    from fairslot.idempotency import Key
 
 router = Router()  # type: ignore[no-untyped-call]  # the library leaves it untyped
 
@@ -29,15 +37,15 @@ router = Router()  # type: ignore[no-untyped-call]  # the library leaves it unty
 def create_endpoint(body: EndpointRequest) -> Response[EndpointWithSecret]:
     """Make a subscriber. The secret that signs its events is in this answer and in no other.
 
-    An address is had once, and there are 50 subscribers at most: 409.
+    An address is had once, however it is written, and there are 50 subscribers at most: 409. A repetition of
+    a request under its idempotency key is answered with the endpoint as it is then.
     """
     tenant_id, endpoint_id = api.client(router).tenant_id, uuid4()
-    wish = Subscription(**body.model_dump())
-    check(wish)
+    # Before a key of KMS is used for it.
+    wish = accept(Subscription(**body.model_dump()))
     secret = secrets.make()
     ciphertext = secrets.encrypt(secret, secrets.for_endpoint(endpoint_id))
-    answer, headers = api.change(
-        router,
+    answer, headers = _change(
         "create_endpoint",
         lambda connection, key: endpoints.create(
             connection,
@@ -47,7 +55,6 @@ def create_endpoint(body: EndpointRequest) -> Response[EndpointWithSecret]:
             ciphertext=ciphertext,
             key=key,
         ),
-        relay.publish,
     )
     shown = None if headers else secret
     return api.json_response(201, EndpointWithSecret.model_validate({**answer, "secret": shown}), headers)
@@ -80,13 +87,11 @@ def update_endpoint(endpoint_id: Annotated[UUID, Path()], body: EndpointChange) 
     """
     tenant_id, now = api.client(router).tenant_id, api.clock()
     given = body.model_dump(exclude_unset=True)
-    answer, headers = api.change(
-        router,
+    answer, headers = _change(
         "update_endpoint",
         lambda connection, key: endpoints.update(
             connection, tenant_id=tenant_id, endpoint_id=endpoint_id, given=given, key=key, now=now
         ),
-        relay.publish,
     )
     return api.json_response(200, EndpointModel.model_validate(answer), headers)
 
@@ -120,8 +125,7 @@ def rotate_endpoint_secret(
     overlap = timedelta(hours=(body or RotationRequest()).overlap_hours)
     secret = secrets.make()
     ciphertext = secrets.encrypt(secret, secrets.for_endpoint(endpoint_id))
-    answer, headers = api.change(
-        router,
+    answer, headers = _change(
         "rotate_endpoint_secret",
         lambda connection, key: endpoints.rotate(
             connection,
@@ -132,7 +136,6 @@ def rotate_endpoint_secret(
             key=key,
             now=now,
         ),
-        relay.publish,
     )
     shown = None if headers else secret
     return api.json_response(200, EndpointWithSecret.model_validate({**answer, "secret": shown}), headers)
@@ -169,3 +172,24 @@ def recover_endpoint(endpoint_id: Annotated[UUID, Path()], body: RecoveryRequest
         relay.publish,
     )
     return api.json_response(200, Recovered.model_validate(answer), headers)
+
+
+def _change(
+    operation: str, work: "Callable[[Connection, Key], Change]"
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Change an endpoint as api.change does; return it and the headers.
+
+    The cache gets no more of it than the database keeps for the key.
+    """
+    made: list[dict[str, Any]] = []
+
+    def once(connection: "Connection", key: "Key") -> "Change":
+        done = work(connection, key)
+        made.append(done.answer)
+        return replace(done, answer=endpoints.kept(done.answer))
+
+    kept, headers = api.change(router, operation, once, relay.publish)
+    if made:
+        return made[-1], headers
+    tenant_id = api.client(router).tenant_id
+    return db.run(lambda connection: endpoints.again(connection, tenant_id=tenant_id, kept=kept)), headers

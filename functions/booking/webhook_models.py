@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from fairslot.subscriptions import LONGEST_URL
 from fairslot.types import Instant, storable
 
 
@@ -13,7 +14,7 @@ class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-type Url = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(storable)]
+type Url = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_URL), AfterValidator(storable)]
 type Patterns = Annotated[
     list[Annotated[str, StringConstraints(min_length=1, max_length=100)]], Field(min_length=1, max_length=20)
 ]

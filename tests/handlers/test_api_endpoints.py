@@ -31,6 +31,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"url": "http://hooks.example.com/"}, "body.url"),
     ({"url": "https://user:pass@hooks.example.com/"}, "body.url"),
     ({"url": "https://hooks.example.com:22/"}, "body.url"),
+    ({"url": "https://hooks.example.com:+443/"}, "body.url"),
+    ({"url": "https://hooks.example.com:٤٤٣/"}, "body.url"),
     ({"url": "https://169.254.169.254/latest"}, "body.url"),
     ({"url": "https://2130706433/"}, "body.url"),
     ({"url": "http://127.0.0.1:8080/"}, "body.url"),

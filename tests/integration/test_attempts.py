@@ -8,7 +8,7 @@ import pytest
 
 from fairslot import deliveries
 from fairslot.db import Connection
-from fairslot.idempotency import Key
+from fairslot.idempotency import NO_KEY
 from tests.endpoint_world import add_subscriber, report
 from tests.world import NINE, NOW, add_endpoint, add_team, book
 
@@ -44,7 +44,7 @@ def replayed(connection: Connection, message: dict[str, Any]) -> dict[str, Any]:
         connection,
         tenant_id="default",
         delivery_id=UUID(message["delivery_id"]),
-        key=Key(value=None, fingerprint=b""),
+        key=NO_KEY,
         now=NOW + timedelta(minutes=30),
     )
     (sent,) = change.messages

@@ -3,18 +3,21 @@
 import json
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from availability import maintenance
 from fairslot import redrive
 from fairslot.bookings import Change
 from fairslot.db import Connection
+from fairslot.webhooks import aside
 from local.processes import loader
 from local.sqs import SqsStandIn
 from tests.endpoint_world import report
@@ -56,6 +59,13 @@ class Parts:
         """Receive everything as a dispatcher that dies at it would, until SQS sets it aside."""
         while self._sqs.receive_message(QueueUrl=self.deliveries, MaxNumberOfMessages=10).get("Messages"):
             pass
+
+    def read(self, seconds: int) -> list[str]:
+        """Receive dead letters as another reader would, hidden for so long; return their handles."""
+        found = self._sqs.receive_message(
+            QueueUrl=self.aside, MaxNumberOfMessages=10, VisibilityTimeout=seconds
+        )
+        return [one["ReceiptHandle"] for one in found.get("Messages", [])]
 
     def set_aside(self) -> int:
         """Return how many messages the dead-letter queue holds."""
@@ -100,7 +110,7 @@ def test_a_delivery_that_nobody_heard_of_again_is_failed(connection: Connection,
     """Without a result it is marked with a reason, and its message stays for whoever looks."""
     lose(parts, book(connection))
     done = maintenance.lambda_handler({"task": "dead_letters"}, context())
-    assert done == {"buried": 1, "settled": 0, "sent": 0, "left": 1}
+    assert done == {"buried": 1, "settled": 0, "sent": 0, "left": 1, "hidden": 0}
     assert states(connection) == [("failed", "dead_letter", 1)]
     assert parts.set_aside() == 1
 
@@ -119,7 +129,7 @@ def test_what_is_settled_is_taken_away(connection: Connection, parts: Parts) -> 
     """The queue holds what failed and nothing that was delivered after all."""
     messages = lose(parts, book(connection), book(connection))
     report(connection, messages[0])
-    assert redrive.bury(now=LATER) == {"buried": 1, "settled": 1, "sent": 0, "left": 1}
+    assert redrive.bury(now=LATER) == {"buried": 1, "settled": 1, "sent": 0, "left": 1, "hidden": 0}
     assert parts.set_aside() == 1
 
 
@@ -129,7 +139,7 @@ def test_a_redrive_sends_what_failed_again(connection: Connection, parts: Parts)
     parts.send(json.dumps(messages[0]))
     parts.die()
     done = maintenance.lambda_handler({"task": "redrive"}, context())
-    assert done == {"buried": 2, "settled": 1, "sent": 2, "left": 0}
+    assert done == {"buried": 2, "settled": 1, "sent": 2, "left": 0, "hidden": 0}
     assert parts.set_aside() == 0
     assert states(connection) == [("pending", None, 2)] * 2
     sent = {one["delivery_id"]: one for one in parts.take()}
@@ -143,7 +153,7 @@ def test_a_letter_of_an_earlier_round_says_nothing(connection: Connection, parts
     (message,) = lose(parts, book(connection))
     report(connection, message, "timeout")
     connection.execute("UPDATE webhook_deliveries SET status = 'pending', round = 2")
-    assert redrive.bury(now=LATER) == {"buried": 0, "settled": 1, "sent": 0, "left": 0}
+    assert redrive.bury(now=LATER) == {"buried": 0, "settled": 1, "sent": 0, "left": 0, "hidden": 0}
     assert states(connection)[0][0] == "pending"
 
 
@@ -155,7 +165,7 @@ def test_what_nobody_can_read_or_receive_stays(connection: Connection, parts: Pa
     parts.send(json.dumps(message | {"round": 10**30}))
     parts.die()
     connection.execute("UPDATE webhook_endpoints SET enabled = false")
-    assert redrive.redrive(now=LATER) == {"buried": 1, "settled": 0, "sent": 0, "left": 6}
+    assert redrive.redrive(now=LATER) == {"buried": 1, "settled": 0, "sent": 0, "left": 6, "hidden": 0}
     assert parts.set_aside() == 6
     assert parts.take() == []
 
@@ -166,8 +176,60 @@ def test_the_command_says_what_it_did(
     """`python -m fairslot.redrive` does the same and prints the numbers."""
     lose(parts, book(connection))
     redrive.main()
-    assert capsys.readouterr().out.splitlines()[-1] == "buried 1, settled 0, sent 1, left 0"
+    assert capsys.readouterr().out.splitlines()[-1] == "buried 1, settled 0, sent 1, left 0, hidden 0"
     assert parts.set_aside() == 0
+
+
+def test_what_the_task_leaves_can_be_sent_at_once(connection: Connection, parts: Parts) -> None:
+    """Who redrives in the minutes after the five-minute task finds every letter."""
+    lose(parts, *(book(connection) for _ in range(3)))
+    assert redrive.bury(now=LATER) == {"buried": 3, "settled": 0, "sent": 0, "left": 3, "hidden": 0}
+    assert redrive.redrive(now=LATER) == {"buried": 0, "settled": 0, "sent": 3, "left": 0, "hidden": 0}
+
+
+def test_what_nobody_could_judge_can_be_read_at_once(connection: Connection, parts: Parts) -> None:
+    """Where the database fails half-way, no letter is hidden from the next reading."""
+    lose(parts, book(connection))
+    connection.execute("ALTER TABLE webhook_deliveries RENAME TO gone")
+    with pytest.raises(psycopg.Error):
+        redrive.redrive(now=LATER)
+    connection.execute("ALTER TABLE gone RENAME TO webhook_deliveries")
+    assert redrive.redrive(now=LATER) == {"buried": 1, "settled": 0, "sent": 1, "left": 0, "hidden": 0}
+
+
+def test_letters_that_another_reader_has_are_told_of(
+    connection: Connection, parts: Parts, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The hidden are counted, and it is said what to do: there is never nothing while letters are there."""
+    lose(parts, book(connection), book(connection))
+    assert len(parts.read(60)) == 2
+    redrive.main()
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == "buried 0, settled 0, sent 0, left 0, hidden 2"
+    assert (
+        said.err
+        == "About 2 dead letters are hidden, as somebody else reads them: run this again in 2 minutes.\n"
+    )
+
+
+def test_a_long_reading_meets_no_letter_twice(
+    connection: Connection, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ends, and counts each once, also where what it left is visible again before its end."""
+    lose(parts, book(connection), book(connection))
+    monkeypatch.setattr(aside, "HIDE_SECONDS", 0)
+    monkeypatch.setattr(redrive, "LIMIT", 100)
+    connection.execute("UPDATE webhook_endpoints SET enabled = false")
+    assert redrive.redrive(now=LATER) == {"buried": 2, "settled": 0, "sent": 0, "left": 2, "hidden": 0}
+    assert parts.set_aside() == 2
+
+
+def test_a_reading_ends_in_its_time(connection: Connection, parts: Parts) -> None:
+    """What the function has no time for is left to the next one, and hidden from nobody."""
+    lose(parts, book(connection))
+    over = time.monotonic()
+    assert redrive.redrive(now=LATER, deadline=over)["sent"] == 0
+    assert redrive.redrive(now=LATER, deadline=over + 60)["sent"] == 1
 
 
 @pytest.mark.parametrize(
@@ -208,6 +270,6 @@ def test_the_local_stacks_letters_are_sent_by_make(
     (tmp_path / "stack.json").write_text(json.dumps(state), "utf-8")
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "buried 1, settled 0, sent 1, left 0"
+    assert done.stdout.splitlines()[-1] == "buried 1, settled 0, sent 1, left 0, hidden 0"
     assert parts.set_aside() == 0
     assert len(parts.take()) == 1

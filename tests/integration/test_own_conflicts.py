@@ -10,7 +10,7 @@ import pytest
 from fairslot import bookings, deliveries, outbox
 from fairslot.bookings import Change
 from fairslot.db import Connection
-from fairslot.idempotency import Key
+from fairslot.idempotency import NO_KEY
 from fairslot.webhooks.messages import Attempt, Outcome
 from tests.world import NINE, NOW, TENANT, add_endpoint, add_team, book, reschedule
 
@@ -153,7 +153,7 @@ def test_another_round_counts_for_itself(connection: Connection, made: Change, b
         connection,
         tenant_id=TENANT,
         delivery_id=UUID(block["delivery_id"]),
-        key=Key(value=None, fingerprint=b""),
+        key=NO_KEY,
         now=NOW + HOUR,
     )
     [again] = replay.messages

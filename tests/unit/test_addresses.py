@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairslot.addresses import AddressError, GuardedTransport, Rules, check, is_public
+from fairslot.addresses import AddressError, GuardedTransport, Rules, canonical, check, is_public
 
 RULES = Rules(https_ports=frozenset({443, 8443}))
 HERE = Rules(https_ports=frozenset({443}), loopback=True)
@@ -129,6 +129,13 @@ def test_nothing_public_is_less_than_global(address: ipaddress.IPv4Address | ipa
         ("https://example.com:22/", "invalid_url"),
         ("https://example.com:80/", "invalid_url"),
         ("https://example.com:0/", "invalid_url"),
+        ("https://example.com:+443/", "invalid_url"),
+        ("https://example.com:-443/", "invalid_url"),
+        ("https://example.com: 443/", "invalid_url"),
+        ("https://example.com:4_43/", "invalid_url"),
+        ("https://example.com:٤٤٣/", "invalid_url"),
+        ("https://[2606:4700::1111]443/", "invalid_url"),
+        ("https://[2606:4700::1111]:+443/", "invalid_url"),
         ("https://me:secret@example.com/", "invalid_url"),
         ("https://me@example.com/", "invalid_url"),
         ("https://@example.com/", "invalid_url"),
@@ -188,6 +195,42 @@ def test_an_address_that_needs_no_name_server_to_be_refused(url: str, reason: st
 def test_other_addresses_may_be_registered(url: str) -> None:
     """HTTPS, an allowed port, and a public host as far as that can be told without asking."""
     assert check(url, RULES).host
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("https://EXAMPLE.com", "https://example.com/"),
+        ("HTTPS://example.com./", "https://example.com/"),
+        ("https://example.com:443/a", "https://example.com/a"),
+        ("https://example.com:/a", "https://example.com/a"),
+        ("https://example.com.:0443/a", "https://example.com/a"),
+        ("https://example.com:08443", "https://example.com:8443/"),
+        ("https://Bücher.example/", "https://xn--bcher-kva.example/"),
+        ("https://example。com/", "https://example.com/"),
+        ("https://XN--bcher-KVA.example/", "https://xn--bcher-kva.example/"),
+        ("https://example.com?a=1", "https://example.com/?a=1"),
+        ("https://example.com/a/../%e2%82%ac é?q=%2f#top", "https://example.com/%E2%82%AC%20%C3%A9?q=%2F"),
+        ("https://example.com/%7e~%zz", "https://example.com/%7E~%zz"),
+        ("https://134744072/", "https://8.8.8.8/"),
+        ("https://[2606:4700:0:0::1111]:443/", "https://[2606:4700::1111]/"),
+    ],
+)
+def test_one_address_is_written_in_one_way(one: str, other: str) -> None:
+    """What is the same to whoever sends a request there is the same to whoever compares."""
+    assert canonical(one, RULES) == canonical(other, RULES) == other
+
+
+@given(
+    st.sampled_from(["example.com", "EXAMPLE.com.", "bücher.example", "8.8.8.8", "[2606:4700:0::1111]"]),
+    st.sampled_from(["", ":", ":443", ":8443", ":00443"]),
+    st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=20).map(lambda one: "/" + one),
+)
+def test_what_is_kept_is_what_is_requested(host: str, port: str, rest: str) -> None:
+    """The one way stays as it is when it is read again, by us and by the client that sends the request."""
+    kept = canonical(f"https://{host}{port}{rest}", RULES)
+    assert canonical(kept, RULES) == kept
+    assert str(httpx.Request("POST", kept).url) == kept
 
 
 @pytest.mark.parametrize("inside", INSIDE)

@@ -43,6 +43,9 @@ _SPECIAL_4 = tuple(
 )
 
 _LABEL = re.compile(r"[0-9a-z](?:[0-9a-z-]{0,61}[0-9a-z])?")
+# RFC 3986, section 3.2, without who is asking: a number in brackets or a name, and a port of ASCII digits.
+_AUTHORITY = re.compile(r"(?:\[[^\[\]]*\]|[^\[\]:]*)(?::[0-9]*)?")
+_ESCAPE = re.compile(r"%[0-9a-fA-F]{2}")
 
 type Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -92,6 +95,9 @@ def check(text: str, rules: Rules) -> httpx.URL:
         raise AddressError("invalid_url", final=True) from None
     if url.scheme not in {"http", "https"} or not host or "@" in authority or url.userinfo:
         raise AddressError("invalid_url", final=True)
+    # Python reads `+443`, ` 443`, `4_43` and other scripts' digits for numbers; who else reads it may not.
+    if _AUTHORITY.fullmatch(authority) is None:
+        raise AddressError("invalid_url", final=True)
     if _is_own(url, rules):
         return url
     ports = rules.https_ports if url.scheme == "https" else rules.http_ports
@@ -104,6 +110,21 @@ def check(text: str, rules: Rules) -> httpx.URL:
     if not is_public(number) if number is not None else "." not in host:
         raise AddressError("blocked_address", final=True)
     return url
+
+
+def canonical(text: str, rules: Rules) -> str:
+    """Return an address in the one way in which it is kept, compared and requested. Raises as check() does.
+
+    By RFC 3986, section 6.2, without undoing escapes: the host in ASCII and lower case and without the dot at
+    its end, a number in its usual form, no default port, no fragment, `/` for no path, `%2F` for `%2f`.
+    """
+    url = check(text, rules)
+    host = _host(url)
+    number = _number(host) or host
+    place = f"[{number}]" if ":" in number else number
+    port = f":{url.port}" if url.port is not None else ""
+    path = _ESCAPE.sub(lambda found: found.group().upper(), url.raw_path.decode("ascii"))
+    return f"{url.scheme}://{place}{port}{path}"
 
 
 def is_name(host: str) -> bool:

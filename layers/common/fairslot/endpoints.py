@@ -1,6 +1,7 @@
 """Who is told of events: subscribers, which a tenant makes itself, and the partners of the deployment."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,7 @@ from fairslot.errors import ConflictError, NotFoundError
 from fairslot.idempotency import Key
 from fairslot.queries import queries
 from fairslot.settings import settings
-from fairslot.subscriptions import Subscription, check
+from fairslot.subscriptions import Subscription, accept
 
 # What of a recovery is on the queue at once; the sweep sends the rest.
 RECOVER_AT_ONCE = 200
@@ -32,15 +33,14 @@ def create(
     key: Key,
     now: datetime | None = None,
 ) -> Change:
-    """Make a subscriber; the answer is the endpoint without its secret.
+    """Make a subscriber; the answer is the endpoint without its secret, or for a known key as it is now.
 
     Raises:
         ValidationError: its address, patterns or headers cannot be.
         ConflictError: the tenant has an endpoint with this address, or as many as it may have.
 
     """
-    check(wish)
-    values = {**wish.columns(), "tenant": tenant_id, "endpoint": endpoint_id, "secret": ciphertext}
+    values = {**accept(wish).columns(), "tenant": tenant_id, "endpoint": endpoint_id, "secret": ciphertext}
 
     def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
         connection.execute(_SQL["one_at_a_time"], values)
@@ -50,7 +50,7 @@ def create(
         _check_number(connection, tenant_id)
         return row["endpoint"], []
 
-    return answers.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
+    return _once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
 
 def find_all(connection: Connection, *, tenant_id: str) -> list[dict[str, Any]]:
@@ -61,6 +61,16 @@ def find_all(connection: Connection, *, tenant_id: str) -> list[dict[str, Any]]:
 def get(connection: Connection, *, tenant_id: str, endpoint_id: UUID) -> dict[str, Any]:
     """Return one endpoint; NotFoundError when the tenant has no such one."""
     return _one(connection, "get", {"tenant": tenant_id, "endpoint": endpoint_id})
+
+
+def kept(endpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what may be kept of an endpoint to answer a request again with again()."""
+    return {"endpoint_id": endpoint["endpoint_id"]}
+
+
+def again(connection: Connection, *, tenant_id: str, kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the endpoint of which something was kept as it is now, also where it was taken away since."""
+    return _one(connection, "get_any", {"tenant": tenant_id, "endpoint": kept["endpoint_id"]})
 
 
 def update(
@@ -90,14 +100,13 @@ def update(
         names = Subscription.__dataclass_fields__
         wish = Subscription(**{name: given.get(name, known[name]) for name in names})
         # What stays is not judged: an endpoint from before a rule can still be turned off.
-        check(wish, names=given.keys())
-        values = {**wish.columns(), "endpoint": endpoint_id, "now": now}
+        values = {**accept(wish, names=given.keys()).columns(), "endpoint": endpoint_id, "now": now}
         row = connection.execute(_SQL["update"], values).fetchone()
         if row is None:
             raise ConflictError(_HAD)
         return row["endpoint"], []
 
-    return answers.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
+    return _once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
 
 def delete(connection: Connection, *, tenant_id: str, endpoint_id: UUID, key: Key, now: datetime) -> Change:
@@ -153,7 +162,7 @@ def rotate(
             raise ConflictError(secrets.TOO_MANY)
         return row["endpoint"], []
 
-    return answers.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
+    return _once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
 
 def send_test(
@@ -215,6 +224,26 @@ def recover(
         return {"deliveries": found}, [row["message"] for row in waiting]
 
     return answers.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
+
+
+def _once(
+    connection: Connection, *, tenant_id: str, key: Key, now: datetime | None, work: answers.Work
+) -> Change:
+    """Do a change of an endpoint once; the answer to a repetition is the endpoint as it is then.
+
+    Its id is all that is kept for the key: an address or a header can hold a token.
+    """
+    made: list[dict[str, Any]] = []
+
+    def once() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        endpoint, messages = work()
+        made.append(endpoint)
+        return kept(endpoint), messages
+
+    done = answers.once(connection, tenant_id=tenant_id, key=key, now=now, work=once)
+    return replace(
+        done, answer=made[-1] if made else again(connection, tenant_id=tenant_id, kept=done.answer)
+    )
 
 
 def _one(connection: Connection, statement: str, values: Mapping[str, Any]) -> dict[str, Any]:

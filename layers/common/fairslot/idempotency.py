@@ -19,6 +19,10 @@ class Key:
     hours: int = 24
 
 
+# For what we do of our own accord: nothing is kept to answer it again.
+NO_KEY = Key(value=None, fingerprint=b"")
+
+
 def fingerprint(operation: str, body: Mapping[str, Any]) -> bytes:
     """Return a digest of a request that does not depend on the order of its members."""
     canonical = json.dumps(

@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from fairslot import bookings, sync
 from fairslot.db import Connection, translate
 from fairslot.errors import IdempotencyKeyReusedError, IllegalTransitionError, NotFoundError
-from fairslot.idempotency import Key
+from fairslot.idempotency import NO_KEY, Key
 from fairslot.queries import queries
 
 _SQL = queries("inbound")
@@ -156,7 +156,7 @@ def _cancel(connection: Connection, event: dict[str, Any], now: datetime) -> tup
                 appointment_id=UUID(event["body"]["appointment_id"]),
                 by="system",
                 reason=event["body"].get("reason"),
-                key=Key(value=None, fingerprint=b""),
+                key=NO_KEY,
                 now=now,
             )
     except psycopg.DatabaseError as error:

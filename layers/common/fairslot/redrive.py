@@ -8,7 +8,7 @@ docs/runbooks/dead-letters.md.
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -19,7 +19,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from fairslot import db, deliveries, relay
 from fairslot.db import Connection
 from fairslot.errors import ConflictError
-from fairslot.idempotency import Key
+from fairslot.idempotency import NO_KEY
 from fairslot.observability import metrics
 from fairslot.settings import settings
 from fairslot.webhooks import aside
@@ -27,17 +27,21 @@ from fairslot.webhooks import aside
 LIMIT = 2_000
 _MOST_ROUNDS = 1_000_000
 _NEEDED = ("database_url", "deliveries_queue_url", "deliveries_dead_letter_queue_url")
-_NO_KEY = Key(value=None, fingerprint=b"")
+_AGAIN = "About {} dead letters are hidden, as somebody else reads them: run this again in {} minutes.\n"
 
 
 @dataclass
 class Tally:
-    """What became of the letters: failed anew, settled and so taken away, sent again, left as they are."""
+    """What became of the letters: failed anew, settled and so taken away, sent again, left as they are.
+
+    `hidden`: about how many nobody can see at the moment, since another reader has them.
+    """
 
     buried: int = 0
     settled: int = 0
     sent: int = 0
     left: int = 0
+    hidden: int = 0
 
 
 @dataclass
@@ -49,38 +53,40 @@ class Sorted:
     unknown: int = 0
 
 
-def bury(*, now: datetime) -> dict[str, int]:
+def bury(*, now: datetime, deadline: float | None = None) -> dict[str, int]:
     """Mark pending deliveries whose messages were set aside as failed, with the reason `dead_letter`.
 
     Their messages stay. Those of deliveries that are over otherwise are taken away, so that the queue holds
-    what failed and nothing else.
+    what failed and nothing else. `deadline` is the instant of the monotonic clock at which to end.
     """
-    return _through(now=now, again=False)
+    return _through(now=now, again=False, deadline=deadline)
 
 
-def redrive(*, now: datetime) -> dict[str, int]:
+def redrive(*, now: datetime, deadline: float | None = None) -> dict[str, int]:
     """Begin another round of every delivery in the dead-letter queue and take its message away.
 
     What is sent is made anew, with the endpoint's address and secrets as they are now. Messages stay that
-    nobody can read, that belong to no delivery, or whose endpoint is turned off.
+    nobody can read, that belong to no delivery, or whose endpoint is turned off. `deadline` as for bury().
     """
-    return _through(now=now, again=True)
+    return _through(now=now, again=True, deadline=deadline)
 
 
-def _through(*, now: datetime, again: bool) -> dict[str, int]:
+def _through(*, now: datetime, again: bool, deadline: float | None) -> dict[str, int]:
     url, tally = settings().deliveries_dead_letter_queue_url, Tally()
     if url:
-        for letters in aside.read(url, limit=LIMIT):
-            found = db.run(partial(_sort, letters=letters, now=now, tally=tally))
-            done = found.settled
-            if again:
-                done += _send(found, now, tally)
-            else:
-                tally.left += len(found.failed)
-            tally.left += found.unknown
-            aside.delete(url, done)
+        with aside.Reading(url) as reading:
+            for letters in reading.batches(limit=LIMIT, until=deadline):
+                found = db.run(partial(_sort, letters=letters, now=now, tally=tally))
+                done = found.settled
+                if again:
+                    done += _send(found, now, tally)
+                else:
+                    tally.left += len(found.failed)
+                tally.left += found.unknown
+                reading.delete(done)
+            tally.hidden = reading.hidden_elsewhere()
     metrics.add_metric(name="DeadLettersBuried", unit=MetricUnit.Count, value=tally.buried)
-    return dict(vars(tally))
+    return asdict(tally)
 
 
 def _sort(connection: Connection, letters: Sequence[aside.Letter], now: datetime, tally: Tally) -> Sorted:
@@ -106,7 +112,7 @@ def _send(found: Sorted, now: datetime, tally: Tally) -> list[str]:
     done: list[str] = []
     messages: list[dict[str, Any]] = []
     for delivery_id, handle in found.failed:
-        replay = partial(deliveries.replay, tenant_id=None, delivery_id=delivery_id, key=_NO_KEY, now=now)
+        replay = partial(deliveries.replay, tenant_id=None, delivery_id=delivery_id, key=NO_KEY, now=now)
         try:
             messages += db.run(replay).messages
         except ConflictError:
@@ -143,6 +149,8 @@ def main() -> None:
     done = redrive(now=datetime.now(UTC))
     db.close()
     sys.stdout.write(", ".join(f"{name} {number}" for name, number in done.items()) + "\n")
+    if done["hidden"]:
+        sys.stderr.write(_AGAIN.format(done["hidden"], aside.HIDE_SECONDS // 60))
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from psycopg.types.json import Jsonb
 
 from fairslot.errors import ValidationError
+from fairslot.webhooks import own_headers
 
 EVENT_TYPES = (
     "appointment.created",
@@ -23,67 +24,11 @@ EVENT_TYPES = (
     "calendar.stale",
 )
 PATTERNS = frozenset({"*", *EVENT_TYPES, *(f"{one.partition('.')[0]}.*" for one in EVENT_TYPES)})
-# Ours; the connection's own (RFC 9110, section 7.6.1); credentials, as headers are kept in the clear; and
-# what tells a receiver who is asking, how, and for what.
-FORBIDDEN_HEADERS = frozenset(
-    {
-        "alt-svc",
-        "alt-used",
-        "authorization",
-        "client-ip",
-        "close",
-        "connection",
-        "cookie",
-        "cookie2",
-        "date",
-        "expect",
-        "fastly-client-ip",
-        "forwarded",
-        "host",
-        "http2-settings",
-        "idempotency-key",
-        "keep-alive",
-        "max-forwards",
-        "set-cookie",
-        "set-cookie2",
-        "te",
-        "trailer",
-        "trailers",
-        "transfer-encoding",
-        "true-client-ip",
-        "upgrade",
-        "user-agent",
-        "via",
-        "x-api-key",
-        "x-client-ip",
-        "x-cluster-client-ip",
-        "x-host",
-        "x-http-method",
-        "x-http-method-override",
-        "x-idempotency-key",
-        "x-method-override",
-        "x-real-ip",
-        "x-requested-with",
-    }
-)
-FORBIDDEN_PREFIXES = (
-    "accept",
-    "cf-",
-    "content-",
-    "proxy-",
-    "sec-",
-    "webhook-",
-    "x-amz",
-    "x-envoy-",
-    "x-forwarded",
-    "x-original-",
-    "x-rewrite-",
-)
+LONGEST_URL = 2000
 MOST_HEADERS = 20
 LONGEST_HEADER = 1000
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
-_SIGN = re.compile(r"[^0-9a-z]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,14 +49,13 @@ class Subscription:
         return values | {"headers": Jsonb(values["headers"])}
 
 
-def check(wish: Subscription, *, names: Collection[str] = ("url", "event_types", "headers")) -> None:
-    """Refuse what no subscriber can have in the members named. Raises ValidationError."""
+def accept(wish: Subscription, *, names: Collection[str] = ("url", "event_types", "headers")) -> Subscription:
+    """Return what was wished as it is kept, judged in the members named. Raises ValidationError."""
     if "event_types" in names:
         _check_types(wish.event_types)
     if "headers" in names:
         _check_headers(wish.headers)
-    if "url" in names:
-        _check_url(wish.url or "")
+    return replace(wish, url=_canonical(wish.url or "")) if "url" in names else wish
 
 
 def _check_types(patterns: Sequence[str]) -> None:
@@ -126,35 +70,34 @@ def _check_headers(headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
         if not _is_header(name, value):
             raise ValidationError("This header cannot be chosen.", [(f"body.headers.{name}", "header")])
-    if len({_plain(name) for name in headers}) < len(headers) or len(headers) > MOST_HEADERS:
+    if len({own_headers.as_read(name) for name in headers}) < len(headers) or len(headers) > MOST_HEADERS:
         raise ValidationError("Too many headers, or one twice.", [("body.headers", "header")])
 
 
-def _check_url(url: str) -> None:
+def _canonical(url: str) -> str:
     from fairslot import addresses  # late: most requests need none of it
 
     try:
-        addresses.check(url, addresses.subscriber_rules())
+        found = addresses.canonical(url, addresses.subscriber_rules())
     except addresses.AddressError as error:
         raise ValidationError(
             "A subscriber has an https address that is reached from the internet.",
             [("body.url", error.reason)],
         ) from error
+    if len(found) > LONGEST_URL:
+        raise ValidationError(
+            f"With what is not ASCII escaped, the address has more than {LONGEST_URL:,} characters.",
+            [("body.url", "too_long")],
+        )
+    return found
 
 
 def _is_header(name: str, value: str) -> bool:
-    plain = _plain(name)
     return (
         _TOKEN.fullmatch(name) is not None
-        and plain not in FORBIDDEN_HEADERS
-        and not plain.startswith(FORBIDDEN_PREFIXES)
+        and own_headers.may_be_chosen(name)
         and 0 < len(value) <= LONGEST_HEADER
         and value.isascii()
         and value.isprintable()
         and value == value.strip()
     )
-
-
-def _plain(name: str) -> str:
-    """Return the name as the many receivers know it that make one of `-`, `_` and other signs (RFC 3875)."""
-    return _SIGN.sub("-", name.lower())

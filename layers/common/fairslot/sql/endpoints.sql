@@ -27,6 +27,11 @@ SELECT engine.endpoint_json(e) AS endpoint FROM webhook_endpoints AS e
 SELECT engine.endpoint_json(e) AS endpoint FROM webhook_endpoints AS e
  WHERE endpoint_id = %(endpoint)s AND tenant_id = %(tenant)s AND deleted_at IS NULL;
 
+-- name: get_any
+-- One endpoint of the tenant, also one that was taken away.
+SELECT engine.endpoint_json(e) AS endpoint FROM webhook_endpoints AS e
+ WHERE endpoint_id = %(endpoint)s AND tenant_id = %(tenant)s;
+
 -- name: lock
 -- One endpoint of the tenant, for a change.
 SELECT engine.endpoint_json(e) AS endpoint, secret FROM webhook_endpoints AS e

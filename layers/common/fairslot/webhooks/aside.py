@@ -1,15 +1,16 @@
-"""What SQS set aside in a dead-letter queue: read it, and take away what is settled."""
+"""What SQS set aside in a dead-letter queue: read it, take away what is settled, show the rest again."""
 
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import Self
 
-from fairslot.webhooks.queue import BATCH_ENTRIES, _sqs
+from fairslot.errors import QueueError
+from fairslot.webhooks import queue
 
-if TYPE_CHECKING:
-    from mypy_boto3_sqs.type_defs import DeleteMessageBatchRequestEntryTypeDef
-
-# Longer than reading everything takes, so that nothing is seen twice; what stays is visible again after it.
+# Longer than most readings take. It ends what is held by a reader that died.
 HIDE_SECONDS = 120
 
 
@@ -21,26 +22,59 @@ class Letter:
     body: str
 
 
-def read(queue_url: str, *, limit: int) -> Iterator[list[Letter]]:
-    """Yield the messages, up to ten at a time and about `limit` in all; those that are not deleted stay."""
-    for _ in range(-(-limit // BATCH_ENTRIES)):
-        # A wait, however short, asks all of SQS's servers; without it an empty answer means nothing.
-        found = _sqs().receive_message(
-            QueueUrl=queue_url,
-            MaxNumberOfMessages=BATCH_ENTRIES,
-            VisibilityTimeout=HIDE_SECONDS,
-            WaitTimeSeconds=1,
-        )
-        letters = [Letter(handle=one["ReceiptHandle"], body=one["Body"]) for one in found.get("Messages", [])]
-        if not letters:
-            return
-        yield letters
+class Reading:
+    """One reading of a dead-letter queue, as a context; each message is in it once.
 
+    What was read and not taken away is hidden from other readers until the context ends, however it ends.
+    """
 
-def delete(queue_url: str, handles: Sequence[str]) -> None:
-    """Take up to ten messages away; what SQS does not take away comes again."""
-    entries: list[DeleteMessageBatchRequestEntryTypeDef] = [
-        {"Id": str(position), "ReceiptHandle": handle} for position, handle in enumerate(handles)
-    ]
-    if entries:
-        _sqs().delete_message_batch(QueueUrl=queue_url, Entries=entries)
+    def __init__(self, queue_url: str) -> None:
+        """Take the queue's address."""
+        self._url = queue_url
+        self._seen: set[str] = set()
+        # By message: a message that is received again has another handle, and the one before may be void.
+        self._held: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Make visible what stays."""
+        # What this fails for is visible after HIDE_SECONDS, or is so already.
+        with suppress(QueueError):
+            queue.postpone(self._url, [(handle, 0) for handle in self._held.values()])
+
+    def batches(self, *, limit: int, until: float | None = None) -> Iterator[list[Letter]]:
+        """Yield the messages, up to ten at a time and about `limit` in all.
+
+        `until` is the instant of the monotonic clock after which no more are asked for.
+        """
+        for _ in range(-(-limit // queue.BATCH_ENTRIES)):
+            if until is not None and time.monotonic() >= until:
+                return
+            found = queue.receive(self._url, hide_seconds=HIDE_SECONDS)
+            if not found:
+                return
+            # In a long reading the first ones are visible again before its end, and come in any order.
+            fresh = [one for one in found if one["MessageId"] not in self._seen]
+            self._seen |= {one["MessageId"] for one in fresh}
+            self._held |= {one["MessageId"]: one["ReceiptHandle"] for one in found}
+            if fresh:
+                yield [Letter(handle=one["ReceiptHandle"], body=one["Body"]) for one in fresh]
+
+    def delete(self, handles: Sequence[str]) -> None:
+        """Take messages away; one that SQS does not take away stays, and is settled the next time."""
+        kept: set[str] = set()
+        try:
+            queue.delete(self._url, handles)
+        except QueueError as error:
+            kept = {handles[position] for position in error.untaken}
+        gone = set(handles) - kept
+        self._held = {message: handle for message, handle in self._held.items() if handle not in gone}
+
+    def hidden_elsewhere(self) -> int:
+        """Return about how many messages are hidden at the moment and not by this reading."""
+        return max(queue.in_flight(self._url) - len(self._held), 0)

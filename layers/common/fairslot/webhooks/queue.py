@@ -1,4 +1,4 @@
-"""Sending to SQS queues, and putting off or taking away messages that were received."""
+"""Sending to SQS queues and receiving from them; putting off or taking away what was received."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         BatchResultErrorEntryTypeDef,
         ChangeMessageVisibilityBatchRequestEntryTypeDef,
         DeleteMessageBatchRequestEntryTypeDef,
+        MessageTypeDef,
         SendMessageBatchRequestEntryTypeDef,
     )
 
@@ -64,6 +65,26 @@ def send(
         return _sqs().send_message_batch(QueueUrl=queue_url, Entries=entries).get("Failed", [])
 
     _through(parts([len(body.encode()) for body in bodies]), call)
+
+
+def receive(queue_url: str, *, hide_seconds: int) -> "list[MessageTypeDef]":
+    """Receive up to ten messages, hidden from others for so many seconds; none where there are none."""
+    # A wait, however short, asks all of SQS's servers; without it an empty answer means nothing.
+    answer = _sqs().receive_message(
+        QueueUrl=queue_url,
+        MaxNumberOfMessages=BATCH_ENTRIES,
+        VisibilityTimeout=hide_seconds,
+        WaitTimeSeconds=1,
+    )
+    return answer.get("Messages", [])
+
+
+def in_flight(queue_url: str) -> int:
+    """Return about how many messages somebody has received and not taken away, so that they are hidden."""
+    answer = _sqs().get_queue_attributes(
+        QueueUrl=queue_url, AttributeNames=["ApproximateNumberOfMessagesNotVisible"]
+    )
+    return int(answer["Attributes"]["ApproximateNumberOfMessagesNotVisible"])
 
 
 def postpone(queue_url: str, delays: Sequence[tuple[str, int]]) -> None:

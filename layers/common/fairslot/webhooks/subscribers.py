@@ -14,7 +14,7 @@ import httpx
 
 from fairslot import secrets
 from fairslot.errors import UnavailableError
-from fairslot.webhooks import signing
+from fairslot.webhooks import own_headers, signing
 from fairslot.webhooks.backoff import LONGEST_SECONDS, retry_after_seconds
 from fairslot.webhooks.exchange import ExchangeError, Reply, get, post
 from fairslot.webhooks.messages import Delivery, MessageError
@@ -142,11 +142,8 @@ def standard(delivery: Delivery) -> Request:
             "version": delivery.version,
             "data": {name: value for name, value in delivery.data.items() if name not in private},
         },
-        headers={
-            name: value
-            for name, value in delivery.headers.items()
-            if name.lower() not in OURS and not name.lower().startswith(("webhook-", "proxy-"))
-        },
+        # Looked at again: what an endpoint was given before a rule was made is kept, and not sent.
+        headers={name: value for name, value in delivery.headers.items() if own_headers.may_be_chosen(name)},
         refusals=GONE,
         trusted=False,
     )
@@ -158,24 +155,6 @@ GONE: Mapping[int, str] = {410: "http_410"}
 PERSONAL = frozenset({"contact_name", "contact_email", "contact_id", "notes", "metadata"})
 # What somebody wrote about an appointment; of an endpoint it is a word of ours.
 WORDS = frozenset({"reason"})
-# Headers that say what the request is and whom it is for.
-OURS = frozenset(
-    {
-        "accept-encoding",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "expect",
-        "host",
-        "keep-alive",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "x-idempotency-key",
-    }
-)
 
 # A further kind is one more function here; a kind that is missing fails its deliveries for good.
 KINDS: Mapping[str, Callable[[Delivery], Request | None]] = {

@@ -1,4 +1,4 @@
--- The blocks that the calendar API holds for appointments, and conflicts with what it does not. Why so: docs/decisions/0042.
+-- The blocks that the calendar API holds for appointments, and conflicts with what is not ours. Why so: docs/decisions/0073.
 
 -- Whoever writes what a coach's external calendar allows, or what is asked of it, does so one after another and takes this
 -- before any other lock: what is read afterwards stays true.

@@ -1,4 +1,5 @@
--- What is known of a coach's days: what calendars say, absences, another time zone. Why so: docs/decisions/0041 and 0042.
+-- What is known of a coach's days: what calendars say, absences, another time zone.
+-- Why so: docs/decisions/0042 and 0070 to 0074.
 
 -- The slots [first_slot, end_slot) of a coach that a reading which began at p_since may call busy for our own sake: of
 -- appointments that have their block, of blocks on their way, and of blocks that were not released yet by then.

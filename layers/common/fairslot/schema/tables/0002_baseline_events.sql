@@ -29,7 +29,8 @@ CREATE TABLE webhook_endpoints (
 );
 CREATE UNIQUE INDEX webhook_endpoints_live ON webhook_endpoints (tenant_id, kind, url) NULLS NOT DISTINCT
     WHERE deleted_at IS NULL;
-COMMENT ON COLUMN webhook_endpoints.url IS 'null: the address that the deployment gives for the kind';
+COMMENT ON COLUMN webhook_endpoints.url IS
+    'of a subscriber, as addresses.canonical() writes it: equal addresses are equal texts; null: a partner''s';
 COMMENT ON COLUMN webhook_endpoints.secret IS
     'ciphertext, base64, with the endpoint''s id as its encryption context; who can read this table cannot sign';
 COMMENT ON COLUMN webhook_endpoints.older_secrets IS
