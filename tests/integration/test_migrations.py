@@ -108,6 +108,15 @@ def test_an_older_version_that_is_brought_back_drops_nothing(
     assert ask("SELECT engine.f()") == 2
 
 
+def test_tables_are_public_whatever_the_role_is_called(empty_url: str, ask: Callable[[str], object]) -> None:
+    """Postgres looks in a schema of the role's own name first, and would make them there."""
+    with psycopg.connect(empty_url) as connection:
+        connection.execute("CREATE SCHEMA AUTHORIZATION CURRENT_USER")
+    migrate(empty_url)
+    assert ask("SELECT count(*) > 10 FROM pg_tables WHERE schemaname = 'public'") is True
+    assert ask("SELECT count(*) FROM pg_tables WHERE schemaname = current_user") == 0
+
+
 def test_a_database_of_before_the_baseline_is_refused(empty_url: str) -> None:
     """What was there before 0.1 is left alone, and the error says how to go on."""
     migrate(empty_url, Schema(tables=[("0001_coaches_and_calendars.sql", "CREATE TABLE a (n int)")]))

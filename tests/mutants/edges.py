@@ -4,7 +4,7 @@ from tests.mutants.guard import Guard
 
 _IDEMPOTENCY = "schema/functions/02_idempotency.sql"
 _EVENTS = "schema/functions/06_events.sql"
-_BLOCKS = "schema/functions/08_blocks.sql"
+_BLOCKS_SQL = "schema/functions/08_blocks.sql"
 _DELIVERIES = "schema/functions/09_deliveries.sql"
 _HOLDS = "schema/functions/12_holds.sql"
 _BOOKING = "schema/functions/13_booking.sql"
@@ -135,8 +135,8 @@ _OTHERS = (
     Guard(
         "another tenant's hold can be given back",
         _HOLDS,
-        "SELECT * INTO a FROM coach_appointments WHERE appointment_id = p_hold AND tenant_id = p_tenant",
-        "SELECT * INTO a FROM coach_appointments WHERE appointment_id = p_hold",
+        "     WHERE appointment_id = p_hold AND tenant_id = p_tenant AND status = 'held' FOR UPDATE;",
+        "     WHERE appointment_id = p_hold AND status = 'held' FOR UPDATE;",
         _TENANTS,
     ),
     Guard(
@@ -207,7 +207,7 @@ _EXTERNAL = (
     ),
     Guard(
         "those who wait for one another go on waiting",
-        _BLOCKS,
+        _BLOCKS_SQL,
         "AND other.reason IS DISTINCT FROM 'awaits_release'",
         "",
         f"{_WAITING}::test_nobody_waits_for_one_who_waits",
@@ -221,14 +221,14 @@ _EXTERNAL = (
     ),
     Guard(
         "only attempts that were told of may have a block",
-        _BLOCKS,
+        _BLOCKS_SQL,
         "OR made.attempt > 1 AND NOT EXISTS (",
         "OR false AND NOT EXISTS (",
         f"{_CONFLICTS}::test_an_attempt_that_nobody_told_of_may_have_the_block",
     ),
     Guard(
         "a refusal goes before another attempt",
-        _BLOCKS,
+        _BLOCKS_SQL,
         "AND before.outcome = 'retrying' AND",
         "AND",
         f"{_CONFLICTS}::test_a_refusal_is_nothing_that_another_attempt_follows",
@@ -249,14 +249,14 @@ _EXTERNAL = (
     ),
     Guard(
         "a conflict with the same block stays",
-        _BLOCKS,
+        _BLOCKS_SQL,
         "AND conflict AND conflict_delivery = p_delivery.delivery_id",
         "AND false",
         f"{_CONFLICTS}::test_a_conflict_with_the_same_block_is_taken_back",
     ),
     Guard(
         "a block takes back that its coach is away",
-        _BLOCKS,
+        _BLOCKS_SQL,
         "    UPDATE coach_appointments SET conflict_delivery = NULL\n",
         "    UPDATE coach_appointments SET conflict_delivery = conflict_delivery\n",
         f"{_CONFLICTS}::test_a_coach_who_is_away_stays_a_conflict",

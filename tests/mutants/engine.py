@@ -7,7 +7,7 @@ _CALENDARS = "schema/functions/03_calendars.sql"
 _APPOINTMENTS = "schema/functions/04_appointments.sql"
 _CREDITS = "schema/functions/10_fairness.sql"
 _CHOOSING = "schema/functions/11_choosing.sql"
-_HOLDS = "schema/functions/12_holds.sql"
+_HOLDS_SQL = "schema/functions/12_holds.sql"
 _BOOKING = "schema/functions/13_booking.sql"
 _CHANGES = "schema/functions/14_changes.sql"
 _TABLES = "schema/tables/0001_baseline.sql"
@@ -189,7 +189,7 @@ _FAIRNESS = (
 _HELD = (
     Guard(
         "an expired hold can be confirmed",
-        _HOLDS,
+        _HOLDS_SQL,
         "IF NOT FOUND OR v_hold.expires_at <= p_now THEN",
         "IF NOT FOUND THEN",
         _HOLDS,
@@ -217,21 +217,21 @@ _HELD = (
     ),
     Guard(
         "a client holds what it likes",
-        _HOLDS,
+        _HOLDS_SQL,
         "    IF p_most <= (SELECT count(*)",
         "    IF 1000000 <= (SELECT count(*)",
         _HOLDS,
     ),
     Guard(
         "a hold is confirmed as something else",
-        _HOLDS,
+        _HOLDS_SQL,
         "ELSIF (v_hold.calendar_id, v_hold.start_time) <> (p_calendar.calendar_id, p_start) THEN",
         "ELSIF false THEN",
         _HOLDS,
     ),
     Guard(
         "a hold is confirmed after its start",
-        _HOLDS,
+        _HOLDS_SQL,
         "    IF p_start <= p_now THEN\n",
         "    IF false THEN\n",
         f"{_HOLDS}::test_what_is_held_must_be_to_come",
@@ -245,7 +245,7 @@ _HELD = (
     ),
     Guard(
         "a hold of a calendar that is shut is confirmed",
-        _HOLDS,
+        _HOLDS_SQL,
         "    ELSIF NOT (p_calendar).active THEN\n",
         "    ELSIF false THEN\n",
         f"{_HOLDS}::test_what_is_held_must_be_offered",

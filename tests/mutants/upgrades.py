@@ -9,6 +9,13 @@ _REPLACE = "    for _, text in schema.functions:\n"
 
 GUARDS = (
     Guard(
+        "tables go where the role's name leads",
+        _MIGRATE,
+        "        connection.execute(_TABLES_IN_PUBLIC)\n",
+        "",
+        f"{_MIGRATIONS}::test_tables_are_public_whatever_the_role_is_called",
+    ),
+    Guard(
         "a function is dropped early",
         _MIGRATE,
         _REPLACE,

@@ -54,7 +54,7 @@ def test_a_function_is_replaced_and_says_what_it_promises(root: Path) -> None:
 
 
 def test_functions_are_called_by_their_schema(root: Path) -> None:
-    """No search path is asked for them: whatever a connection's is, the call means the same."""
+    """No connection needs a search path for them, which RDS Proxy would not keep."""
     everything = texts(root, "functions")
     names = {one["name"].removeprefix("engine.") for text in everything.values() for one in functions(text)}
     bare = re.compile(rf"(?<![\w.])(?:{'|'.join(names)})\((?!\))")
