@@ -16,7 +16,7 @@ from aws_lambda_powertools.event_handler.openapi.merge import OpenAPIMerge
 import availability.app
 import booking.app
 from fairslot.admission import LARGEST_BODY, SIGNED_PATH, scope_of
-from fairslot.api import OPEN_PATHS, STATUS
+from fairslot.api import OPEN_PATHS, STATUS, routes
 from fairslot.errors import (
     AuthenticationError,
     ConflictError,
@@ -36,6 +36,7 @@ from fairslot.errors import (
     ValidationError,
 )
 from local.openapi_components import HEADERS, LIMITS, PARAMETERS, SECURITY, SIGNATURE, Json, problem
+from local.openapi_webhooks import webhooks
 
 if TYPE_CHECKING:
     from http import HTTPStatus
@@ -116,7 +117,7 @@ def document() -> Json:
             if schemas.setdefault(name, schema) != schema:
                 raise ValueError(f"two functions mean different things by {name}")
         merged.add_schema(own)
-        handlers |= {route.func.__name__: route.func for route in _routes(module.app)}
+        handlers |= {route.func.__name__: route.func for route in routes(module.app)}
     made = merged.get_openapi_schema()
     refusals: Json = {}
     for path, methods in made["paths"].items():
@@ -124,6 +125,7 @@ def document() -> Json:
             _complete(path, method, operation, handlers)
             refusals |= _refuse(operation, is_open=path in OPEN_PATHS)
     made["paths"] = _clean(made["paths"])
+    made["webhooks"] = webhooks()
     made["components"] = {
         "schemas": _clean(
             {name: one for name, one in schemas.items() if not name.endswith("ValidationError")}
@@ -134,10 +136,6 @@ def document() -> Json:
         "securitySchemes": SECURITY | SIGNATURE,
     }
     return made
-
-
-def _routes(app: Any) -> Iterable[Any]:
-    return (*app._static_routes, *app._dynamic_routes)  # noqa: SLF001 - the library has no other way
 
 
 def written() -> str:

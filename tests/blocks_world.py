@@ -12,6 +12,7 @@ from fairslot.slots import hex_of, slot_of, span
 from fairslot.webhooks.messages import Attempt
 from tests.world import (
     ALWAYS,
+    NEW_YORK,
     NINE,
     NOW,
     TENANT,
@@ -42,8 +43,8 @@ def add_ana(connection: Connection) -> None:
 
 def read(connection: Connection, began: datetime, *busy: Span) -> None:
     """Store a reading of ana's calendar that began at an instant and has these busy times."""
-    [fetch] = sync.request(connection, coach_ids=["ana"], now=NOW)
-    first, width = fetch.first_slot, fetch.slot_count
+    first, end_slot = sync.window(NEW_YORK, NOW)
+    width = end_slot - first
     free = (1 << width) - 1
     for start, end in busy:
         free &= ~span(slot_of(start) - first, slot_of(end) - slot_of(start), width)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 from psycopg.types.json import Jsonb
 
@@ -16,6 +17,7 @@ from fairslot.queries import queries
 from local.replay import replay
 
 TENANT = "default"
+NEW_YORK = ZoneInfo("America/New_York")  # where coaches are unless told
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)  # a Monday; New York changes its clocks on the 8th
 NINE = datetime(2026, 3, 3, 14, 0, tzinfo=UTC)  # 09:00 in New York on the next day
 NO_KEY = Key(value=None, fingerprint=b"")

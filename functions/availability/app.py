@@ -19,7 +19,7 @@ from availability.models import (
     Health,
     Outbox,
 )
-from fairslot import api, availability, cache, db, decisions, distribution, outbox, relay, sync
+from fairslot import api, availability, cache, db, decisions, distribution, outbox, pages, relay, sync
 from fairslot.errors import FairslotError, MalformedRequestError
 from fairslot.observability import logger, metrics
 from fairslot.settings import settings
@@ -47,14 +47,17 @@ def list_availability(
     cursor: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=_MOST)] = _MOST,
 ) -> Response[str]:
-    """Return the starts at which a calendar, or every calendar, can be booked, from the stored slots."""
+    """Return the starts at which a calendar, or every calendar, can be booked, from the stored slots.
+
+    A page has `limit` starts and 1 MB at the most.
+    """
     now, tenant_id = api.clock(), api.client(app).tenant_id
     first, last = _period(now, days, start, end)
     window = availability.Window(
         start=first,
         end=last,
         limit=limit,
-        after=api.read_cursor(cursor, lambda parts: (parts[0], int(parts[1]))),
+        after=pages.read_cursor(cursor, lambda parts: (parts[0], int(parts[1]))),
         with_coaches=include == "coaches",
     )
     page = db.run(lambda connection: _page(connection, tenant_id, calendar_id, window, now))
@@ -181,9 +184,20 @@ def _written(page: availability.Page, calendar_id: str | None, timezone: str | N
         "total_available": page.total,
         "synced_at": synced_at,
         "stale": page.stale,
-        "next_cursor": api.cursor(page.next_after[0], str(page.next_after[1])) if page.next_after else None,
+        "next_cursor": pages.cursor(page.next_after[0], str(page.next_after[1])) if page.next_after else None,
     }
-    return json.dumps(answer, separators=(",", ":"))
+    text = _compact(answer)
+    if len(text) > pages.LARGEST_PAGE:
+        fitting = pages.fitting(slots, lambda one: len(_compact(one)) + 1)
+        last = page.starts[len(fitting) - 1]
+        text = _compact(
+            answer | {"slots": fitting, "next_cursor": pages.cursor(last.calendar_id, str(last.slot))}
+        )
+    return text
+
+
+def _compact(value: dict[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -29,7 +29,11 @@ class Availability(BaseModel):
 
 
 class ExplainedModel(BaseModel):
-    """Whether one coach could take the time, and if not, why."""
+    """Whether one coach could take the time, and if not, why.
+
+    unreadable_events is how many events of the coach's calendar could not be read wholly: they count as busy
+    for as long as they may take.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -50,6 +54,7 @@ class ExplainedModel(BaseModel):
         ]
         | None
     )
+    unreadable_events: int
 
 
 class Explanation(BaseModel):

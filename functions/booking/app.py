@@ -18,7 +18,7 @@ from booking.models import (
     CalendarEvent,
     CancelRequest,
 )
-from fairslot import api, bookings, db, inbound, relay
+from fairslot import api, bookings, db, inbound, pages, relay
 from fairslot.observability import logger, metrics
 from fairslot.types import Id, Instant
 
@@ -64,20 +64,20 @@ def list_appointments(
     cursor: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Response[AppointmentPage]:
-    """Return a page of appointments in order of their start."""
-    tenant_id, after = api.client(app).tenant_id, api.read_cursor(cursor, _position)
+    """Return a page of appointments in order of their start: `limit` of them at most, and 1 MB."""
+    tenant_id, after = api.client(app).tenant_id, pages.read_cursor(cursor, _position)
     where = bookings.Filter(coach_id=coach_id, calendar_id=calendar_id, status=status, start=start, end=end)
     found = db.run(
         lambda connection: bookings.list_page(
             connection, tenant_id=tenant_id, where=where, after=after, limit=limit + 1
         )
     )
-    last = found[limit - 1] if len(found) > limit else None
-    page = AppointmentPage(
-        data=[AppointmentModel.model_validate(one, from_attributes=True) for one in found[:limit]],
-        next_cursor=api.cursor(last.start_time.isoformat(), str(last.appointment_id)) if last else None,
+    data, next_cursor = pages.page(
+        [AppointmentModel.model_validate(one, from_attributes=True) for one in found],
+        limit,
+        lambda last: (last.start_time.isoformat(), str(last.appointment_id)),
     )
-    return api.json_response(200, page)
+    return api.json_response(200, AppointmentPage(data=data, next_cursor=next_cursor))
 
 
 @app.get("/api/appointments/<appointment_id>", summary="Read an appointment")

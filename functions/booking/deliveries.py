@@ -8,8 +8,9 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from booking.webhook_models import DeliveryModel, DeliveryPage
-from fairslot import api, db, deliveries, relay
-from fairslot.types import Id, Instant
+from fairslot import api, db, deliveries, pages, relay
+from fairslot.subscriptions import SentType
+from fairslot.types import Instant
 
 router = Router()  # type: ignore[no-untyped-call]  # the library leaves it untyped
 
@@ -18,15 +19,15 @@ router = Router()  # type: ignore[no-untyped-call]  # the library leaves it unty
 def list_deliveries(
     endpoint_id: UUID | None = None,
     status: deliveries.DeliveryStatus | None = None,
-    event_type: Id | None = None,
+    event_type: SentType | None = None,
     appointment_id: UUID | None = None,
     start: Instant | None = None,
     end: Instant | None = None,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> Response[DeliveryPage]:
-    """Return a page of deliveries with their attempts, the newest first."""
-    tenant_id, after = api.client(router).tenant_id, api.read_cursor(cursor, lambda parts: UUID(parts[0]))
+    """Return a page of deliveries with their attempts, the newest first: `limit` at most, and 1 MB."""
+    tenant_id, after = api.client(router).tenant_id, pages.read_cursor(cursor, lambda parts: UUID(parts[0]))
     where = deliveries.Filter(
         endpoint_id=endpoint_id,
         status=status,
@@ -40,12 +41,10 @@ def list_deliveries(
             connection, tenant_id=tenant_id, where=where, after=after, limit=limit + 1
         )
     )
-    more = found[limit - 1]["delivery_id"] if len(found) > limit else None
-    page = DeliveryPage(
-        data=[DeliveryModel.model_validate(one) for one in found[:limit]],
-        next_cursor=api.cursor(more) if more else None,
+    data, next_cursor = pages.page(
+        [DeliveryModel.model_validate(one) for one in found], limit, lambda last: (str(last.delivery_id),)
     )
-    return api.json_response(200, page)
+    return api.json_response(200, DeliveryPage(data=data, next_cursor=next_cursor))
 
 
 @router.get("/api/deliveries/<delivery_id>", summary="Read a delivery")

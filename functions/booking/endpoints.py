@@ -86,7 +86,7 @@ def update_endpoint(endpoint_id: Annotated[UUID, Path()], body: EndpointChange) 
     what is, or ends where the endpoint was turned off.
     """
     tenant_id, now = api.client(router).tenant_id, api.clock()
-    given = body.model_dump(exclude_unset=True)
+    given = body.model_dump()
     answer, headers = _change(
         "update_endpoint",
         lambda connection, key: endpoints.update(

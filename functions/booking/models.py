@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     EmailStr,
@@ -16,8 +17,25 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
-from fairslot.types import Id, Instant, Name, Zone
+from fairslot.json_written import write
+from fairslot.types import Id, Instant, JsonText, Name, Zone
+
+LARGEST_METADATA = 16 * 1024
+
+
+def _bounded(metadata: dict[str, Any]) -> dict[str, Any]:
+    if len(write(metadata).encode()) > LARGEST_METADATA:
+        raise PydanticCustomError("too_large", "metadata is more than 16 KiB")
+    return metadata
+
+
+Metadata = Annotated[
+    dict[str, Any],
+    Field(max_length=50, description="16 KiB at most as compact JSON; numbers are kept as they are written."),
+    AfterValidator(_bounded),
+]
 
 
 class _Request(BaseModel):
@@ -33,7 +51,7 @@ class BookingRequest(_Request):
     contact_name: Name
     notes: Annotated[str, StringConstraints(max_length=4000)] | None = None
     timezone: Zone | None = None
-    metadata: Annotated[dict[str, Any], Field(max_length=50)] = Field(default_factory=dict)
+    metadata: Metadata = Field(default_factory=dict)
     hold_id: UUID | None = None
 
 
@@ -157,7 +175,7 @@ class AppointmentModel(BaseModel):
     status: Literal["scheduled", "completed", "no_show", "cancelled", "rescheduled"]
     version: int
     notes: str | None
-    metadata: dict[str, Any]
+    metadata: JsonText
     crm_contact_id: str | None
     external_calendar_id: str | None
     conflict: bool

@@ -1,12 +1,21 @@
 """What the routes of endpoints and deliveries take and give."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_serializer,
+    model_validator,
+)
 
-from fairslot.subscriptions import LONGEST_URL
+from fairslot.subscriptions import LONGEST_URL, PATTERNS, SentType
 from fairslot.types import Instant, storable
 
 
@@ -15,8 +24,11 @@ class _Request(BaseModel):
 
 
 type Url = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_URL), AfterValidator(storable)]
+# For the contract; who asks for another pattern is told by fairslot.subscriptions.accept.
+_PATTERN = WithJsonSchema({"type": "string", "enum": sorted(PATTERNS)})
 type Patterns = Annotated[
-    list[Annotated[str, StringConstraints(min_length=1, max_length=100)]], Field(min_length=1, max_length=20)
+    list[Annotated[str, StringConstraints(min_length=1, max_length=100), _PATTERN]],
+    Field(min_length=1, max_length=20),
 ]
 type Description = Annotated[str, StringConstraints(max_length=500), AfterValidator(storable)]
 type Headers = Annotated[dict[str, str], Field(max_length=20)]
@@ -54,6 +66,12 @@ class EndpointChange(_Request):
             raise ValueError("null is no value here")
         return self
 
+    @model_serializer
+    def _what_is_given(self) -> dict[str, Any]:
+        return {
+            name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set
+        }
+
 
 type Overlap = Annotated[float, Field(ge=0, le=168, allow_inf_nan=False)]
 
@@ -88,7 +106,7 @@ class EndpointModel(BaseModel):
     endpoint_id: UUID
     kind: Literal["standard", "crm", "calendar_api"]
     url: str | None
-    event_types: list[str]
+    event_types: list[Annotated[str, _PATTERN]]
     description: str
     headers: dict[str, str]
     concurrency: int | None
@@ -149,7 +167,7 @@ class DeliveryModel(BaseModel):
 
     delivery_id: UUID
     event_id: UUID
-    event_type: str
+    event_type: SentType
     endpoint_id: UUID
     appointment_id: UUID | None
     version: int

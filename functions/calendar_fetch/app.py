@@ -80,10 +80,13 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> "PartialI
 def _report(reading: Reading, milliseconds: int) -> None:
     request = reading.request
     facts = {"coach_id": request.coach_id, "kind": request.kind, "latency_ms": milliseconds}
-    if reading.ok:
+    if reading.unreadable:
+        logger.warning("calendar read in part", extra={**facts, "unreadable_events": reading.unreadable})
+    elif reading.ok:
         logger.info("calendar read", extra=facts)
     else:
         logger.warning("calendar not read", extra={**facts, "error": reading.error})
     metrics.add_metric(name="CalendarsRead", unit=MetricUnit.Count, value=int(reading.ok))
     metrics.add_metric(name="CalendarsNotRead", unit=MetricUnit.Count, value=int(not reading.ok))
+    metrics.add_metric(name="CalendarEventsUnreadable", unit=MetricUnit.Count, value=reading.unreadable)
     metrics.add_metric(name="CalendarLatency", unit=MetricUnit.Milliseconds, value=milliseconds)

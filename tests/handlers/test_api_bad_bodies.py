@@ -64,6 +64,10 @@ MEMBERS: list[tuple[str, dict[str, Any], str]] = [
     ("off the grid", {"start_time": "2026-03-03T14:05:00Z"}, "body.start_time"),
     ("off the grid by a microsecond", {"start_time": "2026-03-03T14:00:00.000001Z"}, "body.start_time"),
     ("off the grid by its offset", {"start_time": "2026-03-03T14:00:00+00:01"}, "body.start_time"),
+    *(
+        (f"U+{ord(one):04X} in a name", {"contact_name": f"Zoë{one}Secret"}, "body.contact_name")
+        for one in "\n\x01\x1b\x7f\x85\u061c\u200e\u200f\u202a\u202e\u2066\u2069"
+    ),
     ("no such zone", {"timezone": "Mars/Olympus"}, "body.timezone"),
     ("a way out of the zones", {"timezone": "../etc/passwd"}, "body.timezone"),
     ("a folder of zones", {"timezone": "America"}, "body.timezone"),
@@ -75,6 +79,7 @@ MEMBERS: list[tuple[str, dict[str, Any], str]] = [
     ("another unknown member", {"__proto__": {}}, "body.__proto__"),
     ("a list for metadata", {"metadata": []}, "body.metadata"),
     ("text for metadata", {"metadata": "x"}, "body.metadata"),
+    ("metadata of 16 KiB and a byte", {"metadata": {"a": "x" * (16 * 1024 - 7)}}, "body.metadata"),
     ("too many metadata", {"metadata": {str(n): n for n in range(51)}}, "body.metadata"),
 ]
 
@@ -182,6 +187,9 @@ def test_what_is_odd_but_right_is_taken(world: Connection, subtests: pytest.Subt
     oddities: list[dict[str, Any]] = [
         {"contact_name": "  Zoë 🦊 O'Connor; DROP TABLE coaches;--  "},
         {"contact_name": "z" * 200, "notes": "n" * 4000},
+        {"contact_name": "\u0633\u06cc\u062f\u0647\u200c\u0647\u0627 \u0915\u094d\u200d\u0937"},
+        {"metadata": {"a": "é" * (8 * 1024 - 4)}},
+        {"metadata": {"\\u0000": '"\\u0000x', "b": "\\\\u0000"}},
         {"notes": "\\u0000 is written with a backslash"},
         {"notes": "\uffff\u202e\x7f"},
         {"metadata": {"a": 1e20, "b": int("9" * 4000), "c": -0.0, "d": 5e-324, "": None}},

@@ -2,11 +2,12 @@
 
 import base64
 import json
+from uuid import UUID
 
 import pytest
 
 from fairslot.db import Connection
-from tests.api_world import book, check_problem, rows
+from tests.api_world import add_key, book, booked, check_problem, rows
 from tests.gateway_events import ask
 
 AVAILABILITY = "/api/availability"
@@ -131,6 +132,10 @@ def test_parameters_that_nobody_knows_are_left_aside(world: Connection) -> None:
     "headers",
     [
         [("X-Idempotency-Key", "k" * 256)],
+        [("X-Idempotency-Key", "")],
+        [("Idempotency-Key", "")],
+        [("X-Idempotency-Key", " ")],
+        [("X-Idempotency-Key", "one"), ("Idempotency-Key", "")],
         [("X-Idempotency-Key", "schlüssel")],
         [("X-Idempotency-Key", "a\tb")],
         [("X-Idempotency-Key", "a\x00b")],
@@ -140,7 +145,7 @@ def test_parameters_that_nobody_knows_are_left_aside(world: Connection) -> None:
 def test_an_idempotency_key_that_is_none_is_refused(
     world: Connection, headers: list[tuple[str, str]]
 ) -> None:
-    """Too long, unprintable or contradicting keys are refused with 400, and nothing is booked."""
+    """Too long, empty, unprintable or contradicting keys are refused with 400, and nothing is booked."""
     before = rows(world)
     check_problem(book(headers=headers), 400, "VALIDATION_ERROR")
     assert rows(world) == before
@@ -171,19 +176,55 @@ def test_odd_headers_do_no_harm(world: Connection) -> None:
         ("GET", "/"),
         ("GET", "/api"),
         ("GET", "/api/appointment"),
-        ("PUT", "/api/appointments"),
-        ("DELETE", "/api/availability"),
-        ("POST", "/health"),
-        ("GET", "/api/webhooks/calendar"),
+        ("PUT", "/api/appointment"),
         ("GET", "/api/appointments//cancel"),
-        ("HEAD", "/api/availability"),
     ],
 )
 def test_what_is_no_route_is_not_there(world: Connection, method: str, path: str) -> None:
-    """Another path or another method is 404."""
+    """Another path is 404, whatever the method."""
     before = rows(world)
     check_problem(ask(method, path), 404, "NOT_FOUND")
     assert rows(world) == before
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/api/appointments", "GET, HEAD, POST"),
+        ("DELETE", f"/api/appointments/{UUID(int=1)}", "GET, HEAD"),
+        ("GET", f"/api/appointments/{UUID(int=1)}/cancel", "POST"),
+        ("DELETE", "/api/availability", "GET, HEAD"),
+        ("POST", "/api/availability/explain", "GET, HEAD"),
+        ("OPTIONS", "/api/coaches/distribution", "GET, HEAD"),
+        ("POST", "/health", "GET, HEAD"),
+        ("PATCH", "/openapi.json", "GET, HEAD"),
+        ("GET", "/api/webhooks/calendar", "POST"),
+        ("PUT", f"/api/webhook-endpoints/{UUID(int=1)}", "DELETE, GET, HEAD, PATCH"),
+    ],
+)
+def test_a_path_is_not_for_every_method(world: Connection, method: str, path: str, allowed: str) -> None:
+    """A method that a path is not for is 405, with those that it is for, by whichever function has it."""
+    before = rows(world)
+    answer = ask(method, path)
+    check_problem(answer, 405, "METHOD_NOT_ALLOWED")
+    assert answer.headers["allow"] == allowed
+    assert rows(world) == before
+
+
+def test_head_is_get_without_a_body(world: Connection) -> None:
+    """HEAD has the status and the headers of GET, also of a refusal, and counts as reading."""
+    made = booked()
+    add_key(world, "reader", scopes=["read"])
+    paths = ["/health", "/openapi.json", f"{AVAILABILITY}?calendar_id=cal", LIST, SHARES]
+    paths += [f"{LIST}/{made['appointment_id']}", f"{LIST}/{UUID(int=1)}", f"{LIST}/{UUID(int=1)}/cancel"]
+    for full in paths:
+        path, _, query = full.partition("?")
+        get, head = (ask(method, path, query=query, key="reader") for method in ("GET", "HEAD"))
+        assert head.status == get.status
+        assert head.body == b""
+        assert head.headers["content-type"] == get.headers["content-type"]
+        assert head.headers.get("allow") == get.headers.get("allow")
+    assert ask("HEAD", LIST, key=None).status == 401
 
 
 @pytest.mark.parametrize("path", [AVAILABILITY, SHARES])

@@ -49,8 +49,8 @@ def external(world: Connection, queues: Queues) -> Connection:
     world.execute("UPDATE coach_slots SET external = ~0::bit(104) WHERE coach_id = 'outside'")
     world.execute(
         "INSERT INTO coach_syncs (coach_id, first_requested_at, requested_at, synced_at)"
-        " VALUES ('outside', %(now)s, %(now)s, %(now)s)",
-        {"now": NOW},
+        " VALUES ('outside', %(asked)s, %(asked)s, %(now)s)",
+        {"now": NOW, "asked": NOW - timedelta(minutes=1)},
     )
     return world
 
@@ -135,6 +135,18 @@ def test_a_changed_calendar_is_read_again(external: Connection, queues: Queues) 
     assert outcome(external, tell("coach.calendar_changed", coach_id="outside")) == "sync"
     (fetch,) = queues.take("FETCHES")
     assert (fetch["coach_id"], fetch["kind"]) == ("outside", "calendar_api")
+
+
+def test_many_changes_are_few_reads(external: Connection, queues: Queues, clock: Clock) -> None:
+    """A calendar that changes all the time is read once in ten seconds, and once after the last change."""
+    for number in range(60):
+        clock(NOW + timedelta(seconds=number / 10))
+        assert outcome(external, tell("coach.calendar_changed", coach_id="outside")) == "sync"
+    (fetch,) = queues.take("FETCHES")
+    assert datetime.fromisoformat(fetch["requested_at"]) == NOW
+    assert queues.delayed("FETCHES") == 1
+    row = external.execute("SELECT requested_at FROM coach_syncs").fetchone()
+    assert row == {"requested_at": NOW + timedelta(seconds=10)}
 
 
 def test_an_unavailable_coach_is_not_offered_any_more(external: Connection, queues: Queues) -> None:

@@ -252,3 +252,23 @@ def test_what_waits_for_an_endpoint_that_is_off_is_given_up(
         gone["endpoint_id"]: ("cancelled", "endpoint_disabled"),
     }
     assert {UUID(one) for one in found} == {UUID(off["endpoint_id"]), UUID(gone["endpoint_id"])}
+
+
+def test_a_page_is_cut_by_its_bytes(world: Connection, crm: str, queues: Queues) -> None:
+    """Deliveries with many attempts and what was answered to each come in several pages, each once."""
+    for _ in range(3):
+        booked()
+    world.execute(
+        "INSERT INTO webhook_attempts (delivery_id, attempt, at, outcome, response_excerpt)"
+        " SELECT delivery_id, number, now(), 'retrying', repeat('\"', 500)"
+        " FROM webhook_deliveries, generate_series(1, 900) AS number"
+    )
+    found: list[str] = []
+    query: dict[str, Any] = {}
+    for _ in range(3):
+        answer = ask("GET", DELIVERIES, query=query)
+        assert len(answer.body) < 2 * 1024 * 1024
+        found += ids(answer.json)
+        query["cursor"] = answer.json["next_cursor"]
+    assert len(found) == len(set(found)) == 3
+    assert query["cursor"] is None

@@ -11,6 +11,7 @@ from fairslot import bookings
 from fairslot.db import Connection
 from local.valkey import EmbeddedValkey
 from tests.api_world import book, check_problem, count, rows, wish
+from tests.endpoint_world import subscribed
 from tests.gateway_events import Answer, ask
 from tests.world import NINE, NOW, check
 
@@ -116,6 +117,45 @@ def test_the_order_and_the_spelling_of_a_body_do_not_matter(world: Connection, c
     check_replayed(ask("POST", PATH, escaped, headers=KEY), first)
 
 
+def test_however_it_is_written_it_is_the_same_request(world: Connection, cache: Redis) -> None:
+    """Another offset, defaults written out, an id in capitals: what counts is what was understood."""
+    first = book("2026-03-03T14:00:00Z", headers=KEY)
+    for start in ("2026-03-03T14:00:00+00:00", "2026-03-03t09:00:00.000-05:00"):
+        check_replayed(book(start, headers=KEY), first)
+    written_out: dict[str, Any] = {"notes": None, "timezone": None, "metadata": {}, "hold_id": None}
+    check_replayed(ask("POST", PATH, wish() | written_out, headers=KEY), first)
+    path = f"{PATH}/{first.json['appointment_id']}/cancel"
+    other = {"X-Idempotency-Key": "key-2"}
+    gone = ask("POST", path, headers=other)
+    for body in ({}, {"by": "customer"}, {"by": "customer", "reason": None}):
+        check_replayed(ask("POST", path, body, headers=other), gone)
+    check_replayed(
+        ask(
+            "POST", path.upper().replace("/API/APPOINTMENTS", PATH).replace("CANCEL", "cancel"), headers=other
+        ),
+        gone,
+    )
+    check_problem(ask("POST", path, {"by": "coach"}, headers=other), 422, "IDEMPOTENCY_KEY_REUSED")
+
+
+def test_a_hold_is_named_in_either_case(world: Connection) -> None:
+    """Ids in the path and in the body are read before they are compared."""
+    wanted = {"calendar_id": "cal", "start_time": NINE.isoformat()}
+    hold_id = ask("POST", "/api/holds", wanted, headers={"X-Idempotency-Key": "hold"}).json["hold_id"]
+    again = ask("POST", "/api/holds", wanted | {"minutes": 5}, headers={"X-Idempotency-Key": "hold"})
+    assert again.json["hold_id"] == hold_id
+    first = book(headers=KEY, hold_id=hold_id)
+    check_replayed(book(headers=KEY, hold_id=hold_id.upper()), first)
+
+
+def test_what_a_change_of_an_endpoint_leaves_out_is_not_its_default(world: Connection, kms: None) -> None:
+    """Null takes a number away, leaving it out keeps it: two requests."""
+    endpoint = f"/api/webhook-endpoints/{subscribed()['endpoint_id']}"
+    assert ask("PATCH", endpoint, {"description": "x"}, headers=KEY).status == 200
+    other = {"description": "x", "concurrency": None}
+    check_problem(ask("PATCH", endpoint, other, headers=KEY), 422, "IDEMPOTENCY_KEY_REUSED")
+
+
 @pytest.mark.parametrize("cached", ["cached", "flushed"])
 def test_another_request_under_the_same_key_is_refused(world: Connection, cache: Redis, cached: str) -> None:
     """The same key with another body, or for another thing, is 422 and changes nothing."""
@@ -126,7 +166,7 @@ def test_another_request_under_the_same_key_is_refused(world: Connection, cache:
     others = [
         book(NINE + timedelta(hours=1), headers=KEY),
         book(headers=KEY, notes="one more thing"),
-        book(headers=KEY, metadata={}),
+        book(headers=KEY, metadata={"a": 1}),
         ask("POST", f"{PATH}/{made['appointment_id']}/cancel", headers=KEY),
     ]
     for answer in others:

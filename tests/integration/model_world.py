@@ -93,8 +93,8 @@ def build(connection: Connection, model: Model) -> None:
 
 def read(connection: Connection, model: Model, coach_id: str, busy: Span, at: datetime) -> None:
     """Let both read a coach's external calendar, busy once at most; the reading began at an instant."""
-    [fetch] = sync.request(connection, coach_ids=[coach_id], now=model.now)
-    first, width = fetch.first_slot, fetch.slot_count
+    first, end = sync.window(model.coaches[coach_id].zone, model.now)
+    width = end - first
     free = (1 << width) - 1 & ~span(slot_of(busy[0]) - first, slot_of(busy[1]) - slot_of(busy[0]), width)
     told = {"coach_id": coach_id, "ok": True, "first_slot": first, "slot_count": width}
     sync.store(connection, told | {"fetched_at": at.isoformat(), "free": hex_of(free, width)})

@@ -14,6 +14,7 @@ from fairslot.slots import hex_of
 from tests.race import Connect, wait_until, waiting
 from tests.world import (
     ALWAYS,
+    NEW_YORK,
     NINE,
     NOW,
     TENANT,
@@ -71,16 +72,16 @@ def outcome(connection: Connection) -> str | None:
 
 def read_free(connection: Connection, minutes: int) -> None:
     """Store a reading of ana's calendar that knows of nothing."""
-    [fetch] = sync.request(connection, coach_ids=["ana"], now=NOW)
+    first, end = sync.window(NEW_YORK, NOW)
     sync.store(
         connection,
         {
             "coach_id": "ana",
             "fetched_at": (NOW + timedelta(minutes=minutes)).isoformat(),
             "ok": True,
-            "first_slot": fetch.first_slot,
-            "slot_count": fetch.slot_count,
-            "free": hex_of((1 << fetch.slot_count) - 1, fetch.slot_count),
+            "first_slot": first,
+            "slot_count": end - first,
+            "free": hex_of((1 << end - first) - 1, end - first),
         },
     )
 
@@ -146,11 +147,11 @@ def test_days_that_come_later_know_of_it(connection: Connection, kind: str) -> N
     tell(connection, "coach.unavailable", **times)
     sync.extend(connection, now=NOW + 10 * DAY)
     if kind != "none":
-        [fetch] = sync.request(connection, coach_ids=["ana"], now=NOW + 10 * DAY)
-        free = hex_of((1 << fetch.slot_count) - 1, fetch.slot_count)
-        reading = {"coach_id": "ana", "ok": True, "first_slot": fetch.first_slot, "free": free}
+        first, end = sync.window(NEW_YORK, NOW + 10 * DAY)
+        free = hex_of((1 << end - first) - 1, end - first)
+        reading = {"coach_id": "ana", "ok": True, "first_slot": first, "free": free}
         at = (NOW + 10 * DAY).isoformat()
-        sync.store(connection, reading | {"fetched_at": at, "slot_count": fetch.slot_count})
+        sync.store(connection, reading | {"fetched_at": at, "slot_count": end - first})
     looked_at = [far - DAY - HOUR, far - DAY, far, far + HOUR]
     assert [allowed(connection, one) for one in looked_at] == [True, False, False, True]
 

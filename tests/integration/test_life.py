@@ -33,6 +33,11 @@ from tests.world import (
 QUARTER = timedelta(minutes=15)
 
 
+def shown(connection: Connection, change: Change) -> bookings.Appointment:
+    """Return what was booked as it is now."""
+    return bookings.get(connection, tenant_id=TENANT, appointment_id=change.appointment.appointment_id)
+
+
 def reassign(connection: Connection, change: Change, coach_id: str | None = None) -> Change:
     """Hand over what was booked."""
     return bookings.reassign(
@@ -84,12 +89,11 @@ def test_moving_to_where_it_is_changes_nothing(
     if not any_coach:
         connection.execute("UPDATE calendars SET min_notice_minutes = 10000")
         connection.execute("UPDATE coach_slots SET external = 0::bit(104)")
+    before = shown(connection, done)
     moved = reschedule(connection, done, NINE, any_coach=any_coach)
-    assert (moved.answer, moved.messages) == (done.answer, [])
-    assert (
-        bookings.get(connection, tenant_id=TENANT, appointment_id=done.appointment.appointment_id)
-        == done.appointment
-    )
+    assert (bookings.Appointment.from_json(moved.answer), moved.messages) == (before, [])
+    assert moved.appointment == done.appointment
+    assert shown(connection, done) == before
     check(connection)
 
 
@@ -121,9 +125,9 @@ def test_the_old_time_is_kept_when_the_new_is_taken(connection: Connection) -> N
     """A refused move changes nothing at all."""
     add_team(connection, 1)
     done, other = book(connection), book(connection, NINE + 4 * QUARTER)
+    before = shown(connection, done)
     assert isinstance(refused(lambda: reschedule(connection, done, NINE + 3 * QUARTER)), SlotUnavailableError)
-    kept = bookings.get(connection, tenant_id=TENANT, appointment_id=done.appointment.appointment_id)
-    assert kept == done.appointment
+    assert shown(connection, done) == before
     assert other.appointment.version == 1
     check(connection)
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from fairslot import availability, sync
+from fairslot import availability, decisions, sync
 from fairslot.availability import Page, Window
 from fairslot.db import Connection
 from fairslot.slots import hex_of, slot_of, span
-from tests.world import NINE, NOW, TENANT, Coach, add_calendar, add_coach, book, cancel, check
+from tests.world import NEW_YORK, NINE, NOW, TENANT, Coach, add_calendar, add_coach, book, cancel, check
 
 LATER = NOW + timedelta(minutes=10)
 
@@ -25,19 +25,19 @@ def calendar(connection: Connection) -> str:
 
 def reading(connection: Connection, busy: list[tuple[datetime, datetime]], at: datetime) -> dict[str, Any]:
     """Return a reading of ana's calendar that was begun at an instant and has these busy times."""
-    [fetch] = sync.request(connection, coach_ids=["ana"], now=NOW)
-    free = (1 << fetch.slot_count) - 1
+    first, end_slot = sync.window(NEW_YORK, NOW)
+    slot_count = end_slot - first
+    free = (1 << slot_count) - 1
     for start, end in busy:
-        offset = slot_of(start) - fetch.first_slot
-        free &= ~span(offset, slot_of(end) - slot_of(start), fetch.slot_count)
+        free &= ~span(slot_of(start) - first, slot_of(end) - slot_of(start), slot_count)
     return {
         "coach_id": "ana",
-        "requested_at": fetch.requested_at,
+        "requested_at": NOW.isoformat(),
         "fetched_at": at.isoformat(),
         "ok": True,
-        "first_slot": fetch.first_slot,
-        "slot_count": fetch.slot_count,
-        "free": hex_of(free, fetch.slot_count),
+        "first_slot": first,
+        "slot_count": slot_count,
+        "free": hex_of(free, slot_count),
     }
 
 
@@ -110,6 +110,50 @@ def test_a_reading_never_frees_what_is_booked(connection: Connection, calendar: 
     cancel(connection, done)
     assert listed(connection).total == 31 - 4, "a cancellation does not free what the calendar holds busy"
     check(connection)
+
+
+def test_a_change_is_read_at_once_and_the_next_ones_when_ten_seconds_are_over(
+    connection: Connection, calendar: str
+) -> None:
+    """Of six hundred changes in half a minute four are read, and nothing that changed is left unread."""
+    told = [NOW + timedelta(seconds=0.05 * number) for number in range(600)]
+    reads = []
+    for now in told:
+        for fetch in sync.request(connection, coach_ids=["ana"], now=now):
+            at = datetime.fromisoformat(fetch.requested_at)
+            assert now <= at <= now + timedelta(seconds=fetch.delay_seconds) < at + timedelta(seconds=1)
+            reads.append(at)
+    assert reads == [NOW + timedelta(seconds=seconds) for seconds in (0, 10, 20, 30)]
+    assert reads[-1] > told[-1]
+
+
+def test_a_read_after_a_while_waits_for_nothing(connection: Connection, calendar: str) -> None:
+    """Neither the read of the schedule before, nor a clock that was wrong, holds up a change for longer."""
+    assert len(sync.due(connection, now=NOW)) == 1
+    [fetch] = sync.request(connection, coach_ids=["ana"], now=NOW + timedelta(seconds=4))
+    assert fetch.delay_seconds == 6
+    [fetch] = sync.request(connection, coach_ids=["ana"], now=NOW + timedelta(seconds=25))
+    assert fetch.delay_seconds == 0
+    connection.execute("UPDATE coach_syncs SET requested_at = '2036-01-01Z'")
+    [fetch] = sync.request(connection, coach_ids=["ana"], now=NOW + timedelta(seconds=50))
+    assert fetch.delay_seconds == 0
+
+
+def test_events_that_could_not_be_read_are_noted(connection: Connection, calendar: str) -> None:
+    """Shown beside the coach and no failure; the next reading that has none ends it, no older one."""
+
+    def noted() -> int:
+        (one,) = decisions.explain(connection, tenant_id=TENANT, calendar_id="cal", start_time=NINE, now=NOW)
+        assert one.free
+        return one.unreadable_events
+
+    assert sync.store(connection, reading(connection, [], LATER) | {"unreadable": 3})
+    assert (noted(), listed(connection).stale) == (3, False)
+    sync.store(connection, reading(connection, [], NOW))
+    sync.store(connection, failure(LATER + timedelta(minutes=1)))
+    assert noted() == 3
+    sync.store(connection, reading(connection, [], LATER + timedelta(minutes=2)))
+    assert noted() == 0
 
 
 def test_coaches_are_claimed_once_an_interval(connection: Connection, calendar: str) -> None:

@@ -14,10 +14,17 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.mutants import edges, engine, upgrades, webhooks
+from tests.mutants import calendars, edges, engine, http, upgrades, webhooks
 from tests.mutants.guard import Guard
 
-GUARDS = (*engine.GUARDS, *edges.GUARDS, *upgrades.GUARDS, *webhooks.GUARDS)
+GUARDS = (
+    *engine.GUARDS,
+    *edges.GUARDS,
+    *http.GUARDS,
+    *webhooks.GUARDS,
+    *calendars.GUARDS,
+    *upgrades.GUARDS,
+)
 
 _ROOT = Path(__file__).parent.parent.parent
 _LAYER = _ROOT / "layers" / "common"

@@ -16,6 +16,9 @@ _FROZEN = f"{_TESTS}/test_booking_frozen.py"
 _KEYS = f"{_TESTS}/test_booking_keys.py"
 _LOST = f"{_TESTS}/test_booking_lost_answers.py"
 _OUTBOX = f"{_TESTS}/test_outbox.py"
+_COACHES = "sql/coaches.sql"
+_SYNC = f"{_TESTS}/test_sync.py"
+_TEN = "test_a_change_is_read_at_once_and_the_next_ones_when_ten_seconds_are_over"
 _ABSENCES = f"{_TESTS}/test_absences.py"
 _BLOCKS = f"{_TESTS}/test_own_blocks.py"
 _WAITING = f"{_TESTS}/test_waiting_blocks.py"
@@ -159,6 +162,20 @@ _OTHERS = (
         "        connection.execute(_WITHOUT_TIMEOUTS)\n",
         "",
         f"{_FROZEN}::test_migrating_knows_no_timeouts",
+    ),
+    Guard(
+        "every change is a read",
+        _COACHES,
+        "OR sync.requested_at <= %(now)s OR sync.requested_at > %(now)s + %(pause)s",
+        "OR true",
+        f"{_SYNC}::{_TEN}",
+    ),
+    Guard(
+        "what changes within ten seconds is not read",
+        _COACHES,
+        "OR sync.requested_at <= %(now)s OR",
+        "OR sync.requested_at <= %(now)s - %(pause)s OR",
+        f"{_SYNC}::{_TEN}",
     ),
     Guard(
         "an older reading overwrites a younger",

@@ -1,15 +1,21 @@
 """The filed description of the API: up to date, valid, and true to the routes that are deployed."""
 
 import json
+import re
+from collections.abc import Iterable
 from pathlib import Path
+from uuid import UUID
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 import availability.app
 import booking.app
+from fairslot import api
+from fairslot.subscriptions import EVENT_TYPES, PATTERNS
 from local import openapi
-from local.template import Template
+from local.routes import Routes
+from local.template import Function, Template
 
 
 def test_the_filed_description_is_up_to_date() -> None:
@@ -18,13 +24,28 @@ def test_the_filed_description_is_up_to_date() -> None:
 
 
 def test_what_is_described_is_deployed(root: Path) -> None:
-    """The template has a route for every operation and no others, but its own and the rest."""
-    functions = Template(root / "template.yaml", {}, "http://127.0.0.1").functions.values()
-    deployed = {route for function in functions for route in function.routes}
+    """The template has the paths that are described and no others, but its own and the rest."""
+    deployed = {route for function in _deployed(root) for route in function.routes}
     described = {
         (method.upper(), path) for path, methods in openapi.document()["paths"].items() for method in methods
     }
-    assert deployed == described | {("GET", "/openapi.json"), ("ANY", "$default")}
+    paths = {path for _, path in described}
+    assert {path for _, path in deployed} == paths | {"/openapi.json", "$default"}
+    assert {route for route in deployed if route[0] != "ANY"} <= described
+    assert described <= deployed | {(method, path) for method, path in described if ("ANY", path) in deployed}
+
+
+def test_every_method_of_a_path_comes_to_who_knows_it(root: Path) -> None:
+    """HEAD, and what a path is not for, are answered by the function that has the path, not by another."""
+    functions = {function.name: function for function in _deployed(root)}
+    routes = Routes((*route, one.name) for one in functions.values() for route in one.routes)
+    for module in (availability.app, booking.app):
+        for route in api.routes(module.app):
+            path = re.sub("<[a-z_]+>", str(UUID(int=1)), route.path)
+            for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+                found = routes.find(method, path)
+                assert found is not None
+                assert functions[found.function].handler == f"{module.__name__}.lambda_handler", path
 
 
 def test_it_is_valid() -> None:
@@ -74,6 +95,24 @@ def test_there_are_no_two_ways_to_call_but_the_key_and_the_token() -> None:
     assert made["security"] == [{"ApiKey": []}, {"Bearer": []}]
     opened = [path for path, methods in made["paths"].items() if methods.get("get", {}).get("security") == []]
     assert opened == ["/health"]
+
+
+def test_event_types_are_named() -> None:
+    """What a subscriber can ask for, what a delivery is of and what arrives are closed lists."""
+    made = openapi.document()
+    sent = [*EVENT_TYPES, "endpoint.test"]
+    schemas = made["components"]["schemas"]
+    assert schemas["DeliveryModel"]["properties"]["event_type"]["enum"] == sent
+    assert schemas["Patterns"]["items"]["enum"] == sorted(PATTERNS)
+    assert schemas["EndpointModel"]["properties"]["event_types"]["items"]["enum"] == sorted(PATTERNS)
+    named = {one["name"]: one for one in made["paths"]["/api/deliveries"]["get"]["parameters"]}
+    assert named["event_type"]["schema"]["enum"] == sent
+    arrives = made["webhooks"]["event"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert arrives["properties"]["type"]["enum"] == sent
+
+
+def _deployed(root: Path) -> Iterable[Function]:
+    return Template(root / "template.yaml", {}, "http://127.0.0.1").functions.values()
 
 
 def _routes(app: APIGatewayHttpResolver) -> int:

@@ -81,6 +81,11 @@ def feed_rules() -> Rules:
     )
 
 
+def redirect_rules() -> Rules:
+    """Return what holds for where a feed's server sends us on: https only, as nobody wrote that address."""
+    return subscriber_rules()
+
+
 def _ports() -> frozenset[int]:
     return frozenset(int(port) for port in settings().webhook_allowed_ports.split(","))
 

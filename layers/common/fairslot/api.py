@@ -1,21 +1,20 @@
 """What every HTTP route shares: who is calling, what may come in, and how errors and headers go out."""
 
-import base64
 import json
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
-from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
+from aws_lambda_powertools.event_handler.api_gateway import BaseRouter, Route
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError as RouteNotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.metrics import MetricUnit
 from pydantic import BaseModel
 
-from fairslot import admission, cache, db
+from fairslot import admission, cache, db, json_written
 from fairslot.auth import Client
 from fairslot.errors import (
     AuthenticationError,
@@ -25,6 +24,7 @@ from fairslot.errors import (
     HoldExpiredError,
     IdempotencyKeyReusedError,
     MalformedRequestError,
+    MethodNotAllowedError,
     NotFoundError,
     PayloadTooLargeError,
     RateLimitError,
@@ -50,6 +50,7 @@ STATUS: dict[type[FairslotError], HTTPStatus] = {
     AuthenticationError: HTTPStatus.UNAUTHORIZED,
     ForbiddenError: HTTPStatus.FORBIDDEN,
     NotFoundError: HTTPStatus.NOT_FOUND,
+    MethodNotAllowedError: HTTPStatus.METHOD_NOT_ALLOWED,
     ConflictError: HTTPStatus.CONFLICT,
     HoldExpiredError: HTTPStatus.GONE,
     IdempotencyKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -64,16 +65,24 @@ _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 def resolver() -> APIGatewayHttpResolver:
     """Return a resolver that validates by the routes' types and answers every error as a problem."""
-    app = APIGatewayHttpResolver(enable_validation=True, json_body_deserializer=read_object)
+    app = APIGatewayHttpResolver(
+        enable_validation=True, json_body_deserializer=read_object, serializer=json_written.dump
+    )
     app.exception_handler(Exception)(_answer_error)
+    app.exception_handler(RouteNotFoundError)(lambda _: _answer_error(_no_route(app)))
     return app
+
+
+def routes(app: APIGatewayHttpResolver) -> Sequence[Route]:
+    """Return the routes of an app."""
+    return (*app._static_routes, *app._dynamic_routes)  # noqa: SLF001 - the library has no other way
 
 
 def serve(app: APIGatewayHttpResolver, event: Mapping[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Answer one API Gateway event (payload 2.0).
 
     The caller is known and counted before its request is looked at. Every answer carries X-Request-Id, and
-    those to a known caller the rate-limit headers.
+    those to a known caller the rate-limit headers. HEAD is answered as GET, without the body.
     """
     http = event["requestContext"]["http"]
     headers: dict[str, str] = {"X-Request-Id": event["requestContext"]["requestId"]}
@@ -87,6 +96,8 @@ def serve(app: APIGatewayHttpResolver, event: Mapping[str, Any], context: "Lambd
         answer = {"statusCode": problem.status_code, "body": problem.body, "headers": problem.headers}
         answer["headers"]["Content-Type"] = problem.content_type
     answer["headers"] = {**(answer.get("headers") or {}), **headers}
+    if http["method"] == "HEAD":
+        answer["body"] = ""
     metrics.add_metric(name=f"Answers{answer['statusCode'] // 100}xx", unit=MetricUnit.Count, value=1)
     return answer
 
@@ -111,24 +122,6 @@ def json_response[T: BaseModel](
     )
 
 
-def cursor(*parts: str) -> str:
-    """Write the position after which the next page begins, for nobody but ourselves to read."""
-    return base64.urlsafe_b64encode(json.dumps(parts).encode()).decode()
-
-
-def read_cursor[T](text: str | None, read: Callable[[list[str]], T]) -> T | None:
-    """Read what cursor() wrote; MalformedRequestError when it is anything else."""
-    if text is None:
-        return None
-    try:
-        parts = json.loads(base64.urlsafe_b64decode(text))
-        return read([part for part in parts if isinstance(part, str)])
-    except (ValueError, TypeError, LookupError) as error:
-        raise MalformedRequestError(
-            "This cursor was not given by us.", [("query.cursor", "invalid")]
-        ) from error
-
-
 def idempotency_key(app: BaseRouter, *, required: bool = False) -> Key:
     """Return the current request's idempotency key, tied to the request.
 
@@ -137,7 +130,7 @@ def idempotency_key(app: BaseRouter, *, required: bool = False) -> Key:
 
     """
     headers, signed = app.current_event.headers, client(app).message_id
-    given = {headers[name] for name in ("x-idempotency-key", "idempotency-key") if headers.get(name)}
+    given = {headers[name] for name in ("x-idempotency-key", "idempotency-key") if name in headers}
     # What is signed counts: else who overhears a request could send it again under another key.
     given |= {signed} if signed else set()
     if len(given) > 1:
@@ -145,14 +138,28 @@ def idempotency_key(app: BaseRouter, *, required: bool = False) -> Key:
     value = next(iter(given), None)
     if required and value is None:
         raise MalformedRequestError("An idempotency key is required (X-Idempotency-Key).")
-    if value is not None and (len(value) > LONGEST_KEY or not value.isascii() or not value.isprintable()):
-        raise MalformedRequestError("An idempotency key is at most 255 printable ASCII characters.")
-    operation = f"{app.current_event.http_method} {app.current_event.path}"
-    try:
-        body = app.current_event.json_body or {}
-    except json.JSONDecodeError as error:
-        raise MalformedRequestError("The body is no JSON.") from error
-    return Key(value=value, fingerprint=fingerprint(operation, body), hours=settings().idempotency_hours)
+    if value is not None and not _is_key(value):
+        # An empty one, too: taken for none it would have what is repeated done twice.
+        raise MalformedRequestError("An idempotency key is 1 to 255 printable ASCII characters.")
+    return Key(value=value, fingerprint=_fingerprint(app), hours=settings().idempotency_hours)
+
+
+def _is_key(value: str) -> bool:
+    return 0 < len(value.strip()) <= len(value) <= LONGEST_KEY and value.isascii() and value.isprintable()
+
+
+def _fingerprint(app: BaseRouter) -> bytes:
+    """Return the digest of the route and of what was asked of it, as it was understood.
+
+    However an instant or an id is written, and whether a default is written out: it is the same request. Its
+    query is left out, since all that a changing call has there is who signs.
+    """
+    route, given = app.context["_route"], app.context["_route_args"]
+    asked = {}
+    for one in (*route.dependant.path_params, *route.dependant.body_params):
+        value = given[one.name]
+        asked[one.name] = value.model_dump(exclude_defaults=True) if isinstance(value, BaseModel) else value
+    return fingerprint(f"{route.method} {route.path}", {name: one or {} for name, one in asked.items()})
 
 
 def change(
@@ -196,15 +203,25 @@ def _readable(event: Mapping[str, Any]) -> dict[str, Any]:
     except UnicodeError as error:
         raise MalformedRequestError("The body is not UTF-8.") from error
     headers = {**(event.get("headers") or {}), "content-type": "application/json"}
-    return {**event, "headers": headers, "body": text, "isBase64Encoded": False}
+    around = event["requestContext"]
+    if around["http"]["method"] == "HEAD":
+        around = {**around, "http": {**around["http"], "method": "GET"}}
+    return {**event, "requestContext": around, "headers": headers, "body": text, "isBase64Encoded": False}
+
+
+def _no_route(app: APIGatewayHttpResolver) -> FairslotError:
+    """Tell a path that has no route from one that has, but not for this method."""
+    path = app.current_event.path
+    allowed = {route.method for route in routes(app) if route.rule.match(path)}
+    if not allowed:
+        return NotFoundError("There is no such route.")
+    return MethodNotAllowedError(allowed | {"HEAD"} if "GET" in allowed else allowed)
 
 
 def _answer_error(error: Exception) -> Response[Any]:
     """Say any error as a problem (RFC 9457), with the members that older clients read."""
     if isinstance(error, RequestValidationError) and not _is_ours(error):
         error = _invalid(error)
-    if isinstance(error, RouteNotFoundError):
-        error = NotFoundError("There is no such route.")
     if not isinstance(error, FairslotError):
         # The message is left out: it may quote what a customer sent.
         where = "".join(traceback.format_tb(error.__traceback__))
@@ -215,6 +232,8 @@ def _answer_error(error: Exception) -> Response[Any]:
     headers: dict[str, str | list[str]] = {}
     if isinstance(error, AuthenticationError):
         headers["WWW-Authenticate"] = 'ApiKey realm="fairslot", Bearer realm="fairslot"'
+    if isinstance(error, MethodNotAllowedError):
+        headers["Allow"] = ", ".join(error.allowed)
     if isinstance(error, RateLimitError):
         headers["Retry-After"] = str(error.allowance.reset)
     if isinstance(error, UnavailableError):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, Self
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 from fairslot.db import Connection
 from fairslot.errors import NotFoundError
 from fairslot.idempotency import Key
+from fairslot.json_written import write
 from fairslot.queries import queries
 
 type Status = Literal["scheduled", "completed", "no_show", "cancelled", "rescheduled"]
@@ -21,36 +22,42 @@ _SQL = queries("appointments")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Appointment:
-    """An appointment as the API shows it; instants are UTC."""
+class Booked:
+    """What a booking is answered with; instants are UTC."""
 
     appointment_id: UUID
     calendar_id: str
     coach_id: str
-    contact_name: str
-    contact_email: str
     start_time: datetime
     end_time: datetime
-    timezone: str | None
     status: Status
     version: int
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> Self:
+        """Read what the database's booked_json or appointment_json wrote."""
+        values = dict(given)
+        values["appointment_id"] = UUID(values["appointment_id"])
+        for name in ("start_time", "end_time", "created_at", "updated_at", "cancelled_at"):
+            values[name] = datetime.fromisoformat(values[name]) if values.get(name) else None
+        return cls(**{field.name: values[field.name] for field in fields(cls)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Appointment(Booked):
+    """An appointment as the API shows it; `metadata` is the text of a JSON object."""
+
+    contact_name: str
+    contact_email: str
+    timezone: str | None
     notes: str | None
-    metadata: dict[str, Any]
+    metadata: str
     crm_contact_id: str | None
     external_calendar_id: str | None
     conflict: bool
     created_at: datetime
     updated_at: datetime
     cancelled_at: datetime | None
-
-    @classmethod
-    def from_json(cls, given: Mapping[str, Any]) -> "Appointment":
-        """Read what the database's appointment_json wrote."""
-        values = dict(given)
-        values["appointment_id"] = UUID(values["appointment_id"])
-        for name in ("start_time", "end_time", "created_at", "updated_at", "cancelled_at"):
-            values[name] = datetime.fromisoformat(values[name]) if values[name] else None
-        return cls(**{field.name: values[field.name] for field in fields(cls)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +69,9 @@ class Change:
     messages: list[dict[str, Any]]
 
     @property
-    def appointment(self) -> Appointment:
+    def appointment(self) -> Booked:
         """The appointment as it was right after the change."""
-        return Appointment.from_json(self.answer)
+        return Booked.from_json(self.answer)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +116,7 @@ def book(
         "email": contact.email,
         "notes": contact.notes,
         "timezone": contact.timezone,
-        "metadata": Jsonb(dict(metadata)),
+        "metadata": Jsonb(write(metadata)),  # as a string: jsonb would write its numbers anew
         "hold": hold_id,
         "now": now,
     }

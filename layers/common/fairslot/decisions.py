@@ -48,11 +48,15 @@ class Decision:
 
 @dataclass(frozen=True, kw_only=True)
 class Explained:
-    """Whether one coach could take a time, and if not, why."""
+    """Whether one coach could take a time, and if not, why.
+
+    `unreadable_events` of the coach's calendar count as busy for as long as they may take.
+    """
 
     coach_id: str
     free: bool
     reason: str | None
+    unreadable_events: int
 
 
 def decision(connection: Connection, *, tenant_id: str, appointment_id: UUID) -> Decision:
@@ -110,7 +114,13 @@ def explain(
         holds.expire(connection, now=now)
     rows = connection.execute(_SQL["explain"], values).fetchall()
     return [
-        Explained(coach_id=row["coach_id"], free=row["reason"] is None, reason=row["reason"]) for row in rows
+        Explained(
+            coach_id=row["coach_id"],
+            free=row["reason"] is None,
+            reason=row["reason"],
+            unreadable_events=row["unreadable_events"],
+        )
+        for row in rows
     ]
 
 

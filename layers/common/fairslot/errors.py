@@ -7,6 +7,7 @@ FairslotError
 ├── AuthenticationError
 ├── ForbiddenError
 ├── NotFoundError
+├── MethodNotAllowedError
 ├── ConflictError
 │   ├── SlotUnavailableError
 │   ├── IllegalTransitionError
@@ -19,7 +20,7 @@ FairslotError
     └── QueueError
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -93,6 +94,17 @@ class NotFoundError(FairslotError):
     """There is no such thing."""
 
     code = "NOT_FOUND"
+
+
+class MethodNotAllowedError(FairslotError):
+    """This path is not for that method; Allow names those that it is for."""
+
+    code = "METHOD_NOT_ALLOWED"
+
+    def __init__(self, allowed: Collection[str] = ()) -> None:
+        """Keep the methods that the path is for, sorted."""
+        super().__init__()
+        self.allowed = sorted(allowed)
 
 
 class ConflictError(FairslotError):

@@ -1,10 +1,11 @@
 """Idempotency keys: what a key is tied to. The answer itself is kept in the transaction of its effect."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from fairslot.json_written import write
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +24,6 @@ class Key:
 NO_KEY = Key(value=None, fingerprint=b"")
 
 
-def fingerprint(operation: str, body: Mapping[str, Any]) -> bytes:
+def fingerprint(operation: str, asked: Mapping[str, Any]) -> bytes:
     """Return a digest of a request that does not depend on the order of its members."""
-    canonical = json.dumps(
-        [operation, body], sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str
-    )
-    return hashlib.sha256(canonical.encode()).digest()
+    return hashlib.sha256(write([operation, asked], in_order=True).encode()).digest()

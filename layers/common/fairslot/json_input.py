@@ -6,12 +6,13 @@ from itertools import chain
 from typing import Any
 
 from fairslot.errors import ValidationError
+from fairslot.json_written import WrittenFloat, WrittenInt
 
 _DEEPEST = 32
 
 
 def read_object(text: str) -> Any:
-    """Read a JSON object, or null, that Postgres can keep.
+    """Read a JSON object, or null, that Postgres can keep; its numbers remember how they were written.
 
     Raises:
         JSONDecodeError: no JSON, or with NaN, infinity, a NUL, a lone surrogate or too deep a nesting.
@@ -19,7 +20,7 @@ def read_object(text: str) -> Any:
 
     """
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_int=WrittenInt, parse_float=WrittenFloat)
         json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as error:
         raise json.JSONDecodeError("not JSON", "", 0) from error

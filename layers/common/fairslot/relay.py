@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -33,7 +32,11 @@ def send_fetches(fetches: Sequence[Fetch]) -> None:
     if not fetches:
         return
     try:
-        queue.send(settings().fetches_queue_url, [json.dumps(asdict(fetch)) for fetch in fetches])
+        queue.send(
+            settings().fetches_queue_url,
+            [fetch.to_json() for fetch in fetches],
+            delays=[fetch.delay_seconds for fetch in fetches],
+        )
     except UnavailableError:
         _alarm("calendars could not be asked for", "FetchNotQueued")
 

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal, get_args
 
 from psycopg.types.json import Jsonb
 
 from fairslot.errors import ValidationError
 from fairslot.webhooks import own_headers
 
-EVENT_TYPES = (
+EventType = Literal[
     "appointment.created",
     "appointment.updated",
     "appointment.rescheduled",
@@ -22,7 +22,10 @@ EVENT_TYPES = (
     "endpoint.failing",
     "endpoint.disabled",
     "calendar.stale",
-)
+]
+# Also what an endpoint gets that is tried, whatever it has asked for.
+SentType = Literal[EventType, "endpoint.test"]
+EVENT_TYPES: tuple[str, ...] = get_args(EventType)
 PATTERNS = frozenset({"*", *EVENT_TYPES, *(f"{one.partition('.')[0]}.*" for one in EVENT_TYPES)})
 LONGEST_URL = 2000
 MOST_HEADERS = 20

@@ -4,9 +4,11 @@ This side has the database and no way out; the reading is done by a function tha
 round, and queues lie between.
 """
 
+import json
+import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -32,12 +34,18 @@ from fairslot.slots import (
 _SQL = queries("coaches")
 _WIDTH = 104
 _POLL_SECONDS = 0.05
+_PAUSE = timedelta(
+    seconds=10
+)  # between two reads of one calendar that are asked for because something changed
 _LOOK_AHEAD_DAYS = 400  # a calendar's horizon has at most 366
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fetch:
-    """A request to read one coach's calendar, as the fetches queue carries it."""
+    """A request to read one coach's calendar, as the fetches queue carries it.
+
+    `requested_at` is when it is to be read at the earliest, `delay_seconds` how long that is from now.
+    """
 
     coach_id: str
     kind: str
@@ -46,6 +54,13 @@ class Fetch:
     first_slot: int
     slot_count: int
     requested_at: str
+    delay_seconds: int = 0
+
+    def to_json(self) -> str:
+        """Write the message's body; the delay is the queue's to keep."""
+        body = asdict(self)
+        del body["delay_seconds"]
+        return json.dumps(body)
 
 
 def due(connection: Connection, *, now: datetime) -> list[Fetch]:
@@ -55,9 +70,12 @@ def due(connection: Connection, *, now: datetime) -> list[Fetch]:
 
 
 def request(connection: Connection, *, coach_ids: Sequence[str], now: datetime) -> list[Fetch]:
-    """Ask for the calendars of these coaches now, whenever they were read last."""
-    rows = connection.execute(_SQL["request"], {"now": now, "coaches": list(coach_ids)}).fetchall()
-    return _fetches(rows, now)
+    """Ask for the calendars of these coaches, each at most once in ten seconds.
+
+    What changes meanwhile is read when they are over: events come by the hundred while somebody tidies up.
+    """
+    values = {"now": now, "coaches": list(coach_ids), "pause": _PAUSE}
+    return _fetches(connection.execute(_SQL["request"], values).fetchall(), now)
 
 
 def await_first(
@@ -89,7 +107,8 @@ def store(connection: Connection, result: dict[str, Any]) -> bool:
     """Keep the outcome of a reading; return whether the coach's slots may have changed.
 
     `result` is a message of the fetched queue. A failed reading leaves the slots alone and is only noted.
-    Our own blocks are not busy time, and absences that were told of stand whatever a calendar says.
+    Our own blocks are not busy time, and absences that were told of stand whatever a calendar says. Events
+    that could not be read are noted and no failure: they are busy already.
     """
     values = {"coach": result["coach_id"], "fetched_at": datetime.fromisoformat(result["fetched_at"])}
     coach = connection.execute(_SQL["hours"], {"coaches": [result["coach_id"]]}).fetchone()
@@ -106,6 +125,7 @@ def store(connection: Connection, result: dict[str, Any]) -> bool:
     except ExclusionViolation:  # by days of another zone
         _fit(connection, [coach], first)
         connection.execute(_SQL["store"], days)
+    connection.execute(_SQL["note_unreadable"], {**values, "unreadable": result.get("unreadable", 0)})
     return True
 
 
@@ -183,6 +203,7 @@ def _fetches(rows: Sequence[dict[str, Any]], now: datetime) -> list[Fetch]:
     fetches = []
     for row in rows:
         first, end = window(ZoneInfo(row["time_zone"]), now)
+        at = row.get("requested_at", now)
         fetches.append(
             Fetch(
                 coach_id=row["coach_id"],
@@ -191,7 +212,8 @@ def _fetches(rows: Sequence[dict[str, Any]], now: datetime) -> list[Fetch]:
                 time_zone=row["time_zone"],
                 first_slot=first,
                 slot_count=end - first,
-                requested_at=now.isoformat(),
+                requested_at=at.isoformat(),
+                delay_seconds=math.ceil((at - now).total_seconds()),
             )
         )
     return fetches

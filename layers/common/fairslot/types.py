@@ -1,11 +1,21 @@
 """Types of the HTTP edge that several functions use; each refuses what Postgres could not mean."""
 
 import re
+import unicodedata
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+from fairslot.json_written import as_json, write
 
 _DATE_TIME = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}")
 
@@ -34,6 +44,21 @@ def storable(text: str) -> str:
     return text
 
 
+# Those that reorder or hide text, so that a name shows as another one (Unicode's bidirectional controls). The
+# joiners U+200C and U+200D stay: names in Persian and in Indian scripts are written with them.
+_BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def _written(value: object) -> object:
+    return write(value) if isinstance(value, dict) else value
+
+
+def _in_one_line(name: str) -> str:
+    if any(one in _BIDI_CONTROLS or unicodedata.category(one) == "Cc" for one in name):
+        raise ValueError("a control character")
+    return name
+
+
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
@@ -45,4 +70,15 @@ def _zone(name: str) -> str:
 Instant = Annotated[AwareDatetime, BeforeValidator(_text), AfterValidator(_in_utc)]
 Zone = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_zone)]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(storable)]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Name = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+    AfterValidator(_in_one_line),
+]
+# The text of a JSON object; in an answer it is that object, not a string.
+JsonText = Annotated[
+    str,
+    BeforeValidator(_written),
+    PlainSerializer(as_json, return_type=str),
+    WithJsonSchema({"type": "object", "additionalProperties": True}),
+]

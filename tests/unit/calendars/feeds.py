@@ -5,7 +5,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from fairslot import slots
-from fairslot.calendars.icalendar_feed import free_bits
+from fairslot.calendars.icalendar_feed import free_of
 from fairslot.calendars.interface import Window
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -21,7 +21,7 @@ def window(first: str, end: str, zone: ZoneInfo) -> Window:
 
 def busy(body: bytes, asked: Window, zone: ZoneInfo) -> list[str]:
     """Return the stretches that are not free, in UTC: "2026-03-02 14:00-15:00"."""
-    free = free_bits(body, asked, zone)
+    free = free_of(body, asked, zone).bits
     taken = asked.bits(asked.first_slot, asked.end_slot) & ~free
     at = list(slots.positions(taken, asked.slot_count))
     found = set(at)

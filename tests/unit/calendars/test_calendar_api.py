@@ -41,7 +41,7 @@ class Api:
             read=self.read,
             now=lambda: now,
         )
-        return asyncio.run(calendar.free_bits(window))
+        return asyncio.run(calendar.free(window)).bits
 
 
 def entry(start: int, *, available: object = True, minutes: int = 30) -> dict[str, Any]:

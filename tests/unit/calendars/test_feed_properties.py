@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairslot import slots
-from fairslot.calendars.icalendar_feed import free_bits
+from fairslot.calendars.icalendar_feed import free_of
 from fairslot.calendars.interface import Window
 from tests.unit.calendars.feeds import feed
 
@@ -88,4 +88,4 @@ def test_feeds_match_the_reference(found: list[Event], day: datetime, coach: Zon
     for slot in range(asked.first_slot, asked.end_slot):
         begin, end = slots.instant_of(slot), slots.instant_of(slot + 1)
         expected = expected << 1 | (not any(begin < until and since < end for since, until in stretches))
-    assert free_bits(feed(*(event.lines() for event in found)), asked, coach) == expected
+    assert free_of(feed(*(event.lines() for event in found)), asked, coach).bits == expected

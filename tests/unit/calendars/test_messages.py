@@ -40,6 +40,12 @@ def test_a_reading_tells_what_it_answers() -> None:
     assert bits_of_hex(free, 100) == 1 << 99 | 1
 
 
+def test_a_reading_tells_of_events_that_it_could_not_read() -> None:
+    """Where there are none it says nothing."""
+    told = json.loads(Reading(request=request(), fetched_at="t", free=1, unreadable=2).to_json())
+    assert (told["ok"], told["unreadable"]) == (True, 2)
+
+
 def test_a_calendar_without_free_time_is_a_reading() -> None:
     """Nothing free is not the same as nothing known."""
     told = json.loads(Reading(request=request(), fetched_at="t", free=0).to_json())

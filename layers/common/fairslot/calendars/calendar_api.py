@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from fairslot.calendars.fetch import fetch
-from fairslot.calendars.interface import CalendarError, Window
+from fairslot.calendars.interface import CalendarError, Free, Window
 from fairslot.slots import date_of, slot_from, slot_of
 
 # The API's address is the operator's own.
@@ -52,18 +52,18 @@ class CalendarApi:
         self._read = read
         self._now = now
 
-    async def free_bits(self, window: Window) -> int:
+    async def free(self, window: Window) -> Free:
         """Return the slots that some entry declares free for the whole of its length.
 
         An entry that is not available says nothing about its halves: others overlap it.
         """
         days = str(self._days(window))
         body = await self._read(self._url, params={"days": days}, accept="application/json")
-        free = 0
+        bits = 0
         for entry in self._entries(body):
             if entry.available:
-                free |= window.bits(slot_from(entry.start_time), slot_of(entry.end_time))
-        return free
+                bits |= window.bits(slot_from(entry.start_time), slot_of(entry.end_time))
+        return Free(bits)
 
     def _days(self, window: Window) -> int:
         """Count the days from today to the window's end, as the API counts them: today is the first."""

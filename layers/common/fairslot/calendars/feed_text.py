@@ -5,6 +5,7 @@ is what costs (0.3 ms an event), so what cannot matter is left out before it, by
 """
 
 import re
+from dataclasses import dataclass
 from datetime import date, timedelta
 
 from fairslot.calendars.interface import CalendarError
@@ -13,16 +14,31 @@ MOST_COMPONENTS = 10_000
 TIMES = {"UID", "SEQUENCE", "RECURRENCE-ID", "DTSTART", "DTEND", "DURATION", "RRULE", "RDATE", "EXDATE"}
 KEPT = TIMES | {"TRANSP", "STATUS", "FREEBUSY"}
 SERIES = {"RRULE", "RDATE", "RECURRENCE-ID"}
-ZONE, EVENT, BUSY = "VTIMEZONE", "VEVENT", "VFREEBUSY"
+ZONE, EVENT, BUSY, HOURS = "VTIMEZONE", "VEVENT", "VFREEBUSY", "VAVAILABILITY"
+ZONE_NAME = "X-WR-TIMEZONE"
+_READ = ([EVENT], [BUSY], [HOURS])
 # Offsets move a date by less than a day, and a second day is for what nobody thought of.
 MARGIN = timedelta(days=2)
 
 _FOLD = re.compile(r"\r?\n[ \t]")
 _NAME = re.compile(r"[^:;]*")
+_PLAIN = re.compile(r"([0-9]{8})(T[0-9]{6}Z?)?")
 
 
-def only_times(body: bytes, first: date, last: date) -> str:
-    """Return the feed with nothing but its zones and the times of what may touch the days first to last.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A component of a calendar: its name, and those of its unfolded lines that tell time."""
+
+    name: str
+    lines: list[str]
+
+    def values(self, name: str) -> list[str]:
+        """Return the values of a property, in upper case."""
+        return [value(line) for line in self.lines if property_of(line) == name]
+
+
+def only_times(body: bytes, first: date, last: date) -> list[list[Part]]:
+    """Return the zones of each calendar of a feed and the times of what may touch the days first to last.
 
     Raises CalendarError: `invalid_body` when it is no iCalendar or not whole, `too_complex` when too
     many components are left.
@@ -41,34 +57,35 @@ class _Scan:
     def __init__(self, first: str, last: str) -> None:
         self._first, self._last = first, last
         self._open: list[str] = []
-        self._kept: list[str] = []
+        self._kept: list[list[Part]] = []
         self._part: list[str] = []  # the component that is being read
         self._components = 0
 
     def take(self, line: str) -> None:
         """Read one unfolded line."""
-        name = _NAME.match(line)
-        word = name.group().strip().upper() if name else ""
+        word = property_of(line)
         if word == "BEGIN":
-            self._begin(_value(line))
+            self._begin(value(line))
         elif not self._open:
             raise CalendarError("invalid_body")
         elif word == "END":
-            self._end(_value(line))
-        elif self._inside(ZONE) or (self._open[1:] in ([EVENT], [BUSY]) and word in KEPT):
+            self._end(value(line))
+        elif word == ZONE_NAME and len(self._open) == 1:
+            self._kept[-1].append(Part(ZONE_NAME, [line]))
+        elif self._inside(ZONE) or (self._open[1:] in _READ and word in KEPT):
             self._part.append(line)
 
-    def result(self) -> str:
+    def result(self) -> list[list[Part]]:
         """Return what was kept, once every component has ended."""
         if self._open or not self._kept:
             raise CalendarError("invalid_body")
-        return "\r\n".join([*self._kept, ""])
+        return self._kept
 
     def _begin(self, component: str) -> None:
         if not self._open:
             if component != "VCALENDAR":
                 raise CalendarError("invalid_body")
-            self._kept.append("BEGIN:VCALENDAR")
+            self._kept.append([])
         elif component == "VCALENDAR" or (component in {EVENT, BUSY} and len(self._open) > 1):
             raise CalendarError("invalid_body")  # where nobody would look for it
         elif len(self._open) == 1:
@@ -80,33 +97,38 @@ class _Scan:
     def _end(self, component: str) -> None:
         if self._open.pop() != component:
             raise CalendarError("invalid_body")
-        if not self._open:
-            self._kept.append("END:VCALENDAR")
-        elif self._open == ["VCALENDAR"]:
-            self._close([*self._part, f"END:{component}"], component)
+        if self._open == ["VCALENDAR"]:
+            self._close(Part(component, [*self._part, f"END:{component}"]))
         elif self._inside(ZONE):
             self._part.append(f"END:{component}")
 
-    def _close(self, part: list[str], component: str) -> None:
-        if component in {ZONE, BUSY} or (component == EVENT and self._may_matter(part)):
+    def _close(self, part: Part) -> None:
+        if part.name in {ZONE, BUSY, HOURS} or (part.name == EVENT and self._may_matter(part)):
             self._components += 1
             if self._components > MOST_COMPONENTS:
                 raise CalendarError("too_complex")
-            self._kept += part
+            self._kept[-1].append(part)
 
     def _inside(self, component: str) -> bool:
         return self._open[1:2] == [component]
 
-    def _may_matter(self, part: list[str]) -> bool:
+    def _may_matter(self, part: Part) -> bool:
         """Tell whether an event may touch the days: a series may, and so may what is hard to tell."""
-        found = {match.group().upper(): _value(line)[:8] for line in part if (match := _NAME.match(line))}
-        start, end = found.get("DTSTART", ""), found.get("DTEND", "")
-        is_plain = start.isdecimal() and (end.isdecimal() or not end)
-        if not is_plain or "DURATION" in found or SERIES & found.keys():
+        names = [property_of(line) for line in part.lines]
+        starts, ends = part.values("DTSTART"), part.values("DTEND")
+        found = [_PLAIN.fullmatch(text) for text in starts + ends]
+        if len(starts) != 1 or not all(found) or "DURATION" in names or SERIES & set(names):
             return True
-        return max(start, end) >= self._first and min(start, end or start) <= self._last
+        days = [match.group(1) for match in found if match]
+        return max(days) >= self._first and min(days) <= self._last
 
 
-def _value(line: str) -> str:
+def property_of(line: str) -> str:
+    """Return the name of a line's property, in upper case."""
+    name = _NAME.match(line)
+    return name.group().strip().upper() if name else ""
+
+
+def value(line: str) -> str:
     """Return what follows the last colon, which is the value where values hold no colon, in upper case."""
     return line.rpartition(":")[2].strip().upper()

@@ -1,100 +1,136 @@
-"""The times of a feed's events, brought into the form in which recurrences are calculated."""
+"""The times of a feed's events, brought into forms that leave no two readings.
 
-from collections.abc import Sequence
-from datetime import UTC, date, datetime, time
+Where two readings are possible the event takes the time of both: better busy than free by mistake.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
-from uuid import uuid4
 from zoneinfo import ZoneInfo
 
-from fairslot.calendars.interface import CalendarError
+from fairslot.calendars.feed_parts import UnreadableError, listed
+from fairslot.slots import day_of, slot_from, slot_of
 
-ZONED = ("DTSTART", "DTEND", "RECURRENCE-ID", "RDATE")
 SUBDAILY = {"HOURLY", "MINUTELY", "SECONDLY"}
 DAYS_PARTS = ("BYHOUR", "BYMINUTE", "BYSECOND")
 END_OF_DAY = time(23, 59, 59)
+DAY = timedelta(days=1)
 
 
-def check(component: Any) -> None:
-    """Raise CalendarError where the parser left out what it could not read or does not know.
+def settle(event: Any, zone: ZoneInfo) -> None:
+    """Bring an event's end and rules into the kind of time in which it starts.
 
-    Without it an unreadable rule would be an event that does not recur, and a time in an unknown zone one
-    in the coach's.
+    All-day and floating times are the coach's. Raises UnreadableError.
     """
-    if component.errors:
-        raise CalendarError("invalid_body")
-    for name in ZONED:
-        found = component.get(name, [])
-        for value in found if isinstance(found, list) else [found]:
-            if "TZID" in value.params and any(
-                _is_floating(part.dt) for part in getattr(value, "dts", [value])
-            ):
-                raise CalendarError("unknown_time_zone")
-
-
-def settle(events: Sequence[Any], zone: ZoneInfo) -> None:
-    """Check the events, and bring their times into forms that leave no two readings. Raises CalendarError."""
-    for event in events:
-        check(event)
-        _end(event)
-        for rule in _rules(event):
-            if "UNTIL" in rule:
-                rule["UNTIL"] = [_until(until, event["DTSTART"].dt, zone) for until in rule["UNTIL"]]
-    _keep_twins_apart(events)
-    _keep_exceptions_apart(events)
-
-
-def _end(event: Any) -> None:
-    """Give an event an end in place of a duration."""
     start = event["DTSTART"].dt
-    if "DURATION" in event and "DTEND" not in event and isinstance(start, datetime) and start.tzinfo:
-        length = event.pop("DURATION").dt
-        # PT24H is 24 hours, P1D goes to the same time, and both read alike: the later is busy for either.
-        ends = (start + length, (start.astimezone(UTC) + length).astimezone(start.tzinfo))
-        event.add("DTEND", max(ends, key=lambda end: end.astimezone(UTC)))
+    ends = [*_ends(event, start, zone)]
+    if "DURATION" in event or event.get("DTEND") is None or ends != [event["DTEND"].dt]:
+        event.pop("DTEND", None)
+        event.pop("DURATION", None)
+        event.add("DTEND", max(ends, key=lambda end: instant(end, zone)))
+    for rule in listed(event, "RRULE"):
+        if "UNTIL" in rule:
+            rule["UNTIL"] = [_until(until, start, zone) for until in rule["UNTIL"]]
+    # The first occurrence is one, whatever the rule says.
+    if any(_is_over(rule, start, zone) for rule in listed(event, "RRULE")):
+        event.pop("RRULE")
 
 
-def _keep_twins_apart(events: Sequence[Any]) -> None:
-    """Let two events be two, though they carry one UID: not every calendar makes them as it should.
+def _ends(event: Any, start: date, zone: ZoneInfo) -> Iterator[date]:
+    """Yield when an event may end, in the kind of time in which it starts."""
+    if "DTEND" in event:
+        yield from _ends_at(event["DTEND"].dt, start, zone)
+    if "DURATION" in event:
+        yield from _ends_after(event["DURATION"].dt, start, zone)
+    if "DTEND" not in event and "DURATION" not in event:
+        yield start if isinstance(start, datetime) else start + DAY
 
-    Of two with another SEQUENCE the higher is the newer version, and the package takes that one.
+
+def _ends_at(end: date, start: date, zone: ZoneInfo) -> Iterator[date]:
+    if not isinstance(start, datetime):
+        if isinstance(end, datetime):
+            for moment in (end, end.astimezone(zone)) if end.tzinfo else (end,):
+                yield moment.date() + (DAY if moment.time() != time() else timedelta())
+        else:
+            yield end
+    elif not isinstance(end, datetime):
+        midnight = datetime.combine(end, time())
+        if midnight <= start.replace(tzinfo=None):
+            midnight += DAY
+        yield from _both(midnight, start.tzinfo, zone)
+    elif end.tzinfo:
+        yield end if start.tzinfo else end.astimezone(zone).replace(tzinfo=None)
+    else:
+        yield from _both(end, start.tzinfo, zone)
+
+
+def _ends_after(length: timedelta, start: date, zone: ZoneInfo) -> Iterator[date]:
+    """PT24H is 24 hours, P1D goes to the same time, and both read alike: the later is busy for either."""
+    if not isinstance(start, datetime):
+        yield start - DAY * (-length // DAY)
+        return
+    own = start.tzinfo or zone
+    later = (start.replace(tzinfo=own).astimezone(UTC) + length).astimezone(own)
+    yield start + length
+    yield later if start.tzinfo else later.replace(tzinfo=None)
+
+
+def _both(moment: datetime, own: tzinfo | None, zone: ZoneInfo) -> Iterator[datetime]:
+    """Yield a floating time in the zone of its event and in the coach's."""
+    if own is None:
+        yield moment
+    else:
+        yield moment.replace(tzinfo=own)
+        yield moment.replace(tzinfo=zone)
+
+
+def is_subdaily(event: Any) -> bool:
+    """Tell whether a series may occur several times a day."""
+    return any(
+        rule["FREQ"][0].upper() in SUBDAILY or any(len(rule.get(part, ())) > 1 for part in DAYS_PARTS)
+        for rule in listed(event, "RRULE")
+    )
+
+
+def alike(moment: date, start: date, zone: ZoneInfo) -> date:
+    """Return a time as a series counts that starts so: in its zone, floating, or a day.
+
+    Raises UnreadableError.
     """
-    seen = set()
-    for event in events:
-        identity = (event.get("UID"), event.get("SEQUENCE"))
-        if identity in seen and "RECURRENCE-ID" not in event:
-            event["UID"] = str(uuid4())
-        elif "RECURRENCE-ID" not in event:
-            seen.add(identity)
+    if not isinstance(start, datetime):
+        if not isinstance(moment, datetime):
+            return moment
+        if moment.time() != time():
+            raise UnreadableError
+        return moment.date()
+    if not isinstance(moment, datetime):
+        raise UnreadableError
+    if not moment.tzinfo:
+        return moment.replace(tzinfo=start.tzinfo)
+    return moment.astimezone(start.tzinfo) if start.tzinfo else moment.astimezone(zone).replace(tzinfo=None)
 
 
-def _keep_exceptions_apart(events: Sequence[Any]) -> None:
-    """Let a series that occurs several times a day have no exceptions, and what replaces one come on top.
-
-    recurring-ical-events finds an exception by its time in UTC or in its zone, so one at 09:00 in New York
-    would also take away the occurrence at 14:00. Better busy for nothing than free by mistake.
-    """
-    several = {
-        event.get("UID") for event in events if "RDATE" in event or any(map(_is_subdaily, _rules(event)))
-    }
-    for event in events:
-        if event.get("UID") in several:
-            event.pop("EXDATE", None)
-            if event.pop("RECURRENCE-ID", None):
-                event["UID"] = str(uuid4())
-
-
-def _is_subdaily(rule: Any) -> bool:
-    return rule["FREQ"][0].upper() in SUBDAILY or any(len(rule.get(part, ())) > 1 for part in DAYS_PARTS)
-
-
-def _rules(event: Any) -> list[Any]:
-    rules = event.get("RRULE", [])
-    return rules if isinstance(rules, list) else [rules]
-
-
-def instant(moment: datetime, zone: ZoneInfo) -> datetime:
-    """Return the instant in UTC of a time, which is in the zone when it is floating."""
+def instant(moment: date, zone: ZoneInfo) -> datetime:
+    """Return the instant in UTC of a time, which is in the zone when it is floating; of a day its start."""
+    if not isinstance(moment, datetime):
+        moment = datetime.combine(moment, time())
     return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def touched(start: date, end: date, zone: ZoneInfo, *, recurs: bool) -> tuple[int, int]:
+    """Return the slots [first, end) that an occurrence touches, none when it takes no time."""
+    if not isinstance(start, datetime):
+        return day_of(zone, start)[0], day_of(zone, max(end, start + DAY))[0]
+    if not isinstance(end, datetime):
+        raise UnreadableError
+    begins, ends, length = instant(start, zone), instant(end, zone), end - start
+    if not length:
+        return 0, 0
+    if recurs or ends <= begins:
+        # Where clocks change meanwhile, RFC 5545 keeps the length and most calendars the time at which
+        # it ends: the later one is busy for either.
+        ends = max(ends, begins + length)
+    return slot_of(begins), slot_from(ends)
 
 
 def _until(until: date, start: date, zone: ZoneInfo) -> date:
@@ -103,7 +139,9 @@ def _until(until: date, start: date, zone: ZoneInfo) -> date:
     RFC 5545 wants a date for all-day events and UTC for the others; feeds give what they like.
     """
     if not isinstance(start, datetime):
-        return until
+        if not isinstance(until, datetime):
+            return until
+        return max(until.date(), until.astimezone(zone).date() if until.tzinfo else until.date())
     own = start.tzinfo or zone
     if not isinstance(until, datetime):
         until = datetime.combine(until, END_OF_DAY)
@@ -111,6 +149,6 @@ def _until(until: date, start: date, zone: ZoneInfo) -> date:
     return aware.astimezone(UTC) if start.tzinfo else aware.astimezone(own).replace(tzinfo=None)
 
 
-def _is_floating(moment: object) -> bool:
-    begin = moment[0] if isinstance(moment, tuple) else moment
-    return isinstance(begin, datetime) and begin.tzinfo is None
+def _is_over(rule: Any, start: date, zone: ZoneInfo) -> bool:
+    """Tell whether a series has ended before it starts."""
+    return any(instant(until, zone) < instant(start, zone) for until in rule.get("UNTIL", ()))

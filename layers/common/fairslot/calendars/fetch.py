@@ -1,6 +1,7 @@
 """One GET from a system that is not ours: tried again where that can help, bounded in time and in size."""
 
 import asyncio
+import re
 import ssl
 import zlib
 from collections.abc import AsyncGenerator, Mapping
@@ -13,12 +14,23 @@ from typing import cast
 
 import httpx
 
-from fairslot.addresses import AddressError, GuardedTransport, feed_rules
+from fairslot.addresses import AddressError, GuardedTransport, check, feed_rules, redirect_rules
 from fairslot.calendars.interface import CalendarError
 from fairslot.settings import settings
 
 PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 2.0
+MOST_REDIRECTS = 5
+
+_REDIRECTS = {
+    HTTPStatus.MOVED_PERMANENTLY,
+    HTTPStatus.FOUND,
+    HTTPStatus.SEE_OTHER,
+    HTTPStatus.TEMPORARY_REDIRECT,
+    HTTPStatus.PERMANENT_REDIRECT,
+}
+# What calendars call an address to subscribe to.
+_WEBCAL = re.compile(r"^webcals?://", re.IGNORECASE)
 
 # From the kernel: a generator seeded at import would be the same in every restored snapshot.
 _random = SystemRandom()
@@ -59,11 +71,13 @@ async def fetch(
 ) -> bytes:
     """Return the body that the address answers with 200. Raises CalendarError.
 
-    Anybody's address is only read from a public host: see `addresses`. A `trusted` one is the operator's.
+    Anybody's address is only read from a public host: see `addresses`. Its redirects are followed a few
+    times, each looked up and judged anew, to https alone and with nothing of the request before. A `trusted`
+    one is the operator's, whose redirects are not followed.
 
     Timeouts, broken connections, 429 and 5xx are tried again, after a random pause (full jitter:
     "Exponential Backoff And Jitter", AWS Architecture Blog, 2015) or what Retry-After asks for; where
-    that is more than the time that is left, there is no further attempt. Redirects are not followed.
+    that is more than the time that is left, there is no further attempt.
     """
     bounds = limits or default_limits()
     clock = asyncio.get_running_loop().time
@@ -74,7 +88,7 @@ async def fetch(
             request = _request(client, url, params, accept)
             while True:
                 try:
-                    return await _attempt(client, request, bounds)
+                    return await _attempt(client, request, bounds, follows=not trusted)
                 except _AttemptError as error:
                     pause = _pause(attempt, error)
                     if attempt == bounds.attempts or clock() + pause >= end:
@@ -89,7 +103,8 @@ def _request(
     client: httpx.AsyncClient, url: str, params: Mapping[str, str] | None, accept: str
 ) -> httpx.Request:
     try:
-        request = client.build_request("GET", url, params=params, headers={"Accept": accept})
+        address = _WEBCAL.sub("https://", url)
+        request = client.build_request("GET", address, params=params, headers={"Accept": accept})
     except (httpx.InvalidURL, TypeError):
         raise CalendarError("invalid_url") from None
     if request.url.scheme not in {"http", "https"} or not request.url.host:
@@ -97,10 +112,11 @@ def _request(
     return request
 
 
-async def _attempt(client: httpx.AsyncClient, request: httpx.Request, bounds: Limits) -> bytes:
+async def _attempt(
+    client: httpx.AsyncClient, request: httpx.Request, bounds: Limits, *, follows: bool
+) -> bytes:
     try:
-        async with asyncio.timeout(bounds.answer_seconds):
-            response = await client.send(request, stream=True)
+        response = await _answer(client, request, bounds.answer_seconds, MOST_REDIRECTS if follows else 0)
         async with aclosing(response), asyncio.timeout(bounds.body_seconds):
             if response.status_code != HTTPStatus.OK:
                 raise _refusal(response)
@@ -111,6 +127,31 @@ async def _attempt(client: httpx.AsyncClient, request: httpx.Request, bounds: Li
         raise CalendarError(error.reason) from None
     except httpx.HTTPError:
         raise _AttemptError("connection") from None
+
+
+async def _answer(
+    client: httpx.AsyncClient, request: httpx.Request, seconds: float, redirects: int
+) -> httpx.Response:
+    """Return an answer whose body is still to be read, after so many redirects at most; 0 follows none."""
+    for _ in range(redirects + 1):
+        async with asyncio.timeout(seconds):
+            response = await client.send(request, stream=True)
+        if not redirects or response.status_code not in _REDIRECTS:
+            return response
+        await response.aclose()
+        request = _redirected(client, request, response)
+    raise CalendarError("too_many_redirects")
+
+
+def _redirected(client: httpx.AsyncClient, request: httpx.Request, response: httpx.Response) -> httpx.Request:
+    """Return the request for where an answer points to: a new one, without cookies or anything of ours."""
+    client.cookies.clear()
+    try:
+        target = request.url.join(_WEBCAL.sub("https://", response.headers["Location"]))
+    except (KeyError, httpx.InvalidURL):
+        raise CalendarError("invalid_url") from None
+    url = check(str(target), redirect_rules())
+    return client.build_request("GET", url, headers={"Accept": request.headers["Accept"]})
 
 
 def _refusal(response: httpx.Response) -> CalendarError:

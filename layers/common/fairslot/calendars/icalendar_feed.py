@@ -2,10 +2,12 @@
 
 import asyncio
 import warnings
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import recurring_ical_events
@@ -13,12 +15,15 @@ from icalendar import Calendar
 from icalendar.error import GloballyUniqueTZIDGuessed
 
 from fairslot.calendars.deadline import TookTooLongError, within
-from fairslot.calendars.feed_text import only_times
-from fairslot.calendars.feed_times import check, instant, settle
+from fairslot.calendars.feed_parts import UnreadableError, closed, floats, is_whole, listed, read, read_zones
+from fairslot.calendars.feed_parts import takes_time as may_take_time
+from fairslot.calendars.feed_series import Entry, Range, Series, arrange, is_after, moved_by, takes_time
+from fairslot.calendars.feed_text import EVENT, HOURS, ZONE, ZONE_NAME, Part, only_times
+from fairslot.calendars.feed_times import instant, settle, touched
 from fairslot.calendars.feed_zones import forget_zones
 from fairslot.calendars.fetch import fetch
-from fairslot.calendars.interface import CalendarError, Window
-from fairslot.slots import date_of, day_of, instant_of, slot_from, slot_of
+from fairslot.calendars.interface import CalendarError, Free, Window
+from fairslot.slots import date_of, instant_of, slot_from, slot_of
 
 READ_SECONDS = 3.0
 _DAY = timedelta(days=1)
@@ -26,6 +31,9 @@ _DAY = timedelta(days=1)
 # One feed at a time: the zones that a feed defines are known to the whole of the icalendar package, and two
 # calculations at once would only take turns. Its own thread, as the loop's shared ones look up names.
 _alone = ThreadPoolExecutor(1, "feed")
+
+type _Slots = Iterator[tuple[int, int]]
+type _Readings = Iterator[tuple[ZoneInfo, Sequence[Part]]]
 
 
 class IcalendarFeed:
@@ -37,16 +45,17 @@ class IcalendarFeed:
         self._zone = zone
         self._read = read
 
-    async def free_bits(self, window: Window) -> int:
+    async def free(self, window: Window) -> Free:
         """Return every slot that no event or busy period touches: working hours are applied elsewhere."""
         body = await self._read(self._url, accept="text/calendar, */*;q=0.1")
-        return await asyncio.get_running_loop().run_in_executor(_alone, free_bits, body, window, self._zone)
+        return await asyncio.get_running_loop().run_in_executor(_alone, free_of, body, window, self._zone)
 
 
-def free_bits(body: bytes, window: Window, zone: ZoneInfo, seconds: float = READ_SECONDS) -> int:
+def free_of(body: bytes, window: Window, zone: ZoneInfo, seconds: float = READ_SECONDS) -> Free:
     """Return the slots that a feed leaves free, to a coach in that zone. Raises CalendarError.
 
-    All-day and floating times are the coach's. Transparent, cancelled and empty events take no time.
+    All-day and floating times are the coach's. Transparent, cancelled and empty events take no time; one that
+    cannot be read takes all that it may.
     To be called by one thread at a time.
     """
     try:
@@ -59,56 +68,136 @@ def free_bits(body: bytes, window: Window, zone: ZoneInfo, seconds: float = READ
         raise CalendarError("invalid_body") from None
 
 
-def _free(body: bytes, window: Window, zone: ZoneInfo) -> int:
+def _free(body: bytes, window: Window, zone: ZoneInfo) -> Free:
     first = date_of(zone, window.first_slot)
     last = date_of(zone, window.end_slot - 1)
-    text = only_times(body, first, last)
-    forget_zones()
-    busy = 0
+    busy = unreadable = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GloballyUniqueTZIDGuessed)
-        for calendar in Calendar.from_ical(text, multiple=True):
-            for start, end in _busy(calendar, window, zone):
-                busy |= window.bits(start, end)
-    return window.bits(window.first_slot, window.end_slot) & ~busy
+        for parts in only_times(body, first, last):
+            unread: dict[int, Part] = {}
+            for clock, some in _readings(parts, zone):
+                reading = _Reading(window, clock)
+                for start, end in reading.busy(some):
+                    busy |= window.bits(start, end)
+                unread |= reading.unreadable
+            unreadable += len(unread)
+    return Free(window.bits(window.first_slot, window.end_slot) & ~busy, unreadable)
 
 
-def _busy(calendar: Any, window: Window, zone: ZoneInfo) -> Iterator[tuple[int, int]]:
-    """Yield the slots [first, end) that are touched by what takes time."""
-    for component in calendar.walk("VFREEBUSY"):
-        yield from _periods(component, zone)
-    settle(calendar.walk("VEVENT"), zone)
-    # Floating times are compared in the zone of the bounds.
-    start = instant_of(window.first_slot).astimezone(zone) - _DAY
-    end = instant_of(window.end_slot).astimezone(zone) + _DAY
-    query = recurring_ical_events.of(calendar, keep_recurrence_attributes=True)
-    for event in query.between(start, end):
-        if (
-            event.get("TRANSP", "").upper() != "TRANSPARENT"
-            and event.get("STATUS", "").upper() != "CANCELLED"
-        ):
-            yield _touched(event, zone)
+def _readings(parts: Sequence[Part], zone: ZoneInfo) -> _Readings:
+    """Yield the zones whose clocks floating times may mean, each with what is to be read by them.
+
+    RFC 5545 says the coach's; a calendar that names a zone (X-WR-TIMEZONE) may mean that: busy for either.
+    """
+    known = [part for part in parts if part.name != ZONE_NAME]
+    yield zone, known
+    for name in {
+        line.partition(":")[2].strip() for part in parts if part.name == ZONE_NAME for line in part.lines
+    }:
+        try:
+            other = ZoneInfo(name)
+        except (OSError, ValueError, KeyError):
+            continue
+        if other != zone:
+            yield other, [part for part in known if part.name == ZONE or floats(part)]
 
 
-def _touched(event: Any, zone: ZoneInfo) -> tuple[int, int]:
-    """Return the slots [first, end) that an occurrence touches, none when it takes no time."""
-    start, end = event["DTSTART"].dt, event["DTEND"].dt
-    if not isinstance(start, datetime):
-        return day_of(zone, start)[0], day_of(zone, max(end, start + _DAY))[0]
-    begins, ends, length = instant(start, zone), instant(end, zone), end - start
-    if not length:
-        return 0, 0
-    if "RRULE" in event or "RDATE" in event or ends <= begins:
-        # Where clocks change meanwhile, RFC 5545 keeps the length and most calendars the time at which
-        # it ends: the later one is busy for either.
-        ends = max(ends, begins + length)
-    return slot_of(begins), slot_from(ends)
+class _Reading:
+    """Reads one calendar of a feed; `unreadable` are the parts of it that could not be read wholly."""
+
+    def __init__(self, window: Window, zone: ZoneInfo) -> None:
+        self._window = window
+        self._zone = zone
+        self.unreadable: dict[int, Part] = {}
+
+    def busy(self, parts: Sequence[Part]) -> _Slots:
+        """Yield the slots [first, end) that are touched by what takes time."""
+        forget_zones()
+        read_zones(part for part in parts if part.name == ZONE)
+        groups: dict[str, list[Entry]] = {}
+        for part in parts:
+            if part.name == EVENT:
+                yield from self._or_closed([part], partial(self._group, part, groups))
+            elif part.name != ZONE:
+                yield from self._or_closed([part], partial(_periods, part, self._zone))
+        series: list[Series] = []
+        for group in groups.values():
+            yield from self._or_closed([one.part for one in group], partial(self._arrange, group, series))
+        try:
+            # All at once is faster than one after the other.
+            yield from [*self._occurrences(series)]
+        except Exception:  # noqa: BLE001  # as above; what cannot be calculated is found one by one
+            for one in series:
+                yield from self._or_closed(
+                    [two.part for two in one.entries], partial(self._occurrences, [one])
+                )
+
+    def _or_closed(self, parts: Sequence[Part], work: Callable[[], Iterable[tuple[int, int]]]) -> _Slots:
+        """Yield what `work` does, or all the time that the parts may take which it cannot read."""
+        try:
+            yield from [*work()]
+        except Exception:  # noqa: BLE001  # as above
+            for part in filter(may_take_time, parts):
+                self.unreadable[id(part)] = part
+                yield closed(part, self._window, self._zone)
+
+    def _group(self, part: Part, groups: dict[str, list[Entry]]) -> _Slots:
+        """Read an event and put it to those of its UID; without one it stands for itself."""
+        event = read(part)
+        settle(event, self._zone)
+        groups.setdefault(event.get("UID") or str(uuid4()), []).append(Entry(event, part))
+        if not is_whole(part) and takes_time(event):
+            self.unreadable[id(part)] = part
+        yield from ()
+
+    def _arrange(self, group: list[Entry], series: list[Series]) -> _Slots:
+        series += [*arrange(group, self._zone)]
+        yield from ()
+
+    def _occurrences(self, series: Iterable[Series]) -> _Slots:
+        calendar = Calendar()
+        for one in series:
+            for entry in one.entries:
+                calendar.add_component(entry.event)
+            for start, end in one.extra:
+                yield touched(start, end, self._zone, recurs=True)
+            for range_ in one.ranges:
+                yield from self._moved(range_)
+        for event in self._between(calendar, timedelta()):
+            if takes_time(event):
+                recurs = "RRULE" in event or "RANGE" in event["RECURRENCE-ID"].params
+                yield touched(event["DTSTART"].dt, event["DTEND"].dt, self._zone, recurs=recurs)
+
+    def _moved(self, range_: Range) -> _Slots:
+        """Yield where a range puts the occurrences that come after its own."""
+        if not takes_time(range_.event):
+            return
+        calendar = Calendar()
+        calendar.add_component(range_.series)
+        begins, ends = (instant(range_.event[name].dt, self._zone) for name in ("DTSTART", "DTEND"))
+        reach = abs(begins - instant(range_.moved, self._zone)) + abs(ends - begins) + _DAY
+        for event in self._between(calendar, reach):
+            if is_after(range_, event["DTSTART"].dt, self._zone):
+                for start, end in moved_by(range_, event["DTSTART"].dt, self._zone):
+                    yield touched(start, end, self._zone, recurs=True)
+
+    def _between(self, calendar: Calendar, reach: timedelta) -> list[Any]:
+        """Return the occurrences in the window and so far around it."""
+        # Floating times are compared in the zone of the bounds.
+        start = instant_of(self._window.first_slot).astimezone(self._zone) - _DAY - reach
+        end = instant_of(self._window.end_slot).astimezone(self._zone) + _DAY + reach
+        query = recurring_ical_events.of(calendar, keep_recurrence_attributes=True)
+        return [*query.between(start, end)]
 
 
-def _periods(component: Any, zone: ZoneInfo) -> Iterator[tuple[int, int]]:
-    """Yield the slots [first, end) that a VFREEBUSY calls busy, of whatever kind."""
-    check(component)
-    found = component.get("FREEBUSY", [])
-    for period in found if isinstance(found, list) else [found]:
+def _periods(part: Part, zone: ZoneInfo) -> _Slots:
+    """Yield the slots [first, end) that a VFREEBUSY calls busy. A VAVAILABILITY is not read."""
+    if part.name == HOURS:
+        raise UnreadableError
+    for period in listed(read(part), "FREEBUSY"):
         if period.params.get("FBTYPE", "").upper() != "FREE":
-            yield slot_of(instant(period.start, zone)), slot_from(instant(period.end, zone))
+            start, end = period.start, period.end
+            if not isinstance(end, datetime):
+                end += _DAY
+            yield slot_of(instant(start, zone)), slot_from(instant(end, zone))

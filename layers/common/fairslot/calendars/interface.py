@@ -9,8 +9,8 @@ from fairslot.slots import span
 class CalendarError(Exception):
     """The calendar could not be read; `reason` is a stable word for the record.
 
-    timeout, connection, http_503 (any status), invalid_url, invalid_body, unknown_time_zone, too_large,
-    too_complex, unknown_kind.
+    timeout, connection, http_503 (any status), invalid_url, blocked_address, too_many_redirects,
+    invalid_body, too_large, too_complex, unknown_kind.
     """
 
     def __init__(self, reason: str) -> None:
@@ -36,11 +36,22 @@ class Window:
         return span(first - self.first_slot, end - first, self.slot_count)
 
 
+@dataclass(frozen=True, slots=True)
+class Free:
+    """What a calendar leaves free: the bits of a window, first slot highest, 1 where it allows all of a slot.
+
+    `unreadable` is how many of its events could not be read wholly; what they may take is not free.
+    """
+
+    bits: int
+    unreadable: int = 0
+
+
 class ExternalCalendar(Protocol):
     """A coach's calendar outside this system."""
 
-    async def free_bits(self, window: Window) -> int:
-        """Return the bits of the window (first slot highest): 1 where the calendar allows the whole slot.
+    async def free(self, window: Window) -> Free:
+        """Return what the calendar leaves free of the window.
 
         What cannot be read raises CalendarError and is never shown as free, nor as an empty calendar.
         """

@@ -58,12 +58,14 @@ class Request(BaseModel):
 class Reading:
     """What came of reading one calendar: the free slots, or the reason why there are none.
 
-    `fetched_at` is the instant at which reading began, so that of two readings the later one is known.
+    `fetched_at` is the instant at which reading began, so that of two readings the later one is known;
+    `unreadable` is how many events could not be read wholly and count as busy.
     """
 
     request: Request
     fetched_at: str
     free: int | None = None
+    unreadable: int = 0
     error: str | None = None
 
     @property
@@ -84,4 +86,6 @@ class Reading:
             body["error"] = self.error
         else:
             body |= asdict(asked.window) | {"free": hex_of(self.free, asked.slot_count)}
+            if self.unreadable:
+                body["unreadable"] = self.unreadable
         return json.dumps(body, separators=(",", ":"))

@@ -14,12 +14,12 @@ async def read(request: Request, *, seconds: float) -> Reading:
     fetched_at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
     try:
         async with asyncio.timeout(seconds):
-            free = await open_calendar(request).free_bits(request.window)
+            free = await open_calendar(request).free(request.window)
     except CalendarError as error:
         return Reading(request=request, fetched_at=fetched_at, error=error.reason)
     except TimeoutError:
         return Reading(request=request, fetched_at=fetched_at, error="timeout")
-    return Reading(request=request, fetched_at=fetched_at, free=free)
+    return Reading(request=request, fetched_at=fetched_at, free=free.bits, unreadable=free.unreadable)
 
 
 def open_calendar(request: Request) -> ExternalCalendar:

@@ -43,7 +43,8 @@ SELECT count(*) AS pending, max(sync.first_requested_at) AS since
    AND coach.coach_id IN (SELECT coach_id FROM coach_calendars WHERE calendar_id = ANY (%(calendars)s));
 
 -- name: request
--- Notes that the calendars of these coaches are to be read now; the caller knows whose they are.
+-- Those of these coaches whose calendar is to be read, and when: now, or a while after the last read that was asked for;
+-- nobody for whom a read is still to come, as it will see what has changed by now. The caller knows whose they are.
 WITH wanted AS (
     SELECT coach_id, calendar_kind, calendar_url, time_zone FROM coaches
      WHERE active AND calendar_kind <> 'none' AND coach_id = ANY (%(coaches)s)
@@ -52,11 +53,13 @@ WITH wanted AS (
     INSERT INTO coach_syncs AS sync (coach_id, first_requested_at, requested_at)
     SELECT coach_id, %(now)s, %(now)s FROM wanted
     ON CONFLICT (coach_id) DO UPDATE
-       SET requested_at = excluded.requested_at,
+       SET requested_at = CASE WHEN sync.requested_at BETWEEN %(now)s - %(pause)s AND %(now)s
+                               THEN sync.requested_at + %(pause)s ELSE excluded.requested_at END,
            first_requested_at = coalesce(sync.first_requested_at, excluded.first_requested_at)
-    RETURNING coach_id
+     WHERE sync.requested_at IS NULL OR sync.requested_at <= %(now)s OR sync.requested_at > %(now)s + %(pause)s
+    RETURNING coach_id, requested_at
 )
-SELECT wanted.* FROM wanted JOIN noted USING (coach_id);
+SELECT wanted.*, noted.requested_at FROM wanted JOIN noted USING (coach_id);
 
 -- name: hours
 -- What the days of coaches are made of; null asks for every active one.
@@ -80,6 +83,11 @@ SELECT engine.upsert_days(p_coach => %(coach)s, p_fetched_at => %(fetched_at)s,
                           p_first_slots => %(first_slots)s::integer[], p_slot_counts => %(slot_counts)s::smallint[],
                           p_dates => %(dates)s::date[], p_working => %(working)s::text[],
                           p_external => %(external)s::text[], p_max => %(max_per_day)s::smallint);
+
+-- name: note_unreadable
+-- How many events of the reading that is kept could not be read; an older reading has no say.
+UPDATE coach_syncs SET unreadable_events = %(unreadable)s
+ WHERE coach_id = %(coach)s AND synced_at = %(fetched_at)s AND unreadable_events <> %(unreadable)s;
 
 -- name: extend
 -- Days that are not there yet; what a calendar said about days that are stays.

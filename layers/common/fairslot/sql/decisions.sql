@@ -34,7 +34,9 @@ SELECT one.coach_id,
                       FROM coach_appointments AS a
                      WHERE a.coach_id = one.coach_id AND a.status IN ('held', 'scheduled', 'completed', 'no_show')
                        AND a.takes && own.span AND tstzrange(a.start_time, a.end_time) && own.span
-                    HAVING count(*) > 0), 'buffer') END) AS reason
+                    HAVING count(*) > 0), 'buffer') END) AS reason,
+       coalesce((SELECT sync.unreadable_events FROM coach_syncs AS sync WHERE sync.coach_id = one.coach_id), 0)
+           AS unreadable_events
   FROM calendars AS calendar
  CROSS JOIN LATERAL tstzrange(%(start)s, %(start)s + make_interval(mins => calendar.slot_duration)) AS own (span)
  CROSS JOIN LATERAL engine.candidates(p_calendar => calendar.calendar_id,

@@ -2,16 +2,23 @@
 --
 -- Locks are always taken in this order: calendars by id, appointments, coach_slots by (coach_id, first_slot).
 
--- An appointment as the API shows it.
+-- An appointment as the API shows it, but for its metadata, which are a text: within jsonb its numbers would be written anew.
 CREATE OR REPLACE FUNCTION engine.appointment_json(a coach_appointments) RETURNS jsonb LANGUAGE sql STABLE
     RETURN jsonb_build_object(
         'appointment_id', a.appointment_id, 'calendar_id', a.calendar_id, 'coach_id', a.coach_id,
         'contact_name', a.contact_name, 'contact_email', a.contact_email,
         'start_time', engine.zulu(a.start_time), 'end_time', engine.zulu(a.end_time), 'timezone', a.timezone,
-        'status', a.status, 'version', a.version, 'notes', a.notes, 'metadata', a.metadata,
+        'status', a.status, 'version', a.version, 'notes', a.notes, 'metadata', a.metadata::text,
         'crm_contact_id', a.crm_contact_id, 'external_calendar_id', a.external_calendar_id,
         'conflict', a.conflict, 'created_at', engine.zulu(a.created_at), 'updated_at', engine.zulu(a.updated_at),
         'cancelled_at', engine.zulu(a.cancelled_at));
+
+-- The answer to a booking: nothing that says who the customer is, as it is kept with the key.
+CREATE OR REPLACE FUNCTION engine.booked_json(a coach_appointments) RETURNS jsonb LANGUAGE sql STABLE
+    RETURN jsonb_build_object(
+        'appointment_id', a.appointment_id, 'calendar_id', a.calendar_id, 'coach_id', a.coach_id,
+        'start_time', engine.zulu(a.start_time), 'end_time', engine.zulu(a.end_time),
+        'status', a.status, 'version', a.version);
 
 -- Locks an appointment of the tenant and returns it; refuses one that is not scheduled.
 CREATE OR REPLACE FUNCTION engine.lock_appointment(p_tenant text, p_appointment uuid)

@@ -79,12 +79,20 @@ BEGIN
     RETURN NEW;
 END $$;
 
-CREATE OR REPLACE TRIGGER webhook_endpoints_revision BEFORE UPDATE ON webhook_endpoints
-    FOR EACH ROW WHEN ((OLD.url, OLD.headers, OLD.secret, OLD.older_secrets, OLD.concurrency,
-                        OLD.rate_per_second, OLD.enabled, OLD.deleted_at)
-        IS DISTINCT FROM (NEW.url, NEW.headers, NEW.secret, NEW.older_secrets, NEW.concurrency,
-                          NEW.rate_per_second, NEW.enabled, NEW.deleted_at))
-    EXECUTE FUNCTION engine.note_revision();
+-- Made once: whoever replaces a trigger locks its table. Where it is to be another, a migration drops it first.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'webhook_endpoints_revision') THEN
+        CREATE TRIGGER webhook_endpoints_revision BEFORE UPDATE ON webhook_endpoints
+            FOR EACH ROW WHEN (
+                (OLD.url, OLD.headers, OLD.secret, OLD.older_secrets, OLD.concurrency, OLD.rate_per_second, OLD.enabled,
+                 OLD.deleted_at)
+                IS DISTINCT FROM
+                (NEW.url, NEW.headers, NEW.secret, NEW.older_secrets, NEW.concurrency, NEW.rate_per_second, NEW.enabled,
+                 NEW.deleted_at))
+            EXECUTE FUNCTION engine.note_revision();
+    END IF;
+END $$;
 
 -- Tells, once a lapse, of external calendars that nobody could read since p_before; returns the messages that the
 -- queue must get. A reading that succeeds ends the lapse.

@@ -158,7 +158,7 @@ BEGIN
 END $$;
 
 -- Gives the time to the coach whose turn it is: chooses, takes the bits, writes the row and records the decision. A hold
--- ends when what it holds begins.
+-- ends when what it holds begins. p_metadata is a JSON object, or its text as a JSON string.
 CREATE OR REPLACE FUNCTION engine.assign_coach(
     p_calendar calendars, p_start timestamptz, p_now timestamptz, p_status text, p_contact_name text, p_contact_email text,
     p_notes text, p_timezone text, p_metadata jsonb, p_held_by text, p_expires timestamptz
@@ -181,8 +181,8 @@ BEGIN
         contact_email, notes, timezone, metadata, created_at, updated_at, held_by, expires_at)
     VALUES (p_calendar.tenant_id, p_calendar.calendar_id, v_team[1].coach_id, p_start, engine.instant_of(v_from + v_count),
         tstzrange(engine.instant_of(v_from - v_before), engine.instant_of(v_from + v_count + v_after)), p_status,
-        p_contact_name, p_contact_email, p_notes, p_timezone, p_metadata, p_now, p_now, p_held_by,
-        CASE WHEN p_status = 'held' THEN least(p_expires, p_start) END)
+        p_contact_name, p_contact_email, p_notes, p_timezone, (p_metadata #>> '{}')::json, p_now, p_now,
+        p_held_by, CASE WHEN p_status = 'held' THEN least(p_expires, p_start) END)
     RETURNING * INTO a;
     PERFORM engine.take_time(a.coach_id, a.start_time, a.takes);
     PERFORM engine.decide(p_calendar, p_calendar.policy, a.appointment_id, v_team, p_now);

@@ -61,7 +61,7 @@ BEGIN
     UPDATE coach_appointments
        SET status = 'scheduled', held_by = NULL, expires_at = NULL, created_at = p_now, updated_at = p_now,
            contact_name = p_contact_name, contact_email = p_contact_email, notes = p_notes, timezone = p_timezone,
-           metadata = p_metadata
+           metadata = (p_metadata #>> '{}')::json
      WHERE appointment_id = p_hold
     RETURNING * INTO a;
     RETURN a;
@@ -75,7 +75,7 @@ BEGIN
     DELETE FROM coach_appointments WHERE appointment_id = a.appointment_id;
 END $$;
 
--- Gives a live hold back at its client's wish; the answer is what was held.
+-- Gives a live hold back at its client's wish; the answer says nothing.
 CREATE OR REPLACE FUNCTION engine.release_hold(
     p_tenant text, p_hold uuid, p_key text, p_fingerprint bytea, p_keep interval, p_now timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -98,7 +98,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'hold';
     END IF;
     PERFORM engine.drop_hold(a, v_now);
-    RETURN engine.remember_answer(p_tenant, p_key, p_fingerprint, p_keep, v_now, engine.hold_json(a), '[]');
+    RETURN engine.remember_answer(p_tenant, p_key, p_fingerprint, p_keep, v_now, '{}', '[]');
 END $$;
 
 -- Gives back the time of every hold that has expired; returns how many.

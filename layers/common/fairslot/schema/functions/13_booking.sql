@@ -1,6 +1,7 @@
 -- Booking and cancelling.
 
--- Books the time with the coach whose turn it is, or confirms the hold p_hold; the answer is the appointment.
+-- Books the time with the coach whose turn it is, or confirms the hold p_hold; the answer does not
+-- say who booked.
 CREATE OR REPLACE FUNCTION engine.book(
     p_tenant text, p_calendar text, p_start timestamptz, p_contact_name text, p_contact_email text, p_notes text,
     p_timezone text, p_metadata jsonb, p_hold uuid, p_key text, p_fingerprint bytea, p_keep interval, p_now timestamptz
@@ -27,8 +28,8 @@ BEGIN
         a := engine.confirm_hold(p_hold, v_calendar, p_start, v_now, p_contact_name, p_contact_email, p_notes, p_timezone,
                                  p_metadata);
     END IF;
-    RETURN engine.remember_answer(p_tenant, p_key, p_fingerprint, p_keep, v_now, engine.appointment_json(a),
-                           engine.emit_event('appointment.created', a, NULL));
+    RETURN engine.remember_answer(p_tenant, p_key, p_fingerprint, p_keep, v_now, engine.booked_json(a),
+                                  engine.emit_event('appointment.created', a, NULL));
 END $$;
 
 -- Cancels a scheduled appointment: frees the time and, unless the coach cancels, undoes the decision. What has begun is no

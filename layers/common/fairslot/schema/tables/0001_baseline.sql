@@ -68,9 +68,12 @@ CREATE TABLE coach_syncs (
     failed_at           timestamptz,
     failures            integer NOT NULL DEFAULT 0,
     error               text,
-    stale_told_at       timestamptz
+    stale_told_at       timestamptz,
+    unreadable_events   integer NOT NULL DEFAULT 0
 );
 COMMENT ON COLUMN coach_syncs.synced_at IS 'when the reading of what is stored began';
+COMMENT ON COLUMN coach_syncs.unreadable_events IS
+    'how many events of what is stored could not be read wholly; they are busy for as long as they may take';
 
 CREATE TABLE calendars (
     calendar_id         text PRIMARY KEY,
@@ -185,7 +188,7 @@ CREATE TABLE coach_appointments (
     contact_email         text,
     notes                 text,
     timezone              text,
-    metadata              jsonb NOT NULL DEFAULT '{}',
+    metadata              json NOT NULL DEFAULT '{}',
     crm_contact_id        text,
     external_calendar_id  text,
     conflict              boolean NOT NULL DEFAULT false,
@@ -212,6 +215,8 @@ CREATE INDEX coach_appointments_by_tenant ON coach_appointments (tenant_id, star
 COMMENT ON TABLE coach_appointments IS
     'A hold is a row too, in the state held: it becomes the appointment when it is confirmed and goes when it expires.';
 COMMENT ON COLUMN coach_appointments.takes IS 'the appointment with its buffers';
+COMMENT ON COLUMN coach_appointments.metadata IS
+    'as the client wrote it, without spaces: jsonb would write every number out, and 9e307 has 308 digits then';
 COMMENT ON COLUMN coach_appointments.external_calendar_id IS 'the block that the external calendar holds for it';
 COMMENT ON COLUMN coach_appointments.conflict_delivery IS
     'the block whose refusal alone made it a conflict; null: something else did, or it was before this was noted';

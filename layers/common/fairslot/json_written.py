@@ -1,0 +1,67 @@
+"""JSON whose numbers stay as they were written: 1.10 is not 1.1, and 9e307 is five characters long.
+
+Neither Python's floats nor Postgres' jsonb keep that: the one forgets digits, the other writes every number
+out. So what clients may put anything into is kept and given back as text.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Self
+
+# No other text of an answer begins like this: neither what clients send nor what Postgres holds has a NUL.
+_MARK = "\0"
+_MARKED = re.compile(r'"\\u0000((?:[^"\\]|\\.)*)"')
+
+
+class WrittenInt(int):
+    """A whole number that remembers how it was written."""
+
+    text: str
+
+    def __new__(cls, text: str) -> Self:
+        """Read it; ValueError beyond the digits that Python reads."""
+        made = super().__new__(cls, text)
+        made.text = text
+        return made
+
+
+class WrittenFloat(float):
+    """Another number that remembers how it was written."""
+
+    text: str
+
+    def __new__(cls, text: str) -> Self:
+        """Read it."""
+        made = super().__new__(cls, text)
+        made.text = text
+        return made
+
+
+def write(value: object, *, in_order: bool = False) -> str:
+    """Write a value as compact JSON, numbers as they were written; `in_order` sorts the members by name.
+
+    What JSON has no type for is written as its text.
+    """
+    if isinstance(value, WrittenInt | WrittenFloat):
+        return value.text
+    if isinstance(value, Mapping):
+        members = sorted(value.items()) if in_order else value.items()
+        inside = (
+            f"{json.dumps(name, ensure_ascii=False)}:{write(one, in_order=in_order)}" for name, one in members
+        )
+        return f"{{{','.join(inside)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{','.join(write(one, in_order=in_order) for one in value)}]"
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def dump(answer: object) -> str:
+    """Write an answer as compact JSON, and what as_json() marked as the JSON that it is."""
+    text = json.dumps(answer, separators=(",", ":"), ensure_ascii=False)
+    return _MARKED.sub(lambda found: str(json.loads(f'"{found[1]}"')), text)
+
+
+def as_json(text: str) -> str:
+    """Mark a text of JSON as what dump() writes as it is."""
+    return _MARK + text

@@ -1,0 +1,76 @@
+"""The guards of the HTTP edge: what a key is tied to and keeps, what is given back, and how large it gets."""
+
+from tests.mutants.guard import Guard
+
+_TESTS = "tests/handlers"
+_METADATA = f"{_TESTS}/test_api_metadata.py"
+_ANSWERS = f"{_TESTS}/test_api_kept_answers.py"
+_REPEATED = f"{_TESTS}/test_api_idempotency.py"
+_BODIES = f"{_TESTS}/test_api_bad_bodies.py"
+_QUERIES = f"{_TESTS}/test_api_bad_queries.py"
+
+GUARDS = (
+    Guard(
+        "an empty key is none",
+        "api.py",
+        '"idempotency-key") if name in headers}',
+        '"idempotency-key") if headers.get(name)}',
+        f"{_QUERIES}::test_an_idempotency_key_that_is_none_is_refused",
+    ),
+    Guard(
+        "a default that is written out is another request",
+        "api.py",
+        "value.model_dump(exclude_defaults=True)",
+        "value.model_dump(exclude_unset=True)",
+        f"{_REPEATED}::test_however_it_is_written_it_is_the_same_request",
+    ),
+    Guard(
+        "who books is kept with the key",
+        "schema/functions/13_booking.sql",
+        "v_now, engine.booked_json(a),",
+        "v_now, engine.appointment_json(a),",
+        _ANSWERS,
+    ),
+    Guard(
+        "jsonb writes metadata's numbers anew",
+        "bookings.py",
+        "Jsonb(write(metadata))",
+        "Jsonb(dict(metadata))",
+        f"{_METADATA}::test_numbers_come_back_as_they_were_written",
+    ),
+    Guard(
+        "a page is as large as its entries",
+        "pages.py",
+        "if left < 0 and number:",
+        "if left < 0 and not entries:",
+        f"{_METADATA}::test_a_list_is_cut_by_its_bytes",
+    ),
+    Guard(
+        "a page may be empty",
+        "pages.py",
+        "if left < 0 and number:",
+        "if left < 0:",
+        f"{_METADATA}::test_a_page_has_one_entry_at_least",
+    ),
+    Guard(
+        "a name may show as another one",
+        "types.py",
+        "one in _BIDI_CONTROLS or unicodedata",
+        "unicodedata",
+        f"{_BODIES}::test_what_cannot_be_meant_is_said_by_its_place",
+    ),
+    Guard(
+        "what a path is not for is not there",
+        "api.py",
+        "    if not allowed:",
+        "    if allowed is not None:",
+        f"{_QUERIES}::test_a_path_is_not_for_every_method",
+    ),
+    Guard(
+        "HEAD is answered with a body",
+        "api.py",
+        '        answer["body"] = ""\n',
+        "        pass\n",
+        f"{_QUERIES}::test_head_is_get_without_a_body",
+    ),
+)
