@@ -16,9 +16,12 @@ LOCAL_SETTINGS = {
     "WEBHOOK_JITTER": "1",
     "WEBHOOK_PAUSE_SECONDS": "2",
     "WEBHOOK_LONGEST_PAUSE_SECONDS": "30",
-    "WEBHOOK_GIVE_UP_SECONDS": "60",
+    # Time for every attempt, which is four minutes, and for waiting in a row of what is held back, which is
+    # up to a quarter of an hour each time.
+    "WEBHOOK_GIVE_UP_SECONDS": "3600",
     "WEBHOOK_TIMEOUT_SECONDS": "5",
     "WEBHOOK_ALLOW_LOOPBACK_HTTP": "true",
+    # Longer than a message waits behind a backlog; what the queues lose is sent again sooner: `lost`.
     "REDELIVER_AFTER_SECONDS": "600",
 }
 

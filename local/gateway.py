@@ -5,12 +5,13 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, Protocol
 from uuid import uuid4
 
 from aiohttp import web
 
 from local.gateway_payload import AnswerError, Request, Response, event, message, plain_path, response
+from local.logs import Log, Tell, unheard
 from local.routes import Routes
 from local.runtime_api import LARGEST_PAYLOAD, Answer
 
@@ -44,13 +45,13 @@ class Gateway:
         *,
         port: int = 0,
         seconds: float = _TIMEOUT_SECONDS,
+        tell: Tell = unheard,
     ) -> None:
         self.port = port
         self._routes = routes
         self._functions = functions
-        self._log_path = log
+        self._log = Log(log, tell)
         self._seconds = seconds
-        self._log: TextIO | None = None
         server = web.Server(self._serve, access_log=None, keepalive_timeout=75)
         self._runner = web.ServerRunner(server, shutdown_timeout=_DRAIN_SECONDS)
 
@@ -70,14 +71,10 @@ class Gateway:
         site = web.TCPSite(self._runner, "127.0.0.1", self.port)
         await site.start()
         self.port = self._runner.addresses[0][1]
-        self._log_path.parent.mkdir(parents=True, exist_ok=True)
-        self._log = self._log_path.open("a", buffering=1, encoding="utf-8")
 
     async def stop(self) -> None:
         """Take no more requests and let those that run end, for a few seconds."""
         await self._runner.cleanup()
-        if self._log is not None:
-            self._log.close()
 
     async def _serve(self, received: web.BaseRequest) -> web.StreamResponse:
         began = time.perf_counter()
@@ -89,15 +86,14 @@ class Gateway:
             if name.lower() not in _HOP_BY_HOP:
                 made.headers.add(name, value)
         made.headers["apigw-requestid"] = request_id
-        if self._log is not None and not self._log.closed:
-            line = {
-                "requestId": request_id,
-                "request": f"{received.method} {received.path}",
-                "routeKey": route_key,
-                "status": answer.status,
-                "latencyMs": round((time.perf_counter() - began) * 1000, 1),
-            }
-            self._log.write(json.dumps(line) + "\n")
+        line = {
+            "requestId": request_id,
+            "request": f"{received.method} {received.path}",
+            "routeKey": route_key,
+            "status": answer.status,
+            "latencyMs": round((time.perf_counter() - began) * 1000, 1),
+        }
+        self._log.line(json.dumps(line))
         return made
 
     async def _answer(self, received: web.BaseRequest, request_id: str) -> tuple[str | None, Response]:

@@ -37,7 +37,7 @@ class Options:
             crm_port=_number(environment, "CRM_PORT", 3002, 65535),
             processes=(
                 _number(environment, "HTTP_PROCESSES", 4, 64, lowest=1),
-                _number(environment, "QUEUE_PROCESSES", 4, 64, lowest=1),
+                _number(environment, "QUEUE_PROCESSES", 12, 64, lowest=1),
             ),
             caller=environment,
         )

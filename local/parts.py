@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 
 from local.partner import Partner
-from local.processes import Program
+from local.processes import Program, StartError
 
 _LOOK_SECONDS = 0.5
 
@@ -24,9 +24,12 @@ async def start(parts: Mapping[str, Program], stops: AsyncExitStack, say: Say) -
 
     """
     began = time.monotonic()
-    for part in parts.values():
+    for name, part in parts.items():
         stops.push_async_callback(asyncio.to_thread, part.stop)
-        part.begin()
+        try:
+            part.begin()
+        except OSError as error:
+            raise StartError(f"{name} could not be started: {error}") from error
     for name, part in parts.items():
         await asyncio.to_thread(part.finish)
         moved = isinstance(part, Partner) and part.port != part.wanted_port

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from local.gateway import Invokable
+from local.logs import Tell, unheard, watched
 from local.queue_client import QueueClient, QueueError
 from local.runtime_api import Answer
 from local.sqs import REGION
@@ -20,7 +21,10 @@ _PAUSE_SECONDS = 1.0
 
 
 class Poller:
-    """Polls the queue at `url` and invokes `function` with batches, `most` of them at a time."""
+    """Polls the queue at `url` and invokes `function` with batches, `most` of them at a time.
+
+    `note` gets what goes wrong, `tell` what should not.
+    """
 
     def __init__(
         self,
@@ -32,6 +36,7 @@ class Poller:
         *,
         most: int,
         note: Callable[[str], None],
+        tell: Tell = unheard,
     ) -> None:
         self._source = source
         self._url = url
@@ -39,6 +44,7 @@ class Poller:
         self._function = function
         self._client = client
         self._note = note
+        self._tell = tell
         self._free = asyncio.Semaphore(most)
         self._batches: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
@@ -47,7 +53,7 @@ class Poller:
 
     def start(self) -> None:
         """Begin to poll."""
-        self._loop = asyncio.create_task(self._poll())
+        self._loop = watched(self._poll(), f"the poller of {self._source.queue}", self._tell)
 
     async def stop(self, seconds: float) -> None:
         """Poll no more, give what runs `seconds` to end and put back what does not."""
@@ -72,12 +78,15 @@ class Poller:
             except QueueError as error:
                 self._note(f"{self._source.queue}: {error}")
                 await self._pause()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the queue goes on being polled
+                self._tell(f"{self._source.queue} could not be polled: {error!r}")
+                await self._pause()
             finally:
                 self._receiving = False
             if not messages:
                 self._free.release()
                 continue
-            batch = asyncio.create_task(self._handle(messages))
+            batch = watched(self._handle(messages), f"a batch of {self._source.queue}", self._tell)
             self._batches.add(batch)
             batch.add_done_callback(self._done)
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from local.logs import Log, Tell, unheard
 from local.runtime_api import Answer, GoneError, Sandbox
 
 
@@ -21,15 +22,25 @@ class InitError(Exception):
 
 
 class Pool:
-    """The processes of one function, at most `most` of them; `seconds` is the function's timeout."""
+    """The processes of one function, at most `most` of them; `seconds` is the function's timeout.
+
+    What they say goes into `log`; `tell` gets what a person should know of that.
+    """
 
     def __init__(
-        self, handler: str, environment: Mapping[str, str], log: Path, *, most: int, seconds: float
+        self,
+        handler: str,
+        environment: Mapping[str, str],
+        log: Path,
+        *,
+        most: int,
+        seconds: float,
+        tell: Tell = unheard,
     ) -> None:
         self.most = most
         self._handler = handler
         self._environment = environment
-        self._log = log
+        self._log = Log(log, tell)
         self._seconds = seconds
         self._all: set[Sandbox] = set()
         self._idle: list[Sandbox] = []
@@ -157,5 +168,4 @@ class Pool:
             "type": "platform.report",
             "record": {**record, **status},
         }
-        with self._log.open("a", encoding="utf-8") as log:
-            log.write(json.dumps(line) + "\n")
+        self._log.line(json.dumps(line))

@@ -61,8 +61,16 @@ class Program(ABC):
         """Tell whether it can be used."""
 
     def begin(self) -> None:
-        """Start it without waiting for it, so that others can start meanwhile."""
-        self._process = self._spawn()
+        """Start it without waiting for it, so that others can start meanwhile.
+
+        Raises:
+            StartError: there is no place for its files, or no such program.
+
+        """
+        try:
+            self._process = self._spawn()
+        except OSError as error:
+            raise StartError(f"{self.log.stem} cannot be started: {error}") from error
 
     def finish(self) -> None:
         """Wait until it answers.

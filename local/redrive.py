@@ -18,7 +18,7 @@ def environment(data: Path) -> dict[str, str] | None:
     try:
         state = json.loads((data / "stack.json").read_text("utf-8"))
         os.kill(state["pid"], 0)
-    except (FileNotFoundError, ProcessLookupError):
+    except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
         return None
     queues = state["queues"]
     return {

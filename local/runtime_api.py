@@ -11,16 +11,18 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from uuid import uuid4
 
 from aiohttp import web
 
+from local.logs import Log
 from local.processes import bound_to_us
 from local.sqs import ACCOUNT, REGION
 
 LARGEST_PAYLOAD = 6 * 1024 * 1024 + 100  # bytes, either way: Lambda's own limit for a synchronous invocation
+_DRAIN_SECONDS = 1.0  # for the last words of a process that has ended
 _START_SECONDS = 20.0  # Lambda gives 10; a laptop starting nine functions at once is slower
+_MOST_SAID = 65_536  # bytes at once
 _API = "/2018-06-01/runtime/"
 
 
@@ -53,7 +55,7 @@ class Sandbox:
         self,
         handler: str,
         environment: Mapping[str, str],
-        log: Path,
+        log: Log,
         *,
         on_idle: Callable[["Sandbox"], None],
         on_end: Callable[["Sandbox"], None],
@@ -67,6 +69,7 @@ class Sandbox:
         self._listener: asyncio.Server | None = None
         self._process: asyncio.subprocess.Process | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._listening: asyncio.Task[None] | None = None
         self._stopping = False
         self._started: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
         self._work: asyncio.Future[tuple[str, bytes, float]] | None = None
@@ -80,12 +83,14 @@ class Sandbox:
     async def start(self) -> Answer | None:
         """Start the process and wait until it asks for work; return the failure if it never does."""
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._api, "127.0.0.1", 0)
         try:
+            self._listener = await loop.create_server(self._api, "127.0.0.1", 0)
             self._process = await self._spawn(self._listener.sockets[0].getsockname()[1])
         except OSError as error:
-            self._listener.close()
+            if self._listener is not None:
+                self._listener.close()
             return failure("Runtime.ExitError", f"the process could not be started: {error}")
+        self._listening = asyncio.create_task(self._listen(self._process))
         self._watcher = asyncio.create_task(self._watch(self._process))
         if self._stopping:
             self.kill()
@@ -97,17 +102,24 @@ class Sandbox:
             return failure("Sandbox.Timedout", f"Init timed out after {_START_SECONDS:.0f} seconds")
 
     async def _spawn(self, port: int) -> asyncio.subprocess.Process:
-        with self._log.open("ab") as log:
-            return await asyncio.create_subprocess_exec(
-                *bound_to_us(signal.SIGKILL),
-                *(sys.executable, "-m", "awslambdaric", self._handler),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**self._environment, "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}"},
-                cwd=self._environment.get("LAMBDA_TASK_ROOT"),
-                start_new_session=True,
-            )
+        self._log.write(b"")  # there before the first word
+        # A pipe, as on Lambda: a function that wrote into the file itself would fail with it.
+        return await asyncio.create_subprocess_exec(
+            *bound_to_us(signal.SIGKILL),
+            *(sys.executable, "-m", "awslambdaric", self._handler),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env={**self._environment, "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{port}"},
+            cwd=self._environment.get("LAMBDA_TASK_ROOT"),
+            start_new_session=True,
+        )
+
+    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+        """Write down what the process says."""
+        if process.stdout is not None:
+            while said := await process.stdout.read(_MOST_SAID):
+                self._log.write(said)
 
     async def invoke(self, payload: bytes, seconds: float) -> Answer:
         """Hand an event to the waiting process and return what it answers, or how it failed.
@@ -145,6 +157,9 @@ class Sandbox:
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
         """See to it that nobody waits for a process that is gone."""
         code = await process.wait()
+        if self._listening is not None:
+            await asyncio.wait([self._listening], timeout=_DRAIN_SECONDS)
+            self._listening.cancel()
         how = f"signal: {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         ended = failure("Runtime.ExitError", f"Runtime exited with error: {how}")
         if not self._started.done():

@@ -7,30 +7,33 @@ beside itself, as EventBridge does. A failed run is not repeated: the next time 
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 from local.gateway import Invokable
+from local.logs import Tell, unheard, watched
 from local.schedules import parse
 from local.sqs import ACCOUNT, REGION
 from local.template import Schedule
 
 
 class Scheduler:
-    """Fires schedules, each with the function that it invokes; `note` gets what fails."""
+    """Fires schedules, each with its function; `note` gets what goes wrong, `tell` what should not."""
 
     def __init__(
         self,
         schedules: Sequence[tuple[Schedule, Invokable]],
         note: Callable[[str], None],
         *,
+        tell: Tell = unheard,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._schedules = [(one, parse(one.expression), function) for one, function in schedules]
         self._note = note
+        self._tell = tell
         self._clock = clock
         self._sleep = sleep
         self._tasks: set[asyncio.Task[None]] = set()
@@ -38,7 +41,7 @@ class Scheduler:
     def start(self) -> None:
         """Fire each schedule and begin to watch the clock."""
         for schedule, times, function in self._schedules:
-            self._spawn(self._watch(schedule, times.after, function))
+            self._spawn(self._watch(schedule, times.after, function), schedule)
 
     async def stop(self) -> None:
         """Fire no more; what runs is left to its function's own end."""
@@ -46,8 +49,8 @@ class Scheduler:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.create_task(work)
+    def _spawn(self, work: Coroutine[Any, Any, None], schedule: Schedule) -> None:
+        task = watched(work, f"the schedule {schedule.name}", self._tell)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -56,7 +59,7 @@ class Scheduler:
     ) -> None:
         due = self._clock()
         while True:
-            self._spawn(self._fire(schedule, due, function))
+            self._spawn(self._fire(schedule, due, function), schedule)
             now = self._clock()
             due = after(due)
             if due < now:  # the machine slept: what was missed is missed

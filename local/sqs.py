@@ -5,6 +5,7 @@ It lives in an environment of its own, `.tools/ministack`, because it pins botoc
 
 import os
 import signal
+from datetime import UTC, datetime
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -31,6 +32,8 @@ class SqsStandIn(Program):
     def __init__(self, data_dir: Path, *, log: Path | None = None) -> None:
         super().__init__(log or data_dir / "logs" / "sqs.log", free_port())
         self._state = data_dir / "sqs"
+        # What was sent before this is lost, as it was killed; None where it stopped in good order.
+        self.lost_before: datetime | None = None
 
     @property
     def url(self) -> str:
@@ -91,8 +94,11 @@ class SqsStandIn(Program):
             raise StartError("the SQS stand-in is not installed: run `make install`")
         self._state.mkdir(parents=True, exist_ok=True)
         self._state.chmod(0o700)
+        unsaved = self._state / "unsaved"
+        self.lost_before = datetime.now(UTC) if unsaved.exists() else None
+        unsaved.touch()
         return spawn(
-            [_PYTHON, "-P", _SERVER, str(self.port)],
+            [_PYTHON, "-P", _SERVER, str(self.port), unsaved],
             log=self.log,
             env=self._environment(),
             death_signal=signal.SIGTERM,  # it saves its state then

@@ -1,13 +1,14 @@
 """Serves ministack so that a message reaches at once whoever waits for it, and no key is lost.
 
-Run as a script by the Python of `.tools/ministack`, with the port as its argument. As it comes,
-a waiting receiver looks for messages ten times a second; SQS itself does not keep it waiting.
-And it saves its state only when it is stopped in good order; messages that a kill loses are
-sent again from the outbox, but what a lost key locked up nobody opens again.
+Run as a script by the Python of `.tools/ministack`, with the port as its argument and a file that it
+removes when all is saved. As it comes, a waiting receiver looks for messages ten times a second; SQS
+itself does not keep it waiting. And it saves its state only when it is stopped in good order; messages
+that a kill loses are sent again from the outbox, but what a lost key locked up nobody opens again.
 """
 
 import asyncio
 import sys
+from pathlib import Path
 from typing import Any
 
 from hypercorn.asyncio import serve  # type: ignore[import-not-found]
@@ -67,3 +68,4 @@ async def main() -> None:
 
 if __name__ == "__main__":
     asyncio.run(main())
+    Path(sys.argv[2]).unlink(missing_ok=True)

@@ -4,7 +4,7 @@ Starts Postgres, Valkey, the queues and the partners' stand-ins where their addr
 given, migrates, and runs the functions of `template.yaml` behind an HTTP front. Ctrl-C stops it.
 
 Environment: PORT (3000), FAIRSLOT_DATA (.data), CALENDAR_PORT (3001), CRM_PORT (3002),
-HTTP_PROCESSES (4) and QUEUE_PROCESSES (4), the most of one function; DATABASE_URL, REDIS_URL,
+HTTP_PROCESSES (4) and QUEUE_PROCESSES (12), the most of one function; DATABASE_URL, REDIS_URL,
 CALENDAR_API_URL, CRM_WEBHOOK_URL and AUTH_SERVICE_URL, used where given; and every setting of
 `fairslot/settings.py`.
 """

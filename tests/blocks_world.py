@@ -1,5 +1,6 @@
 """A coach whose own calendar holds blocks of ours, and what its readings and results say."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -61,8 +62,13 @@ def record(
     seconds: float = 0.5,
     block: str | None = None,
     error: str | None = None,
+    listed: str | None = None,
 ) -> list[Message]:
-    """Record an attempt that began at an instant and was answered so much later; return what follows."""
+    """Record an attempt that began at an instant and was answered so much later; return what follows.
+
+    `listed` is the block that the calendar lists at that time, "" where it lists none there.
+    """
+    found = {"found_block_id": listed} if listed else {"absent": "true"} if listed == "" else {}
     done = Attempt(
         delivery_id=UUID(message["delivery_id"]),
         event_id=UUID(message["event_id"]),
@@ -73,14 +79,24 @@ def record(
         outcome=outcome,  # type: ignore[arg-type]
         latency_ms=round(seconds * 1000),
         error=error,
-        answer={"block_id": block} if block else {},
+        answer={"block_id": block} if block else found,
+        round=message["round"],
     )
     return outbox.record(connection, attempt=done)[0]
 
 
-def refuse(connection: Connection, message: Message, at: datetime) -> list[Message]:
+def refuse(
+    connection: Connection, message: Message, at: datetime, listed: str | None = None
+) -> list[Message]:
     """Record that the calendar refused a block because the time is blocked; return what follows."""
-    return record(connection, message, "failed", at=at, error="already_blocked")
+    return record(connection, message, "failed", at=at, error="already_blocked", listed=listed)
+
+
+def sweep(connection: Connection, now: datetime) -> list[Message]:
+    """Send what the queue seems to have lost; return the messages."""
+    sent: list[str] = []
+    outbox.sweep(connection, send=sent.extend, now=now)
+    return [json.loads(one) for one in sent]
 
 
 def actions(messages: Sequence[Message], action: str) -> list[Message]:

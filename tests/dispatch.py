@@ -13,7 +13,7 @@ import pytest
 
 from fairslot import secrets
 from fairslot.settings import settings
-from fairslot.webhooks import gates, queue
+from fairslot.webhooks import blocks, gates, queue
 from fairslot.webhooks.messages import Attempt, Delivery
 from local.sqs import SqsStandIn
 from tests.scripted_partner import ScriptedPartner, scripted_partner
@@ -228,6 +228,7 @@ def stage(
     queue.forget_client()
     secrets.forget()
     gates.forget()
+    blocks.memory.forget()
     client.close()
 
 

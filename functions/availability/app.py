@@ -19,7 +19,19 @@ from availability.models import (
     Health,
     Outbox,
 )
-from fairslot import api, availability, cache, db, decisions, distribution, outbox, pages, relay, sync
+from fairslot import (
+    api,
+    availability,
+    cache,
+    db,
+    deadline,
+    decisions,
+    distribution,
+    outbox,
+    pages,
+    relay,
+    sync,
+)
 from fairslot.errors import FairslotError, MalformedRequestError
 from fairslot.observability import logger, metrics
 from fairslot.settings import settings
@@ -30,6 +42,7 @@ app = api.resolver()
 _LONGEST = timedelta(days=60)
 _MOST = 6_000
 _PERIOD = timedelta(days=30)
+_HEALTH_SECONDS = 3.0
 
 
 @app.get(
@@ -109,7 +122,8 @@ def get_distribution(
 def get_health() -> Response[Health]:
     """Return 200 while bookings can be taken, else 503, with the state of each dependency."""
     try:
-        waiting, database = db.run(lambda connection: outbox.waiting(connection, now=api.clock())), "ok"
+        with deadline.within(_HEALTH_SECONDS):
+            waiting, database = db.run(lambda connection: outbox.waiting(connection, now=api.clock())), "ok"
     except FairslotError:
         waiting, database = 0, "down"
     cached = "unused" if not settings().redis_url else "ok" if cache.is_alive() else "down"

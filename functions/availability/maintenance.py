@@ -9,20 +9,20 @@ from uuid import UUID
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from fairslot import db, forgetting, holds, inbound, outbox, redrive, relay, sync
+from fairslot import db, deadline, forgetting, holds, inbound, outbox, redrive, relay, sync
 from fairslot.api import clock
 from fairslot.observability import logger, metrics
 
 _LEFT_OVER = timedelta(seconds=30)
 
 
-def keep_slots(deadline: float) -> dict[str, int]:
+def keep_slots(begin_until: float) -> dict[str, int]:
     """Add the days that came into the horizon; delete what is long over or settled; compare the zones."""
     now = clock()
     coaches = db.run(lambda connection: sync.extend(connection, now=now))
     _compare_zones(now)
     days, keys = db.run(lambda connection: sync.forget(connection, now=now))
-    events = db.run(lambda connection: forgetting.forget_events(connection, now=now, deadline=deadline))
+    events = db.run(lambda connection: forgetting.forget_events(connection, now=now, deadline=begin_until))
     deleted = {f"{kind}_deleted": number for kind, number in events.items()}
     return {"coaches": coaches, "days_deleted": days, "keys_deleted": keys, **deleted}
 
@@ -35,21 +35,35 @@ def _compare_zones(now: datetime) -> None:
     metrics.add_metric(name="ZonesApart", unit=MetricUnit.Count, value=len(apart))
 
 
-def sweep_outbox(deadline: float) -> dict[str, int]:
-    """Send what is not on its way; tell of stale calendars; finish inbound events; end expired holds."""
+def sweep_outbox(begin_until: float) -> dict[str, int]:
+    """Send what is not on its way, look for blocks, tell of stale calendars, finish events, end holds."""
     now = clock()
     sent = db.run(
         lambda connection: outbox.sweep_all(
-            connection, send=relay.send_deliveries, now=now, deadline=deadline
+            connection, send=relay.send_deliveries, now=now, deadline=begin_until
         )
     )
     stale = db.run(lambda connection: outbox.tell_stale(connection, now=now))
     relay.publish(stale)
+    lost = db.run(lambda connection: outbox.look_for_blocks(connection, now=now))
+    relay.publish(lost)
+    _count_unconfirmed(now)
     events = db.run(lambda connection: inbound.left_over(connection, before=now - _LEFT_OVER))
     for event_id in events:
         _finish(event_id, now)
     holds_expired = db.run(holds.expire)
-    return {"sent": sent, "events": len(events), "holds_expired": holds_expired}
+    return {
+        "sent": sent,
+        "blocks_looked_for": len(lost),
+        "events": len(events),
+        "holds_expired": holds_expired,
+    }
+
+
+def _count_unconfirmed(now: datetime) -> None:
+    """Tell of blocks that may stand in calendars without our knowing: docs/runbooks/unconfirmed-blocks.md."""
+    number = db.run(lambda connection: outbox.unconfirmed_blocks(connection, now=now))
+    metrics.add_metric(name="BlocksUnconfirmed", unit=MetricUnit.Count, value=number)
 
 
 def _finish(event_id: UUID, now: datetime) -> None:
@@ -86,8 +100,9 @@ TASKS: dict[str, Callable[[float], dict[str, int]]] = {
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Do the task that the schedule, or a person, names: {"task": "slots"} and so on."""
     # Half of the time that is left: what else there is to do has the other half.
-    deadline = time.monotonic() + context.get_remaining_time_in_millis() / 2000
-    done = TASKS[event["task"]](deadline)
+    begin_until = time.monotonic() + context.get_remaining_time_in_millis() / 2000
+    with deadline.of(context):
+        done = TASKS[event["task"]](begin_until)
     metrics.add_metric(name="MaintenanceRuns", unit=MetricUnit.Count, value=1)
     logger.info("maintenance", extra={"task": event["task"], **done})
     return done

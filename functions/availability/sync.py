@@ -5,7 +5,7 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from fairslot import db, relay, sync
+from fairslot import db, deadline, relay, sync
 from fairslot.api import clock
 from fairslot.observability import logger, metrics
 
@@ -15,7 +15,8 @@ from fairslot.observability import logger, metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Put a request on the fetches queue for every coach whose calendar is due."""
     now = clock()
-    fetches = db.run(lambda connection: sync.due(connection, now=now))
-    relay.send_fetches(fetches)
+    with deadline.of(context):
+        fetches = db.run(lambda connection: sync.due(connection, now=now))
+        relay.send_fetches(fetches)
     metrics.add_metric(name="CalendarsRequested", unit=MetricUnit.Count, value=len(fetches))
     return {"requested": len(fetches)}

@@ -162,7 +162,12 @@ class Booked(BaseModel):
 
 
 class AppointmentModel(BaseModel):
-    """An appointment."""
+    """An appointment.
+
+    `external_block` says what the coach's external calendar has of it: `confirmed`, a block by the id
+    `external_calendar_id`; `unconfirmed`, perhaps a block at its time, or at one that it was moved from, of
+    which we never learnt the id; null, none that we know of.
+    """
 
     appointment_id: UUID
     calendar_id: str
@@ -178,6 +183,7 @@ class AppointmentModel(BaseModel):
     metadata: JsonText
     crm_contact_id: str | None
     external_calendar_id: str | None
+    external_block: Literal["confirmed", "unconfirmed"] | None = None
     conflict: bool
     created_at: datetime
     updated_at: datetime

@@ -163,7 +163,10 @@ class AttemptModel(BaseModel):
 
 
 class DeliveryModel(BaseModel):
-    """One event for one endpoint; `reason` says why it failed or, while it is pending, why it is held."""
+    """One event for one endpoint; `reason` says why it failed or, while it is pending, why it is held.
+
+    `block_unconfirmed`: the calendar may hold a block that we made and whose id we never learnt.
+    """
 
     delivery_id: UUID
     event_id: UUID

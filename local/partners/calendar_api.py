@@ -12,11 +12,13 @@ POST /coaches/{id}/block-slot     {"start_time","end_time"} -> {"success","block
 POST /coaches/{id}/release-slot   {"block_id"} -> {"success","block_id"}; 404 for a block it never had
 GET  /coaches/{id}/settings       {"working_hours","availability_rules","blocked_dates"}
 GET  /coaches/{id}/calendar.ics   the same busy time as an iCalendar feed
+GET  /coaches/{id}/blocks         as below, of one coach; ?start_time=&end_time= for a part of the time
 GET  /blocks?coach_id=            {"blocks":[{"block_id","coach_id","start_time","end_time",...}],"total"}
 GET  /health
 """
 
 import sqlite3
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -36,7 +38,14 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS blocks (
     block_id TEXT PRIMARY KEY, coach_id TEXT NOT NULL, start_time TEXT NOT NULL, end_time TEXT NOT NULL,
     created_at TEXT NOT NULL, released_at TEXT);
-CREATE INDEX IF NOT EXISTS blocks_by_coach ON blocks (coach_id, end_time) WHERE released_at IS NULL;
+DROP INDEX IF EXISTS blocks_by_coach;
+CREATE INDEX IF NOT EXISTS blocks_by_end ON blocks (coach_id, rtrim(end_time, 'Z')) WHERE released_at IS NULL;
+"""
+# Without the Z, as with it a time with a fraction sorts before the whole second.
+BY_END = """
+SELECT start_time, end_time FROM blocks
+ WHERE coach_id = ? AND released_at IS NULL AND rtrim(end_time, 'Z') > rtrim(?, 'Z')
+ ORDER BY rtrim(end_time, 'Z')
 """
 routes = web.RouteTableDef()
 
@@ -57,9 +66,8 @@ async def availability(request: web.Request) -> web.Response:
     coach_id, today = request.match_info["coach_id"], datetime.now(coach_days.ZONE).date()
     days = server.whole_number(request, "days", 7, MOST_DAYS)
     slots = []
-    blocks = _blocks(request, coach_id, coach_days.opening(today)[0])
     for day in (today + timedelta(days=number) for number in range(days)):
-        busy = coach_days.meetings(coach_id, day) + blocks
+        busy = coach_days.meetings(coach_id, day) + list(_blocks(request, coach_id, *coach_days.opening(day)))
         slots += [_entry(entry, busy) for entry in coach_days.entries(day)]
     answer = {
         "coach_id": coach_id,
@@ -75,7 +83,7 @@ async def availability(request: web.Request) -> web.Response:
 async def block_slot(request: web.Request) -> web.Response:
     """Take a coach's time; 409 when a block has a part of it, 400 when it is no time."""
     coach_id, (start, end) = request.match_info["coach_id"], _interval(await server.json_object(request))
-    if any(coach_days.overlap((start, end), block) for block in _blocks(request, coach_id, start)):
+    if next(_blocks(request, coach_id, start, end), None) is not None:
         raise server.problem(web.HTTPConflict, "Slot already blocked")
     block = {
         "block_id": f"blk_{uuid4().hex[:16]}",
@@ -120,7 +128,7 @@ async def coach_settings(_request: web.Request) -> web.Response:
 async def feed(request: web.Request) -> web.Response:
     """Answer the busy time of the next 60 days as an iCalendar feed."""
     coach_id, today = request.match_info["coach_id"], datetime.now(coach_days.ZONE).date()
-    busy = _blocks(request, coach_id, coach_days.opening(today)[0])
+    busy = list(_blocks(request, coach_id, coach_days.opening(today)[0], datetime.max.replace(tzinfo=UTC)))
     for number in range(FEED_DAYS):
         busy += coach_days.meetings(coach_id, today + timedelta(days=number))
     lines = ["BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//fairslot//calendar stand-in//EN"]
@@ -133,6 +141,22 @@ async def feed(request: web.Request) -> web.Response:
         ]
         lines += ["BEGIN:VEVENT", uid, *when, "SUMMARY:Busy", "END:VEVENT"]
     return web.Response(text="\r\n".join([*lines, "END:VCALENDAR", ""]), content_type="text/calendar")
+
+
+@routes.get("/coaches/{coach_id}/blocks")
+async def coach_blocks(request: web.Request) -> web.Response:
+    """Answer a coach's blocks; with start_time and end_time those that have a part of that time."""
+    rows = request.app[DATABASE].execute(
+        "SELECT block_id, coach_id, start_time, end_time, created_at FROM blocks"
+        " WHERE coach_id = ? AND released_at IS NULL AND end_time > ? AND start_time < ? ORDER BY start_time",
+        (
+            request.match_info["coach_id"],
+            _text(request.query.get("start_time"), ""),
+            _text(request.query.get("end_time"), "9999"),
+        ),
+    )
+    found = [dict(row) for row in rows]
+    return web.json_response({"blocks": found, "total": len(found)})
 
 
 @routes.get("/blocks")
@@ -162,14 +186,22 @@ def _entry(entry: Interval, busy: list[Interval]) -> dict[str, Any]:
     }
 
 
-def _blocks(request: web.Request, coach_id: str, since: datetime) -> list[Interval]:
-    rows = request.app[DATABASE].execute(
-        "SELECT start_time, end_time FROM blocks WHERE coach_id = ? AND released_at IS NULL", (coach_id,)
-    )
-    found = [
-        (datetime.fromisoformat(row["start_time"]), datetime.fromisoformat(row["end_time"])) for row in rows
-    ]
-    return [block for block in found if block[1] > since]
+def _blocks(request: web.Request, coach_id: str, since: datetime, until: datetime) -> Iterator[Interval]:
+    """Yield the blocks that have a part of this time, in order, and look at no others but one.
+
+    A coach's blocks never overlap, so by their ends they are in the order of their starts too.
+    """
+    for row in request.app[DATABASE].execute(BY_END, (coach_id, server.rfc3339(since))):
+        start, end = (datetime.fromisoformat(row[name]) for name in ("start_time", "end_time"))
+        if start >= until:
+            return
+        yield start, end
+
+
+def _text(given: str | None, otherwise: str) -> str:
+    """Write an instant of a query as it is stored."""
+    instant = _instant(given)
+    return server.rfc3339(instant) if instant else otherwise
 
 
 def _interval(body: dict[str, Any]) -> Interval:

@@ -28,6 +28,7 @@ APPOINTMENT = {
     "metadata",
     "crm_contact_id",
     "external_calendar_id",
+    "external_block",
     "conflict",
     "created_at",
     "updated_at",

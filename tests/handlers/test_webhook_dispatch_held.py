@@ -10,6 +10,7 @@ import pytest
 
 from fairslot.webhooks import gates
 from fairslot.webhooks.messages import Delivery
+from local.environment import LOCAL_SETTINGS
 from local.sqs import SqsStandIn
 from tests import scripted_partner as partners
 from tests.dispatch import Context, Stage, ids, set_environment, stage, subscription
@@ -225,6 +226,20 @@ def test_an_attempt_that_fails_too_late_is_the_last(dispatch: Stage) -> None:
         early.delivery_id: "retrying",
     }
     assert [Delivery.from_json(one) for one in dispatch.dead_letters()] == [late]
+
+
+def test_a_backlog_ends_nothing_on_the_local_stack(sqs: SqsStandIn) -> None:
+    """With its give-up a delivery that an open circuit has held back for a quarter of an hour waits on."""
+    with stage(sqs, WEBHOOK_GIVE_UP_SECONDS=LOCAL_SETTINGS["WEBHOOK_GIVE_UP_SECONDS"]) as dispatch:
+        since = datetime.now(UTC) - timedelta(minutes=15)
+        sent = replace(subscription(dispatch.partner.url), since=since)
+        dispatch.send(sent)
+        closed(sent)
+
+        dispatch.work()
+
+        assert [(one.outcome, one.error) for one in dispatch.attempts()] == [("held", "circuit_open")]
+        assert dispatch.dead_letters() == []
 
 
 def test_what_was_tried_often_enough_is_not_tried_again(dispatch: Stage) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from fairslot import db, outbox
+from fairslot import db, deadline, outbox
 from fairslot.db import Connection
 from fairslot.errors import UnavailableError
 from fairslot.migrate import Schema, migrate
@@ -146,7 +146,23 @@ def test_the_timeouts_are_the_databases_own(database_url: str) -> None:
                 "transaction_timeout",
             )
         ]
-    assert values == [(4_000,), (6_000,), (8_000,), (20_000,)]
+    assert values == [(4_000,), (5_000,), (8_000,), (20_000,)]
+
+
+def test_a_statement_whose_client_has_given_up_does_not_go_on(
+    connection: Connection, environment: Callable[..., None]
+) -> None:
+    """The client waits no longer than it has time for, and the server notices soon that nobody waits."""
+    pids: list[int] = []
+
+    def sleep(own: Connection) -> None:
+        pids.append(own.info.backend_pid)
+        own.execute("SELECT pg_sleep(7)")
+
+    with deadline.within(2.5), pytest.raises(UnavailableError):
+        db.run(sleep)
+    assert len(pids) == 1
+    wait_until(lambda: in_state(connection, pids[0], "gone"), 3)
 
 
 def test_migrating_knows_no_timeouts(connection: Connection, database_url: str) -> None:

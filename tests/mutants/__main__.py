@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.mutants import calendars, edges, engine, http, upgrades, webhooks
+from tests.mutants import calendars, edges, engine, http, patience, upgrades, webhooks
 from tests.mutants.guard import Guard
 
 GUARDS = (
@@ -23,6 +23,7 @@ GUARDS = (
     *http.GUARDS,
     *webhooks.GUARDS,
     *calendars.GUARDS,
+    *patience.GUARDS,
     *upgrades.GUARDS,
 )
 

@@ -217,8 +217,8 @@ _EXTERNAL = (
     ),
     Guard(
         "a block that met one of ours is a conflict",
-        _DELIVERIES,
-        "v_awaits := engine.block_awaits(v_delivery, p_at);",
+        _BLOCKS_SQL,
+        "v_awaits := engine.block_awaits(d, p_at);",
         "v_awaits := NULL;",
         f"{_WAITING}::test_a_block_waits_for_the_release_that_it_met",
     ),
@@ -253,8 +253,8 @@ _EXTERNAL = (
     Guard(
         "an answer that is recorded late shows no conflict",
         _DELIVERIES,
-        "          AND v_delivery.reason = 'already_blocked' THEN",
-        "          AND false THEN",
+        "        v_messages := v_messages || engine.settle_unconfirmed(p_delivery, v_event, p_at);\n",
+        "        NULL;\n",
         f"{_CONFLICTS}::test_an_answer_that_is_recorded_late_shows_the_conflict",
     ),
     Guard(

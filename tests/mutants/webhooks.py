@@ -5,6 +5,8 @@ from tests.mutants.guard import Guard
 _ENDPOINTS = "schema/functions/07_endpoints.sql"
 _GATES = "webhooks/gates.py"
 _GATES_TEST = "tests/unit/webhooks/test_gates.py"
+_BLOCKS = "schema/functions/08_blocks.sql"
+_BLOCKS_TEST = "tests/integration/test_unconfirmed_blocks.py"
 
 GUARDS = (
     Guard("a silent endpoint is asked for ever", _GATES, "SILENCES = 3\n", "SILENCES = 3_000\n", _GATES_TEST),
@@ -64,5 +66,68 @@ GUARDS = (
         "if own_headers.may_be_chosen(name)}",
         "if name}",
         "tests/unit/webhooks/test_own_headers.py",
+    ),
+    Guard(
+        "the sweep does not say that a result is lost",
+        "sql/outbox.sql",
+        "results_missing = results_missing OR reason IS DISTINCT FROM 'awaits_release'",
+        "results_missing = results_missing",
+        f"{_BLOCKS_TEST}::test_what_an_earlier_sending_may_have_blocked_is_no_conflict",
+    ),
+    Guard(
+        "a dead letter does not say that a result is lost",
+        "sql/deliveries.sql",
+        "next_attempt_at = NULL, results_missing = true",
+        "next_attempt_at = NULL",
+        f"{_BLOCKS_TEST}::test_what_an_earlier_sending_may_have_blocked_is_no_conflict",
+    ),
+    Guard(
+        "a lost result is nobody's block",
+        _BLOCKS,
+        "    SELECT d.results_missing OR EXISTS (\n",
+        "    SELECT EXISTS (\n",
+        f"{_BLOCKS_TEST}::test_what_an_earlier_sending_may_have_blocked_is_no_conflict",
+    ),
+    Guard(
+        "any block at the time is ours",
+        _BLOCKS,
+        "IF v_may AND p_listed <> '' AND NOT engine.is_anothers(d, p_listed) THEN",
+        "IF p_listed <> '' AND NOT engine.is_anothers(d, p_listed) THEN",
+        f"{_BLOCKS_TEST}::test_a_block_that_is_none_of_ours_is_a_conflict",
+    ),
+    Guard(
+        "a block that is being released is adopted",
+        _BLOCKS,
+        "IF v_may AND p_listed <> '' AND NOT engine.is_anothers(d, p_listed) THEN",
+        "IF v_may AND p_listed <> '' THEN",
+        f"{_BLOCKS_TEST}::test_a_block_that_is_being_released_is_not_adopted",
+    ),
+    Guard(
+        "a late result releases what another has",
+        _BLOCKS,
+        "    IF engine.is_anothers(p_delivery, p_block) THEN\n",
+        "    IF false THEN\n",
+        f"{_BLOCKS_TEST}::test_what_one_adopted_another_does_not_release",
+    ),
+    Guard(
+        "an unconfirmed block is nothing to the next customer",
+        _BLOCKS,
+        " OR engine.unconfirmed_beside(d) <> '{}' THEN\n        RETURN 'block_unconfirmed'",
+        " THEN\n        RETURN 'block_unconfirmed'",
+        f"{_BLOCKS_TEST}::test_without_a_list_the_next_customers_block_is_unconfirmed_too",
+    ),
+    Guard(
+        "a wanted block is looked for and released",
+        "sql/outbox.sql",
+        "       AND NOT engine.is_wanted(d)\n",
+        "",
+        f"{_BLOCKS_TEST}::test_a_block_that_is_wanted_is_not_taken_away",
+    ),
+    Guard(
+        "a partner without a list is asked each time",
+        "webhooks/blocks.py",
+        "        memory.note(blocks.partner)\n",
+        "",
+        "tests/unit/webhooks/test_block_lists.py",
     ),
 )

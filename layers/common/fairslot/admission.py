@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import ipaddress
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -37,7 +38,7 @@ def admit(event: Mapping[str, Any], headers: dict[str, str], *, now: datetime) -
 
     Raises:
         AuthenticationError: nobody we know.
-        RateLimitError: it has had its share.
+        RateLimitError: it has had its share, or its address has tried too many unknown keys.
         ForbiddenError: it may not do that.
 
     """
@@ -89,7 +90,15 @@ def _caller(event: Mapping[str, Any], path: str, now: datetime) -> Client:
     if not key and path == SIGNED_PATH and "webhook-signature" in given:
         source_id = (event.get("queryStringParameters") or {}).get("source", "")
         return sources.authenticate(source_id, given, raw_body(event), now=now)
-    return authenticate(key)
+    return authenticate(key, _address(event["requestContext"]["http"]["sourceIp"]))
+
+
+def _address(source: str) -> str:
+    """Return what an address counts as: of IPv6 the network of 64 bits, which is one subscriber's."""
+    address = ipaddress.ip_address(source)
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    return str(address.ipv4_mapped or ipaddress.ip_network((address, 64), strict=False))
 
 
 def _rate_headers(allowance: Allowance) -> dict[str, str]:

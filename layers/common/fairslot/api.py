@@ -14,7 +14,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 from aws_lambda_powertools.metrics import MetricUnit
 from pydantic import BaseModel
 
-from fairslot import admission, cache, db, json_written
+from fairslot import admission, cache, db, deadline, json_written
 from fairslot.auth import Client
 from fairslot.errors import (
     AuthenticationError,
@@ -60,6 +60,8 @@ STATUS: dict[type[FairslotError], HTTPStatus] = {
 OPEN_PATHS = frozenset({"/health", "/openapi.json"})
 LONGEST_KEY = 255
 _RETRY_AFTER_SECONDS = 2
+# Longer than the database lets anybody wait for a lock, and short enough to answer in the function's time.
+_LONGEST_SECONDS = 5.5
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -79,7 +81,7 @@ def routes(app: APIGatewayHttpResolver) -> Sequence[Route]:
 
 
 def serve(app: APIGatewayHttpResolver, event: Mapping[str, Any], context: "LambdaContext") -> dict[str, Any]:
-    """Answer one API Gateway event (payload 2.0).
+    """Answer one API Gateway event (payload 2.0), whatever hangs, in the function's time.
 
     The caller is known and counted before its request is looked at. Every answer carries X-Request-Id, and
     those to a known caller the rate-limit headers. HEAD is answered as GET, without the body.
@@ -87,9 +89,10 @@ def serve(app: APIGatewayHttpResolver, event: Mapping[str, Any], context: "Lambd
     http = event["requestContext"]["http"]
     headers: dict[str, str] = {"X-Request-Id": event["requestContext"]["requestId"]}
     try:
-        if http["path"] not in OPEN_PATHS:
-            app.context["client"] = admission.admit(event, headers, now=clock())
-        answer: dict[str, Any] = app.resolve(_readable(event), context)
+        with deadline.of(context, at_most=_LONGEST_SECONDS):
+            if http["path"] not in OPEN_PATHS:
+                app.context["client"] = admission.admit(event, headers, now=clock())
+            answer: dict[str, Any] = app.resolve(_readable(event), context)
     except Exception as error:  # noqa: BLE001 - the edge answers whatever happens
         app.context.clear()
         problem = _answer_error(error)

@@ -1,11 +1,12 @@
 """Who is calling: API keys from our own table, or from the auth service where one is given."""
 
 import hashlib
+import re
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from fairslot import db
+from fairslot import cache, db, deadline
 from fairslot.errors import AuthenticationError, UnavailableError
 from fairslot.queries import queries
 from fairslot.settings import settings
@@ -14,7 +15,10 @@ _SQL = queries("api_keys")
 _REMEMBER_SECONDS = 30.0
 _REMEMBER_AT_MOST = 10_000
 _TIMEOUT_SECONDS = 2.0
-_LONGEST_KEY = 256
+# A refusal is not remembered for longer: a key may have been made since.
+_REMEMBER_UNKNOWN_SECONDS = 5.0
+# Visible ASCII; the gateway joins headers that come twice with commas.
+_WELL_FORMED = re.compile(r"[!-+\--~]{1,256}")
 _PERMISSIONS = {"read": "read", "write": "write", "delete": "admin"}
 DEFAULT_TENANT = "default"
 
@@ -33,34 +37,67 @@ class Client:
     message_id: str | None = None
 
 
-_known: OrderedDict[bytes, tuple[float, Client]] = OrderedDict()
+class _Memory[T]:
+    """What was found out about keys, each for a while, and not of too many."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[bytes, tuple[float, T]] = OrderedDict()
+
+    def get(self, digest: bytes) -> T | None:
+        until, value = self._kept.get(digest, (0.0, None))
+        return value if time.monotonic() < until else None
+
+    def keep(self, digest: bytes, value: T, seconds: float) -> None:
+        self._kept[digest] = (time.monotonic() + seconds, value)
+        self._kept.move_to_end(digest)
+        while len(self._kept) > _REMEMBER_AT_MOST:
+            self._kept.popitem(last=False)
+
+    def clear(self) -> None:
+        self._kept.clear()
 
 
-def authenticate(key: str) -> Client:
-    """Return whose key this is; an answer is remembered for half a minute, a refusal is not.
+_known = _Memory[Client]()
+_unknown = _Memory[bool]()
+
+
+def authenticate(key: str, address: str) -> Client:
+    """Return whose key this is; an answer is remembered for half a minute, a refusal for some seconds.
+
+    What is not remembered is looked up, as long as the address has not tried too many unknown keys.
 
     Raises:
         AuthenticationError: nobody's, or revoked.
+        RateLimitError: too many unknown keys from this address.
         UnavailableError: the auth service does not answer.
 
     """
-    if not key or len(key) > _LONGEST_KEY:
+    if not _WELL_FORMED.fullmatch(key):
         raise AuthenticationError
     digest = hash_key(key)
     known = _known.get(digest)
-    if known is not None and time.monotonic() < known[0]:
-        return known[1]
-    client = _ask_service(key, digest) if settings().auth_service_url else _look_up(digest)
-    _known[digest] = (time.monotonic() + _REMEMBER_SECONDS, client)
-    _known.move_to_end(digest)
-    while len(_known) > _REMEMBER_AT_MOST:
-        _known.popitem(last=False)
+    if known is not None:
+        return known
+    if _unknown.get(digest):
+        raise AuthenticationError
+    limit = settings().max_unknown_keys_per_minute
+    cache.check_unknown_keys(address, digest, limit)
+    try:
+        client = _ask_service(key, digest) if settings().auth_service_url else _look_up(digest)
+    except AuthenticationError:
+        _unknown.keep(digest, True, _REMEMBER_UNKNOWN_SECONDS)  # noqa: FBT003
+        cache.count_unknown_key(address, limit)
+        cache.note_key(digest, found=False)
+        raise
+    _known.keep(digest, client, _REMEMBER_SECONDS)
+    cache.note_key(digest, found=True)
     return client
 
 
 def forget() -> None:
     """Forget every remembered key."""
     _known.clear()
+    _unknown.clear()
 
 
 def hash_key(key: str) -> bytes:
@@ -87,7 +124,7 @@ def _ask_service(key: str, digest: bytes) -> Client:
         answer = httpx.post(
             f"{settings().auth_service_url.rstrip('/')}/validate",
             headers={"X-API-Key": key},
-            timeout=_TIMEOUT_SECONDS,
+            timeout=max(0.0, min(_TIMEOUT_SECONDS, deadline.left())),
         )
         said = answer.json()
         if answer.status_code == httpx.codes.UNAUTHORIZED or said.get("valid") is False:

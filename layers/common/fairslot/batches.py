@@ -8,13 +8,14 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from fairslot import deadline
 from fairslot.observability import logger, metrics
 
 
 def handle(
     event: dict[str, Any], work: Callable[[str], None], context: LambdaContext
 ) -> PartialItemFailureResponse:
-    """Do the work for the body of each message of an SQS batch; answer which messages stay."""
+    """Do the work for the body of each message of an SQS batch; answer in time which messages stay."""
 
     def one(record: Any) -> None:  # the processor passes it by this name
         try:
@@ -29,4 +30,5 @@ def handle(
 
     # Were it to raise when all fail, Lambda would log the exceptions with their texts.
     processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
-    return process_partial_response(event=event, record_handler=one, processor=processor, context=context)
+    with deadline.of(context):
+        return process_partial_response(event=event, record_handler=one, processor=processor, context=context)

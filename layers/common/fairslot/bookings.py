@@ -16,6 +16,7 @@ from fairslot.queries import queries
 
 type Status = Literal["scheduled", "completed", "no_show", "cancelled", "rescheduled"]
 type Canceller = Literal["customer", "coach", "system"]
+type ExternalBlock = Literal["confirmed", "unconfirmed"]
 type Outcome = Literal["completed", "no_show"]
 
 _SQL = queries("appointments")
@@ -40,7 +41,7 @@ class Booked:
         values["appointment_id"] = UUID(values["appointment_id"])
         for name in ("start_time", "end_time", "created_at", "updated_at", "cancelled_at"):
             values[name] = datetime.fromisoformat(values[name]) if values.get(name) else None
-        return cls(**{field.name: values[field.name] for field in fields(cls)})
+        return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +59,7 @@ class Appointment(Booked):
     created_at: datetime
     updated_at: datetime
     cancelled_at: datetime | None
+    external_block: ExternalBlock | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

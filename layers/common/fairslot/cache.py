@@ -3,6 +3,7 @@
 When it does not answer, requests go on without it and an alarm is raised; it is asked again a second later.
 """
 
+import hashlib
 import time
 import warnings
 from collections.abc import Callable
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 
 _TIMEOUT_SECONDS = 0.25
 _REST_SECONDS = 1.0
+_FOUND_SECONDS = 86_400
 # A sliding window of a minute made of two counters: the minute that began with the first request, and the one
 # before it by the share of it that the window still covers. Returns whether the request is let in, how many
-# more would be, and in how many seconds there is room for another.
+# more would be, and in how many seconds there is room for another. With a second argument of 0 it only looks.
 _COUNT = """
     local limit, minute = tonumber(ARGV[1]), 60
     local time = redis.call('TIME')
@@ -40,7 +42,7 @@ _COUNT = """
     local left = begun + minute - now
     local used = count + math.floor(before * left / minute)
     local allowed = used < limit
-    if allowed then
+    if allowed and ARGV[2] ~= '0' then
         used = used + 1
         redis.call('HSET', KEYS[1], 'begun', begun, 'count', count + 1, 'before', before)
         redis.call('EXPIRE', KEYS[1], 2 * minute)
@@ -91,19 +93,37 @@ def count_request(key_id: str, limit: int) -> Allowance:
         RateLimitError: it has had its share.
 
     """
-    from redis.exceptions import RedisError
-
-    if not _is_in_use():
-        return Allowance(limit=limit, remaining=limit, reset=60)
-    try:
-        allowed, remaining, reset = _counter()(keys=[f"requests:{key_id}"], args=[limit])
-    except RedisError as error:
-        _rest(error)
-        return Allowance(limit=limit, remaining=limit, reset=60)
-    allowance = Allowance(limit=limit, remaining=remaining, reset=reset)
+    allowance, allowed = _count(f"requests:{key_id}", limit)
     if not allowed:
         raise RateLimitError(allowance)
     return allowance
+
+
+def count_unknown_key(address: str, limit: int) -> None:
+    """Count a key that nobody knows against those that an address may try a minute."""
+    _count(_strangers(address), limit)
+
+
+def check_unknown_keys(address: str, key: bytes, limit: int) -> None:
+    """Let a key of which nothing is known here be looked up, unless its address has tried too many.
+
+    One that was found within the last day passes all the same: the address may be that of many.
+
+    Raises:
+        RateLimitError: it is not to be looked up.
+
+    """
+    allowance, allowed = _count(_strangers(address), limit, by=0)
+    if not allowed and not _ask(lambda cache: cache.exists(_found(key))):
+        raise RateLimitError(allowance, "Too many unknown API keys from this address.")
+
+
+def note_key(key: bytes, *, found: bool) -> None:
+    """Keep for a day that a key was found, or forget it."""
+    if found:
+        _ask(lambda cache: cache.set(_found(key), "", ex=_FOUND_SECONDS))
+    else:
+        _ask(lambda cache: cache.delete(_found(key)))
 
 
 def replay[T](
@@ -160,6 +180,35 @@ def is_alive() -> bool:
         return bool(client().ping())
     except RedisError:
         return False
+
+
+def _count(name: str, limit: int, *, by: int = 1) -> tuple[Allowance, bool]:
+    """Count something against what is allowed of it a minute; return what is left and whether it may be."""
+    counted = _ask(lambda _: _counter()(keys=[name], args=[limit, by]))
+    allowed, remaining, reset = counted or (1, limit, 60)
+    return Allowance(limit=limit, remaining=remaining, reset=reset), bool(allowed)
+
+
+def _ask(question: "Callable[[Redis], Any]") -> Any:
+    """Return the cache's answer, or None where it has none to give."""
+    from redis.exceptions import RedisError
+
+    if not _is_in_use():
+        return None
+    try:
+        return question(client())
+    except RedisError as error:
+        _rest(error)
+        return None
+
+
+def _strangers(address: str) -> str:
+    return f"strangers:{hashlib.sha256(address.encode()).hexdigest()[:32]}"
+
+
+def _found(key: bytes) -> str:
+    """Return the name of a key's mark: a digest of the digest that the database knows it by."""
+    return f"found:{hashlib.sha256(key).hexdigest()[:32]}"
 
 
 def _counter() -> "Script":

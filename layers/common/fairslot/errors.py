@@ -168,9 +168,9 @@ class RateLimitError(FairslotError):
 
     code = "RATE_LIMIT_EXCEEDED"
 
-    def __init__(self, allowance: Allowance) -> None:
+    def __init__(self, allowance: Allowance, message: str | None = None) -> None:
         """Keep what the client was allowed and when it is again."""
-        super().__init__()
+        super().__init__(message)
         self.allowance = allowance
 
 

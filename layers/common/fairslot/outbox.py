@@ -17,6 +17,7 @@ from fairslot.webhooks.messages import Attempt
 _SQL = queries("outbox")
 # Messages that are handed to the queue inside one transaction.
 SWEEP = 100
+LOOK_AGAIN = timedelta(days=1)
 
 
 class Recorded(NamedTuple):
@@ -82,6 +83,23 @@ def sweep_all(connection: Connection, *, send: Send, now: datetime, deadline: fl
         sent += done
         if done < SWEEP or time.monotonic() >= deadline:
             return sent
+
+
+def look_for_blocks(connection: Connection, *, now: datetime) -> list[dict[str, Any]]:
+    """Have blocks looked for that nobody wants and whose making was never confirmed; return the messages.
+
+    A partner without a list is asked again after LOOK_AGAIN, as it may have one by then.
+    """
+    values = {"now": now, "looked_before": now - LOOK_AGAIN, "limit": SWEEP}
+    row = connection.execute(_SQL["look_for_blocks"], values).fetchone()
+    messages: list[dict[str, Any]] = row["messages"] if row else []
+    return messages
+
+
+def unconfirmed_blocks(connection: Connection, *, now: datetime) -> int:
+    """Return how many blocks may be in coaches' calendars, now or later, without our knowing the id."""
+    row = connection.execute(_SQL["unconfirmed_blocks"], {"now": now}).fetchone()
+    return int(row["n"]) if row else 0
 
 
 def tell_stale(connection: Connection, *, now: datetime) -> list[dict[str, Any]]:

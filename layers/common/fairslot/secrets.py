@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
+from fairslot import deadline
 from fairslot.errors import UnavailableError
 from fairslot.settings import settings
 
@@ -25,6 +26,11 @@ TOO_MANY = (
     " first of `previous_secrets_until`, or rotate with `overlap_hours` 0, which leaves only the new one."
 )
 _REMEMBER_AT_MOST = 1_000
+_CONNECT_SECONDS = 1.0
+_READ_SECONDS = 2.0
+_ATTEMPTS = 2
+# Both attempts time out, with the longest pause of botocore's standard mode between them.
+_LONGEST_CALL_SECONDS = _ATTEMPTS * (_CONNECT_SECONDS + _READ_SECONDS) + 1.0
 
 _known: dict[tuple[str, frozenset[tuple[str, str]]], tuple[float, str]] = {}
 
@@ -94,15 +100,25 @@ def decrypt(ciphertext: str, context: Mapping[str, str]) -> str:
     return secret
 
 
-@cache
 def _kms() -> Any:
+    """Return a client that has answered, or given up, before the time of the work at hand is up."""
+    left = deadline.left()
+    if left < _CONNECT_SECONDS + _READ_SECONDS:
+        raise UnavailableError
+    return _client(_ATTEMPTS if left >= _LONGEST_CALL_SECONDS else 1)
+
+
+@cache
+def _client(attempts: int) -> Any:
     import boto3
     from botocore.config import Config
 
     return boto3.client(
         "kms",
         config=Config(
-            connect_timeout=1.0, read_timeout=2.0, retries={"mode": "standard", "total_max_attempts": 2}
+            connect_timeout=_CONNECT_SECONDS,
+            read_timeout=_READ_SECONDS,
+            retries={"mode": "standard", "total_max_attempts": attempts},
         ),
     )
 
@@ -110,4 +126,4 @@ def _kms() -> Any:
 def forget() -> None:
     """Forget what was opened, and make the next call open a new client."""
     _known.clear()
-    _kms.cache_clear()
+    _client.cache_clear()

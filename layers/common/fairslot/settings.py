@@ -57,6 +57,8 @@ class Settings(BaseModel):
     endpoint_warning_days: float = Field(4.0, gt=0)
     endpoint_disable_days: float = Field(5.0, gt=0)
 
+    # From one address; beyond it keys that nobody has seen are not looked up for the rest of the minute.
+    max_unknown_keys_per_minute: int = Field(60, ge=1)
     max_holds_per_client: int = Field(20, ge=0)
     idempotency_hours: int = Field(24, ge=1)
     keep_slots_days: int = Field(7, ge=0)

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from psycopg.errors import ExclusionViolation
 
+from fairslot import deadline
 from fairslot.db import Connection
 from fairslot.queries import queries
 from fairslot.settings import settings
@@ -34,9 +35,9 @@ from fairslot.slots import (
 _SQL = queries("coaches")
 _WIDTH = 104
 _POLL_SECONDS = 0.05
-_PAUSE = timedelta(
-    seconds=10
-)  # between two reads of one calendar that are asked for because something changed
+# Between two reads of one calendar that are asked for because something changed.
+_PAUSE = timedelta(seconds=10)
+_LAST_SECOND = 1.0  # in which the page itself is read
 _LOOK_AHEAD_DAYS = 400  # a calendar's horizon has at most 366
 
 
@@ -88,15 +89,15 @@ def await_first(
     """Have coaches that were never synced read once, and wait a bounded time for them.
 
     Whoever asks first sends the requests; everybody waits at most `first_sync_wait_seconds` from then on, so
-    a calendar that never answers costs one wait and no more.
+    a calendar that never answers costs one wait and no more. Nobody waits into the last second of their time.
     """
     values = {"calendars": list(calendar_ids), "now": now}
     fresh = connection.execute(_SQL["claim_first"], values).fetchall()
     if fresh:
         send(_fetches(fresh, now))
     limit = settings().first_sync_wait_seconds
-    deadline = time.monotonic() + limit
-    while time.monotonic() < deadline:
+    end = time.monotonic() + min(limit, deadline.left() - _LAST_SECOND)
+    while time.monotonic() < end:
         row = connection.execute(_SQL["pending_first"], values).fetchone()
         if row is None or not row["pending"] or now - row["since"] > timedelta(seconds=limit):
             return

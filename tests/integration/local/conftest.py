@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from local.logs import Tell, unheard
 from local.pools import Pool
 from local.processes import loader
 
@@ -29,7 +30,9 @@ async def make_pool(tmp_path: Path) -> AsyncIterator[MakePool]:
     """Make pools of the functions in `lambda_handlers`; they are stopped at the test's end."""
     pools: list[Pool] = []
 
-    def make(handler: str, *, most: int = 2, seconds: float = 10.0, **variables: str) -> Pool:
+    def make(
+        handler: str, *, most: int = 2, seconds: float = 10.0, tell: Tell = unheard, **variables: str
+    ) -> Pool:
         environment = {
             **loader(),
             "AWS_LAMBDA_FUNCTION_NAME": "Tried",
@@ -39,7 +42,8 @@ async def make_pool(tmp_path: Path) -> AsyncIterator[MakePool]:
             "PYTHONPATH": os.pathsep.join([str(_HANDLERS), *sys.path]),
             **variables,
         }
-        pools.append(Pool(handler, environment, tmp_path / "function.log", most=most, seconds=seconds))
+        log = tmp_path / "function.log"
+        pools.append(Pool(handler, environment, log, most=most, seconds=seconds, tell=tell))
         return pools[-1]
 
     yield make

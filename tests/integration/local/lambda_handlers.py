@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ def answer(event: dict[str, Any], context: Any) -> Any:
         return dict(os.environ)
     if do == "hold":
         hold(Path(event["folder"]))
+    if do == "say":
+        sys.stdout.write(event["words"] + "\n")
     return {
         "event": event,
         "pid": os.getpid(),

@@ -1,8 +1,12 @@
 """The stand-in calendar keeps the partner's contract and misbehaves as much as it is told to."""
 
+import random
 import socket
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+import sqlite3
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -110,6 +114,90 @@ def test_overlapping_blocks_conflict(calendar: httpx.Client) -> None:
     assert block("coach-1", "09:00", "12:00") == (409, "Slot already blocked")
     assert block("coach-1", "10:30", "11:00") == (200, None)
     assert block("coach-2", "10:15", "10:45") == (200, None)
+
+
+def test_a_block_is_refused_where_and_only_where_it_overlaps_another(calendar: httpx.Client) -> None:
+    """Compared with looking at every block, also with fractions of a second, and after releases."""
+    drawn = random.Random(8)  # noqa: S311  # the same each time
+    day = datetime(2031, 1, 6, 10, tzinfo=UTC)
+    taken: dict[str, tuple[datetime, datetime]] = {}
+    refused = 0
+    for _ in range(300):
+        start = day + timedelta(seconds=drawn.randrange(20), milliseconds=drawn.choice([0, 0, 500, 501]))
+        end = start + timedelta(seconds=drawn.choice([0.001, 0.5, 1, 2]))
+        times = {"start_time": start.isoformat(), "end_time": end.isoformat()}
+        answer = calendar.post("/coaches/coach-1/block-slot", json=times)
+        overlaps = any(start < other[1] and other[0] < end for other in taken.values())
+        assert answer.status_code == (409 if overlaps else 200), times
+        refused += overlaps
+        if not overlaps:
+            taken[answer.json()["block_id"]] = (start, end)
+        if len(taken) > 8:
+            block_id = drawn.choice(list(taken))
+            del taken[block_id]
+            calendar.post("/coaches/coach-1/release-slot", json={"block_id": block_id})
+    assert 50 < refused < 250
+
+
+def test_calls_take_no_longer_with_many_blocks(tmp_path: Path) -> None:
+    """With 20,000 blocks of a coach a block, and a reading, take about as long as with none."""
+    with partner("calendar_api", tmp_path) as client:
+        first = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=500)
+        numbers = iter(range(1_000_000))
+
+        def block(coach: str) -> httpx.Response:
+            start = first + timedelta(hours=next(numbers))
+            times = {"start_time": start.isoformat(), "end_time": (start + timedelta(minutes=5)).isoformat()}
+            return client.post(f"/coaches/{coach}/block-slot", json=times)
+
+        def read(coach: str) -> httpx.Response:
+            return client.get(f"/coaches/{coach}/availability", params={"days": 30})
+
+        _add_blocks(tmp_path, "busy", first + timedelta(minutes=30), 20_000)
+        for call in (block, read):
+            idle, busy = _medians(call, "idle", "busy")
+            assert busy < 4 * idle, (call.__name__, busy, idle)
+
+
+def _add_blocks(data: Path, coach: str, first: datetime, count: int) -> None:
+    """Put blocks of ten minutes, one an hour, straight into a stand-in's database."""
+    rows = []
+    for number in range(count):
+        start = first + timedelta(hours=number)
+        times = [one.isoformat().replace("+00:00", "Z") for one in (start, start + timedelta(minutes=10))]
+        rows.append((f"blk_{number}", coach, *times, times[0]))
+    with sqlite3.connect(data / "calendar_api.sqlite") as database:
+        database.executemany("INSERT INTO blocks VALUES (?, ?, ?, ?, ?, NULL)", rows)
+    database.close()
+
+
+def _medians(call: Callable[[str], httpx.Response], *coaches: str) -> list[float]:
+    """Return the median seconds of calls for each coach, who take turns."""
+    took: dict[str, list[float]] = {coach: [] for coach in coaches}
+    for _ in range(15):
+        for coach in coaches:
+            began = time.perf_counter()
+            assert call(coach).status_code == 200
+            took[coach].append(time.perf_counter() - began)
+    return [statistics.median(took[coach]) for coach in coaches]
+
+
+def test_a_coachs_blocks_are_listed(calendar: httpx.Client) -> None:
+    """All of them, or those that have a part of a time; another coach's never."""
+    ids = []
+    for coach, hour in (("coach-1", 10), ("coach-1", 11), ("coach-2", 10)):
+        times = {"start_time": f"2031-01-06T{hour}:00:00Z", "end_time": f"2031-01-06T{hour}:30:00Z"}
+        ids.append(calendar.post(f"/coaches/{coach}/block-slot", json=times).json()["block_id"])
+
+    def listed(**time: str) -> list[str]:
+        found = calendar.get("/coaches/coach-1/blocks", params=time).json()["blocks"]
+        return [one["block_id"] for one in found]
+
+    assert listed() == ids[:2]
+    assert listed(start_time="2031-01-06T06:15:00-05:00", end_time="2031-01-06T12:00:00Z") == [ids[1]]
+    assert listed(start_time="2031-01-06T10:30:00Z", end_time="2031-01-06T11:00:00Z") == []
+    calendar.post("/coaches/coach-1/release-slot", json={"block_id": ids[0]})
+    assert listed() == [ids[1]]
 
 
 @pytest.mark.parametrize(

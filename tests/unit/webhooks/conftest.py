@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from fairslot.settings import settings
+from fairslot.webhooks.blocks import memory
 
 
 @pytest.fixture
@@ -15,3 +16,4 @@ def addresses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     settings.cache_clear()
     yield
     settings.cache_clear()
+    memory.forget()

@@ -33,7 +33,7 @@ SELECT d.status, endpoint.enabled, endpoint.tenant_id
 -- Begins a new round of attempts; what was delivered is delivered again.
 UPDATE webhook_deliveries AS d
    SET status = 'pending', round = round + 1, replayed_at = %(now)s, published_at = NULL, next_attempt_at = NULL,
-       finished_at = NULL, reason = NULL
+       finished_at = NULL, reason = NULL, results_missing = results_missing OR status = 'delivered'
  WHERE delivery_id = %(delivery)s
 RETURNING engine.delivery_json(d) AS delivery,
           (SELECT message || jsonb_build_object('round', d.round)
@@ -46,7 +46,7 @@ SELECT delivery_id, status, round FROM webhook_deliveries WHERE delivery_id = AN
 -- name: bury
 -- Pending deliveries whose messages ended as dead letters.
 UPDATE webhook_deliveries AS d
-   SET status = 'failed', reason = 'dead_letter', finished_at = %(now)s, next_attempt_at = NULL
+   SET status = 'failed', reason = 'dead_letter', finished_at = %(now)s, next_attempt_at = NULL, results_missing = true
  WHERE d.delivery_id IN (
     SELECT one.delivery_id
       FROM webhook_deliveries AS one

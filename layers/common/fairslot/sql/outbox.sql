@@ -6,7 +6,8 @@ SELECT engine.mark_published(p_deliveries => %(deliveries)s::uuid[], p_now => %(
 -- What waits for an endpoint that is turned off, once nothing is under way; for one that is gone, at once.
 UPDATE webhook_deliveries AS delivery
    SET status = CASE WHEN endpoint.deleted_at IS NULL THEN 'failed' ELSE 'cancelled' END, reason = 'endpoint_disabled',
-       finished_at = %(now)s, next_attempt_at = NULL
+       finished_at = %(now)s, next_attempt_at = NULL,
+       results_missing = delivery.results_missing OR delivery.published_at IS NOT NULL
   FROM webhook_endpoints AS endpoint
  WHERE endpoint.endpoint_id = delivery.endpoint_id AND delivery.delivery_id IN (
     SELECT d.delivery_id FROM webhook_deliveries AS d JOIN webhook_endpoints AS e USING (endpoint_id)
@@ -29,8 +30,11 @@ SELECT delivery.delivery_id, outgoing.message
   JOIN engine.delivery_messages() AS outgoing USING (delivery_id);
 
 -- name: note_sent
--- The time of the sending starts the silence anew.
-UPDATE webhook_deliveries SET published_at = %(now)s, next_attempt_at = NULL
+-- The time of the sending starts the silence anew. What waits for a release has told of all its attempts; of the rest there
+-- may be a message whose results are lost, also where the outbox does not know of a sending.
+UPDATE webhook_deliveries
+   SET published_at = %(now)s, next_attempt_at = NULL,
+       results_missing = results_missing OR reason IS DISTINCT FROM 'awaits_release'
  WHERE delivery_id = ANY (%(deliveries)s::uuid[]);
 
 -- name: record_attempt
@@ -41,6 +45,21 @@ SELECT engine.record_attempt(p_delivery => %(delivery_id)s::uuid, p_attempt => %
                              p_next => %(next_attempt_at)s::timestamptz, p_answer => %(answer)s, p_round => %(round)s,
                              p_revision => %(revision)s, p_warn_after => %(warn_after)s,
                              p_disable_after => %(disable_after)s) AS done;
+
+-- name: look_for_blocks
+-- Looks for unconfirmed blocks that nobody wants any more, once a day until they are found or their time is over.
+SELECT engine.look_for(p_deliveries => ARRAY(
+    SELECT d.delivery_id FROM webhook_deliveries AS d JOIN webhook_endpoints AS e USING (endpoint_id)
+     WHERE d.unconfirmed_since IS NOT NULL AND d.status = 'failed' AND e.enabled
+       AND coalesce(d.looked_at < %(looked_before)s, true) AND (d.params ->> 'end_time')::timestamptz > %(now)s
+       AND NOT engine.is_wanted(d)
+     ORDER BY d.delivery_id LIMIT %(limit)s
+       FOR NO KEY UPDATE OF d SKIP LOCKED), p_now => %(now)s) AS messages;
+
+-- name: unconfirmed_blocks
+-- How many blocks may be in calendars now or later without our knowing.
+SELECT count(*) AS n FROM webhook_deliveries
+ WHERE unconfirmed_since IS NOT NULL AND (params ->> 'end_time')::timestamptz > %(now)s;
 
 -- name: tell_stale
 -- Events about external calendars that could not be read for too long.

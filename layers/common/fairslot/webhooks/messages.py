@@ -91,8 +91,9 @@ class Attempt:
     """What came of one attempt at a delivery, or why none was made yet.
 
     `attempt` counts from 1, and what is held back says how many were made so far; `answer` holds what is
-    kept of the partner's answer: `{"crm_id": …}`, `{"block_id": …}` or nothing. By `receipt_handle` the
-    message that asked for the attempt can be taken off the queue; `revision` is the message's.
+    kept of the partner's answer: `{"crm_id": …}`, `{"block_id": …}` or nothing. Of a calendar's list it
+    holds `{"found_block_id": …}`, the block at that very time, or `{"absent": "true"}`. By `receipt_handle`
+    the message that asked for the attempt can be taken off the queue; `revision` is the message's.
     """
 
     delivery_id: UUID

@@ -3,6 +3,7 @@
 from urllib.parse import quote
 
 from fairslot.settings import settings
+from fairslot.webhooks.blocks import Blocks
 from fairslot.webhooks.messages import AppointmentData, Delivery
 from fairslot.webhooks.request import Request
 
@@ -41,7 +42,7 @@ CRM_MEMBERS = (
 
 
 def calendar_api(delivery: Delivery) -> Request | None:
-    """Block an appointment's time in the coach's external calendar or release a block, by `action`."""
+    """Block an appointment's time in the coach's calendar, release a block or find one, by `action`."""
     appointment = delivery.appointment()
     match appointment.action:
         case "block":
@@ -50,13 +51,26 @@ def calendar_api(delivery: Delivery) -> Request | None:
                 body={"start_time": appointment.start_time, "end_time": appointment.end_time},
                 keep={"block_id": ("block_id",)},
                 refusals={409: "already_blocked"},
+                blocks=_blocks(appointment),
             )
+        case "find":
+            listed = _blocks(appointment)
+            return Request(url=listed.url, body={}, blocks=listed, only_look=True)
         case "release" if appointment.block_id is not None:
             return Request(
                 url=_coach_url(appointment, "release-slot"), body={"block_id": appointment.block_id}
             )
         case _:
             return None
+
+
+def _blocks(appointment: AppointmentData) -> Blocks:
+    return Blocks(
+        partner=settings().calendar_api_url,
+        url=_coach_url(appointment, "blocks"),
+        start_time=appointment.start_time,
+        end_time=appointment.end_time,
+    )
 
 
 def _coach_url(appointment: AppointmentData, action: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
+from fairslot import deadline
 from fairslot.errors import QueueError
 
 if TYPE_CHECKING:
@@ -32,6 +33,15 @@ READ_SECONDS = 2.0
 CALL_ATTEMPTS = 2
 # Both attempts time out, with the longest pause (1 s) that botocore's standard mode makes between them.
 LONGEST_CALL_SECONDS = CALL_ATTEMPTS * (CONNECT_SECONDS + READ_SECONDS) + 1.0
+# Who has not so much time left makes one attempt, and none for a while at a queue that did not answer.
+REST_SECONDS = 10.0
+
+
+class _Silence:
+    """Until when those in a hurry leave a queue alone, by its address."""
+
+    until: dict[str, float] = {}  # noqa: RUF012 - the process's own
+
 
 type _Failures = Sequence[BatchResultErrorEntryTypeDef]
 type _Call = Callable[[list[int]], _Failures]
@@ -50,7 +60,8 @@ def send(
     queue that is all that a group does (SQS fair queues). `delays` are the seconds until each can be
     received, 0 to LONGEST_DELAY_SECONDS.
     Entries that the queue fails are sent again a few times. Raises QueueError that names the bodies it
-    did not take; what it may have taken without saying so counts as not taken.
+    did not take; what it may have taken without saying so counts as not taken. Where the work at hand has no
+    time for a queue that hangs, one is asked once, and left alone for REST_SECONDS if it does not answer.
     """
 
     def call(part: list[int]) -> _Failures:
@@ -64,7 +75,7 @@ def send(
                 entry["DelaySeconds"] = delays[int(entry["Id"])]
         return _sqs().send_message_batch(QueueUrl=queue_url, Entries=entries).get("Failed", [])
 
-    _through(parts([len(body.encode()) for body in bodies]), call)
+    _through(queue_url, parts([len(body.encode()) for body in bodies]), call)
 
 
 def receive(queue_url: str, *, hide_seconds: int) -> "list[MessageTypeDef]":
@@ -104,7 +115,7 @@ def postpone(queue_url: str, delays: Sequence[tuple[str, int]]) -> None:
         ]
         return _sqs().change_message_visibility_batch(QueueUrl=queue_url, Entries=entries).get("Failed", [])
 
-    _through(parts([0] * len(delays)), call)
+    _through(queue_url, parts([0] * len(delays)), call)
 
 
 def delete(queue_url: str, handles: Sequence[str]) -> None:
@@ -121,7 +132,7 @@ def delete(queue_url: str, handles: Sequence[str]) -> None:
         failed = _sqs().delete_message_batch(QueueUrl=queue_url, Entries=entries).get("Failed", [])
         return [one for one in failed if not one["SenderFault"]]
 
-    _through(parts([0] * len(handles)), call)
+    _through(queue_url, parts([0] * len(handles)), call)
 
 
 def parts(sizes: Sequence[int]) -> Iterator[list[int]]:
@@ -138,11 +149,15 @@ def parts(sizes: Sequence[int]) -> Iterator[list[int]]:
         yield part
 
 
-def _through(parts: Iterator[list[int]], call: _Call) -> None:
+def _through(queue_url: str, parts: Iterator[list[int]], call: _Call) -> None:
     from botocore.exceptions import BotoCoreError, ClientError  # late: 60 ms of a cold start
 
     untaken: list[int] = []
+    answers = True
     for part in parts:
+        if not answers or _is_left_alone(queue_url):
+            untaken += part
+            continue
         try:
             untaken += _persist(part, call)
         except ClientError:
@@ -151,8 +166,8 @@ def _through(parts: Iterator[list[int]], call: _Call) -> None:
         except BotoCoreError:
             # No answer: the others would only wait as long.
             untaken += part
-            for rest in parts:
-                untaken += rest
+            answers = False
+            _Silence.until[queue_url] = time.monotonic() + REST_SECONDS
     if untaken:
         raise QueueError(untaken)
 
@@ -171,8 +186,24 @@ def _persist(part: list[int], call: _Call) -> list[int]:
     return faulty + waiting
 
 
-@cache
+def _is_in_a_hurry() -> bool:
+    return deadline.left() < LONGEST_CALL_SECONDS
+
+
+def _is_left_alone(queue_url: str) -> bool:
+    """Tell whether there is no time for another attempt that may last, or the last one did."""
+    if not _is_in_a_hurry():
+        return False
+    too_late = deadline.left() < CONNECT_SECONDS + READ_SECONDS
+    return too_late or time.monotonic() < _Silence.until.get(queue_url, 0.0)
+
+
 def _sqs() -> "SQSClient":
+    return _client(1 if _is_in_a_hurry() else CALL_ATTEMPTS)
+
+
+@cache
+def _client(attempts: int) -> "SQSClient":
     import boto3  # late, as above
     from botocore.config import Config
 
@@ -181,11 +212,12 @@ def _sqs() -> "SQSClient":
         config=Config(
             connect_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
-            retries={"mode": "standard", "total_max_attempts": CALL_ATTEMPTS},
+            retries={"mode": "standard", "total_max_attempts": attempts},
         ),
     )
 
 
 def forget_client() -> None:
     """Make the next call open a new client, with the environment as it is then."""
-    _sqs.cache_clear()
+    _client.cache_clear()
+    _Silence.until.clear()

@@ -16,14 +16,13 @@ from fairslot import secrets
 from fairslot.errors import UnavailableError
 from fairslot.webhooks import own_headers, signing
 from fairslot.webhooks.backoff import LONGEST_SECONDS, retry_after_seconds
+from fairslot.webhooks.blocks import ID_CHARACTERS, Blocks, UnreadableError, look
 from fairslot.webhooks.exchange import ExchangeError, Reply, get, post
 from fairslot.webhooks.messages import Delivery, MessageError
 from fairslot.webhooks.partners import calendar_api, crm
 from fairslot.webhooks.request import Request
 
 EXCERPT_BYTES = 500
-# A partner's id longer than this is none.
-ID_CHARACTERS = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +61,8 @@ async def deliver(
     request = build(delivery)
     if request is None:
         return Result()
+    if request.blocks is not None and request.only_look:
+        return await _find(request.blocks, seconds, transport)
     # One for all attempts, so that a repetition does no harm. A calendar is told two things of one event.
     key = delivery.delivery_id if delivery.kind == "calendar_api" else delivery.event_id
     # In ASCII: what one side can write in UTF-8 another may not be able to read.
@@ -86,7 +87,39 @@ async def deliver(
     result = replace(_judge(request, reply), seconds=perf_counter() - begun)
     if result.error is None and request.log is not None and not result.answer:
         return await _look_up(request, result, str(key), max(ends - perf_counter(), 0), transport)
+    if result.error == "already_blocked" and request.blocks is not None:
+        return await _identify(request.blocks, result, max(ends - perf_counter(), 0), transport)
     return result
+
+
+async def _identify(
+    blocks: Blocks, refused: Result, seconds: float, transport: httpx.AsyncBaseTransport | None
+) -> Result:
+    """Say of a refusal what block is there: it may be our own, whose id was lost with an answer.
+
+    A list that cannot be read just now is worth another attempt; whether one is needed the record knows.
+    """
+    try:
+        return replace(refused, answer=await look(blocks, seconds=seconds, transport=transport) or {})
+    except UnreadableError as error:
+        wait = _wait(error.reply, {}) if error.reply else 0.0
+        return replace(refused, final=False, retry_after=wait)
+
+
+async def _find(blocks: Blocks, seconds: float, transport: httpx.AsyncBaseTransport | None) -> Result:
+    """Look for a block that nobody wants any more, and make none."""
+    begun = perf_counter()
+    try:
+        found = await look(blocks, seconds=seconds, transport=transport)
+    except UnreadableError as error:
+        status = error.reply.status_code if error.reply else None
+        wait = _wait(error.reply, {}) if error.reply else 0.0
+        took = perf_counter() - begun
+        return Result(error=error.reason, status_code=status, retry_after=wait, seconds=took)
+    took = perf_counter() - begun
+    if found is None:
+        return Result(error="cannot_list", final=True, seconds=took)
+    return Result(status_code=httpx.codes.OK, answer=found, seconds=took)
 
 
 async def _look_up(

@@ -2,9 +2,9 @@
 --
 -- They are called once and are a transaction each. Errors leave by SQLSTATE: FS400 not valid (what is wrong), FS404 no such
 -- thing (what), FS409 no coach is free (why the calendar refuses), FS410 illegal transition (the current state), FS411 the
--- hold is gone, FS412 too many holds, FS422 the key was used with another request, FS425 the same key was answered by another
--- transaction meanwhile, FS426 expired holds must be cleared first: the last two ask to be called again. p_now may be null:
--- then it is the database's clock. Without p_key nothing is remembered.
+-- hold is gone, FS412 too many holds, FS422 the key was used with another request, FS425 the same key was answered by
+-- another transaction meanwhile, FS426 expired holds must be cleared first: the last two ask to be called again. p_now may
+-- be null: then it is the database's clock. Without p_key nothing is remembered.
 
 -- The answer that was given for a key and is still kept, or null; p_now may not be null.
 CREATE OR REPLACE FUNCTION engine.idempotent_answer(p_tenant text, p_key text, p_fingerprint bytea, p_now timestamptz)

@@ -2,7 +2,7 @@
 --
 -- Locks are always taken in this order: calendars by id, appointments, coach_slots by (coach_id, first_slot).
 
--- An appointment as the API shows it, but for its metadata, which are a text: within jsonb its numbers would be written anew.
+-- An appointment as the API shows it, but for its metadata, which are a text: within jsonb numbers would be written anew.
 CREATE OR REPLACE FUNCTION engine.appointment_json(a coach_appointments) RETURNS jsonb LANGUAGE sql STABLE
     RETURN jsonb_build_object(
         'appointment_id', a.appointment_id, 'calendar_id', a.calendar_id, 'coach_id', a.coach_id,
@@ -10,6 +10,8 @@ CREATE OR REPLACE FUNCTION engine.appointment_json(a coach_appointments) RETURNS
         'start_time', engine.zulu(a.start_time), 'end_time', engine.zulu(a.end_time), 'timezone', a.timezone,
         'status', a.status, 'version', a.version, 'notes', a.notes, 'metadata', a.metadata::text,
         'crm_contact_id', a.crm_contact_id, 'external_calendar_id', a.external_calendar_id,
+        'external_block', CASE WHEN a.block_unconfirmed THEN 'unconfirmed'
+                               WHEN a.external_calendar_id IS NOT NULL AND a.status <> 'cancelled' THEN 'confirmed' END,
         'conflict', a.conflict, 'created_at', engine.zulu(a.created_at), 'updated_at', engine.zulu(a.updated_at),
         'cancelled_at', engine.zulu(a.cancelled_at));
 

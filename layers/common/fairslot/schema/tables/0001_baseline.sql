@@ -9,16 +9,20 @@ COMMENT ON SCHEMA engine IS 'the functions, all of them applied as one set; what
 --
 -- idle_in_transaction_session_timeout, 4 s: a client that was frozen or cut off inside a transaction loses it, and its
 --   locks with it. Ours are idle there only while the sweep hands 100 messages to the queue, in ten calls of 10 to 20 ms.
--- lock_timeout, 6 s: longer than that, so that who waits for a frozen client's locks goes on and is not refused.
---   A booking holds its calendar for a few milliseconds, so that a live queue of a thousand fits too.
+-- lock_timeout, 5 s: longer than that, so that who waits for a frozen client's locks goes on and is not refused. A booking
+--   holds its calendar for a few milliseconds, so that a live queue of a thousand fits too. Who answers HTTP gives up on
+--   the database after 5.5 s (docs/decisions/0046): the server says before that a lock was not to be had.
 -- statement_timeout, 8 s: the HTTP functions have 10 s; a statement whose caller has given up must not go on alone.
 -- transaction_timeout, 20 s: the sum of several statements, whatever each of them does.
+--
+-- And client_connection_check_interval, 1 s: what runs or waits for a client that has gone is cancelled.
 DO $$
 BEGIN
     EXECUTE format('ALTER DATABASE %I SET idle_in_transaction_session_timeout = ''4s''', current_database());
-    EXECUTE format('ALTER DATABASE %I SET lock_timeout = ''6s''', current_database());
+    EXECUTE format('ALTER DATABASE %I SET lock_timeout = ''5s''', current_database());
     EXECUTE format('ALTER DATABASE %I SET statement_timeout = ''8s''', current_database());
     EXECUTE format('ALTER DATABASE %I SET transaction_timeout = ''20s''', current_database());
+    EXECUTE format('ALTER DATABASE %I SET client_connection_check_interval = ''1s''', current_database());
 END $$;
 
 -- Who can be booked, for what, and by whom.
@@ -200,6 +204,7 @@ CREATE TABLE coach_appointments (
     held_by               text,
     expires_at            timestamptz,
     conflict_delivery     uuid,
+    block_unconfirmed     boolean NOT NULL DEFAULT false,
     CHECK ((status = 'held') = (expires_at IS NOT NULL)),
     CHECK (status = 'held' OR (contact_name IS NOT NULL AND contact_email IS NOT NULL)),
     CHECK (start_time < end_time),
@@ -218,6 +223,8 @@ COMMENT ON COLUMN coach_appointments.takes IS 'the appointment with its buffers'
 COMMENT ON COLUMN coach_appointments.metadata IS
     'as the client wrote it, without spaces: jsonb would write every number out, and 9e307 has 308 digits then';
 COMMENT ON COLUMN coach_appointments.external_calendar_id IS 'the block that the external calendar holds for it';
+COMMENT ON COLUMN coach_appointments.block_unconfirmed IS
+    'a block of it may be in a calendar, at its time or one that it was moved from, whose id is not known';
 COMMENT ON COLUMN coach_appointments.conflict_delivery IS
     'the block whose refusal alone made it a conflict; null: something else did, or it was before this was noted';
 

@@ -54,22 +54,26 @@ CREATE INDEX webhook_events_appointment ON webhook_events (appointment_id);
 
 -- One event for one endpoint. A row without published_at has not reached the queue yet.
 CREATE TABLE webhook_deliveries (
-    delivery_id      uuid PRIMARY KEY DEFAULT uuidv7(),
-    event_id         uuid NOT NULL REFERENCES webhook_events ON DELETE CASCADE,
-    endpoint_id      uuid NOT NULL REFERENCES webhook_endpoints,
-    params           jsonb NOT NULL DEFAULT '{}',
-    status           text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'delivered', 'failed', 'cancelled')),
-    published_at     timestamptz,
-    next_attempt_at  timestamptz,
-    finished_at      timestamptz,
-    created_at       timestamptz NOT NULL DEFAULT now(),
-    round            integer NOT NULL DEFAULT 1,
-    replayed_at      timestamptz,
-    reason           text,
-    revision         integer
+    delivery_id        uuid PRIMARY KEY DEFAULT uuidv7(),
+    event_id           uuid NOT NULL REFERENCES webhook_events ON DELETE CASCADE,
+    endpoint_id        uuid NOT NULL REFERENCES webhook_endpoints,
+    params             jsonb NOT NULL DEFAULT '{}',
+    status             text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'delivered', 'failed', 'cancelled')),
+    published_at       timestamptz,
+    next_attempt_at    timestamptz,
+    finished_at        timestamptz,
+    created_at         timestamptz NOT NULL DEFAULT now(),
+    round              integer NOT NULL DEFAULT 1,
+    replayed_at        timestamptz,
+    reason             text,
+    revision           integer,
+    results_missing    boolean NOT NULL DEFAULT false,
+    unconfirmed_since  timestamptz,
+    looked_at          timestamptz
 ) WITH (fillfactor = 70);
 CREATE INDEX webhook_deliveries_event ON webhook_deliveries (event_id);
 CREATE INDEX webhook_deliveries_pending ON webhook_deliveries (created_at) WHERE status = 'pending';
+CREATE INDEX webhook_deliveries_unconfirmed ON webhook_deliveries (delivery_id) WHERE unconfirmed_since IS NOT NULL;
 CREATE INDEX webhook_deliveries_by_endpoint ON webhook_deliveries (endpoint_id, delivery_id);
 -- What the calendar API is or was asked to do about a coach's time in a span.
 CREATE INDEX webhook_deliveries_by_coach ON webhook_deliveries ((params ->> 'coach_id'), (params ->> 'end_time') COLLATE "C")
@@ -77,7 +81,13 @@ CREATE INDEX webhook_deliveries_by_coach ON webhook_deliveries ((params ->> 'coa
 COMMENT ON COLUMN webhook_deliveries.params IS 'what this endpoint is told beyond the event, such as which block to release';
 COMMENT ON COLUMN webhook_deliveries.round IS 'each replay begins another series of attempts';
 COMMENT ON COLUMN webhook_deliveries.reason IS
-    'why it failed: the last attempt''s error, dead_letter or endpoint_disabled; while it is pending, why nothing is sent';
+    'why it failed: the last attempt''s error, block_unconfirmed, dead_letter or endpoint_disabled; while it is pending, why
+     nothing is sent: what holds it back, or awaits_release: it met a block of ours that goes or is looked for';
+COMMENT ON COLUMN webhook_deliveries.results_missing IS
+    'it was sent again, or ended, though an attempt may have been made whose result is not on record';
+COMMENT ON COLUMN webhook_deliveries.unconfirmed_since IS
+    'since when a calendar may hold its block without our knowing the id; null: it is known, or cannot be there';
+COMMENT ON COLUMN webhook_deliveries.looked_at IS 'when its block was last looked for';
 COMMENT ON COLUMN webhook_deliveries.revision IS
     'the endpoint''s, when another message took the place of one that was out of date; null: none did';
 
@@ -122,5 +132,6 @@ CREATE TABLE inbound_sources (
     created_at       timestamptz NOT NULL DEFAULT now(),
     updated_at       timestamptz NOT NULL DEFAULT now()
 );
-COMMENT ON COLUMN inbound_sources.secret IS 'ciphertext, base64, with the purpose and the source''s id as its encryption context';
+COMMENT ON COLUMN inbound_sources.secret IS
+    'ciphertext, base64, with the purpose and the source''s id as its encryption context';
 COMMENT ON COLUMN inbound_sources.older_secrets IS 'as in webhook_endpoints';

@@ -1,0 +1,157 @@
+"""The dispatcher, the record and a calendar that lists its blocks: ours is found again, whatever was lost."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from availability import maintenance
+from booking import results
+from fairslot.db import Connection
+from local.sqs import SqsStandIn
+from tests.api_world import batch, booked
+from tests.dispatch import Stage, stage
+from tests.gateway_events import ask, context
+from tests.handlers.conftest import Clock
+from tests.partner_process import partner
+from tests.world import NOW, add_endpoint
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def calendar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    """A calendar that lists its blocks."""
+    with partner("calendar_api", tmp_path_factory.mktemp("calendar")) as made:
+        yield made
+
+
+@pytest.fixture
+def dispatch(world: Connection, sqs: SqsStandIn, calendar: httpx.Client) -> Iterator[Stage]:
+    """The dispatcher and its queues; the coaches' calendars are behind the calendar API, the CRM is told."""
+    world.execute("UPDATE coaches SET calendar_kind = 'calendar_api'")
+    world.execute("INSERT INTO coach_syncs (coach_id, synced_at) SELECT coach_id, now() FROM coaches")
+    add_endpoint(world, "calendar_api", "appointment.*")
+    add_endpoint(world, "crm", "appointment.conflict")
+    with stage(sqs, CALENDAR_API_URL=str(calendar.base_url)) as made:
+        yield made
+
+
+def record(dispatch: Stage) -> None:
+    """Have the results taken in that there are."""
+    assert results.lambda_handler(batch(*(one.to_json() for one in dispatch.attempts())), context()) == {
+        "batchItemFailures": []
+    }
+
+
+def lose_results(dispatch: Stage) -> None:
+    """Make the attempts that are due, and let nobody hear of them."""
+    dispatch.work()
+    assert dispatch.attempts() != []
+
+
+def sweep(clock: Clock, hours: int = 2) -> None:
+    """Do what maintenance does every minute, so many hours from now."""
+    clock(NOW + hours * HOUR)
+    maintenance.lambda_handler({"task": "outbox"}, context())
+
+
+def overdue(world: Connection) -> None:
+    """Have what was sent be long silent."""
+    world.execute("UPDATE webhook_deliveries SET published_at = %s", (NOW - HOUR,))
+
+
+def blocks(calendar: httpx.Client) -> list[dict[str, Any]]:
+    """Return what the calendar holds."""
+    found: list[dict[str, Any]] = calendar.get("/blocks").json()["blocks"]
+    return found
+
+
+def shown(made: dict[str, Any]) -> dict[str, Any]:
+    """Return an appointment."""
+    found: dict[str, Any] = ask("GET", f"/api/appointments/{made['appointment_id']}").json
+    return found
+
+
+def test_a_block_of_which_nobody_heard_is_adopted(
+    world: Connection, dispatch: Stage, calendar: httpx.Client, clock: Clock
+) -> None:
+    """The result is lost, the sweep sends the message again, the calendar refuses and lists: no conflict."""
+    made = booked()
+    lose_results(dispatch)
+    overdue(world)
+    sweep(clock)
+    dispatch.work()
+    record(dispatch)
+    [block] = blocks(calendar)
+    found = shown(made)
+    assert (found["external_calendar_id"], found["external_block"]) == (block["block_id"], "confirmed")
+    assert (found["conflict"], found["version"], dispatch.left()) == (False, 1, 0)
+    [delivery] = ask("GET", "/api/deliveries").json["data"]
+    assert (delivery["status"], delivery["reason"]) == ("delivered", None)
+    assert [one["error"] for one in delivery["attempts"]] == ["already_blocked"]
+
+
+def test_a_block_of_which_nobody_heard_goes_with_its_appointment(
+    world: Connection, dispatch: Stage, calendar: httpx.Client, clock: Clock
+) -> None:
+    """Cancelled meanwhile: what is found is released."""
+    made = booked()
+    lose_results(dispatch)
+    ask("POST", f"/api/appointments/{made['appointment_id']}/cancel")
+    overdue(world)
+    sweep(clock)
+    for _ in range(2):
+        dispatch.work()
+        record(dispatch)
+    assert blocks(calendar) == []
+    assert (shown(made)["external_block"], dispatch.left()) == (None, 0)
+
+
+def counted(capsys: pytest.CaptureFixture[str]) -> list[float]:
+    """Return how many unconfirmed blocks the last sweep counted."""
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "BlocksUnconfirmed" in line]
+    found: list[float] = lines[-1]["BlocksUnconfirmed"]
+    return found
+
+
+def test_a_block_that_was_never_confirmed_is_looked_for(
+    world: Connection,
+    dispatch: Stage,
+    calendar: httpx.Client,
+    clock: Clock,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its message ended as a dead letter, its appointment is cancelled: it is found and released."""
+    made = booked()
+    lose_results(dispatch)
+    [message] = world.execute("SELECT message FROM engine.delivery_messages()").fetchall()
+    dispatch.sqs.send_message(QueueUrl=dispatch.dead, MessageBody=json.dumps(message["message"]))
+    maintenance.lambda_handler({"task": "dead_letters"}, context())
+    assert shown(made)["external_block"] == "unconfirmed"
+    ask("POST", f"/api/appointments/{made['appointment_id']}/cancel")
+    sweep(clock)
+    assert counted(capsys) == [1.0]
+    for _ in range(2):
+        dispatch.work()
+        record(dispatch)
+    assert blocks(calendar) == []
+    assert (shown(made)["external_block"], dispatch.left()) == (None, 0)
+    sweep(clock, hours=3)
+    assert counted(capsys) == [0.0]
+
+
+def test_somebody_elses_block_is_a_conflict_all_the_same(
+    world: Connection, dispatch: Stage, calendar: httpx.Client
+) -> None:
+    """One that is at the very time is none of ours where this was the first attempt."""
+    made = booked()
+    times = {name: made[name] for name in ("start_time", "end_time")}
+    assert calendar.post(f"/coaches/{made['coach_id']}/block-slot", json=times).status_code == 200
+    dispatch.work()
+    record(dispatch)
+    found = shown(made)
+    assert (found["conflict"], found["external_calendar_id"], found["external_block"]) == (True, None, None)

@@ -1,0 +1,59 @@
+"""The guards of our own time: how long a dependency is waited for, and how often a stranger may guess."""
+
+from tests.mutants.guard import Guard
+
+_HANGING = "tests/handlers/test_api_hanging.py"
+_UNKNOWN = "tests/handlers/test_api_unknown_keys.py"
+_FROZEN = "tests/integration/test_booking_frozen.py"
+
+GUARDS = (
+    Guard(
+        "a database is waited for without end",
+        "db.py",
+        "        left = deadline.left()\n        if left",
+        '        left = float("inf")\n        if left',
+        f"{_HANGING}::test_a_batch_is_answered_before_its_function_is_killed",
+    ),
+    Guard(
+        "a connection that was cut off is used again",
+        "db.py",
+        "            if deadline.left() <= 0:\n                self.close()\n            raise",
+        "            raise",
+        f"{_HANGING}::test_what_was_cut_off_is_not_read_as_the_next_answer",
+    ),
+    Guard(
+        "a server that takes no connection is asked by everybody",
+        "db.py",
+        "if time.monotonic() < _Session.rest_until:",
+        "if False:",
+        f"{_HANGING}::test_a_database_that_hangs_is_503_in_time",
+    ),
+    Guard(
+        "everybody waits for a queue that hangs",
+        "webhooks/queue.py",
+        "return too_late or time.monotonic() < _Silence.until.get(queue_url, 0.0)",
+        "return too_late",
+        f"{_HANGING}::test_a_queue_that_hangs_costs_nobody_a_booking",
+    ),
+    Guard(
+        "a statement goes on without its client",
+        "schema/tables/0001_baseline.sql",
+        "SET client_connection_check_interval = ''1s''",
+        "SET client_connection_check_interval = 0",
+        f"{_FROZEN}::test_a_statement_whose_client_has_given_up_does_not_go_on",
+    ),
+    Guard(
+        "guesses are looked up without end",
+        "auth.py",
+        "    cache.check_unknown_keys(address, digest, limit)\n",
+        "",
+        f"{_UNKNOWN}::test_past_the_limit_guesses_are_not_looked_up",
+    ),
+    Guard(
+        "a guesser shuts the door for the neighbours",
+        "cache.py",
+        "if not allowed and not _ask(lambda cache: cache.exists(_found(key))):",
+        "if not allowed:",
+        f"{_UNKNOWN}::test_a_known_key_works_from_the_address_of_a_guesser",
+    ),
+)
