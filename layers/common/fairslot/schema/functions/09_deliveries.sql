@@ -187,37 +187,6 @@ BEGIN
     RETURN jsonb_build_object('messages', v_messages, 'sync', v_sync);
 END $$;
 
-    IF v_kind = 'crm' AND p_answer ->> 'crm_id' IS NOT NULL THEN
-        UPDATE coach_appointments SET crm_contact_id = p_answer ->> 'crm_id'
-         WHERE appointment_id = v_event.appointment_id AND crm_contact_id IS NULL;
-    ELSIF v_delivery.params ->> 'action' = 'block' AND p_answer ->> 'block_id' IS NOT NULL THEN
-        v_messages := v_messages || engine.keep_block(v_delivery, v_event, p_answer ->> 'block_id');
-        v_messages := v_messages || engine.clear_conflict(v_delivery, v_event, p_answer ->> 'block_id', p_at);
-    ELSIF v_awaits = 'released' THEN
-        v_messages := v_messages || engine.send_again(ARRAY[p_delivery]);
-    ELSIF v_delivery.params ->> 'action' = 'block' AND p_error = 'already_blocked' AND v_awaits IS NULL THEN
-        v_messages := v_messages || engine.mark_conflict(v_delivery, v_event, p_at);
-        v_sync := v_event.data ->> 'coach_id';
-    ELSIF v_delivery.params ->> 'action' = 'block' AND v_outcome = 'retrying' AND v_delivery.status = 'failed'
-          AND v_delivery.reason = 'already_blocked' THEN
-        -- It was made before the refusal and is recorded after it: now that may be known to be a conflict.
-        v_messages := v_messages || engine.mark_conflict(v_delivery, v_event, p_at);
-    ELSIF v_delivery.params ->> 'action' = 'release' AND v_outcome = 'delivered' THEN
-        -- What the last reading took for busy was this block.
-        v_sync := v_delivery.params ->> 'coach_id';
-    END IF;
-    IF v_coach IS NOT NULL AND v_outcome IN ('delivered', 'failed') THEN
-        v_messages := v_messages || engine.send_again(ARRAY(
-            SELECT delivery_id
-              FROM engine.calendar_actions_over(v_coach, (v_delivery.params ->> 'start_time')::timestamptz,
-                                         (v_delivery.params ->> 'end_time')::timestamptz) AS other
-             WHERE status = 'pending' AND reason = 'awaits_release'
-               AND engine.block_awaits(other, p_at) IS DISTINCT FROM 'awaits_release'
-             ORDER BY delivery_id));
-    END IF;
-    RETURN jsonb_build_object('messages', v_messages, 'sync', v_sync);
-END $$;
-
 -- Records one attempt of a message that was made at revision p_revision of its endpoint; returns what apply_attempt() does
 -- and "drop", whether the message is to go, as settle_message() says. A 410 says nothing of an endpoint that has another
 -- address by now. Without p_revision the message cannot be taken off the queue, and stays.
