@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,36 @@ def test_functions_are_called_by_their_schema(root: Path) -> None:
     for name, text in (everything | sql).items():
         code = re.sub(r"--.*|'[^']*'", "", text)
         assert not [line for line in code.splitlines() if bare.search(line)], name
+
+
+def calls(code: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the calls of our functions and their arguments."""
+    for found in re.finditer(r"engine\.(\w+)\(", code):
+        depth, given = 1, [""]
+        for letter in code[found.end() :]:
+            depth += {"(": 1, "[": 1, ")": -1, "]": -1}.get(letter, 0)
+            if not depth:
+                break
+            if letter == "," and depth == 1:
+                given.append("")
+            else:
+                given[-1] += letter
+        yield found[1], given
+
+
+def test_arguments_are_named(root: Path) -> None:
+    """Who calls a function of more than one argument says which is which, and gives them all."""
+    wanted = {
+        one["name"].removeprefix("engine."): sum(
+            " OUT " not in f" {part} " for part in arguments(one).split(",")
+        )
+        for text in texts(root, "functions").values()
+        for one in functions(text)
+    }
+    for file in (root / "layers/common/fairslot/sql").glob("*.sql"):
+        for name, given in calls(file.read_text("utf-8")):
+            assert len(given) == wanted[name], f"{file.name}: {name}"
+            assert len(given) == 1 or all("=>" in one for one in given), f"{file.name}: {name}"
 
 
 @pytest.mark.parametrize("folder", ["tables", "functions"])
