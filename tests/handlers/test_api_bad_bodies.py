@@ -3,7 +3,6 @@
 import base64
 import json
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -233,7 +232,9 @@ def test_cancelling_needs_no_body(world: Connection, body: object, status: int) 
     assert cancelled == (status == 200)
 
 
-@pytest.mark.parametrize("name", ["nothing", "123", "x" * 300, "%00", "..", "a%2Fb", str(uuid4())])
+@pytest.mark.parametrize(
+    "name", ["nothing", "123", "x" * 300, "%00", "..", "a%2Fb", "0d5f4ca6-12c3-4e07-8a01-577ae416193f"]
+)
 def test_an_id_that_cannot_be_is_not_there(world: Connection, name: str) -> None:
     """An appointment's id that is no UUID is as unknown as one that is."""
     before = rows(world)
