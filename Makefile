@@ -70,7 +70,7 @@ mutants: install ## take each guard out in turn and expect its test to fail (min
 redrive: ## send the dead letters of the stack that runs on this machine again
 	@$(BIN)/python -m local.redrive
 
-migrate: install ## apply the migrations to $$DATABASE_URL
+migrate: install ## bring the schema of $$DATABASE_URL up to date
 	@$(BIN)/python -m fairslot.migrate
 
 SHIPPED := template.yaml samconfig.toml $(shell find functions layers/common -name __pycache__ -prune -o -print)

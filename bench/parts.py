@@ -20,42 +20,50 @@ ROUNDS = 400
 PARTS: Mapping[str, tuple[str, str, str]] = {
     "telling subscribers (event, deliveries, messages)": (
         "book",
-        "emit_event('appointment.created', a, NULL)",
+        "engine.emit_event('appointment.created', a, NULL)",
         "'[]'",
     ),
     "the decision (record and credits)": (
-        "place",
-        "PERFORM decide(p_calendar, p_calendar.policy, a.appointment_id, v_team, p_now);",
+        "assign_coach",
+        "PERFORM engine.decide(p_calendar, p_calendar.policy, a.appointment_id, v_team, p_now);",
         "",
     ),
-    "taking the coach's time": ("place", "PERFORM move_time(a.coach_id, a.start_time, a.takes, 1);", ""),
+    "taking the coach's time": (
+        "assign_coach",
+        "PERFORM engine.take_time(a.coach_id, a.start_time, a.takes);",
+        "",
+    ),
     "looking for the key's answer": (
         "book",
-        "v_answer := idempotent_answer(p_tenant, p_key, p_fingerprint, v_now);",
+        "v_answer := engine.idempotent_answer(p_tenant, p_key, p_fingerprint, v_now);",
         "",
     ),
-    "the calendar's own rules": ("place", "PERFORM check_start(p_calendar, p_start, NULL, p_now);", ""),
-    "expired holds": ("place", "PERFORM check_holds(p_calendar.calendar_id, p_now);", ""),
+    "the calendar's own rules": (
+        "assign_coach",
+        "PERFORM engine.check_start(p_calendar, p_start, NULL, p_now);",
+        "",
+    ),
+    "expired holds": ("assign_coach", "PERFORM engine.check_holds(p_calendar.calendar_id, p_now);", ""),
 }
 
 
 def definition(connection: db.Connection, name: str) -> str:
-    """Return a function's text as the migrations left it."""
-    row = connection.execute("SELECT pg_get_functiondef(%s::regproc) AS text", (name,)).fetchone()
+    """Return a function's text as the database has it."""
+    row = connection.execute("SELECT pg_get_functiondef(%s::regproc) AS text", (f"engine.{name}",)).fetchone()
     return str(row["text"]) if row else ""
 
 
 def without(connection: db.Connection, number: int, part: tuple[str, str, str]) -> None:
-    """Make `book_<number>` and `place_<number>`, which lack a part."""
+    """Make `book_<number>` and `assign_coach_<number>`, which lack a part."""
     function, old, new = part
-    texts = {name: definition(connection, name) for name in ("book", "place")}
+    texts = {name: definition(connection, name) for name in ("book", "assign_coach")}
     if texts[function].count(old) != 1:
         raise LookupError(f"{function} does not contain once: {old}")
     texts[function] = texts[function].replace(old, new)
-    texts["book"] = texts["book"].replace(":= place(", f":= place_{number}(")
+    texts["book"] = texts["book"].replace(":= engine.assign_coach(", f":= engine.assign_coach_{number}(")
     for name, text in texts.items():
         connection.execute(
-            text.replace(f"FUNCTION public.{name}(", f"FUNCTION public.{name}_{number}(").encode()
+            text.replace(f"FUNCTION engine.{name}(", f"FUNCTION engine.{name}_{number}(").encode()
         )
 
 
@@ -74,7 +82,10 @@ def costs(rounds: int = ROUNDS) -> tuple[float, float, dict[str, float]]:
             without(connection, number, part)
         whole = queries("appointments")["book"]
         numbers = range(1, len(PARTS) + 1)
-        variants = [whole, *(whole.replace(b"SELECT book(", f"SELECT book_{n}(".encode()) for n in numbers)]
+        variants = [
+            whole,
+            *(whole.replace(b"SELECT engine.book(", f"SELECT engine.book_{n}(".encode()) for n in numbers),
+        ]
         instants = iter(booking.starts())
         bare = booking.bare(connection, 0)
         took: list[list[int]] = [[] for _ in (bare, *variants)]

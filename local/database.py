@@ -4,10 +4,12 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
 
+from fairslot.migrate import BEFORE_BASELINE_CODE
 from local.environment import PYTHONPATH
 from local.processes import StartError, bound_to_us
 
@@ -15,19 +17,34 @@ from local.processes import StartError, bound_to_us
 _HAS_COACHES = "SELECT EXISTS (SELECT FROM coaches)"
 
 
-async def prepare(url: str, log: Path) -> str:
+async def prepare(url: str, log: Path, *, data: Path | None) -> str:
     """Migrate the database at `url`, load the demo data into an empty one and say what was done.
+
+    `data` is the folder that the database is in, None where the caller gave its address.
 
     Raises:
         StartError: one of the two failed.
 
     """
-    applied = [line for line in await _run("fairslot.migrate", url, log) if line.startswith("applied ")]
-    done = f"applied {len(applied)} migrations" if applied else "up to date"
+    lines = await _run("fairslot.migrate", url, log, {BEFORE_BASELINE_CODE: _too_old(data)})
+    applied = [line.removeprefix("applied ") for line in lines if line.startswith("applied ")]
+    done = f"applied {', '.join(applied)}" if applied else "up to date"
     if await asyncio.to_thread(_has_coaches, url):
         return done
     await _run("local.demo", url, log)
-    return f"{done}, loaded the demo data"
+    return f"{done}; loaded the demo data"
+
+
+def _too_old(data: Path | None) -> str:
+    if data is None:
+        return (
+            "the data at DATABASE_URL is of an earlier version of Fairslot and cannot be carried over;"
+            " give an empty database"
+        )
+    return (
+        f"the data in {data} is of an earlier version of Fairslot and cannot be carried over;"
+        f" remove it (rm -r {data}) or give another FAIRSLOT_DATA"
+    )
 
 
 def _has_coaches(url: str) -> bool:
@@ -36,8 +53,8 @@ def _has_coaches(url: str) -> bool:
     return bool(row and row[0])
 
 
-async def _run(module: str, url: str, log: Path) -> list[str]:
-    """Run a module to its end and return the lines that it printed."""
+async def _run(module: str, url: str, log: Path, meanings: Mapping[int, str] | None = None) -> list[str]:
+    """Run a module to its end and return the lines that it printed; `meanings` are of its exit codes."""
     process = await asyncio.create_subprocess_exec(
         *bound_to_us(signal.SIGKILL),
         *(sys.executable, "-m", module),
@@ -55,6 +72,8 @@ async def _run(module: str, url: str, log: Path) -> list[str]:
     text = output.decode("utf-8", "replace")
     with log.open("a", encoding="utf-8") as file:
         file.write(text)
-    if process.returncode != 0:
+    if process.returncode:
+        if meanings and process.returncode in meanings:
+            raise StartError(meanings[process.returncode])
         raise StartError(f"python -m {module} ended with code {process.returncode}", log)
     return text.splitlines()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fairslot.assignment import Assignment, Candidate, assign, spread
+from fairslot.assignment import Assignment, Candidate, assign, distribute_credit
 
 
 class ReplayError(Exception):
@@ -97,7 +97,7 @@ class Ledger:
         """
         made = self.made.pop(seq)
         gone = sum(-delta for coach, delta in made.done.deltas.items() if coach not in team)
-        extra = spread(gone, team) if gone else {}
+        extra = distribute_credit(gone, team) if gone else {}
         deltas = {}
         for coach_id in team:
             deltas[coach_id] = extra.get(coach_id, 0) - made.done.deltas.get(coach_id, 0)
@@ -113,7 +113,7 @@ class Ledger:
     def leave(self, coach_id: str, team: Mapping[str, int]) -> dict[str, int]:
         """Spread the credit of one who leaves over the rest (weights by coach); return how credits move."""
         standing = self.of(coach_id)
-        deltas = spread(standing.credit, team)
+        deltas = distribute_credit(standing.credit, team)
         for mate, delta in deltas.items():
             self.of(mate).credit += delta
         deltas[coach_id] = -standing.credit

@@ -181,8 +181,9 @@ class Supervisor:
 
     async def _prepare(self, functions: Functions, database_url: str) -> None:
         """Prepare the database while the first functions start; they connect only when they are used."""
+        data = None if self._options.given("DATABASE_URL") else self._data
         done, _ = await asyncio.gather(
-            database.prepare(database_url, self._logs / "migrate.log"), functions.warm()
+            database.prepare(database_url, self._logs / "migrate.log", data=data), functions.warm()
         )
         self._say("database", done)
 

@@ -104,7 +104,7 @@ def check_answers(
             assert said[name] == answer[name]
     last = {answer["appointment_id"]: answer for answer in sorted(answers, key=lambda one: one["version"])}
     rows = connection.execute(
-        "SELECT appointment_json(a) AS now FROM coach_appointments AS a WHERE status <> 'held'"
+        "SELECT engine.appointment_json(a) AS now FROM coach_appointments AS a WHERE status <> 'held'"
     )
     found = {row["now"]["appointment_id"]: row["now"] for row in rows}
     # A booking is answered with a part of the appointment.

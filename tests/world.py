@@ -233,8 +233,8 @@ _COUNTERS = b"""
      WHERE day.booked > day.max_per_day OR day.booked <> (
         SELECT count(*) FROM coach_appointments AS a
          WHERE a.coach_id = day.coach_id AND a.status <> 'cancelled'
-           AND slot_of(a.start_time) >= day.first_slot
-           AND slot_of(a.start_time) < day.first_slot + day.slot_count)"""
+           AND engine.slot_of(a.start_time) >= day.first_slot
+           AND engine.slot_of(a.start_time) < day.first_slot + day.slot_count)"""
 
 _CREDITS = b"SELECT calendar_id FROM coach_calendars GROUP BY calendar_id HAVING sum(credit) <> 0"
 

@@ -59,12 +59,15 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 def opened(connection: Connection, endpoint: dict[str, Any]) -> list[str]:
     """Return the secrets that an endpoint's messages carry, as the dispatcher opens them."""
     row = connection.execute(
-        "SELECT secret, previous_secret FROM webhook_endpoints WHERE endpoint_id = %s",
+        "SELECT secret, older_secrets FROM webhook_endpoints WHERE endpoint_id = %s",
         (endpoint["endpoint_id"],),
     ).fetchone()
     assert row is not None
     context = secrets.for_endpoint(UUID(endpoint["endpoint_id"]))
-    return [secrets.decrypt(one, context) for one in row.values() if one is not None]
+    return [
+        secrets.decrypt(one, context)
+        for one in (row["secret"], *(old["secret"] for old in row["older_secrets"]))
+    ]
 
 
 def test_a_subscriber_is_made_and_its_secret_shown_once(world: Connection, kms: None) -> None:
@@ -238,7 +241,10 @@ def test_both_secrets_sign_while_one_takes_the_others_place(
     assert opened(world, made) == [second["secret"], made["secret"]]
     ask("POST", f"{PATH}/{made['endpoint_id']}/test")
     assert len(queues.take("DELIVERIES")[0]["secrets"]) == 2
-    world.execute("UPDATE webhook_endpoints SET previous_until = now() - interval '1 second'")
+    world.execute(
+        "UPDATE webhook_endpoints"
+        " SET older_secrets = jsonb_set(older_secrets, '{0,until}', to_jsonb(now() - interval '1 second'))"
+    )
     ask("POST", f"{PATH}/{made['endpoint_id']}/test")
     assert len(queues.take("DELIVERIES")[0]["secrets"]) == 1
     third = ask("POST", path, {"overlap_hours": 0}).json

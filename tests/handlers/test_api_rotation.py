@@ -49,7 +49,10 @@ def test_a_second_rotation_keeps_the_promise_of_the_first(
     assert found == [now + timedelta(hours=1), now + timedelta(hours=3)]
     assert third["previous_secret_until"] == third["previous_secrets_until"][0]
     assert shown(first)["previous_secrets_until"] == third["previous_secrets_until"]
-    world.execute("UPDATE webhook_endpoints SET previous_until = now() - interval '1 second'")
+    world.execute(
+        "UPDATE webhook_endpoints"
+        " SET older_secrets = jsonb_set(older_secrets, '{0,until}', to_jsonb(now() - interval '1 second'))"
+    )
     assert signing(first, queues) == [third["secret"], first["secret"]]
     clock(datetime.now(UTC))
     fourth = rotate(first, 1).json

@@ -128,7 +128,7 @@ def test_a_block_that_was_never_confirmed_is_looked_for(
     """Its message ended as a dead letter, its appointment is cancelled: it is found and released."""
     made = booked()
     lose_results(dispatch)
-    [message] = world.execute("SELECT message FROM delivery_messages").fetchall()
+    [message] = world.execute("SELECT message FROM engine.delivery_messages()").fetchall()
     dispatch.sqs.send_message(QueueUrl=dispatch.dead, MessageBody=json.dumps(message["message"]))
     maintenance.lambda_handler({"task": "dead_letters"}, context())
     assert shown(made)["external_block"] == "unconfirmed"

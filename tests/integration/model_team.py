@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from fairslot.assignment import MILLION, Assignment, Candidate, assign, bound, spread
+from fairslot.assignment import MILLION, Assignment, Candidate, assign, bound, distribute_credit
 from fairslot.errors import NotFoundError
 
 
@@ -99,7 +99,9 @@ class Team:
         size = len(self.members)
         gone = self.members.pop(coach_id)
         self.seq += 1
-        self._move(spread(gone.credit, self.weights()), allowed=max(0, size - 2) * MILLION // 2 + size)
+        self._move(
+            distribute_credit(gone.credit, self.weights()), allowed=max(0, size - 2) * MILLION // 2 + size
+        )
 
     def join(self, coach_id: str) -> None:
         """Let a coach in without credit or debt; whoever is in stays as they are."""
@@ -115,7 +117,7 @@ class Team:
         back = {coach_id: -delta for coach_id, delta in made.done.deltas.items()}
         gone = sum(delta for coach_id, delta in back.items() if coach_id not in self.members)
         deltas = {coach_id: delta for coach_id, delta in back.items() if coach_id in self.members}
-        for coach_id, part in (spread(gone, self.weights()) if gone else {}).items():
+        for coach_id, part in (distribute_credit(gone, self.weights()) if gone else {}).items():
             deltas[coach_id] = deltas.get(coach_id, 0) + part
         lasts = {
             coach_id: made.lasts.get(coach_id)

@@ -16,7 +16,7 @@ import pytest
 from fairslot import db, deadline, outbox
 from fairslot.db import Connection
 from fairslot.errors import UnavailableError
-from fairslot.migrate import migrate
+from fairslot.migrate import Schema, migrate
 from tests.race import Connect, wait_until
 from tests.world import NOW, add_endpoint, add_team, book, check
 
@@ -169,5 +169,5 @@ def test_migrating_knows_no_timeouts(connection: Connection, database_url: str) 
     """A migration may last and wait longer than any request, whatever the database's timeouts are."""
     for name in ("lock_timeout", "statement_timeout", "transaction_timeout"):
         connection.execute(f"ALTER DATABASE {connection.info.dbname} SET {name} = '20ms'".encode())
-    steps = [("9999_slow.sql", "SELECT pg_sleep(0.1); SELECT pg_sleep(0.1)")]
-    assert migrate(database_url, steps) == ["9999_slow.sql"]
+    slow = ("9999_slow.sql", "SELECT pg_sleep(0.1); SELECT pg_sleep(0.1)")
+    assert migrate(database_url, Schema.current().followed_by(slow)) == ["9999_slow.sql"]

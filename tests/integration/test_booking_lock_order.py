@@ -12,24 +12,24 @@ from tests.world import NINE, NO_KEY, NOW, TENANT, add_calendar, add_team, book,
 
 # The client named "slow" takes its time to look at a coach's day: to ask who is free, or before it locks.
 SLOW_LOOK = """
-    ALTER FUNCTION day_admits RENAME TO admits;
-    CREATE FUNCTION day_admits(
+    ALTER FUNCTION engine.day_admits RENAME TO admits;
+    CREATE FUNCTION engine.day_admits(
         day coach_slots, p_from integer, p_to integer, p_before integer, p_after integer
     ) RETURNS boolean LANGUAGE plpgsql AS $$
     DECLARE
         v_stack  text;
-        v_admits boolean := admits(day, p_from, p_to, p_before, p_after);
+        v_admits boolean := engine.admits(day, p_from, p_to, p_before, p_after);
     BEGIN
         GET DIAGNOSTICS v_stack = PG_CONTEXT;
-        IF v_admits AND (v_stack NOT LIKE '%standing(%') = {locking}
+        IF v_admits AND (v_stack NOT LIKE '%ranked_team(%') = {locking}
            AND current_setting('application_name') = 'slow' THEN
             PERFORM pg_advisory_lock_shared(1), pg_advisory_unlock_shared(1);
         END IF;
         RETURN v_admits;
     END $$"""
 LOCK_DAY = (
-    "SELECT FROM coach_slots WHERE coach_id = %s AND first_slot <= slot_of(%s)"
-    " AND slot_of(%s) < first_slot + slot_count FOR NO KEY UPDATE"
+    "SELECT FROM coach_slots WHERE coach_id = %s AND first_slot <= engine.slot_of(%s)"
+    " AND engine.slot_of(%s) < first_slot + slot_count FOR NO KEY UPDATE"
 )
 
 

@@ -34,7 +34,7 @@ def test_a_change_with_a_key_is_made_once(
     """Whichever way it was lost, twice in a row, the change is made once and its answer comes."""
     change = change_of(connection, name)
     before = rows(connection)
-    proxy.lose(loss, f"SELECT {name}(".encode(), times=2)
+    proxy.lose(loss, f"SELECT engine.{name}(".encode(), times=2)
     done = db.run(lambda connection: change(connection, key=KEY))
     assert proxy.cuts == 2
     assert done.replayed is (loss == "answer")
@@ -49,7 +49,7 @@ def test_a_change_with_a_key_is_made_once(
 @pytest.mark.parametrize("loss", ["request", "answer"])
 def test_a_booking_without_a_key_is_not_tried_again(connection: Connection, proxy: Proxy, loss: Loss) -> None:
     """Nobody knows whether it was made, so the caller is told, and it is never made twice."""
-    proxy.lose(loss, b"SELECT book(")
+    proxy.lose(loss, b"SELECT engine.book(")
     with pytest.raises(UnavailableError):
         db.run(book, again=False)
     row = connection.execute("SELECT count(*) AS n FROM coach_appointments").fetchone()
@@ -59,7 +59,7 @@ def test_a_booking_without_a_key_is_not_tried_again(connection: Connection, prox
 
 def test_who_gives_up_and_comes_back_gets_the_answer(connection: Connection, proxy: Proxy) -> None:
     """When every attempt's answer is lost the caller is told to come back, and then gets the first answer."""
-    proxy.lose("answer", b"SELECT book(", times=5)
+    proxy.lose("answer", b"SELECT engine.book(", times=5)
     with pytest.raises(UnavailableError):
         db.run(lambda connection: book(connection, key=KEY))
     assert proxy.cuts == 5
@@ -78,7 +78,7 @@ def test_clearing_expired_holds_may_be_cut_off_too(
     for _ in range(3):
         held(connection)
     later = NOW + timedelta(minutes=5)
-    proxy.lose(loss, b"SELECT expire_holds(")
+    proxy.lose(loss, b"SELECT engine.expire_holds(")
     db.run(lambda connection: book(connection, key=key, now=later), again=key.value is not None)
     row = connection.execute("SELECT count(*) AS n FROM coach_appointments").fetchone()
     assert row == {"n": 1}

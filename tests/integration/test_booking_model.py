@@ -180,14 +180,14 @@ class Engine(RuleBasedStateMachine):
         team = self.model.calendars[name].team
         if coach_id in team.members and len(team.members) > 1:
             team.leave(coach_id)
-            self.connection.execute("SELECT leave_team(%s, %s, %s)", (name, coach_id, self.model.now))
+            self.connection.execute("SELECT engine.leave_team(%s, %s, %s)", (name, coach_id, self.model.now))
             learn(self.connection, self.model)
 
     @rule(name=calendars, coach_id=coaches)
     def join(self, name: str, coach_id: str) -> None:
         """A coach joins a team, or is in it already."""
         self.model.calendars[name].team.join(coach_id)
-        self.connection.execute("SELECT join_team(%s, %s, 1)", (name, coach_id))
+        self.connection.execute("SELECT engine.join_team(%s, %s, 1)", (name, coach_id))
         learn(self.connection, self.model)
 
     @rule(

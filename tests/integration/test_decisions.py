@@ -38,12 +38,12 @@ def test_leaving_spreads_the_credit(connection: Connection) -> None:
     """After a coach has left, credits still sum to 0, and a later refund of their decisions is spread too."""
     coaches = add_team(connection, 3)
     made = [book(connection, NINE + n * 2 * QUARTER) for n in range(4)]
-    connection.execute("SELECT leave_team('cal', %s, %s)", (coaches[0], NOW))
+    connection.execute("SELECT engine.leave_team('cal', %s, %s)", (coaches[0], NOW))
     check(connection)
     for one in made:
         cancel(connection, one)
         check(connection)
-    connection.execute("SELECT join_team('cal', %s, 1)", (coaches[0],))
+    connection.execute("SELECT engine.join_team('cal', %s, 1)", (coaches[0],))
     assert credits_of(connection)[coaches[0]] == 0
     book(connection)
     check(connection)

@@ -66,11 +66,12 @@ def test_the_database_decides_as_the_rule(connection: Connection, plan: list[tup
     for n, coach_id in enumerate(coaches):
         connection.execute("UPDATE coaches SET score = %s WHERE coach_id = %s", (0.5 + n / 10, coach_id))
     add_calendar(connection, "half", coaches[2:])
-    connection.execute("SELECT refresh_weights('cal')")
+    connection.execute("SELECT engine.refresh_weights('cal')")
     for quarter, calendar_id in plan:
         start = NINE + quarter * timedelta(minutes=15)
         row = connection.execute(
-            "SELECT count(*) AS n FROM candidates(%s, slot_of(%s), 2, 0, 0) WHERE excluded IS NULL",
+            "SELECT count(*) AS n FROM engine.candidates(%s, engine.slot_of(%s), 2, 0, 0)"
+            " WHERE excluded IS NULL",
             (calendar_id, start),
         ).fetchone()
         if row and row["n"]:
@@ -162,7 +163,7 @@ def test_a_leaver_and_holds_are_in_the_distribution(connection: Connection) -> N
     coaches = add_team(connection, 4)
     made = [book(connection, NINE + n * timedelta(minutes=30)) for n in range(6)]
     held = hold(connection)
-    connection.execute("SELECT leave_team('cal', %s, %s)", (held.answer["coach_id"], NOW))
+    connection.execute("SELECT engine.leave_team('cal', %s, %s)", (held.answer["coach_id"], NOW))
     check_ledger(shared(connection))
     holds.expire(connection, now=NOW + timedelta(minutes=5))
     for one in made[:3]:
@@ -193,7 +194,7 @@ def test_the_highest_score_has_no_bound(connection: Connection) -> None:
     add_calendar(connection, "cal", ["ana", "ben"], policy="highest_score")
     sync.extend(connection, now=NOW)
     made = [book(connection, NINE + n * timedelta(minutes=30)) for n in range(6)]
-    connection.execute("SELECT leave_team('cal', 'ben', %s)", (NOW,))
+    connection.execute("SELECT engine.leave_team('cal', 'ben', %s)", (NOW,))
     cancel(connection, made[0])
     found = shared(connection)
     weights = {"ana": 2_000_000, "ben": 500_000}

@@ -204,7 +204,7 @@ def test_a_coach_who_is_away_stays_a_conflict(
 def mark_unavailable(connection: Connection, made: Change) -> list[Message]:
     """Have the appointment kept though its coach is away; return what follows."""
     row = connection.execute(
-        "SELECT mark_unavailable(%s, %s) AS told", (made.appointment.appointment_id, NOW)
+        "SELECT engine.mark_unavailable(%s, %s) AS told", (made.appointment.appointment_id, NOW)
     ).fetchone()
     assert row is not None
     told: list[Message] = row["told"]

@@ -71,15 +71,18 @@ def live(connection: Connection, seed: int, steps: int) -> None:
         "move": lambda: reschedule(connection, chance.choice(made), chance.randrange(30)),
         "hand over": lambda: reassign(connection, chance.choice(made), chance.choice([None, *coaches])),
         "leave": lambda: connection.execute(
-            "SELECT leave_team('cal', %s, %s)", (chance.choice(coaches), NOW)
+            "SELECT engine.leave_team('cal', %s, %s)", (chance.choice(coaches), NOW)
         ),
-        "join": lambda: connection.execute("SELECT join_team('cal', %s, 1.5)", (chance.choice(coaches),)),
+        "join": lambda: connection.execute(
+            "SELECT engine.join_team('cal', %s, 1.5)", (chance.choice(coaches),)
+        ),
         "policy": lambda: connection.execute(
             "UPDATE calendars SET policy = %s, policy_version = policy_version + 1",
             (chance.choice(["fair_share", "highest_score"]),),
         ),
         "score": lambda: connection.execute(
-            "WITH one AS (UPDATE coaches SET score = %s WHERE coach_id = %s) SELECT refresh_weights('cal')",
+            "WITH one AS (UPDATE coaches SET score = %s WHERE coach_id = %s)"
+            " SELECT engine.refresh_weights('cal')",
             (chance.random(), chance.choice(coaches)),
         ),
     }
@@ -240,7 +243,7 @@ def test_weights_are_one_rule(connection: Connection) -> None:
             connection.execute(
                 "UPDATE coach_calendars SET manual_weight = %s WHERE coach_id = %s", (one, coach_id)
             )
-        connection.execute("SELECT refresh_weights(%s)", (calendar_id,))
+        connection.execute("SELECT engine.refresh_weights(%s)", (calendar_id,))
         found = connection.execute(
             "SELECT coach_id, weight FROM coach_calendars WHERE calendar_id = %s", (calendar_id,)
         )

@@ -40,7 +40,7 @@ def bookable(connection: Connection, start: datetime, end: datetime) -> set[date
     """Return the starts in a window that the calendar would not refuse to book."""
     rows = connection.execute(
         "SELECT start FROM calendars AS calendar, generate_series(%s, %s, interval '15 minutes') AS start"
-        " WHERE start < %s AND calendar_refusal(calendar, start, NULL, %s) IS NULL",
+        " WHERE start < %s AND engine.calendar_refusal(calendar, start, NULL, %s) IS NULL",
         (start, end, end, NOW),
     )
     return {row["start"] for row in rows}
@@ -56,7 +56,7 @@ def shows_our_time(connection: Connection, zone: ZoneInfo, instants: list[dateti
     shown = [instant.astimezone(zone).replace(tzinfo=None) for instant in instants]
     found = connection.execute(
         "SELECT FROM unnest(%s::timestamptz[], %s::timestamp[]) AS given (instant, shown)"
-        " WHERE instant AT TIME ZONE full_zone(%s) <> shown",
+        " WHERE instant AT TIME ZONE engine.full_zone(%s) <> shown",
         (instants, shown, zone.key),
     )
     return found.fetchone() is None

@@ -35,7 +35,7 @@ class Calendar:
         free = {
             row["coach_id"]
             for row in self.connection.execute(
-                "SELECT coach_id FROM candidates(%s, %s, 2, 0, 0) WHERE excluded IS NULL",
+                "SELECT coach_id FROM engine.candidates(%s, %s, 2, 0, 0) WHERE excluded IS NULL",
                 (self.calendar_id, slot_of(NINE) + quarter),
             )
         }
@@ -82,7 +82,7 @@ def test_the_database_does_what_the_rule_says(connection: Connection) -> None:
     made: list[tuple[Change, Calendar, int]] = []
     for number in range(BOOKINGS):
         if number == BOOKINGS // 2:
-            connection.execute("SELECT join_team('cal-1', %s, 1)", (NEWCOMER,))
+            connection.execute("SELECT engine.join_team('cal-1', %s, 1)", (NEWCOMER,))
             calendars["cal-1"].coaches.append(NEWCOMER)
         if number in {BOOKINGS // 4, BOOKINGS * 3 // 8}:
             connection.execute("UPDATE coaches SET active = NOT active WHERE coach_id = %s", (ABSENT,))

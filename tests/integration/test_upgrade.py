@@ -1,67 +1,160 @@
-"""A database that is in use is brought up to date, and what was booked before counts as before."""
+"""A database that is in use is brought up to date, and nobody notices.
 
+The first release is the baseline until one has gone out; then its schema is kept as a dump and is the first.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from typing import Any
+from functools import partial
 
 import psycopg
 import pytest
 
 from fairslot import db, sync
-from fairslot.migrate import migrate, migrations
-from local import replay
+from fairslot.migrate import FUNCTIONS, migrate
 from local.postgres import EmbeddedPostgres
-from tests.world import ALWAYS, NINE, NOW, Coach, add_calendar, add_coach, add_endpoint, book, cancel, check
+from tests.race import wait_until, waiting
+from tests.upgrades import CONTRACTS, EXPANDS, Client, dump, edited, releases
+from tests.world import NINE, NOW, add_endpoint, add_team, book, check, check_records
 
-# The last migration of what was in use when this was written.
-IN_USE = "0010_inbound.sql"
-COACHES = ["coach-01", "coach-02", "coach-03"]
-DAYS = """
-    INSERT INTO coach_slots (coach_id, first_slot, slot_count, local_date, working, external, max_per_day)
-    SELECT coach_id, slot_of(day::timestamp AT TIME ZONE 'UTC'), 96, day, whole, whole, 10
-      FROM coaches, span_mask(0, 96, 96) AS whole,
-           generate_series('2026-03-02'::date, '2026-03-04', '1 day') AS day"""
-KNOWN = (
-    "SELECT calendar_id, coach_id, credit, last_assigned_seq FROM coach_calendars ORDER BY 1, 2",
-    "SELECT coach_id, first_slot, taken::text, booked FROM coach_slots ORDER BY 1, 2",
-    "SELECT delivery_id, event_id, status FROM webhook_deliveries ORDER BY 1",
-)
+CLIENTS = 3
+ROUNDS = 3  # of each client before a step, and after it
+
+type NewDatabase = Callable[[], str]
+
+_numbers = itertools.count()
 
 
 @pytest.fixture
-def url_in_use(postgres: EmbeddedPostgres) -> str:
-    """A database as an earlier version left it, with a team and its days."""
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute("DROP DATABASE IF EXISTS in_use")
-        connection.execute("CREATE DATABASE in_use")
-    url = postgres.url_of("in_use")
-    migrate(url, [one for one in migrations() if one[0] <= IN_USE])
+def new_database(postgres: EmbeddedPostgres) -> NewDatabase:
+    """Make an empty database."""
+
+    def make() -> str:
+        name = f"upgrade_{next(_numbers)}"
+        with psycopg.connect(postgres.url, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return postgres.url_of(name)
+
+    return make
+
+
+@pytest.fixture
+def url(new_database: NewDatabase) -> str:
+    """The first release's database, with a team and partners."""
+    url = new_database()
+    migrate(url, releases()[0])
     with db.connect(url) as connection:
-        for coach_id in COACHES:
-            add_coach(connection, Coach(coach_id=coach_id, time_zone="UTC", working_hours=ALWAYS))
-        add_calendar(connection, "cal", COACHES)
+        add_team(connection, 3)
         add_endpoint(connection, "crm", "appointment.*")
-        connection.execute(DAYS.encode())
     return url
 
 
-def known(connection: db.Connection) -> list[list[Any]]:
-    """Return credits, days and deliveries."""
-    return [connection.execute(query.encode()).fetchall() for query in KNOWN]
+@pytest.fixture
+def clients(url: str) -> Iterator[list[Client]]:
+    """Clients of the first release, at work; what one met makes the test fail."""
+    working = [Client(url, NINE + number * timedelta(hours=1)) for number in range(CLIENTS)]
+    yield working
+    for client in working:
+        client.stop()
 
 
-def test_what_was_booked_before_counts_as_before(url_in_use: str) -> None:
-    """Credits, days and deliveries stay, the whole record replays, and old bookings can be cancelled."""
-    with db.connect(url_in_use) as connection:
-        old = [book(connection, NINE + number * timedelta(minutes=30)) for number in range(8)]
-        cancel(connection, old[3])
-        before = known(connection)
-    assert migrate(url_in_use)
-    with db.connect(url_in_use) as connection:
-        assert known(connection) == before
-        sync.extend(connection, now=NOW)
-        cancel(connection, old[5])
-        for number in range(8):
-            book(connection, NINE + number * timedelta(minutes=30))
+def rounds(clients: list[Client]) -> None:
+    """Wait until each client has done some more rounds, or one has met an error."""
+    until = [client.rounds + ROUNDS for client in clients]
+    wait_until(
+        lambda: (
+            any(client.error for client in clients)
+            or all(client.rounds >= enough for client, enough in zip(clients, until, strict=True))
+        )
+    )
+
+
+def test_clients_go_on_while_each_step_is_applied(url: str, clients: list[Client]) -> None:
+    """Who books, holds, cancels and delivers with the old code meets no error, and all of it is right."""
+    _, second, third = releases()
+    for release, applied in ((second, [EXPANDS[0], FUNCTIONS]), (third, [CONTRACTS[0], FUNCTIONS])):
+        rounds(clients)
+        assert migrate(url, release) == applied
+        rounds(clients)
+    for client in clients:
+        client.stop()
+    with db.connect(url) as connection:
         check(connection)
-        with connection.transaction():
-            assert replay.replay(connection, "cal") == 8 + 8 + 2
+        check_records(connection)
+
+
+def test_clients_go_on_while_functions_change_again_and_again(url: str, clients: list[Client]) -> None:
+    """However a change of the functions falls into their work, forth and back."""
+    first = releases()[0]
+    for number in range(20):
+        other = first.followed_by(functions=edited(first.functions, f"number {number % 2}"))
+        assert migrate(url, other) == [FUNCTIONS]
+    rounds(clients)
+
+
+@pytest.mark.parametrize("work", [book, partial(sync.extend, now=NOW)], ids=["book", "cut days anew"])
+def test_a_statement_under_way_goes_on_over_a_change(
+    url: str, work: Callable[[db.Connection], object]
+) -> None:
+    """A statement that waits for a lock when the functions change finds those that it calls next."""
+    first, second, _ = releases()
+    with (
+        db.connect(url) as one,
+        db.connect(url) as gate,
+        db.connect(url) as watcher,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        watcher.execute("UPDATE coaches SET time_zone = 'Europe/Berlin' WHERE coach_id = 'coach-01'")
+        with gate.transaction():
+            gate.execute("SELECT FROM calendars WHERE calendar_id = 'cal' FOR UPDATE")
+            outcome = pool.submit(work, one)
+            wait_until(lambda: waiting(watcher, [one]) == 1)
+            migrate(url, first.followed_by(functions=second.functions[:-1]))
+        outcome.result()
+
+
+def test_a_step_that_meets_a_deadlock_begins_again(url: str) -> None:
+    """Where a request waits for the step, and the step for the request, it is the step that gives way."""
+    locks = ("0003_locks.sql", "LOCK TABLE calendars; ALTER TABLE coaches ADD COLUMN c text")
+    with db.connect(url) as request, db.connect(url) as watcher, ThreadPoolExecutor(1) as pool:
+        with request.transaction():
+            request.execute("SELECT FROM coaches")
+            outcome = pool.submit(migrate, url, releases()[0].followed_by(locks))
+            wait_until(lambda: waiting_steps(watcher) == 1)
+            request.execute("SELECT FROM calendars")
+        assert outcome.result() == ["0003_locks.sql"]
+
+
+def waiting_steps(connection: db.Connection) -> int:
+    """Return how many steps wait for the table of coaches."""
+    row = connection.execute(
+        "SELECT count(*) AS n FROM pg_locks WHERE NOT granted AND relation = 'coaches'::regclass"
+    ).fetchone()
+    return int(row["n"]) if row else 0
+
+
+def test_a_step_that_fails_leaves_everything_as_it_was(url: str, clients: list[Client]) -> None:
+    """Its tables, its functions and its line in the ledger; and the clients go on."""
+    second = releases()[1]
+    before = dump(url)
+    failing = second.followed_by(("0004_fails.sql", "ALTER TABLE calendars ADD COLUMN c text; SELECT 1 / 0"))
+    broken = second.followed_by(functions=[*second.functions, ("99.sql", "SELECT engine.nothing()")])
+    for step in (failing, broken):
+        rounds(clients)
+        with pytest.raises(psycopg.Error):
+            migrate(url, step)
+        rounds(clients)
+        assert dump(url) == before
+    assert migrate(url, second) == [EXPANDS[0], FUNCTIONS]
+
+
+def test_a_fresh_and_an_upgraded_database_are_the_same(new_database: NewDatabase) -> None:
+    """Whichever way it came about: release by release, or at once."""
+    upgraded, fresh = new_database(), new_database()
+    for release in releases():
+        migrate(upgraded, release)
+    migrate(fresh, releases()[-1])
+    assert dump(upgraded) == dump(fresh)
+    assert "FUNCTION engine.book(" in dump(fresh)

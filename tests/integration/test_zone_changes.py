@@ -13,12 +13,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from fairslot import availability, bookings, db, sync
+from fairslot import availability, bookings, sync
 from fairslot.availability import Window
 from fairslot.db import Connection
-from fairslot.migrate import migrate, migrations
 from fairslot.slots import cut_text, hex_of, slot_of, span
-from local.postgres import EmbeddedPostgres
 from tests.race import Connect, Outcome, at_once, attempt, booked, wait_until, waiting
 from tests.world import ALWAYS, NOW, TENANT, Coach, add_calendar, add_coach, book, cancel, check, hold
 
@@ -206,7 +204,7 @@ def test_a_move_waits_for_a_booking_in_hand(
     done = [book(connection, NOW + n * timedelta(days=1)) for n in (1, 2)]
     done = [one for one in done if one.appointment.coach_id == "coach-0"]
     if has_left:
-        connection.execute("SELECT leave_team('cal', 'coach-0', NULL)")
+        connection.execute("SELECT engine.leave_team('cal', 'coach-0', NULL)")
     customer, mover = connect(), connect()
 
     def change() -> None:
@@ -234,27 +232,3 @@ def test_what_is_of_another_zone_does_not_get_in(connection: Connection, horizon
             "INSERT INTO coach_slots (coach_id, first_slot, slot_count, local_date, working, max_per_day)"
             " SELECT coach_id, first_slot + 4, slot_count, local_date, working, max_per_day FROM coach_slots"
         )
-
-
-def test_overlapping_days_are_cleared_away(postgres: EmbeddedPostgres, horizon: None) -> None:
-    """The migration drops the days of a former zone; the maintenance cuts what is left anew."""
-    with psycopg.connect(postgres.url, autocommit=True) as admin:
-        admin.execute("DROP DATABASE IF EXISTS overlapping")
-        admin.execute("CREATE DATABASE overlapping")
-    url = postgres.url_of("overlapping")
-    migrate(url)
-    with db.connect(url) as connection:
-        connection.execute("ALTER TABLE coach_slots DROP CONSTRAINT coach_slots_no_overlap")
-        add_movers(connection, count=2)
-        book(connection, NOW + timedelta(hours=30))
-        connection.execute(
-            "UPDATE coaches SET time_zone = 'America/New_York' WHERE coach_id = 'coach-0';"
-            "INSERT INTO coach_slots (coach_id, first_slot, slot_count, local_date, working, max_per_day)"
-            " SELECT coach_id, first_slot + 20, slot_count, local_date, working, max_per_day"
-            "   FROM coach_slots WHERE coach_id = 'coach-0';"
-            "DROP FUNCTION recut_days, books, load_of_day;"
-            "DELETE FROM schema_migrations WHERE name = '0015_zones.sql'"
-        )
-        assert migrate(url, [one for one in migrations() if one[0] == "0015_zones.sql"])
-        sync.extend(connection, now=NOW)
-        check_days(connection, NOW)

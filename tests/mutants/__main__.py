@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.mutants import calendars, edges, engine, http, patience, webhooks
+from tests.mutants import calendars, edges, engine, http, patience, upgrades, webhooks
 from tests.mutants.guard import Guard
 
 GUARDS = (
@@ -24,6 +24,7 @@ GUARDS = (
     *webhooks.GUARDS,
     *calendars.GUARDS,
     *patience.GUARDS,
+    *upgrades.GUARDS,
 )
 
 _ROOT = Path(__file__).parent.parent.parent

@@ -2,10 +2,14 @@
 
 from tests.mutants.guard import Guard
 
-_BOOKING = "migrations/0006_booking.sql"
-_RECORDS = "migrations/0012_lighter_records.sql"
-_KEPT = "migrations/0014_life.sql"
-_EDGES = "migrations/0021_metadata.sql"
+_IDEMPOTENCY = "schema/functions/02_idempotency.sql"
+_EVENTS = "schema/functions/06_events.sql"
+_BLOCKS_SQL = "schema/functions/08_blocks.sql"
+_DELIVERIES = "schema/functions/09_deliveries.sql"
+_HOLDS = "schema/functions/12_holds.sql"
+_BOOKING = "schema/functions/13_booking.sql"
+_COACH_DAYS = "schema/functions/15_coach_days.sql"
+_TABLES = "schema/tables/0001_baseline.sql"
 _TESTS = "tests/integration"
 _BOOK = f"{_TESTS}/test_booking.py"
 _FROZEN = f"{_TESTS}/test_booking_frozen.py"
@@ -15,12 +19,9 @@ _OUTBOX = f"{_TESTS}/test_outbox.py"
 _COACHES = "sql/coaches.sql"
 _SYNC = f"{_TESTS}/test_sync.py"
 _TEN = "test_a_change_is_read_at_once_and_the_next_ones_when_ten_seconds_are_over"
-_TIME = "migrations/0013_external_time.sql"
 _ABSENCES = f"{_TESTS}/test_absences.py"
 _BLOCKS = f"{_TESTS}/test_own_blocks.py"
 _WAITING = f"{_TESTS}/test_waiting_blocks.py"
-_OWN = "migrations/0018_own_conflicts.sql"
-_JUDGED = "migrations/0019_unconfirmed_blocks.sql"
 _CONFLICTS = f"{_TESTS}/test_own_conflicts.py"
 _TENANTS = "tests/handlers/test_api_tenants.py"
 _CALENDAR = "WHERE calendar_id = p_calendar AND tenant_id = p_tenant"
@@ -28,36 +29,36 @@ _CALENDAR = "WHERE calendar_id = p_calendar AND tenant_id = p_tenant"
 _ONCE = (
     Guard(
         "an answer is not looked for",
-        _BOOKING,
+        _IDEMPOTENCY,
         "WHERE tenant_id = p_tenant AND key = p_key AND expires_at > p_now;",
         "WHERE false;",
         _BOOK,
     ),
     Guard(
         "an answer is not tied to its request",
-        _BOOKING,
+        _IDEMPOTENCY,
         "IF FOUND AND v_known.fingerprint <> p_fingerprint THEN",
         "IF false THEN",
         _BOOK,
     ),
-    Guard("an answer is not kept", _BOOKING, "    IF p_key IS NOT NULL THEN", "    IF false THEN", _BOOK),
+    Guard("an answer is not kept", _IDEMPOTENCY, "    IF p_key IS NOT NULL THEN", "    IF false THEN", _BOOK),
     Guard(
         "two may answer one key",
-        _BOOKING,
+        _IDEMPOTENCY,
         "        IF NOT FOUND THEN\n            RAISE EXCEPTION USING ERRCODE = 'FS425'",
         "        IF false THEN\n            RAISE EXCEPTION USING ERRCODE = 'FS425'",
         f"{_KEYS}::test_one_key_on_two_calendars_is_one_booking",
     ),
     Guard(
         "a key is kept for ever",
-        _BOOKING,
+        _IDEMPOTENCY,
         "AND key = p_key AND expires_at > p_now;",
         "AND key = p_key;",
         f"{_BOOK}::test_an_expired_key_is_free_again",
     ),
     Guard(
         "a release does not wait before it looks for its answer",
-        _EDGES,
+        _HOLDS,
         "    v_answer jsonb;\n    a        coach_appointments;\nBEGIN\n    PERFORM FROM calendars",
         "    v_answer jsonb;\n    a        coach_appointments;\nBEGIN\n"
         "    PERFORM FROM coach_appointments WHERE appointment_id = p_hold AND status = 'held';\n"
@@ -91,9 +92,9 @@ _NOTE = """    connection.execute(
 _TOLD = (
     Guard(
         "no delivery is written",
-        _RECORDS,
-        "WHERE tenant_id = a.tenant_id AND enabled AND wants(event_types, p_type)",
-        "WHERE false AND wants(event_types, p_type)",
+        _EVENTS,
+        "WHERE tenant_id = a.tenant_id AND enabled AND engine.wants(event_types, p_type)",
+        "WHERE false AND engine.wants(event_types, p_type)",
         _OUTBOX,
     ),
     Guard(
@@ -122,23 +123,23 @@ _TOLD = (
 _OTHERS = (
     Guard(
         "another tenant's calendar can be booked",
-        _EDGES,
+        _BOOKING,
         f"{_CALENDAR} FOR NO KEY UPDATE;",
         "WHERE calendar_id = p_calendar FOR NO KEY UPDATE;",
         f"{_BOOK}::test_another_tenants_calendar_is_not_there",
     ),
     Guard(
         "another tenant's hold can be confirmed",
-        _EDGES,
+        _HOLDS,
         "WHERE appointment_id = p_hold AND tenant_id = p_calendar.tenant_id AND status = 'held'",
         "WHERE appointment_id = p_hold AND status = 'held'",
         _TENANTS,
     ),
     Guard(
         "another tenant's hold can be given back",
-        _EDGES,
-        "SELECT * INTO a FROM coach_appointments WHERE appointment_id = p_hold AND tenant_id = p_tenant",
-        "SELECT * INTO a FROM coach_appointments WHERE appointment_id = p_hold",
+        _HOLDS,
+        "     WHERE appointment_id = p_hold AND tenant_id = p_tenant AND status = 'held' FOR UPDATE;",
+        "     WHERE appointment_id = p_hold AND status = 'held' FOR UPDATE;",
         _TENANTS,
     ),
     Guard(
@@ -150,7 +151,7 @@ _OTHERS = (
     ),
     Guard(
         "a frozen client keeps its transaction",
-        "migrations/0008_timeouts.sql",
+        _TABLES,
         "SET idle_in_transaction_session_timeout = ''4s''",
         "SET idle_in_transaction_session_timeout = 0",
         f"{_FROZEN}::test_a_client_frozen_inside_a_transaction_loses_it",
@@ -158,8 +159,8 @@ _OTHERS = (
     Guard(
         "a migration has no more time than a request",
         "migrate.py",
-        "                connection.execute(_WITHOUT_TIMEOUTS)\n                connection.execute(text",
-        "                connection.execute(text",
+        "        connection.execute(_WITHOUT_TIMEOUTS)\n",
+        "",
         f"{_FROZEN}::test_migrating_knows_no_timeouts",
     ),
     Guard(
@@ -178,7 +179,7 @@ _OTHERS = (
     ),
     Guard(
         "an older reading overwrites a younger",
-        _TIME,
+        _COACH_DAYS,
         "error = NULL\n         WHERE sync.synced_at IS NULL OR sync.synced_at < excluded.synced_at;",
         "error = NULL;",
         f"{_TESTS}/test_sync.py::test_an_older_reading_never_overwrites_a_younger",
@@ -188,15 +189,15 @@ _OTHERS = (
 _EXTERNAL = (
     Guard(
         "a reading ends an absence",
-        _TIME,
+        _COACH_DAYS,
         " & ~coalesce(gone.bits, 0::bit(104)), p_max",
         ", p_max",
         f"{_ABSENCES}::test_it_outlives_every_reading",
     ),
     Guard(
         "a reading does not wait for an absence that is being written",
-        _TIME,
-        "    PERFORM lock_external(p_coach);\n    IF p_fetched_at",
+        _COACH_DAYS,
+        "    PERFORM engine.lock_external(p_coach);\n    IF p_fetched_at",
         "    IF p_fetched_at",
         f"{_ABSENCES}::test_a_reading_that_is_being_stored_knows_of_it",
     ),
@@ -209,70 +210,70 @@ _EXTERNAL = (
     ),
     Guard(
         "our own block is busy time",
-        _TIME,
+        _COACH_DAYS,
         " | coalesce(own.bits, 0::bit(104))",
         "",
         f"{_BLOCKS}::test_an_appointment_may_move_into_its_own_block",
     ),
     Guard(
         "a block that met one of ours is a conflict",
-        _JUDGED,
-        "v_awaits := block_awaits(d, p_at);",
+        _BLOCKS_SQL,
+        "v_awaits := engine.block_awaits(d, p_at);",
         "v_awaits := NULL;",
         f"{_WAITING}::test_a_block_waits_for_the_release_that_it_met",
     ),
     Guard(
         "those who wait for one another go on waiting",
-        _TIME,
+        _BLOCKS_SQL,
         "AND other.reason IS DISTINCT FROM 'awaits_release'",
         "",
         f"{_WAITING}::test_nobody_waits_for_one_who_waits",
     ),
     Guard(
         "results of a calendar's actions do not take turns",
-        _JUDGED,
-        "        PERFORM lock_external(v_coach);\n",
+        _DELIVERIES,
+        "        PERFORM engine.lock_external(v_coach);\n",
         "        NULL;\n",
         f"{_WAITING}::test_refusal_and_release_that_are_recorded_at_once",
     ),
     Guard(
         "only attempts that were told of may have a block",
-        _JUDGED,
+        _BLOCKS_SQL,
         "OR made.attempt > 1 AND NOT EXISTS (",
         "OR false AND NOT EXISTS (",
         f"{_CONFLICTS}::test_an_attempt_that_nobody_told_of_may_have_the_block",
     ),
     Guard(
         "a refusal goes before another attempt",
-        _JUDGED,
+        _BLOCKS_SQL,
         "AND before.outcome = 'retrying' AND",
         "AND",
         f"{_CONFLICTS}::test_a_refusal_is_nothing_that_another_attempt_follows",
     ),
     Guard(
         "an answer that is recorded late shows no conflict",
-        _JUDGED,
-        "        v_messages := v_messages || settle_unconfirmed(p_delivery, v_event, p_at);\n",
+        _DELIVERIES,
+        "        v_messages := v_messages || engine.settle_unconfirmed(p_delivery, v_event, p_at);\n",
         "        NULL;\n",
         f"{_CONFLICTS}::test_an_answer_that_is_recorded_late_shows_the_conflict",
     ),
     Guard(
         "an attempt is noted as of the round that its time tells",
-        _JUDGED,
+        _DELIVERIES,
         "p_error, p_excerpt, p_round)\n",
         "p_error, p_excerpt, NULL)\n",
         f"{_CONFLICTS}::test_another_round_counts_for_itself",
     ),
     Guard(
         "a conflict with the same block stays",
-        _OWN,
+        _BLOCKS_SQL,
         "AND conflict AND conflict_delivery = p_delivery.delivery_id",
         "AND false",
         f"{_CONFLICTS}::test_a_conflict_with_the_same_block_is_taken_back",
     ),
     Guard(
         "a block takes back that its coach is away",
-        _OWN,
+        _BLOCKS_SQL,
         "    UPDATE coach_appointments SET conflict_delivery = NULL\n",
         "    UPDATE coach_appointments SET conflict_delivery = conflict_delivery\n",
         f"{_CONFLICTS}::test_a_coach_who_is_away_stays_a_conflict",

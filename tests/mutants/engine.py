@@ -2,12 +2,15 @@
 
 from tests.mutants.guard import Guard
 
-_SCHEMA = "migrations/0003_appointments.sql"
-_LIFE = "migrations/0007_life.sql"
-_KEPT = "migrations/0014_life.sql"
-_EDGES = "migrations/0021_metadata.sql"
-_CHOICE = "migrations/0011_faster_choosing.sql"
-_RECORDS = "migrations/0012_lighter_records.sql"
+_SLOTS = "schema/functions/01_slots.sql"
+_CALENDARS = "schema/functions/03_calendars.sql"
+_APPOINTMENTS = "schema/functions/04_appointments.sql"
+_CREDITS = "schema/functions/10_fairness.sql"
+_CHOOSING = "schema/functions/11_choosing.sql"
+_HOLDS_SQL = "schema/functions/12_holds.sql"
+_BOOKING = "schema/functions/13_booking.sql"
+_CHANGES = "schema/functions/14_changes.sql"
+_TABLES = "schema/tables/0001_baseline.sql"
 _TESTS = "tests/integration"
 _BOOK = f"{_TESTS}/test_booking.py"
 _HOLDS = f"{_TESTS}/test_holds.py"
@@ -16,117 +19,117 @@ _ORDER = f"{_TESTS}/test_booking_lock_order.py"
 _RACES = f"{_TESTS}/test_booking_races.py"
 
 _ADMITS = """
-            AND day_admits(day, p_from, p_from + p_count, p_before, p_after)
+            AND engine.day_admits(day, p_from, p_from + p_count, p_before, p_after)
             FOR NO KEY UPDATE SKIP LOCKED;"""
 _LOOK_AGAIN = """
           ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE;
-        v_team := standing(p_calendar, p_from, p_count, p_before, p_after);"""
+        v_team := engine.ranked_team(p_calendar, p_from, p_count, p_before, p_after);"""
 _CALENDAR = "WHERE calendar_id = p_calendar AND tenant_id = p_tenant"
 
 _TIME = (
     Guard(
         "two may have one coach's time, for all the table knows",
-        _SCHEMA,
+        _TABLES,
         "EXCLUDE USING gist (coach_id WITH =, takes WITH &&)",
         "EXCLUDE USING gist (coach_id WITH =, takes WITH &&, appointment_id WITH =)",
         f"{_BOOK}::test_the_constraint_stands_behind_the_locks",
     ),
     Guard(
         "whether a coach is free is not asked under the lock",
-        _CHOICE,
+        _CHOOSING,
         _ADMITS,
         "\n            FOR NO KEY UPDATE SKIP LOCKED;",
         f"{_ORDER}::test_a_coach_lost_after_the_look_is_passed_over",
     ),
     Guard(
         "nor when it was waited for",
-        _CHOICE,
+        _CHOOSING,
         _LOOK_AGAIN,
         "\n          ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE;",
         _RACES,
     ),
     Guard(
         "the calendar is not locked",
-        _EDGES,
+        _BOOKING,
         f"{_CALENDAR} FOR NO KEY UPDATE;",
         f"{_CALENDAR};",
         f"{_RACES}::test_contention_stays_fast",
     ),
     Guard(
         "who is locked by another counts as taken",
-        _CHOICE,
+        _CHOOSING,
         "ELSIF v_contended OR v_best.excluded IS NULL THEN",
         "ELSIF v_best.excluded IS NULL THEN",
         f"{_RACES}::test_a_coach_who_is_only_locked_is_not_taken",
     ),
     Guard(
         "a lock out of order is kept while waiting",
-        _CHOICE,
+        _CHOOSING,
         "AND day.xmax = pg_current_xact_id()::xid",
         "AND false",
         _ORDER,
     ),
     Guard(
         "an outcome locks whose calendars it will",
-        _LIFE,
+        _APPOINTMENTS,
         "ELSIF p_all AND v_coach <>",
         "ELSIF false AND v_coach <>",
         _ORDER,
     ),
     Guard(
         "a coach's daily maximum is not looked at",
-        _CHOICE,
+        _SLOTS,
         "AND (day.booked < day.max_per_day OR",
         "AND (true OR",
         f"{_BOOK}::test_the_daily_maximum_holds_in_the_coachs_zone",
     ),
     Guard(
         "a calendar's daily maximum is not looked at",
-        _KEPT,
+        _CALENDARS,
         "HAVING count(*) >= p_calendar.max_per_day",
         "HAVING false",
         f"{_TESTS}/test_decisions.py",
     ),
     Guard(
         "a day that begins twice begins the second time",
-        _KEPT,
+        _SLOTS,
         "FROM generate_series(0, 8) AS step",
         "FROM generate_series(0, 0) AS step",
         f"{_TESTS}/test_shut_days.py::test_listing_and_booking_agree_in_every_zone",
     ),
     Guard(
         "a zone is taken for an abbreviation",
-        _KEPT,
+        _SLOTS,
         "WHEN 'CET' THEN 'Europe/Brussels' ",
         "",
         f"{_TESTS}/test_zones_apart.py",
     ),
     Guard(
         "a calendar that takes nothing is shut by the days of another zone",
-        _KEPT,
-        "(p_to AT TIME ZONE full_zone(p_calendar.time_zone))::date",
+        _CALENDARS,
+        "(p_to AT TIME ZONE engine.full_zone(p_calendar.time_zone))::date",
         "p_to::date",
         f"{_TESTS}/test_shut_days.py::test_listing_and_booking_agree_in_every_zone",
     ),
     Guard(
         "cancelling does not free the time",
-        _KEPT,
-        "    PERFORM move_time(a.coach_id, a.start_time, a.takes, -1);\n    IF p_by",
+        _BOOKING,
+        "    PERFORM engine.release_time(a.coach_id, a.start_time, a.takes);\n    IF p_by",
         "    IF p_by",
         _BOOK,
     ),
     Guard(
         "cancelling does not count down",
-        _CHOICE,
-        "THEN p_by ELSE 0 END",
-        "THEN greatest(p_by, 0) ELSE 0 END",
+        _CHOOSING,
+        "booked = day.booked - CASE",
+        "booked = day.booked - 0 * CASE",
         _BOOK,
     ),
     Guard(
         "a buffer may lie on another appointment",
-        _CHOICE,
-        "AND (p_before + p_after = 0 OR has_slots(day.open",
-        "AND (true OR has_slots(day.open",
+        _SLOTS,
+        "AND (p_before + p_after = 0 OR engine.has_slots(day.open",
+        "AND (true OR engine.has_slots(day.open",
         f"{_TESTS}/test_decisions.py::test_every_reason_has_its_case",
     ),
 )
@@ -134,13 +137,17 @@ _TIME = (
 _FAIRNESS = (
     Guard(
         "a cancellation returns no credit",
-        _KEPT,
-        "    IF p_by <> 'coach' THEN\n        PERFORM reverse_decision(p_appointment, v_now);\n    END IF;\n",
-        "",
+        _BOOKING,
+        "        PERFORM engine.reverse_decision(p_appointment, v_now);\n    END IF;\n    RETURN",
+        "    END IF;\n    RETURN",
         _BOOK,
     ),
     Guard(
-        "a coach who cancels is refunded", _KEPT, "    IF p_by <> 'coach' THEN\n", "    IF true THEN\n", _BOOK
+        "a coach who cancels is refunded",
+        _BOOKING,
+        "    IF p_by <> 'coach' THEN\n",
+        "    IF true THEN\n",
+        _BOOK,
     ),
     Guard(
         "the bound knows no refunds",
@@ -158,21 +165,21 @@ _FAIRNESS = (
     ),
     Guard(
         "a reversal is only written down",
-        _RECORDS,
+        _CREDITS,
         "SET credit = member.credit + (one.value ->> 'delta')::bigint,",
         "SET credit = member.credit,",
         _BOOK,
     ),
     Guard(
         "a reversal forgets whose turn it was",
-        _RECORDS,
+        _CREDITS,
         "CASE WHEN member.last_assigned_seq = v_one.seq THEN (one.value ->> 'last')::bigint",
         "CASE WHEN false THEN (one.value ->> 'last')::bigint",
         f"{_TESTS}/test_replay.py",
     ),
     Guard(
         "who leaves takes the credit along",
-        _RECORDS,
+        _CREDITS,
         "AS member SET credit = member.credit + (one ->> 'delta')::bigint",
         "AS member SET credit = member.credit",
         f"{_TESTS}/test_decisions.py::test_leaving_spreads_the_credit",
@@ -182,21 +189,21 @@ _FAIRNESS = (
 _HELD = (
     Guard(
         "an expired hold can be confirmed",
-        _EDGES,
+        _HOLDS_SQL,
         "IF NOT FOUND OR v_hold.expires_at <= p_now THEN",
         "IF NOT FOUND THEN",
         _HOLDS,
     ),
     Guard(
         "an expired hold is in the way",
-        _CHOICE,
+        _CHOOSING,
         "WHERE hold.status = 'held' AND hold.expires_at <= p_now AND member.calendar_id = p_calendar",
         "WHERE false",
         _HOLDS,
     ),
     Guard(
         "an expired hold fills a calendar's day",
-        _KEPT,
+        _CALENDARS,
         "               AND (a.expires_at IS NULL OR a.expires_at > p_now)\n",
         "",
         f"{_HOLDS}::test_an_expired_hold_is_not_counted",
@@ -210,77 +217,77 @@ _HELD = (
     ),
     Guard(
         "a client holds what it likes",
-        _RECORDS,
+        _HOLDS_SQL,
         "    IF p_most <= (SELECT count(*)",
         "    IF 1000000 <= (SELECT count(*)",
         _HOLDS,
     ),
     Guard(
         "a hold is confirmed as something else",
-        _EDGES,
+        _HOLDS_SQL,
         "ELSIF (v_hold.calendar_id, v_hold.start_time) <> (p_calendar.calendar_id, p_start) THEN",
         "ELSIF false THEN",
         _HOLDS,
     ),
     Guard(
         "a hold is confirmed after its start",
-        _EDGES,
+        _HOLDS_SQL,
         "    IF p_start <= p_now THEN\n",
         "    IF false THEN\n",
         f"{_HOLDS}::test_what_is_held_must_be_to_come",
     ),
     Guard(
         "a hold outlives its start",
-        _EDGES,
+        _CHOOSING,
         "least(p_expires, p_start)",
         "p_expires",
         f"{_HOLDS}::test_a_hold_ends_at_its_start",
     ),
     Guard(
         "a hold of a calendar that is shut is confirmed",
-        _EDGES,
+        _HOLDS_SQL,
         "    ELSIF NOT (p_calendar).active THEN\n",
         "    ELSIF false THEN\n",
         f"{_HOLDS}::test_what_is_held_must_be_offered",
     ),
     Guard(
         "what has ended can be changed",
-        _LIFE,
+        _APPOINTMENTS,
         "ELSIF a.status <> 'scheduled' THEN",
         "ELSIF false THEN",
         _BOOK,
     ),
     Guard(
         "what has not begun may have ended",
-        _KEPT,
+        _CHANGES,
         "    IF v_now < v_old.start_time THEN\n",
         "    IF false THEN\n",
         f"{_LIVES}::test_what_has_not_begun_has_not_ended",
     ),
     Guard(
         "a customer cancels what has begun",
-        _KEPT,
+        _BOOKING,
         "    IF p_by = 'customer' AND v_now >= v_old.start_time THEN\n",
         "    IF false THEN\n",
         f"{_LIVES}::test_what_has_begun_stays_where_it_is",
     ),
     Guard(
         "what has begun can be moved",
-        _KEPT,
+        _CHANGES,
         "    IF v_now >= v_old.start_time THEN\n",
         "    IF false THEN\n",
         f"{_LIVES}::test_what_has_begun_stays_where_it_is",
     ),
     Guard(
         "a move to where it is counts as one",
-        _KEPT,
+        _CHANGES,
         "    IF v_stays AND NOT p_any THEN\n",
         "    IF false THEN\n",
         f"{_LIVES}::test_moving_to_where_it_is_changes_nothing",
     ),
     Guard(
         "a move forgets the coach it was given",
-        _KEPT,
+        _CHANGES,
         "       SET coach_id = v_coach, start_time = p_start",
         "       SET coach_id = v_old.coach_id, start_time = p_start",
         _LIVES,

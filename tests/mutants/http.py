@@ -26,9 +26,9 @@ GUARDS = (
     ),
     Guard(
         "who books is kept with the key",
-        "migrations/0021_metadata.sql",
-        "v_now, booked_json(a),",
-        "v_now, appointment_json(a),",
+        "schema/functions/13_booking.sql",
+        "v_now, engine.booked_json(a),",
+        "v_now, engine.appointment_json(a),",
         _ANSWERS,
     ),
     Guard(

@@ -2,9 +2,10 @@
 
 from tests.mutants.guard import Guard
 
+_ENDPOINTS = "schema/functions/07_endpoints.sql"
 _GATES = "webhooks/gates.py"
 _GATES_TEST = "tests/unit/webhooks/test_gates.py"
-_BLOCKS = "migrations/0019_unconfirmed_blocks.sql"
+_BLOCKS = "schema/functions/08_blocks.sql"
 _BLOCKS_TEST = "tests/integration/test_unconfirmed_blocks.py"
 
 GUARDS = (
@@ -19,7 +20,7 @@ GUARDS = (
     ),
     Guard(
         "a changed endpoint does not reach what is queued",
-        "migrations/0017_revisions.sql",
+        _ENDPOINTS,
         "    NEW.revision := OLD.revision + 1;\n",
         "    NEW.revision := OLD.revision;\n",
         "tests/handlers/test_webhook_revisions.py::test_another_address_is_asked_next",
@@ -90,35 +91,35 @@ GUARDS = (
     Guard(
         "any block at the time is ours",
         _BLOCKS,
-        "IF v_may AND p_listed <> '' AND NOT is_anothers(d, p_listed) THEN",
-        "IF p_listed <> '' AND NOT is_anothers(d, p_listed) THEN",
+        "IF v_may AND p_listed <> '' AND NOT engine.is_anothers(d, p_listed) THEN",
+        "IF p_listed <> '' AND NOT engine.is_anothers(d, p_listed) THEN",
         f"{_BLOCKS_TEST}::test_a_block_that_is_none_of_ours_is_a_conflict",
     ),
     Guard(
         "a block that is being released is adopted",
         _BLOCKS,
-        "IF v_may AND p_listed <> '' AND NOT is_anothers(d, p_listed) THEN",
+        "IF v_may AND p_listed <> '' AND NOT engine.is_anothers(d, p_listed) THEN",
         "IF v_may AND p_listed <> '' THEN",
         f"{_BLOCKS_TEST}::test_a_block_that_is_being_released_is_not_adopted",
     ),
     Guard(
         "a late result releases what another has",
         _BLOCKS,
-        "    IF is_anothers(p_delivery, p_block) THEN\n",
+        "    IF engine.is_anothers(p_delivery, p_block) THEN\n",
         "    IF false THEN\n",
         f"{_BLOCKS_TEST}::test_what_one_adopted_another_does_not_release",
     ),
     Guard(
         "an unconfirmed block is nothing to the next customer",
         _BLOCKS,
-        " OR unconfirmed_beside(d) <> '{}' THEN\n        RETURN 'block_unconfirmed'",
+        " OR engine.unconfirmed_beside(d) <> '{}' THEN\n        RETURN 'block_unconfirmed'",
         " THEN\n        RETURN 'block_unconfirmed'",
         f"{_BLOCKS_TEST}::test_without_a_list_the_next_customers_block_is_unconfirmed_too",
     ),
     Guard(
         "a wanted block is looked for and released",
         "sql/outbox.sql",
-        "       AND NOT is_wanted(d)\n",
+        "       AND NOT engine.is_wanted(d)\n",
         "",
         f"{_BLOCKS_TEST}::test_a_block_that_is_wanted_is_not_taken_away",
     ),

@@ -98,7 +98,8 @@ def test_the_layer_has_every_file_of_the_package(layer: Path) -> None:
     source = ROOT / "layers" / "common" / "fairslot"
     for folder in (source, layer / "fairslot"):
         assert list(folder.glob("sql/*.sql"))
-        assert list(folder.glob("migrations/*.sql"))
+        assert list(folder.glob("schema/tables/*.sql"))
+        assert list(folder.glob("schema/functions/*.sql"))
     assert files(layer / "fairslot") == files(source)
 
 
@@ -178,7 +179,7 @@ def test_a_change_outside_the_functions_changes_them(built: Path, tmp_path: Path
     digests = [digest()]
     (tmp_path / "layers/common/fairslot/__init__.py").touch()
     assert digest() == digests[0]
-    (tmp_path / "layers/common/fairslot/migrations/9999_new.sql").write_text("SELECT 1")
+    (tmp_path / "layers/common/fairslot/schema/tables/9999_new.sql").write_text("SELECT 1")
     digests.append(digest())
     parameters.write_text(parameters.read_text("utf-8") + "# the password was changed\n")
     digests.append(digest())

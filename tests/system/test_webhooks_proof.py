@@ -119,7 +119,7 @@ def test_what_comes_twice_and_shuffled_is_told_by_id_and_version(world: World) -
     endpoints = [*world.subscribe("ok/twice", "flaky/tries").values()]
     world.emit(20, endpoints)
     rows = world.database.execute(
-        "SELECT message::text FROM delivery_messages JOIN webhook_deliveries USING (delivery_id)"
+        "SELECT message::text FROM engine.delivery_messages() JOIN webhook_deliveries USING (delivery_id)"
         " WHERE endpoint_id = ANY (%s)",
         [endpoints],
     ).fetchall()

@@ -72,7 +72,7 @@ def weights(
     return found
 
 
-def spread(amount: int, weights: Mapping[str, int]) -> dict[str, int]:
+def distribute_credit(amount: int, weights: Mapping[str, int]) -> dict[str, int]:
     """Share out an amount of credit by weight, rounded towards 0; what is left goes to the lowest id."""
     total = sum(weights.values())
     sign = -1 if amount < 0 else 1

@@ -29,6 +29,7 @@ from fairslot.errors import (
     UnavailableError,
     ValidationError,
 )
+from fairslot.queries import queries
 from fairslot.settings import settings
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def run[T](work: Callable[[Connection], T], *, again: bool = True) -> T:
         try:
             connection = _usable()
             if expired:
-                connection.execute("SELECT expire_holds(NULL)")
+                connection.execute(queries("holds")["expire"], {"now": None})
                 expired = False
             begun = True
             result = work(connection)

@@ -108,7 +108,7 @@ def _act(connection: Connection, event: dict[str, Any], now: datetime) -> _Step:
             event_id = event["event_id"]
             sync.begin_absence(connection, coach_id=coach_id, start=start, end=end, event_id=event_id)
             return None, Consequence(more=True), {"after": None}
-        step = _give_up_some(connection, event, now)
+        step = _release_next(connection, event, now)
         if step[1].more:
             return step
         outcome = _counts(event["progress"])
@@ -122,7 +122,7 @@ def _times(body: dict[str, Any]) -> tuple[datetime | None, datetime | None]:
     return start and datetime.fromisoformat(start), end and datetime.fromisoformat(end)
 
 
-def _give_up_some(connection: Connection, event: dict[str, Any], now: datetime) -> _Step:
+def _release_next(connection: Connection, event: dict[str, Any], now: datetime) -> _Step:
     """Do with the next appointments of a coach who is not there what their calendars' policies say."""
     body, progress = event["body"], event["progress"]
     start, end = _times(body)
@@ -136,7 +136,7 @@ def _give_up_some(connection: Connection, event: dict[str, Any], now: datetime) 
         "reason": body.get("reason"),
         "now": now,
     }
-    row = connection.execute(_SQL["give_up_some"], values).fetchone()
+    row = connection.execute(_SQL["release_next_appointments"], values).fetchone()
     done: dict[str, Any] = row["done"] if row else {"after": None, "messages": []}
     counts = {name: progress.get(name, 0) + done.get(name, 0) for name in _COUNTED}
     consequence = Consequence(messages=done["messages"], more=done["after"] is not None)

@@ -4,20 +4,37 @@ import re
 from functools import cache
 from importlib.resources import files
 
-_BLOCK = re.compile(r"^-- (?P<name>[a-z_]+): (?P<about>.+)$", re.MULTILINE)
+_BLOCK = re.compile(r"^-- name: (?P<name>[a-z_]+)\n(?P<about>(?:^-- .+\n)+)", re.MULTILINE)
+
+
+class BlocksError(Exception):
+    """A `.sql` file does not consist of named blocks."""
 
 
 @cache
 def queries(aggregate: str) -> dict[str, bytes]:
-    """Return the statements of one file by name.
+    """Return the statements of one file by name. Raises BlocksError."""
+    return blocks(files("fairslot").joinpath("sql", f"{aggregate}.sql").read_text("utf-8"))
 
-    A block begins with a line `-- name: what it does` and ends where the next
-    begins.
+
+def blocks(text: str) -> dict[str, bytes]:
+    """Return the statements of a text by name.
+
+    A block begins with a line `-- name: book`, goes on with one comment or more that say what it does, and
+    ends where the next begins.
+
+    Raises:
+        BlocksError: something stands before the first block, a name is missing what it does, or comes twice.
+
     """
-    text = files("fairslot").joinpath("sql", f"{aggregate}.sql").read_text("utf-8")
     marks = list(_BLOCK.finditer(text))
+    if text[: marks[0].start() if marks else None].strip() or text.count("-- name:") != len(marks):
+        raise BlocksError
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
-    return {
+    found = {
         mark["name"]: text[mark.end() : end].strip().rstrip(";").encode()
         for mark, end in zip(marks, ends, strict=True)
     }
+    if len(found) != len(marks):
+        raise BlocksError
+    return found

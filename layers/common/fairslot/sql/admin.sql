@@ -1,24 +1,31 @@
--- count_coaches: how many coaches there are
+-- name: count_coaches
+-- How many coaches there are.
 SELECT count(*) AS n FROM coaches;
 
--- add_key: an API key, by its hash
+-- name: add_key
+-- An API key, by its hash.
 INSERT INTO api_keys (tenant_id, key_hash, label, scopes, rate_limit)
 VALUES (%(tenant)s, %(hash)s, %(label)s, %(scopes)s, %(rate_limit)s);
 
--- add_coach: a coach
+-- name: add_coach
+-- A coach.
 INSERT INTO coaches (coach_id, tenant_id, name, time_zone, score, max_per_day, working_hours, calendar_kind, calendar_url)
 VALUES (%(coach)s, %(tenant)s, %(name)s, %(time_zone)s, %(score)s, %(max_per_day)s, %(working_hours)s, %(kind)s, %(url)s);
 
--- add_calendar: a calendar
+-- name: add_calendar
+-- A calendar.
 INSERT INTO calendars (calendar_id, tenant_id, name, slot_duration, slot_interval)
 VALUES (%(calendar)s, %(tenant)s, %(name)s, %(duration)s, %(interval)s);
 
--- join_team: coaches join a calendar's team, with no credit and no debt
+-- name: join_team
+-- Coaches join a calendar's team, with no credit and no debt.
 INSERT INTO coach_calendars (calendar_id, coach_id) SELECT %(calendar)s, unnest(%(coaches)s::text[])
 ON CONFLICT DO NOTHING;
 
--- refresh_weights: derives the weights of a team from the scores
-SELECT refresh_weights(%(calendar)s);
+-- name: refresh_weights
+-- Derives the weights of a team from the scores.
+SELECT engine.refresh_weights(p_calendar => %(calendar)s);
 
--- add_endpoint: a partner that is told of events
+-- name: add_endpoint
+-- A partner that is told of events.
 INSERT INTO webhook_endpoints (tenant_id, kind, event_types) VALUES (%(tenant)s, %(kind)s, %(types)s);

@@ -1,26 +1,41 @@
--- book: takes the time of the coach whose turn it is; one transaction
-SELECT book(%(tenant)s, %(calendar)s, %(start)s, %(name)s, %(email)s, %(notes)s, %(timezone)s, %(metadata)s, %(hold)s::uuid,
-            %(key)s, %(fingerprint)s, %(keep)s, %(now)s) AS done;
+-- name: book
+-- Takes the time of the coach whose turn it is; one transaction.
+SELECT engine.book(p_tenant => %(tenant)s, p_calendar => %(calendar)s, p_start => %(start)s,
+                   p_contact_name => %(name)s, p_contact_email => %(email)s, p_notes => %(notes)s,
+                   p_timezone => %(timezone)s, p_metadata => %(metadata)s, p_hold => %(hold)s::uuid, p_key => %(key)s,
+                   p_fingerprint => %(fingerprint)s, p_keep => %(keep)s, p_now => %(now)s) AS done;
 
--- cancel: frees the time and gives the credits back; one transaction
-SELECT cancel(%(tenant)s, %(appointment)s, %(by)s, %(reason)s, %(key)s, %(fingerprint)s, %(keep)s, %(now)s) AS done;
+-- name: cancel
+-- Frees the time and gives the credits back; one transaction.
+SELECT engine.cancel(p_tenant => %(tenant)s, p_appointment => %(appointment)s, p_by => %(by)s, p_reason => %(reason)s,
+                     p_key => %(key)s, p_fingerprint => %(fingerprint)s, p_keep => %(keep)s, p_now => %(now)s) AS done;
 
--- reschedule: moves the appointment, or leaves it all as it was; one transaction
-SELECT reschedule(%(tenant)s, %(appointment)s, %(start)s, %(any)s, %(key)s, %(fingerprint)s, %(keep)s, %(now)s) AS done;
+-- name: reschedule
+-- Moves the appointment, or leaves it all as it was; one transaction.
+SELECT engine.reschedule(p_tenant => %(tenant)s, p_appointment => %(appointment)s, p_start => %(start)s,
+                         p_any => %(any)s, p_key => %(key)s, p_fingerprint => %(fingerprint)s, p_keep => %(keep)s,
+                         p_now => %(now)s) AS done;
 
--- reassign: hands the appointment to another coach; one transaction
-SELECT reassign(%(tenant)s, %(appointment)s, %(coach)s, %(reason)s, %(key)s, %(fingerprint)s, %(keep)s, %(now)s) AS done;
+-- name: reassign
+-- Hands the appointment to another coach; one transaction.
+SELECT engine.reassign(p_tenant => %(tenant)s, p_appointment => %(appointment)s, p_coach => %(coach)s,
+                       p_reason => %(reason)s, p_key => %(key)s, p_fingerprint => %(fingerprint)s, p_keep => %(keep)s,
+                       p_now => %(now)s) AS done;
 
--- report_outcome: says how the appointment ended and learns from it; one transaction
-SELECT report_outcome(%(tenant)s, %(appointment)s, %(outcome)s, %(key)s, %(fingerprint)s, %(keep)s, %(now)s) AS done;
+-- name: report_outcome
+-- Says how the appointment ended and learns from it; one transaction.
+SELECT engine.report_outcome(p_tenant => %(tenant)s, p_appointment => %(appointment)s, p_outcome => %(outcome)s,
+                             p_key => %(key)s, p_fingerprint => %(fingerprint)s, p_keep => %(keep)s, p_now => %(now)s) AS done;
 
--- get: one appointment of the tenant
-SELECT appointment_json(a) AS appointment
+-- name: get
+-- One appointment of the tenant.
+SELECT engine.appointment_json(a) AS appointment
   FROM coach_appointments AS a
  WHERE a.appointment_id = %(appointment)s AND a.tenant_id = %(tenant)s AND a.status <> 'held';
 
--- list_page: a page of the tenant's appointments in order of start
-SELECT appointment_json(a) AS appointment
+-- name: list_page
+-- A page of the tenant's appointments in order of start.
+SELECT engine.appointment_json(a) AS appointment
   FROM coach_appointments AS a
  WHERE a.tenant_id = %(tenant)s AND a.status <> 'held'
    AND (%(coach)s::text IS NULL OR a.coach_id = %(coach)s)

@@ -1,19 +1,24 @@
--- calendars: the tenant's active calendars, or one of them
+-- name: calendars
+-- The tenant's active calendars, or one of them.
 SELECT calendar_id, name, slot_duration, slot_interval, buffer_before, buffer_after,
-       opens_at(calendar, %(now)s) AS opens_at, closes_at(calendar, %(now)s) AS closes_at,
+       engine.opens_at(p_calendar => calendar, p_now => %(now)s) AS opens_at,
+       engine.closes_at(p_calendar => calendar, p_now => %(now)s) AS closes_at,
        blocked_dates <> '{}' OR max_per_day IS NOT NULL AS has_shut_days,
-       EXISTS (SELECT FROM coach_appointments WHERE status = 'held' AND expires_at <= coalesce(%(clock)s, clock_timestamp()))
-           AS has_expired_holds
+       (SELECT engine.holds_have_expired(%(clock)s)) AS has_expired_holds
   FROM calendars AS calendar
  WHERE tenant_id = %(tenant)s AND active AND (%(calendar)s::text IS NULL OR calendar_id = %(calendar)s)
  ORDER BY calendar_id;
 
--- shut_days: the days of one calendar on which nothing may start
+-- name: shut_days
+-- The days of one calendar on which nothing may start.
 SELECT shut.starts, shut.ends
-  FROM calendars AS calendar CROSS JOIN LATERAL shut_days(calendar, %(start)s, %(end)s, NULL, %(now)s) AS shut
+  FROM calendars AS calendar
+ CROSS JOIN LATERAL engine.shut_days(p_calendar => calendar, p_from => %(start)s, p_to => %(end)s, p_except => NULL,
+                                     p_now => %(now)s) AS shut
  WHERE calendar.calendar_id = %(calendar)s;
 
--- teams: each calendar's active coaches and when their calendars were read
+-- name: teams
+-- Each calendar's active coaches and when their calendars were read.
 SELECT member.calendar_id, member.coach_id, coach.calendar_kind <> 'none' AS external, sync.synced_at,
        coalesce(sync.failures, 0) AS failures, sync.first_requested_at
   FROM coach_calendars AS member
@@ -22,7 +27,8 @@ SELECT member.calendar_id, member.coach_id, coach.calendar_kind <> 'none' AS ext
  WHERE member.calendar_id = ANY (%(calendars)s) AND coach.active
  ORDER BY member.calendar_id, member.coach_id;
 
--- days: the slots of coaches as one string of bits each, days that are missing filled with 0.
+-- name: days
+-- The slots of coaches as one string of bits each, days that are missing filled with 0.
 -- `free` lets an appointment stand, `open` its buffers, `full` are the days at their maximum: pairs of first slot and length.
 -- A coach's days are read in order from the index, one coach after another: sorting them all takes longer.
 SELECT asked.coach_id, own.*

@@ -1,4 +1,5 @@
--- decision: the last decision about an appointment of the tenant, with the names of those weighed, and whether it was undone
+-- name: decision
+-- The last decision about an appointment of the tenant, with the names of those weighed, and whether it was undone.
 SELECT log.calendar_id, log.seq, log.policy, log.policy_version, log.chosen, log.candidates,
        EXISTS (SELECT FROM distribution_log AS undone
                 WHERE undone.appointment_id = log.appointment_id AND undone.reverses_seq = log.seq) AS reversed,
@@ -9,19 +10,22 @@ SELECT log.calendar_id, log.seq, log.policy, log.policy_version, log.chosen, log
  ORDER BY log.seq DESC
  LIMIT 1;
 
--- grid: whether an instant is on the calendar's grid, and whether holds have expired that still take time
-SELECT instant_of(slot_of(%(start)s)) = %(start)s AND slot_of(%(start)s) %% (slot_interval / 15) = 0 AS fits,
-       EXISTS (SELECT FROM coach_appointments WHERE status = 'held' AND expires_at <= coalesce(%(now)s, clock_timestamp()))
-           AS has_expired_holds
+-- name: grid
+-- Whether an instant is on the calendar's grid, and whether holds have expired that still take time.
+SELECT engine.instant_of(engine.slot_of(%(start)s)) = %(start)s
+           AND engine.slot_of(%(start)s) %% (slot_interval / 15) = 0 AS fits,
+       (SELECT engine.holds_have_expired(%(now)s)) AS has_expired_holds
   FROM calendars WHERE calendar_id = %(calendar)s AND tenant_id = %(tenant)s;
 
--- explain: each coach of a calendar and why not, if not; what is held is told from what is booked, and both from what
+-- name: explain
+-- Each coach of a calendar and why not, if not; what is held is told from what is booked, and both from what
 -- only their buffers take. Days are kept up to the deployment's horizon: what a calendar opens beyond it is beyond it too.
 SELECT one.coach_id,
        coalesce(
-           calendar_refusal(calendar, %(start)s, NULL, coalesce(%(now)s, clock_timestamp())),
+           engine.calendar_refusal(p_calendar => calendar, p_start => %(start)s, p_except => NULL,
+                                   p_now => coalesce(%(now)s, clock_timestamp())),
            CASE WHEN one.excluded = 'not_synced'
-                     AND slot_of(%(start)s) + (calendar.slot_duration + calendar.buffer_after) / 15 > (
+                     AND engine.slot_of(%(start)s) + (calendar.slot_duration + calendar.buffer_after) / 15 > (
                          SELECT max(day.first_slot + day.slot_count) FROM coach_slots AS day WHERE day.coach_id = one.coach_id)
                 THEN 'beyond_horizon'
                 WHEN one.excluded NOT IN ('booked', 'buffer') THEN one.excluded
@@ -35,7 +39,9 @@ SELECT one.coach_id,
            AS unreadable_events
   FROM calendars AS calendar
  CROSS JOIN LATERAL tstzrange(%(start)s, %(start)s + make_interval(mins => calendar.slot_duration)) AS own (span)
- CROSS JOIN LATERAL candidates(calendar.calendar_id, slot_of(%(start)s), calendar.slot_duration / 15,
-                               calendar.buffer_before / 15, calendar.buffer_after / 15) AS one
+ CROSS JOIN LATERAL engine.candidates(p_calendar => calendar.calendar_id,
+                                      p_from => engine.slot_of(%(start)s),
+                                      p_count => calendar.slot_duration / 15, p_before => calendar.buffer_before / 15,
+                                      p_after => calendar.buffer_after / 15) AS one
  WHERE calendar.calendar_id = %(calendar)s AND calendar.tenant_id = %(tenant)s
  ORDER BY one.coach_id COLLATE "C";

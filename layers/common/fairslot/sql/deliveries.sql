@@ -1,8 +1,9 @@
--- list_page: a page of the tenant's deliveries, the newest first
+-- name: list_page
+-- A page of the tenant's deliveries, the newest first.
 SELECT one.delivery
   FROM webhook_endpoints AS endpoint
  CROSS JOIN LATERAL (
-    SELECT d.delivery_id, delivery_json(d) AS delivery
+    SELECT d.delivery_id, engine.delivery_json(d) AS delivery
       FROM webhook_deliveries AS d JOIN webhook_events AS event USING (event_id)
      WHERE d.endpoint_id = endpoint.endpoint_id
        AND (%(status)s::text IS NULL OR d.status = %(status)s)
@@ -15,29 +16,35 @@ SELECT one.delivery
  WHERE endpoint.tenant_id = %(tenant)s AND (%(endpoint)s::uuid IS NULL OR endpoint.endpoint_id = %(endpoint)s)
  ORDER BY one.delivery_id DESC LIMIT %(limit)s;
 
--- get: one delivery of the tenant
-SELECT delivery_json(d) AS delivery
+-- name: get
+-- One delivery of the tenant.
+SELECT engine.delivery_json(d) AS delivery
   FROM webhook_deliveries AS d JOIN webhook_endpoints AS endpoint USING (endpoint_id)
  WHERE d.delivery_id = %(delivery)s AND endpoint.tenant_id = %(tenant)s;
 
--- lock: a delivery and whether its endpoint is on, for a replay
+-- name: lock
+-- A delivery and whether its endpoint is on, for a replay.
 SELECT d.status, endpoint.enabled, endpoint.tenant_id
   FROM webhook_deliveries AS d JOIN webhook_endpoints AS endpoint USING (endpoint_id)
  WHERE d.delivery_id = %(delivery)s
    FOR NO KEY UPDATE OF d;
 
--- replay: begins a new round of attempts; what was delivered is delivered again
+-- name: replay
+-- Begins a new round of attempts; what was delivered is delivered again.
 UPDATE webhook_deliveries AS d
    SET status = 'pending', round = round + 1, replayed_at = %(now)s, published_at = NULL, next_attempt_at = NULL,
        finished_at = NULL, reason = NULL, results_missing = results_missing OR status = 'delivered'
  WHERE delivery_id = %(delivery)s
-RETURNING delivery_json(d) AS delivery, (SELECT message || jsonb_build_object('round', d.round) FROM delivery_messages AS m
-                                          WHERE m.delivery_id = d.delivery_id) AS message;
+RETURNING engine.delivery_json(d) AS delivery,
+          (SELECT message || jsonb_build_object('round', d.round)
+             FROM engine.delivery_messages() AS m WHERE m.delivery_id = d.delivery_id) AS message;
 
--- state: what the dead letters' deliveries have come to
+-- name: state
+-- What the dead letters' deliveries have come to.
 SELECT delivery_id, status, round FROM webhook_deliveries WHERE delivery_id = ANY (%(deliveries)s::uuid[]);
 
--- bury: pending deliveries whose messages ended as dead letters
+-- name: bury
+-- Pending deliveries whose messages ended as dead letters.
 UPDATE webhook_deliveries AS d
    SET status = 'failed', reason = 'dead_letter', finished_at = %(now)s, next_attempt_at = NULL, results_missing = true
  WHERE d.delivery_id IN (

@@ -1,4 +1,5 @@
--- shares: per coach, what the decisions about the appointments of a period gave and owed, and what stands booked.
+-- name: shares
+-- Per coach, what the decisions about the appointments of a period gave and owed, and what stands booked.
 -- A period has the decisions about the appointments that start in it. What has none (a hold that ended, a coach who
 -- left) counts when it was written. Each record moves got - owed by minus what it moved the credit; highest_score moves
 -- no credits, and owes the shares.
@@ -54,11 +55,13 @@ SELECT coach.coach_id, coach.name, coach.score, coach.max_per_day, coalesce(memb
  WHERE coalesce(members.coach_id, ledger.coach_id, booked.coach_id) IS NOT NULL
  ORDER BY coach.coach_id;
 
--- known: whether the tenant has the calendar
+-- name: known
+-- Whether the tenant has the calendar.
 SELECT 1 AS known FROM calendars WHERE tenant_id = %(tenant)s AND calendar_id = %(calendar)s;
 
--- bound: how far a credit can be off at the most: (n - 1) / 2 for each calendar, of which credits add up, and what
--- reversals and leavers can have added; null where a calendar does not share
+-- name: bound
+-- How far a credit can be off at the most: (n - 1) / 2 for each calendar, of which credits add up, and what
+-- reversals and leavers can have added; null where a calendar does not share.
 SELECT coalesce(sum(team.undone), 0)::integer AS refunds,
        CASE WHEN coalesce(bool_and(team.policy = 'fair_share'), true) THEN
            coalesce(sum(greatest(team.size - 1, 0) / 2.0 + team.undone + team.gone), 0)::float8 END AS bound

@@ -1,37 +1,45 @@
--- one_at_a_time: those who make a tenant's endpoints or move them, until their transaction ends
+-- name: one_at_a_time
+-- Those who make a tenant's endpoints or move them, until their transaction ends.
 SELECT pg_advisory_xact_lock(hashtextextended('fairslot webhook endpoints of ' || %(tenant)s, 0));
 
--- count: the tenant's subscribers
+-- name: count
+-- The tenant's subscribers.
 SELECT count(*) AS n FROM webhook_endpoints WHERE tenant_id = %(tenant)s AND kind = 'standard' AND deleted_at IS NULL;
 
--- create: a subscriber, unless its address is had; no unique violation, which would write the address into the log
+-- name: create
+-- A subscriber, unless its address is had; no unique violation, which would write the address into the log.
 INSERT INTO webhook_endpoints AS e (endpoint_id, tenant_id, kind, url, event_types, description, headers, secret,
                                     concurrency, rate_per_second, enabled, disabled_reason, disabled_at)
 VALUES (%(endpoint)s, %(tenant)s, 'standard', %(url)s, %(event_types)s, %(description)s, %(headers)s, %(secret)s,
         %(concurrency)s, %(rate_per_second)s, %(enabled)s, CASE WHEN NOT %(enabled)s THEN 'by_request' END,
         CASE WHEN NOT %(enabled)s THEN now() END)
 ON CONFLICT (tenant_id, kind, url) WHERE deleted_at IS NULL DO NOTHING
-RETURNING endpoint_json(e) AS endpoint;
+RETURNING engine.endpoint_json(e) AS endpoint;
 
--- list: the tenant's endpoints in the order in which they were made
-SELECT endpoint_json(e) AS endpoint FROM webhook_endpoints AS e
+-- name: list
+-- The tenant's endpoints in the order in which they were made.
+SELECT engine.endpoint_json(e) AS endpoint FROM webhook_endpoints AS e
  WHERE tenant_id = %(tenant)s AND deleted_at IS NULL
  ORDER BY created_at, endpoint_id;
 
--- get: one endpoint of the tenant
-SELECT endpoint_json(e) AS endpoint FROM webhook_endpoints AS e
+-- name: get
+-- One endpoint of the tenant.
+SELECT engine.endpoint_json(e) AS endpoint FROM webhook_endpoints AS e
  WHERE endpoint_id = %(endpoint)s AND tenant_id = %(tenant)s AND deleted_at IS NULL;
 
--- get_any: one endpoint of the tenant, also one that was taken away
-SELECT endpoint_json(e) AS endpoint FROM webhook_endpoints AS e
+-- name: get_any
+-- One endpoint of the tenant, also one that was taken away.
+SELECT engine.endpoint_json(e) AS endpoint FROM webhook_endpoints AS e
  WHERE endpoint_id = %(endpoint)s AND tenant_id = %(tenant)s;
 
--- lock: one endpoint of the tenant, for a change
-SELECT endpoint_json(e) AS endpoint, secret FROM webhook_endpoints AS e
+-- name: lock
+-- One endpoint of the tenant, for a change.
+SELECT engine.endpoint_json(e) AS endpoint, secret FROM webhook_endpoints AS e
  WHERE endpoint_id = %(endpoint)s AND tenant_id = %(tenant)s AND deleted_at IS NULL
    FOR NO KEY UPDATE;
 
--- update: an endpoint as it is to be, unless another has its address; turning it on forgets how it failed
+-- name: update
+-- An endpoint as it is to be, unless another has its address; turning it on forgets how it failed.
 UPDATE webhook_endpoints AS e
    SET url = %(url)s, event_types = %(event_types)s, description = %(description)s, headers = %(headers)s,
        concurrency = %(concurrency)s, rate_per_second = %(rate_per_second)s, enabled = %(enabled)s,
@@ -44,34 +52,39 @@ UPDATE webhook_endpoints AS e
    AND NOT EXISTS (SELECT FROM webhook_endpoints AS other
                     WHERE other.tenant_id = e.tenant_id AND other.kind = e.kind AND other.url = %(url)s
                       AND other.deleted_at IS NULL AND other.endpoint_id <> e.endpoint_id)
-RETURNING endpoint_json(e) AS endpoint;
+RETURNING engine.endpoint_json(e) AS endpoint;
 
--- delete: an endpoint; the sweep cancels what is still pending
+-- name: delete
+-- An endpoint; the sweep cancels what is still pending.
 UPDATE webhook_endpoints
    SET enabled = false, disabled_reason = 'by_request', disabled_at = coalesce(disabled_at, %(now)s), deleted_at = %(now)s,
-       updated_at = %(now)s, previous_secret = NULL, previous_until = NULL, older_secrets = '[]'
+       updated_at = %(now)s, older_secrets = '[]'
  WHERE endpoint_id = %(endpoint)s;
 
--- rotate: another secret, unless too many sign; those so far sign too for a while, or without an overlap no longer
+-- name: rotate
+-- Another secret, unless too many sign; those so far sign too for a while, or without an overlap no longer.
 UPDATE webhook_endpoints AS e
-   SET older_secrets = CASE WHEN %(until)s > %(now)s
-                            THEN earlier_secrets(previous_secret, previous_until, older_secrets, %(now)s) ELSE '[]' END,
-       previous_secret = CASE WHEN %(until)s > %(now)s THEN secret END,
-       previous_until = CASE WHEN %(until)s > %(now)s THEN %(until)s END,
+   SET older_secrets = engine.replaced_secrets(p_secret => secret, p_older => older_secrets, p_until => %(until)s,
+                                               p_now => %(now)s),
        secret = %(secret)s, updated_at = %(now)s
  WHERE endpoint_id = %(endpoint)s
    AND (%(until)s <= %(now)s
-        OR jsonb_array_length(earlier_secrets(previous_secret, previous_until, older_secrets, %(now)s)) < %(most_earlier)s)
-RETURNING endpoint_json(e) AS endpoint;
+        OR jsonb_array_length(engine.earlier_secrets(p_older => older_secrets, p_after => %(now)s)) < %(most_earlier)s)
+RETURNING engine.endpoint_json(e) AS endpoint;
 
--- test: an event for this endpoint alone
-SELECT emit_notice(%(tenant)s, 'endpoint.test', jsonb_build_object('endpoint_id', %(endpoint)s::uuid), NULL, %(endpoint)s)
+-- name: test
+-- An event for this endpoint alone.
+SELECT engine.emit_notice(p_tenant => %(tenant)s, p_type => 'endpoint.test',
+                          p_data => jsonb_build_object('endpoint_id', %(endpoint)s::uuid), p_except => NULL,
+                          p_only => %(endpoint)s)
        AS messages;
 
--- one_recovery: of an endpoint at a time, until the transaction ends
+-- name: one_recovery
+-- Of an endpoint at a time, until the transaction ends.
 SELECT pg_advisory_xact_lock(hashtextextended('fairslot recovery of ' || %(endpoint)s::text, 0));
 
--- revive: begins a new round of every delivery to the endpoint that came to nothing since an instant
+-- name: revive
+-- Begins a new round of every delivery to the endpoint that came to nothing since an instant.
 WITH revived AS (
     UPDATE webhook_deliveries AS delivery
        SET status = 'pending', round = round + 1, replayed_at = %(now)s, published_at = NULL, next_attempt_at = NULL,
@@ -85,8 +98,9 @@ WITH revived AS (
 )
 SELECT count(*) AS n FROM revived;
 
--- catch_up: gives the endpoint the events since an instant that it wants and that nobody wrote for it, as it was off; of
--- those before its time none, nor of those that are about to be forgotten
+-- name: catch_up
+-- Gives the endpoint the events since an instant that it wants and that nobody wrote for it, as it was off; of
+-- those before its time none, nor of those that are about to be forgotten.
 WITH missed AS (
     INSERT INTO webhook_deliveries (event_id, endpoint_id)
     SELECT event.event_id, endpoint.endpoint_id
@@ -94,7 +108,7 @@ WITH missed AS (
       JOIN webhook_events AS event ON event.tenant_id = endpoint.tenant_id
      WHERE endpoint.endpoint_id = %(endpoint)s AND endpoint.kind <> 'calendar_api'
        AND event.event_id >= %(first)s AND event.created_at >= greatest(%(since)s, %(kept_since)s, endpoint.created_at)
-       AND wants(endpoint.event_types, event.type)
+       AND engine.wants(p_patterns => endpoint.event_types, p_type => event.type)
        AND event.type <> 'endpoint.test'
        AND (event.appointment_id IS NOT NULL OR endpoint.kind = 'standard')
        AND event.data ->> 'endpoint_id' IS DISTINCT FROM endpoint.endpoint_id::text
@@ -105,8 +119,9 @@ WITH missed AS (
 )
 SELECT count(*) AS n FROM missed;
 
--- unpublished: the first messages for an endpoint that are not on the queue
-SELECT message FROM delivery_messages
+-- name: unpublished
+-- The first messages for an endpoint that are not on the queue.
+SELECT message FROM engine.delivery_messages()
  WHERE delivery_id IN (SELECT delivery_id FROM webhook_deliveries
                         WHERE endpoint_id = %(endpoint)s AND status = 'pending' AND published_at IS NULL
                         ORDER BY delivery_id LIMIT %(limit)s);

@@ -1,11 +1,13 @@
--- deliveries: a portion of those that are settled since long ago, with their attempts; what somebody holds stays for now
+-- name: deliveries
+-- A portion of those that are settled since long ago, with their attempts; what somebody holds stays for now.
 DELETE FROM webhook_deliveries
  WHERE delivery_id IN (
     SELECT delivery_id FROM webhook_deliveries
      WHERE delivery_id < %(first)s AND status <> 'pending' AND coalesce(finished_at, created_at) < %(before)s
      ORDER BY delivery_id LIMIT %(portion)s FOR UPDATE SKIP LOCKED);
 
--- events: a portion of the old ones that no delivery is left of
+-- name: events
+-- A portion of the old ones that no delivery is left of.
 DELETE FROM webhook_events
  WHERE event_id IN (
     SELECT event_id FROM webhook_events AS event
@@ -13,7 +15,8 @@ DELETE FROM webhook_events
        AND NOT EXISTS (SELECT FROM webhook_deliveries AS delivery WHERE delivery.event_id = event.event_id)
      ORDER BY event_id LIMIT %(portion)s FOR UPDATE SKIP LOCKED);
 
--- inbound: a portion of what partners told us and was acted on long ago; their keys are free again
+-- name: inbound
+-- A portion of what partners told us and was acted on long ago; their keys are free again.
 DELETE FROM inbound_events
  WHERE event_id IN (
     SELECT event_id FROM inbound_events

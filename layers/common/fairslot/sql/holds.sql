@@ -1,8 +1,14 @@
--- hold: claims the time of the coach whose turn it is; one transaction
-SELECT hold(%(tenant)s, %(client)s, %(most)s, %(calendar)s, %(start)s, %(for)s, %(key)s, %(fingerprint)s, %(keep)s, %(now)s) AS done;
+-- name: hold
+-- Claims the time of the coach whose turn it is; one transaction.
+SELECT engine.hold(p_tenant => %(tenant)s, p_client => %(client)s, p_most => %(most)s, p_calendar => %(calendar)s,
+                   p_start => %(start)s, p_for => %(for)s, p_key => %(key)s, p_fingerprint => %(fingerprint)s,
+                   p_keep => %(keep)s, p_now => %(now)s) AS done;
 
--- release: gives a held time back; one transaction
-SELECT release_hold(%(tenant)s, %(hold)s, %(key)s, %(fingerprint)s, %(keep)s, %(now)s) AS done;
+-- name: release
+-- Gives a held time back; one transaction.
+SELECT engine.release_hold(p_tenant => %(tenant)s, p_hold => %(hold)s, p_key => %(key)s,
+                           p_fingerprint => %(fingerprint)s, p_keep => %(keep)s, p_now => %(now)s) AS done;
 
--- expire: gives back what has expired; one transaction
-SELECT expire_holds(%(now)s) AS n;
+-- name: expire
+-- Gives back what has expired; one transaction.
+SELECT engine.expire_holds(p_now => %(now)s) AS n;

@@ -1,7 +1,9 @@
--- mark_published: notes that deliveries are on the queue
-SELECT mark_published(%(deliveries)s::uuid[], %(now)s);
+-- name: mark_published
+-- Notes that deliveries are on the queue.
+SELECT engine.mark_published(p_deliveries => %(deliveries)s::uuid[], p_now => %(now)s);
 
--- give_up: what waits for an endpoint that is turned off, once nothing is under way; for one that is gone, at once
+-- name: give_up
+-- What waits for an endpoint that is turned off, once nothing is under way; for one that is gone, at once.
 UPDATE webhook_deliveries AS delivery
    SET status = CASE WHEN endpoint.deleted_at IS NULL THEN 'failed' ELSE 'cancelled' END, reason = 'endpoint_disabled',
        finished_at = %(now)s, next_attempt_at = NULL,
@@ -14,7 +16,8 @@ UPDATE webhook_deliveries AS delivery
             OR greatest(d.published_at, d.next_attempt_at) < %(overdue_before)s)
        FOR NO KEY UPDATE OF d SKIP LOCKED);
 
--- claim: pending deliveries that are not on the queue, or have been silent for too long
+-- name: claim
+-- Pending deliveries that are not on the queue, or have been silent for too long.
 SELECT delivery.delivery_id, outgoing.message
   FROM (SELECT delivery_id FROM webhook_deliveries AS d
          WHERE status = 'pending'
@@ -24,37 +27,45 @@ SELECT delivery.delivery_id, outgoing.message
          ORDER BY created_at
          LIMIT %(limit)s
            FOR NO KEY UPDATE SKIP LOCKED) AS delivery
-  JOIN delivery_messages AS outgoing USING (delivery_id);
+  JOIN engine.delivery_messages() AS outgoing USING (delivery_id);
 
--- note_sent: the time of the sending starts the silence anew. What waits for a release has told of all its attempts; of the
--- rest there may be a message whose results are lost, also where the outbox does not know of a sending.
+-- name: note_sent
+-- The time of the sending starts the silence anew. What waits for a release has told of all its attempts; of the rest there
+-- may be a message whose results are lost, also where the outbox does not know of a sending.
 UPDATE webhook_deliveries
    SET published_at = %(now)s, next_attempt_at = NULL,
        results_missing = results_missing OR reason IS DISTINCT FROM 'awaits_release'
  WHERE delivery_id = ANY (%(deliveries)s::uuid[]);
 
--- record_attempt: one attempt, or that none is made yet, what the answer means, and whether its message is to go
-SELECT record_attempt_of_revision(
-           %(delivery_id)s::uuid, %(attempt)s, %(at)s::timestamptz, %(outcome)s, %(status_code)s, %(latency_ms)s, %(error)s,
-           %(response_excerpt)s, %(next_attempt_at)s::timestamptz, %(answer)s, %(round)s, %(revision)s, %(warn_after)s,
-           %(disable_after)s) AS done;
+-- name: record_attempt
+-- One attempt, or that none is made yet, what the answer means, and whether its message is to go.
+SELECT engine.record_attempt(p_delivery => %(delivery_id)s::uuid, p_attempt => %(attempt)s,
+                             p_at => %(at)s::timestamptz, p_outcome => %(outcome)s, p_status_code => %(status_code)s,
+                             p_latency_ms => %(latency_ms)s, p_error => %(error)s, p_excerpt => %(response_excerpt)s,
+                             p_next => %(next_attempt_at)s::timestamptz, p_answer => %(answer)s, p_round => %(round)s,
+                             p_revision => %(revision)s, p_warn_after => %(warn_after)s,
+                             p_disable_after => %(disable_after)s) AS done;
 
--- look_for_blocks: unconfirmed ones that nobody wants any more, once a day until they are found or their time is over
-SELECT look_for(ARRAY(
+-- name: look_for_blocks
+-- Looks for unconfirmed blocks that nobody wants any more, once a day until they are found or their time is over.
+SELECT engine.look_for(p_deliveries => ARRAY(
     SELECT d.delivery_id FROM webhook_deliveries AS d JOIN webhook_endpoints AS e USING (endpoint_id)
      WHERE d.unconfirmed_since IS NOT NULL AND d.status = 'failed' AND e.enabled
        AND coalesce(d.looked_at < %(looked_before)s, true) AND (d.params ->> 'end_time')::timestamptz > %(now)s
-       AND NOT is_wanted(d)
+       AND NOT engine.is_wanted(d)
      ORDER BY d.delivery_id LIMIT %(limit)s
-       FOR NO KEY UPDATE OF d SKIP LOCKED), %(now)s) AS messages;
+       FOR NO KEY UPDATE OF d SKIP LOCKED), p_now => %(now)s) AS messages;
 
--- unconfirmed_blocks: how many blocks may be in calendars now or later without our knowing
+-- name: unconfirmed_blocks
+-- How many blocks may be in calendars now or later without our knowing.
 SELECT count(*) AS n FROM webhook_deliveries
  WHERE unconfirmed_since IS NOT NULL AND (params ->> 'end_time')::timestamptz > %(now)s;
 
--- tell_stale: events about external calendars that could not be read for too long
-SELECT tell_stale(%(before)s, %(now)s) AS messages;
+-- name: tell_stale
+-- Events about external calendars that could not be read for too long.
+SELECT engine.tell_stale(p_before => %(before)s, p_now => %(now)s) AS messages;
 
--- waiting: deliveries that should be on the queue and are not
+-- name: waiting
+-- Deliveries that should be on the queue and are not.
 SELECT count(*) AS n FROM webhook_deliveries
  WHERE status = 'pending' AND published_at IS NULL AND created_at < %(unpublished_before)s;

@@ -1,0 +1,69 @@
+-- What a calendar allows: its notice, its horizon, and the days on which nothing may start.
+
+-- The first instant that the calendar's notice allows.
+CREATE OR REPLACE FUNCTION engine.opens_at(p_calendar calendars, p_now timestamptz) RETURNS timestamptz LANGUAGE sql STABLE
+    RETURN p_now + make_interval(mins => (p_calendar).min_notice_minutes);
+
+-- The first instant beyond the calendar's horizon.
+CREATE OR REPLACE FUNCTION engine.closes_at(p_calendar calendars, p_now timestamptz) RETURNS timestamptz LANGUAGE sql STABLE
+    RETURN p_now + make_interval(hours => 24 * (p_calendar).horizon_days);
+
+-- The days of a window on which nothing of a calendar may start: blocked dates, and days that have the calendar's maximum
+-- without the appointment p_except and without holds that have expired. Instants [starts, ends); the reason of each.
+CREATE OR REPLACE FUNCTION engine.shut_days(
+    p_calendar calendars, p_from timestamptz, p_to timestamptz, p_except uuid, p_now timestamptz
+) RETURNS TABLE (starts timestamptz, ends timestamptz, reason text) LANGUAGE sql STABLE AS $$
+    SELECT engine.day_start(p_calendar.time_zone, day.on_day), engine.day_start(p_calendar.time_zone, day.on_day + 1),
+           day.reason
+      FROM (SELECT unnest(p_calendar.blocked_dates) AS on_day, 'outside_working_hours' AS reason
+             UNION ALL
+            SELECT (a.start_time AT TIME ZONE engine.full_zone(p_calendar.time_zone))::date, 'daily_maximum'
+              FROM coach_appointments AS a
+             WHERE p_calendar.max_per_day IS NOT NULL
+               AND a.calendar_id = p_calendar.calendar_id AND a.status <> 'cancelled'
+               AND a.start_time >= p_from - interval '27 hours' AND a.start_time < p_to + interval '27 hours'
+               AND a.appointment_id IS DISTINCT FROM p_except
+               AND (a.expires_at IS NULL OR a.expires_at > p_now)
+             GROUP BY 1 HAVING count(*) >= p_calendar.max_per_day
+             UNION ALL
+            SELECT generate_series((p_from AT TIME ZONE engine.full_zone(p_calendar.time_zone))::date,
+                                   (p_to AT TIME ZONE engine.full_zone(p_calendar.time_zone))::date,
+                                   interval '1 day')::date, 'daily_maximum'
+             WHERE p_calendar.max_per_day = 0) AS day
+$$;
+
+-- Why a calendar is shut on the day of an instant, or null.
+CREATE OR REPLACE FUNCTION engine.shut_reason(p_calendar calendars, p_start timestamptz, p_except uuid, p_now timestamptz)
+    RETURNS text LANGUAGE sql STABLE
+    RETURN (SELECT shut.reason FROM engine.shut_days(p_calendar, p_start, p_start, p_except, p_now) AS shut
+             WHERE p_start >= shut.starts AND p_start < shut.ends LIMIT 1);
+
+-- Why nothing of the calendar can start at an instant, or null.
+CREATE OR REPLACE FUNCTION engine.calendar_refusal(
+    p_calendar calendars, p_start timestamptz, p_except uuid, p_now timestamptz
+) RETURNS text LANGUAGE sql STABLE
+    RETURN CASE
+        WHEN NOT (p_calendar).active THEN 'inactive'
+        WHEN p_start <= p_now OR p_start < engine.opens_at(p_calendar, p_now) THEN 'minimum_notice'
+        WHEN p_start >= engine.closes_at(p_calendar, p_now) THEN 'beyond_horizon'
+        WHEN (p_calendar).max_per_day IS NOT NULL OR (p_calendar).blocked_dates <> '{}'
+            THEN engine.shut_reason(p_calendar, p_start, p_except, p_now)
+    END;
+
+-- Refuses a start that cannot be meant, and one that the calendar does not take now, with the reason as its detail.
+CREATE OR REPLACE FUNCTION engine.check_start(p_calendar calendars, p_start timestamptz, p_except uuid, p_now timestamptz)
+    RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_refusal text;
+BEGIN
+    IF engine.instant_of(engine.slot_of(p_start)) <> p_start
+       OR engine.slot_of(p_start) % ((p_calendar).slot_interval / 15) <> 0 THEN
+        RAISE EXCEPTION USING ERRCODE = 'FS400', MESSAGE = 'off_grid';
+    ELSIF p_start <= p_now THEN
+        RAISE EXCEPTION USING ERRCODE = 'FS400', MESSAGE = 'in_the_past';
+    END IF;
+    v_refusal := engine.calendar_refusal(p_calendar, p_start, p_except, p_now);
+    IF v_refusal IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'the calendar does not take it', DETAIL = v_refusal;
+    END IF;
+END $$;

@@ -1,0 +1,118 @@
+-- Who is told of events and how they are doing.
+
+-- An endpoint as the API shows it; its secrets are not part of it.
+CREATE OR REPLACE FUNCTION engine.endpoint_json(e webhook_endpoints) RETURNS jsonb LANGUAGE sql STABLE
+    RETURN jsonb_build_object(
+        'endpoint_id', e.endpoint_id, 'kind', e.kind, 'url', e.url, 'event_types', e.event_types,
+        'description', e.description, 'headers', e.headers, 'concurrency', e.concurrency,
+        'rate_per_second', e.rate_per_second, 'enabled', e.enabled, 'disabled_reason', e.disabled_reason,
+        'disabled_at', engine.zulu(e.disabled_at), 'failing_since', engine.zulu(e.failing_since),
+        'previous_secret_until', engine.earlier_until(e.older_secrets) -> 0,
+        'previous_secrets_until', engine.earlier_until(e.older_secrets),
+        'created_at', engine.zulu(e.created_at), 'updated_at', engine.zulu(e.updated_at));
+
+-- Turns an endpoint off and tells the tenant's other subscribers why.
+CREATE OR REPLACE FUNCTION engine.disable_endpoint(e webhook_endpoints, p_reason text, p_at timestamptz)
+    RETURNS jsonb LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE webhook_endpoints SET enabled = false, disabled_reason = p_reason, disabled_at = p_at, updated_at = p_at
+     WHERE endpoint_id = e.endpoint_id;
+    RETURN engine.emit_notice(e.tenant_id, 'endpoint.disabled', jsonb_build_object(
+        'endpoint_id', e.endpoint_id, 'kind', e.kind, 'description', e.description, 'reason', p_reason,
+        'failing_since', engine.zulu(e.failing_since), 'disabled_at', engine.zulu(p_at)), e.endpoint_id);
+END $$;
+
+-- What an attempt says of the endpoint's health. 410 turns a subscriber off at once; of a partner, who is everybody's, it is
+-- one failed call. Attempts that failed over p_warn_after without a success between are told of, and those over
+-- p_disable_after turn it off, no sooner after the warning than the two are apart. What failed or was not sent by our own
+-- doing does not count, nor what was attempted before it was turned on again. Returns the messages that the queue must get.
+CREATE OR REPLACE FUNCTION engine.judge_endpoint(
+    p_endpoint uuid, p_at timestamptz, p_outcome text, p_error text,
+    p_warn_after interval, p_disable_after interval
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    v_gone  boolean := p_outcome = 'failed' AND p_error = 'http_410';
+    v_grace interval := p_disable_after - p_warn_after;
+    e       webhook_endpoints;
+BEGIN
+    IF p_outcome = 'delivered' THEN
+        UPDATE webhook_endpoints SET failing_since = NULL, warned_at = NULL
+         WHERE endpoint_id = p_endpoint AND failing_since <= p_at;
+        RETURN '[]';
+    ELSIF p_error IN ('already_blocked', 'invalid_message', 'unknown_kind', 'internal',
+                      'circuit_open', 'over_limit', 'secret_unavailable') THEN
+        RETURN '[]';
+    END IF;
+    -- Most failures change nothing here, and must not wait for one another.
+    PERFORM FROM webhook_endpoints
+      WHERE endpoint_id = p_endpoint AND enabled
+        AND (v_gone OR failing_since IS NULL OR failing_since <= p_at - p_warn_after);
+    IF NOT FOUND THEN
+        RETURN '[]';
+    END IF;
+    SELECT * INTO e FROM webhook_endpoints WHERE endpoint_id = p_endpoint AND enabled FOR NO KEY UPDATE;
+    IF NOT FOUND OR p_at < e.enabled_at THEN
+        RETURN '[]';
+    ELSIF v_gone AND e.kind = 'standard' THEN
+        RETURN engine.disable_endpoint(e, 'gone', p_at);
+    ELSIF e.failing_since IS NULL THEN
+        UPDATE webhook_endpoints SET failing_since = p_at WHERE endpoint_id = p_endpoint;
+    ELSIF e.warned_at IS NULL AND e.failing_since <= p_at - p_warn_after THEN
+        UPDATE webhook_endpoints SET warned_at = p_at WHERE endpoint_id = p_endpoint;
+        RETURN engine.emit_notice(e.tenant_id, 'endpoint.failing', jsonb_build_object(
+            'endpoint_id', e.endpoint_id, 'kind', e.kind, 'description', e.description,
+            'failing_since', engine.zulu(e.failing_since),
+            'disabled_after', engine.zulu(greatest(e.failing_since + p_disable_after, p_at + v_grace))), e.endpoint_id);
+    ELSIF e.failing_since <= p_at - p_disable_after AND e.warned_at <= p_at - v_grace THEN
+        RETURN engine.disable_endpoint(e, 'failing', p_at);
+    END IF;
+    RETURN '[]';
+END $$;
+
+-- Counts the changes of what messages carry and of being told at all: the one place that does, whoever makes the change.
+CREATE OR REPLACE FUNCTION engine.note_revision() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.revision := OLD.revision + 1;
+    IF NEW.enabled AND NOT OLD.enabled THEN
+        NEW.enabled_at := NEW.updated_at;
+    END IF;
+    RETURN NEW;
+END $$;
+
+-- Made once: whoever replaces a trigger locks its table. Where it is to be another, a migration drops it first.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'webhook_endpoints_revision') THEN
+        CREATE TRIGGER webhook_endpoints_revision BEFORE UPDATE ON webhook_endpoints
+            FOR EACH ROW WHEN (
+                (OLD.url, OLD.headers, OLD.secret, OLD.older_secrets, OLD.concurrency, OLD.rate_per_second, OLD.enabled,
+                 OLD.deleted_at)
+                IS DISTINCT FROM
+                (NEW.url, NEW.headers, NEW.secret, NEW.older_secrets, NEW.concurrency, NEW.rate_per_second, NEW.enabled,
+                 NEW.deleted_at))
+            EXECUTE FUNCTION engine.note_revision();
+    END IF;
+END $$;
+
+-- Tells, once a lapse, of external calendars that nobody could read since p_before; returns the messages that the
+-- queue must get. A reading that succeeds ends the lapse.
+CREATE OR REPLACE FUNCTION engine.tell_stale(p_before timestamptz, p_now timestamptz) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    v_one      record;
+    v_messages jsonb := '[]';
+BEGIN
+    FOR v_one IN
+        SELECT sync.*, coach.tenant_id FROM coach_syncs AS sync JOIN coaches AS coach USING (coach_id)
+         WHERE coach.active AND coach.calendar_kind <> 'none'
+           AND coalesce(sync.synced_at, sync.first_requested_at) < p_before
+           AND (sync.stale_told_at IS NULL OR sync.stale_told_at < sync.synced_at)
+         ORDER BY coach_id LIMIT 500 FOR NO KEY UPDATE OF sync SKIP LOCKED
+    LOOP
+        UPDATE coach_syncs SET stale_told_at = p_now WHERE coach_id = v_one.coach_id;
+        v_messages := v_messages || engine.emit_notice(v_one.tenant_id, 'calendar.stale', jsonb_build_object(
+            'coach_id', v_one.coach_id, 'synced_at', engine.zulu(v_one.synced_at), 'error', v_one.error,
+            'calendar_ids', (SELECT coalesce(jsonb_agg(calendar_id ORDER BY calendar_id), '[]')
+                               FROM coach_calendars WHERE coach_id = v_one.coach_id)));
+    END LOOP;
+    RETURN v_messages;
+END $$;

@@ -1,0 +1,128 @@
+-- Holds: a coach's time for some minutes.
+
+-- A hold as the API shows it.
+CREATE OR REPLACE FUNCTION engine.hold_json(a coach_appointments) RETURNS jsonb LANGUAGE sql STABLE
+    RETURN jsonb_build_object('hold_id', a.appointment_id, 'calendar_id', a.calendar_id, 'coach_id', a.coach_id,
+        'start_time', engine.zulu(a.start_time), 'end_time', engine.zulu(a.end_time),
+        'expires_at', engine.zulu(a.expires_at));
+
+-- Claims the time of the coach whose turn it is for some minutes; p_most bounds the live holds of a client.
+CREATE OR REPLACE FUNCTION engine.hold(
+    p_tenant text, p_client text, p_most integer, p_calendar text, p_start timestamptz, p_for interval,
+    p_key text, p_fingerprint bytea, p_keep interval, p_now timestamptz
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    v_now      timestamptz;
+    v_calendar calendars;
+    v_answer   jsonb;
+    a          coach_appointments;
+BEGIN
+    -- A client's holds on several calendars are counted one after another.
+    PERFORM pg_advisory_xact_lock(hashtextextended(p_client, 1));
+    SELECT * INTO v_calendar FROM calendars WHERE calendar_id = p_calendar AND tenant_id = p_tenant FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'calendar';
+    END IF;
+    v_now := coalesce(p_now, clock_timestamp());
+    v_answer := engine.idempotent_answer(p_tenant, p_key, p_fingerprint, v_now);
+    IF v_answer IS NOT NULL THEN
+        RETURN engine.replayed(v_answer);
+    END IF;
+    IF p_most <= (SELECT count(*) FROM coach_appointments
+                   WHERE status = 'held' AND expires_at > v_now AND held_by = p_client) THEN
+        RAISE EXCEPTION USING ERRCODE = 'FS412', MESSAGE = 'too many holds';
+    END IF;
+    a := engine.assign_coach(v_calendar, p_start, v_now, 'held', NULL, NULL, NULL, NULL, '{}', p_client, v_now + p_for);
+    RETURN engine.remember_answer(p_tenant, p_key, p_fingerprint, p_keep, v_now, engine.hold_json(a), '[]');
+END $$;
+
+-- Turns a live hold into the appointment; the decision was made when it was held. What cannot begin any more is refused as
+-- booking refuses it.
+CREATE OR REPLACE FUNCTION engine.confirm_hold(
+    p_hold uuid, p_calendar calendars, p_start timestamptz, p_now timestamptz, p_contact_name text, p_contact_email text,
+    p_notes text, p_timezone text, p_metadata jsonb
+) RETURNS coach_appointments LANGUAGE plpgsql AS $$
+DECLARE
+    v_hold coach_appointments;
+    a      coach_appointments;
+BEGIN
+    IF p_start <= p_now THEN
+        RAISE EXCEPTION USING ERRCODE = 'FS400', MESSAGE = 'in_the_past';
+    END IF;
+    SELECT * INTO v_hold FROM coach_appointments
+     WHERE appointment_id = p_hold AND tenant_id = p_calendar.tenant_id AND status = 'held' FOR NO KEY UPDATE;
+    IF NOT FOUND OR v_hold.expires_at <= p_now THEN
+        RAISE EXCEPTION USING ERRCODE = 'FS411', MESSAGE = 'the hold is gone';
+    ELSIF (v_hold.calendar_id, v_hold.start_time) <> (p_calendar.calendar_id, p_start) THEN
+        RAISE EXCEPTION USING ERRCODE = 'FS400', MESSAGE = 'not_what_is_held';
+    ELSIF NOT (p_calendar).active THEN
+        RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'the calendar does not take it', DETAIL = 'inactive';
+    END IF;
+    UPDATE coach_appointments
+       SET status = 'scheduled', held_by = NULL, expires_at = NULL, created_at = p_now, updated_at = p_now,
+           contact_name = p_contact_name, contact_email = p_contact_email, notes = p_notes, timezone = p_timezone,
+           metadata = (p_metadata #>> '{}')::json
+     WHERE appointment_id = p_hold
+    RETURNING * INTO a;
+    RETURN a;
+END $$;
+
+-- Gives a held time back; the caller has the locks of the calendar and the row.
+CREATE OR REPLACE FUNCTION engine.drop_hold(a coach_appointments, p_now timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM engine.release_time(a.coach_id, a.start_time, a.takes);
+    PERFORM engine.reverse_decision(a.appointment_id, p_now);
+    DELETE FROM coach_appointments WHERE appointment_id = a.appointment_id;
+END $$;
+
+-- Gives a live hold back at its client's wish; the answer says nothing.
+CREATE OR REPLACE FUNCTION engine.release_hold(
+    p_tenant text, p_hold uuid, p_key text, p_fingerprint bytea, p_keep interval, p_now timestamptz
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    v_now    timestamptz := coalesce(p_now, clock_timestamp());
+    v_answer jsonb;
+    a        coach_appointments;
+BEGIN
+    PERFORM FROM calendars
+      WHERE calendar_id = (SELECT calendar_id FROM coach_appointments WHERE appointment_id = p_hold AND tenant_id = p_tenant)
+        FOR NO KEY UPDATE;
+    -- Only now: who waited for the same release finds its answer and no hold.
+    v_answer := engine.idempotent_answer(p_tenant, p_key, p_fingerprint, v_now);
+    IF v_answer IS NOT NULL THEN
+        RETURN engine.replayed(v_answer);
+    END IF;
+    SELECT * INTO a FROM coach_appointments
+     WHERE appointment_id = p_hold AND tenant_id = p_tenant AND status = 'held' FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'hold';
+    END IF;
+    PERFORM engine.drop_hold(a, v_now);
+    RETURN engine.remember_answer(p_tenant, p_key, p_fingerprint, p_keep, v_now, '{}', '[]');
+END $$;
+
+-- Gives back the time of every hold that has expired; returns how many.
+CREATE OR REPLACE FUNCTION engine.expire_holds(p_now timestamptz) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+    v_now       timestamptz := coalesce(p_now, clock_timestamp());
+    v_calendars text[];
+    v_holds     uuid[];
+    a           coach_appointments;
+BEGIN
+    v_calendars := ARRAY(SELECT calendar_id FROM calendars
+        WHERE calendar_id IN (SELECT calendar_id FROM coach_appointments WHERE status = 'held' AND expires_at <= v_now)
+        ORDER BY calendar_id FOR NO KEY UPDATE);
+    v_holds := ARRAY(SELECT appointment_id FROM coach_appointments
+        WHERE status = 'held' AND expires_at <= v_now AND calendar_id = ANY (v_calendars)
+        ORDER BY appointment_id FOR UPDATE);
+    PERFORM FROM coach_slots AS day
+      WHERE EXISTS (SELECT FROM coach_appointments AS hold
+                     WHERE hold.appointment_id = ANY (v_holds) AND hold.coach_id = day.coach_id
+                       AND day.first_slot > engine.slot_of(lower(hold.takes)) - 104
+                       AND day.first_slot < engine.slot_of(upper(hold.takes)))
+      ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE;
+    FOR a IN SELECT * FROM coach_appointments WHERE appointment_id = ANY (v_holds) ORDER BY appointment_id LOOP
+        PERFORM engine.drop_hold(a, v_now);
+    END LOOP;
+    RETURN cardinality(v_holds);
+END $$;

@@ -1,0 +1,267 @@
+-- The tables. The functions, which have a schema of their own, are in ../functions and are applied after this.
+
+CREATE EXTENSION IF NOT EXISTS btree_gist;
+CREATE SCHEMA engine;
+COMMENT ON SCHEMA engine IS 'the functions, all of them applied as one set; what is in it and not in the set is dropped';
+
+-- How long anybody may keep others waiting. They belong to the database, as RDS Proxy refuses connection options and
+-- pins a session on SET; sessions that are open already go on without. Each is longer than the one before:
+--
+-- idle_in_transaction_session_timeout, 4 s: a client that was frozen or cut off inside a transaction loses it, and its
+--   locks with it. Ours are idle there only while the sweep hands 100 messages to the queue, in ten calls of 10 to 20 ms.
+-- lock_timeout, 5 s: longer than that, so that who waits for a frozen client's locks goes on and is not refused. A booking
+--   holds its calendar for a few milliseconds, so that a live queue of a thousand fits too. Who answers HTTP gives up on
+--   the database after 5.5 s (docs/decisions/0046): the server says before that a lock was not to be had.
+-- statement_timeout, 8 s: the HTTP functions have 10 s; a statement whose caller has given up must not go on alone.
+-- transaction_timeout, 20 s: the sum of several statements, whatever each of them does.
+--
+-- And client_connection_check_interval, 1 s: what runs or waits for a client that has gone is cancelled.
+DO $$
+BEGIN
+    EXECUTE format('ALTER DATABASE %I SET idle_in_transaction_session_timeout = ''4s''', current_database());
+    EXECUTE format('ALTER DATABASE %I SET lock_timeout = ''5s''', current_database());
+    EXECUTE format('ALTER DATABASE %I SET statement_timeout = ''8s''', current_database());
+    EXECUTE format('ALTER DATABASE %I SET transaction_timeout = ''20s''', current_database());
+    EXECUTE format('ALTER DATABASE %I SET client_connection_check_interval = ''1s''', current_database());
+END $$;
+
+-- Who can be booked, for what, and by whom.
+
+CREATE TABLE api_keys (
+    key_id      uuid PRIMARY KEY DEFAULT uuidv7(),
+    tenant_id   text NOT NULL,
+    key_hash    bytea NOT NULL UNIQUE CHECK (length(key_hash) = 32),
+    label       text NOT NULL DEFAULT '',
+    scopes      text[] NOT NULL DEFAULT '{read,write}' CHECK (scopes <@ '{read,write,admin}'),
+    rate_limit  integer NOT NULL DEFAULT 100 CHECK (rate_limit > 0),
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    revoked_at  timestamptz
+);
+COMMENT ON COLUMN api_keys.key_hash IS 'SHA-256 of the key; the key itself is never stored';
+COMMENT ON COLUMN api_keys.rate_limit IS 'requests a minute';
+
+CREATE TABLE coaches (
+    coach_id       text PRIMARY KEY,
+    tenant_id      text NOT NULL,
+    name           text NOT NULL,
+    time_zone      text NOT NULL,
+    score          double precision NOT NULL DEFAULT 0.5 CHECK (score BETWEEN 0 AND 1),
+    alpha          double precision CHECK (alpha > 0),
+    beta           double precision CHECK (beta > 0),
+    evidence_at    timestamptz,
+    max_per_day    smallint NOT NULL DEFAULT 10 CHECK (max_per_day >= 0),
+    working_hours  jsonb NOT NULL,
+    blocked_dates  date[] NOT NULL DEFAULT '{}',
+    calendar_kind  text NOT NULL DEFAULT 'none' CHECK (calendar_kind IN ('none', 'calendar_api', 'icalendar')),
+    calendar_url   text,
+    active         boolean NOT NULL DEFAULT true,
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    updated_at     timestamptz NOT NULL DEFAULT now(),
+    CHECK (calendar_kind <> 'icalendar' OR calendar_url IS NOT NULL)
+);
+COMMENT ON COLUMN coaches.score IS 'alpha / (alpha + beta), or what it was given before the first outcome';
+COMMENT ON COLUMN coaches.working_hours IS
+    '{"mon": [["09:00", "17:00"]], …} in the coach''s zone; an interval that ends at or before its start crosses midnight';
+
+-- When a coach's external calendar was asked for and read; apart from coaches, as it changes all the time.
+CREATE TABLE coach_syncs (
+    coach_id            text PRIMARY KEY REFERENCES coaches ON DELETE CASCADE,
+    first_requested_at  timestamptz,
+    requested_at        timestamptz,
+    synced_at           timestamptz,
+    failed_at           timestamptz,
+    failures            integer NOT NULL DEFAULT 0,
+    error               text,
+    stale_told_at       timestamptz,
+    unreadable_events   integer NOT NULL DEFAULT 0
+);
+COMMENT ON COLUMN coach_syncs.synced_at IS 'when the reading of what is stored began';
+COMMENT ON COLUMN coach_syncs.unreadable_events IS
+    'how many events of what is stored could not be read wholly; they are busy for as long as they may take';
+
+CREATE TABLE calendars (
+    calendar_id         text PRIMARY KEY,
+    tenant_id           text NOT NULL,
+    name                text NOT NULL,
+    slot_duration       smallint NOT NULL CHECK (slot_duration BETWEEN 15 AND 720 AND slot_duration % 15 = 0),
+    slot_interval       smallint NOT NULL DEFAULT 15 CHECK (slot_interval BETWEEN 15 AND 1440 AND slot_interval % 15 = 0),
+    buffer_before       smallint NOT NULL DEFAULT 0 CHECK (buffer_before BETWEEN 0 AND 240 AND buffer_before % 15 = 0),
+    buffer_after        smallint NOT NULL DEFAULT 0 CHECK (buffer_after BETWEEN 0 AND 240 AND buffer_after % 15 = 0),
+    min_notice_minutes  integer NOT NULL DEFAULT 0 CHECK (min_notice_minutes >= 0),
+    horizon_days        smallint NOT NULL DEFAULT 60 CHECK (horizon_days BETWEEN 1 AND 366),
+    time_zone           text NOT NULL DEFAULT 'UTC',
+    max_per_day         integer CHECK (max_per_day >= 0),
+    blocked_dates       date[] NOT NULL DEFAULT '{}',
+    policy              text NOT NULL DEFAULT 'fair_share' CHECK (policy IN ('fair_share', 'highest_score')),
+    policy_version      integer NOT NULL DEFAULT 1,
+    weight_exponent     double precision NOT NULL DEFAULT 4 CHECK (weight_exponent >= 0),
+    weight_low          double precision NOT NULL DEFAULT 0.5 CHECK (weight_low > 0),
+    weight_high         double precision NOT NULL DEFAULT 2 CHECK (weight_high >= weight_low),
+    prior_strength      double precision NOT NULL DEFAULT 16 CHECK (prior_strength > 0),
+    half_life_days      double precision NOT NULL DEFAULT 60 CHECK (half_life_days > 0),
+    active              boolean NOT NULL DEFAULT true,
+    created_at          timestamptz NOT NULL DEFAULT now(),
+    conflict_policy     text NOT NULL DEFAULT 'keep' CHECK (conflict_policy IN ('keep', 'reassign', 'cancel'))
+) WITH (fillfactor = 50);
+COMMENT ON TABLE calendars IS 'Durations in minutes. A booking locks its row, which orders the decisions of the calendar.';
+COMMENT ON COLUMN calendars.time_zone IS 'in which max_per_day and blocked_dates are meant';
+COMMENT ON COLUMN calendars.conflict_policy IS
+    'when the coach becomes unavailable: keep and mark it, hand it to whoever''s turn it is (or mark it), or cancel it';
+
+CREATE TABLE coach_calendars (
+    calendar_id        text NOT NULL REFERENCES calendars ON DELETE CASCADE,
+    coach_id           text NOT NULL REFERENCES coaches ON DELETE CASCADE,
+    manual_weight      double precision NOT NULL DEFAULT 1 CHECK (manual_weight > 0),
+    weight             integer NOT NULL DEFAULT 1000000 CHECK (weight > 0),
+    credit             bigint NOT NULL DEFAULT 0,
+    last_assigned_seq  bigint,
+    joined_at          timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (calendar_id, coach_id)
+) WITH (fillfactor = 50);
+CREATE INDEX coach_calendars_coach ON coach_calendars (coach_id);
+COMMENT ON COLUMN coach_calendars.weight IS 'millionths; derived from the scores by refresh_weights()';
+COMMENT ON COLUMN coach_calendars.credit IS 'bookings owed to the coach, in millionths; sums to 0 over a calendar';
+
+-- The 15-minute slots of each coach, a row a local day, a bit a slot.
+
+-- Booking changes neither column of the constraint, so its updates stay HOT. The 64-bit hash stands for the coach: a new
+-- day costs a third of what it does with the name, and no two of a million coaches share it but with a chance of 1 in 30
+-- million.
+CREATE TABLE coach_slots (
+    coach_id     text NOT NULL REFERENCES coaches ON DELETE CASCADE,
+    first_slot   integer NOT NULL,
+    slot_count   smallint NOT NULL CHECK (slot_count BETWEEN 1 AND 104),
+    local_date   date NOT NULL,
+    working      bit(104) NOT NULL,
+    external     bit(104) NOT NULL DEFAULT 0::bit(104),
+    taken        bit(104) NOT NULL DEFAULT 0::bit(104),
+    open         bit(104) NOT NULL GENERATED ALWAYS AS (external & ~taken) STORED,
+    free         bit(104) NOT NULL GENERATED ALWAYS AS (working & external & ~taken) STORED,
+    booked       smallint NOT NULL DEFAULT 0 CHECK (booked >= 0),
+    max_per_day  smallint NOT NULL,
+    PRIMARY KEY (coach_id, first_slot),
+    CONSTRAINT coach_slots_no_overlap EXCLUDE USING gist (
+        hashtextextended(coach_id, 0) WITH =, int4range(first_slot, first_slot + slot_count) WITH &&)
+) WITH (fillfactor = 70);
+COMMENT ON TABLE coach_slots IS
+    'Bit i from the left is the slot first_slot + i, where a slot number is Unix time / 900; bits from slot_count on are 0 in
+     working and external. 104 bits hold the longest day there is (26 hours, Antarctica/Troll).';
+COMMENT ON COLUMN coach_slots.working IS 'what the working hours allow';
+COMMENT ON COLUMN coach_slots.external IS 'what the external calendar allows';
+COMMENT ON COLUMN coach_slots.taken IS 'what appointments, holds and their buffers take';
+COMMENT ON COLUMN coach_slots.booked IS 'appointments and holds that start on this day';
+
+-- The slots one by one, for people.
+CREATE VIEW coach_slot_list AS
+SELECT day.coach_id,
+       day.local_date,
+       to_timestamp((day.first_slot + slot.i) * 900.0) AS start_time,
+       to_timestamp((day.first_slot + slot.i + 1) * 900.0) AS end_time,
+       get_bit(day.working, slot.i) = 1 AS working,
+       get_bit(day.external, slot.i) = 1 AS external,
+       get_bit(day.taken, slot.i) = 1 AS taken,
+       get_bit(day.free, slot.i) = 1 AS free
+  FROM coach_slots AS day
+ CROSS JOIN LATERAL generate_series(0, day.slot_count - 1) AS slot (i);
+
+CREATE TABLE coach_absences (
+    coach_id    text NOT NULL REFERENCES coaches ON DELETE CASCADE,
+    span        tstzrange NOT NULL CHECK (lower(span) < upper(span)),
+    event_id    uuid NOT NULL,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (coach_id, event_id, span)
+);
+COMMENT ON TABLE coach_absences IS
+    'When coaches said not to be there; it holds whatever their calendars say, until it is over or they are back sooner.';
+COMMENT ON COLUMN coach_absences.event_id IS 'which of inbound_events said so; an absence outlives its event''s row';
+
+-- What is booked, why that coach, and what has to be told.
+
+CREATE TABLE coach_appointments (
+    appointment_id        uuid PRIMARY KEY DEFAULT uuidv7(),
+    tenant_id             text NOT NULL,
+    calendar_id           text NOT NULL REFERENCES calendars,
+    coach_id              text NOT NULL REFERENCES coaches,
+    start_time            timestamptz NOT NULL,
+    end_time              timestamptz NOT NULL,
+    takes                 tstzrange NOT NULL,
+    status                text NOT NULL DEFAULT 'scheduled'
+        CHECK (status IN ('held', 'scheduled', 'completed', 'no_show', 'cancelled', 'rescheduled')),
+    version               integer NOT NULL DEFAULT 1,
+    contact_name          text,
+    contact_email         text,
+    notes                 text,
+    timezone              text,
+    metadata              json NOT NULL DEFAULT '{}',
+    crm_contact_id        text,
+    external_calendar_id  text,
+    conflict              boolean NOT NULL DEFAULT false,
+    cancelled_by          text CHECK (cancelled_by IN ('customer', 'coach', 'system')),
+    cancel_reason         text,
+    created_at            timestamptz NOT NULL DEFAULT now(),
+    updated_at            timestamptz NOT NULL DEFAULT now(),
+    cancelled_at          timestamptz,
+    held_by               text,
+    expires_at            timestamptz,
+    conflict_delivery     uuid,
+    block_unconfirmed     boolean NOT NULL DEFAULT false,
+    CHECK ((status = 'held') = (expires_at IS NOT NULL)),
+    CHECK (status = 'held' OR (contact_name IS NOT NULL AND contact_email IS NOT NULL)),
+    CHECK (start_time < end_time),
+    CHECK (takes @> tstzrange(start_time, end_time)),
+    CONSTRAINT coach_appointments_no_overlap
+        EXCLUDE USING gist (coach_id WITH =, takes WITH &&)
+        WHERE (status IN ('held', 'scheduled', 'completed', 'no_show'))
+) WITH (fillfactor = 80);
+CREATE INDEX coach_appointments_by_coach ON coach_appointments (coach_id, start_time);
+CREATE INDEX coach_appointments_by_calendar ON coach_appointments (calendar_id, start_time);
+CREATE INDEX coach_appointments_held ON coach_appointments (expires_at) WHERE status = 'held';
+CREATE INDEX coach_appointments_by_tenant ON coach_appointments (tenant_id, start_time, appointment_id);
+COMMENT ON TABLE coach_appointments IS
+    'A hold is a row too, in the state held: it becomes the appointment when it is confirmed and goes when it expires.';
+COMMENT ON COLUMN coach_appointments.takes IS 'the appointment with its buffers';
+COMMENT ON COLUMN coach_appointments.metadata IS
+    'as the client wrote it, without spaces: jsonb would write every number out, and 9e307 has 308 digits then';
+COMMENT ON COLUMN coach_appointments.external_calendar_id IS 'the block that the external calendar holds for it';
+COMMENT ON COLUMN coach_appointments.block_unconfirmed IS
+    'a block of it may be in a calendar, at its time or one that it was moved from, whose id is not known';
+COMMENT ON COLUMN coach_appointments.conflict_delivery IS
+    'the block whose refusal alone made it a conflict; null: something else did, or it was before this was noted';
+
+-- A coach who may be given a booking, or why not. Functions pass it on; no table has it.
+CREATE TYPE candidate AS (
+    coach_id text, score double precision, weight bigint, credit bigint, last bigint,
+    days integer, first_slot integer, excluded text, share bigint, delta bigint
+);
+
+CREATE TABLE distribution_log (
+    calendar_id     text NOT NULL REFERENCES calendars ON DELETE CASCADE,
+    seq             bigint NOT NULL,
+    appointment_id  uuid,
+    kind            text NOT NULL CHECK (kind IN ('assigned', 'reversed', 'left')),
+    reverses_seq    bigint,
+    policy          text NOT NULL,
+    policy_version  integer NOT NULL,
+    chosen          text NOT NULL,
+    candidates      jsonb NOT NULL,
+    decided_at      timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (calendar_id, seq),
+    CHECK ((kind = 'reversed') = (reverses_seq IS NOT NULL))
+);
+CREATE INDEX distribution_log_appointment ON distribution_log (appointment_id);
+-- What moved credits without a booking: the reversals, which the bound of the deviations counts, and the leavers.
+CREATE INDEX distribution_log_undone ON distribution_log (calendar_id, decided_at) WHERE kind <> 'assigned';
+COMMENT ON COLUMN distribution_log.candidates IS
+    '[{coach_id, score, weight, share, credit, last, delta} or {coach_id, score, excluded}, …]; weights, shares and credits
+     in millionths; share is what the coach was due, delta how the credit moved. All that a replay needs is here.';
+
+-- An answer that was given for an idempotency key, written in the transaction of its effect.
+CREATE TABLE idempotency_keys (
+    tenant_id    text NOT NULL,
+    key          text NOT NULL,
+    fingerprint  bytea NOT NULL,
+    answer       jsonb NOT NULL,
+    expires_at   timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, key)
+);
+CREATE INDEX idempotency_keys_expiry ON idempotency_keys (expires_at);

@@ -1,0 +1,137 @@
+-- The rest of the baseline: who is told of events, what they were told, and what partners tell us.
+
+-- Who is told of events and how they are doing: our two partners and the subscribers of our customers.
+CREATE TABLE webhook_endpoints (
+    endpoint_id      uuid PRIMARY KEY DEFAULT uuidv7(),
+    tenant_id        text NOT NULL,
+    kind             text NOT NULL CHECK (kind IN ('crm', 'calendar_api', 'standard')),
+    url              text,
+    event_types      text[] NOT NULL,
+    enabled          boolean NOT NULL DEFAULT true,
+    created_at       timestamptz NOT NULL DEFAULT now(),
+    description      text NOT NULL DEFAULT '',
+    headers          jsonb NOT NULL DEFAULT '{}',
+    secret           text,
+    older_secrets    jsonb NOT NULL DEFAULT '[]',
+    concurrency      integer CHECK (concurrency > 0),
+    rate_per_second  double precision CHECK (rate_per_second > 0),
+    disabled_reason  text CHECK (disabled_reason IN ('by_request', 'gone', 'failing')),
+    disabled_at      timestamptz,
+    failing_since    timestamptz,
+    warned_at        timestamptz,
+    updated_at       timestamptz NOT NULL DEFAULT now(),
+    deleted_at       timestamptz,
+    revision         integer NOT NULL DEFAULT 1,
+    enabled_at       timestamptz,
+    CHECK (kind <> 'standard' OR url IS NOT NULL),
+    CHECK (kind <> 'standard' OR secret IS NOT NULL),
+    CHECK (deleted_at IS NULL OR NOT enabled)
+);
+CREATE UNIQUE INDEX webhook_endpoints_live ON webhook_endpoints (tenant_id, kind, url) NULLS NOT DISTINCT
+    WHERE deleted_at IS NULL;
+COMMENT ON COLUMN webhook_endpoints.url IS
+    'of a subscriber, as addresses.canonical() writes it: equal addresses are equal texts; null: a partner''s';
+COMMENT ON COLUMN webhook_endpoints.secret IS
+    'ciphertext, base64, with the endpoint''s id as its encryption context; who can read this table cannot sign';
+COMMENT ON COLUMN webhook_endpoints.older_secrets IS
+    'what was replaced and signs too until its time is over, the newest first: [{"secret": ciphertext, "until": instant}]';
+COMMENT ON COLUMN webhook_endpoints.deleted_at IS 'the row stays for the deliveries that name it';
+COMMENT ON COLUMN webhook_endpoints.concurrency IS 'attempts under way at once; null: what the dispatcher allows everybody';
+COMMENT ON COLUMN webhook_endpoints.revision IS 'goes up with every change of what messages carry, and of being told at all';
+COMMENT ON COLUMN webhook_endpoints.enabled_at IS 'when it was last turned on again';
+
+-- The outbox: what happened, written in the transaction in which it happened.
+CREATE TABLE webhook_events (
+    event_id        uuid PRIMARY KEY DEFAULT uuidv7(),
+    tenant_id       text NOT NULL,
+    type            text NOT NULL,
+    appointment_id  uuid,
+    version         integer NOT NULL,
+    data            jsonb NOT NULL,
+    created_at      timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX webhook_events_appointment ON webhook_events (appointment_id);
+
+-- One event for one endpoint. A row without published_at has not reached the queue yet.
+CREATE TABLE webhook_deliveries (
+    delivery_id        uuid PRIMARY KEY DEFAULT uuidv7(),
+    event_id           uuid NOT NULL REFERENCES webhook_events ON DELETE CASCADE,
+    endpoint_id        uuid NOT NULL REFERENCES webhook_endpoints,
+    params             jsonb NOT NULL DEFAULT '{}',
+    status             text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'delivered', 'failed', 'cancelled')),
+    published_at       timestamptz,
+    next_attempt_at    timestamptz,
+    finished_at        timestamptz,
+    created_at         timestamptz NOT NULL DEFAULT now(),
+    round              integer NOT NULL DEFAULT 1,
+    replayed_at        timestamptz,
+    reason             text,
+    revision           integer,
+    results_missing    boolean NOT NULL DEFAULT false,
+    unconfirmed_since  timestamptz,
+    looked_at          timestamptz
+) WITH (fillfactor = 70);
+CREATE INDEX webhook_deliveries_event ON webhook_deliveries (event_id);
+CREATE INDEX webhook_deliveries_pending ON webhook_deliveries (created_at) WHERE status = 'pending';
+CREATE INDEX webhook_deliveries_unconfirmed ON webhook_deliveries (delivery_id) WHERE unconfirmed_since IS NOT NULL;
+CREATE INDEX webhook_deliveries_by_endpoint ON webhook_deliveries (endpoint_id, delivery_id);
+-- What the calendar API is or was asked to do about a coach's time in a span.
+CREATE INDEX webhook_deliveries_by_coach ON webhook_deliveries ((params ->> 'coach_id'), (params ->> 'end_time') COLLATE "C")
+    WHERE params ? 'action';
+COMMENT ON COLUMN webhook_deliveries.params IS 'what this endpoint is told beyond the event, such as which block to release';
+COMMENT ON COLUMN webhook_deliveries.round IS 'each replay begins another series of attempts';
+COMMENT ON COLUMN webhook_deliveries.reason IS
+    'why it failed: the last attempt''s error, block_unconfirmed, dead_letter or endpoint_disabled; while it is pending, why
+     nothing is sent: what holds it back, or awaits_release: it met a block of ours that goes or is looked for';
+COMMENT ON COLUMN webhook_deliveries.results_missing IS
+    'it was sent again, or ended, though an attempt may have been made whose result is not on record';
+COMMENT ON COLUMN webhook_deliveries.unconfirmed_since IS
+    'since when a calendar may hold its block without our knowing the id; null: it is known, or cannot be there';
+COMMENT ON COLUMN webhook_deliveries.looked_at IS 'when its block was last looked for';
+COMMENT ON COLUMN webhook_deliveries.revision IS
+    'the endpoint''s, when another message took the place of one that was out of date; null: none did';
+
+CREATE TABLE webhook_attempts (
+    delivery_id       uuid NOT NULL REFERENCES webhook_deliveries ON DELETE CASCADE,
+    attempt           integer NOT NULL,
+    at                timestamptz NOT NULL,
+    outcome           text NOT NULL CHECK (outcome IN ('delivered', 'retrying', 'failed')),
+    status_code       integer,
+    latency_ms        integer,
+    error             text,
+    response_excerpt  text,
+    round             integer NOT NULL,
+    PRIMARY KEY (delivery_id, attempt, at)
+);
+COMMENT ON COLUMN webhook_attempts.round IS 'the series of attempts that this one belongs to';
+
+-- What partners told us, stored before anything is done about it.
+CREATE TABLE inbound_events (
+    event_id      uuid PRIMARY KEY DEFAULT uuidv7(),
+    tenant_id     text NOT NULL,
+    key           text NOT NULL,
+    fingerprint   bytea NOT NULL,
+    type          text NOT NULL,
+    body          jsonb NOT NULL,
+    received_at   timestamptz NOT NULL DEFAULT now(),
+    processed_at  timestamptz,
+    outcome       text,
+    progress      jsonb,
+    UNIQUE (tenant_id, key)
+);
+CREATE INDEX inbound_events_open ON inbound_events (received_at) WHERE processed_at IS NULL;
+COMMENT ON COLUMN inbound_events.progress IS 'how far a change that is made in portions has come; null: not begun';
+
+-- Who signs its requests to us. The id stands in the address, which is no secret.
+CREATE TABLE inbound_sources (
+    source_id        uuid PRIMARY KEY,
+    tenant_id        text NOT NULL UNIQUE,
+    secret           text NOT NULL,
+    older_secrets    jsonb NOT NULL DEFAULT '[]',
+    rate_limit       integer NOT NULL DEFAULT 600 CHECK (rate_limit > 0),
+    created_at       timestamptz NOT NULL DEFAULT now(),
+    updated_at       timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON COLUMN inbound_sources.secret IS
+    'ciphertext, base64, with the purpose and the source''s id as its encryption context';
+COMMENT ON COLUMN inbound_sources.older_secrets IS 'as in webhook_endpoints';
