@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 
 from local.partner import Partner
-from local.processes import Program, StartError
+from local.processes import Program
 
 _LOOK_SECONDS = 0.5
 
