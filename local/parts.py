@@ -24,7 +24,7 @@ async def start(parts: Mapping[str, Program], stops: AsyncExitStack, say: Say) -
 
     """
     began = time.monotonic()
-    for name, part in parts.items():
+    for part in parts.values():
         stops.push_async_callback(asyncio.to_thread, part.stop)
         part.begin()
     for name, part in parts.items():
