@@ -59,7 +59,7 @@ requirements: $(UV) ## compile the pinned requirements anew
 	@requirements/compile.sh
 
 openapi: install ## write the HTTP contract anew from the handlers' types
-	@$(BIN)/python -m local.openapi
+	@$(BIN)/python -m tools.openapi
 
 bench: install ## measure every goal in one run and print it beside what was measured
 	@$(BIN)/python -m bench
@@ -71,7 +71,7 @@ redrive: ## send the dead letters of the stack that runs on this machine again
 	@$(BIN)/python -m local.redrive
 
 migrate: install ## bring the schema of $$DATABASE_URL up to date
-	@$(BIN)/python -m fairslot.migrate
+	@$(BIN)/python -m fairslot.platform.migrate
 
 SHIPPED := template.yaml samconfig.toml $(shell find functions layers/common -name __pycache__ -prune -o -print)
 .aws-sam/.built: $(SHIPPED) .tools/sam/.installed

@@ -12,10 +12,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bench.stack import alternate, median_ratio, quiet, stack
-from fairslot import availability, db, sync
-from tests import world
-from tests.api_world import add_key
-from tests.gateway_events import context, request
+from fairslot.coach_time import bookable_starts, sync
+from fairslot.platform import db
+from tests.support import world
+from tests.support.api_world import add_key
+from tests.support.gateway_events import context, request
 
 SIZES = ((6, 7), (100, 30), (1_000, 30), (10_000, 30))
 # Pairs of calls a round, by size.
@@ -49,9 +50,9 @@ def page(connection: db.Connection, coaches: int, days: int) -> dict[str, float]
     """Measure one size."""
     recorder: Any = Recorder(connection)
     now = datetime.now(UTC)
-    window = availability.Window(start=now, end=now + timedelta(days=days), limit=6_000)
-    team = availability.team(recorder, tenant_id=world.TENANT, calendar_id=f"cal-{coaches}", now=now)
-    availability.list_starts(recorder, team=team, window=window, now=now)
+    window = bookable_starts.Window(start=now, end=now + timedelta(days=days), limit=6_000)
+    team = bookable_starts.team(recorder, tenant_id=world.TENANT, calendar_id=f"cal-{coaches}", now=now)
+    bookable_starts.list_starts(recorder, team=team, window=window, now=now)
 
     def bare(_: object) -> None:
         for query, values in recorder.seen:

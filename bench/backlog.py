@@ -9,7 +9,7 @@ usual latency and faults. It begins with a backlog that slow partners made.
 import tempfile
 from pathlib import Path
 
-from tests import booking_load
+from tests.support import booking_load
 from tests.system.conftest import start, stop
 
 CLIENTS = 8

@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
-from fairslot import bookings, db, sync
-from fairslot.idempotency import Key
-from fairslot.migrate import migrate
+from fairslot.booking import appointments
+from fairslot.coach_time import sync
+from fairslot.domain.idempotency import Key
+from fairslot.platform import db
+from fairslot.platform.migrate import migrate
 from local.postgres import EmbeddedPostgres
-from tests import world
+from tests.support import world
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
@@ -77,12 +79,12 @@ def starts() -> list[datetime]:
 def book(connection: db.Connection, calendar_id: str, start: datetime) -> bool:
     """Book with a key of its own; false when nobody is free."""
     try:
-        bookings.book(
+        appointments.book(
             connection,
             tenant_id=world.TENANT,
             calendar_id=calendar_id,
             start_time=start,
-            contact=bookings.Contact(name="Customer", email="customer@example.com"),
+            contact=appointments.Contact(name="Customer", email="customer@example.com"),
             metadata={},
             key=Key(value=os.urandom(8).hex(), fingerprint=b"f" * 32),
         )

@@ -24,11 +24,12 @@ from zoneinfo import ZoneInfo
 from bench.deliveries import subscriber_url
 from bench.handlers import asked, starts
 from bench.stack import add_team, stack
-from fairslot import db, sync
-from tests.api_world import batch
-from tests.dispatch import delivery
-from tests.gateway_events import request
-from tests.partner_process import partner
+from fairslot.coach_time import sync
+from fairslot.platform import db
+from tests.support.api_world import batch
+from tests.support.dispatch import delivery
+from tests.support.gateway_events import request
+from tests.support.partner_process import partner
 
 ROUNDS = 7
 OURS = ("__main__", "fairslot", "booking", "availability", "webhook_dispatch", "calendar_fetch")

@@ -23,8 +23,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fairslot.settings import settings
-from fairslot.webhooks.messages import Delivery
+from fairslot.messages.deliveries import Delivery
+from fairslot.platform.settings import settings
 from local.sqs import SqsStandIn
 
 BACKLOG = 1_500
@@ -71,7 +71,7 @@ def subscriber_url() -> Iterator[str]:
 
 def signed_for(sqs: SqsStandIn, url: str) -> Make:
     """Return what makes deliveries for one subscriber with a secret of its own."""
-    from tests.dispatch import KEY, delivery, subscription
+    from tests.support.dispatch import KEY, delivery, subscription
 
     sqs.make_key(KEY)
     os.environ.update(WEBHOOK_KMS_KEY_ID=KEY, WEBHOOK_ALLOW_LOOPBACK_HTTP="true")
@@ -120,14 +120,14 @@ class Worker:
 
     def fill(self, count: int, make: Make | None = None) -> None:
         """Send so many deliveries."""
-        from fairslot.webhooks import queue
-        from tests.dispatch import delivery
+        from fairslot.platform import queue
+        from tests.support.dispatch import delivery
 
         queue.send(self.deliveries, [(make or delivery)().to_json() for _ in range(count)])
 
     def work(self, count: int) -> float:
         """Receive, invoke and delete until so many are done; return when the last batch was received."""
-        from tests.dispatch import Context, event
+        from tests.support.dispatch import Context, event
         from webhook_dispatch.app import lambda_handler
 
         received = 0.0
@@ -152,7 +152,7 @@ class Worker:
 
     def arrivals(self) -> list[float]:
         """Take the results out and return when the subscriber got each, by its monotonic clock."""
-        from fairslot.webhooks.messages import Attempt
+        from fairslot.messages.deliveries import Attempt
 
         arrivals = []
         while messages := self.sqs.receive_message(QueueUrl=self.results, MaxNumberOfMessages=10).get(

@@ -12,8 +12,8 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fairslot.assignment import MILLION, Candidate, assign, weights
-from fairslot.distribution import jain_index
+from fairslot.booking.distribution import jain_index
+from fairslot.domain.fair_share import MILLION, Candidate, assign, weights
 
 SOON = 100  # a booking is cancelled before so many others are made
 

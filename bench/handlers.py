@@ -18,11 +18,12 @@ from typing import Any
 import pytest
 
 from bench.stack import add_team, alternate, median_ratio, quiet, stack
-from fairslot import bookings, db, relay
-from fairslot.idempotency import Key
-from fairslot.webhooks import queue
-from tests import world
-from tests.gateway_events import context, request
+from fairslot.booking import appointments
+from fairslot.domain.idempotency import Key
+from fairslot.platform import db, queue
+from fairslot.webhooks import publishing
+from tests.support import world
+from tests.support.gateway_events import context, request
 
 ROUNDS = 5
 CALLS = 80
@@ -67,8 +68,8 @@ def parts() -> dict[str, float]:
         with quiet():
             for start in itertools.islice(instants, CALLS):
                 by_handler(asked(start))
-            time_calls(patch, took, "the database call", bookings, "book")
-            time_calls(patch, took, "publishing", relay, "publish")
+            time_calls(patch, took, "the database call", appointments, "book")
+            time_calls(patch, took, "publishing", publishing, "publish")
             time_calls(patch, took, "sending to the queue", queue, "send")
             time_calls(patch, took, "botocore", botocore.client.BaseClient, "_make_api_call")
             time_calls(patch, took, "the queue's answer", botocore.httpsession.URLLib3Session, "send")
@@ -123,12 +124,12 @@ def by_handler(asked: dict[str, Any]) -> None:
 
 def by_call(connection: db.Connection, start: datetime) -> None:
     """Book in the database alone."""
-    bookings.book(
+    appointments.book(
         connection,
         tenant_id=world.TENANT,
         calendar_id="cal",
         start_time=start,
-        contact=bookings.Contact(name="Customer", email="customer@example.com"),
+        contact=appointments.Contact(name="Customer", email="customer@example.com"),
         metadata={},
         key=Key(value=os.urandom(8).hex(), fingerprint=b"f" * 32),
     )

@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from bench import booking
-from fairslot import bookings, db
-from fairslot.queries import queries
+from fairslot.booking import appointments
+from fairslot.platform import db
+from fairslot.platform.queries import queries
 
 ROUNDS = 400
 # What is taken out: the function it is in, its text, and what stands there instead.
@@ -93,7 +94,7 @@ def costs(rounds: int = ROUNDS) -> tuple[float, float, dict[str, float]]:
         for _ in range(rounds):
             took[0].append(server_ns(pid, bare))
             for variant, times in zip(variants, took[1:], strict=True):
-                bookings._SQL["book"] = variant  # noqa: SLF001 - what book() sends, to another function
+                appointments._SQL["book"] = variant  # noqa: SLF001 - what book() sends, to another function
                 times.append(server_ns(pid, partial(booking.book, connection, "cal-0", next(instants))))
     floor, full, *others = (statistics.median(times[rounds // 5 :]) / 1000 for times in took)
     return floor, full, {name: full - rest for name, rest in zip(PARTS, others, strict=True)}

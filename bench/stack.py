@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fairslot import cache, db, sync
-from fairslot.migrate import migrate
-from fairslot.settings import settings
-from fairslot.webhooks import queue
+from fairslot.coach_time import sync
+from fairslot.platform import cache, db, queue
+from fairslot.platform.migrate import migrate
+from fairslot.platform.settings import settings
 from local.postgres import EmbeddedPostgres
 from local.sqs import SqsStandIn
 from local.valkey import EmbeddedValkey
-from tests import world
-from tests.api_world import add_key
+from tests.support import world
+from tests.support.api_world import add_key
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def stack() -> Iterator[Stack]:
         yield Stack(postgres, sqs, queues["deliveries"])
         db.close()
         cache.close()
-        queue.forget_client()
+        queue.clear_cache()
 
 
 def add_team(connection: db.Connection, size: int, **columns: object) -> None:

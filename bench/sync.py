@@ -19,9 +19,10 @@ from zoneinfo import ZoneInfo
 from psycopg.sql import SQL, Identifier
 
 from bench.stack import alternate, median_ratio, stack
-from fairslot import db, sync
-from fairslot.slots import bits_of_hex, day_of, days_between, hex_of, working_bits
-from tests import world
+from fairslot.coach_time import sync
+from fairslot.domain.slots import bits_of_hex, day_of, days_between, hex_of, working_bits
+from fairslot.platform import db
+from tests.support import world
 
 COACHES = 200
 ROUNDS = 5

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psycopg
 
-from fairslot.migrate import BEFORE_BASELINE_CODE
-from local.environment import PYTHONPATH
+from fairslot.platform.migrate import BEFORE_BASELINE_CODE
+from local.function_env import PYTHONPATH
 from local.processes import StartError, bound_to_us
 
 # The demo data tells for itself whether there is anything; asking first saves half a second.
@@ -26,7 +26,7 @@ async def prepare(url: str, log: Path, *, data: Path | None) -> str:
         StartError: one of the two failed.
 
     """
-    lines = await _run("fairslot.migrate", url, log, {BEFORE_BASELINE_CODE: _too_old(data)})
+    lines = await _run("fairslot.platform.migrate", url, log, {BEFORE_BASELINE_CODE: _too_old(data)})
     applied = [line.removeprefix("applied ") for line in lines if line.startswith("applied ")]
     done = f"applied {', '.join(applied)}" if applied else "up to date"
     if await asyncio.to_thread(_has_coaches, url):

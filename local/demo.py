@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 
 from psycopg.types.json import Jsonb
 
-from fairslot import auth, db, sync
-from fairslot.queries import queries
+from fairslot.access import keys
+from fairslot.coach_time import sync
+from fairslot.platform import db
+from fairslot.platform.queries import queries
 
 KEYS = {"test-key-123": 100, "dev-key-456": 500, "prod-key-789": 1000}
 COACHES = {
@@ -26,7 +28,7 @@ _EVERY_DAY = {day: [["09:00", "17:00"]] for day in ("mon", "tue", "wed", "thu", 
 
 
 def load(
-    connection: db.Connection, *, tenant_id: str = auth.DEFAULT_TENANT, calendar_kind: str = "calendar_api"
+    connection: db.Connection, *, tenant_id: str = keys.DEFAULT_TENANT, calendar_kind: str = "calendar_api"
 ) -> bool:
     """Load the demo data unless there are coaches; return whether it was loaded."""
     statements = queries("admin")
@@ -39,7 +41,7 @@ def load(
                 statements["add_key"],
                 {
                     "tenant": tenant_id,
-                    "hash": auth.hash_key(key),
+                    "hash": keys.hash_key(key),
                     "label": key.rsplit("-", 1)[0],
                     "scopes": ["read", "write", "admin"],
                     "rate_limit": rate,

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import psycopg
 
-from fairslot.settings import Settings
+from fairslot.platform.settings import Settings
 
 _PAUSE_SECONDS = 1.0
 # What was committed while the queues were away is swept once it is past its grace.

@@ -5,7 +5,7 @@ import re
 import sys
 from pathlib import Path
 
-from local.environment import PYTHONPATH
+from local.function_env import PYTHONPATH
 from local.processes import Child, Program, spawn
 
 

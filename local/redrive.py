@@ -8,9 +8,9 @@ import os
 import sys
 from pathlib import Path
 
-from fairslot import redrive
-from local.options import Options
+from fairslot.webhooks import redrive
 from local.sqs import SqsStandIn
+from local.stack_options import Options
 
 
 def environment(data: Path) -> dict[str, str] | None:

@@ -6,7 +6,7 @@ given, migrates, and runs the functions of `template.yaml` behind an HTTP front.
 Environment: PORT (3000), FAIRSLOT_DATA (.data), CALENDAR_PORT (3001), CRM_PORT (3002),
 HTTP_PROCESSES (4) and QUEUE_PROCESSES (12), the most of one function; DATABASE_URL, REDIS_URL,
 CALENDAR_API_URL, CRM_WEBHOOK_URL and AUTH_SERVICE_URL, used where given; and every setting of
-`fairslot/settings.py`.
+`fairslot/platform/settings.py`.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ import time
 import traceback
 from contextlib import suppress
 
-from local.options import OptionError, Options
 from local.processes import StartError, tail
+from local.stack_options import OptionError, Options
 from local.supervisor import Supervisor
 
 

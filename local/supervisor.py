@@ -11,16 +11,16 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from local import database, environment, health, lost, parts
+from local import database, dependencies, function_env, health, lost
 from local.cloudformation import TemplateError
 from local.functions import Functions
 from local.logs import Log
-from local.options import Options
 from local.partner import Partner
 from local.postgres import EmbeddedPostgres
 from local.processes import Program, StartError, write_private
 from local.queue_client import QueueClient, QueueError
 from local.sqs import SqsStandIn
+from local.stack_options import Options
 from local.template import Template
 from local.valkey import EmbeddedValkey
 
@@ -28,7 +28,7 @@ from local.valkey import EmbeddedValkey
 class Supervisor:
     """One local stack on one data directory; `say` tells a person the name of a part and what of it."""
 
-    def __init__(self, options: Options, say: parts.Say) -> None:
+    def __init__(self, options: Options, say: dependencies.Say) -> None:
         self._options = options
         self._say = say
         self._data = options.data
@@ -56,10 +56,10 @@ class Supervisor:
         self._say("data", f"in {_short(self._data)}, logs in {_short(self._logs)}")
         try:
             self._template = template = Template(
-                environment.ROOT / "template.yaml", self._options.caller, self._sqs.url
+                function_env.ROOT / "template.yaml", self._options.caller, self._sqs.url
             )
             self._choose_own()
-            await parts.start(self._parts, self._stops, self._say)
+            await dependencies.start(self._parts, self._stops, self._say)
             for alias in template.key_aliases:
                 await asyncio.to_thread(self._sqs.make_key, alias)
             addresses = self._addresses()
@@ -92,7 +92,7 @@ class Supervisor:
                 if self._recover:
                     self._recover()
 
-        await parts.watch(self._parts, self._say, prepare)
+        await dependencies.watch(self._parts, self._say, prepare)
 
     async def stop(self) -> None:
         """Stop all that was started, the last first; harmless where nothing was."""
@@ -158,7 +158,7 @@ class Supervisor:
 
     def _functions(self, template: Template, addresses: dict[str, str]) -> Functions:
         environments = {
-            name: environment.of_function(
+            name: function_env.of_function(
                 function,
                 template,
                 addresses=addresses,

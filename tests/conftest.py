@@ -9,10 +9,10 @@ import pytest
 from hypothesis import settings as hypothesis
 from psycopg import sql
 
-from fairslot import auth, cache, db
-from fairslot.migrate import migrate
-from fairslot.settings import settings
-from fairslot.webhooks import queue
+from fairslot.access import keys
+from fairslot.platform import cache, db, queue
+from fairslot.platform.migrate import migrate
+from fairslot.platform.settings import settings
 from local.postgres import EmbeddedPostgres
 from local.sqs import SqsStandIn
 from local.valkey import EmbeddedValkey
@@ -122,7 +122,7 @@ def _copy_settings(connection: psycopg.Connection[tuple[str, ...]], name: str) -
 
 def _forget() -> None:
     settings.cache_clear()
-    auth.forget()
-    queue.forget_client()
+    keys.clear_cache()
+    queue.clear_cache()
     cache.close()
     db.close()

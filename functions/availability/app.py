@@ -19,23 +19,16 @@ from availability.models import (
     Health,
     Outbox,
 )
-from fairslot import (
-    api,
-    availability,
-    cache,
-    db,
-    deadline,
-    decisions,
-    distribution,
-    outbox,
-    pages,
-    relay,
-    sync,
-)
-from fairslot.errors import FairslotError, MalformedRequestError
-from fairslot.observability import logger, metrics
-from fairslot.settings import settings
-from fairslot.types import Id, Instant, Zone
+from fairslot.booking import decisions, distribution
+from fairslot.coach_time import bookable_starts, sync
+from fairslot.coach_time.fetch_requests import send_fetches
+from fairslot.domain.errors import FairslotError, MalformedRequestError
+from fairslot.http import api, pages
+from fairslot.http.types import Id, Instant, Zone
+from fairslot.platform import cache, db, deadline
+from fairslot.platform.observability import logger, metrics
+from fairslot.platform.settings import settings
+from fairslot.webhooks import outbox
 
 app = api.resolver()
 
@@ -66,7 +59,7 @@ def list_availability(
     """
     now, tenant_id = api.clock(), api.client(app).tenant_id
     first, last = _period(now, days, start, end)
-    window = availability.Window(
+    window = bookable_starts.Window(
         start=first,
         end=last,
         limit=limit,
@@ -149,14 +142,14 @@ def _page(
     connection: db.Connection,
     tenant_id: str,
     calendar_id: str | None,
-    window: availability.Window,
+    window: bookable_starts.Window,
     now: datetime,
-) -> availability.Page:
-    team = availability.team(connection, tenant_id=tenant_id, calendar_id=calendar_id, now=now)
+) -> bookable_starts.Page:
+    team = bookable_starts.team(connection, tenant_id=tenant_id, calendar_id=calendar_id, now=now)
     if team.has_unread:
-        sync.await_first(connection, calendar_ids=team.calendar_ids, send=relay.send_fetches, now=now)
-        team = availability.team(connection, tenant_id=tenant_id, calendar_id=calendar_id, now=now)
-    return availability.list_starts(connection, team=team, window=window, now=now)
+        sync.await_first(connection, calendar_ids=team.calendar_ids, send=send_fetches, now=now)
+        team = bookable_starts.team(connection, tenant_id=tenant_id, calendar_id=calendar_id, now=now)
+    return bookable_starts.list_starts(connection, team=team, window=window, now=now)
 
 
 def _period(
@@ -174,20 +167,20 @@ def _period(
     return first, last
 
 
-def _written(page: availability.Page, calendar_id: str | None, timezone: str | None) -> str:
+def _written(page: bookable_starts.Page, calendar_id: str | None, timezone: str | None) -> str:
     """Write a page as JSON."""
     zone = ZoneInfo(timezone) if timezone else None
     slots = []
     for start in page.starts:
         entry: dict[str, Any] = {
-            "start_time": availability.instant_text(start.slot),
-            "end_time": availability.instant_text(start.end),
+            "start_time": bookable_starts.instant_text(start.slot),
+            "end_time": bookable_starts.instant_text(start.end),
             "available_coaches": start.available_coaches,
         }
         if calendar_id is None:
             entry["calendar_id"] = start.calendar_id
         if zone is not None:
-            entry["local_start_time"] = availability.local_text(start.slot, zone)
+            entry["local_start_time"] = bookable_starts.local_text(start.slot, zone)
         if start.coach_ids is not None:
             entry["coach_ids"] = start.coach_ids
         slots.append(entry)

@@ -8,7 +8,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from booking import changes, deliveries, endpoints, holding, sources
+from booking import appointment_changes, holds
 from booking.models import (
     Acknowledged,
     AppointmentModel,
@@ -18,16 +18,18 @@ from booking.models import (
     CalendarEvent,
     CancelRequest,
 )
-from fairslot import api, bookings, db, inbound, pages, relay
-from fairslot.observability import logger, metrics
-from fairslot.types import Id, Instant
+from fairslot.booking import appointments
+from fairslot.coach_time import inbound
+from fairslot.coach_time.inbound import act_on
+from fairslot.http import api, pages
+from fairslot.http.types import Id, Instant
+from fairslot.platform import db
+from fairslot.platform.observability import logger, metrics
+from fairslot.webhooks import publishing
 
 app = api.resolver()
-app.include_router(changes.router)
-app.include_router(holding.router)
-app.include_router(endpoints.router)
-app.include_router(deliveries.router)
-app.include_router(sources.router)
+app.include_router(appointment_changes.router)
+app.include_router(holds.router)
 
 
 @app.post("/api/appointments", summary="Book a time", status_code=201)
@@ -37,19 +39,19 @@ def create_appointment(body: BookingRequest) -> Response[Booked]:
     answer, headers = api.change(
         app,
         "book",
-        lambda connection, key: bookings.book(
+        lambda connection, key: appointments.book(
             connection,
             tenant_id=tenant_id,
             calendar_id=body.calendar_id,
             start_time=body.start_time,
-            contact=bookings.Contact(
+            contact=appointments.Contact(
                 name=body.contact_name, email=body.contact_email, notes=body.notes, timezone=body.timezone
             ),
             metadata=body.metadata,
             key=key,
             hold_id=body.hold_id,
         ),
-        relay.publish,
+        publishing.publish,
     )
     return api.json_response(201, Booked.model_validate(answer), headers)
 
@@ -58,7 +60,7 @@ def create_appointment(body: BookingRequest) -> Response[Booked]:
 def list_appointments(
     coach_id: Id | None = None,
     calendar_id: Id | None = None,
-    status: bookings.Status | None = None,
+    status: appointments.Status | None = None,
     start: Instant | None = None,
     end: Instant | None = None,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
@@ -66,9 +68,11 @@ def list_appointments(
 ) -> Response[AppointmentPage]:
     """Return a page of appointments in order of their start: `limit` of them at most, and 1 MB."""
     tenant_id, after = api.client(app).tenant_id, pages.read_cursor(cursor, _position)
-    where = bookings.Filter(coach_id=coach_id, calendar_id=calendar_id, status=status, start=start, end=end)
+    where = appointments.Filter(
+        coach_id=coach_id, calendar_id=calendar_id, status=status, start=start, end=end
+    )
     found = db.run(
-        lambda connection: bookings.list_page(
+        lambda connection: appointments.list_page(
             connection, tenant_id=tenant_id, where=where, after=after, limit=limit + 1
         )
     )
@@ -85,7 +89,7 @@ def get_appointment(appointment_id: Annotated[UUID, Path()]) -> Response[Appoint
     """Return one appointment."""
     tenant_id = api.client(app).tenant_id
     found = db.run(
-        lambda connection: bookings.get(connection, tenant_id=tenant_id, appointment_id=appointment_id)
+        lambda connection: appointments.get(connection, tenant_id=tenant_id, appointment_id=appointment_id)
     )
     return api.json_response(200, AppointmentModel.model_validate(found, from_attributes=True))
 
@@ -99,7 +103,7 @@ def cancel_appointment(
     answer, headers = api.change(
         app,
         "cancel",
-        lambda connection, key: bookings.cancel(
+        lambda connection, key: appointments.cancel(
             connection,
             tenant_id=tenant_id,
             appointment_id=appointment_id,
@@ -107,7 +111,7 @@ def cancel_appointment(
             reason=asked.reason,
             key=key,
         ),
-        relay.publish,
+        publishing.publish,
     )
     return api.json_response(200, AppointmentModel.model_validate(answer), headers)
 
@@ -132,7 +136,7 @@ def receive_calendar_event(body: CalendarEvent, source: UUID | None = None) -> R
         )
     )
     if kept.fresh:
-        relay.act_on(kept.event_id, now=now)
+        act_on(kept.event_id, now=now)
     headers = {} if kept.fresh else {"Idempotent-Replayed": "true"}
     return api.json_response(200, Acknowledged(event_id=kept.event_id), headers)
 

@@ -19,8 +19,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from fairslot.json_written import write
-from fairslot.types import Id, Instant, JsonText, Name, Zone
+from fairslot.domain.json_written import write
+from fairslot.http.types import Id, Instant, JsonText, Name, Zone
 
 LARGEST_METADATA = 16 * 1024
 

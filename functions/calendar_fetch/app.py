@@ -14,12 +14,12 @@ from aws_lambda_powertools.utilities.batch import (
     async_process_partial_response,
 )
 
-from fairslot.calendars.messages import MessageError, Reading, Request
 from fairslot.calendars.reading import read
-from fairslot.errors import QueueError
-from fairslot.observability import logger, metrics
-from fairslot.settings import settings
-from fairslot.webhooks import queue
+from fairslot.domain.errors import QueueError
+from fairslot.messages.calendars import MessageError, Reading, Request
+from fairslot.platform import queue
+from fairslot.platform.observability import logger, metrics
+from fairslot.platform.settings import settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse

@@ -18,15 +18,16 @@ from aws_lambda_powertools.utilities.batch import (
     async_process_partial_response,
 )
 
-from fairslot.errors import QueueError
-from fairslot.observability import logger, metrics
-from fairslot.settings import settings
-from fairslot.webhooks import gates, queue
-from fairslot.webhooks import returns as again
-from fairslot.webhooks.backoff import delay_seconds
-from fairslot.webhooks.messages import Attempt, Delivery, MessageError, Outcome
-from fairslot.webhooks.returns import Return
-from fairslot.webhooks.subscribers import Result, deliver
+from fairslot.dispatch import endpoint_limits
+from fairslot.dispatch import requeue as again
+from fairslot.dispatch.backoff import delay_seconds
+from fairslot.dispatch.requeue import Return
+from fairslot.dispatch.subscribers import Result, deliver
+from fairslot.domain.errors import QueueError
+from fairslot.messages.deliveries import Attempt, Delivery, MessageError, Outcome
+from fairslot.platform import queue
+from fairslot.platform.observability import logger, metrics
+from fairslot.platform.settings import settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
@@ -77,7 +78,7 @@ class Batch:
         at = datetime.now(UTC)
         try:
             result = await _result(delivery, self.seconds)
-        except gates.ClosedError as closed:
+        except endpoint_limits.HeldBackError as closed:
             self._hold(record, delivery, number - 1, closed)
             return
         delay = _delay(number, result.retry_after)
@@ -90,7 +91,9 @@ class Batch:
         if outcome == "failed" and not result.final:
             self.aside.append(Return.of(record))
 
-    def _hold(self, record: "SQSRecord", delivery: Delivery, made: int, closed: gates.ClosedError) -> None:
+    def _hold(
+        self, record: "SQSRecord", delivery: Delivery, made: int, closed: endpoint_limits.HeldBackError
+    ) -> None:
         """Put a delivery that was not tried back on the queue, or end it if it has waited for too long."""
         since = delivery.since or _first_received(record)
         delay = math.ceil(closed.seconds)
@@ -137,7 +140,7 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> "PartialI
 
 async def _result(delivery: Delivery, seconds: float) -> Result:
     """Make the attempt. Raises gates.ClosedError where the endpoint is to be left alone just now."""
-    gate = gates.gate(str(delivery.endpoint_id or delivery.kind))
+    gate = endpoint_limits.limiter(str(delivery.endpoint_id or delivery.kind))
     try:
         async with gate.passing(
             concurrency=delivery.concurrency, rate=delivery.rate_per_second, seconds=seconds
@@ -145,7 +148,7 @@ async def _result(delivery: Delivery, seconds: float) -> Result:
             result = await deliver(delivery, seconds=seconds)
             _tell(gate, delivery, result)
             return result
-    except gates.ClosedError:
+    except endpoint_limits.HeldBackError:
         raise
     except MessageError:
         return Result(error="invalid_message")
@@ -155,7 +158,7 @@ async def _result(delivery: Delivery, seconds: float) -> Result:
         return Result(error="internal")
 
 
-def _tell(gate: gates.Gate, delivery: Delivery, result: Result) -> None:
+def _tell(gate: endpoint_limits.EndpointLimiter, delivery: Delivery, result: Result) -> None:
     """Let an endpoint's gate know what became of an attempt."""
     if result.error in {"timeout", "connection"}:
         gate.failed(silent=True)
@@ -243,7 +246,7 @@ def _postpone(delays: dict[str, int]) -> None:
 
 
 def _count(attempts: list[Attempt]) -> None:
-    made = [attempt for attempt in attempts if attempt.error not in gates.REASONS]
+    made = [attempt for attempt in attempts if attempt.error not in endpoint_limits.REASONS]
     metrics.add_metric(name="DeliveryAttempts", unit=MetricUnit.Count, value=len(made))
     outcomes = Counter(attempt.outcome for attempt in attempts)
     metrics.add_metric(name="DeliveriesDelivered", unit=MetricUnit.Count, value=outcomes["delivered"])

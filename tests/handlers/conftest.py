@@ -9,16 +9,16 @@ import pytest
 from moto import mock_aws
 from redis import Redis
 
-from fairslot import secrets
-from fairslot.db import Connection
+from fairslot.platform import signing_secrets
+from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
 from local.valkey import EmbeddedValkey
-from tests.api_world import Queues, add_key, stop_clock
-from tests.world import NOW, add_team
+from tests.support.api_world import Queues, add_key, stop_clock
+from tests.support.world import NOW, add_team
 
 type Environment = Callable[..., None]
 type Clock = Callable[[datetime], None]
-_CLOCKS = ("fairslot.api", "booking.results", "availability.maintenance", "availability.sync")
+_CLOCKS = ("fairslot.http.api", "background.results", "background.maintenance", "background.sync")
 
 
 @pytest.fixture
@@ -71,6 +71,6 @@ def kms(
     with mock_aws():
         made = boto3.client("kms").create_key()
         environment(WEBHOOK_KMS_KEY_ID=made["KeyMetadata"]["KeyId"])
-        secrets.forget()
+        signing_secrets.clear_cache()
         yield
-    secrets.forget()
+    signing_secrets.clear_cache()

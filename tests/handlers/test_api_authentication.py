@@ -9,11 +9,11 @@ from uuid import uuid4
 
 import pytest
 
-from fairslot import auth
-from fairslot.db import Connection
-from tests.api_fuzz import Operation, operations
-from tests.api_world import ALL_SCOPES, add_key, book, booked, check_problem, rows
-from tests.gateway_events import KEY, NOTHING, Answer, ask
+from fairslot.access import keys
+from fairslot.platform.db import Connection
+from tests.support.api_fuzz import Operation, operations
+from tests.support.api_world import ALL_SCOPES, add_key, book, booked, check_problem, rows
+from tests.support.gateway_events import KEY, NOTHING, Answer, ask
 
 type Environment = Callable[..., None]
 
@@ -82,8 +82,8 @@ def test_a_key_revoked_while_in_use_is_refused_once_it_is_forgotten(
     assert ask("GET", "/api/appointments").status == 200
     world.execute("UPDATE api_keys SET revoked_at = now()")
     assert ask("GET", "/api/appointments").status == 200
-    auth.forget()
-    monkeypatch.setattr(auth, "_REMEMBER_SECONDS", 0.0)
+    keys.clear_cache()
+    monkeypatch.setattr(keys, "_REMEMBER_SECONDS", 0.0)
     add_key(world, "short-lived")
     assert ask("GET", "/api/appointments", key="short-lived").status == 200
     world.execute("UPDATE api_keys SET revoked_at = now()")

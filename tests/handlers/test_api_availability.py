@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from fairslot import sync
-from fairslot.db import Connection
-from fairslot.slots import SLOT_SECONDS
-from tests.api_world import booked
-from tests.gateway_events import ask
-from tests.world import ALWAYS, NINE, NOW, Coach, add_calendar, add_coach
+from fairslot.coach_time import sync
+from fairslot.domain.slots import SLOT_SECONDS
+from fairslot.platform.db import Connection
+from tests.support.api_world import booked
+from tests.support.gateway_events import ask
+from tests.support.world import ALWAYS, NINE, NOW, Coach, add_calendar, add_coach
 
 type Clock = Callable[[datetime], None]
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from fairslot.db import Connection
-from tests.api_world import book, booked, check_problem, count, rows, wish
-from tests.gateway_events import NOTHING, ask, request, send
-from tests.world import NINE, NOW
+from fairslot.platform.db import Connection
+from tests.support.api_world import book, booked, check_problem, count, rows, wish
+from tests.support.gateway_events import NOTHING, ask, request, send
+from tests.support.world import NINE, NOW
 
 BOOK = "/api/appointments"
 PLAIN = json.dumps(wish()).encode()

@@ -6,9 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from fairslot.db import Connection
-from tests.api_world import add_key, book, booked, check_problem, rows
-from tests.gateway_events import ask
+from fairslot.platform.db import Connection
+from tests.support.api_world import add_key, book, booked, check_problem, rows
+from tests.support.gateway_events import ask
 
 AVAILABILITY = "/api/availability"
 LIST = "/api/appointments"

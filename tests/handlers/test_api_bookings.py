@@ -6,10 +6,10 @@ from uuid import UUID
 
 import pytest
 
-from fairslot.db import Connection
-from tests.api_world import book, booked, check_problem, count, rows
-from tests.gateway_events import ask
-from tests.world import NINE, NOW, add_calendar, check
+from fairslot.platform.db import Connection
+from tests.support.api_world import book, booked, check_problem, count, rows
+from tests.support.gateway_events import ask
+from tests.support.world import NINE, NOW, add_calendar, check
 
 PATH = "/api/appointments"
 QUARTER = timedelta(minutes=15)

@@ -8,12 +8,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from availability import maintenance
-from fairslot import inbound, sync
-from fairslot.db import Connection
-from tests.api_world import Queues, add_key, book, booked, check_problem, count, rows
-from tests.gateway_events import Answer, ask, context
-from tests.world import NINE, NOW, Coach, add_calendar, add_coach, add_endpoint, check
+from background import maintenance
+from fairslot.coach_time import inbound, sync
+from fairslot.platform.db import Connection
+from tests.support.api_world import Queues, add_key, book, booked, check_problem, count, rows
+from tests.support.gateway_events import Answer, ask, context
+from tests.support.world import NINE, NOW, Coach, add_calendar, add_coach, add_endpoint, check
 
 type Clock = Callable[[datetime], None]
 

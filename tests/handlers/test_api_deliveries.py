@@ -6,12 +6,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from availability import maintenance
-from fairslot.db import Connection
-from tests.api_world import Queues, add_key, booked, check_problem, rows
-from tests.endpoint_world import PATH, URL, delivery, report, subscribed
-from tests.gateway_events import NOTHING, ask, context
-from tests.world import NINE, NOW, add_endpoint
+from background import maintenance
+from fairslot.platform.db import Connection
+from tests.support.api_world import Queues, add_key, booked, check_problem, rows
+from tests.support.endpoint_world import PATH, URL, delivery, report, subscribed
+from tests.support.gateway_events import NOTHING, ask, context
+from tests.support.world import NINE, NOW, add_endpoint
 
 DELIVERIES = "/api/deliveries"
 
@@ -221,7 +221,7 @@ def test_a_large_recovery_is_finished_by_the_sweep(
     world: Connection, crm: str, queues: Queues, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only the first go out at once; the rest follows within the minute."""
-    monkeypatch.setattr("fairslot.endpoints.RECOVER_AT_ONCE", 1)
+    monkeypatch.setattr("fairslot.webhooks.endpoints.RECOVER_AT_ONCE", 1)
     for _ in range(3):
         booked()
     for message in queues.take("DELIVERIES"):
@@ -238,7 +238,7 @@ def test_what_waits_for_an_endpoint_that_is_off_is_given_up(
     world: Connection, queues: Queues, kms: None, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing stays pending for ever: turned off it fails with a reason, taken away it is cancelled."""
-    monkeypatch.setattr("fairslot.relay.publish", lambda _: None)
+    monkeypatch.setattr("fairslot.webhooks.publishing.publish", lambda _: None)
     off, gone = subscribed(url=URL + "/1"), subscribed(url=URL + "/2")
     booked()
     turn(off["endpoint_id"], on=False)

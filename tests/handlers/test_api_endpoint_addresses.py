@@ -2,10 +2,10 @@
 
 import pytest
 
-from fairslot.db import Connection
-from tests.api_world import Queues, check_problem, count
-from tests.endpoint_world import PATH, subscribe, subscribed
-from tests.gateway_events import ask
+from fairslot.platform.db import Connection
+from tests.support.api_world import Queues, check_problem, count
+from tests.support.endpoint_world import PATH, subscribe, subscribed
+from tests.support.gateway_events import ask
 
 ONE = "https://hooks.example.com/"
 OTHERS = [

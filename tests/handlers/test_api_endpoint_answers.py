@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from fairslot.db import Connection
-from tests.api_world import Queues, rows
-from tests.endpoint_world import PATH, shown, subscribe
-from tests.gateway_events import ask
+from fairslot.platform.db import Connection
+from tests.support.api_world import Queues, rows
+from tests.support.endpoint_world import PATH, shown, subscribe
+from tests.support.gateway_events import ask
 
 TOKEN = "nobody-may-keep-this"
 SECRETIVE: dict[str, Any] = {

@@ -5,11 +5,11 @@ from collections.abc import Callable
 import pytest
 from psycopg.types.json import Jsonb
 
-from fairslot.db import Connection
+from fairslot.platform.db import Connection
 from local.postgres import EmbeddedPostgres
-from tests.api_world import add_key, check_problem, count
-from tests.endpoint_world import PATH, URL, subscribe, subscribed
-from tests.gateway_events import ask
+from tests.support.api_world import add_key, check_problem, count
+from tests.support.endpoint_world import PATH, URL, subscribe, subscribed
+from tests.support.gateway_events import ask
 
 type Environment = Callable[..., None]
 

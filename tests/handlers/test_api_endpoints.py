@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from fairslot import secrets
-from fairslot.db import Connection
-from fairslot.settings import settings
-from tests.api_world import Queues, add_key, booked, check_problem, count, rows
-from tests.endpoint_world import PATH, URL, shown, subscribe, subscribed
-from tests.gateway_events import NOTHING, ask
-from tests.world import add_endpoint
+from fairslot.platform import signing_secrets
+from fairslot.platform.db import Connection
+from fairslot.platform.settings import settings
+from tests.support.api_world import Queues, add_key, booked, check_problem, count, rows
+from tests.support.endpoint_world import PATH, URL, shown, subscribe, subscribed
+from tests.support.gateway_events import NOTHING, ask
+from tests.support.world import add_endpoint
 
 ROUTES = [
     ("POST", PATH, {"url": URL, "event_types": ["*"]}),
@@ -63,9 +63,9 @@ def opened(connection: Connection, endpoint: dict[str, Any]) -> list[str]:
         (endpoint["endpoint_id"],),
     ).fetchone()
     assert row is not None
-    context = secrets.for_endpoint(UUID(endpoint["endpoint_id"]))
+    context = signing_secrets.for_endpoint(UUID(endpoint["endpoint_id"]))
     return [
-        secrets.decrypt(one, context)
+        signing_secrets.decrypt(one, context)
         for one in (row["secret"], *(old["secret"] for old in row["older_secrets"]))
     ]
 

@@ -9,14 +9,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from availability import store
-from availability import sync as schedule
-from fairslot import sync
-from fairslot.db import Connection
-from fairslot.slots import hex_of
-from tests.api_world import Queues, batch
-from tests.gateway_events import ask, context
-from tests.world import ALWAYS, NOW, Coach, add_calendar, add_coach
+from background import store
+from background import sync as schedule
+from fairslot.coach_time import sync
+from fairslot.domain.slots import hex_of
+from fairslot.platform.db import Connection
+from tests.support.api_world import Queues, batch
+from tests.support.gateway_events import ask, context
+from tests.support.world import ALWAYS, NOW, Coach, add_calendar, add_coach
 
 type Environment = Callable[..., None]
 type Clock = Callable[[datetime], None]

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
-from fairslot.db import Connection
-from tests.api_fuzz import Operation, operations
-from tests.api_world import Queues, booked
-from tests.endpoint_world import URL, subscribed
-from tests.gateway_events import ask, send
-from tests.world import NINE, add_endpoint, check
+from fairslot.platform.db import Connection
+from tests.support.api_fuzz import Operation, operations
+from tests.support.api_world import Queues, booked
+from tests.support.endpoint_world import URL, subscribed
+from tests.support.gateway_events import ask, send
+from tests.support.world import NINE, add_endpoint, check
 
 OPERATIONS = list(operations())
 

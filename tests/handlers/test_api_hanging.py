@@ -9,19 +9,19 @@ from uuid import uuid4
 import pytest
 from redis import Redis
 
-from availability import maintenance
-from booking import results
-from fairslot import auth, db
-from fairslot.db import Connection
-from fairslot.webhooks.messages import Attempt
+from background import maintenance, results
+from fairslot.access import keys
+from fairslot.messages.deliveries import Attempt
+from fairslot.platform import db
+from fairslot.platform.db import Connection
 from local.postgres import EmbeddedPostgres
 from local.sqs import SqsStandIn
 from local.valkey import EmbeddedValkey
-from tests.api_world import Queues, batch, book, booked, check_problem, count
-from tests.frozen import frozen
-from tests.gateway_events import Answer, ask, context
-from tests.race import wait_until
-from tests.world import NINE, add_endpoint
+from tests.support.api_world import Queues, batch, book, booked, check_problem, count
+from tests.support.frozen import frozen
+from tests.support.gateway_events import Answer, ask, context
+from tests.support.race import wait_until
+from tests.support.world import NINE, add_endpoint
 
 type Environment = Callable[..., None]
 type Clock = Callable[[datetime], None]
@@ -95,7 +95,7 @@ def test_a_key_cannot_be_looked_up_in_a_database_that_hangs(
 ) -> None:
     """Nobody is told that a key is unknown because it could not be looked for."""
     booked()
-    auth.forget()
+    keys.clear_cache()
     with frozen(postgres.pid), in_time():
         check_unavailable(ask("GET", "/api/appointments"))
     db.close()
@@ -107,7 +107,7 @@ def test_what_was_cut_off_is_not_read_as_the_next_answer(
 ) -> None:
     """A connection whose answer is still to come is not used again."""
     booked()
-    monkeypatch.setattr("fairslot.api._LONGEST_SECONDS", 1.0)
+    monkeypatch.setattr("fairslot.http.api._LONGEST_SECONDS", 1.0)
     before = db._Session.connection  # noqa: SLF001 - the process's own connection has no other name
     assert before is not None
     with frozen(postgres.pid):

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from fairslot.db import Connection
+from fairslot.platform.db import Connection
 from local.postgres import EmbeddedPostgres
 from local.valkey import EmbeddedValkey
-from tests.api_world import booked
-from tests.gateway_events import ask
-from tests.world import NINE, NOW, add_calendar, add_endpoint
+from tests.support.api_world import booked
+from tests.support.gateway_events import ask
+from tests.support.world import NINE, NOW, add_calendar, add_endpoint
 
 type Environment = Callable[..., None]
 type Clock = Callable[[datetime], None]

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from fairslot import bookings
-from fairslot.db import Connection
+from fairslot.booking import appointments
+from fairslot.domain.idempotency import ChangeResult
+from fairslot.platform.db import Connection
 from local.valkey import EmbeddedValkey
-from tests.api_world import book, check_problem, count, rows, wish
-from tests.endpoint_world import subscribed
-from tests.gateway_events import Answer, ask
-from tests.world import NINE, NOW, check
+from tests.support.api_world import book, check_problem, count, rows, wish
+from tests.support.endpoint_world import subscribed
+from tests.support.gateway_events import Answer, ask
+from tests.support.world import NINE, NOW, check
 
 type Environment = Callable[..., None]
 type Clock = Callable[[datetime], None]
@@ -89,15 +90,15 @@ def test_a_cache_that_dies_after_the_work_changes_nothing(
     world: Connection, restarted: EmbeddedValkey, environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the answer cannot be saved it is given all the same, and the retry gets it again."""
-    real = bookings.book
+    real = appointments.book
 
-    def book_and_stop(*given: Any, **named: Any) -> bookings.Change:
+    def book_and_stop(*given: Any, **named: Any) -> ChangeResult:
         done = real(*given, **named)
         restarted.stop()
         return done
 
     with monkeypatch.context() as patch:
-        patch.setattr(bookings, "book", book_and_stop)
+        patch.setattr(appointments, "book", book_and_stop)
         first = book(headers=KEY)
     assert first.status == 201
     check_replayed(book(headers=KEY), first)

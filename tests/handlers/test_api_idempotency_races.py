@@ -9,12 +9,12 @@ from time import monotonic
 import pytest
 from redis import Redis
 
-from fairslot.db import Connection
+from fairslot.platform.db import Connection
 from local.valkey import EmbeddedValkey
-from tests.api_processes import at_once, elsewhere
-from tests.api_world import book, check_problem, count, wish
-from tests.gateway_events import request
-from tests.world import check
+from tests.support.api_processes import at_once, elsewhere
+from tests.support.api_world import book, check_problem, count, wish
+from tests.support.gateway_events import request
+from tests.support.world import check
 
 KEY = {"X-Idempotency-Key": "key-1"}
 BOOK = request("POST", "/api/appointments", wish(), headers=KEY)

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from fairslot.db import Connection
-from tests.api_world import Queues, book, booked
-from tests.endpoint_world import report, subscribed
-from tests.gateway_events import NOTHING, Answer, ask
-from tests.world import NINE, add_endpoint
+from fairslot.platform.db import Connection
+from tests.support.api_world import Queues, book, booked
+from tests.support.endpoint_world import report, subscribed
+from tests.support.gateway_events import NOTHING, Answer, ask
+from tests.support.world import NINE, add_endpoint
 
 KEY = {"X-Idempotency-Key": "key-1"}
 PATH = "/api/appointments"

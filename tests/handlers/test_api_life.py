@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from fairslot.db import Connection
-from tests.api_world import add_key, book, booked, check_problem, count, rows, wish
-from tests.gateway_events import ask
-from tests.world import NINE, NOW, check
+from fairslot.platform.db import Connection
+from tests.support.api_world import add_key, book, booked, check_problem, count, rows, wish
+from tests.support.gateway_events import ask
+from tests.support.world import NINE, NOW, check
 
 PATH = "/api/appointments"
 QUARTER = timedelta(minutes=15)

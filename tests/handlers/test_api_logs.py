@@ -9,11 +9,11 @@ from uuid import uuid4
 import pytest
 from redis import Redis
 
-from fairslot.db import Connection
-from tests.api_processes import logged
-from tests.api_world import Queues, add_key, batch, booked, wish
-from tests.gateway_events import KEY, request
-from tests.world import NOW, add_endpoint
+from fairslot.platform.db import Connection
+from tests.support.api_processes import logged
+from tests.support.api_world import Queues, add_key, batch, booked, wish
+from tests.support.gateway_events import KEY, request
+from tests.support.world import NOW, add_endpoint
 
 type Environment = Callable[..., None]
 
@@ -161,7 +161,7 @@ def test_messages_that_fail(world: Connection, log: Path) -> None:
         "ALTER TABLE coach_appointments ADD CONSTRAINT no_crm CHECK (crm_contact_id IS DISTINCT FROM 'crm-7')"
     )
     bodies = [json.dumps(attempt), json.dumps({**attempt, "attempt": "peanuts"}), "Geheimnis"]
-    returned = logged([("booking.results", batch(*bodies))], log)
+    returned = logged([("background.results", batch(*bodies))], log)
     assert [one["itemIdentifier"] for one in returned[0]["batchItemFailures"]] == ["0", "1", "2"]
     check_log(log, "CheckViolation", "MessageError", '"message_id"')
 
@@ -183,6 +183,6 @@ def test_the_sweep_that_fails(world: Connection, queues: Queues, log: Path) -> N
         f" CHECK (status <> 'cancelled' OR appointment_id <> '{made[0]['appointment_id']}')"
     )
     world.execute("DROP FUNCTION public.clock_timestamp")
-    logged([("availability.maintenance", {"task": "outbox"})], log)
+    logged([("background.maintenance", {"task": "outbox"})], log)
     check_log(log, "CheckViolation")
     assert world.execute("SELECT FROM coach_appointments WHERE status = 'cancelled'").rowcount == 1

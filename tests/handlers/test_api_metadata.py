@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from fairslot import pages
-from fairslot.db import Connection
+from fairslot.http import pages
+from fairslot.platform.db import Connection
 from local.runtime_api import LARGEST_PAYLOAD
-from tests.api_world import booked, check_problem, wish
-from tests.gateway_events import Answer, ask
+from tests.support.api_world import booked, check_problem, wish
+from tests.support.gateway_events import Answer, ask
 
 PATH = "/api/appointments"
 WRITTEN = (

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from availability import maintenance
-from fairslot.db import Connection
-from fairslot.webhooks.messages import Delivery
+from background import maintenance
+from fairslot.messages.deliveries import Delivery
+from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
-from tests.api_world import Queues, add_key, book, booked
-from tests.gateway_events import ask, context
-from tests.world import TENANT, add_calendar, add_endpoint
+from tests.support.api_world import Queues, add_key, book, booked
+from tests.support.gateway_events import ask, context
+from tests.support.world import TENANT, add_calendar, add_endpoint
 
 type Environment = Callable[..., None]
 type Clock = Callable[[datetime], None]

@@ -7,11 +7,11 @@ from uuid import uuid4
 import pytest
 from redis import Redis
 
-from fairslot.db import Connection
+from fairslot.platform.db import Connection
 from local.valkey import EmbeddedValkey
-from tests.api_processes import at_once
-from tests.api_world import add_key, book, check_problem, count, rows
-from tests.gateway_events import Answer, ask, request
+from tests.support.api_processes import at_once
+from tests.support.api_world import add_key, book, check_problem, count, rows
+from tests.support.gateway_events import Answer, ask, request
 
 type Environment = Callable[..., None]
 
@@ -120,7 +120,7 @@ def test_a_cache_that_is_back_is_used_again(
     world: Connection, cache: Redis, valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After its rest the cache is asked again, over a new connection."""
-    monkeypatch.setattr("fairslot.cache._REST_SECONDS", 0.0)
+    monkeypatch.setattr("fairslot.platform.cache._REST_SECONDS", 0.0)
     add_key(world, "two", rate_limit=2)
     assert ask("GET", "/api/appointments", key="two").status == 200
     valkey.stop()

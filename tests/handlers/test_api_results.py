@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from booking import results
-from fairslot.db import Connection
-from tests.api_world import Queues, batch, booked, count, rows
-from tests.gateway_events import ask, context
-from tests.world import NOW, add_endpoint, check
+from background import results
+from fairslot.platform.db import Connection
+from tests.support.api_world import Queues, batch, booked, count, rows
+from tests.support.gateway_events import ask, context
+from tests.support.world import NOW, add_endpoint, check
 
 type Environment = Callable[..., None]
 

@@ -7,14 +7,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from fairslot import secrets
-from fairslot.db import Connection
-from fairslot.errors import UnavailableError
-from tests.api_world import Queues, check_problem
-from tests.endpoint_world import PATH, shown, subscribed
-from tests.gateway_events import Answer, ask
+from fairslot.domain.errors import UnavailableError
+from fairslot.platform import signing_secrets
+from fairslot.platform.db import Connection
 from tests.handlers.test_api_signed_events import SECRET, rotated, tell
-from tests.world import NOW
+from tests.support.api_world import Queues, check_problem
+from tests.support.endpoint_world import PATH, shown, subscribed
+from tests.support.gateway_events import Answer, ask
+from tests.support.world import NOW
 
 type Clock = Callable[[datetime], None]
 
@@ -31,8 +31,8 @@ def signing(endpoint: dict[str, Any], queues: Queues) -> list[str]:
     """Return the secrets that a message carries now, opened."""
     assert ask("POST", f"{PATH}/{endpoint['endpoint_id']}/test").status == 200
     (message,) = queues.take("DELIVERIES")
-    context = secrets.for_endpoint(UUID(endpoint["endpoint_id"]))
-    return [secrets.decrypt(one, context) for one in message["secrets"]]
+    context = signing_secrets.for_endpoint(UUID(endpoint["endpoint_id"]))
+    return [signing_secrets.decrypt(one, context) for one in message["secrets"]]
 
 
 def test_a_second_rotation_keeps_the_promise_of_the_first(
@@ -111,9 +111,9 @@ def test_an_inbound_secret_is_good_as_long_as_was_promised(
 
 def test_what_was_opened_is_remembered_for_what_it_was_locked_up_for(world: Connection, kms: None) -> None:
     """A ciphertext moved to another endpoint stays shut there, also when it was opened just now."""
-    first, second = secrets.for_endpoint(uuid4()), secrets.for_endpoint(uuid4())
-    ciphertext = secrets.encrypt("whsec_mine", first)
-    assert secrets.decrypt(ciphertext, first) == "whsec_mine"
+    first, second = signing_secrets.for_endpoint(uuid4()), signing_secrets.for_endpoint(uuid4())
+    ciphertext = signing_secrets.encrypt("whsec_mine", first)
+    assert signing_secrets.decrypt(ciphertext, first) == "whsec_mine"
     with pytest.raises(UnavailableError):
-        secrets.decrypt(ciphertext, second)
-    assert secrets.decrypt(ciphertext, first) == "whsec_mine"
+        signing_secrets.decrypt(ciphertext, second)
+    assert signing_secrets.decrypt(ciphertext, first) == "whsec_mine"

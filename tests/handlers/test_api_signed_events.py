@@ -9,11 +9,11 @@ from uuid import uuid4
 import pytest
 from standardwebhooks import Webhook
 
-from fairslot import secrets
-from fairslot.db import Connection
-from tests.api_world import Queues, add_key, booked, check_problem, count, rows
-from tests.gateway_events import NOTHING, Answer, ask
-from tests.world import NOW
+from fairslot.platform import signing_secrets
+from fairslot.platform.db import Connection
+from tests.support.api_world import Queues, add_key, booked, check_problem, count, rows
+from tests.support.gateway_events import NOTHING, Answer, ask
+from tests.support.world import NOW
 
 type Clock = Callable[[datetime], None]
 
@@ -82,7 +82,7 @@ def test_unknown_types_are_kept_and_acknowledged(world: Connection, kms: None) -
 def test_what_is_signed_otherwise_is_nobodys(world: Connection, kms: None) -> None:
     """Another secret, body, id, time or source: 401, and nothing is kept."""
     source, event = rotated(), cancellation()
-    stranger = source | {"secret": secrets.make()}
+    stranger = source | {"secret": signing_secrets.make()}
     before = rows(world)
     for answer in (
         tell(stranger, event),
@@ -175,7 +175,7 @@ def test_without_kms_a_signed_event_is_tried_again(
 ) -> None:
     """When secrets cannot be opened nobody is let in, and the sender is told to come back."""
     source = rotated()
-    secrets.forget()
+    signing_secrets.clear_cache()
     environment(AWS_ENDPOINT_URL_KMS="http://127.0.0.1:1")
     answer = tell(source, {"event_type": "x"})
     check_problem(answer, 503, "SERVICE_UNAVAILABLE")

@@ -5,12 +5,12 @@ from uuid import uuid4
 
 import pytest
 
-from fairslot.db import Connection
-from tests.api_fuzz import Operation, operations
-from tests.api_world import add_key, book, booked, check_problem, rows
-from tests.endpoint_world import URL, subscribed
-from tests.gateway_events import NOTHING, ask
-from tests.world import NINE, add_calendar
+from fairslot.platform.db import Connection
+from tests.support.api_fuzz import Operation, operations
+from tests.support.api_world import add_key, book, booked, check_problem, rows
+from tests.support.endpoint_world import URL, subscribed
+from tests.support.gateway_events import NOTHING, ask
+from tests.support.world import NINE, add_calendar
 
 PATH = "/api/appointments"
 NAMED = [operation for operation in operations() if "{" in operation.path]

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from fairslot.db import Connection
-from tests.api_world import check_problem, count
-from tests.gateway_events import ask
+from fairslot.platform.db import Connection
 from tests.handlers.test_api_calendar_events import PATH, outcome
+from tests.support.api_world import check_problem, count
+from tests.support.gateway_events import ask
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ from collections.abc import Callable
 import pytest
 from redis import Redis
 
-from fairslot import auth
-from fairslot.auth import Client
-from fairslot.db import Connection
+from fairslot.access import keys
+from fairslot.access.keys import Client
+from fairslot.platform.db import Connection
 from local.valkey import EmbeddedValkey
-from tests.api_processes import at_once
-from tests.api_world import add_key, check_problem
-from tests.gateway_events import KEY, Answer, ask, request, send
+from tests.support.api_processes import at_once
+from tests.support.api_world import add_key, check_problem
+from tests.support.gateway_events import KEY, Answer, ask, request, send
 
 type Environment = Callable[..., None]
 
@@ -23,13 +23,13 @@ LIMIT = 5
 def look_ups(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """What is looked up in the database, by digest."""
     made: list[bytes] = []
-    look_up = auth._look_up  # noqa: SLF001 - a look-up has no other name
+    look_up = keys._look_up  # noqa: SLF001 - a look-up has no other name
 
     def noted(digest: bytes) -> Client:
         made.append(digest)
         return look_up(digest)
 
-    monkeypatch.setattr(auth, "_look_up", noted)
+    monkeypatch.setattr(keys, "_look_up", noted)
     return made
 
 
@@ -70,7 +70,7 @@ def test_a_known_key_works_from_the_address_of_a_guesser(guarded: Connection) ->
         assert ask_from("192.0.2.1", key).status == 200
     assert guess(LIMIT + 1)[-1] == 429
     assert ask_from("192.0.2.1", KEY).status == 200
-    auth.forget()  # as a process does that has just started
+    keys.clear_cache()  # as a process does that has just started
     assert ask_from("192.0.2.1", "neighbour").status == 200
     assert ask_from("198.51.100.7", KEY).status == 200
 
@@ -89,10 +89,10 @@ def test_a_key_that_was_revoked_is_a_guess_again(guarded: Connection, cache: Red
     """That it was once found opens no door to look-ups."""
     assert ask("GET", "/api/appointments").status == 200
     guarded.execute("UPDATE api_keys SET revoked_at = now()")
-    auth.forget()
+    keys.clear_cache()
     assert guess(LIMIT + 1, "127.0.0.1")[-1] == 429
     assert ask("GET", "/api/appointments").status == 401
-    auth.forget()
+    keys.clear_cache()
     assert ask("GET", "/api/appointments").status == 429
     assert not cache.keys("found:*")
 
@@ -112,8 +112,8 @@ def test_an_unknown_key_is_looked_up_once(
     for _ in range(10):
         assert ask("GET", "/api/appointments", key="nobody").status == 401
     assert len(look_ups) == 1
-    monkeypatch.setattr(auth, "_REMEMBER_UNKNOWN_SECONDS", 0.0)
-    auth.forget()
+    monkeypatch.setattr(keys, "_REMEMBER_UNKNOWN_SECONDS", 0.0)
+    keys.clear_cache()
     for _ in range(2):
         assert ask("GET", "/api/appointments", key="nobody").status == 401
     assert len(look_ups) == 3

@@ -14,15 +14,15 @@ import httpx
 import pytest
 
 from calendar_fetch.app import lambda_handler
-from fairslot import slots
 from fairslot.calendars import fetch
 from fairslot.calendars.fetch import Limits
-from fairslot.calendars.interface import Window
-from fairslot.settings import settings
-from fairslot.webhooks import queue
+from fairslot.domain import slots
+from fairslot.domain.slots import Window
+from fairslot.platform import queue
+from fairslot.platform.settings import settings
 from local.sqs import SqsStandIn
-from tests.dispatch import Context, event, set_environment
-from tests.partner_process import partner
+from tests.support.dispatch import Context, event, set_environment
+from tests.support.partner_process import partner
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -118,7 +118,7 @@ def reader(sqs: SqsStandIn, calendar: httpx.Client, monkeypatch: pytest.MonkeyPa
     yield Reader(client, calendar, fetches, fetched)
     monkeypatch.undo()
     settings.cache_clear()
-    queue.forget_client()
+    queue.clear_cache()
     client.close()
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from fairslot.webhooks import subscribers
+from fairslot.dispatch import subscribers
 from local.sqs import SqsStandIn
-from tests import scripted_partner as partners
-from tests.dispatch import Context, Stage, delivery, ids, keys, set_environment, stage
-from tests.scripted_partner import Behaviour, answer
+from tests.support import scripted_partner as partners
+from tests.support.dispatch import Context, Stage, delivery, ids, keys, set_environment, stage
+from tests.support.scripted_partner import Behaviour, answer
 
 
 @pytest.fixture

@@ -8,16 +8,15 @@ from typing import Any
 import httpx
 import pytest
 
-from availability import maintenance
-from booking import results
-from fairslot.db import Connection
+from background import maintenance, results
+from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
-from tests.api_world import batch, booked
-from tests.dispatch import Stage, stage
-from tests.gateway_events import ask, context
 from tests.handlers.conftest import Clock
-from tests.partner_process import partner
-from tests.world import NOW, add_endpoint
+from tests.support.api_world import batch, booked
+from tests.support.dispatch import Stage, stage
+from tests.support.gateway_events import ask, context
+from tests.support.partner_process import partner
+from tests.support.world import NOW, add_endpoint
 
 HOUR = timedelta(hours=1)
 

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from booking import results
-from fairslot.db import Connection
-from fairslot.webhooks import subscribers
-from fairslot.webhooks.messages import Delivery
-from fairslot.webhooks.request import Request
+from background import results
+from fairslot.dispatch import subscribers
+from fairslot.dispatch.request import Request
+from fairslot.messages.deliveries import Delivery
+from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
-from tests.api_world import batch, booked
-from tests.dispatch import Stage, delivery, stage
-from tests.gateway_events import ask, context
-from tests.partner_process import partner
-from tests.scripted_partner import answer
-from tests.world import add_endpoint
+from tests.support.api_world import batch, booked
+from tests.support.dispatch import Stage, delivery, stage
+from tests.support.gateway_events import ask, context
+from tests.support.partner_process import partner
+from tests.support.scripted_partner import answer
+from tests.support.world import add_endpoint
 
 ATTEMPTS = 2
 

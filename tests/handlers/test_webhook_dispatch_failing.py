@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from fairslot.webhooks.gates import FAILURES
-from fairslot.webhooks.messages import Delivery
+from fairslot.dispatch.endpoint_limits import FAILURES
+from fairslot.messages.deliveries import Delivery
 from local.sqs import SqsStandIn
-from tests.dispatch import Stage, delivery, stage, subscription
-from tests.scripted_partner import answer, scripted_partner
+from tests.support.dispatch import Stage, delivery, stage, subscription
+from tests.support.scripted_partner import answer, scripted_partner
 
 BATCH = 10
 

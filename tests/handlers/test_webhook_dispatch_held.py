@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fairslot.webhooks import gates
-from fairslot.webhooks.messages import Delivery
-from local.environment import LOCAL_SETTINGS
+from fairslot.dispatch import endpoint_limits
+from fairslot.messages.deliveries import Delivery
+from local.function_env import LOCAL_SETTINGS
 from local.sqs import SqsStandIn
-from tests import scripted_partner as partners
-from tests.dispatch import Context, Stage, ids, set_environment, stage, subscription
-from tests.scripted_partner import answer
+from tests.support import scripted_partner as partners
+from tests.support.dispatch import Context, Stage, ids, set_environment, stage, subscription
+from tests.support.scripted_partner import answer
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import MessageTypeDef
@@ -29,9 +29,9 @@ def dispatch(sqs: SqsStandIn) -> Iterator[Stage]:
         yield made
 
 
-def closed(sent: Delivery, seconds: float = 0.5) -> gates.Gate:
+def closed(sent: Delivery, seconds: float = 0.5) -> endpoint_limits.EndpointLimiter:
     """Leave a delivery's endpoint alone for so long."""
-    gate = gates.gate(str(sent.endpoint_id))
+    gate = endpoint_limits.limiter(str(sent.endpoint_id))
     gate.broken = True
     gate.closed_until = monotonic() + seconds
     return gate
@@ -39,7 +39,7 @@ def closed(sent: Delivery, seconds: float = 0.5) -> gates.Gate:
 
 def opened(sent: Delivery) -> None:
     """Leave a delivery's endpoint alone no longer."""
-    gates.gate(str(sent.endpoint_id)).answered()
+    endpoint_limits.limiter(str(sent.endpoint_id)).answered()
 
 
 def hold(dispatch: Stage, sent: Delivery) -> None:
@@ -135,9 +135,9 @@ def test_a_cap_and_a_rate_hold_back_too(dispatch: Stage, cap: dict[str, float]) 
     """What is over the limit comes again as its first attempt."""
     set_limit = replace(subscription(dispatch.partner.url), **cap)  # type: ignore[arg-type]  # one or the other
     dispatch.partner.always = partners.silence
-    gates.gate(str(set_limit.endpoint_id)).next_at = monotonic() + 3
+    endpoint_limits.limiter(str(set_limit.endpoint_id)).next_at = monotonic() + 3
     if "concurrency" in cap:
-        gates.gate(str(set_limit.endpoint_id)).busy = 1
+        endpoint_limits.limiter(str(set_limit.endpoint_id)).busy = 1
     dispatch.send(set_limit)
 
     assert dispatch.work() == {"batchItemFailures": []}

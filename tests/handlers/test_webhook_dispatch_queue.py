@@ -8,11 +8,11 @@ from time import monotonic
 
 import pytest
 
-from fairslot.webhooks.messages import Delivery
+from fairslot.messages.deliveries import Delivery
 from local.sqs import SqsStandIn
-from tests import scripted_partner as partners
-from tests.dispatch import Context, Stage, delivery, ids, keys, set_environment, stage
-from tests.scripted_partner import answer
+from tests.support import scripted_partner as partners
+from tests.support.dispatch import Context, Stage, delivery, ids, keys, set_environment, stage
+from tests.support.scripted_partner import answer
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from uuid import uuid4
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from fairslot import secrets
-from fairslot.webhooks import gates
+from fairslot.dispatch import endpoint_limits
+from fairslot.platform import signing_secrets
 from local.sqs import SqsStandIn
-from tests import scripted_partner as partners
-from tests.dispatch import Stage, set_environment, stage, subscription
-from tests.scripted_partner import Behaviour, answer
+from tests.support import scripted_partner as partners
+from tests.support.dispatch import Stage, set_environment, stage, subscription
+from tests.support.scripted_partner import Behaviour, answer
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def dispatch(sqs: SqsStandIn) -> Iterator[Stage]:
 
 def test_a_subscriber_gets_a_thin_signed_event(dispatch: Stage) -> None:
     """Both secrets verify, the customer's header comes along, and of who has booked nothing is told."""
-    new, old = secrets.make(), secrets.make()
+    new, old = signing_secrets.make(), signing_secrets.make()
     sent = subscription(
         f"{dispatch.partner.url}/hook?tenant=1",
         new,
@@ -78,13 +78,13 @@ def test_any_2xx_is_a_success_whatever_its_body_is(dispatch: Stage, body: bytes)
 
 def test_the_latency_is_the_subscribers_own(dispatch: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was waited for a secret and for the endpoint's rate is not its fault."""
-    decrypt = secrets.decrypt
+    decrypt = signing_secrets.decrypt
 
     def slowly(ciphertext: str, context: dict[str, str]) -> str:
         sleep(0.4)
         return decrypt(ciphertext, context)
 
-    monkeypatch.setattr(secrets, "decrypt", slowly)
+    monkeypatch.setattr(signing_secrets, "decrypt", slowly)
     one = subscription(dispatch.partner.url, rate_per_second=2)
     other = replace(one, delivery_id=uuid4())
     begun = monotonic()
@@ -96,7 +96,7 @@ def test_the_latency_is_the_subscribers_own(dispatch: Stage, monkeypatch: pytest
 
 def test_the_id_stays_and_the_signature_is_each_attempts_own(dispatch: Stage) -> None:
     """A receiver tells a repetition by the id, and can refuse what is old."""
-    secret = secrets.make()
+    secret = signing_secrets.make()
     dispatch.partner.script = [answer(500, {})]
     dispatch.send(subscription(dispatch.partner.url, secret))
 
@@ -199,4 +199,4 @@ def test_a_subscriber_that_asks_for_time_gets_it_from_all_deliveries(dispatch: S
     attempts = dispatch.attempts()
     assert [attempt.error for attempt in attempts] == ["http_429", "circuit_open"]
     assert len(dispatch.partner.received) == 1
-    assert gates.gate(str(first.endpoint_id)).closed_until > monotonic() + 20
+    assert endpoint_limits.limiter(str(first.endpoint_id)).closed_until > monotonic() + 20

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from fairslot.db import Connection
-from tests.api_world import Queues, booked
-from tests.endpoint_world import PATH, URL, report, subscribed
-from tests.gateway_events import ask
+from fairslot.platform.db import Connection
+from tests.support.api_world import Queues, booked
+from tests.support.endpoint_world import PATH, URL, report, subscribed
+from tests.support.gateway_events import ask
+from tests.support.world import NINE, NOW
 from tests.unit.test_webhook_guide import EXAMPLES
-from tests.world import NINE, NOW
 
 MEMBERS = {one["type"]: set(one["data"]) for one in EXAMPLES}
 

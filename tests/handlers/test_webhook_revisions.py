@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from booking import results
-from fairslot.db import Connection
-from fairslot.webhooks import gates
+from background import results
+from fairslot.dispatch import endpoint_limits
+from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
-from tests.api_world import batch, booked
-from tests.dispatch import Stage, stage
-from tests.endpoint_world import PATH, subscribed
-from tests.gateway_events import ask, context
-from tests.scripted_partner import answer
+from tests.support.api_world import batch, booked
+from tests.support.dispatch import Stage, stage
+from tests.support.endpoint_world import PATH, subscribed
+from tests.support.gateway_events import ask, context
+from tests.support.scripted_partner import answer
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_a_message_that_was_received_again_goes_the_next_time(dispatch: Stage) -
 def test_what_was_held_back_finds_out_by_its_next_attempt(dispatch: Stage) -> None:
     """It waits as another message, which carries the old address until then."""
     made = subscriber(dispatch)
-    gate = gates.gate(str(made["endpoint_id"]))
+    gate = endpoint_limits.limiter(str(made["endpoint_id"]))
     gate.broken, gate.closed_until = True, monotonic() + 3
     attempt(dispatch)
     assert delivery()["reason"] == "circuit_open"

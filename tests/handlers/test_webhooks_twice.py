@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from booking import results
-from fairslot.db import Connection
+from background import results
+from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
-from tests import scripted_partner as partners
-from tests.api_world import batch, booked, rows
-from tests.dispatch import Stage, stage
-from tests.endpoint_world import subscribed
-from tests.gateway_events import ask, context
-from tests.scripted_partner import Received, answer
-from tests.world import NINE, check
+from tests.support import scripted_partner as partners
+from tests.support.api_world import batch, booked, rows
+from tests.support.dispatch import Stage, stage
+from tests.support.endpoint_world import subscribed
+from tests.support.gateway_events import ask, context
+from tests.support.scripted_partner import Received, answer
+from tests.support.world import NINE, check
 
 APPOINTMENTS = 5
 CHANGES = 4

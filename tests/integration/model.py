@@ -10,7 +10,7 @@ from itertools import count
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from fairslot.errors import (
+from fairslot.domain.errors import (
     HoldExpiredError,
     HoldLimitError,
     IllegalTransitionError,

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from fairslot.assignment import MILLION, Assignment, Candidate, assign, bound, distribute_credit
-from fairslot.errors import NotFoundError
+from fairslot.domain.errors import NotFoundError
+from fairslot.domain.fair_share import MILLION, Assignment, Candidate, assign, bound, distribute_credit
 
 
 def excess(standing: Iterable[int]) -> int:

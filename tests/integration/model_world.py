@@ -5,16 +5,16 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from fairslot import availability, sync
-from fairslot.assignment import MILLION
-from fairslot.availability import Window
-from fairslot.db import Connection
-from fairslot.distribution import distribution
-from fairslot.slots import hex_of, instant_of, slot_of, span
-from tests import world
+from fairslot.booking.distribution import distribution
+from fairslot.coach_time import bookable_starts, sync
+from fairslot.coach_time.bookable_starts import Window
+from fairslot.domain.fair_share import MILLION
+from fairslot.domain.slots import hex_of, instant_of, slot_of, span
+from fairslot.platform.db import Connection
 from tests.integration.model import QUARTER, Calendar, Coach, Model, Span
 from tests.integration.model_team import Member, Team
-from tests.world import TENANT
+from tests.support import world
+from tests.support.world import TENANT
 
 CLEAR = ["webhook_events", "coach_appointments", "idempotency_keys", "calendars", "coaches"]
 NOW = datetime.fromisoformat("2026-03-07T22:00:00Z")
@@ -113,9 +113,11 @@ def check_listing(connection: Connection, model: Model, name: str) -> None:
     """Assert that a calendar lists the starts that the model would give, each with as many coaches."""
     model.expire()
     end = FIRST + QUARTERS * QUARTER
-    found = availability.team(connection, tenant_id=TENANT, calendar_id=name, now=model.now, clock=model.now)
+    found = bookable_starts.team(
+        connection, tenant_id=TENANT, calendar_id=name, now=model.now, clock=model.now
+    )
     window = Window(start=FIRST, end=end, limit=6000)
-    page = availability.list_starts(connection, team=found, window=window, now=model.now)
+    page = bookable_starts.list_starts(connection, team=found, window=window, now=model.now)
     listed = {instant_of(one.slot): one.available_coaches for one in page.starts}
     assert listed == model.starts(model.calendars[name], (FIRST, end))
 

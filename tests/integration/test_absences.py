@@ -7,12 +7,12 @@ from uuid import UUID
 
 import pytest
 
-from fairslot import inbound, sync
-from fairslot.db import Connection
-from fairslot.idempotency import Key, fingerprint
-from fairslot.slots import hex_of
-from tests.race import Connect, wait_until, waiting
-from tests.world import (
+from fairslot.coach_time import inbound, sync
+from fairslot.domain.idempotency import Key, fingerprint
+from fairslot.domain.slots import hex_of
+from fairslot.platform.db import Connection
+from tests.support.race import Connect, wait_until, waiting
+from tests.support.world import (
     ALWAYS,
     NEW_YORK,
     NINE,

@@ -6,11 +6,11 @@ from uuid import UUID
 
 import pytest
 
-from fairslot import deliveries
-from fairslot.db import Connection
-from fairslot.idempotency import NO_KEY
-from tests.endpoint_world import add_subscriber, report
-from tests.world import NINE, NOW, add_endpoint, add_team, book
+from fairslot.domain.idempotency import NO_KEY
+from fairslot.platform.db import Connection
+from fairslot.webhooks import deliveries
+from tests.support.endpoint_world import add_subscriber, report
+from tests.support.world import NINE, NOW, add_endpoint, add_team, book
 
 
 @pytest.fixture

@@ -7,12 +7,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fairslot import availability, sync
-from fairslot.availability import Page, Window
-from fairslot.db import Connection
-from fairslot.errors import NotFoundError
-from fairslot.slots import instant_of, slot_of
-from tests.world import ALWAYS, NINE, NOW, TENANT, Coach, add_calendar, add_coach, add_team, book, shut
+from fairslot.coach_time import bookable_starts, sync
+from fairslot.coach_time.bookable_starts import Page, Window
+from fairslot.domain.errors import NotFoundError
+from fairslot.domain.slots import instant_of, slot_of
+from fairslot.platform.db import Connection
+from tests.support.world import (
+    ALWAYS,
+    NINE,
+    NOW,
+    TENANT,
+    Coach,
+    add_calendar,
+    add_coach,
+    add_team,
+    appointment_of,
+    book,
+    shut,
+)
 
 QUARTER = timedelta(minutes=15)
 
@@ -28,11 +40,11 @@ def listed(
     with_coaches: bool = False,
 ) -> Page:
     """List a calendar's starts at NOW."""
-    team = availability.team(connection, tenant_id=TENANT, calendar_id=calendar_id, now=NOW)
+    team = bookable_starts.team(connection, tenant_id=TENANT, calendar_id=calendar_id, now=NOW)
     window = Window(
         start=start, end=start + timedelta(days=days), limit=limit, after=after, with_coaches=with_coaches
     )
-    return availability.list_starts(connection, team=team, window=window, now=NOW)
+    return bookable_starts.list_starts(connection, team=team, window=window, now=NOW)
 
 
 def test_a_working_day(connection: Connection) -> None:
@@ -46,7 +58,7 @@ def test_a_working_day(connection: Connection) -> None:
 def test_a_booking_takes_one_coach_out(connection: Connection) -> None:
     """Around a booking one coach fewer is counted, and named where coaches are asked for."""
     add_team(connection, 2)
-    chosen = book(connection, NINE + 2 * QUARTER).appointment.coach_id
+    chosen = appointment_of(book(connection, NINE + 2 * QUARTER)).coach_id
     page = listed(connection, start=NINE, days=1, with_coaches=True)
     counts = [one.available_coaches for one in page.starts[:5]]
     assert counts == [2, 1, 1, 1, 2]
@@ -66,7 +78,7 @@ def test_pages_join_up(connection: Connection) -> None:
     add_calendar(connection, "also", ["coach-01"], duration=60)
     whole = listed(connection, None)
     after: tuple[str, int] | None = None
-    pages: list[availability.Start] = []
+    pages: list[bookable_starts.Start] = []
     while True:
         page = listed(connection, None, limit=17, after=after)
         pages += page.starts
@@ -91,7 +103,7 @@ def test_a_foreign_calendar_is_not_there(connection: Connection) -> None:
     """A tenant cannot list what another owns."""
     add_team(connection, 1)
     with pytest.raises(NotFoundError):
-        availability.team(connection, tenant_id="other", calendar_id="cal", now=NOW)
+        bookable_starts.team(connection, tenant_id="other", calendar_id="cal", now=NOW)
 
 
 def bookable(connection: Connection, start: datetime) -> bool:

@@ -8,25 +8,36 @@ from functools import partial
 import psycopg
 import pytest
 
-from fairslot import sync
-from fairslot.bookings import Change
-from fairslot.db import Connection, translate
-from fairslot.errors import (
+from fairslot.coach_time import sync
+from fairslot.domain.errors import (
     IdempotencyKeyReusedError,
     IllegalTransitionError,
     NotFoundError,
     SlotUnavailableError,
     ValidationError,
 )
-from fairslot.idempotency import Key
-from tests.race import Connect, Outcome, at_once, patiently
-from tests.refusals import refused
-from tests.world import ALWAYS, NINE, NOW, Coach, add_calendar, add_coach, add_team, book, cancel, check
+from fairslot.domain.idempotency import ChangeResult, Key
+from fairslot.platform.db import Connection, translate
+from tests.support.race import Connect, Outcome, at_once, patiently
+from tests.support.refusals import refused
+from tests.support.world import (
+    ALWAYS,
+    NINE,
+    NOW,
+    Coach,
+    add_calendar,
+    add_coach,
+    add_team,
+    appointment_of,
+    book,
+    cancel,
+    check,
+)
 
 QUARTER = timedelta(minutes=15)
 
 
-def race(works: list[Callable[[], Change]]) -> list[Outcome]:
+def race(works: list[Callable[[], ChangeResult]]) -> list[Outcome]:
     """Start all pieces of work at the same moment and return what came of each."""
     return at_once([partial(patiently, work) for work in works])
 
@@ -35,11 +46,11 @@ def test_a_booking_is_whole(connection: Connection) -> None:
     """A booking writes the appointment, its decision and its event, and takes the time."""
     add_team(connection, 3)
     done = book(connection)
-    assert (done.appointment.status, done.appointment.version) == ("scheduled", 1)
-    assert done.appointment.end_time - done.appointment.start_time == timedelta(minutes=30)
+    assert (appointment_of(done).status, appointment_of(done).version) == ("scheduled", 1)
+    assert appointment_of(done).end_time - appointment_of(done).start_time == timedelta(minutes=30)
     decision = connection.execute("SELECT * FROM distribution_log").fetchone()
     assert decision is not None
-    assert decision["chosen"] == done.appointment.coach_id
+    assert decision["chosen"] == appointment_of(done).coach_id
     assert sum(one["delta"] for one in decision["candidates"]) == 0
     assert sum(one["share"] for one in decision["candidates"]) == 1_000_000
     check(connection)
@@ -53,10 +64,10 @@ def test_exactly_as_many_as_are_free(connection: Connection, connect: Connect, f
     for round_ in range(6):
         start = NINE + round_ * timedelta(minutes=45)
         done = race([lambda client=client, start=start: book(client, start) for client in clients])  # type: ignore[misc]
-        booked = [one for one in done if isinstance(one, Change)]
+        booked = [one for one in done if isinstance(one, ChangeResult)]
         assert len(booked) == free
-        assert len({one.appointment.coach_id for one in booked}) == free
-        assert all(isinstance(one, SlotUnavailableError) for one in done if not isinstance(one, Change))
+        assert len({appointment_of(one).coach_id for one in booked}) == free
+        assert all(isinstance(one, SlotUnavailableError) for one in done if not isinstance(one, ChangeResult))
     check(connection)
 
 
@@ -100,8 +111,8 @@ def test_random_intervals_on_shared_coaches_never_overlap(connection: Connection
                 for n, client in enumerate(clients)
             ]
         )
-    assert Counter(type(one) for one in done).keys() <= {Change, SlotUnavailableError}
-    assert sum(isinstance(one, Change) for one in done) > 20
+    assert Counter(type(one) for one in done).keys() <= {ChangeResult, SlotUnavailableError}
+    assert sum(isinstance(one, ChangeResult) for one in done) > 20
     check(connection)
 
 
@@ -116,9 +127,9 @@ def test_the_daily_maximum_holds_in_the_coachs_zone(connection: Connection, conn
     midnight_utc = datetime.fromisoformat("2026-03-04T00:00:00Z")  # 11:00 in Sydney
     starts = [midnight_utc + n * QUARTER for n in range(-6, 6)]
     done = race([lambda start=start: book(connect(), start) for start in starts])  # type: ignore[misc]
-    assert sum(isinstance(one, Change) for one in done) == 2
+    assert sum(isinstance(one, ChangeResult) for one in done) == 2
     next_local_day = datetime.fromisoformat("2026-03-04T13:00:00Z")
-    assert isinstance(patiently(lambda: book(connection, next_local_day)), Change)
+    assert isinstance(patiently(lambda: book(connection, next_local_day)), ChangeResult)
     check(connection)
 
 
@@ -158,7 +169,7 @@ def test_two_midnights_race_without_deadlock(connection: Connection, connect: Co
                 for n, client in enumerate(clients)
             ]
         )
-        assert sum(isinstance(one, Change) for one in done) == 2
+        assert sum(isinstance(one, ChangeResult) for one in done) == 2
     check(connection)
 
 
@@ -209,10 +220,10 @@ def test_cancelling_frees_the_time_and_returns_the_credit(connection: Connection
     done = book(connection)
     assert connection.execute(credit).fetchall() != before
     cancelled = cancel(connection, done)
-    assert (cancelled.appointment.status, cancelled.appointment.version) == ("cancelled", 2)
+    assert (appointment_of(cancelled).status, appointment_of(cancelled).version) == ("cancelled", 2)
     assert connection.execute(credit).fetchall() == before
     check(connection)
-    assert book(connection).appointment.coach_id == done.appointment.coach_id
+    assert appointment_of(book(connection)).coach_id == appointment_of(done).coach_id
     check(connection)
 
 
@@ -244,9 +255,9 @@ def test_one_effect_a_key(connection: Connection, connect: Connect) -> None:
     clients = [connect() for _ in range(20)]
 
     done = race([lambda client=client: book(client, key=key) for client in clients])  # type: ignore[misc]
-    assert all(isinstance(one, Change) for one in done)
-    assert len({one.answer["appointment_id"] for one in done if isinstance(one, Change)}) == 1
-    assert sum(not one.replayed for one in done if isinstance(one, Change)) == 1
+    assert all(isinstance(one, ChangeResult) for one in done)
+    assert len({one.answer["appointment_id"] for one in done if isinstance(one, ChangeResult)}) == 1
+    assert sum(not one.replayed for one in done if isinstance(one, ChangeResult)) == 1
     check(connection)
 
 

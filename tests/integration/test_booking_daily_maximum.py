@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, note, settings
 from hypothesis import strategies as st
 
-from fairslot import sync
-from fairslot.db import Connection
-from tests.race import Connect, Outcome, at_once, booked, patiently
-from tests.world import ALWAYS, Coach, add_calendar, add_coach, book, check
+from fairslot.coach_time import sync
+from fairslot.platform.db import Connection
+from tests.support.race import Connect, Outcome, at_once, booked, patiently
+from tests.support.world import ALWAYS, Coach, add_calendar, add_coach, appointment_of, book, check
 
 # Half hours and quarters, the date line, clocks that change by 30 minutes, by two hours, and at midnight.
 ZONES = [
@@ -92,6 +92,6 @@ def test_a_race_for_the_last_places_of_a_day(
     outcomes += at_once([partial(ask, n) for n in range(taken, len(starts))])
     note(f"{outcomes}")
     wanted = Counter(start.astimezone(zone).date() for start in starts)
-    got = Counter(one.appointment.start_time.astimezone(zone).date() for one in booked(outcomes))
+    got = Counter(appointment_of(one).start_time.astimezone(zone).date() for one in booked(outcomes))
     assert got == Counter({day: min(number, most) for day, number in wanted.items()})
     check(connection)

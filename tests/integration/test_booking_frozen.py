@@ -13,12 +13,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from fairslot import db, deadline, outbox
-from fairslot.db import Connection
-from fairslot.errors import UnavailableError
-from fairslot.migrate import Schema, migrate
-from tests.race import Connect, wait_until
-from tests.world import NOW, add_endpoint, add_team, book, check
+from fairslot.domain.errors import UnavailableError
+from fairslot.platform import db, deadline
+from fairslot.platform.db import Connection
+from fairslot.platform.migrate import Schema, migrate
+from fairslot.webhooks import outbox
+from tests.support.race import Connect, wait_until
+from tests.support.world import NOW, add_endpoint, add_team, appointment_of, book, check
 
 
 class Client:
@@ -49,7 +50,7 @@ class Client:
 def client(url: str, what: str) -> Iterator[Client]:
     """Start a client that does one thing; it is ended in the end."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.booking_process", what],
+        [sys.executable, "-m", "tests.support.booking_process", what],
         env={**os.environ, "DATABASE_URL": url},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -84,7 +85,7 @@ def test_a_client_frozen_inside_a_transaction_loses_it(
         frozen.thaw()
         assert frozen.hear() == {"committed": False, "error": "UnavailableError"}
     rows = connection.execute("SELECT appointment_id FROM coach_appointments").fetchall()
-    assert rows == [{"appointment_id": done.appointment.appointment_id}]
+    assert rows == [{"appointment_id": appointment_of(done).appointment_id}]
     check(connection)
 
 
@@ -103,7 +104,7 @@ def test_a_client_frozen_while_it_waits_holds_nothing(
         done = book(connection)
         wait_until(lambda: in_state(connection, pid, "idle"))
         frozen.thaw()
-        assert frozen.hear()["booked"]["coach_id"] != done.appointment.coach_id
+        assert frozen.hear()["booked"]["coach_id"] != appointment_of(done).coach_id
     check(connection)
 
 

@@ -5,12 +5,12 @@ from functools import partial
 
 import pytest
 
-from fairslot.db import Connection
-from fairslot.errors import IdempotencyKeyReusedError
-from fairslot.idempotency import Key
-from tests.changes import CHANGES, KEY, change_of
-from tests.race import Connect, Outcome, at_once, booked, patiently, wait_until, waiting
-from tests.world import add_calendar, add_team, book, check, check_records
+from fairslot.domain.errors import IdempotencyKeyReusedError
+from fairslot.domain.idempotency import Key
+from fairslot.platform.db import Connection
+from tests.support.changes import CHANGES, KEY, change_of
+from tests.support.race import Connect, Outcome, at_once, booked, patiently, wait_until, waiting
+from tests.support.world import add_calendar, add_team, book, check, check_records
 
 CLIENTS = 6
 

@@ -5,10 +5,21 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 
-from fairslot import bookings
-from fairslot.db import Connection
-from tests.race import Connect, wait_until, waiting
-from tests.world import NINE, NO_KEY, NOW, TENANT, add_calendar, add_team, book, check, check_records
+from fairslot.booking import appointments
+from fairslot.platform.db import Connection
+from tests.support.race import Connect, wait_until, waiting
+from tests.support.world import (
+    NINE,
+    NO_KEY,
+    NOW,
+    TENANT,
+    add_calendar,
+    add_team,
+    appointment_of,
+    book,
+    check,
+    check_records,
+)
 
 # The client named "slow" takes its time to look at a coach's day: to ask who is free, or before it locks.
 SLOW_LOOK = """
@@ -59,12 +70,12 @@ def test_a_coach_lost_between_look_and_lock_is_not_held_while_waiting(
         orderly.execute(LOCK_DAY, (coaches[0], NINE, NINE))
         outcome = pool.submit(sqlstate, lambda: book(slow))
         wait_until(lambda: waiting(connection, [slow]) == 1)  # it has looked at the second coach
-        assert book(connection, calendar_id="other").appointment.coach_id == coaches[1]
+        assert appointment_of(book(connection, calendar_id="other")).coach_id == coaches[1]
         gate.execute("SELECT pg_advisory_unlock(1)")
         wait_until(lambda: outcome.done() or waiting(connection, [slow]) == 1)
         assert sqlstate(lambda: orderly.execute(LOCK_DAY, (coaches[1], NINE, NINE))) is None
         assert outcome.result() == "40001"
-    assert book(slow).appointment.coach_id == coaches[0]
+    assert appointment_of(book(slow)).coach_id == coaches[0]
 
 
 def test_a_coach_lost_after_the_look_is_passed_over(connection: Connection, connect: Connect) -> None:
@@ -78,9 +89,9 @@ def test_a_coach_lost_after_the_look_is_passed_over(connection: Connection, conn
     with ThreadPoolExecutor(1) as pool:
         outcome = pool.submit(book, slow)
         wait_until(lambda: waiting(connection, [slow]) == 1)
-        assert book(connection, calendar_id="other").appointment.coach_id == coaches[0]
+        assert appointment_of(book(connection, calendar_id="other")).coach_id == coaches[0]
         gate.execute("SELECT pg_advisory_unlock(1)")
-        assert outcome.result().appointment.coach_id == coaches[1]
+        assert appointment_of(outcome.result()).coach_id == coaches[1]
     check(connection)
     check_records(connection)
 
@@ -91,15 +102,15 @@ def test_an_outcome_locks_the_calendars_of_the_coach_who_has_the_appointment(
     """Where the appointment is handed over meanwhile, the calendars to lock are others: it starts again."""
     coaches = add_team(connection, 2)
     done = book(connection)
-    assert done.appointment.coach_id == coaches[0]
+    assert appointment_of(done).coach_id == coaches[0]
     add_calendar(connection, "hers", coaches[1:])
     mover, reporter = connect(), connect()
 
     def report() -> object:
-        return bookings.report_outcome(
+        return appointments.report_outcome(
             reporter,
             tenant_id=TENANT,
-            appointment_id=done.appointment.appointment_id,
+            appointment_id=appointment_of(done).appointment_id,
             outcome="completed",
             key=NO_KEY,
             now=NINE,
@@ -107,10 +118,10 @@ def test_an_outcome_locks_the_calendars_of_the_coach_who_has_the_appointment(
 
     with ThreadPoolExecutor(1) as pool:
         with mover.transaction():
-            bookings.reassign(
+            appointments.reassign(
                 mover,
                 tenant_id=TENANT,
-                appointment_id=done.appointment.appointment_id,
+                appointment_id=appointment_of(done).appointment_id,
                 coach_id=coaches[1],
                 reason=None,
                 key=NO_KEY,

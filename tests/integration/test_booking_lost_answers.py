@@ -5,14 +5,14 @@ from datetime import timedelta
 
 import pytest
 
-from fairslot import db
-from fairslot.db import Connection
-from fairslot.errors import UnavailableError
-from fairslot.idempotency import Key
-from tests.api_world import rows
-from tests.changes import CHANGES, KEY, change_of, held
-from tests.proxy import Loss, Proxy
-from tests.world import NO_KEY, NOW, add_team, book, check
+from fairslot.domain.errors import UnavailableError
+from fairslot.domain.idempotency import Key
+from fairslot.platform import db
+from fairslot.platform.db import Connection
+from tests.support.api_world import rows
+from tests.support.changes import CHANGES, KEY, change_of, held
+from tests.support.proxy import Loss, Proxy
+from tests.support.world import NO_KEY, NOW, add_team, appointment_of, book, check
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_who_gives_up_and_comes_back_gets_the_answer(connection: Connection, pro
     done = db.run(lambda connection: book(connection, key=KEY))
     assert done.replayed
     row = connection.execute("SELECT appointment_id FROM coach_appointments").fetchone()
-    assert row == {"appointment_id": done.appointment.appointment_id}
+    assert row == {"appointment_id": appointment_of(done).appointment_id}
 
 
 @pytest.mark.parametrize("loss", ["request", "answer"])

@@ -11,11 +11,18 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from fairslot import bookings, holds, sync
-from fairslot.db import Connection
-from fairslot.errors import HoldExpiredError, IllegalTransitionError, NotFoundError, SlotUnavailableError
-from tests.race import Connect, Outcome, at_once, booked, check_answers, patiently
-from tests.world import (
+from fairslot.booking import appointments, holds
+from fairslot.coach_time import sync
+from fairslot.domain.errors import (
+    HoldExpiredError,
+    IllegalTransitionError,
+    NotFoundError,
+    SlotUnavailableError,
+)
+from fairslot.domain.idempotency import ChangeResult
+from fairslot.platform.db import Connection
+from tests.support.race import Connect, Outcome, at_once, booked, check_answers, patiently
+from tests.support.world import (
     ALWAYS,
     NO_KEY,
     NOW,
@@ -23,6 +30,7 @@ from tests.world import (
     Coach,
     add_calendar,
     add_coach,
+    appointment_of,
     book,
     check,
     check_records,
@@ -78,7 +86,7 @@ class Customer:
             outcomes.append(patiently(self._clearing(self._change())))
         return outcomes
 
-    def _change(self) -> Callable[[], bookings.Change]:
+    def _change(self) -> Callable[[], ChangeResult]:
         """Choose what to do: half of it takes time, the rest is done to anybody's time."""
         whose = self.shared.appointments
         held = self.shared.held
@@ -94,10 +102,10 @@ class Customer:
             self.random.choice(whose),
         )
 
-    def _clearing(self, work: Callable[[], bookings.Change]) -> Callable[[], bookings.Change]:
+    def _clearing(self, work: Callable[[], ChangeResult]) -> Callable[[], ChangeResult]:
         """Do as `db.run`: where expired holds are in the way, clear them and ask again."""
 
-        def until_clear() -> bookings.Change:
+        def until_clear() -> ChangeResult:
             while True:
                 try:
                     return work()
@@ -111,13 +119,13 @@ class Customer:
     def _start(self) -> datetime:
         return EVENING + timedelta(minutes=15 * self.random.randrange(QUARTERS))
 
-    def _book(self) -> bookings.Change:
+    def _book(self) -> ChangeResult:
         calendar_id = self.random.choice(CALENDARS)
         done = book(self.connection, self._start(), calendar_id=calendar_id, now=self.now)
-        self.shared.appointments.append(done.appointment.appointment_id)
+        self.shared.appointments.append(appointment_of(done).appointment_id)
         return done
 
-    def _hold(self) -> bookings.Change:
+    def _hold(self) -> ChangeResult:
         done = holds.hold(
             self.connection,
             tenant_id=TENANT,
@@ -131,16 +139,16 @@ class Customer:
         self.shared.held.append(done.answer)
         return done
 
-    def _end_hold(self, held: dict[str, Any]) -> bookings.Change:
+    def _end_hold(self, held: dict[str, Any]) -> ChangeResult:
         hold_id = UUID(held["hold_id"])
         if self.random.random() < 0.4:
             return holds.release(self.connection, tenant_id=TENANT, hold_id=hold_id, key=NO_KEY, now=self.now)
-        done = bookings.book(
+        done = appointments.book(
             self.connection,
             tenant_id=TENANT,
             calendar_id=held["calendar_id"],
             start_time=datetime.fromisoformat(held["start_time"]),
-            contact=bookings.Contact(name=self.name, email="customer@example.com"),
+            contact=appointments.Contact(name=self.name, email="customer@example.com"),
             metadata={},
             key=NO_KEY,
             now=self.now,
@@ -149,8 +157,8 @@ class Customer:
         self.shared.appointments.append(hold_id)
         return done
 
-    def _cancel(self, appointment_id: UUID) -> bookings.Change:
-        return bookings.cancel(
+    def _cancel(self, appointment_id: UUID) -> ChangeResult:
+        return appointments.cancel(
             self.connection,
             tenant_id=TENANT,
             appointment_id=appointment_id,
@@ -160,8 +168,8 @@ class Customer:
             now=self.now,
         )
 
-    def _reschedule(self, appointment_id: UUID) -> bookings.Change:
-        done = bookings.reschedule(
+    def _reschedule(self, appointment_id: UUID) -> ChangeResult:
+        done = appointments.reschedule(
             self.connection,
             tenant_id=TENANT,
             appointment_id=appointment_id,
@@ -173,8 +181,8 @@ class Customer:
         self.shared.moved.append(done.answer)
         return done
 
-    def _reassign(self, appointment_id: UUID) -> bookings.Change:
-        return bookings.reassign(
+    def _reassign(self, appointment_id: UUID) -> ChangeResult:
+        return appointments.reassign(
             self.connection,
             tenant_id=TENANT,
             appointment_id=appointment_id,
@@ -184,8 +192,8 @@ class Customer:
             now=self.now,
         )
 
-    def _finish(self, appointment_id: UUID) -> bookings.Change:
-        return bookings.report_outcome(
+    def _finish(self, appointment_id: UUID) -> ChangeResult:
+        return appointments.report_outcome(
             self.connection,
             tenant_id=TENANT,
             appointment_id=appointment_id,

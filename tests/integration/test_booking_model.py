@@ -20,12 +20,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from fairslot import bookings, holds, sync
-from fairslot.bookings import Canceller, Change, Outcome
-from fairslot.db import Connection, translate
-from fairslot.errors import FairslotError
-from fairslot.idempotency import Key
-from tests import world
+from fairslot.booking import appointments, holds
+from fairslot.booking.appointments import Canceller, Outcome
+from fairslot.coach_time import sync
+from fairslot.domain.errors import FairslotError
+from fairslot.domain.idempotency import ChangeResult, Key
+from fairslot.platform.db import Connection, translate
 from tests.integration.model import QUARTER, Booking
 from tests.integration.model_world import (
     FIRST,
@@ -38,7 +38,8 @@ from tests.integration.model_world import (
     new_model,
     read,
 )
-from tests.world import TENANT
+from tests.support import world
+from tests.support.world import TENANT
 
 starts = st.integers(0, QUARTERS - 1).map(lambda n: FIRST + n * QUARTER)
 halves = st.integers(0, QUARTERS // 2 - 1).map(lambda n: FIRST + 2 * n * QUARTER)
@@ -58,7 +59,7 @@ class Engine(RuleBasedStateMachine):
         self.model = new_model()
         self.known: list[Booking] = []  # those that are gone too
         self.ids: dict[int, UUID] = {}
-        self.again: Callable[[], Change] | None = None
+        self.again: Callable[[], ChangeResult] | None = None
         self.keys = 0
         connection.execute("SET synchronous_commit = off")  # nothing is killed here
         build(connection, self.model)
@@ -121,7 +122,7 @@ class Engine(RuleBasedStateMachine):
         booking = self._pick(place, "scheduled")
         self._both(
             partial(self.model.cancel, booking, by),
-            partial(bookings.cancel, appointment_id=self.ids[booking.number], by=by, reason=None),
+            partial(appointments.cancel, appointment_id=self.ids[booking.number], by=by, reason=None),
         )
 
     @has_bookings
@@ -132,7 +133,7 @@ class Engine(RuleBasedStateMachine):
         self._both(
             partial(self.model.reschedule, booking, start, any_coach=any_coach),
             partial(
-                bookings.reschedule,
+                appointments.reschedule,
                 appointment_id=self.ids[booking.number],
                 start_time=start,
                 any_coach=any_coach,
@@ -147,7 +148,7 @@ class Engine(RuleBasedStateMachine):
         self._both(
             partial(self.model.reassign, booking, coach_id),
             partial(
-                bookings.reassign,
+                appointments.reassign,
                 appointment_id=self.ids[booking.number],
                 coach_id=coach_id,
                 reason=None,
@@ -163,7 +164,7 @@ class Engine(RuleBasedStateMachine):
             self.model.now = max(self.model.now, booking.start)
         self._both(
             partial(self.model.finish, booking, outcome),
-            partial(bookings.report_outcome, appointment_id=self.ids[booking.number], outcome=outcome),
+            partial(appointments.report_outcome, appointment_id=self.ids[booking.number], outcome=outcome),
         )
         learn(self.connection, self.model)
 
@@ -234,17 +235,17 @@ class Engine(RuleBasedStateMachine):
         choice = fit or self.known
         return choice[place // 4 % len(choice)]
 
-    def _book(self, name: str, start: datetime, hold_id: UUID | None = None) -> Callable[..., Change]:
+    def _book(self, name: str, start: datetime, hold_id: UUID | None = None) -> Callable[..., ChangeResult]:
         return partial(
-            bookings.book,
+            appointments.book,
             calendar_id=name,
             start_time=start,
-            contact=bookings.Contact(name="Customer", email="customer@example.com"),
+            contact=appointments.Contact(name="Customer", email="customer@example.com"),
             metadata={},
             hold_id=hold_id,
         )
 
-    def _both(self, say: Callable[[], Booking], do: Callable[..., Change]) -> None:
+    def _both(self, say: Callable[[], Booking], do: Callable[..., ChangeResult]) -> None:
         """Ask both; they must accept the same and give the same, or refuse for the same reason."""
         self.keys += 1
         key = Key(value=f"key-{self.keys}", fingerprint=b"f")
@@ -267,14 +268,14 @@ class Engine(RuleBasedStateMachine):
             assert datetime.fromisoformat(answer["start_time"]) == expected.start
             assert answer.get("status", "held") == expected.state
 
-        def again() -> Change:
+        def again() -> ChangeResult:
             done = do(now=self.model.now)
             assert (done.replayed, done.answer, done.messages) == (True, answer, [])
             return done
 
         self.again = again
 
-    def _clearing(self, do: Callable[..., Change]) -> Change | FairslotError:
+    def _clearing(self, do: Callable[..., ChangeResult]) -> ChangeResult | FairslotError:
         """Do as `db.run`: where expired holds are in the way, clear them and ask again."""
         try:
             return do(now=self.model.now)

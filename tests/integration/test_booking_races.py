@@ -9,10 +9,20 @@ from statistics import median, quantiles
 
 import pytest
 
-from fairslot.db import Connection
-from fairslot.errors import SlotUnavailableError
-from tests.race import Connect, Outcome, at_once, attempt, booked, patiently, timed, wait_until, waiting
-from tests.world import NINE, add_calendar, add_team, book, check, check_records
+from fairslot.domain.errors import SlotUnavailableError
+from fairslot.platform.db import Connection
+from tests.support.race import (
+    Connect,
+    Outcome,
+    at_once,
+    attempt,
+    booked,
+    patiently,
+    timed,
+    wait_until,
+    waiting,
+)
+from tests.support.world import NINE, add_calendar, add_team, appointment_of, book, check, check_records
 
 CLIENTS = 12
 CALENDARS = ("cal", "cal-1", "cal-2", "cal-3")
@@ -75,7 +85,7 @@ def test_as_many_as_are_free_whoever_rolls_back(connection: Connection, connect:
         outcomes = storm.run(start_of(round_))
         done = booked(outcomes)
         assert len(done) == free, f"round {round_}"
-        assert len({one.appointment.coach_id for one in done}) == free
+        assert len({appointment_of(one).coach_id for one in done}) == free
         assert sum(isinstance(one, SlotUnavailableError) for one in outcomes) == CLIENTS - free
     check(connection)
     check_records(connection)

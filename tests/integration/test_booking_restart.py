@@ -14,12 +14,13 @@ from typing import Any, Self
 
 import pytest
 
-from fairslot import db, sync
-from fairslot.db import Connection
-from fairslot.migrate import migrate
+from fairslot.coach_time import sync
+from fairslot.platform import db
+from fairslot.platform.db import Connection
+from fairslot.platform.migrate import migrate
 from local.postgres import EmbeddedPostgres
-from tests.race import check_answers, wait_until
-from tests.world import ALWAYS, Coach, add_calendar, add_coach, check, check_records
+from tests.support.race import check_answers, wait_until
+from tests.support.world import ALWAYS, Coach, add_calendar, add_coach, check, check_records
 
 WORKERS = 3
 
@@ -46,7 +47,7 @@ class Workers:
         self.said: list[dict[str, Any]] = []
         self.processes = [
             subprocess.Popen(
-                [sys.executable, "-m", "tests.booking_process", "load", str(seed)],
+                [sys.executable, "-m", "tests.support.booking_process", "load", str(seed)],
                 env={**os.environ, "DATABASE_URL": url},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from fairslot import db
-from fairslot.db import Connection, translate
-from fairslot.errors import UnavailableError
+from fairslot.domain.errors import UnavailableError
+from fairslot.platform import db
+from fairslot.platform.db import Connection, translate
 
 STATES = (
     "53000",  # insufficient resources

@@ -13,16 +13,16 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from availability import maintenance
-from fairslot import redrive
-from fairslot.bookings import Change
-from fairslot.db import Connection
-from fairslot.webhooks import aside
+from background import maintenance
+from fairslot.domain.idempotency import ChangeResult
+from fairslot.platform import dead_letters
+from fairslot.platform.db import Connection
+from fairslot.webhooks import redrive
 from local.processes import loader
 from local.sqs import SqsStandIn
-from tests.endpoint_world import report
-from tests.gateway_events import context
-from tests.world import NOW, add_endpoint, add_team, book
+from tests.support.endpoint_world import report
+from tests.support.gateway_events import context
+from tests.support.world import NOW, add_endpoint, add_team, book
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -90,7 +90,7 @@ def parts(connection: Connection, environment: Callable[..., None], sqs: SqsStan
     client.close()
 
 
-def lose(parts: Parts, *changes: Change) -> list[dict[str, Any]]:
+def lose(parts: Parts, *changes: ChangeResult) -> list[dict[str, Any]]:
     """Have the messages of changes end as dead letters with no result."""
     messages = [message for change in changes for message in change.messages]
     for message in messages:
@@ -119,7 +119,7 @@ def test_a_recorded_reason_stays(connection: Connection, parts: Parts) -> None:
     """What the last attempt said is worth more than where the message ended, also if it is recorded later."""
     first, second = lose(parts, book(connection), book(connection))
     report(connection, first, "http_503")
-    redrive.bury(now=LATER)
+    redrive.mark_dead_letters_failed(now=LATER)
     assert states(connection) == [("failed", "http_503", 1), ("failed", "dead_letter", 1)]
     report(connection, second, "timeout")
     assert states(connection)[1] == ("failed", "timeout", 1)
@@ -129,7 +129,13 @@ def test_what_is_settled_is_taken_away(connection: Connection, parts: Parts) -> 
     """The queue holds what failed and nothing that was delivered after all."""
     messages = lose(parts, book(connection), book(connection))
     report(connection, messages[0])
-    assert redrive.bury(now=LATER) == {"buried": 1, "settled": 1, "sent": 0, "left": 1, "hidden": 0}
+    assert redrive.mark_dead_letters_failed(now=LATER) == {
+        "buried": 1,
+        "settled": 1,
+        "sent": 0,
+        "left": 1,
+        "hidden": 0,
+    }
     assert parts.set_aside() == 1
 
 
@@ -153,7 +159,13 @@ def test_a_letter_of_an_earlier_round_says_nothing(connection: Connection, parts
     (message,) = lose(parts, book(connection))
     report(connection, message, "timeout")
     connection.execute("UPDATE webhook_deliveries SET status = 'pending', round = 2")
-    assert redrive.bury(now=LATER) == {"buried": 0, "settled": 1, "sent": 0, "left": 0, "hidden": 0}
+    assert redrive.mark_dead_letters_failed(now=LATER) == {
+        "buried": 0,
+        "settled": 1,
+        "sent": 0,
+        "left": 0,
+        "hidden": 0,
+    }
     assert states(connection)[0][0] == "pending"
 
 
@@ -173,7 +185,7 @@ def test_what_nobody_can_read_or_receive_stays(connection: Connection, parts: Pa
 def test_the_command_says_what_it_did(
     connection: Connection, parts: Parts, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`python -m fairslot.redrive` does the same and prints the numbers."""
+    """`python -m fairslot.webhooks.redrive` does the same and prints the numbers."""
     lose(parts, book(connection))
     redrive.main()
     assert capsys.readouterr().out.splitlines()[-1] == "buried 1, settled 0, sent 1, left 0, hidden 0"
@@ -183,7 +195,13 @@ def test_the_command_says_what_it_did(
 def test_what_the_task_leaves_can_be_sent_at_once(connection: Connection, parts: Parts) -> None:
     """Who redrives in the minutes after the five-minute task finds every letter."""
     lose(parts, *(book(connection) for _ in range(3)))
-    assert redrive.bury(now=LATER) == {"buried": 3, "settled": 0, "sent": 0, "left": 3, "hidden": 0}
+    assert redrive.mark_dead_letters_failed(now=LATER) == {
+        "buried": 3,
+        "settled": 0,
+        "sent": 0,
+        "left": 3,
+        "hidden": 0,
+    }
     assert redrive.redrive(now=LATER) == {"buried": 0, "settled": 0, "sent": 3, "left": 0, "hidden": 0}
 
 
@@ -217,7 +235,7 @@ def test_a_long_reading_meets_no_letter_twice(
 ) -> None:
     """It ends, and counts each once, also where what it left is visible again before its end."""
     lose(parts, book(connection), book(connection))
-    monkeypatch.setattr(aside, "HIDE_SECONDS", 0)
+    monkeypatch.setattr(dead_letters, "HIDE_SECONDS", 0)
     monkeypatch.setattr(redrive, "LIMIT", 100)
     connection.execute("UPDATE webhook_endpoints SET enabled = false")
     assert redrive.redrive(now=LATER) == {"buried": 2, "settled": 0, "sent": 0, "left": 2, "hidden": 0}

@@ -5,15 +5,16 @@ from datetime import timedelta
 
 import pytest
 
-from fairslot import bookings, decisions, sync
-from fairslot.bookings import Change
-from fairslot.db import Connection
-from fairslot.errors import (
+from fairslot.booking import appointments, decisions
+from fairslot.coach_time import sync
+from fairslot.domain.errors import (
     NotFoundError,
     SlotUnavailableError,
 )
-from tests.refusals import refused
-from tests.world import (
+from fairslot.domain.idempotency import ChangeResult
+from fairslot.platform.db import Connection
+from tests.support.refusals import refused
+from tests.support.world import (
     NINE,
     NO_KEY,
     NOW,
@@ -22,6 +23,7 @@ from tests.world import (
     add_calendar,
     add_coach,
     add_team,
+    appointment_of,
     book,
     cancel,
     check,
@@ -55,7 +57,7 @@ def test_highest_score_takes_the_best_who_is_free(connection: Connection) -> Non
         add_coach(connection, Coach(coach_id=coach_id, score=score))
     add_calendar(connection, "cal", ["ana", "ben", "cy"], policy="highest_score")
     sync.extend(connection, now=NOW)
-    assert [book(connection).appointment.coach_id for _ in range(3)] == ["ben", "cy", "ana"]
+    assert [appointment_of(book(connection)).coach_id for _ in range(3)] == ["ben", "cy", "ana"]
     assert set(credits_of(connection).values()) == {0}
     check(connection)
 
@@ -87,19 +89,21 @@ def test_a_decision_is_told_to_people(connection: Connection) -> None:
     """The sentence names who was free, what the chosen one was owed, and the next best."""
     add_team(connection, 3)
     first = book(connection)
-    told = decisions.decision(connection, tenant_id=TENANT, appointment_id=first.appointment.appointment_id)
-    assert told.chosen == first.appointment.coach_id
+    told = decisions.decision(
+        connection, tenant_id=TENANT, appointment_id=appointment_of(first).appointment_id
+    )
+    assert told.chosen == appointment_of(first).coach_id
     assert told.reason.startswith(
         "3 coaches were free. Coach-01 was owed 0.00 bookings and this one added 0.33"
     )
     assert sum(one.share or 0 for one in told.candidates) == pytest.approx(1)
     with pytest.raises(NotFoundError):
-        decisions.decision(connection, tenant_id="other", appointment_id=first.appointment.appointment_id)
+        decisions.decision(connection, tenant_id="other", appointment_id=appointment_of(first).appointment_id)
 
 
-def told(connection: Connection, change: Change) -> decisions.Decision:
+def told(connection: Connection, change: ChangeResult) -> decisions.Decision:
     """Return why what was booked went to its coach."""
-    appointment_id = change.appointment.appointment_id
+    appointment_id = appointment_of(change).appointment_id
     return decisions.decision(connection, tenant_id=TENANT, appointment_id=appointment_id)
 
 
@@ -111,12 +115,12 @@ def test_who_was_replaced_and_who_was_not_named(
     """Handing over by name passes the others over because of the name; the coach so far is replaced."""
     coaches = add_team(connection, 3)
     done = book(connection)
-    old = done.appointment.coach_id
+    old = appointment_of(done).coach_id
     others = [one for one in coaches if one != old]
-    bookings.reassign(
+    appointments.reassign(
         connection,
         tenant_id=TENANT,
-        appointment_id=done.appointment.appointment_id,
+        appointment_id=appointment_of(done).appointment_id,
         coach_id=others[1] if by_name else None,
         reason=None,
         key=NO_KEY,

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from fairslot import outbox, sync
-from fairslot.db import Connection
-from tests.endpoint_world import add_subscriber, report
-from tests.world import NINE, NOW, Coach, add_calendar, add_coach, add_endpoint, add_team, book
+from fairslot.coach_time import sync
+from fairslot.platform.db import Connection
+from fairslot.webhooks import outbox
+from tests.support.endpoint_world import add_subscriber, report
+from tests.support.world import NINE, NOW, Coach, add_calendar, add_coach, add_endpoint, add_team, book
 
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)

@@ -6,19 +6,19 @@ from uuid import uuid4
 
 import pytest
 
-from fairslot import endpoints
-from fairslot.bookings import Change
-from fairslot.db import Connection
-from fairslot.errors import ConflictError
-from fairslot.subscriptions import Subscription
-from tests.race import at_once
-from tests.world import NO_KEY, TENANT
+from fairslot.domain.errors import ConflictError
+from fairslot.domain.idempotency import ChangeResult
+from fairslot.platform.db import Connection
+from fairslot.webhooks import endpoints
+from fairslot.webhooks.subscriptions import Subscription
+from tests.support.race import at_once
+from tests.support.world import NO_KEY, TENANT
 
 type Connect = Callable[[], Connection]
 type Environment = Callable[..., None]
 
 
-def create(connection: Connection, url: str) -> Change | ConflictError:
+def create(connection: Connection, url: str) -> ChangeResult | ConflictError:
     """Make a subscriber, or return why not."""
     wish = Subscription(url=url, event_types=["*"])
     try:
@@ -42,5 +42,5 @@ def test_requests_at_once_do_not_pass_the_limit_together(
             for number, one in enumerate(sessions)
         ]
     )
-    assert sum(isinstance(one, Change) for one in found) == made
+    assert sum(isinstance(one, ChangeResult) for one in found) == made
     assert connection.execute("SELECT FROM webhook_endpoints").rowcount == made

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fairslot import holds, sync
-from fairslot.assignment import Candidate, assign
-from fairslot.db import Connection
-from fairslot.distribution import Distribution, distribution
-from fairslot.errors import NotFoundError
-from tests.world import (
+from fairslot.booking import holds
+from fairslot.booking.distribution import Distribution, distribution
+from fairslot.coach_time import sync
+from fairslot.domain.errors import NotFoundError
+from fairslot.domain.fair_share import Candidate, assign
+from fairslot.platform.db import Connection
+from tests.support.world import (
     NINE,
     NOW,
     TENANT,
@@ -20,6 +21,7 @@ from tests.world import (
     add_calendar,
     add_coach,
     add_team,
+    appointment_of,
     book,
     cancel,
     check,
@@ -96,7 +98,7 @@ def test_why_not_is_recorded(connection: Connection) -> None:
     """A decision keeps the reason for which each of the others was not in question."""
     coaches = add_team(connection, 3)
     connection.execute("UPDATE coaches SET active = false WHERE coach_id = %s", (coaches[0],))
-    first = book(connection).appointment.coach_id
+    first = appointment_of(book(connection)).coach_id
     book(connection)
     row = connection.execute("SELECT candidates FROM distribution_log ORDER BY seq DESC").fetchone()
     assert row is not None
@@ -151,7 +153,7 @@ def test_refunds_widen_the_bound(connection: Connection) -> None:
     """When all customers of one coach cancel that coach is owed, and the bound says how much at most."""
     coaches = add_team(connection, 3)
     made = [book(connection, NINE + n * timedelta(minutes=30)) for n in range(15)]
-    cancelled = [cancel(connection, one) for one in made if one.appointment.coach_id == coaches[0]]
+    cancelled = [cancel(connection, one) for one in made if appointment_of(one).coach_id == coaches[0]]
     found = shared(connection)
     check_ledger(found)
     assert found.max_deviation > 1.0

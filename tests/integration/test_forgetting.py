@@ -6,13 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from availability import maintenance
-from fairslot import endpoints, forgetting, inbound
-from fairslot.db import Connection
-from fairslot.idempotency import Key
-from tests.endpoint_world import report
-from tests.gateway_events import context
-from tests.world import NINE, NO_KEY, NOW, TENANT, add_endpoint, add_team, book
+from background import maintenance
+from fairslot.coach_time import inbound
+from fairslot.domain.idempotency import Key
+from fairslot.platform.db import Connection
+from fairslot.webhooks import endpoints, retention
+from tests.support.endpoint_world import report
+from tests.support.gateway_events import context
+from tests.support.world import NINE, NO_KEY, NOW, TENANT, add_endpoint, add_team, book
 
 type Connect = Callable[[], Connection]
 type Environment = Callable[..., None]
@@ -31,7 +32,7 @@ def world(connection: Connection, environment: Environment) -> Connection:
 
 def forget(connection: Connection, *, days: float, seconds: float = 30) -> dict[str, int]:
     """Forget as is done so many days from now."""
-    return forgetting.forget_events(
+    return retention.delete_settled(
         connection, now=datetime.now(UTC) + days * DAY, deadline=time.monotonic() + seconds
     )
 
@@ -106,7 +107,7 @@ def test_an_inbound_key_is_free_again(world: Connection) -> None:
 
 def test_it_goes_in_portions_and_ends_in_time(world: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """No statement deletes more than a portion; what there is no time for is left to the next run."""
-    monkeypatch.setattr(forgetting, "PORTION", 2)
+    monkeypatch.setattr(retention, "PORTION", 2)
     for hour in range(5):
         (message,) = book(world, NINE + timedelta(hours=hour)).messages
         report(world, message, at=datetime.now(UTC))

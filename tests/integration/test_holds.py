@@ -8,23 +8,24 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from fairslot import bookings, decisions, holds
-from fairslot.bookings import Change
-from fairslot.db import Connection
-from fairslot.errors import (
+from fairslot.booking import appointments, decisions, holds
+from fairslot.domain.errors import (
     HoldExpiredError,
     HoldLimitError,
     NotFoundError,
     SlotUnavailableError,
     ValidationError,
 )
-from tests.refusals import refused
-from tests.world import (
+from fairslot.domain.idempotency import ChangeResult
+from fairslot.platform.db import Connection
+from tests.support.refusals import refused
+from tests.support.world import (
     NINE,
     NO_KEY,
     NOW,
     TENANT,
     add_team,
+    appointment_of,
     book,
     check,
     credits_of,
@@ -41,14 +42,14 @@ def why(connection: Connection, start: datetime, *, now: datetime = NOW) -> list
     return decisions.explain(connection, tenant_id=TENANT, calendar_id="cal", start_time=start, now=now)
 
 
-def confirm(connection: Connection, held: Change, *, now: Any = NOW, start: Any = NINE) -> Change:
+def confirm(connection: Connection, held: ChangeResult, *, now: Any = NOW, start: Any = NINE) -> ChangeResult:
     """Book what is held."""
-    return bookings.book(
+    return appointments.book(
         connection,
         tenant_id=TENANT,
         calendar_id="cal",
         start_time=start,
-        contact=bookings.Contact(name="Customer", email="customer@example.com"),
+        contact=appointments.Contact(name="Customer", email="customer@example.com"),
         metadata={},
         key=NO_KEY,
         now=now,
@@ -64,7 +65,7 @@ def test_a_hold_takes_the_time_and_becomes_the_appointment(connection: Connectio
     assert isinstance(refused(lambda: book(connection)), SlotUnavailableError)
     done = confirm(connection, held)
     assert done.answer["appointment_id"] == held.answer["hold_id"]
-    assert (done.appointment.status, done.appointment.version) == ("scheduled", 1)
+    assert (appointment_of(done).status, appointment_of(done).version) == ("scheduled", 1)
     check(connection)
     assert isinstance(refused(lambda: confirm(connection, held)), HoldExpiredError)
 
@@ -183,11 +184,13 @@ def test_a_hold_is_no_appointment(connection: Connection) -> None:
     add_team(connection, 1)
     hold_id = UUID(hold(connection).answer["hold_id"])
     with pytest.raises(NotFoundError):
-        bookings.get(connection, tenant_id=TENANT, appointment_id=hold_id)
-    page = bookings.list_page(connection, tenant_id=TENANT, where=bookings.Filter(), after=None, limit=10)
+        appointments.get(connection, tenant_id=TENANT, appointment_id=hold_id)
+    page = appointments.list_page(
+        connection, tenant_id=TENANT, where=appointments.Filter(), after=None, limit=10
+    )
     assert page == []
     said = refused(
-        lambda: bookings.cancel(
+        lambda: appointments.cancel(
             connection, tenant_id=TENANT, appointment_id=hold_id, by="customer", reason=None, key=NO_KEY
         )
     )

@@ -6,23 +6,24 @@ from typing import Any
 
 import pytest
 
-from fairslot import bookings
-from fairslot.bookings import Change
-from fairslot.db import Connection
-from fairslot.errors import (
+from fairslot.booking import appointments
+from fairslot.domain.errors import (
     IllegalTransitionError,
     NotFoundError,
     SlotUnavailableError,
     ValidationError,
 )
-from tests.refusals import refused
-from tests.world import (
+from fairslot.domain.idempotency import ChangeResult
+from fairslot.platform.db import Connection
+from tests.support.refusals import refused
+from tests.support.world import (
     NINE,
     NO_KEY,
     NOW,
     TENANT,
     add_endpoint,
     add_team,
+    appointment_of,
     book,
     cancel,
     check,
@@ -33,17 +34,19 @@ from tests.world import (
 QUARTER = timedelta(minutes=15)
 
 
-def shown(connection: Connection, change: Change) -> bookings.Appointment:
+def shown(connection: Connection, change: ChangeResult) -> appointments.Appointment:
     """Return what was booked as it is now."""
-    return bookings.get(connection, tenant_id=TENANT, appointment_id=change.appointment.appointment_id)
+    return appointments.get(
+        connection, tenant_id=TENANT, appointment_id=appointment_of(change).appointment_id
+    )
 
 
-def reassign(connection: Connection, change: Change, coach_id: str | None = None) -> Change:
+def reassign(connection: Connection, change: ChangeResult, coach_id: str | None = None) -> ChangeResult:
     """Hand over what was booked."""
-    return bookings.reassign(
+    return appointments.reassign(
         connection,
         tenant_id=TENANT,
-        appointment_id=change.appointment.appointment_id,
+        appointment_id=appointment_of(change).appointment_id,
         coach_id=coach_id,
         reason="ill",
         key=NO_KEY,
@@ -52,13 +55,17 @@ def reassign(connection: Connection, change: Change, coach_id: str | None = None
 
 
 def finish(
-    connection: Connection, change: Change, outcome: bookings.Outcome = "completed", *, now: Any = NINE
-) -> Change:
+    connection: Connection,
+    change: ChangeResult,
+    outcome: appointments.Outcome = "completed",
+    *,
+    now: Any = NINE,
+) -> ChangeResult:
     """Say how what was booked ended."""
-    return bookings.report_outcome(
+    return appointments.report_outcome(
         connection,
         tenant_id=TENANT,
-        appointment_id=change.appointment.appointment_id,
+        appointment_id=appointment_of(change).appointment_id,
         outcome=outcome,
         key=NO_KEY,
         now=now,
@@ -71,8 +78,8 @@ def test_rescheduling_may_overlap_itself(connection: Connection) -> None:
     done = book(connection)
     before = credits_of(connection)
     moved = reschedule(connection, done, NINE + QUARTER)
-    assert moved.appointment.coach_id == done.appointment.coach_id
-    assert (moved.appointment.start_time, moved.appointment.version) == (NINE + QUARTER, 2)
+    assert appointment_of(moved).coach_id == appointment_of(done).coach_id
+    assert (appointment_of(moved).start_time, appointment_of(moved).version) == (NINE + QUARTER, 2)
     assert credits_of(connection) == before
     check(connection)
 
@@ -91,8 +98,8 @@ def test_moving_to_where_it_is_changes_nothing(
         connection.execute("UPDATE coach_slots SET external = 0::bit(104)")
     before = shown(connection, done)
     moved = reschedule(connection, done, NINE, any_coach=any_coach)
-    assert (bookings.Appointment.from_json(moved.answer), moved.messages) == (before, [])
-    assert moved.appointment == done.appointment
+    assert (appointments.Appointment.from_json(moved.answer), moved.messages) == (before, [])
+    assert appointment_of(moved) == appointment_of(done)
     assert shown(connection, done) == before
     check(connection)
 
@@ -102,11 +109,11 @@ def test_moving_to_where_it_is_may_find_another_coach(connection: Connection) ->
     add_team(connection, 2)
     done = book(connection)
     connection.execute(
-        "UPDATE coach_slots SET external = 0::bit(104) WHERE coach_id = %s", (done.appointment.coach_id,)
+        "UPDATE coach_slots SET external = 0::bit(104) WHERE coach_id = %s", (appointment_of(done).coach_id,)
     )
     moved = reschedule(connection, done, NINE, any_coach=True)
-    assert (moved.appointment.start_time, moved.appointment.version) == (NINE, 2)
-    assert moved.appointment.coach_id != done.appointment.coach_id
+    assert (appointment_of(moved).start_time, appointment_of(moved).version) == (NINE, 2)
+    assert appointment_of(moved).coach_id != appointment_of(done).coach_id
     check(connection)
 
 
@@ -116,8 +123,8 @@ def test_moving_to_where_it_is_follows_the_calendars_length(connection: Connecti
     done = book(connection)
     connection.execute("UPDATE calendars SET slot_duration = 60")
     moved = reschedule(connection, done, NINE)
-    assert moved.appointment.end_time == NINE + 4 * QUARTER
-    assert moved.appointment.version == 2
+    assert appointment_of(moved).end_time == NINE + 4 * QUARTER
+    assert appointment_of(moved).version == 2
     check(connection)
 
 
@@ -128,7 +135,7 @@ def test_the_old_time_is_kept_when_the_new_is_taken(connection: Connection) -> N
     before = shown(connection, done)
     assert isinstance(refused(lambda: reschedule(connection, done, NINE + 3 * QUARTER)), SlotUnavailableError)
     assert shown(connection, done) == before
-    assert other.appointment.version == 1
+    assert appointment_of(other).version == 1
     check(connection)
 
 
@@ -137,16 +144,17 @@ def test_rescheduling_with_anyone_is_a_new_decision(connection: Connection) -> N
     add_team(connection, 2)
     done = book(connection)
     blocking = book(connection, NINE + 4 * QUARTER)
-    while blocking.appointment.coach_id != done.appointment.coach_id:
+    while appointment_of(blocking).coach_id != appointment_of(done).coach_id:
         blocking = book(connection, NINE + 4 * QUARTER)
     cancelled = [
         row["appointment_id"]
         for row in connection.execute(
-            "SELECT appointment_id FROM coach_appointments WHERE coach_id <> %s", (done.appointment.coach_id,)
+            "SELECT appointment_id FROM coach_appointments WHERE coach_id <> %s",
+            (appointment_of(done).coach_id,),
         )
     ]
     for appointment_id in cancelled:
-        bookings.cancel(
+        appointments.cancel(
             connection,
             tenant_id=TENANT,
             appointment_id=appointment_id,
@@ -156,10 +164,10 @@ def test_rescheduling_with_anyone_is_a_new_decision(connection: Connection) -> N
             now=NOW,
         )
     moved = reschedule(connection, done, NINE + 4 * QUARTER, any_coach=True)
-    assert moved.appointment.coach_id != done.appointment.coach_id
+    assert appointment_of(moved).coach_id != appointment_of(done).coach_id
     kinds = connection.execute(
         "SELECT kind FROM distribution_log WHERE appointment_id = %s ORDER BY seq",
-        (done.appointment.appointment_id,),
+        (appointment_of(done).appointment_id,),
     ).fetchall()
     assert [row["kind"] for row in kinds] == ["assigned", "reversed", "assigned"]
     check(connection)
@@ -183,8 +191,8 @@ def test_reassigning_to_the_fairest(connection: Connection) -> None:
     add_team(connection, 3)
     done = book(connection)
     moved = reassign(connection, done)
-    assert moved.appointment.coach_id != done.appointment.coach_id
-    assert (moved.appointment.start_time, moved.appointment.version) == (NINE, 2)
+    assert appointment_of(moved).coach_id != appointment_of(done).coach_id
+    assert (appointment_of(moved).start_time, appointment_of(moved).version) == (NINE, 2)
     check(connection)
 
 
@@ -192,8 +200,8 @@ def test_reassigning_to_a_named_coach_moves_no_credits(connection: Connection) -
     """What a person decides is nobody's turn; the decision that it replaces is undone."""
     coaches = add_team(connection, 3)
     done = book(connection)
-    named = next(one for one in coaches if one != done.appointment.coach_id)
-    assert reassign(connection, done, named).appointment.coach_id == named
+    named = next(one for one in coaches if one != appointment_of(done).coach_id)
+    assert appointment_of(reassign(connection, done, named)).coach_id == named
     assert set(credits_of(connection).values()) == {0}
     check(connection)
     assert isinstance(refused(lambda: reassign(connection, done, named)), ValidationError)
@@ -207,7 +215,7 @@ def test_reassigning_to_a_named_coach_moves_no_credits(connection: Connection) -
 @pytest.mark.parametrize(("outcome", "better"), [("completed", True), ("no_show", False)])
 def test_an_outcome_moves_the_score_and_the_weight(
     connection: Connection,
-    outcome: bookings.Outcome,
+    outcome: appointments.Outcome,
     better: bool,  # noqa: FBT001 - a case, no switch
 ) -> None:
     """A completed appointment makes the coach's score better, a missed one worse, and the weights follow."""
@@ -216,7 +224,7 @@ def test_an_outcome_moves_the_score_and_the_weight(
     finish(connection, done, outcome)
     row = connection.execute(
         "SELECT score, weight FROM coaches JOIN coach_calendars USING (coach_id) WHERE coach_id = %s",
-        (done.appointment.coach_id,),
+        (appointment_of(done).coach_id,),
     ).fetchone()
     assert row is not None
     assert (row["score"] > 0.7) is better

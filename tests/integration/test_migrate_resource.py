@@ -8,8 +8,8 @@ import httpx
 import psycopg
 import pytest
 
-from booking.migrate import respond
-from fairslot import migrate
+from deploy.migrate import respond
+from fairslot.platform import migrate
 from local.postgres import EmbeddedPostgres
 
 REQUEST = {

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from fairslot.migrate import FUNCTIONS, BeforeBaselineError, MigrationChangedError, Schema, migrate
+from fairslot.platform.migrate import FUNCTIONS, BeforeBaselineError, MigrationChangedError, Schema, migrate
 from local.postgres import EmbeddedPostgres
 
 ALL = [*(name for name, _ in Schema.current().tables), FUNCTIONS]

@@ -8,12 +8,12 @@ from uuid import UUID
 
 import pytest
 
-from fairslot import outbox
-from fairslot.bookings import Change
-from fairslot.db import Connection
-from fairslot.errors import QueueError
-from fairslot.webhooks.messages import Attempt, Delivery
-from tests.world import NOW, add_endpoint, add_team, book, cancel
+from fairslot.domain.errors import QueueError
+from fairslot.domain.idempotency import ChangeResult
+from fairslot.messages.deliveries import Attempt, Delivery
+from fairslot.platform.db import Connection
+from fairslot.webhooks import outbox
+from tests.support.world import NOW, add_endpoint, add_team, appointment_of, book, cancel
 
 LATER = NOW + timedelta(days=3650)  # rows are stamped by the database's own clock
 BEFORE = NOW - timedelta(days=3650)
@@ -49,7 +49,7 @@ def attempt(message: dict[str, Any], outcome: str = "delivered", **values: Any) 
     )
 
 
-def message_for(change: Change, kind: str) -> dict[str, Any]:
+def message_for(change: ChangeResult, kind: str) -> dict[str, Any]:
     """Return the message that a change has for one partner."""
     return next(message for message in change.messages if message["kind"] == kind)
 
@@ -192,7 +192,7 @@ def test_cancelling_releases_the_block(connection: Connection, team: list[str]) 
     outbox.record(connection, attempt=attempt(block, answer={"block_id": "b-1"}))
     release = message_for(cancel(connection, done), "calendar_api")
     assert (release["data"]["action"], release["data"]["block_id"]) == ("release", "b-1")
-    assert outbox.record(connection, attempt=attempt(release)) == ([], done.appointment.coach_id, None)
+    assert outbox.record(connection, attempt=attempt(release)) == ([], appointment_of(done).coach_id, None)
 
 
 def test_a_block_that_is_answered_after_the_cancellation_is_released(
@@ -205,7 +205,7 @@ def test_a_block_that_is_answered_after_the_cancellation_is_released(
     [release], *_ = outbox.record(connection, attempt=attempt(block, answer={"block_id": "b-2"}))
     assert (release["kind"], release["data"]["action"]) == ("calendar_api", "release")
     assert release["data"]["block_id"] == "b-2"
-    assert release["data"]["coach_id"] == done.appointment.coach_id
+    assert release["data"]["coach_id"] == appointment_of(done).coach_id
 
 
 def test_time_that_was_taken_outside_is_a_conflict(connection: Connection, team: list[str]) -> None:
@@ -217,7 +217,7 @@ def test_time_that_was_taken_outside_is_a_conflict(connection: Connection, team:
     )
     assert [message["type"] for message in told] == ["appointment.conflict"]
     assert told[0]["version"] == 2
-    assert coach_id == done.appointment.coach_id
+    assert coach_id == appointment_of(done).coach_id
 
 
 def test_our_own_lost_block_is_no_conflict(connection: Connection, team: list[str]) -> None:

@@ -4,9 +4,9 @@ from functools import partial
 
 import pytest
 
-from fairslot.db import Connection
-from fairslot.errors import SlotUnavailableError
-from tests.blocks_world import (
+from fairslot.domain.errors import SlotUnavailableError
+from fairslot.platform.db import Connection
+from tests.support.blocks_world import (
     HALF,
     HOUR,
     MINUTE,
@@ -20,8 +20,8 @@ from tests.blocks_world import (
     record,
     refuse,
 )
-from tests.refusals import refused
-from tests.world import (
+from tests.support.refusals import refused
+from tests.support.world import (
     NINE,
     NOW,
     book,

@@ -7,12 +7,12 @@ from uuid import UUID
 
 import pytest
 
-from fairslot import bookings, deliveries, outbox
-from fairslot.bookings import Change
-from fairslot.db import Connection
-from fairslot.idempotency import NO_KEY
-from fairslot.webhooks.messages import Attempt, Outcome
-from tests.world import NINE, NOW, TENANT, add_endpoint, add_team, book, reschedule
+from fairslot.booking import appointments
+from fairslot.domain.idempotency import NO_KEY, ChangeResult
+from fairslot.messages.deliveries import Attempt, Outcome
+from fairslot.platform.db import Connection
+from fairslot.webhooks import deliveries, outbox
+from tests.support.world import NINE, NOW, TENANT, add_endpoint, add_team, appointment_of, book, reschedule
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)
@@ -27,7 +27,7 @@ type Message = dict[str, Any]
 
 
 @pytest.fixture
-def made(connection: Connection) -> Change:
+def made(connection: Connection) -> ChangeResult:
     """An appointment with a coach whose calendar is behind the calendar API; the CRM is told of changes."""
     add_team(connection, 1)
     connection.execute("UPDATE coaches SET calendar_kind = 'calendar_api'")
@@ -38,12 +38,12 @@ def made(connection: Connection) -> Change:
 
 
 @pytest.fixture
-def block(made: Change) -> Message:
+def block(made: ChangeResult) -> Message:
     """The message that asks for its block."""
     return block_of(made)
 
 
-def block_of(change: Change) -> Message:
+def block_of(change: ChangeResult) -> Message:
     """Return the message that asks for a change's block."""
     [found] = [one for one in change.messages if one["data"].get("action") == "block"]
     return found
@@ -80,15 +80,15 @@ def types(messages: Sequence[Message]) -> list[tuple[str, int]]:
     return [(one["type"], one["version"]) for one in messages]
 
 
-def stands(connection: Connection, made: Change) -> tuple[bool, str | None, int]:
+def stands(connection: Connection, made: ChangeResult) -> tuple[bool, str | None, int]:
     """Return whether an appointment is a conflict, its block and its version."""
-    found = bookings.get(connection, tenant_id=TENANT, appointment_id=made.appointment.appointment_id)
+    found = appointments.get(connection, tenant_id=TENANT, appointment_id=appointment_of(made).appointment_id)
     return found.conflict, found.external_calendar_id, found.version
 
 
 @pytest.mark.parametrize("before", [{}, {1: "http_503"}, {2: "http_503"}, {1: "http_503", 3: "http_503"}])
 def test_an_attempt_that_nobody_told_of_may_have_the_block(
-    connection: Connection, made: Change, block: Message, before: dict[int, str]
+    connection: Connection, made: ChangeResult, block: Message, before: dict[int, str]
 ) -> None:
     """Whoever made one of the attempts before died after the answer: the refusal may be our own block's."""
     for number, error in before.items():
@@ -98,7 +98,7 @@ def test_an_attempt_that_nobody_told_of_may_have_the_block(
 
 
 def test_a_refusal_after_failures_that_are_all_known_is_a_conflict(
-    connection: Connection, made: Change, block: Message
+    connection: Connection, made: ChangeResult, block: Message
 ) -> None:
     """The calendar answered each attempt before, and took none."""
     for number in (1, 2):
@@ -109,7 +109,7 @@ def test_a_refusal_after_failures_that_are_all_known_is_a_conflict(
 
 
 def test_what_is_held_back_is_no_attempt_that_is_missing(
-    connection: Connection, made: Change, block: Message
+    connection: Connection, made: ChangeResult, block: Message
 ) -> None:
     """A copy that waited carries the number made before it, and those are on record."""
     report(connection, block, "http_503")
@@ -118,7 +118,7 @@ def test_what_is_held_back_is_no_attempt_that_is_missing(
 
 
 def test_an_answer_that_is_recorded_late_shows_the_conflict(
-    connection: Connection, made: Change, block: Message
+    connection: Connection, made: ChangeResult, block: Message
 ) -> None:
     """Results overtake one another: once all are known and none got the block, somebody else has the time."""
     assert report(connection, block, "already_blocked", attempt=3) == []
@@ -128,7 +128,7 @@ def test_an_answer_that_is_recorded_late_shows_the_conflict(
 
 
 def test_a_silence_that_is_recorded_late_shows_nothing(
-    connection: Connection, made: Change, block: Message
+    connection: Connection, made: ChangeResult, block: Message
 ) -> None:
     """The attempt that was missing ended without an answer."""
     assert report(connection, block, "already_blocked", attempt=2) == []
@@ -137,7 +137,7 @@ def test_a_silence_that_is_recorded_late_shows_nothing(
 
 
 def test_a_refusal_is_nothing_that_another_attempt_follows(
-    connection: Connection, made: Change, block: Message
+    connection: Connection, made: ChangeResult, block: Message
 ) -> None:
     """Sent twice: what the other copy's first attempt met says nothing of this one's, whose maker died."""
     assert report(connection, block, "already_blocked", attempt=2) == []
@@ -145,7 +145,7 @@ def test_a_refusal_is_nothing_that_another_attempt_follows(
     assert stands(connection, made) == (False, None, 1)
 
 
-def test_another_round_counts_for_itself(connection: Connection, made: Change, block: Message) -> None:
+def test_another_round_counts_for_itself(connection: Connection, made: ChangeResult, block: Message) -> None:
     """What a message of the round before goes on doing is noted as of that round."""
     report(connection, block, "http_503")
     connection.execute("UPDATE webhook_deliveries SET status = 'failed', reason = 'dead_letter'")
@@ -163,7 +163,7 @@ def test_another_round_counts_for_itself(connection: Connection, made: Change, b
 
 
 def test_a_conflict_with_the_same_block_is_taken_back(
-    connection: Connection, made: Change, block: Message
+    connection: Connection, made: ChangeResult, block: Message
 ) -> None:
     """Sent twice: the copy that was refused is recorded before the one that got the block."""
     told = report(connection, block, "already_blocked", at=NOW + SECOND)
@@ -176,7 +176,7 @@ def test_a_conflict_with_the_same_block_is_taken_back(
 
 
 def test_a_block_that_is_no_conflict_is_no_change(
-    connection: Connection, made: Change, block: Message
+    connection: Connection, made: ChangeResult, block: Message
 ) -> None:
     """Where nothing was told, nothing is taken back."""
     assert report(connection, block, block="b-1") == []
@@ -185,7 +185,7 @@ def test_a_block_that_is_no_conflict_is_no_change(
 
 @pytest.mark.parametrize("away_first", [True, False])
 def test_a_coach_who_is_away_stays_a_conflict(
-    connection: Connection, made: Change, block: Message, *, away_first: bool
+    connection: Connection, made: ChangeResult, block: Message, *, away_first: bool
 ) -> None:
     """The block says nothing of that, whichever made the appointment a conflict."""
 
@@ -201,10 +201,10 @@ def test_a_coach_who_is_away_stays_a_conflict(
     assert stands(connection, made) == (True, "b-1", 2)
 
 
-def mark_unavailable(connection: Connection, made: Change) -> list[Message]:
+def mark_unavailable(connection: Connection, made: ChangeResult) -> list[Message]:
     """Have the appointment kept though its coach is away; return what follows."""
     row = connection.execute(
-        "SELECT engine.mark_unavailable(%s, %s) AS told", (made.appointment.appointment_id, NOW)
+        "SELECT engine.mark_unavailable(%s, %s) AS told", (appointment_of(made).appointment_id, NOW)
     ).fetchone()
     assert row is not None
     told: list[Message] = row["told"]
@@ -212,7 +212,7 @@ def mark_unavailable(connection: Connection, made: Change) -> list[Message]:
 
 
 def test_the_block_of_a_time_that_was_left_takes_nothing_back(
-    connection: Connection, made: Change, block: Message
+    connection: Connection, made: ChangeResult, block: Message
 ) -> None:
     """Moved meanwhile, and refused there: the block of the old time is released, and the conflict stays."""
     report(connection, block, "already_blocked", at=NOW + SECOND)

@@ -8,11 +8,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from fairslot import endpoints, outbox
-from fairslot.bookings import Change
-from fairslot.db import Connection
-from tests.race import wait_until
-from tests.world import NINE, NO_KEY, TENANT, add_endpoint, add_team, book
+from fairslot.domain.idempotency import ChangeResult
+from fairslot.platform.db import Connection
+from fairslot.webhooks import endpoints, outbox
+from tests.support.race import wait_until
+from tests.support.world import NINE, NO_KEY, TENANT, add_endpoint, add_team, book
 
 type Connect = Callable[[], Connection]
 
@@ -39,7 +39,7 @@ def add_subscriber(connection: Connection, *, made: str = "now() - interval '1 d
     return endpoint_id
 
 
-def recover(connection: Connection, endpoint_id: UUID, since: datetime = LONG_AGO) -> Change:
+def recover(connection: Connection, endpoint_id: UUID, since: datetime = LONG_AGO) -> ChangeResult:
     """Recover."""
     return endpoints.recover(
         connection, tenant_id=TENANT, endpoint_id=endpoint_id, since=since, key=NO_KEY, now=datetime.now(UTC)
@@ -64,7 +64,7 @@ def is_waiting(connection: Connection, other: Connection) -> bool:
 def test_two_recoveries_at_once_send_everything_once(world: Connection, connect: Connect) -> None:
     """The second waits for the first and finds nothing to do; that of another endpoint does not wait."""
     first, second, third = add_subscriber(world), connect(), connect()
-    found: list[Change] = []
+    found: list[ChangeResult] = []
     thread = threading.Thread(target=lambda: found.append(recover(second, first)))
     with world.transaction():
         assert recover(world, first).answer == {"deliveries": 3}
@@ -84,7 +84,7 @@ def test_a_recovery_and_a_result_do_not_wait_for_each_other_in_a_circle(
     recover(world, endpoint_id)
     world.execute("UPDATE webhook_deliveries SET status = 'failed', finished_at = now()")
     other = connect()
-    found: list[Change] = []
+    found: list[ChangeResult] = []
     thread = threading.Thread(target=lambda: found.append(recover(other, endpoint_id)))
     with recorder.transaction():
         recorder.execute("SELECT FROM webhook_deliveries FOR NO KEY UPDATE")

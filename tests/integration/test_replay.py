@@ -10,13 +10,12 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from fairslot import bookings, db
-from fairslot.assignment import weights
-from fairslot.bookings import Change
-from fairslot.db import Connection
-from local import replay
-from local.replay_ledger import ReplayError
-from tests.world import (
+from fairslot.booking import appointments
+from fairslot.domain.fair_share import weights
+from fairslot.domain.idempotency import ChangeResult
+from fairslot.platform import db
+from fairslot.platform.db import Connection
+from tests.support.world import (
     NINE,
     NO_KEY,
     NOW,
@@ -25,21 +24,24 @@ from tests.world import (
     add_calendar,
     add_coach,
     add_team,
+    appointment_of,
     book,
     cancel,
     check,
 )
+from tools import replay
+from tools.replay_ledger import ReplayError
 
 QUARTER = timedelta(minutes=15)
 CLEAR = "TRUNCATE coaches, calendars, coach_appointments, distribution_log, webhook_events CASCADE"
 
 
-def reassign(connection: Connection, change: Change, coach_id: str | None) -> Change:
+def reassign(connection: Connection, change: ChangeResult, coach_id: str | None) -> ChangeResult:
     """Hand an appointment to a coach, or to whoever's turn it is."""
-    return bookings.reassign(
+    return appointments.reassign(
         connection,
         tenant_id=TENANT,
-        appointment_id=change.appointment.appointment_id,
+        appointment_id=appointment_of(change).appointment_id,
         coach_id=coach_id,
         reason=None,
         key=NO_KEY,
@@ -47,12 +49,12 @@ def reassign(connection: Connection, change: Change, coach_id: str | None) -> Ch
     )
 
 
-def reschedule(connection: Connection, change: Change, quarter: int) -> Change:
+def reschedule(connection: Connection, change: ChangeResult, quarter: int) -> ChangeResult:
     """Move an appointment to another quarter, whoever's turn it is."""
-    return bookings.reschedule(
+    return appointments.reschedule(
         connection,
         tenant_id=TENANT,
-        appointment_id=change.appointment.appointment_id,
+        appointment_id=appointment_of(change).appointment_id,
         start_time=NINE + quarter * QUARTER,
         any_coach=True,
         key=NO_KEY,
@@ -64,7 +66,7 @@ def live(connection: Connection, seed: int, steps: int) -> None:
     """Let a random history happen to a team; what the database refuses did not happen."""
     chance = random.Random(seed)  # noqa: S311 - a history needs no cryptography
     coaches = add_team(connection, 5)
-    made: list[Change] = []
+    made: list[ChangeResult] = []
     happenings: dict[str, Callable[[], object]] = {
         "book": lambda: made.append(book(connection, NINE + chance.randrange(30) * QUARTER)),
         "cancel": lambda: cancel(connection, made.pop(), by=chance.choice(["customer", "coach"])),

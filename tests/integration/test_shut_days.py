@@ -7,11 +7,11 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from fairslot import availability, sync
-from fairslot.availability import Window
-from fairslot.db import Connection
-from fairslot.slots import instant_of
-from tests.world import ALWAYS, TENANT, Coach, add_calendar, add_coach, book, hold
+from fairslot.coach_time import bookable_starts, sync
+from fairslot.coach_time.bookable_starts import Window
+from fairslot.domain.slots import instant_of
+from fairslot.platform.db import Connection
+from tests.support.world import ALWAYS, TENANT, Coach, add_calendar, add_coach, book, hold
 
 NOW = datetime(2026, 10, 20, 12, tzinfo=UTC)  # the Azores have two midnights soon
 HOUR = timedelta(hours=1)
@@ -30,9 +30,9 @@ def awake(connection: Connection) -> Connection:
 
 def listed(connection: Connection, start: datetime, end: datetime, *, now: datetime = NOW) -> set[datetime]:
     """Return the starts that are listed in a window."""
-    team = availability.team(connection, tenant_id=TENANT, calendar_id="cal", now=now, clock=now)
+    team = bookable_starts.team(connection, tenant_id=TENANT, calendar_id="cal", now=now, clock=now)
     window = Window(start=start, end=end, limit=6000)
-    page = availability.list_starts(connection, team=team, window=window, now=now)
+    page = bookable_starts.list_starts(connection, team=team, window=window, now=now)
     return {instant_of(one.slot) for one in page.starts}
 
 

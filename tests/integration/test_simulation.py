@@ -5,15 +5,26 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from fairslot import sync
-from fairslot.assignment import Candidate, weights
-from fairslot.db import Connection
-from fairslot.slots import slot_of
-from local.replay_ledger import Ledger
-from tests.world import ALWAYS, NINE, NOW, Coach, add_calendar, add_coach, book, cancel, check
+from fairslot.coach_time import sync
+from fairslot.domain.fair_share import Candidate, weights
+from fairslot.domain.slots import slot_of
+from fairslot.platform.db import Connection
+from tests.support.world import (
+    ALWAYS,
+    NINE,
+    NOW,
+    Coach,
+    add_calendar,
+    add_coach,
+    appointment_of,
+    book,
+    cancel,
+    check,
+)
+from tools.replay_ledger import Ledger
 
 if TYPE_CHECKING:
-    from fairslot.bookings import Change
+    from fairslot.domain.idempotency import ChangeResult
 
 BOOKINGS = 400
 TEAMS = {"cal-1": range(1, 6), "cal-2": range(2, 8), "cal-3": range(4, 9)}
@@ -79,7 +90,7 @@ def test_the_database_does_what_the_rule_says(connection: Connection) -> None:
         add_calendar(connection, calendar_id, coaches)
         calendars[calendar_id] = Calendar(connection, calendar_id, coaches)
     sync.extend(connection, now=NOW)
-    made: list[tuple[Change, Calendar, int]] = []
+    made: list[tuple[ChangeResult, Calendar, int]] = []
     for number in range(BOOKINGS):
         if number == BOOKINGS // 2:
             connection.execute("SELECT engine.join_team('cal-1', %s, 1)", (NEWCOMER,))
@@ -92,7 +103,7 @@ def test_the_database_does_what_the_rule_says(connection: Connection) -> None:
         if expected is None:
             continue
         done = book(connection, NINE + timedelta(minutes=15) * quarter, calendar_id=calendar.calendar_id)
-        assert done.appointment.coach_id == expected, number
+        assert appointment_of(done).coach_id == expected, number
         made.append((done, calendar, calendar.seq))
         if chance.random() < 0.1:
             undone, where, seq = made.pop(chance.randrange(len(made)))

@@ -5,11 +5,23 @@ from typing import Any
 
 import pytest
 
-from fairslot import availability, decisions, sync
-from fairslot.availability import Page, Window
-from fairslot.db import Connection
-from fairslot.slots import hex_of, slot_of, span
-from tests.world import NEW_YORK, NINE, NOW, TENANT, Coach, add_calendar, add_coach, book, cancel, check
+from fairslot.booking import decisions
+from fairslot.coach_time import bookable_starts, sync
+from fairslot.coach_time.bookable_starts import Page, Window
+from fairslot.domain.slots import hex_of, slot_of, span
+from fairslot.platform.db import Connection
+from tests.support.world import (
+    NEW_YORK,
+    NINE,
+    NOW,
+    TENANT,
+    Coach,
+    add_calendar,
+    add_coach,
+    book,
+    cancel,
+    check,
+)
 
 LATER = NOW + timedelta(minutes=10)
 
@@ -54,9 +66,9 @@ def failure(at: datetime) -> dict[str, Any]:
 
 def listed(connection: Connection, now: datetime = NOW) -> Page:
     """List the day of NINE."""
-    team = availability.team(connection, tenant_id=TENANT, calendar_id="cal", now=now)
+    team = bookable_starts.team(connection, tenant_id=TENANT, calendar_id="cal", now=now)
     window = Window(start=NINE, end=NINE + timedelta(days=1), limit=6000)
-    return availability.list_starts(connection, team=team, window=window, now=now)
+    return bookable_starts.list_starts(connection, team=team, window=window, now=now)
 
 
 def test_busy_time_is_not_offered(connection: Connection, calendar: str) -> None:

@@ -8,13 +8,14 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from fairslot import bookings, db, inbound
-from fairslot.bookings import Change
-from fairslot.db import Connection
-from fairslot.errors import HoldExpiredError
-from fairslot.idempotency import Key, fingerprint
-from tests.race import Connect, at_once, attempt
-from tests.world import (
+from fairslot.booking import appointments
+from fairslot.coach_time import inbound
+from fairslot.domain.errors import HoldExpiredError
+from fairslot.domain.idempotency import ChangeResult, Key, fingerprint
+from fairslot.platform import db
+from fairslot.platform.db import Connection
+from tests.support.race import Connect, at_once, attempt
+from tests.support.world import (
     NINE,
     NO_KEY,
     NOW,
@@ -22,6 +23,7 @@ from tests.world import (
     add_calendar,
     add_endpoint,
     add_team,
+    appointment_of,
     book,
     cancel,
     check,
@@ -63,21 +65,21 @@ def tell(
     return row["outcome"], messages
 
 
-def now_as(connection: Connection, change: Change) -> bookings.Appointment:
+def now_as(connection: Connection, change: ChangeResult) -> appointments.Appointment:
     """Return an appointment as it is now."""
     found = UUID(change.answer["appointment_id"])
-    return bookings.get(connection, tenant_id=TENANT, appointment_id=found)
+    return appointments.get(connection, tenant_id=TENANT, appointment_id=found)
 
 
-def db_book(connection: Connection, hold_id: UUID) -> Change:
+def db_book(connection: Connection, hold_id: UUID) -> ChangeResult:
     """Book what is held, with errors in our terms."""
     try:
-        return bookings.book(
+        return appointments.book(
             connection,
             tenant_id=TENANT,
             calendar_id="cal",
             start_time=NINE,
-            contact=bookings.Contact(name="Zoe", email="zoe@example.com"),
+            contact=appointments.Contact(name="Zoe", email="zoe@example.com"),
             metadata={},
             key=NO_KEY,
             now=LATER,
@@ -103,7 +105,7 @@ def policy(connection: Connection, name: str) -> None:
 def test_kept_appointments_are_marked(connection: Connection, team: list[str]) -> None:
     """By default an appointment stays with its coach, is marked once, and its subscribers are told."""
     made = book(connection)
-    outcome, messages = tell(connection, made.appointment.coach_id)
+    outcome, messages = tell(connection, appointment_of(made).coach_id)
     assert outcome == "kept 1"
     assert [one["type"] for one in messages] == ["appointment.conflict"]
     found = now_as(connection, made)
@@ -117,8 +119,8 @@ def test_reassigned_appointments_go_to_whoevers_turn_it_is(connection: Connectio
     policy(connection, "reassign")
     first, second = book(connection), book(connection)
     third = book(connection, NINE + HOUR)
-    lost = third.appointment.coach_id
-    (own,) = [one for one in (first, second) if one.appointment.coach_id == lost]
+    lost = appointment_of(third).coach_id
+    (own,) = [one for one in (first, second) if appointment_of(one).coach_id == lost]
     outcome, messages = tell(connection, lost, reason="ill")
     assert outcome == "kept 1, reassigned 1"
     assert sorted(one["type"] for one in messages) == ["appointment.conflict", "appointment.reassigned"]
@@ -132,11 +134,11 @@ def test_cancelled_appointments_are_the_coachs_doing(connection: Connection, tea
     """The coach keeps the booking on the account, and the time stays shut."""
     policy(connection, "cancel")
     made = book(connection)
-    outcome, messages = tell(connection, made.appointment.coach_id)
+    outcome, messages = tell(connection, appointment_of(made).coach_id)
     assert (outcome, [one["type"] for one in messages]) == ("cancelled 1", ["appointment.cancelled"])
     row = connection.execute("SELECT cancelled_by FROM coach_appointments").fetchone()
     assert row == {"cancelled_by": "coach"}
-    assert book(connection).appointment.coach_id != made.appointment.coach_id
+    assert appointment_of(book(connection)).coach_id != appointment_of(made).coach_id
     check(connection)
 
 
@@ -202,7 +204,7 @@ def test_the_same_event_eight_times_at_once_acts_once(
     """Whoever comes first acts; the others find it done or being done, and one cancellation stands."""
     policy(connection, "cancel")
     made = book(connection)
-    lost = made.appointment.coach_id
+    lost = appointment_of(made).coach_id
     told = at_once([partial(tell, connect(), lost) for _ in range(8)])
     assert sorted(len(messages) for _, messages in told) == [0] * 7 + [1]
     row = connection.execute("SELECT count(*) AS n, max(outcome) AS outcome FROM inbound_events").fetchone()

@@ -6,11 +6,10 @@ from uuid import UUID
 
 import pytest
 
-from fairslot import deliveries, outbox
-from fairslot.bookings import Change
-from fairslot.db import Connection
-from fairslot.idempotency import Key
-from tests.blocks_world import (
+from fairslot.domain.idempotency import ChangeResult, Key
+from fairslot.platform.db import Connection
+from fairslot.webhooks import deliveries, outbox
+from tests.support.blocks_world import (
     HALF,
     HOUR,
     MINUTE,
@@ -24,7 +23,7 @@ from tests.blocks_world import (
     state,
     sweep,
 )
-from tests.world import NINE, NOW, TENANT, book, cancel, check, reschedule
+from tests.support.world import NINE, NOW, TENANT, book, cancel, check, reschedule
 
 LATER = NOW + 2 * HOUR
 
@@ -37,13 +36,13 @@ def ana(connection: Connection) -> None:
     add_ana(connection)
 
 
-def block_of(change: Change) -> Message:
+def block_of(change: ChangeResult) -> Message:
     """Return the message that asks for a change's block."""
     [block] = actions(change.messages, "block")
     return block
 
 
-def published(connection: Connection, change: Change) -> Message:
+def published(connection: Connection, change: ChangeResult) -> Message:
     """Put a change's messages on the queue; return the one that asks for its block."""
     outbox.publish(connection, messages=change.messages, send=lambda _: None, now=NOW)
     return block_of(change)
@@ -59,7 +58,7 @@ def swept(connection: Connection, block: Message) -> Message:
 def buried(connection: Connection, block: Message, now: datetime = NOW + MINUTE) -> None:
     """Have a block's message end as a dead letter without a result."""
     letter = (UUID(block["delivery_id"]), block["round"])
-    assert deliveries.bury(connection, letters=[letter], now=now) == 1
+    assert deliveries.mark_dead_letters_failed(connection, letters=[letter], now=now) == 1
 
 
 def replayed(connection: Connection, block: Message, now: datetime = NOW + HOUR) -> Message:
@@ -295,7 +294,7 @@ def test_a_block_that_another_copy_made_is_released_too(connection: Connection) 
     assert record(connection, block, at=LATER + 3 * MINUTE, block="b-2") == []
 
 
-def lost_and_cancelled(connection: Connection) -> tuple[Change, Message]:
+def lost_and_cancelled(connection: Connection) -> tuple[ChangeResult, Message]:
     """Book, lose what the calendar said of the block for good, and cancel; return the block's message."""
     made = book(connection)
     block = published(connection, made)

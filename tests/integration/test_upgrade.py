@@ -12,12 +12,13 @@ from functools import partial
 import psycopg
 import pytest
 
-from fairslot import db, sync
-from fairslot.migrate import FUNCTIONS, migrate
+from fairslot.coach_time import sync
+from fairslot.platform import db
+from fairslot.platform.migrate import FUNCTIONS, migrate
 from local.postgres import EmbeddedPostgres
-from tests.race import wait_until, waiting
-from tests.upgrades import CONTRACTS, EXPANDS, Client, dump, edited, releases
-from tests.world import NINE, NOW, add_endpoint, add_team, book, check, check_records
+from tests.support.race import wait_until, waiting
+from tests.support.upgrades import CONTRACTS, EXPANDS, Client, dump, edited, releases
+from tests.support.world import NINE, NOW, add_endpoint, add_team, book, check, check_records
 
 CLIENTS = 3
 ROUNDS = 3  # of each client before a step, and after it

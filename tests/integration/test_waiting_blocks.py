@@ -4,9 +4,9 @@ from functools import partial
 
 import pytest
 
-from fairslot import outbox
-from fairslot.db import Connection
-from tests.blocks_world import (
+from fairslot.platform.db import Connection
+from fairslot.webhooks import outbox
+from tests.support.blocks_world import (
     HALF,
     HOUR,
     MINUTE,
@@ -20,8 +20,8 @@ from tests.blocks_world import (
     shown,
     state,
 )
-from tests.race import Connect, at_once
-from tests.world import (
+from tests.support.race import Connect, at_once
+from tests.support.world import (
     NINE,
     NOW,
     book,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.resources import files
 from itertools import cycle
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, available_timezones
 
 import psycopg
@@ -13,12 +14,27 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from fairslot import availability, bookings, sync
-from fairslot.availability import Window
-from fairslot.db import Connection
-from fairslot.slots import cut_text, hex_of, slot_of, span
-from tests.race import Connect, Outcome, at_once, attempt, booked, wait_until, waiting
-from tests.world import ALWAYS, NOW, TENANT, Coach, add_calendar, add_coach, book, cancel, check, hold
+from fairslot.coach_time import bookable_starts, sync
+from fairslot.coach_time.bookable_starts import Window
+from fairslot.domain.slots import cut_text, hex_of, slot_of, span
+from fairslot.platform.db import Connection
+from tests.support.race import Connect, Outcome, at_once, attempt, booked, wait_until, waiting
+from tests.support.world import (
+    ALWAYS,
+    NOW,
+    TENANT,
+    Coach,
+    add_calendar,
+    add_coach,
+    appointment_of,
+    book,
+    cancel,
+    check,
+    hold,
+)
+
+if TYPE_CHECKING:
+    from fairslot.domain.idempotency import ChangeResult
 
 CLEAR = "TRUNCATE coaches, calendars, coach_appointments, distribution_log, webhook_events CASCADE"
 HALF_HOUR = timedelta(minutes=30)
@@ -80,9 +96,9 @@ def read(connection: Connection, now: datetime = NOW, busy: tuple[datetime, date
 
 def listed(connection: Connection, now: datetime = NOW) -> set[datetime]:
     """Return the starts that are offered in the next six days."""
-    team = availability.team(connection, tenant_id=TENANT, calendar_id="cal", now=now, clock=now)
+    team = bookable_starts.team(connection, tenant_id=TENANT, calendar_id="cal", now=now, clock=now)
     window = Window(start=now, end=now + timedelta(days=6), limit=6000)
-    page = availability.list_starts(connection, team=team, window=window, now=now)
+    page = bookable_starts.list_starts(connection, team=team, window=window, now=now)
     return {datetime.fromtimestamp(one.slot * 900, UTC) for one in page.starts}
 
 
@@ -112,7 +128,7 @@ def test_days_follow_the_coach(
     """Wherever a coach moves, the days are the zone's, the bits the appointments', and offers are kept."""
     add_movers(connection)
     now = NOW
-    done: list[bookings.Change] = []
+    done: list[ChangeResult] = []
     for step, what in moves:
         if isinstance(what, str):
             move(connection, what)
@@ -164,7 +180,7 @@ def test_the_clocks_move(
     environment(HORIZON_DAYS="60")
     sync.extend(connection, now=now)
     check_days(connection, now)
-    assert done.appointment.start_time not in listed(connection, now + timedelta(days=29))
+    assert appointment_of(done).start_time not in listed(connection, now + timedelta(days=29))
 
 
 def test_moving_while_customers_book(connection: Connection, connect: Connect, horizon: None) -> None:
@@ -202,7 +218,7 @@ def test_a_move_waits_for_a_booking_in_hand(
     """Days are cut with every calendar locked in which the coach is booked, those of former teams too."""
     add_movers(connection, count=2)
     done = [book(connection, NOW + n * timedelta(days=1)) for n in (1, 2)]
-    done = [one for one in done if one.appointment.coach_id == "coach-0"]
+    done = [one for one in done if appointment_of(one).coach_id == "coach-0"]
     if has_left:
         connection.execute("SELECT engine.leave_team('cal', 'coach-0', NULL)")
     customer, mover = connect(), connect()

@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from availability import maintenance
-from fairslot import sync
-from fairslot.db import Connection
-from fairslot.slots import day_of
-from tests.gateway_events import context
-from tests.world import NOW, add_calendar
+from background import maintenance
+from fairslot.coach_time import sync
+from fairslot.domain.slots import day_of
+from fairslot.platform.db import Connection
+from tests.support.gateway_events import context
+from tests.support.world import NOW, add_calendar
 
 
 @pytest.fixture

@@ -68,19 +68,19 @@ _ONCE = (
     ),
     Guard(
         "a change that may be made is made again without a key",
-        "db.py",
+        "platform/db.py",
         "(again or not begun) and broken",
         "broken",
         f"{_LOST}::test_a_booking_without_a_key_is_not_tried_again",
     ),
     Guard(
         "a lost connection is not opened again",
-        "db.py",
+        "platform/db.py",
         "(again or not begun) and broken",
         "False",
         f"{_LOST}::test_a_change_with_a_key_is_made_once",
     ),
-    Guard("expired holds are not cleared", "db.py", "expired = True", "expired = False", _LOST),
+    Guard("expired holds are not cleared", "platform/db.py", "expired = True", "expired = False", _LOST),
 )
 
 _SEND = "    send([json.dumps(message) for message in messages])\n"
@@ -99,7 +99,7 @@ _TOLD = (
     ),
     Guard(
         "what is not sent yet counts as sent",
-        "outbox.py",
+        "webhooks/outbox.py",
         _SEND + _NOTE,
         _NOTE + _SEND,
         _OUTBOX,
@@ -158,7 +158,7 @@ _OTHERS = (
     ),
     Guard(
         "a migration has no more time than a request",
-        "migrate.py",
+        "platform/migrate.py",
         "        connection.execute(_WITHOUT_TIMEOUTS)\n",
         "",
         f"{_FROZEN}::test_migrating_knows_no_timeouts",
@@ -203,7 +203,7 @@ _EXTERNAL = (
     ),
     Guard(
         "a portion is not noted with what it did",
-        "inbound.py",
+        "coach_time/inbound.py",
         '_SQL["note_progress" if consequence.more else "processed"]',
         '_SQL["processed"]',
         _ABSENCES,

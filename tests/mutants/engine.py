@@ -210,7 +210,7 @@ _HELD = (
     ),
     Guard(
         "an expired hold is explained as held",
-        "decisions.py",
+        "booking/decisions.py",
         'if grid["has_expired_holds"]:',
         "if False:",
         f"{_HOLDS}::test_explaining_knows_no_expired_holds",

@@ -2,7 +2,7 @@
 
 from tests.mutants.guard import Guard
 
-_MIGRATE = "migrate.py"
+_MIGRATE = "platform/migrate.py"
 _UPGRADE = "tests/integration/test_upgrade.py"
 _MIGRATIONS = "tests/integration/test_migrations.py"
 _REPLACE = "    for _, text in schema.functions:\n"

@@ -3,7 +3,7 @@
 from tests.mutants.guard import Guard
 
 _ENDPOINTS = "schema/functions/07_endpoints.sql"
-_GATES = "webhooks/gates.py"
+_GATES = "dispatch/endpoint_limits.py"
 _GATES_TEST = "tests/unit/webhooks/test_gates.py"
 _BLOCKS = "schema/functions/08_blocks.sql"
 _BLOCKS_TEST = "tests/integration/test_unconfirmed_blocks.py"
@@ -13,7 +13,7 @@ GUARDS = (
     Guard("errors never count", _GATES, "FAILURES = 20\n", "FAILURES = 20_000\n", _GATES_TEST),
     Guard(
         "one public address excuses an inside one",
-        "addresses.py",
+        "platform/addresses.py",
         "if not all(is_public(address) for address in found):",
         "if not any(is_public(address) for address in found):",
         "tests/unit/test_addresses.py",
@@ -27,42 +27,42 @@ GUARDS = (
     ),
     Guard(
         "a reading of the dead letters keeps hidden what it leaves",
-        "webhooks/aside.py",
+        "platform/dead_letters.py",
         "[(handle, 0) for handle in self._held.values()]",
         "[]",
         "tests/integration/test_dead_letters.py::test_what_the_task_leaves_can_be_sent_at_once",
     ),
     Guard(
         "a reading meets a letter that is visible again",
-        "webhooks/aside.py",
+        "platform/dead_letters.py",
         'if one["MessageId"] not in self._seen]',
         'if one["MessageId"]]',
         "tests/integration/test_dead_letters.py::test_a_long_reading_meets_no_letter_twice",
     ),
     Guard(
         "any number of an alphabet is a port",
-        "addresses.py",
+        "platform/addresses.py",
         "if _AUTHORITY.fullmatch(authority) is None:",
         "if False:",
         "tests/unit/test_addresses.py",
     ),
     Guard(
         "an address is kept as it was written",
-        "subscriptions.py",
+        "webhooks/subscriptions.py",
         "found = addresses.canonical(url, addresses.subscriber_rules())",
         "found = addresses.canonical(url, addresses.subscriber_rules()) and url",
         "tests/handlers/test_api_endpoint_addresses.py::test_a_change_of_address_is_read_the_same_way",
     ),
     Guard(
         "the database keeps an endpoint's address for a key",
-        "endpoints.py",
+        "webhooks/endpoints.py",
         "        return kept(endpoint), messages\n",
         "        return endpoint, messages\n",
         "tests/handlers/test_api_endpoint_answers.py::test_nothing_of_an_address_is_kept_for_a_key",
     ),
     Guard(
         "an endpoint sends what it was given before a header was refused",
-        "webhooks/subscribers.py",
+        "dispatch/subscribers.py",
         "if own_headers.may_be_chosen(name)}",
         "if name}",
         "tests/unit/webhooks/test_own_headers.py",
@@ -125,7 +125,7 @@ GUARDS = (
     ),
     Guard(
         "a partner without a list is asked each time",
-        "webhooks/blocks.py",
+        "dispatch/blocks.py",
         "        memory.note(blocks.partner)\n",
         "",
         "tests/unit/webhooks/test_block_lists.py",

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local.environment import PYTHONPATH
+from local.function_env import PYTHONPATH
 from local.processes import free_port
 
 ROOT = Path(__file__).parents[2]

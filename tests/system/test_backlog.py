@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import booking_load
+from tests.support import booking_load
 from tests.system.conftest import start, stop
 
 CLIENTS = 8

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.frozen import frozen
+from tests.support.frozen import frozen
 from tests.system.conftest import CALM, Stack, start, stop, wait_until
 from tests.system.test_journey import appointments, starts
 

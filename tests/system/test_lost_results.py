@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from local.processes import free_port
-from tests.function_processes import kill, processes
+from tests.support.function_processes import kill, processes
+from tests.support.webhook_world import World, world_of
 from tests.system.conftest import CALM, start, wait_until
 from tests.system.test_journey import blocks, starts
-from tests.webhook_world import World, world_of
 
 # And then one now and then, until what is to be lost is lost.
 BOOKINGS = 24
@@ -40,7 +40,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         "OUTBOX_GRACE_SECONDS": "2",
         "CRM_FAILURE_RATE": "0",
     }
-    stack = start(folder / "data", CALM | variables, "tests.stack_behind")
+    stack = start(folder / "data", CALM | variables, "tests.support.stack_behind")
     with world_of(stack, folder / "subscribers", visibility_seconds=VISIBILITY_SECONDS) as made:
         wait_until(lambda: len(starts(stack)) > 200, 60, "the calendars are read")
         yield made

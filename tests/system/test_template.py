@@ -14,7 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.cloudformation import ROOT, functions
+from tests.support.cloudformation import ROOT, functions
 
 FUNCTIONS = functions()
 # Lambda's limit for a function and its layers, unpacked.

@@ -12,13 +12,13 @@ from itertools import pairwise
 
 import pytest
 
-from fairslot import relay
-from tests.function_processes import kill, processes
-from tests.subscriber_process import BUSY_SECONDS
+from fairslot.webhooks import publishing
+from tests.support.function_processes import kill, processes
+from tests.support.subscriber_process import BUSY_SECONDS
+from tests.support.webhook_checker import faults, pending
+from tests.support.webhook_world import World, world_of
 from tests.system.conftest import CALM, Stack, start, wait_until
 from tests.system.test_journey import starts
-from tests.webhook_checker import faults, pending
-from tests.webhook_world import World, world_of
 
 # The whole proof is `FAIRSLOT_PROOF_EVENTS=5000`; what runs every time is the same with fewer.
 EVENTS = int(os.environ.get("FAIRSLOT_PROOF_EVENTS", "150"))
@@ -125,7 +125,7 @@ def test_what_comes_twice_and_shuffled_is_told_by_id_and_version(world: World) -
     ).fetchall()
     messages = [row[0] for row in rows] * 2
     random.shuffle(messages)
-    relay.send_deliveries(messages)
+    publishing.send_deliveries(messages)
     world.settle(endpoints, 60)
     wait_until(lambda: len(world.others.taken("twice")) >= 60, 30, "all three rounds arrived")
     wait_until(

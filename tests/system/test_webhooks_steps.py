@@ -12,11 +12,11 @@ import pytest
 
 from local.postgres import EmbeddedPostgres
 from local.processes import free_port
-from tests.function_processes import kill, owner, processes
-from tests.halting_proxy import Halt, HaltingProxy, Where, http_has_answered, postgres_has_answered
+from tests.support.function_processes import kill, owner, processes
+from tests.support.halting_proxy import Halt, HaltingProxy, Where, http_has_answered, postgres_has_answered
+from tests.support.webhook_world import World, world_of
 from tests.system.conftest import CALM, start, wait_until
 from tests.system.test_journey import blocks, starts, told
-from tests.webhook_world import World, world_of
 
 # Longer than a sweep takes to come, and a message to come back.
 HALT_SECONDS = 30.0
@@ -178,7 +178,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory, postgres: EmbeddedPostgres)
             "CRM_HANG_RATE": "0",
             "CALENDAR_FAILURE_RATE": "0",
         }
-        stack = start(data, variables, "tests.stack_behind")
+        stack = start(data, variables, "tests.support.stack_behind")
         world = ends.enter_context(
             world_of(stack, data.parent / "subscribers", visibility_seconds=VISIBILITY_SECONDS)
         )

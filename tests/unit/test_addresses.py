@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairslot.addresses import AddressError, GuardedTransport, Rules, canonical, check, is_public
+from fairslot.platform.addresses import AddressError, GuardedTransport, Rules, canonical, check, is_public
 
 RULES = Rules(https_ports=frozenset({443, 8443}))
 HERE = Rules(https_ports=frozenset({443}), loopback=True)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from fairslot.addresses import GuardedTransport, Rules
+from fairslot.platform.addresses import GuardedTransport, Rules
 
 PUBLIC = "93.184.216.34"
 

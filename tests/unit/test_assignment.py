@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairslot.assignment import MILLION, Candidate, assign, bound
+from fairslot.domain.fair_share import MILLION, Candidate, assign, bound
 
 
 def candidate(

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairslot.assignment import MILLION, bound
+from fairslot.domain.fair_share import MILLION, bound
 from tests.integration.model_team import Decision, Member, Team, excess
 
 COACHES = ["ana", "ben", "cy", "dee", "eve"]

@@ -1,4 +1,4 @@
-"""CloudFormation gets an answer from `booking.migrate`, whatever happens to the migrations."""
+"""CloudFormation gets an answer from `deploy.migrate`, whatever happens to the migrations."""
 
 import json
 import logging
@@ -13,8 +13,8 @@ import httpx
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from booking import migrate
-from fairslot.settings import settings
+from deploy import migrate
+from fairslot.platform.settings import settings
 
 # As CloudFormation signs it: escapes that must arrive as they are.
 ADDRESS = (

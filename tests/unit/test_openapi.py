@@ -9,13 +9,14 @@ from uuid import UUID
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+import admin.app
 import availability.app
 import booking.app
-from fairslot import api
-from fairslot.subscriptions import EVENT_TYPES, PATTERNS
-from local import openapi
+from fairslot.http import api
+from fairslot.webhooks.subscriptions import EVENT_TYPES, PATTERNS
 from local.routes import Routes
 from local.template import Function, Template
+from tools import openapi
 
 
 def test_the_filed_description_is_up_to_date() -> None:
@@ -39,7 +40,7 @@ def test_every_method_of_a_path_comes_to_who_knows_it(root: Path) -> None:
     """HEAD, and what a path is not for, are answered by the function that has the path, not by another."""
     functions = {function.name: function for function in _deployed(root)}
     routes = Routes((*route, one.name) for one in functions.values() for route in one.routes)
-    for module in (availability.app, booking.app):
+    for module in (admin.app, availability.app, booking.app):
         for route in api.routes(module.app):
             path = re.sub("<[a-z_]+>", str(UUID(int=1)), route.path)
             for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
@@ -62,7 +63,7 @@ def test_it_has_every_route_once_and_by_name() -> None:
         for methods in openapi.document()["paths"].values()
         for operation in methods.values()
     }
-    assert len(operations) == _routes(availability.app.app) + _routes(booking.app.app)
+    assert len(operations) == sum(_routes(one.app) for one in (admin.app, availability.app, booking.app))
     for operation in operations.values():
         statuses = set(operation["responses"])
         assert statuses & {"200", "201", "204"}

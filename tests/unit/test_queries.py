@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fairslot.queries import BlocksError, blocks, queries
+from fairslot.platform.queries import BlocksError, blocks, queries
 
 TWO = """\
 -- name: find

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from fairslot.assignment import MILLION
-from local.replay_ledger import Entry, Ledger, ReplayError, check
-from local.replay_what_if import Rule, deviation, run
+from fairslot.domain.fair_share import MILLION
+from tools.replay_ledger import Entry, Ledger, ReplayError, check
+from tools.what_if import Rule, deviation, run
 
 
 def assigned(

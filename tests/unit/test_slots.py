@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairslot import slots
+from fairslot.domain import slots
 
 NEW_YORK = ZoneInfo("America/New_York")
 ZONES = sorted(available_timezones() - {"localtime"})

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from fairslot.settings import Settings
-from fairslot.webhooks.queue import LONGEST_CALL_SECONDS
-from tests.cloudformation import ROOT, environment, functions, queue_of, resources, template
+from fairslot.platform.queue import LONGEST_CALL_SECONDS
+from fairslot.platform.settings import Settings
+from tests.support.cloudformation import ROOT, environment, functions, queue_of, resources, template
 
 FUNCTIONS = functions()
 QUEUES = resources("AWS::SQS::Queue")

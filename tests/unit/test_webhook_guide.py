@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from booking.webhook_models import EndpointRequest, RotationRequest
-from fairslot import secrets
-from fairslot.settings import Settings
-from fairslot.subscriptions import EVENT_TYPES, LONGEST_HEADER, MOST_HEADERS
-from fairslot.webhooks import exchange, gates, signing, subscribers
+from admin.models import EndpointRequest, RotationRequest
+from fairslot.dispatch import endpoint_limits, subscribers
+from fairslot.platform import http_client, signing, signing_secrets
+from fairslot.platform.settings import Settings
+from fairslot.webhooks.subscriptions import EVENT_TYPES, LONGEST_HEADER, MOST_HEADERS
 
 GUIDE = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text("utf-8")
 EXAMPLES = [json.loads(one) for one in re.findall(r"```json\n(.*?)```", GUIDE, re.DOTALL)]
@@ -44,14 +44,17 @@ def test_the_limits_are_those_of_the_code() -> None:
     defined = schema["$defs"]
     said = " ".join(GUIDE.split())
     for sentence in (
-        f"At most {secrets.MOST_EARLIER + 1} secrets".replace("3", "three"),
+        f"At most {signing_secrets.MOST_EARLIER + 1} secrets".replace("3", "three"),
         f"{RotationRequest().overlap_hours:.0f} unless told) the one before",
         f"at most {defined['Patterns']['maxItems']} patterns, {MOST_HEADERS} headers",
         f"up to {LONGEST_HEADER:,} characters, and a description of {defined['Description']['maxLength']}",
         f"at most {defined['Url']['maxLength']:,} characters",
-        f"is 1 to {defined['Concurrency']['maximum']} attempts at once, {gates.CONCURRENCY} unless told",
+        (
+            f"is 1 to {defined['Concurrency']['maximum']} attempts at once, {endpoint_limits.CONCURRENCY}"
+            " unless told"
+        ),
         f"`rate_per_second` is {defined['Rate']['minimum']} to {defined['Rate']['maximum']:,.0f}",
-        f"at most {exchange.ANSWER_BYTES // 1024} KiB are read",
+        f"at most {http_client.ANSWER_BYTES // 1024} KiB are read",
         f"first {subscribers.EXCERPT_BYTES} bytes",
     ):
         assert sentence in said, sentence
@@ -60,13 +63,13 @@ def test_the_limits_are_those_of_the_code() -> None:
 @pytest.mark.parametrize("number", range(3))
 def test_the_way_to_verify_by_hand_verifies(number: int) -> None:
     """The guide's own function takes what we sign by any of three secrets, and nothing else."""
-    known, body, now = [secrets.make() for _ in range(3)], b'{"type": "x"}', int(time.time())
+    known, body, now = [signing_secrets.make() for _ in range(3)], b'{"type": "x"}', int(time.time())
     names: dict[str, Any] = {}
     exec(CODE, names)  # noqa: S102 - it is ours
     is_ours = names["is_ours"]
     headers = dict(signing.headers(known, message_id="m", timestamp=now, content=body))
     assert is_ours(known[number], headers, body)
-    assert not is_ours(secrets.make(), headers, body)
+    assert not is_ours(signing_secrets.make(), headers, body)
     assert not is_ours(known[number], headers, body + b" ")
     late = dict(signing.headers(known, message_id="m", timestamp=now - 301, content=body))
     assert not is_ours(known[number], late, body)

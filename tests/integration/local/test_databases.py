@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from local import postgres_account
-from local.environment import PYTHONPATH
+from local.function_env import PYTHONPATH
 from local.postgres import EmbeddedPostgres
 from local.processes import StartError
 from local.sqs import REGION, SqsStandIn

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from local.environment import PYTHONPATH, ROOT
+from local.function_env import PYTHONPATH, ROOT
 from local.valkey import EmbeddedValkey
 from tests.integration.local.test_stack import Stack, get
 

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 import redis
 
-from local.environment import PYTHONPATH
+from local.function_env import PYTHONPATH
 from local.processes import bound_to_us, loader
 from tests.integration.local.endings import children, running, wait_for, wait_for_end
 
@@ -164,7 +164,7 @@ def test_a_start_that_fails_says_why_and_stops_what_it_started(tmp_path: Path) -
     absent = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing", "REDIS_URL": "redis://127.0.0.1:1/0"}
     stack = Stack(tmp_path, **absent)
     said = stack.failure()
-    assert "failed: python -m fairslot.migrate ended with code 1" in said
+    assert "failed: python -m fairslot.platform.migrate ended with code 1" in said
     assert "Connection refused" in said
     logs = {path.stem for path in (tmp_path / "logs").iterdir()}
     assert {"sqs", "crm", "calendar_api"} <= logs

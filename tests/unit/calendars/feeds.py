@@ -4,9 +4,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from fairslot import slots
 from fairslot.calendars.icalendar_feed import free_of
-from fairslot.calendars.interface import Window
+from fairslot.domain import slots
+from fairslot.domain.slots import Window
 
 NEW_YORK = ZoneInfo("America/New_York")
 BERLIN = ZoneInfo("Europe/Berlin")

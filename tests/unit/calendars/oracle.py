@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrulestr  # type: ignore[import-untyped]  # it has no types
 
-from fairslot import slots
+from fairslot.domain import slots
 
 DAY = timedelta(days=1)
 MOST = 100

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairslot import slots
 from fairslot.calendars.calendar_api import CalendarApi
-from fairslot.calendars.interface import CalendarError, Window
+from fairslot.calendars.interface import CalendarError
+from fairslot.domain import slots
+from fairslot.domain.slots import Window
 
 NEW_YORK = ZoneInfo("America/New_York")
 DAY = datetime(2026, 3, 9, 13, tzinfo=UTC)

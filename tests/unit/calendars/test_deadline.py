@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from fairslot.calendars.deadline import TookTooLongError, within
+from fairslot.calendars.time_limit import TookTooLongError, within
 
 
 def forever() -> None:

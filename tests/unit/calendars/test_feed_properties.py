@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairslot import slots
 from fairslot.calendars.icalendar_feed import free_of
-from fairslot.calendars.interface import Window
+from fairslot.domain import slots
+from fairslot.domain.slots import Window
 from tests.unit.calendars.feeds import feed
 
 ZONES = [

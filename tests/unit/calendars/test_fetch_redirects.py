@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import httpx
 import pytest
 
-from fairslot import addresses
 from fairslot.calendars.fetch import MOST_REDIRECTS, Limits, fetch
 from fairslot.calendars.interface import CalendarError
-from fairslot.settings import settings
+from fairslot.platform import addresses
+from fairslot.platform.settings import settings
 from tests.unit.calendars.test_fetch import Script, ok
 
 LIMITS = Limits(attempts=4, answer_seconds=5, total_seconds=10)

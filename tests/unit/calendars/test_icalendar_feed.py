@@ -8,7 +8,8 @@ import pytest
 
 from fairslot.calendars import feed_text
 from fairslot.calendars.icalendar_feed import IcalendarFeed, free_of
-from fairslot.calendars.interface import CalendarError, Free, Window
+from fairslot.calendars.interface import CalendarError, Free
+from fairslot.domain.slots import Window
 from tests.unit.calendars.feeds import BERLIN, FIXTURES, NEW_YORK, busy, feed, window
 
 MARCH = window("2026-03-01", "2026-04-10", NEW_YORK)

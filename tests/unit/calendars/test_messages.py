@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from fairslot.calendars.messages import MessageError, Reading, Request
 from fairslot.calendars.reading import read
-from fairslot.slots import bits_of_hex
+from fairslot.domain.slots import bits_of_hex
+from fairslot.messages.calendars import MessageError, Reading, Request
 
 ASKED = {
     "coach_id": "coach-1",

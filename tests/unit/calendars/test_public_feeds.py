@@ -12,10 +12,11 @@ import pytest
 import recurring_ical_events
 from icalendar import Calendar
 
-from fairslot import slots
 from fairslot.calendars.feed_zones import forget_zones
 from fairslot.calendars.icalendar_feed import free_of
-from fairslot.calendars.interface import CalendarError, Window
+from fairslot.calendars.interface import CalendarError
+from fairslot.domain import slots
+from fairslot.domain.slots import Window
 from tests.unit.calendars.feeds import BERLIN, NEW_YORK
 from tests.unit.calendars.oracle import MOST, Stretch, surely_busy
 

@@ -1,8 +1,8 @@
 """The local stack's own settings: shorter waits than what is deployed, and no promise less."""
 
-from fairslot.settings import Settings
-from fairslot.webhooks.queue import LONGEST_DELAY_SECONDS
-from local.environment import LOCAL_SETTINGS
+from fairslot.platform.queue import LONGEST_DELAY_SECONDS
+from fairslot.platform.settings import Settings
+from local.function_env import LOCAL_SETTINGS
 
 
 def test_what_is_held_back_has_the_time_for_all_its_attempts() -> None:

@@ -6,7 +6,7 @@ from textwrap import dedent
 
 import pytest
 
-from local import environment
+from local import function_env
 from local.cloudformation import TemplateError
 from local.schedules import parse
 from local.template import QueueSource, Schedule, Template
@@ -116,7 +116,7 @@ def test_queues_carry_their_attributes_and_dead_letters(tmp_path: Path) -> None:
 
 def variables(template: Template, name: str, **caller: str) -> dict[str, str]:
     """Return what a function finds in its environment."""
-    return environment.of_function(
+    return function_env.of_function(
         template.functions[name],
         template,
         addresses={"DATABASE_URL": DATABASE, "PARTNER_URL": "http://partner"},
@@ -179,7 +179,7 @@ def test_the_projects_template_runs_here(root: Path) -> None:
     """Every variable and every schedule of the template that is deployed has a meaning here."""
     template = Template(root / "template.yaml", {}, ENDPOINT)
     for function in template.functions.values():
-        environment.of_function(
+        function_env.of_function(
             function,
             template,
             addresses={"DATABASE_URL": DATABASE, "REDIS_URL": "redis://here"},

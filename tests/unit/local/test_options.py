@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.options import OptionError, Options
+from local.stack_options import OptionError, Options
 
 
 def test_an_empty_environment_means_the_defaults() -> None:

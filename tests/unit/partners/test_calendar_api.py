@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from tests.partner_process import partner
+from tests.support.partner_process import partner
 
 NEW_YORK = ZoneInfo("America/New_York")
 

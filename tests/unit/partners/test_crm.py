@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.partner_process import partner
+from tests.support.partner_process import partner
 
 EVENT = {
     "appointment_id": "a-1",

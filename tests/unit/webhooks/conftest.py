@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from fairslot.settings import settings
-from fairslot.webhooks.blocks import memory
+from fairslot.dispatch.blocks import memory
+from fairslot.platform.settings import settings
 
 
 @pytest.fixture

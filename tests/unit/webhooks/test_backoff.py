@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairslot.settings import Settings
-from fairslot.webhooks.backoff import LONGEST_SECONDS, delay_seconds, retry_after_seconds
+from fairslot.dispatch.backoff import LONGEST_SECONDS, delay_seconds, retry_after_seconds
+from fairslot.platform.settings import Settings
 
 NOW = datetime(2026, 3, 2, 14, tzinfo=UTC)
 

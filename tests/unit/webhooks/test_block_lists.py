@@ -6,9 +6,10 @@ import json
 import httpx
 import pytest
 
-from fairslot.webhooks import blocks, exchange, subscribers
-from fairslot.webhooks.subscribers import Result
-from tests.mock_partner import DATA, delivery
+from fairslot.dispatch import blocks, subscribers
+from fairslot.dispatch.subscribers import Result
+from fairslot.platform import http_client
+from tests.support.mock_partner import DATA, delivery
 
 pytestmark = pytest.mark.usefixtures("addresses")
 
@@ -86,7 +87,7 @@ def test_what_is_no_list_says_nothing(listed: object) -> None:
 def test_a_list_that_is_cut_off_says_nothing() -> None:
     """What comes after the part that is read may be ours."""
     many = [ELSEWHERE | {"note": "x" * 500}] * 2_500
-    assert len(json.dumps(many)) > exchange.LIST_BYTES
+    assert len(json.dumps(many)) > http_client.LIST_BYTES
     assert Calendar({"blocks": many}).tell().answer == {}
 
 

@@ -7,9 +7,9 @@ from time import perf_counter
 
 import pytest
 
-from fairslot.webhooks.exchange import ANSWER_BYTES, ExchangeError, Reply, post
-from tests import scripted_partner as partners
-from tests.scripted_partner import Behaviour, ScriptedPartner, answer
+from fairslot.platform.http_client import ANSWER_BYTES, ExchangeError, Reply, post
+from tests.support import scripted_partner as partners
+from tests.support.scripted_partner import Behaviour, ScriptedPartner, answer
 
 BODY = '{"a":"ö"}'.encode()
 

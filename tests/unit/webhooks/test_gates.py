@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from fairslot.webhooks import gates
-from fairslot.webhooks.gates import ClosedError, Gate
+from fairslot.dispatch import endpoint_limits
+from fairslot.dispatch.endpoint_limits import EndpointLimiter, HeldBackError
 
 
 @dataclass
@@ -29,7 +29,12 @@ def clock() -> Clock:
 
 
 def attempt(
-    gate: Gate, *, answers: bool, asked: float = 0.0, rate: float | None = None, silent: bool = True
+    gate: EndpointLimiter,
+    *,
+    answers: bool,
+    asked: float = 0.0,
+    rate: float | None = None,
+    silent: bool = True,
 ) -> str:
     """Make one attempt; return `passed`, or why it was not made."""
 
@@ -41,7 +46,7 @@ def attempt(
                 else:
                     gate.failed(silent=silent)
                 return "passed"
-        except ClosedError as closed:
+        except HeldBackError as closed:
             return f"{closed.reason} {closed.seconds:g}"
 
     return asyncio.run(run())
@@ -49,7 +54,7 @@ def attempt(
 
 def test_an_endpoint_that_hangs_is_left_alone_for_longer_and_longer(clock: Clock) -> None:
     """After three attempts in a row; then one tries, and each failure doubles the pause."""
-    gate = Gate(clock=clock)
+    gate = EndpointLimiter(clock=clock)
     assert [attempt(gate, answers=False) for _ in range(4)] == ["passed"] * 3 + ["circuit_open 15.2"]
     for pause in (30, 60, 120, 240, 300, 300):
         clock.now = gate.closed_until
@@ -62,7 +67,7 @@ def test_an_endpoint_that_hangs_is_left_alone_for_longer_and_longer(clock: Clock
 
 def test_an_endpoint_that_answers_with_errors_is_left_alone_too(clock: Clock) -> None:
     """After twenty attempts in a row, as an error costs less than silence; then each goes on with it."""
-    gate = Gate(clock=clock)
+    gate = EndpointLimiter(clock=clock)
     failing = [attempt(gate, answers=False, silent=False) for _ in range(21)]
     assert failing == ["passed"] * 20 + ["circuit_open 15.2"]
     clock.now = gate.closed_until
@@ -76,7 +81,7 @@ def test_an_endpoint_that_answers_with_errors_is_left_alone_too(clock: Clock) ->
 
 def test_errors_and_silence_together_are_failures(clock: Clock) -> None:
     """Whoever answers now and then is not silent, and fails all the same."""
-    gate = Gate(clock=clock)
+    gate = EndpointLimiter(clock=clock)
     for _ in range(10):
         assert attempt(gate, answers=False, silent=True) == "passed"
         assert attempt(gate, answers=False, silent=False) == "passed"
@@ -85,14 +90,14 @@ def test_errors_and_silence_together_are_failures(clock: Clock) -> None:
 
 def test_an_answer_between_two_failures_keeps_it_open(clock: Clock) -> None:
     """Failures now and then are each delivery's own."""
-    gate = Gate(clock=clock)
+    gate = EndpointLimiter(clock=clock)
     for _ in range(10):
         assert [attempt(gate, answers=answers) for answers in (False, False, True)] == ["passed"] * 3
 
 
 def test_ten_that_fail_together_count_as_one_reason_to_pause(clock: Clock) -> None:
     """They were under way when the breaker opened."""
-    gate = Gate(clock=clock)
+    gate = EndpointLimiter(clock=clock)
     for _ in range(10):
         gate.failed(silent=True)
     assert attempt(gate, answers=True) == "circuit_open 15.2"
@@ -100,7 +105,7 @@ def test_ten_that_fail_together_count_as_one_reason_to_pause(clock: Clock) -> No
 
 def test_those_who_wait_come_back_one_by_one(clock: Clock) -> None:
     """However many there are, they do not all come back to a pause's end; an answer forgets the row."""
-    gate = Gate(clock=clock, broken=True, closed_until=clock.now + 10)
+    gate = EndpointLimiter(clock=clock, broken=True, closed_until=clock.now + 10)
     assert [attempt(gate, answers=True) for _ in range(3)] == [f"circuit_open 10.{n}" for n in (2, 4, 6)]
     clock.now = gate.closed_until
     assert attempt(gate, answers=True, asked=1) == "passed"
@@ -109,7 +114,7 @@ def test_those_who_wait_come_back_one_by_one(clock: Clock) -> None:
 
 def test_who_would_come_back_too_late_for_the_queue_comes_evenly_all_the_same(clock: Clock) -> None:
     """SQS keeps a message back for 15 minutes: a longer row is folded into the second half of them."""
-    gate = Gate(clock=clock, broken=True, closed_until=clock.now + 300)
+    gate = EndpointLimiter(clock=clock, broken=True, closed_until=clock.now + 300)
     returns = [float(attempt(gate, answers=True).removeprefix("circuit_open ")) for _ in range(20_000)]
     assert max(returns) <= 900
     assert min(returns) > 300
@@ -124,20 +129,20 @@ def test_while_one_tries_the_others_wait(clock: Clock) -> None:
 
     async def run() -> None:
         async with gate.passing(concurrency=None, rate=None, seconds=5):
-            with pytest.raises(ClosedError, match="circuit_open"):
+            with pytest.raises(HeldBackError, match="circuit_open"):
                 async with gate.passing(concurrency=None, rate=None, seconds=5):
                     pass
             gate.answered()
         async with gate.passing(concurrency=None, rate=None, seconds=5):
             pass
 
-    gate = Gate(clock=clock, broken=True, closed_until=clock.now)
+    gate = EndpointLimiter(clock=clock, broken=True, closed_until=clock.now)
     asyncio.run(run())
 
 
 def test_an_endpoint_that_asks_to_be_left_alone_is(clock: Clock) -> None:
     """By all deliveries, and for five minutes at the most: then one asks again."""
-    gate = Gate(clock=clock)
+    gate = EndpointLimiter(clock=clock)
     assert attempt(gate, answers=True, asked=20) == "passed"
     assert attempt(gate, answers=True) == "circuit_open 20.2"
     clock.now += 20
@@ -147,7 +152,7 @@ def test_an_endpoint_that_asks_to_be_left_alone_is(clock: Clock) -> None:
 
 def test_a_rate_is_kept_by_short_waits_or_by_coming_back(clock: Clock) -> None:
     """Two seconds are waited for; longer waits are the queue's, and each has its own turn there."""
-    gate = Gate(clock=clock)
+    gate = EndpointLimiter(clock=clock)
     assert [attempt(gate, answers=True, rate=10) for _ in range(3)] == ["passed"] * 3
     assert gate.next_at == pytest.approx(1_000.3)
     gate.next_at = 1_010.0
@@ -162,11 +167,11 @@ def test_a_rate_is_kept_by_short_waits_or_by_coming_back(clock: Clock) -> None:
 
 def test_no_more_than_the_cap_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """The others follow when one ends, and come back later when none does."""
-    monkeypatch.setattr(gates, "WAIT_SECONDS", 0.05)
+    monkeypatch.setattr(endpoint_limits, "WAIT_SECONDS", 0.05)
     most, under_way = 0, 0
     waits: list[float] = []
 
-    async def one(gate: Gate, ends: asyncio.Event) -> str:
+    async def one(gate: EndpointLimiter, ends: asyncio.Event) -> str:
         nonlocal most, under_way
         try:
             async with gate.passing(concurrency=2, rate=None, seconds=5):
@@ -175,12 +180,12 @@ def test_no_more_than_the_cap_are_under_way(monkeypatch: pytest.MonkeyPatch) -> 
                 await ends.wait()
                 under_way -= 1
                 return "passed"
-        except ClosedError as closed:
+        except HeldBackError as closed:
             waits.append(closed.seconds)
             return closed.reason
 
     async def run(*, quick: bool) -> list[str]:
-        gate, ends = Gate(), asyncio.Event()
+        gate, ends = EndpointLimiter(), asyncio.Event()
         tasks = [asyncio.create_task(one(gate, ends)) for _ in range(5)]
         if quick:
             ends.set()

@@ -7,9 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from fairslot.webhooks import exchange, subscribers
-from fairslot.webhooks.subscribers import Result
-from tests.mock_partner import EVENT_ID, delivery
+from fairslot.dispatch import subscribers
+from fairslot.dispatch.subscribers import Result
+from fairslot.platform import http_client
+from tests.support.mock_partner import EVENT_ID, delivery
 
 pytestmark = pytest.mark.usefixtures("addresses")
 
@@ -59,7 +60,7 @@ def test_the_id_is_looked_up_by_our_key() -> None:
 def test_a_long_log_is_read() -> None:
     """It is longer than an acknowledgement may be."""
     lines = [OTHER | {"body": "x" * 500}] * 999
-    assert len(json.dumps(lines)) > exchange.ANSWER_BYTES
+    assert len(json.dumps(lines)) > http_client.ANSWER_BYTES
     assert Crm({"webhooks": [*lines, LINE]}).tell().answer == {"crm_id": "crm_7"}
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairslot.webhooks.messages import Attempt, Delivery, MessageError
+from fairslot.messages.deliveries import Attempt, Delivery, MessageError
 
 DELIVERY: dict[str, Any] = {
     "delivery_id": "5f0c6b9c-3a9e-4a27-9f0b-0c6b8a0f3c11",

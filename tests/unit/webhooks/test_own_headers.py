@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from fairslot import subscriptions
-from fairslot.errors import ValidationError
-from fairslot.subscriptions import Subscription
-from fairslot.webhooks import subscribers
-from tests.mock_partner import EVENT_ID, delivery
+from fairslot.dispatch import subscribers
+from fairslot.domain.errors import ValidationError
+from fairslot.webhooks import subscriptions
+from fairslot.webhooks.subscriptions import Subscription
+from tests.support.mock_partner import EVENT_ID, delivery
 
 OWN = ["X-Team", "x_tenant", "X-Auth-Token", "X-Request-Id", "traceparent", "Cache-Control", "X-Rangefinder"]
 REFUSED = [

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairslot.errors import QueueError
-from fairslot.webhooks import queue
+from fairslot.domain.errors import QueueError
+from fairslot.platform import queue
 
 type Answer = Callable[[dict[str, Any]], tuple[int, dict[str, Any]]]
 
@@ -62,9 +62,9 @@ def sqs(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedSqs]:
             "AWS_SECRET_ACCESS_KEY": "test",
         }.items():
             monkeypatch.setenv(name, value)
-        queue.forget_client()
+        queue.clear_cache()
         yield server
-        queue.forget_client()
+        queue.clear_cache()
         server.shutdown()
 
 

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from fairslot import secrets
-from fairslot.webhooks import signing
+from fairslot.platform import signing, signing_secrets
 
 NOW = datetime.now(UTC)
 CONTENT = '{"type":"appointment.created","data":{"name":"Zo\\u00eb"}}'
@@ -50,7 +49,7 @@ def test_any_secret_and_body_verify(key: bytes, body: dict[str, str | int]) -> N
 
 def test_both_secrets_verify_while_one_replaces_the_other() -> None:
     """Two signatures, and a receiver needs to know one of the secrets."""
-    new, old, other = secrets.make(), secrets.make(), secrets.make()
+    new, old, other = signing_secrets.make(), signing_secrets.make(), signing_secrets.make()
     headers = signed(new, old)
     assert [one[:3] for one in headers["webhook-signature"].split(" ")] == ["v1,", "v1,"]
     verify(new, headers)
@@ -62,7 +61,7 @@ def test_both_secrets_verify_while_one_replaces_the_other() -> None:
 @pytest.mark.parametrize("change", ["webhook-id", "content", "webhook-timestamp", "late"])
 def test_what_was_changed_on_the_way_does_not_verify(change: str) -> None:
     """Neither the body nor the id nor the timestamp, and nothing that comes late."""
-    secret = secrets.make()
+    secret = signing_secrets.make()
     headers = signed(secret, at=NOW - timedelta(minutes=6) if change == "late" else NOW)
     if change in headers:
         headers[change] = str(int(NOW.timestamp()) + 1)

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairslot.settings import settings
-from fairslot.webhooks import subscribers
-from fairslot.webhooks.backoff import LONGEST_SECONDS
-from fairslot.webhooks.exchange import ANSWER_BYTES
-from fairslot.webhooks.messages import MessageError
-from fairslot.webhooks.subscribers import Result
-from tests.mock_partner import Partner, delivery
+from fairslot.dispatch import subscribers
+from fairslot.dispatch.backoff import LONGEST_SECONDS
+from fairslot.dispatch.subscribers import Result
+from fairslot.messages.deliveries import MessageError
+from fairslot.platform.http_client import ANSWER_BYTES
+from fairslot.platform.settings import settings
+from tests.support.mock_partner import Partner, delivery
 
 pytestmark = pytest.mark.usefixtures("addresses")
 

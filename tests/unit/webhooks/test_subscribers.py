@@ -5,9 +5,9 @@ from uuid import UUID
 
 import pytest
 
-from fairslot.webhooks.messages import Delivery
-from fairslot.webhooks.subscribers import Result
-from tests.mock_partner import DATA, DELIVERY_ID, EVENT_ID, Partner, delivery
+from fairslot.dispatch.subscribers import Result
+from fairslot.messages.deliveries import Delivery
+from tests.support.mock_partner import DATA, DELIVERY_ID, EVENT_ID, Partner, delivery
 
 pytestmark = pytest.mark.usefixtures("addresses")
 

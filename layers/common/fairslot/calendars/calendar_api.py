@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from fairslot.calendars.fetch import fetch
-from fairslot.calendars.interface import CalendarError, Free, Window
-from fairslot.slots import date_of, slot_from, slot_of
+from fairslot.calendars.interface import CalendarError, Free
+from fairslot.domain.slots import Window, date_of, slot_from, slot_of
 
 # The API's address is the operator's own.
 _trusting = partial(fetch, trusted=True)

@@ -14,8 +14,7 @@ from icalendar import Component, Event
 from icalendar.prop import vDuration
 
 from fairslot.calendars.feed_text import EVENT, Part, property_of, value
-from fairslot.calendars.interface import Window
-from fairslot.slots import day_of
+from fairslot.domain.slots import Window, day_of
 
 SERIES = ("RRULE", "RDATE")
 ZONED = ("DTSTART", "DTEND", "RECURRENCE-ID", "RDATE")

@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from fairslot.calendars.feed_parts import UnreadableError, listed
-from fairslot.slots import day_of, slot_from, slot_of
+from fairslot.domain.slots import day_of, slot_from, slot_of
 
 SUBDAILY = {"HOURLY", "MINUTELY", "SECONDLY"}
 DAYS_PARTS = ("BYHOUR", "BYMINUTE", "BYSECOND")

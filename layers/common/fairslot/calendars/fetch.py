@@ -14,9 +14,9 @@ from typing import cast
 
 import httpx
 
-from fairslot.addresses import AddressError, GuardedTransport, check, feed_rules, redirect_rules
 from fairslot.calendars.interface import CalendarError
-from fairslot.settings import settings
+from fairslot.platform.addresses import AddressError, GuardedTransport, check, feed_rules, redirect_rules
+from fairslot.platform.settings import settings
 
 PAUSE_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 2.0

@@ -14,7 +14,6 @@ import recurring_ical_events
 from icalendar import Calendar
 from icalendar.error import GloballyUniqueTZIDGuessed
 
-from fairslot.calendars.deadline import TookTooLongError, within
 from fairslot.calendars.feed_parts import UnreadableError, closed, floats, is_whole, listed, read, read_zones
 from fairslot.calendars.feed_parts import takes_time as may_take_time
 from fairslot.calendars.feed_series import Entry, Range, Series, arrange, is_after, moved_by, takes_time
@@ -22,8 +21,9 @@ from fairslot.calendars.feed_text import EVENT, HOURS, ZONE, ZONE_NAME, Part, on
 from fairslot.calendars.feed_times import instant, settle, touched
 from fairslot.calendars.feed_zones import forget_zones
 from fairslot.calendars.fetch import fetch
-from fairslot.calendars.interface import CalendarError, Free, Window
-from fairslot.slots import date_of, instant_of, slot_from, slot_of
+from fairslot.calendars.interface import CalendarError, Free
+from fairslot.calendars.time_limit import TookTooLongError, within
+from fairslot.domain.slots import Window, date_of, instant_of, slot_from, slot_of
 
 READ_SECONDS = 3.0
 _DAY = timedelta(days=1)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from fairslot.slots import span
+from fairslot.domain.slots import Window
 
 
 class CalendarError(Exception):
@@ -17,23 +17,6 @@ class CalendarError(Exception):
         """Keep the word alone: the causes' texts can quote addresses and what is in a calendar."""
         super().__init__(reason)
         self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """The slots that are asked for: `first_slot` and the `slot_count` - 1 after it."""
-
-    first_slot: int
-    slot_count: int
-
-    @property
-    def end_slot(self) -> int:
-        """The slot after the last."""
-        return self.first_slot + self.slot_count
-
-    def bits(self, first: int, end: int) -> int:
-        """Return the bits of the slots [first, end), as far as they are in the window."""
-        return span(first - self.first_slot, end - first, self.slot_count)
 
 
 @dataclass(frozen=True, slots=True)

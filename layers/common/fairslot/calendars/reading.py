@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 from fairslot.calendars.calendar_api import CalendarApi
 from fairslot.calendars.interface import CalendarError, ExternalCalendar
-from fairslot.calendars.messages import Reading, Request
-from fairslot.settings import settings
+from fairslot.messages.calendars import Reading, Request
+from fairslot.platform.settings import settings
 
 
 async def read(request: Request, *, seconds: float) -> Reading:

@@ -1,0 +1,208 @@
+"""What the routes of endpoints and deliveries take and give."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_serializer,
+    model_validator,
+)
+
+from fairslot.http.types import Instant, storable
+from fairslot.webhooks.subscriptions import LONGEST_URL, PATTERNS, SentType
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+type Url = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_URL), AfterValidator(storable)]
+# For the contract; who asks for another pattern is told by fairslot.subscriptions.accept.
+_PATTERN = WithJsonSchema({"type": "string", "enum": sorted(PATTERNS)})
+type Patterns = Annotated[
+    list[Annotated[str, StringConstraints(min_length=1, max_length=100), _PATTERN]],
+    Field(min_length=1, max_length=20),
+]
+type Description = Annotated[str, StringConstraints(max_length=500), AfterValidator(storable)]
+type Headers = Annotated[dict[str, str], Field(max_length=20)]
+type Concurrency = Annotated[int, Field(ge=1, le=100)]
+type Rate = Annotated[float, Field(ge=0.01, le=1000, allow_inf_nan=False)]
+
+
+class EndpointRequest(_Request):
+    """A subscriber to be told of events; the patterns are types, `appointment.*` and the like, or `*`."""
+
+    url: Url
+    event_types: Patterns
+    description: Description = ""
+    headers: Headers = Field(default_factory=dict)
+    concurrency: Concurrency | None = None
+    rate_per_second: Rate | None = None
+    enabled: bool = True
+
+
+class EndpointChange(_Request):
+    """What is to be otherwise; members that are left out stay as they are."""
+
+    url: Url | None = None
+    event_types: Patterns | None = None
+    description: Description | None = None
+    headers: Headers | None = None
+    concurrency: Concurrency | None = None
+    rate_per_second: Rate | None = None
+    enabled: bool | None = None
+
+    @model_validator(mode="after")
+    def _has_values(self) -> "EndpointChange":
+        without = self.model_fields_set - {"concurrency", "rate_per_second"}
+        if any(getattr(self, name) is None for name in without):
+            raise ValueError("null is no value here")
+        return self
+
+    @model_serializer
+    def _what_is_given(self) -> dict[str, Any]:
+        return {
+            name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set
+        }
+
+
+type Overlap = Annotated[float, Field(ge=0, le=168, allow_inf_nan=False)]
+
+
+class RotationRequest(_Request):
+    """For how many hours the secret so far signs too; with 0 only the new one does."""
+
+    # A message carries the secrets that were in force when it was written, and waits three days and a half
+    # at the longest (WEBHOOK_GIVE_UP_SECONDS): who drops the old one sooner refuses late attempts.
+    overlap_hours: Overlap = 96
+
+
+class SourceRotationRequest(_Request):
+    """For how many hours what is signed with the secret so far is good too; with 0 only the new one is."""
+
+    # Partners sign at the moment of sending.
+    overlap_hours: Overlap = 24
+
+
+class RecoveryRequest(_Request):
+    """From when on."""
+
+    since: Instant
+
+
+class EndpointModel(BaseModel):
+    """Who is told of events: a subscriber (`standard`) or a partner of the deployment.
+
+    `previous_secrets_until` says until when each earlier secret signs too, the newest first.
+    """
+
+    endpoint_id: UUID
+    kind: Literal["standard", "crm", "calendar_api"]
+    url: str | None
+    event_types: list[Annotated[str, _PATTERN]]
+    description: str
+    headers: dict[str, str]
+    concurrency: int | None
+    rate_per_second: float | None
+    enabled: bool
+    disabled_reason: Literal["by_request", "gone", "failing"] | None
+    disabled_at: datetime | None
+    failing_since: datetime | None
+    previous_secret_until: datetime | None
+    previous_secrets_until: list[datetime]
+    created_at: datetime
+    updated_at: datetime
+
+
+class EndpointWithSecret(EndpointModel):
+    """An endpoint with its new secret, which is shown this once: a repetition of the request has null."""
+
+    secret: str | None
+
+
+class EndpointPage(BaseModel):
+    """The endpoints in the order in which they were made."""
+
+    data: list[EndpointModel]
+    next_cursor: str | None
+
+
+class TestSent(BaseModel):
+    """A test event that is on its way."""
+
+    delivery_id: UUID
+    event_id: UUID
+
+
+class Recovered(BaseModel):
+    """How many deliveries are on their way again."""
+
+    deliveries: int
+
+
+class AttemptModel(BaseModel):
+    """One attempt: the status and the first bytes of the answer, and how long it took.
+
+    Each replay begins another `round`, in which the attempts are counted from 1.
+    """
+
+    round: int
+    attempt: int
+    at: datetime
+    status_code: int | None
+    latency_ms: int | None
+    error: str | None
+    response_excerpt: str | None
+
+
+class DeliveryModel(BaseModel):
+    """One event for one endpoint; `reason` says why it failed or, while it is pending, why it is held.
+
+    `block_unconfirmed`: the calendar may hold a block that we made and whose id we never learnt.
+    """
+
+    delivery_id: UUID
+    event_id: UUID
+    event_type: SentType
+    endpoint_id: UUID
+    appointment_id: UUID | None
+    version: int
+    status: Literal["pending", "delivered", "failed", "cancelled"]
+    reason: str | None
+    created_at: datetime
+    finished_at: datetime | None
+    next_attempt_at: datetime | None
+    attempts: list[AttemptModel]
+
+
+class DeliveryPage(BaseModel):
+    """A page of deliveries, the newest first."""
+
+    data: list[DeliveryModel]
+    next_cursor: str | None
+
+
+class SourceModel(BaseModel):
+    """Who signs: requests go to `/api/webhooks/calendar?source=` and this id.
+
+    `previous_secrets_until` says until when each earlier secret is good too, the newest first.
+    """
+
+    source_id: UUID
+    created_at: datetime
+    updated_at: datetime
+    previous_secret_until: datetime | None
+    previous_secrets_until: list[datetime]
+
+
+class SourceWithSecret(SourceModel):
+    """A source with its new secret, which is shown this once: a repetition of the request has null."""
+
+    secret: str | None

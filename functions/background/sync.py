@@ -1,0 +1,24 @@
+"""Ask for the external calendars that are due; a schedule calls it."""
+
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from fairslot.coach_time import sync
+from fairslot.coach_time.fetch_requests import send_fetches
+from fairslot.http.api import clock
+from fairslot.platform import db, deadline
+from fairslot.platform.observability import logger, metrics
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
+    """Put a request on the fetches queue for every coach whose calendar is due."""
+    now = clock()
+    with deadline.of(context):
+        fetches = db.run(lambda connection: sync.due(connection, now=now))
+        send_fetches(fetches)
+    metrics.add_metric(name="CalendarsRequested", unit=MetricUnit.Count, value=len(fetches))
+    return {"requested": len(fetches)}

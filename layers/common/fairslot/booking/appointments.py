@@ -1,0 +1,254 @@
+"""Book and cancel appointments, each in one call of a database function, and read them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Literal, Self
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from fairslot.domain.errors import NotFoundError
+from fairslot.domain.idempotency import ChangeResult, Key
+from fairslot.domain.json_written import write
+from fairslot.platform.db import Connection
+from fairslot.platform.idempotent import call
+from fairslot.platform.queries import queries
+
+type Status = Literal["scheduled", "completed", "no_show", "cancelled", "rescheduled"]
+type Canceller = Literal["customer", "coach", "system"]
+type ExternalBlock = Literal["confirmed", "unconfirmed"]
+type Outcome = Literal["completed", "no_show"]
+
+_SQL = queries("appointments")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Booked:
+    """What a booking is answered with; instants are UTC."""
+
+    appointment_id: UUID
+    calendar_id: str
+    coach_id: str
+    start_time: datetime
+    end_time: datetime
+    status: Status
+    version: int
+
+    @classmethod
+    def from_json(cls, given: Mapping[str, Any]) -> Self:
+        """Read what the database's booked_json or appointment_json wrote."""
+        values = dict(given)
+        values["appointment_id"] = UUID(values["appointment_id"])
+        for name in ("start_time", "end_time", "created_at", "updated_at", "cancelled_at"):
+            values[name] = datetime.fromisoformat(values[name]) if values.get(name) else None
+        return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Appointment(Booked):
+    """An appointment as the API shows it; `metadata` is the text of a JSON object."""
+
+    contact_name: str
+    contact_email: str
+    timezone: str | None
+    notes: str | None
+    metadata: str
+    crm_contact_id: str | None
+    external_calendar_id: str | None
+    conflict: bool
+    created_at: datetime
+    updated_at: datetime
+    cancelled_at: datetime | None
+    external_block: ExternalBlock | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contact:
+    """Who books."""
+
+    name: str
+    email: str
+    notes: str | None = None
+    timezone: str | None = None
+
+
+def book(
+    connection: Connection,
+    *,
+    tenant_id: str,
+    calendar_id: str,
+    start_time: datetime,
+    contact: Contact,
+    metadata: Mapping[str, Any],
+    key: Key,
+    now: datetime | None = None,
+    hold_id: UUID | None = None,
+) -> ChangeResult:
+    """Book the calendar at an instant with the coach whose turn it is, or with the one who is held.
+
+    Without `now` it is the database's clock that counts, here as in every change.
+
+    Raises:
+        SlotUnavailableError: no coach of the team is free then.
+        HoldExpiredError: the hold is gone.
+        NotFoundError: the tenant has no such calendar.
+        ValidationError: the instant is past or off the calendar's grid.
+        IdempotencyKeyReusedError: the key came with another request before.
+
+    """
+    values = {
+        "tenant": tenant_id,
+        "calendar": calendar_id,
+        "start": start_time,
+        "name": contact.name,
+        "email": contact.email,
+        "notes": contact.notes,
+        "timezone": contact.timezone,
+        "metadata": Jsonb(write(metadata)),  # as a string: jsonb would write its numbers anew
+        "hold": hold_id,
+        "now": now,
+    }
+    return call(connection, "appointments", "book", values, key)
+
+
+def cancel(
+    connection: Connection,
+    *,
+    tenant_id: str,
+    appointment_id: UUID,
+    by: Canceller,
+    reason: str | None,
+    key: Key,
+    now: datetime | None = None,
+) -> ChangeResult:
+    """Cancel an appointment: its time is free again, and unless the coach cancels, the credits go back.
+
+    Raises:
+        NotFoundError: the tenant has no such appointment.
+        IllegalTransitionError: it is not scheduled.
+
+    """
+    values = {"tenant": tenant_id, "appointment": appointment_id, "by": by, "reason": reason, "now": now}
+    return call(connection, "appointments", "cancel", values, key)
+
+
+def reschedule(
+    connection: Connection,
+    *,
+    tenant_id: str,
+    appointment_id: UUID,
+    start_time: datetime,
+    any_coach: bool,
+    key: Key,
+    now: datetime | None = None,
+) -> ChangeResult:
+    """Move an appointment to another start, with its coach or with whoever's turn it is.
+
+    The old time is kept when the new one is not to be had. With the same coach the credits stay.
+
+    Raises:
+        SlotUnavailableError: the coach, or everybody, is taken then.
+        NotFoundError, IllegalTransitionError, ValidationError: as for booking and cancelling.
+
+    """
+    values = {
+        "tenant": tenant_id,
+        "appointment": appointment_id,
+        "start": start_time,
+        "any": any_coach,
+        "now": now,
+    }
+    return call(connection, "appointments", "reschedule", values, key)
+
+
+def reassign(
+    connection: Connection,
+    *,
+    tenant_id: str,
+    appointment_id: UUID,
+    coach_id: str | None,
+    reason: str | None,
+    key: Key,
+    now: datetime | None = None,
+) -> ChangeResult:
+    """Hand an appointment to a named coach of the team, or to whoever's turn it is among the others.
+
+    Raises:
+        SlotUnavailableError: that coach, or everybody else, is taken then.
+        NotFoundError, IllegalTransitionError, ValidationError: as for booking and cancelling.
+
+    """
+    values = {
+        "tenant": tenant_id,
+        "appointment": appointment_id,
+        "coach": coach_id,
+        "reason": reason,
+        "now": now,
+    }
+    return call(connection, "appointments", "reassign", values, key)
+
+
+def report_outcome(
+    connection: Connection,
+    *,
+    tenant_id: str,
+    appointment_id: UUID,
+    outcome: Outcome,
+    key: Key,
+    now: datetime | None = None,
+) -> ChangeResult:
+    """Say how an appointment ended; the coach's score and the weights that follow from it move.
+
+    Raises:
+        NotFoundError: the tenant has no such appointment.
+        IllegalTransitionError: it is not scheduled.
+
+    """
+    values = {"tenant": tenant_id, "appointment": appointment_id, "outcome": outcome, "now": now}
+    return call(connection, "appointments", "report_outcome", values, key)
+
+
+def get(connection: Connection, *, tenant_id: str, appointment_id: UUID) -> Appointment:
+    """Return one appointment; NotFoundError when the tenant has no such one."""
+    values = {"tenant": tenant_id, "appointment": appointment_id}
+    row = connection.execute(_SQL["get"], values).fetchone()
+    if row is None:
+        raise NotFoundError("There is no such appointment.")
+    return Appointment.from_json(row["appointment"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Filter:
+    """Which appointments: None matches all; instants bound start_time, the end exclusive."""
+
+    coach_id: str | None = None
+    calendar_id: str | None = None
+    status: Status | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+def list_page(
+    connection: Connection,
+    *,
+    tenant_id: str,
+    where: Filter,
+    after: tuple[datetime, UUID] | None,
+    limit: int,
+) -> Sequence[Appointment]:
+    """Return up to `limit` appointments in order of (start_time, appointment_id), after the given one."""
+    values = {
+        "tenant": tenant_id,
+        "coach": where.coach_id,
+        "calendar": where.calendar_id,
+        "status": where.status,
+        "start": where.start,
+        "end": where.end,
+        "after_start": after[0] if after else None,
+        "after_id": after[1] if after else None,
+        "limit": limit,
+    }
+    return [
+        Appointment.from_json(row["appointment"]) for row in connection.execute(_SQL["list_page"], values)
+    ]

@@ -1,0 +1,171 @@
+"""Why this coach, and why not the others."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from fairslot.booking import holds
+from fairslot.domain.errors import NotFoundError, ValidationError
+from fairslot.domain.fair_share import MILLION
+from fairslot.platform.db import Connection
+from fairslot.platform.queries import queries
+
+_SQL = queries("decisions")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weighed:
+    """One coach in a decision; weight relative, share and credit in bookings, None for those not eligible."""
+
+    coach_id: str
+    eligible: bool
+    excluded_reason: str | None
+    weight: float | None
+    share: float | None
+    credit_before: float | None
+    last_assigned_seq: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """The last decision about an appointment; `seq` numbers the calendar's decisions.
+
+    One that is `reversed` has no effect any more: the credits that it moved went back, as for a cancellation.
+    """
+
+    appointment_id: UUID
+    calendar_id: str
+    seq: int
+    policy: str
+    policy_version: int
+    chosen: str
+    reason: str
+    reversed: bool
+    candidates: Sequence[Weighed]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explained:
+    """Whether one coach could take a time, and if not, why.
+
+    `unreadable_events` of the coach's calendar count as busy for as long as they may take.
+    """
+
+    coach_id: str
+    free: bool
+    reason: str | None
+    unreadable_events: int
+
+
+def decision(connection: Connection, *, tenant_id: str, appointment_id: UUID) -> Decision:
+    """Return why an appointment went to its coach.
+
+    Raises:
+        NotFoundError: the tenant has no such appointment, or its decision is gone.
+
+    """
+    row = connection.execute(
+        _SQL["decision"], {"tenant": tenant_id, "appointment": appointment_id}
+    ).fetchone()
+    if row is None:
+        raise NotFoundError("There is no such appointment.")
+    weighed = [_weighed(one) for one in row["candidates"]]
+    return Decision(
+        appointment_id=appointment_id,
+        calendar_id=row["calendar_id"],
+        seq=row["seq"],
+        policy=row["policy"],
+        policy_version=row["policy_version"],
+        chosen=row["chosen"],
+        reason=_reason(row, row["names"]) + (" It was undone since." if row["reversed"] else ""),
+        reversed=row["reversed"],
+        candidates=weighed,
+    )
+
+
+def explain(
+    connection: Connection,
+    *,
+    tenant_id: str,
+    calendar_id: str,
+    start_time: datetime,
+    now: datetime | None = None,
+) -> list[Explained]:
+    """Say of each coach of a calendar whether an appointment could start at an instant, by the one predicate.
+
+    Holds that have expired are given back first, as for a listing.
+
+    Raises:
+        NotFoundError: the tenant has no such calendar.
+        ValidationError: the instant is off the calendar's grid.
+
+    """
+    values = {"tenant": tenant_id, "calendar": calendar_id, "start": start_time, "now": now}
+    grid = connection.execute(_SQL["grid"], values).fetchone()
+    if grid is None:
+        raise NotFoundError("There is no such calendar.")
+    if not grid["fits"]:
+        raise ValidationError(
+            "start_time is not on the calendar's interval grid.", [("query.start_time", "off_grid")]
+        )
+    if grid["has_expired_holds"]:
+        holds.expire(connection, now=now)
+    rows = connection.execute(_SQL["explain"], values).fetchall()
+    return [
+        Explained(
+            coach_id=row["coach_id"],
+            free=row["reason"] is None,
+            reason=row["reason"],
+            unreadable_events=row["unreadable_events"],
+        )
+        for row in rows
+    ]
+
+
+def _weighed(one: Mapping[str, Any]) -> Weighed:
+    if "share" not in one:
+        return Weighed(
+            coach_id=one["coach_id"],
+            eligible=False,
+            excluded_reason=one["excluded"],
+            weight=None,
+            share=None,
+            credit_before=None,
+            last_assigned_seq=None,
+        )
+    return Weighed(
+        coach_id=one["coach_id"],
+        eligible=True,
+        excluded_reason=None,
+        weight=one["weight"] / MILLION,
+        share=one["share"] / MILLION,
+        credit_before=one["credit"] / MILLION,
+        last_assigned_seq=one["last"],
+    )
+
+
+def _reason(row: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    """Say a decision to a person."""
+    eligible = [one for one in row["candidates"] if "share" in one]
+    best = next(one for one in eligible if one["coach_id"] == row["chosen"])
+    name = names.get(best["coach_id"], best["coach_id"])
+    if row["policy"] == "manual":
+        return f"{name} was named by hand."
+    free = f"{len(eligible)} coaches were free." if len(eligible) > 1 else "Only one coach was free."
+    if row["policy"] == "highest_score":
+        return f"{free} {name} has the highest score ({best['score']:.2f})."
+    total = best["credit"] + best["share"]
+    said = (
+        f"{free} {name} was owed {best['credit'] / MILLION:.2f} bookings and this one added "
+        f"{best['share'] / MILLION:.2f}"
+    )
+    others = [one for one in eligible if one is not best]
+    if not others:
+        return f"{said}."
+    second = max(others, key=lambda one: one["credit"] + one["share"])
+    rest = second["credit"] + second["share"]
+    highest = "the highest total" if total - rest > MILLION / 200 else "the first of the highest totals"
+    other = names.get(second["coach_id"], second["coach_id"])
+    return f"{said}, {highest} ({total / MILLION:.2f}); {other} had {rest / MILLION:.2f}."

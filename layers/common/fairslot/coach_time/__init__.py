@@ -1,0 +1,1 @@
+"""When coaches can be booked, and what their calendars say."""

@@ -1,0 +1,26 @@
+"""Asking for external calendars to be read, by the fetches queue."""
+
+from collections.abc import Sequence
+
+from aws_lambda_powertools.metrics import MetricUnit
+
+from fairslot.coach_time.sync import Fetch
+from fairslot.domain.errors import UnavailableError
+from fairslot.platform import queue
+from fairslot.platform.observability import logger, metrics
+from fairslot.platform.settings import settings
+
+
+def send_fetches(fetches: Sequence[Fetch]) -> None:
+    """Send requests to read calendars; what the queue does not take is left to the schedule."""
+    if not fetches:
+        return
+    try:
+        queue.send(
+            settings().fetches_queue_url,
+            [fetch.to_json() for fetch in fetches],
+            delays=[fetch.delay_seconds for fetch in fetches],
+        )
+    except UnavailableError:
+        logger.warning("fetch requests not queued")
+        metrics.add_metric(name="FetchNotQueued", unit=MetricUnit.Count, value=1)

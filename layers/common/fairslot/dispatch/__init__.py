@@ -1,0 +1,1 @@
+"""Outside the VPC: one attempt at one delivery."""

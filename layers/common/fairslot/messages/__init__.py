@@ -1,0 +1,1 @@
+"""What travels over each queue: one contract, used by both ends."""

@@ -1,0 +1,39 @@
+"""What the functions inside the VPC hand to the queues after a commit."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+
+from fairslot.domain.errors import UnavailableError
+from fairslot.platform import db, queue
+from fairslot.platform.observability import logger, metrics
+from fairslot.platform.settings import settings
+from fairslot.webhooks import outbox
+
+
+def send_deliveries(bodies: Sequence[str]) -> None:
+    """Put messages on the deliveries queue, a group an endpoint; QueueError if it does not take them all."""
+    groups = [str(json.loads(body).get("endpoint_id")) for body in bodies]
+    queue.send(settings().deliveries_queue_url, bodies, groups=groups)
+
+
+def drop_delivery(receipt_handle: str) -> None:
+    """Take a message off the deliveries queue; one that was received again since then stays."""
+    queue.delete(settings().deliveries_queue_url, [receipt_handle])
+
+
+def publish(messages: list[dict[str, Any]]) -> None:
+    """Publish what a committed change wrote to the outbox; what does not get out is left to the sweep."""
+    if not messages:
+        return
+    try:
+        now = datetime.now(UTC)
+        db.run(
+            lambda connection: outbox.publish(connection, messages=messages, send=send_deliveries, now=now)
+        )
+    except UnavailableError:
+        logger.warning("publishing deferred to the sweep")
+        metrics.add_metric(name="PublishDeferred", unit=MetricUnit.Count, value=1)

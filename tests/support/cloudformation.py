@@ -1,0 +1,62 @@
+"""Reads template.yaml for the tests, with CloudFormation's short tags as their long forms."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parents[2]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's tags."""
+
+
+def _tag(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    """Return `!Name value` as `{"Fn::Name": value}`, `!Ref` as `{"Ref": …}`."""
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    elif isinstance(node, yaml.MappingNode):
+        value = loader.construct_mapping(node, deep=True)
+    else:
+        raise TypeError(node)
+    return {suffix if suffix == "Ref" else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _tag)
+
+
+@cache
+def template() -> dict[str, Any]:
+    """Return the whole template."""
+    # _Loader is a SafeLoader.
+    loaded: dict[str, Any] = yaml.load((ROOT / "template.yaml").read_text("utf-8"), Loader=_Loader)  # noqa: S506
+    return loaded
+
+
+def resources(kind: str) -> dict[str, dict[str, Any]]:
+    """Return the properties of the resources of one type, by logical id."""
+    found = template()["Resources"].items()
+    return {name: one["Properties"] for name, one in found if one["Type"] == kind}
+
+
+def functions() -> dict[str, dict[str, Any]]:
+    """Return the properties of the functions, those of Globals filled in."""
+    shared = template()["Globals"]["Function"]
+    return {name: shared | own for name, own in resources("AWS::Serverless::Function").items()}
+
+
+def environment(function: dict[str, Any]) -> dict[str, Any]:
+    """Return a function's own variables."""
+    variables: dict[str, Any] = function["Environment"]["Variables"]
+    return variables
+
+
+def queue_of(value: dict[str, Any]) -> str:
+    """Return the logical id of the queue that a `!Ref` or `!GetAtt` names."""
+    name: str = value.get("Ref") or value["Fn::GetAtt"]
+    return name.partition(".")[0]

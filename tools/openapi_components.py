@@ -1,0 +1,94 @@
+"""What the operations of the HTTP contract have in common: headers, keys, ways to sign in, and problems."""
+
+from typing import Any
+
+from fairslot.domain.errors import FairslotError
+from fairslot.http.api import LONGEST_KEY
+
+type Json = dict[str, Any]
+
+_KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[ -~]+$"}
+_KEY_MEANING = (
+    "The same key with the same request again gives the first answer and has no second effect; with another"
+    " request it is refused."
+)
+PARAMETERS: Json = {
+    "XIdempotencyKey": {
+        "name": "X-Idempotency-Key",
+        "in": "header",
+        "description": _KEY_MEANING,
+        "schema": _KEY_SCHEMA,
+    },
+    "IdempotencyKey": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "Another name of X-Idempotency-Key; where both are given they must be equal.",
+        "schema": _KEY_SCHEMA,
+    },
+}
+
+
+def _header(description: str, **schema: Any) -> Json:
+    return {"description": description, "schema": {"type": "string"} | schema}
+
+
+LIMITS: Json = {
+    "X-RateLimit-Limit": _header("Requests a minute that this key may make.", type="integer"),
+    "X-RateLimit-Remaining": _header("How many of them are left.", type="integer"),
+    "X-RateLimit-Reset": _header("Seconds until the count begins anew.", type="integer"),
+    "RateLimit": _header("The same as the IETF's draft writes it.", examples=['"default";r=99;t=60']),
+    "RateLimit-Policy": _header("The limit itself.", examples=['"default";q=100;w=60']),
+}
+HEADERS: Json = {
+    **LIMITS,
+    "X-Request-Id": _header("Names this request in our logs."),
+    "Idempotent-Replayed": _header("The answer is the one given to this key before.", const="true"),
+    "Retry-After": _header("Seconds after which to try again.", type="integer"),
+    "WWW-Authenticate": _header("How to say who is calling."),
+}
+SECURITY: Json = {
+    "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "Bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+}
+# For calendar events alone.
+SIGNATURE: Json = {
+    "Signature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "webhook-signature",
+        "description": "Standard Webhooks 1.0, with `webhook-id`, which is the idempotency key then, and"
+        " `webhook-timestamp`, five minutes from now at most.",
+    }
+}
+
+
+def problem() -> Json:
+    """Return the shape of every error."""
+    text = {"type": "string"}
+    place = {
+        "type": "object",
+        "description": "A place in the request, such as `body.start_time`, and what is wrong there; or a"
+        " member of the appointment, such as `status` or `start_time`, and what stands in the way.",
+        "properties": {"loc": text, "type": text},
+        "required": ["loc", "type"],
+        "additionalProperties": False,
+    }
+    members: Json = {
+        "type": {"type": "string", "format": "uri"},
+        "title": text,
+        "status": {"type": "integer", "minimum": 400, "maximum": 599},
+        "detail": text,
+        "error": {"type": "string", "enum": sorted(_codes(FairslotError)), "description": "A stable code."},
+        "message": {"type": "string", "description": "The same as `detail`, for older clients."},
+    }
+    return {
+        "description": "Why a request was not served (RFC 9457).",
+        "type": "object",
+        "properties": {**members, "details": {"type": "array", "items": place}},
+        "required": list(members),
+        "additionalProperties": False,
+    }
+
+
+def _codes(kind: type[FairslotError]) -> set[str]:
+    return {kind.code}.union(*(_codes(child) for child in kind.__subclasses__()))
