@@ -66,22 +66,15 @@ class Resolver:
         }
         self._conditions = document.get("Conditions", {})
         self._resources = document.get("Resources", {})
-        self._mappings = document.get("Mappings", {})
         self._lookup = lookup
         self._functions: dict[str, Callable[[Any], Any]] = {
             "Ref": self._ref,
             "Fn::GetAtt": lambda of: self._attribute(*(of if isinstance(of, list) else of.split(".", 1))),
             "Fn::Sub": self._sub,
-            "Fn::Join": lambda of: str(of[0]).join(str(part) for part in self.value(of[1])),
             "Fn::If": lambda of: self.value(of[1] if self.holds(of[0]) else of[2]),
-            "Fn::Select": lambda of: self.value(of[1])[int(self.value(of[0]))],
-            "Fn::Split": lambda of: str(self.value(of[1])).split(of[0]),
-            "Fn::FindInMap": lambda of: self._in_map(*(self.value(key) for key in of)),
             "Condition": self.holds,
             "Fn::Equals": lambda of: self.value(of[0]) == self.value(of[1]),
             "Fn::Not": lambda of: not self.value(of[0]),
-            "Fn::And": lambda of: all(self.value(one) for one in of),
-            "Fn::Or": lambda of: any(self.value(one) for one in of),
         }
 
     def value(self, expression: Any) -> Any:
@@ -138,9 +131,3 @@ class Resolver:
             return str(self._attribute(resource, attribute) if attribute else self._ref(name))
 
         return re.sub(r"\$\{([^}]+)\}", replace, text)
-
-    def _in_map(self, name: str, first: str, second: str) -> Any:
-        try:
-            return self._mappings[name][first][second]
-        except KeyError as error:
-            raise TemplateError(f"mapping {name} has no {first}, {second}") from error

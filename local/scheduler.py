@@ -1,20 +1,20 @@
 """EventBridge's schedules.
 
 Each fires once right after the start, so that nobody waits five minutes for the first sync,
-and then at its rate or its times. One that is still running when its time comes again is run
+and then at its rate. One that is still running when its time comes again is run
 beside itself, as EventBridge does. A failed run is not repeated: the next time is.
 """
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 from local.gateway import Invokable
 from local.logs import Tell, unheard, watched
-from local.schedules import parse
+from local.schedules import interval
 from local.sqs import ACCOUNT, REGION
 from local.template import Schedule
 
@@ -31,7 +31,7 @@ class Scheduler:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._schedules = [(one, parse(one.expression), function) for one, function in schedules]
+        self._schedules = [(one, interval(one.expression), function) for one, function in schedules]
         self._note = note
         self._tell = tell
         self._clock = clock
@@ -40,8 +40,8 @@ class Scheduler:
 
     def start(self) -> None:
         """Fire each schedule and begin to watch the clock."""
-        for schedule, times, function in self._schedules:
-            self._spawn(self._watch(schedule, times.after, function), schedule)
+        for schedule, every, function in self._schedules:
+            self._spawn(self._watch(schedule, every, function), schedule)
 
     async def stop(self) -> None:
         """Fire no more; what runs is left to its function's own end."""
@@ -54,16 +54,14 @@ class Scheduler:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _watch(
-        self, schedule: Schedule, after: Callable[[datetime], datetime], function: Invokable
-    ) -> None:
+    async def _watch(self, schedule: Schedule, every: timedelta, function: Invokable) -> None:
         due = self._clock()
         while True:
             self._spawn(self._fire(schedule, due, function), schedule)
             now = self._clock()
-            due = after(due)
+            due += every
             if due < now:  # the machine slept: what was missed is missed
-                due = after(now)
+                due = now + every
             await self._sleep((due - now).total_seconds())
 
     async def _fire(self, schedule: Schedule, due: datetime, function: Invokable) -> None:

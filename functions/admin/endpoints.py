@@ -79,9 +79,9 @@ def get_endpoint(endpoint_id: Annotated[UUID, Path()]) -> Response[EndpointModel
     return api.json_response(200, EndpointModel.model_validate(found))
 
 
-@router.patch("/api/webhook-endpoints/<endpoint_id>", summary="ChangeResult an endpoint")
+@router.patch("/api/webhook-endpoints/<endpoint_id>", summary="Change an endpoint")
 def update_endpoint(endpoint_id: Annotated[UUID, Path()], body: EndpointChange) -> Response[EndpointModel]:
-    """ChangeResult what is given. Turning an endpoint on forgets how it failed.
+    """Change what is given. Turning an endpoint on forgets how it failed.
 
     What is on its way still uses what was for one attempt at the most; after it the delivery goes on with
     what is, or ends where the endpoint was turned off.
@@ -178,7 +178,7 @@ def recover_endpoint(endpoint_id: Annotated[UUID, Path()], body: RecoveryRequest
 def _change(
     operation: str, work: "Callable[[Connection, Key], ChangeResult]"
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """ChangeResult an endpoint as api.change does; return it and the headers.
+    """Change an endpoint as api.change does; return it and the headers.
 
     The cache gets no more of it than the database keeps for the key.
     """

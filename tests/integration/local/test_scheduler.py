@@ -69,10 +69,10 @@ async def test_an_input_is_the_event() -> None:
 
 async def test_without_an_input_the_event_is_eventbridges() -> None:
     """Its time is the time that was due, in whole seconds of UTC."""
-    function, _ = await run(Schedule("Plan", "cron(30 20 * * ? *)"), 1)
+    function, _ = await run(Schedule("Plan", "rate(5 minutes)"), 1)
     first, second = function.events
     assert (first["source"], first["detail-type"], first["detail"]) == ("aws.events", "Scheduled Event", {})
-    assert (first["time"], second["time"]) == ("2026-11-23T20:17:30Z", "2026-11-23T20:30:00Z")
+    assert (first["time"], second["time"]) == ("2026-11-23T20:17:30Z", "2026-11-23T20:22:30Z")
 
 
 async def test_a_run_that_fails_is_noted_and_the_next_comes() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from local import function_env
 from local.cloudformation import TemplateError
-from local.schedules import parse
+from local.schedules import interval
 from local.template import QueueSource, Schedule, Template
 
 ENDPOINT = "http://127.0.0.1:4566"
@@ -21,8 +21,6 @@ TEMPLATE = """
     Conditions:
       Never: !Equals [!Ref Stage, prod]
       Always: !Not [!Condition Never]
-    Mappings:
-      Sizes: {dev: {Memory: 256}}
     Globals:
       Function:
         Timeout: 30
@@ -34,18 +32,18 @@ TEMPLATE = """
         Properties:
           Handler: inside.app.handler
           Timeout: 10
-          MemorySize: !FindInMap [Sizes, !Ref Stage, Memory]
+          MemorySize: 256
           LoggingConfig: {LogFormat: JSON, ApplicationLogLevel: INFO}
           Environment:
             Variables:
               DATABASE_URL: !Sub "{{resolve:secretsmanager:${Secret}:SecretString:url}}"
               WORK_QUEUE_URL: !Ref WorkQueue
-              NAME: !Join ["-", [!Ref "AWS::StackName", !Select [1, [a, b]]]]
+              NAME: !Sub "${AWS::StackName}-b"
               CHOICE: !If [Always, here, there]
           Events:
             Get: {Type: HttpApi, Properties: {Method: get, Path: "/things/{id}"}}
             Tick: {Type: Schedule, Properties: {Schedule: rate(5 minutes)}}
-            Night: {Type: Schedule, Properties: {Schedule: "cron(0 3 * * ? *)", Input: '{"task": "tidy"}'}}
+            Night: {Type: Schedule, Properties: {Schedule: rate(2 hours), Input: '{"task": "tidy"}'}}
       Outside:
         Type: AWS::Serverless::Function
         Properties:
@@ -89,7 +87,7 @@ def test_functions_carry_their_globals_and_events(tmp_path: Path) -> None:
     assert inside.routes == [("GET", "/things/{id}")]
     assert inside.schedules == [
         Schedule("InsideTick", "rate(5 minutes)"),
-        Schedule("InsideNight", "cron(0 3 * * ? *)", {"task": "tidy"}),
+        Schedule("InsideNight", "rate(2 hours)", {"task": "tidy"}),
     ]
     assert inside.logging == {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "INFO"}
     assert (outside.timeout, outside.reserved) == (30, 3)
@@ -163,7 +161,7 @@ def test_the_callers_settings_win_over_the_local_and_those_over_the_template(tmp
 )
 def test_what_has_no_meaning_here_is_said(tmp_path: Path, expression: str, problem: str) -> None:
     """The message names the function and the variable."""
-    text = TEMPLATE.replace("NAME: !Join", f"ODD: {expression}\n              NAME: !Join")
+    text = TEMPLATE.replace("NAME: !Sub", f"ODD: {expression}\n              NAME: !Sub")
     with pytest.raises(TemplateError, match=f"Inside, variable ODD: .*{problem}"):
         variables(read(tmp_path, text), "Inside")
 
@@ -188,4 +186,4 @@ def test_the_projects_template_runs_here(root: Path) -> None:
             data=Path("/data"),
         )
         for schedule in function.schedules:
-            parse(schedule.expression)
+            interval(schedule.expression)
