@@ -7,7 +7,7 @@ PYTHON ?= python3
 export PYTHONPATH := $(CURDIR)/functions:$(CURDIR)/layers/common:$(CURDIR)
 export UV_PYTHON_DOWNLOADS ?= automatic
 
-.PHONY: help install run test check format requirements openapi mutants redrive migrate template bench clean
+.PHONY: help install run test check format requirements openapi replay what-if mutants redrive migrate template bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,12 @@ format: install ## rewrite the code in the house format
 
 requirements: $(UV) ## compile the pinned requirements anew
 	@requirements/compile.sh
+
+replay: install ## make every recorded decision of the local stack again (ARGS="--calendar cal-1")
+	@$(BIN)/python -m tools.replay $(ARGS)
+
+what-if: install ## run the record under another rule (ARGS="--gamma 2 --plot shares.png")
+	@$(BIN)/python -m tools.replay --what-if $(ARGS)
 
 openapi: install ## write the HTTP contract anew from the handlers' types
 	@$(BIN)/python -m tools.openapi

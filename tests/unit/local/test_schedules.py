@@ -28,6 +28,6 @@ def test_a_rate_is_an_interval(expression: str, minutes: int) -> None:
     ],
 )
 def test_what_eventbridge_would_refuse_is_refused(expression: str) -> None:
-    """A schedule that would fail the deployment fails here first, and one that would not run here is told of."""
+    """A schedule that would fail the deployment, or that would not run here, fails here first."""
     with pytest.raises(ScheduleError):
         interval(expression)
