@@ -7,6 +7,9 @@ import re
 from datetime import timedelta
 
 
+_UNITS = {"minute": 60, "hour": 3_600, "day": 86_400}  # seconds
+
+
 class ScheduleError(ValueError):
     """An expression that EventBridge would refuse, or of a kind that the local stack does not know."""
 
@@ -22,4 +25,4 @@ def interval(expression: str) -> timedelta:
     # EventBridge insists on its grammar: 1 minute, 2 minutes.
     if not rate or int(rate[1]) < 1 or (int(rate[1]) == 1) == bool(rate[3]):
         raise ScheduleError(expression)
-    return timedelta(**{f"{rate[2]}s": int(rate[1])})
+    return timedelta(seconds=int(rate[1]) * _UNITS[rate[2]])
