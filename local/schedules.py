@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-patte
 import re
 from datetime import timedelta
 
-
 _UNITS = {"minute": 60, "hour": 3_600, "day": 86_400}  # seconds
 
 

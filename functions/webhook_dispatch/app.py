@@ -3,14 +3,11 @@
 It reaches the internet and no database; what came of an attempt goes to ResultsQueue.
 """
 
-import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from random import SystemRandom
 from typing import TYPE_CHECKING, Any
 
-import httpx
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import (
     AsyncBatchProcessor,
@@ -20,11 +17,11 @@ from aws_lambda_powertools.utilities.batch import (
 
 from fairslot.dispatch import endpoint_limits
 from fairslot.dispatch import requeue as again
-from fairslot.dispatch.backoff import delay_seconds
+from fairslot.dispatch.attempt_policy import Verdict, health, verdict, verdict_on_held, wait
 from fairslot.dispatch.requeue import Return
 from fairslot.dispatch.subscribers import Result, deliver
 from fairslot.domain.errors import QueueError
-from fairslot.messages.deliveries import Attempt, Delivery, MessageError, Outcome
+from fairslot.messages.deliveries import Attempt, Delivery, MessageError
 from fairslot.platform import queue
 from fairslot.platform.observability import logger, metrics
 from fairslot.platform.settings import settings
@@ -38,9 +35,6 @@ if TYPE_CHECKING:
 LAST_SECONDS = 1
 # What the calls that end an invocation may take, with a second for everything else.
 RESERVED_SECONDS = queue.LONGEST_CALL_SECONDS + 1.0
-
-# From the kernel: the state of a generator made at import would be the same in every restored snapshot.
-_random = SystemRandom().random
 
 
 class AttemptFailedError(Exception):
@@ -69,7 +63,7 @@ class Batch:
         except MessageError:
             logger.error("malformed message", extra={"message_id": record.message_id, "attempt": received})
             is_last = received >= settings().webhook_max_attempts
-            self.delays[record.receipt_handle] = LAST_SECONDS if is_last else _delay(received, 0.0)
+            self.delays[record.receipt_handle] = LAST_SECONDS if is_last else wait(received, 0.0)
             raise
         number = delivery.attempts + received
         if number > settings().webhook_max_attempts:  # it was to be set aside, or its last attempt died
@@ -81,14 +75,13 @@ class Batch:
         except endpoint_limits.HeldBackError as closed:
             self._hold(record, delivery, number - 1, closed)
             return
-        delay = _delay(number, result.retry_after)
-        outcome = _outcome(delivery, result, number, delay)
-        made = _attempt(delivery, number, at, result, outcome, delay)
+        ruling = verdict(delivery, result, attempt=number, now=datetime.now(UTC))
+        made = _attempt(delivery, number, at, result, ruling)
         self._report(replace(made, receipt_handle=record.receipt_handle))
-        if outcome == "retrying":
-            self.delays[record.receipt_handle] = delay
+        if ruling.outcome == "retrying":
+            self.delays[record.receipt_handle] = ruling.delay
             raise AttemptFailedError
-        if outcome == "failed" and not result.final:
+        if ruling.is_dead_letter:
             self.aside.append(Return.of(record))
 
     def _hold(
@@ -96,14 +89,13 @@ class Batch:
     ) -> None:
         """Put a delivery that was not tried back on the queue, or end it if it has waited for too long."""
         since = delivery.since or _first_received(record)
-        delay = math.ceil(closed.seconds)
-        outcome: Outcome = "failed" if _is_late(since, delay) else "held"
         result, at = Result(error=closed.reason), datetime.now(UTC)
-        self._report(_attempt(delivery, made, at, result, outcome, delay))
-        if outcome == "failed":
+        ruling = verdict_on_held(since, closed.seconds, now=at)
+        self._report(_attempt(delivery, made, at, result, ruling))
+        if ruling.is_dead_letter:
             self.aside.append(Return.of(record))
         else:
-            self.returns.append(Return.of(record, delay, attempts=made, since=since.isoformat()))
+            self.returns.append(Return.of(record, ruling.delay, attempts=made, since=since.isoformat()))
 
     def _report(self, attempt: Attempt) -> None:
         self.attempts.append(attempt)
@@ -158,32 +150,18 @@ async def _result(delivery: Delivery, seconds: float) -> Result:
         return Result(error="internal")
 
 
-def _tell(gate: endpoint_limits.EndpointLimiter, delivery: Delivery, result: Result) -> None:
-    """Let an endpoint's gate know what became of an attempt."""
-    if result.error in {"timeout", "connection"}:
-        gate.failed(silent=True)
-    elif result.status_code is not None:
-        # The partners ask for one call's sake, and now and then; a subscriber means all that we send.
-        is_plea = delivery.kind == "standard" and result.status_code in {429, 503} and result.retry_after > 0
-        if _is_its_failure(delivery, result) and not is_plea:
-            gate.failed(silent=False)
-        else:
-            gate.answered(result.retry_after if is_plea else 0.0)
+def _tell(limiter: endpoint_limits.EndpointLimiter, delivery: Delivery, result: Result) -> None:
+    """Let an endpoint's limiter know what became of an attempt."""
+    seen = health(delivery, result)
+    if seen.state == "healthy":
+        limiter.answered(seen.pause)
+    elif seen.state != "unknown":
+        limiter.failed(silent=seen.state == "silent")
 
 
-def _is_its_failure(delivery: Delivery, result: Result) -> bool:
-    """Tell whether an answer speaks of the endpoint; a partner's 4xx speaks of one call."""
-    status = result.status_code or 0
-    if delivery.kind == "standard":
-        return not httpx.codes.is_success(status) and status != httpx.codes.GONE
-    return status >= httpx.codes.INTERNAL_SERVER_ERROR
-
-
-def _attempt(  # it only puts them together
-    delivery: Delivery, number: int, at: datetime, result: Result, outcome: Outcome, delay: int
-) -> Attempt:
-    waits = outcome in {"retrying", "held"}
-    next_attempt_at = datetime.now(UTC) + timedelta(seconds=delay) if waits else None
+def _attempt(delivery: Delivery, number: int, at: datetime, result: Result, ruling: Verdict) -> Attempt:
+    waits = ruling.outcome in {"retrying", "held"}
+    next_attempt_at = datetime.now(UTC) + timedelta(seconds=ruling.delay) if waits else None
     return Attempt(
         delivery_id=delivery.delivery_id,
         event_id=delivery.event_id,
@@ -191,7 +169,7 @@ def _attempt(  # it only puts them together
         type=delivery.type,
         attempt=number,
         at=at,
-        outcome=outcome,
+        outcome=ruling.outcome,
         status_code=result.status_code,
         latency_ms=round(result.seconds * 1000),
         error=result.error,
@@ -203,33 +181,8 @@ def _attempt(  # it only puts them together
     )
 
 
-def _outcome(delivery: Delivery, result: Result, number: int, delay: int) -> Outcome:
-    if result.error is None:
-        return "delivered"
-    is_last = number >= settings().webhook_max_attempts or _is_late(delivery.since, delay)
-    if is_last and result.taken:
-        return "delivered"
-    return "failed" if result.final or is_last else "retrying"
-
-
-def _is_late(since: datetime | None, delay: int) -> bool:
-    """Tell whether another look after so many seconds would come too late."""
-    limit = timedelta(seconds=settings().webhook_give_up_seconds)
-    return since is not None and datetime.now(UTC) + timedelta(seconds=delay) - since > limit
-
-
 def _first_received(record: "SQSRecord") -> datetime:
     return datetime.fromtimestamp(int(record.attributes.approximate_first_receive_timestamp) / 1000, UTC)
-
-
-def _delay(number: int, retry_after: float) -> int:
-    return delay_seconds(
-        attempt=number,
-        schedule=[float(part) for part in settings().webhook_schedule_seconds.split(",")],
-        jitter=settings().webhook_jitter,
-        retry_after=retry_after,
-        random=_random,
-    )
 
 
 def _seconds_left(context: "LambdaContext") -> float:

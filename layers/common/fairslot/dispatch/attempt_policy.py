@@ -1,0 +1,106 @@
+"""What follows from an attempt at a delivery: outcome, wait until the next, and what it says of the endpoint."""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from random import SystemRandom
+from typing import Literal
+
+import httpx
+
+from fairslot.dispatch.backoff import delay_seconds
+from fairslot.dispatch.subscribers import Result
+from fairslot.messages.deliveries import Delivery, Outcome
+from fairslot.platform.settings import settings
+
+# From the kernel: the state of a generator made at import would be the same in every restored snapshot.
+_random = SystemRandom().random
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What becomes of a delivery; `delay` is the whole seconds until it is looked at again.
+
+    `is_dead_letter`: it ends here, and its message goes to the dead-letter queue.
+    """
+
+    outcome: Outcome
+    delay: int
+    is_dead_letter: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What an attempt says of the endpoint.
+
+    `silent`: it gave no answer. `failing`: its answer was its own fault. `healthy`: anything else; then
+    `pause` is the seconds for which it asked to be left alone, 0 for none. `unknown`: nothing was sent.
+    """
+
+    state: Literal["silent", "failing", "healthy", "unknown"]
+    pause: float = 0.0
+
+
+def verdict(delivery: Delivery, result: Result, *, attempt: int, now: datetime) -> Verdict:
+    """Return what follows from attempt number `attempt`, counted from 1.
+
+    The last attempt ends a delivery: it is delivered where the subscriber has the event, else it failed. The
+    last is number `webhook_max_attempts`, or that whose successor would come `webhook_give_up_seconds` after
+    the delivery was first held back.
+    """
+    delay = wait(attempt, result.retry_after)
+    if result.error is None:
+        return Verdict(outcome="delivered", delay=delay)
+    is_last = attempt >= settings().webhook_max_attempts or _is_late(delivery.since, delay, now)
+    if is_last and result.taken:
+        return Verdict(outcome="delivered", delay=delay)
+    if result.final or is_last:
+        return Verdict(outcome="failed", delay=delay, is_dead_letter=not result.final)
+    return Verdict(outcome="retrying", delay=delay)
+
+
+def verdict_on_held(since: datetime, seconds: float, *, now: datetime) -> Verdict:
+    """Return what becomes of a delivery that was not tried and may be in so many seconds.
+
+    It fails where that is later than `webhook_give_up_seconds` after `since`.
+    """
+    delay = math.ceil(seconds)
+    if _is_late(since, delay, now):
+        return Verdict(outcome="failed", delay=delay, is_dead_letter=True)
+    return Verdict(outcome="held", delay=delay)
+
+
+def wait(attempt: int, retry_after: float) -> int:
+    """Return the whole seconds from a failed attempt to the next, by the settings' schedule and jitter."""
+    return delay_seconds(
+        attempt=attempt,
+        schedule=[float(part) for part in settings().webhook_schedule_seconds.split(",")],
+        jitter=settings().webhook_jitter,
+        retry_after=retry_after,
+        random=_random,
+    )
+
+
+def health(delivery: Delivery, result: Result) -> Health:
+    """Return what an attempt says of the endpoint, for its circuit breaker.
+
+    A partner's 4xx is about one call, and its `Retry-After` too. A subscriber's 429 or 503 with a wish to be
+    left alone is about everything that is sent to it, and is no failure.
+    """
+    if result.error in {"timeout", "connection"}:
+        return Health("silent")
+    if result.status_code is None:
+        return Health("unknown")
+    status, is_subscriber = result.status_code, delivery.kind == "standard"
+    if is_subscriber and result.retry_after > 0 and status in {429, 503}:
+        return Health("healthy", pause=result.retry_after)
+    if is_subscriber:
+        is_failing = not httpx.codes.is_success(status) and status != httpx.codes.GONE
+    else:
+        is_failing = status >= httpx.codes.INTERNAL_SERVER_ERROR
+    return Health("failing" if is_failing else "healthy")
+
+
+def _is_late(since: datetime | None, delay: int, now: datetime) -> bool:
+    limit = timedelta(seconds=settings().webhook_give_up_seconds)
+    return since is not None and now + timedelta(seconds=delay) - since > limit
