@@ -134,7 +134,7 @@ async def _result(delivery: Delivery, seconds: float) -> Result:
     """Make the attempt. Raises gates.ClosedError where the endpoint is to be left alone just now."""
     gate = endpoint_limits.limiter(str(delivery.endpoint_id or delivery.kind))
     try:
-        async with gate.passing(
+        async with gate.slot(
             concurrency=delivery.concurrency, rate=delivery.rate_per_second, seconds=seconds
         ):
             result = await deliver(delivery, seconds=seconds)

@@ -3,14 +3,16 @@
 from tests.mutants.guard import Guard
 
 _ENDPOINTS = "schema/functions/07_endpoints.sql"
-_GATES = "dispatch/endpoint_limits.py"
-_GATES_TEST = "tests/unit/webhooks/test_gates.py"
+_LIMITS = "dispatch/endpoint_limits.py"
+_LIMITS_TEST = "tests/unit/webhooks/test_endpoint_limits.py"
 _BLOCKS = "schema/functions/08_blocks.sql"
 _BLOCKS_TEST = "tests/integration/test_unconfirmed_blocks.py"
 
 GUARDS = (
-    Guard("a silent endpoint is asked for ever", _GATES, "SILENCES = 3\n", "SILENCES = 3_000\n", _GATES_TEST),
-    Guard("errors never count", _GATES, "FAILURES = 20\n", "FAILURES = 20_000\n", _GATES_TEST),
+    Guard(
+        "a silent endpoint is asked for ever", _LIMITS, "SILENCES = 3\n", "SILENCES = 3_000\n", _LIMITS_TEST
+    ),
+    Guard("errors never count", _LIMITS, "FAILURES = 20\n", "FAILURES = 20_000\n", _LIMITS_TEST),
     Guard(
         "one public address excuses an inside one",
         "platform/addresses.py",

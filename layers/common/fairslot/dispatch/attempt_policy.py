@@ -1,4 +1,4 @@
-"""What follows from an attempt at a delivery: outcome, wait until the next, and what it says of the endpoint."""
+"""What follows from an attempt at a delivery: its outcome, the next wait, and how the endpoint is doing."""
 
 import math
 from dataclasses import dataclass

@@ -81,7 +81,7 @@ class EndpointLimiter:
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
     @asynccontextmanager
-    async def passing(
+    async def slot(
         self, *, concurrency: int | None, rate: float | None, seconds: float
     ) -> AsyncIterator[None]:
         """Pass through for one attempt that takes up to so many seconds. Raises ClosedError."""

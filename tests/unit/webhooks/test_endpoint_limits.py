@@ -40,7 +40,7 @@ def attempt(
 
     async def run() -> str:
         try:
-            async with gate.passing(concurrency=None, rate=rate, seconds=5):
+            async with gate.slot(concurrency=None, rate=rate, seconds=5):
                 if answers:
                     gate.answered(asked)
                 else:
@@ -128,12 +128,12 @@ def test_while_one_tries_the_others_wait(clock: Clock) -> None:
     """The end of the pause does not let a crowd in."""
 
     async def run() -> None:
-        async with gate.passing(concurrency=None, rate=None, seconds=5):
+        async with gate.slot(concurrency=None, rate=None, seconds=5):
             with pytest.raises(HeldBackError, match="circuit_open"):
-                async with gate.passing(concurrency=None, rate=None, seconds=5):
+                async with gate.slot(concurrency=None, rate=None, seconds=5):
                     pass
             gate.answered()
-        async with gate.passing(concurrency=None, rate=None, seconds=5):
+        async with gate.slot(concurrency=None, rate=None, seconds=5):
             pass
 
     gate = EndpointLimiter(clock=clock, broken=True, closed_until=clock.now)
@@ -174,7 +174,7 @@ def test_no_more_than_the_cap_are_under_way(monkeypatch: pytest.MonkeyPatch) -> 
     async def one(gate: EndpointLimiter, ends: asyncio.Event) -> str:
         nonlocal most, under_way
         try:
-            async with gate.passing(concurrency=2, rate=None, seconds=5):
+            async with gate.slot(concurrency=2, rate=None, seconds=5):
                 under_way += 1
                 most = max(most, under_way)
                 await ends.wait()
