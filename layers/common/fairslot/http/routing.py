@@ -84,7 +84,7 @@ def route[F: Handler](
     errors: Errors = (),
     **documented: Any,
 ) -> Callable[[F], F]:
-    """Register a function as a route, with its contract; `documented` is what the resolver's `route` takes."""
+    """Register a function as a route with its contract; `documented` goes to the resolver's own `route`."""
     contract = Contract(method=method, path=path, scope=scope, key=key, signed=signed, errors=errors)
 
     def declare(handler: F) -> F:
