@@ -259,8 +259,8 @@ def test_a_page_is_cut_by_its_bytes(world: Connection, crm: str, queues: Queues)
     for _ in range(3):
         booked()
     world.execute(
-        "INSERT INTO webhook_attempts (delivery_id, attempt, at, outcome, response_excerpt)"
-        " SELECT delivery_id, number, now(), 'retrying', repeat('\"', 500)"
+        "INSERT INTO webhook_attempts (delivery_id, attempt, at, outcome, response_excerpt, round)"
+        " SELECT delivery_id, number, now(), 'retrying', repeat('\"', 500), 1"
         " FROM webhook_deliveries, generate_series(1, 900) AS number"
     )
     found: list[str] = []
