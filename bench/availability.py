@@ -14,9 +14,9 @@ from typing import Any
 from bench.stack import alternate, median_ratio, quiet, stack
 from fairslot.coach_time import bookable_starts, sync
 from fairslot.platform import db
-from tests.support import world
-from tests.support.api_world import add_key
-from tests.support.gateway_events import context, request
+from tests.support.http import add_key, request
+from tests.support.lambda_context import context
+from tests.support.team import TENANT, add_calendar, add_coach
 
 SIZES = ((6, 7), (100, 30), (1_000, 30), (10_000, 30))
 # Pairs of calls a round, by size.
@@ -51,7 +51,7 @@ def page(connection: db.Connection, coaches: int, days: int) -> dict[str, float]
     recorder: Any = Recorder(connection)
     now = datetime.now(UTC)
     window = bookable_starts.Window(start=now, end=now + timedelta(days=days), limit=6_000)
-    team = bookable_starts.team(recorder, tenant_id=world.TENANT, calendar_id=f"cal-{coaches}", now=now)
+    team = bookable_starts.team(recorder, tenant_id=TENANT, calendar_id=f"cal-{coaches}", now=now)
     bookable_starts.list_starts(recorder, team=team, window=window, now=now)
 
     def bare(_: object) -> None:
@@ -83,10 +83,10 @@ def ask(asked: dict[str, Any]) -> None:
 
 def add_teams(connection: db.Connection) -> None:
     """Make the coaches, their days and a calendar for each size."""
-    world.add_coach(connection, world.Coach(coach_id="coach"))
+    add_coach(connection, "coach")
     sync.extend(connection, now=datetime.now(UTC))
     for size, _ in SIZES:
-        world.add_calendar(connection, f"cal-{size}", [])
+        add_calendar(connection, f"cal-{size}", [])
     # Filling takes longer on a busy machine than a request may.
     connection.execute("SET statement_timeout = 0")
     connection.execute("SET transaction_timeout = 0")

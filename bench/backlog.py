@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from tests.support import booking_load
-from tests.system.conftest import start, stop
+from tests.support.stack import start, stop
 
 CLIENTS = 8
 BACKLOG = 600

@@ -24,7 +24,8 @@ from fairslot.domain.idempotency import Key
 from fairslot.platform import db
 from fairslot.platform.migrate import migrate
 from local.postgres import EmbeddedPostgres
-from tests.support import world
+from tests.support.endpoints import add_endpoint
+from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach
 
 if TYPE_CHECKING:
     from multiprocessing.queues import Queue
@@ -55,17 +56,12 @@ def database(partners: Sequence[str] = PARTNERS) -> Iterator[EmbeddedPostgres]:
                 "CREATE TABLE bare (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, note text)"
             )
             for kind in partners:
-                world.add_endpoint(connection, kind, "appointment.*")
+                add_endpoint(connection, kind, "appointment.*")
             for name, size in [*((f"cal-{n}", TEAM) for n in range(CALENDARS)), (HOT, CLIENTS)]:
                 coaches = [f"{name}-coach-{member}" for member in range(size)]
                 for coach_id in coaches:
-                    world.add_coach(
-                        connection,
-                        world.Coach(
-                            coach_id=coach_id, time_zone="UTC", max_per_day=10_000, working_hours=world.ALWAYS
-                        ),
-                    )
-                world.add_calendar(connection, name, coaches, duration=15)
+                    add_coach(connection, coach_id, time_zone="UTC", max_per_day=10_000, working_hours=ALWAYS)
+                add_calendar(connection, name, coaches, duration=15)
             sync.extend(connection, now=datetime.now(UTC))
         yield server
 
@@ -81,7 +77,7 @@ def book(connection: db.Connection, calendar_id: str, start: datetime) -> bool:
     try:
         appointments.book(
             connection,
-            tenant_id=world.TENANT,
+            tenant_id=TENANT,
             calendar_id=calendar_id,
             start_time=start,
             contact=appointments.Contact(name="Customer", email="customer@example.com"),

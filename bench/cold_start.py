@@ -26,10 +26,10 @@ from bench.handlers import asked, starts
 from bench.stack import add_team, stack
 from fairslot.coach_time import sync
 from fairslot.platform import db
-from tests.support.api_world import batch
-from tests.support.dispatch import delivery
-from tests.support.gateway_events import request
+from tests.support.deliveries import delivery
+from tests.support.http import request
 from tests.support.partner_process import partner
+from tests.support.sqs_events import batch_event
 
 ROUNDS = 7
 OURS = ("__main__", "fairslot", "booking", "availability", "webhook_dispatch", "calendar_fetch")
@@ -123,8 +123,8 @@ def functions() -> Iterator[dict[str, Make]]:
         yield {
             "booking.app": lambda: asked(next(instants)),
             "availability.app": lambda: request("GET", "/api/availability", query={"calendar_id": "cal"}),
-            "webhook_dispatch.app": lambda: batch(delivery().to_json()),
-            "calendar_fetch.app": lambda: batch(json.dumps(fetch())),
+            "webhook_dispatch.app": lambda: batch_event(delivery().to_json()),
+            "calendar_fetch.app": lambda: batch_event(json.dumps(fetch())),
         }
 
 

@@ -71,10 +71,10 @@ def subscriber_url() -> Iterator[str]:
 
 def signed_for(sqs: SqsStandIn, url: str) -> Make:
     """Return what makes deliveries for one subscriber with a secret of its own."""
-    from tests.support.dispatch import KEY, delivery, subscription
+    from tests.support.deliveries import KMS_KEY, delivery, subscription
 
-    sqs.make_key(KEY)
-    os.environ.update(WEBHOOK_KMS_KEY_ID=KEY, WEBHOOK_ALLOW_LOOPBACK_HTTP="true")
+    sqs.make_key(KMS_KEY)
+    os.environ.update(WEBHOOK_KMS_KEY_ID=KMS_KEY, WEBHOOK_ALLOW_LOOPBACK_HTTP="true")
     settings.cache_clear()
     one = subscription(url)
     members = {name: getattr(one, name) for name in ("endpoint_id", "url", "secrets")}
@@ -121,13 +121,14 @@ class Worker:
     def fill(self, count: int, make: Make | None = None) -> None:
         """Send so many deliveries."""
         from fairslot.platform import queue
-        from tests.support.dispatch import delivery
+        from tests.support.deliveries import delivery
 
         queue.send(self.deliveries, [(make or delivery)().to_json() for _ in range(count)])
 
     def work(self, count: int) -> float:
         """Receive, invoke and delete until so many are done; return when the last batch was received."""
-        from tests.support.dispatch import Context, event
+        from tests.support.lambda_context import Context
+        from tests.support.sqs_events import received_event
         from webhook_dispatch.app import lambda_handler
 
         received = 0.0
@@ -140,7 +141,7 @@ class Worker:
             ).get("Messages", [])
             received = time.monotonic()
             context: Any = Context()
-            if lambda_handler(event(messages), context)["batchItemFailures"]:
+            if lambda_handler(received_event(messages), context)["batchItemFailures"]:
                 sys.exit("a delivery failed: this measures the good case only")
             entries: Any = [
                 {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]}

@@ -22,8 +22,9 @@ from fairslot.booking import appointments
 from fairslot.domain.idempotency import Key
 from fairslot.platform import db, queue
 from fairslot.webhooks import publishing
-from tests.support import world
-from tests.support.gateway_events import context, request
+from tests.support.http import request
+from tests.support.lambda_context import context
+from tests.support.team import TENANT
 
 ROUNDS = 5
 CALLS = 80
@@ -126,7 +127,7 @@ def by_call(connection: db.Connection, start: datetime) -> None:
     """Book in the database alone."""
     appointments.book(
         connection,
-        tenant_id=world.TENANT,
+        tenant_id=TENANT,
         calendar_id="cal",
         start_time=start,
         contact=appointments.Contact(name="Customer", email="customer@example.com"),

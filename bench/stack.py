@@ -17,8 +17,9 @@ from fairslot.platform.settings import settings
 from local.postgres import EmbeddedPostgres
 from local.sqs import SqsStandIn
 from local.valkey import EmbeddedValkey
-from tests.support import world
-from tests.support.api_world import add_key
+from tests.support.endpoints import add_endpoint
+from tests.support.http import add_key
+from tests.support.team import ALWAYS, add_calendar, add_coach
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,11 @@ def stack() -> Iterator[Stack]:
 def add_team(connection: db.Connection, size: int, **columns: object) -> None:
     """Make the calendar `cal`, always open, with its coaches' days, two partners to tell, and a key."""
     for kind in ("crm", "calendar_api"):
-        world.add_endpoint(connection, kind, "appointment.*")
+        add_endpoint(connection, kind, "appointment.*")
     coaches = [f"coach-{number}" for number in range(size)]
     for coach_id in coaches:
-        world.add_coach(
-            connection,
-            world.Coach(coach_id=coach_id, time_zone="UTC", max_per_day=10_000, working_hours=world.ALWAYS),
-        )
-    world.add_calendar(connection, "cal", coaches, **columns)  # type: ignore[arg-type]
+        add_coach(connection, coach_id, time_zone="UTC", max_per_day=10_000, working_hours=ALWAYS)
+    add_calendar(connection, "cal", coaches, **columns)  # type: ignore[arg-type]
     sync.extend(connection, now=datetime.now(UTC))
     add_key(connection, rate_limit=10_000_000)
 

@@ -22,7 +22,7 @@ from bench.stack import alternate, median_ratio, stack
 from fairslot.coach_time import sync
 from fairslot.domain.slots import bits_of_hex, day_of, days_between, hex_of, working_bits
 from fairslot.platform import db
-from tests.support import world
+from tests.support.team import EVERY_DAY, add_coach
 
 COACHES = 200
 ROUNDS = 5
@@ -40,7 +40,7 @@ def storing() -> dict[str, dict[str, float]]:
         now = datetime.now(UTC)
         coaches = [Coach(f"coach-{number}", now) for number in range(COACHES)]
         for coach in coaches:
-            world.add_coach(connection, world.Coach(coach_id=coach.coach_id, kind="calendar_api"))
+            add_coach(connection, coach.coach_id, kind="calendar_api")
         sync.extend(connection, now=now)
         first, end = sync.window(ZONE, now)
         by_rows = rows(connection, "slot_rows", first, end, range(end - first))
@@ -142,7 +142,7 @@ def working_offsets(first: int, end: int) -> Sequence[int]:
     found = []
     for day in days_between(ZONE, first, end):
         begin, count = day_of(ZONE, day)
-        hours = working_bits(world.EVERY_DAY, day, ZONE)
+        hours = working_bits(EVERY_DAY, day, ZONE)
         found += [begin - first + i for i in range(count) if hours >> (count - 1 - i) & 1]
     return found
 

@@ -13,8 +13,10 @@ from fairslot.platform import signing_secrets
 from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
 from local.valkey import EmbeddedValkey
-from tests.support.api_world import Queues, add_key, stop_clock
-from tests.support.world import NOW, add_team
+from tests.support.clock import NOW, stop_clock
+from tests.support.http import add_key
+from tests.support.queues import Queues
+from tests.support.team import add_team
 
 type Environment = Callable[..., None]
 type Clock = Callable[[datetime], None]

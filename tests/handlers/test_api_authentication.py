@@ -12,8 +12,8 @@ import pytest
 from fairslot.access import keys
 from fairslot.platform.db import Connection
 from tests.support.api_fuzz import Operation, operations
-from tests.support.api_world import ALL_SCOPES, add_key, book, booked, check_problem, rows
-from tests.support.gateway_events import KEY, NOTHING, Answer, ask
+from tests.support.http import ALL_SCOPES, KEY, NOTHING, Answer, add_key, ask, book, booked, check_problem
+from tests.support.tables import table_digests
 
 type Environment = Callable[..., None]
 
@@ -49,13 +49,13 @@ def scope(operation: Operation) -> str:
 )
 def test_without_a_known_key_nothing_is_answered(world: Connection, headers: dict[str, str]) -> None:
     """Every route but the open ones wants a key, says how to give it, and does nothing."""
-    before = rows(world)
+    before = table_digests(world)
     for operation in CLOSED:
         answer = call(operation, key=None, headers=headers)
         check_problem(answer, 401, "AUTHENTICATION_FAILED")
         assert answer.headers["www-authenticate"].startswith("ApiKey ")
         assert not [name for name in answer.headers if "ratelimit" in name]
-    assert rows(world) == before
+    assert table_digests(world) == before
 
 
 def test_the_caller_is_judged_before_the_request(world: Connection) -> None:
@@ -96,11 +96,11 @@ def test_a_key_without_the_scope_is_refused(world: Connection) -> None:
     for one in ALL_SCOPES:
         add_key(world, f"all-but-{one}", scopes=[other for other in ALL_SCOPES if other != one])
     add_key(world, "none", scopes=())
-    before = rows(world)
+    before = table_digests(world)
     for operation in CLOSED:
         for key in ("none", f"all-but-{scope(operation)}"):
             check_problem(call(operation, key=key), 403, "FORBIDDEN")
-    assert rows(world) == before
+    assert table_digests(world) == before
 
 
 def test_the_scope_that_is_needed_is_enough(world: Connection) -> None:
@@ -220,8 +220,8 @@ def test_a_broken_auth_service_lets_nobody_in(world: Connection, service: type[_
 def test_a_dead_auth_service_lets_nobody_in(world: Connection, environment: Environment) -> None:
     """Without the service nobody is let in, and nothing is booked."""
     environment(AUTH_SERVICE_URL="http://127.0.0.1:1")
-    before = rows(world)
+    before = table_digests(world)
     check_problem(book(), 503, "SERVICE_UNAVAILABLE")
     environment(AUTH_SERVICE_URL="")
-    assert rows(world) == before
+    assert table_digests(world) == before
     booked()

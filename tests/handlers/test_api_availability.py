@@ -11,9 +11,9 @@ import pytest
 from fairslot.coach_time import sync
 from fairslot.domain.slots import SLOT_SECONDS
 from fairslot.platform.db import Connection
-from tests.support.api_world import booked
-from tests.support.gateway_events import ask
-from tests.support.world import ALWAYS, NINE, NOW, Coach, add_calendar, add_coach
+from tests.support.clock import NINE, NOW
+from tests.support.http import ask, booked
+from tests.support.team import ALWAYS, add_calendar, add_coach
 
 type Clock = Callable[[datetime], None]
 
@@ -182,7 +182,7 @@ def test_what_is_offered_can_be_booked_and_nothing_else(world: Connection) -> No
 @pytest.mark.parametrize("zone", ["America/New_York", "Europe/London", "Australia/Lord_Howe", "UTC"])
 def test_local_times_are_those_of_the_zones_clocks(world: Connection, zone: str) -> None:
     """Over a change of the clocks every local start names the instant and the offset of its own day."""
-    add_coach(world, Coach(coach_id="night", working_hours=ALWAYS))
+    add_coach(world, "night", working_hours=ALWAYS)
     add_calendar(world, "night", ["night"])
     sync.extend(world, now=NOW)
     found = page(calendar_id="night", start="2026-03-07T00:00:00Z", end="2026-04-07T00:00:00Z", timezone=zone)

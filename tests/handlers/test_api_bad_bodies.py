@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from fairslot.platform.db import Connection
-from tests.support.api_world import book, booked, check_problem, count, rows, wish
-from tests.support.gateway_events import NOTHING, ask, request, send
-from tests.support.world import NINE, NOW
+from tests.support.clock import NINE, NOW
+from tests.support.http import NOTHING, ask, book, booked, booking_body, check_problem, request, send
+from tests.support.tables import count, table_digests
 
 BOOK = "/api/appointments"
-PLAIN = json.dumps(wish()).encode()
+PLAIN = json.dumps(booking_body()).encode()
 KEYED = {"X-Idempotency-Key": "key"}
 
 # What is wrong, and with which status and where it is said.
@@ -120,13 +120,13 @@ UNREADABLE: list[tuple[str, bytes, int]] = [
 
 def test_what_cannot_be_meant_is_said_by_its_place(world: Connection, subtests: pytest.Subtests) -> None:
     """Each wrong member is refused with 422, its place and its kind."""
-    before = rows(world)
+    before = table_digests(world)
     for about, members, place in MEMBERS:
         with subtests.test(about):
             problem = check_problem(book(headers=KEYED, **members), 422, "VALIDATION_ERROR")
             assert [detail["loc"] for detail in problem["details"]] == [place]
             assert all(detail["type"] for detail in problem["details"])
-    assert rows(world) == before
+    assert table_digests(world) == before
 
 
 def test_all_that_is_wrong_is_said_at_once(world: Connection) -> None:
@@ -145,25 +145,29 @@ def test_all_that_is_wrong_is_said_at_once(world: Connection) -> None:
 
 def test_what_cannot_be_read_is_refused(world: Connection, subtests: pytest.Subtests) -> None:
     """Broken, endless and foreign bodies are refused, as text and in base64, whatever type they claim."""
-    before = rows(world)
+    before = table_digests(world)
     for about, body, status in UNREADABLE:
         code = "PAYLOAD_TOO_LARGE" if status == 413 else "VALIDATION_ERROR"
         for kind in ("application/json", "application/octet-stream", "application/x-www-form-urlencoded"):
             with subtests.test(about, kind=kind):
                 answer = ask("POST", BOOK, body, headers={"Content-Type": kind, **KEYED})
                 check_problem(answer, status, code)
-    assert rows(world) == before
+    assert table_digests(world) == before
 
 
 def test_bytes_that_are_no_text_are_refused(world: Connection) -> None:
     """A body that is not UTF-8, or whose base64 is broken, is refused with 400."""
-    before = rows(world)
+    before = table_digests(world)
     headers = {"Content-Type": "application/octet-stream"}
-    for body in (b"\xff\xfe\x00", PLAIN.replace(b"Secret", b"\xe9"), json.dumps(wish()).encode("utf-16")):
+    for body in (
+        b"\xff\xfe\x00",
+        PLAIN.replace(b"Secret", b"\xe9"),
+        json.dumps(booking_body()).encode("utf-16"),
+    ):
         check_problem(ask("POST", BOOK, body, headers=headers), 400, "VALIDATION_ERROR")
-    made = request("POST", BOOK, wish())
+    made = request("POST", BOOK, booking_body())
     check_problem(send({**made, "isBase64Encoded": True}), 400, "VALIDATION_ERROR")
-    assert rows(world) == before
+    assert table_digests(world) == before
 
 
 @pytest.mark.parametrize(
@@ -176,7 +180,7 @@ def test_the_declared_type_does_not_matter(world: Connection, kind: str) -> None
 
 def test_a_body_in_base64_is_read(world: Connection) -> None:
     """The gateway may hand any body over in base64."""
-    made = request("POST", BOOK, wish())
+    made = request("POST", BOOK, booking_body())
     made |= {"body": base64.b64encode(PLAIN).decode(), "isBase64Encoded": True}
     assert send(made).status == 201
 
@@ -203,7 +207,7 @@ def test_what_is_odd_but_right_is_taken(world: Connection, subtests: pytest.Subt
             for name in members.keys() & {"notes", "metadata"}:
                 assert shown.json[name] == members[name]
             assert ask("POST", f"{BOOK}/{made['appointment_id']}/cancel").status == 200
-    whole = json.dumps(wish()).encode()
+    whole = json.dumps(booking_body()).encode()
     assert ask("POST", BOOK, whole + b" " * (65_536 - len(whole))).status == 201
 
 
@@ -237,16 +241,16 @@ def test_cancelling_needs_no_body(world: Connection, body: object, status: int) 
 )
 def test_an_id_that_cannot_be_is_not_there(world: Connection, name: str) -> None:
     """An appointment's id that is no UUID is as unknown as one that is."""
-    before = rows(world)
+    before = table_digests(world)
     for method, path in (("GET", f"{BOOK}/{name}"), ("POST", f"{BOOK}/{name}/cancel")):
         check_problem(ask(method, path), 404, "NOT_FOUND")
-    assert rows(world) == before
+    assert table_digests(world) == before
 
 
 def test_an_unknown_calendar_is_not_there(world: Connection) -> None:
     """Booking a calendar that does not exist is 404 and changes nothing."""
-    before = rows(world)
+    before = table_digests(world)
     check_problem(book(calendar_id="nowhere", headers=KEYED), 404, "NOT_FOUND")
     check_problem(book(calendar_id="' OR 1=1 --", headers=KEYED), 404, "NOT_FOUND")
-    assert rows(world) == before
+    assert table_digests(world) == before
     assert count(world, "coach_appointments") == 0

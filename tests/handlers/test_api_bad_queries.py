@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 
 from fairslot.platform.db import Connection
-from tests.support.api_world import add_key, book, booked, check_problem, rows
-from tests.support.gateway_events import ask
+from tests.support.http import add_key, ask, book, booked, check_problem
+from tests.support.tables import table_digests
 
 AVAILABILITY = "/api/availability"
 LIST = "/api/appointments"
@@ -100,12 +100,12 @@ QUERIES: list[tuple[str, str, str]] = [
 
 def test_a_query_that_cannot_be_read_is_refused(world: Connection, subtests: pytest.Subtests) -> None:
     """Each wrong parameter is refused with 400, its place and its kind."""
-    before = rows(world)
+    before = table_digests(world)
     for path, query, place in QUERIES:
         with subtests.test(f"{path}?{query[:60]}"):
             problem = check_problem(ask("GET", path, query=query), 400, "VALIDATION_ERROR")
             assert [detail["loc"] for detail in problem["details"]] == [place]
-    assert rows(world) == before
+    assert table_digests(world) == before
 
 
 def test_the_longest_stretch_is_sixty_days(world: Connection) -> None:
@@ -146,9 +146,9 @@ def test_an_idempotency_key_that_is_none_is_refused(
     world: Connection, headers: list[tuple[str, str]]
 ) -> None:
     """Too long, empty, unprintable or contradicting keys are refused with 400, and nothing is booked."""
-    before = rows(world)
+    before = table_digests(world)
     check_problem(book(headers=headers), 400, "VALIDATION_ERROR")
-    assert rows(world) == before
+    assert table_digests(world) == before
 
 
 def test_the_same_key_under_both_names_is_one(world: Connection) -> None:
@@ -182,9 +182,9 @@ def test_odd_headers_do_no_harm(world: Connection) -> None:
 )
 def test_what_is_no_route_is_not_there(world: Connection, method: str, path: str) -> None:
     """Another path is 404, whatever the method."""
-    before = rows(world)
+    before = table_digests(world)
     check_problem(ask(method, path), 404, "NOT_FOUND")
-    assert rows(world) == before
+    assert table_digests(world) == before
 
 
 @pytest.mark.parametrize(
@@ -204,11 +204,11 @@ def test_what_is_no_route_is_not_there(world: Connection, method: str, path: str
 )
 def test_a_path_is_not_for_every_method(world: Connection, method: str, path: str, allowed: str) -> None:
     """A method that a path is not for is 405, with those that it is for, by whichever function has it."""
-    before = rows(world)
+    before = table_digests(world)
     answer = ask(method, path)
     check_problem(answer, 405, "METHOD_NOT_ALLOWED")
     assert answer.headers["allow"] == allowed
-    assert rows(world) == before
+    assert table_digests(world) == before
 
 
 def test_head_is_get_without_a_body(world: Connection) -> None:

@@ -7,9 +7,11 @@ from uuid import UUID
 import pytest
 
 from fairslot.platform.db import Connection
-from tests.support.api_world import book, booked, check_problem, count, rows
-from tests.support.gateway_events import ask
-from tests.support.world import NINE, NOW, add_calendar, check
+from tests.support.clock import NINE, NOW
+from tests.support.http import ask, book, booked, check_problem
+from tests.support.invariants import check_invariants
+from tests.support.tables import count, table_digests
+from tests.support.team import add_calendar
 
 PATH = "/api/appointments"
 QUARTER = timedelta(minutes=15)
@@ -60,7 +62,7 @@ def test_the_answer_to_a_booking(world: Connection) -> None:
         "status": "scheduled",
         "version": 1,
     }
-    check(world)
+    check_invariants(world)
 
 
 @pytest.mark.parametrize(
@@ -102,12 +104,12 @@ def test_a_full_time_is_refused(world: Connection) -> None:
     """When every coach is taken the answer is 409, and nothing has changed."""
     coaches = {booked()["coach_id"] for _ in range(3)}
     assert len(coaches) == 3
-    before = rows(world)
+    before = table_digests(world)
     for start in (NINE, NINE + QUARTER, NINE - QUARTER):
         problem = check_problem(book(start, headers={"X-Idempotency-Key": "k"}), 409, "SLOT_UNAVAILABLE")
         assert problem["details"] == [{"loc": "start_time", "type": "no_coach_free"}]
-    assert rows(world) == before
-    check(world)
+    assert table_digests(world) == before
+    check_invariants(world)
 
 
 @pytest.mark.parametrize(
@@ -141,9 +143,9 @@ def test_a_refusal_of_the_calendar_says_why(world: Connection, change: str, reas
 )
 def test_a_time_that_nobody_offers_is_refused(world: Connection, start: str, about: str) -> None:
     """What availability does not list cannot be booked."""
-    before = rows(world)
+    before = table_digests(world)
     check_problem(book(start), 409, "SLOT_UNAVAILABLE")
-    assert rows(world) == before
+    assert table_digests(world) == before
 
 
 def test_two_requests_without_a_key_are_two_bookings(world: Connection) -> None:
@@ -169,17 +171,17 @@ def test_cancelling_gives_the_time_back(world: Connection) -> None:
         "SELECT cancelled_by, cancel_reason FROM coach_appointments WHERE version = 2"
     ).fetchone()
     assert row == {"cancelled_by": "coach", "cancel_reason": "ill"}
-    check(world)
+    check_invariants(world)
 
 
 def test_what_is_cancelled_cannot_be_cancelled(world: Connection) -> None:
     """The second cancellation is 409 with the state that it is in, and changes nothing."""
     path = f"{PATH}/{booked()['appointment_id']}/cancel"
     assert ask("POST", path).status == 200
-    before = rows(world)
+    before = table_digests(world)
     problem = check_problem(ask("POST", path), 409, "ILLEGAL_TRANSITION")
     assert "cancelled" in problem["message"]
-    assert rows(world) == before
+    assert table_digests(world) == before
 
 
 def test_the_list_is_in_order_of_the_starts(world: Connection) -> None:

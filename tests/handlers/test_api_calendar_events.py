@@ -11,9 +11,14 @@ import pytest
 from background import maintenance
 from fairslot.coach_time import inbound, sync
 from fairslot.platform.db import Connection
-from tests.support.api_world import Queues, add_key, book, booked, check_problem, count, rows
-from tests.support.gateway_events import Answer, ask, context
-from tests.support.world import NINE, NOW, Coach, add_calendar, add_coach, add_endpoint, check
+from tests.support.clock import NINE, NOW
+from tests.support.endpoints import add_endpoint
+from tests.support.http import Answer, add_key, ask, book, booked, check_problem
+from tests.support.invariants import check_invariants
+from tests.support.lambda_context import context
+from tests.support.queues import Queues
+from tests.support.tables import count, table_digests
+from tests.support.team import add_calendar, add_coach
 
 type Clock = Callable[[datetime], None]
 
@@ -43,7 +48,7 @@ def outcome(connection: Connection, answer: Answer) -> str | None:
 @pytest.fixture
 def external(world: Connection, queues: Queues) -> Connection:
     """One coach more, alone on the calendar `ext`, whose own calendar is elsewhere and was read just now."""
-    add_coach(world, Coach(coach_id="outside", kind="calendar_api"))
+    add_coach(world, "outside", kind="calendar_api")
     add_calendar(world, "ext", ["outside"])
     sync.extend(world, now=NOW)
     world.execute("UPDATE coach_slots SET external = ~0::bit(104) WHERE coach_id = 'outside'")
@@ -57,11 +62,11 @@ def external(world: Connection, queues: Queues) -> Connection:
 
 def test_a_key_is_required(world: Connection) -> None:
     """Without a key, or with an empty one, an event is 400 and is not kept."""
-    before = rows(world)
+    before = table_digests(world)
     check_problem(tell("coach.calendar_changed", key=None, coach_id="coach-01"), 400, "VALIDATION_ERROR")
     blank = ask("POST", PATH, {"event_type": "x"}, headers={"X-Idempotency-Key": ""})
     check_problem(blank, 400, "VALIDATION_ERROR")
-    assert rows(world) == before
+    assert table_digests(world) == before
 
 
 @pytest.mark.parametrize(
@@ -90,32 +95,32 @@ def test_a_key_is_required(world: Connection) -> None:
 )
 def test_an_event_that_cannot_be_meant_is_refused(world: Connection, body: dict[str, Any]) -> None:
     """Without its subject, or with times the wrong way round, an event is 422 and is not kept."""
-    before = rows(world)
+    before = table_digests(world)
     check_problem(ask("POST", PATH, body, headers={"X-Idempotency-Key": "k"}), 422, "VALIDATION_ERROR")
-    assert rows(world) == before
+    assert table_digests(world) == before
 
 
 def test_the_same_event_again_is_the_same_answer(external: Connection, queues: Queues) -> None:
     """A repetition is acknowledged as before and has no second effect."""
     first = tell("coach.calendar_changed", key="k", coach_id="outside")
     assert "idempotent-replayed" not in first.headers
-    before = rows(external)
+    before = table_digests(external)
     queues.take("FETCHES")
     for _ in range(2):
         again = tell("coach.calendar_changed", key="k", coach_id="outside")
         assert (again.status, again.json) == (200, first.json)
         assert again.headers["idempotent-replayed"] == "true"
-    assert rows(external) == before
+    assert table_digests(external) == before
     assert queues.take("FETCHES") == []
 
 
 def test_another_event_under_the_same_key_is_refused(world: Connection) -> None:
     """A key belongs to what it came with first."""
     tell("coach.calendar_changed", key="k", coach_id="coach-01")
-    before = rows(world)
+    before = table_digests(world)
     check_problem(tell("coach.calendar_changed", key="k", coach_id="coach-02"), 422, "IDEMPOTENCY_KEY_REUSED")
     check_problem(tell("something.else", key="k"), 422, "IDEMPOTENCY_KEY_REUSED")
-    assert rows(world) == before
+    assert table_digests(world) == before
 
 
 @pytest.mark.parametrize("event_type", ["calendar.renamed", "appointment.confirmed", "appointment.updated"])
@@ -168,9 +173,9 @@ def test_an_unavailable_coach_is_not_offered_any_more(external: Connection, queu
 
 def test_without_times_an_unavailable_coach_is_only_read_again(external: Connection, queues: Queues) -> None:
     """Nothing is shut that was not said."""
-    before = rows(external)["coach_slots"]
+    before = table_digests(external)["coach_slots"]
     assert outcome(external, tell("coach.unavailable", coach_id="outside")) == "sync"
-    assert rows(external)["coach_slots"] == before
+    assert table_digests(external)["coach_slots"] == before
     assert len(queues.take("FETCHES")) == 1
 
 
@@ -191,7 +196,7 @@ def test_a_cancelled_appointment_frees_its_time(world: Connection, queues: Queue
         made[0]["appointment_id"],
     )
     assert booked()["coach_id"] == made[0]["coach_id"]
-    check(world)
+    check_invariants(world)
 
 
 def test_what_is_cancelled_already_or_not_there_is_acknowledged(world: Connection) -> None:
@@ -208,7 +213,7 @@ def test_what_belongs_to_others_is_left_alone(external: Connection, queues: Queu
     """An event about another tenant's coach or appointment is taken in and does nothing."""
     add_key(external, "other-key", tenant_id="other")
     made = booked()
-    before = {name: digest for name, digest in rows(external).items() if name != "inbound_events"}
+    before = {name: digest for name, digest in table_digests(external).items() if name != "inbound_events"}
     cancelled = tell("appointment.cancelled", tenant="other-key", appointment_id=made["appointment_id"])
     shut = tell(
         "coach.unavailable",
@@ -219,7 +224,7 @@ def test_what_belongs_to_others_is_left_alone(external: Connection, queues: Queu
     )
     changed = tell("coach.calendar_changed", tenant="other-key", coach_id="outside")
     assert {outcome(external, answer) for answer in (cancelled, shut, changed)} == {"not_found"}
-    after = {name: digest for name, digest in rows(external).items() if name != "inbound_events"}
+    after = {name: digest for name, digest in table_digests(external).items() if name != "inbound_events"}
     assert after == before
     assert queues.take("FETCHES") == []
 

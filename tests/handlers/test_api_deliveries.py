@@ -8,10 +8,13 @@ import pytest
 
 from background import maintenance
 from fairslot.platform.db import Connection
-from tests.support.api_world import Queues, add_key, booked, check_problem, rows
-from tests.support.endpoint_world import PATH, URL, delivery, report, subscribed
-from tests.support.gateway_events import NOTHING, ask, context
-from tests.support.world import NINE, NOW, add_endpoint
+from tests.support.attempts import record_attempt
+from tests.support.clock import NINE, NOW
+from tests.support.endpoints import PATH, URL, add_endpoint, get_delivery, subscribed
+from tests.support.http import NOTHING, add_key, ask, booked, check_problem
+from tests.support.lambda_context import context
+from tests.support.queues import Queues
+from tests.support.tables import table_digests
 
 DELIVERIES = "/api/deliveries"
 
@@ -47,7 +50,7 @@ def test_a_delivery_shows_every_attempt(world: Connection, crm: str, queues: Que
     made = booked()
     (message,) = queues.take("DELIVERIES")
     later = NOW + timedelta(seconds=5)
-    report(
+    record_attempt(
         world,
         message,
         "http_503",
@@ -56,10 +59,10 @@ def test_a_delivery_shows_every_attempt(world: Connection, crm: str, queues: Que
         response_excerpt="{}",
         next_attempt_at=later,
     )
-    found = delivery(message)
+    found = get_delivery(message)
     assert (found["status"], found["next_attempt_at"]) == ("pending", "2026-03-02T12:00:05Z")
-    report(world, message, "timeout", attempt=2, at=later)
-    found = delivery(message)
+    record_attempt(world, message, "timeout", attempt=2, at=later)
+    found = get_delivery(message)
     assert {name: found[name] for name in ("delivery_id", "event_id", "event_type", "version")} == {
         "delivery_id": message["delivery_id"],
         "event_id": message["event_id"],
@@ -96,7 +99,9 @@ def test_filters_choose(world: Connection, crm: str, queues: Queues) -> None:
     first, second = booked(), booked()
     ask("POST", f"/api/appointments/{first['appointment_id']}/cancel")
     created, other, cancelled = (one["delivery_id"] for one in queues.take("DELIVERIES"))
-    report(world, {"delivery_id": other, "event_id": str(uuid4()), "kind": "crm", "type": "x"}, "timeout")
+    record_attempt(
+        world, {"delivery_id": other, "event_id": str(uuid4()), "kind": "crm", "type": "x"}, "timeout"
+    )
     assert ids(page()) == [cancelled, other, created]
     assert ids(page(status="failed")) == [other]
     assert ids(page(event_type="appointment.cancelled")) == [cancelled]
@@ -141,12 +146,12 @@ def test_what_is_anothers_is_not_there(world: Connection, crm: str, queues: Queu
     add_key(world, "other-key", tenant_id="other")
     booked()
     (message,) = queues.take("DELIVERIES")
-    before = rows(world)
+    before = table_digests(world)
     path = f"{DELIVERIES}/{message['delivery_id']}"
     check_problem(ask("GET", path, key="other-key"), 404, "NOT_FOUND")
     check_problem(ask("POST", path + "/replay", key="other-key"), 404, "NOT_FOUND")
     assert ask("GET", DELIVERIES, key="other-key").json == {"data": [], "next_cursor": None}
-    assert rows(world) == before
+    assert table_digests(world) == before
 
 
 @pytest.mark.parametrize("error", [None, "http_500"])
@@ -156,7 +161,7 @@ def test_a_replay_is_another_round(
     """The same ids go out again, whether it failed or not; the attempts of both rounds are shown."""
     booked()
     (message,) = queues.take("DELIVERIES")
-    report(world, message, error, at=NOW - timedelta(minutes=1))
+    record_attempt(world, message, error, at=NOW - timedelta(minutes=1))
     path = f"{DELIVERIES}/{message['delivery_id']}/replay"
     again = ask("POST", path, headers={"Idempotency-Key": "k"})
     assert again.status == 200
@@ -171,10 +176,10 @@ def test_a_replay_is_another_round(
     twice = ask("POST", path, headers={"Idempotency-Key": "k"})
     assert (twice.headers["idempotent-replayed"], twice.json) == ("true", again.json)
     assert queues.take("DELIVERIES") == []
-    report(world, message, "http_500", attempt=2, at=NOW - timedelta(seconds=30))
-    assert delivery(message)["status"] == "pending", "a late result of the first round decides nothing"
-    report(world, sent, at=NOW + timedelta(seconds=1))
-    found = delivery(message)
+    record_attempt(world, message, "http_500", attempt=2, at=NOW - timedelta(seconds=30))
+    assert get_delivery(message)["status"] == "pending", "a late result of the first round decides nothing"
+    record_attempt(world, sent, at=NOW + timedelta(seconds=1))
+    found = get_delivery(message)
     attempts = [(one["round"], one["attempt"]) for one in found["attempts"]]
     assert (found["status"], attempts) == ("delivered", [(1, 1), (1, 2), (2, 1)])
 
@@ -183,7 +188,7 @@ def test_nothing_is_sent_to_what_is_turned_off(world: Connection, crm: str, queu
     """Neither a replay nor a recovery goes to an endpoint that is off."""
     booked()
     (message,) = queues.take("DELIVERIES")
-    report(world, message, "timeout")
+    record_attempt(world, message, "timeout")
     turn(crm, on=False)
     check_problem(ask("POST", f"{DELIVERIES}/{message['delivery_id']}/replay"), 409, "CONFLICT")
     since = {"since": "2026-01-01T00:00:00Z"}
@@ -197,8 +202,8 @@ def test_an_endpoint_gets_all_that_it_missed(world: Connection, crm: str, queues
     for _ in range(3):
         booked()
     failed, fine, open_ = queues.take("DELIVERIES")
-    report(world, failed, "timeout")
-    report(world, fine)
+    record_attempt(world, failed, "timeout")
+    record_attempt(world, fine)
     turn(crm, on=False)
     missed = booked(NINE + timedelta(hours=1))
     turn(crm, on=True)
@@ -225,7 +230,7 @@ def test_a_large_recovery_is_finished_by_the_sweep(
     for _ in range(3):
         booked()
     for message in queues.take("DELIVERIES"):
-        report(world, message, "timeout")
+        record_attempt(world, message, "timeout")
     since = {"since": (datetime.now(UTC) - timedelta(minutes=1)).isoformat()}
     assert ask("POST", f"{PATH}/{crm}/recover", since).json == {"deliveries": 3}
     assert len(queues.take("DELIVERIES")) == 1

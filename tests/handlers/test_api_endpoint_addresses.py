@@ -3,9 +3,10 @@
 import pytest
 
 from fairslot.platform.db import Connection
-from tests.support.api_world import Queues, check_problem, count
-from tests.support.endpoint_world import PATH, subscribe, subscribed
-from tests.support.gateway_events import ask
+from tests.support.endpoints import PATH, subscribe, subscribed
+from tests.support.http import ask, check_problem
+from tests.support.queues import Queues
+from tests.support.tables import count
 
 ONE = "https://hooks.example.com/"
 OTHERS = [

@@ -6,9 +6,10 @@ import pytest
 from redis import Redis
 
 from fairslot.platform.db import Connection
-from tests.support.api_world import Queues, rows
-from tests.support.endpoint_world import PATH, shown, subscribe
-from tests.support.gateway_events import ask
+from tests.support.endpoints import PATH, get_endpoint, subscribe
+from tests.support.http import ask
+from tests.support.queues import Queues
+from tests.support.tables import table_digests
 
 TOKEN = "nobody-may-keep-this"
 SECRETIVE: dict[str, Any] = {
@@ -64,9 +65,9 @@ def test_a_repetition_shows_the_endpoint_as_it_is(
     if cached == "flushed":
         cache.flushall()
     again = subscribe(**SECRETIVE, sent=KEY)
-    assert (again.status, again.json) == (201, shown(first) | {"secret": None})
+    assert (again.status, again.json) == (201, get_endpoint(first) | {"secret": None})
     assert ask("DELETE", path).status == 204
-    before = rows(world)
+    before = table_digests(world)
     gone = subscribe(**SECRETIVE, sent=KEY)
     assert (gone.status, gone.json["enabled"], gone.json["disabled_reason"]) == (201, False, "by_request")
-    assert rows(world) == before
+    assert table_digests(world) == before

@@ -7,9 +7,9 @@ from psycopg.types.json import Jsonb
 
 from fairslot.platform.db import Connection
 from local.postgres import EmbeddedPostgres
-from tests.support.api_world import add_key, check_problem, count
-from tests.support.endpoint_world import PATH, URL, subscribe, subscribed
-from tests.support.gateway_events import ask
+from tests.support.endpoints import PATH, URL, subscribe, subscribed
+from tests.support.http import add_key, ask, check_problem
+from tests.support.tables import count
 
 type Environment = Callable[..., None]
 

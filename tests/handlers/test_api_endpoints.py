@@ -8,10 +8,10 @@ from uuid import UUID, uuid4
 from fairslot.platform import signing_secrets
 from fairslot.platform.db import Connection
 from fairslot.platform.settings import settings
-from tests.support.api_world import Queues, add_key, booked, check_problem, count, rows
-from tests.support.endpoint_world import PATH, URL, shown, subscribe, subscribed
-from tests.support.gateway_events import NOTHING, ask
-from tests.support.world import add_endpoint
+from tests.support.endpoints import PATH, URL, add_endpoint, get_endpoint, subscribe, subscribed
+from tests.support.http import NOTHING, add_key, ask, booked, check_problem
+from tests.support.queues import Queues
+from tests.support.tables import count, table_digests
 
 ROUTES = [
     ("POST", PATH, {"url": URL, "event_types": ["*"]}),
@@ -85,7 +85,7 @@ def test_a_subscriber_is_made_and_its_secret_shown_once(world: Connection, kms: 
     assert secret.startswith("whsec_")
     assert len(base64.b64decode(secret.removeprefix("whsec_"))) == 24
     assert opened(world, made) == [secret]
-    assert shown(made) == made
+    assert get_endpoint(made) == made
     for table in ("webhook_endpoints", "idempotency_keys"):
         kept = " ".join(str(row) for row in world.execute(f"SELECT * FROM {table}".encode()))
         assert secret not in kept
@@ -111,11 +111,11 @@ def test_a_repetition_makes_nothing_and_shows_no_secret(
 def test_only_administrators_manage(world: Connection) -> None:
     """Reading and writing keys are refused on every route, and nothing changes."""
     add_key(world, "worker", scopes=("read", "write"))
-    before = rows(world)
+    before = table_digests(world)
     for method, path, body in ROUTES:
         check_problem(ask(method, path, body, key="worker"), 403, "FORBIDDEN")
     assert ask("GET", "/api/coaches/distribution", key="worker").status == 200
-    assert rows(world) == before
+    assert table_digests(world) == before
 
 
 def test_an_administrator_needs_no_other_scope(world: Connection, kms: None) -> None:
@@ -131,7 +131,7 @@ def test_what_is_anothers_is_not_there(world: Connection, kms: None) -> None:
     add_key(world, "other-key", tenant_id="other")
     made = subscribed()
     path = f"{PATH}/{made['endpoint_id']}"
-    before = rows(world)
+    before = table_digests(world)
     for method, tail, body in (
         ("GET", "", NOTHING),
         ("PATCH", "", {"enabled": False}),
@@ -142,7 +142,7 @@ def test_what_is_anothers_is_not_there(world: Connection, kms: None) -> None:
     ):
         check_problem(ask(method, path + tail, body, key="other-key"), 404, "NOT_FOUND")
     assert ask("GET", PATH, key="other-key").json == {"data": [], "next_cursor": None}
-    assert rows(world) == before
+    assert table_digests(world) == before
     assert subscribe(key="other-key").status == 201
 
 

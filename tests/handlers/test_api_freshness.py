@@ -14,9 +14,12 @@ from background import sync as schedule
 from fairslot.coach_time import sync
 from fairslot.domain.slots import hex_of
 from fairslot.platform.db import Connection
-from tests.support.api_world import Queues, batch
-from tests.support.gateway_events import ask, context
-from tests.support.world import ALWAYS, NOW, Coach, add_calendar, add_coach
+from tests.support.clock import NOW
+from tests.support.http import ask
+from tests.support.lambda_context import context
+from tests.support.queues import Queues
+from tests.support.sqs_events import batch_event
+from tests.support.team import ALWAYS, add_calendar, add_coach
 
 type Environment = Callable[..., None]
 type Clock = Callable[[datetime], None]
@@ -33,7 +36,7 @@ def page(**query: Any) -> dict[str, Any]:
 def add_external(connection: Connection, *coach_ids: str, calendar_id: str = "ext") -> None:
     """Make coaches whose calendars are elsewhere and were never read, and a calendar that they hold."""
     for coach_id in coach_ids:
-        add_coach(connection, Coach(coach_id=coach_id, kind="calendar_api", working_hours=ALWAYS))
+        add_coach(connection, coach_id, kind="calendar_api", working_hours=ALWAYS)
     add_calendar(connection, calendar_id, list(coach_ids))
     sync.extend(connection, now=NOW)
 
@@ -50,7 +53,7 @@ def read(connection: Connection, coach_id: str, at: datetime, **result: Any) -> 
         "slot_count": end - first,
         "free": hex_of((1 << end - first) - 1, end - first),
     }
-    done = store.lambda_handler(batch(json.dumps(message | result)), context())
+    done = store.lambda_handler(batch_event(json.dumps(message | result)), context())
     assert done == {"batchItemFailures": []}
 
 

@@ -12,10 +12,11 @@ from redis import Redis
 
 from fairslot.platform.db import Connection
 from tests.support.api_fuzz import Operation, operations
-from tests.support.api_world import Queues, booked
-from tests.support.endpoint_world import URL, subscribed
-from tests.support.gateway_events import ask, send
-from tests.support.world import NINE, add_endpoint, check
+from tests.support.clock import NINE
+from tests.support.endpoints import URL, add_endpoint, subscribed
+from tests.support.http import ask, booked, send
+from tests.support.invariants import check_invariants
+from tests.support.queues import Queues
 
 OPERATIONS = list(operations())
 
@@ -93,7 +94,7 @@ def test_whatever_is_asked_is_answered(
         operation.check(answer)
 
     run()
-    check(world)
+    check_invariants(world)
     assert any(status < 300 for status in statuses), f"nothing got through: {statuses}"
 
 

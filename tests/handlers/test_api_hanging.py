@@ -17,11 +17,15 @@ from fairslot.platform.db import Connection
 from local.postgres import EmbeddedPostgres
 from local.sqs import SqsStandIn
 from local.valkey import EmbeddedValkey
-from tests.support.api_world import Queues, batch, book, booked, check_problem, count
-from tests.support.frozen import frozen
-from tests.support.gateway_events import Answer, ask, context
+from tests.support.clock import NINE
+from tests.support.endpoints import add_endpoint
+from tests.support.http import Answer, ask, book, booked, check_problem
+from tests.support.lambda_context import context
+from tests.support.processes import frozen
+from tests.support.queues import Queues
 from tests.support.race import wait_until
-from tests.support.world import NINE, add_endpoint
+from tests.support.sqs_events import batch_event
+from tests.support.tables import count
 
 type Environment = Callable[..., None]
 type Clock = Callable[[datetime], None]
@@ -143,7 +147,7 @@ def test_a_batch_is_answered_before_its_function_is_killed(
         answer={},
     ).to_json()
     with frozen(postgres.pid), in_time(4):
-        answer = results.lambda_handler(batch(message, message), context(4.0))
+        answer = results.lambda_handler(batch_event(message, message), context(4.0))
     assert [one["itemIdentifier"] for one in answer["batchItemFailures"]] == ["0", "1"]
 
 

@@ -10,9 +10,10 @@ from redis import Redis
 from fairslot.platform.db import Connection
 from local.postgres import EmbeddedPostgres
 from local.valkey import EmbeddedValkey
-from tests.support.api_world import booked
-from tests.support.gateway_events import ask
-from tests.support.world import NINE, NOW, add_calendar, add_endpoint
+from tests.support.clock import NINE, NOW
+from tests.support.endpoints import add_endpoint
+from tests.support.http import ask, booked
+from tests.support.team import add_calendar
 
 type Environment = Callable[..., None]
 type Clock = Callable[[datetime], None]

@@ -11,10 +11,11 @@ from fairslot.booking import appointments
 from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection
 from local.valkey import EmbeddedValkey
-from tests.support.api_world import book, check_problem, count, rows, wish
-from tests.support.endpoint_world import subscribed
-from tests.support.gateway_events import Answer, ask
-from tests.support.world import NINE, NOW, check
+from tests.support.clock import NINE, NOW
+from tests.support.endpoints import subscribed
+from tests.support.http import Answer, ask, book, booking_body, check_problem
+from tests.support.invariants import check_invariants
+from tests.support.tables import count, table_digests
 
 type Environment = Callable[..., None]
 type Clock = Callable[[datetime], None]
@@ -43,10 +44,10 @@ def check_replayed(again: Answer, first: Answer) -> None:
 def test_a_repetition_gets_the_first_answer(world: Connection, cache: Redis, name: str) -> None:
     """The same key with the same body is answered as before and books nothing, under either header."""
     first = book(headers={name: "a key: with, anything ~ printable"})
-    before = rows(world)
+    before = table_digests(world)
     for _ in range(3):
         check_replayed(book(headers={name: "a key: with, anything ~ printable"}), first)
-    assert rows(world) == before
+    assert table_digests(world) == before
     assert count(world, "coach_appointments") == 1
 
 
@@ -112,7 +113,7 @@ def test_a_cache_that_dies_after_the_work_changes_nothing(
 def test_the_order_and_the_spelling_of_a_body_do_not_matter(world: Connection, cache: Redis) -> None:
     """A client that writes the same members in another order repeats itself."""
     first = book(headers=KEY, notes="Zoë")
-    turned = dict(reversed(wish(notes="Zoë").items()))
+    turned = dict(reversed(booking_body(notes="Zoë").items()))
     check_replayed(ask("POST", PATH, turned, headers=KEY), first)
     escaped = str(turned).replace("'", '"').replace("ë", "\\u00eb").encode()
     check_replayed(ask("POST", PATH, escaped, headers=KEY), first)
@@ -124,7 +125,7 @@ def test_however_it_is_written_it_is_the_same_request(world: Connection, cache: 
     for start in ("2026-03-03T14:00:00+00:00", "2026-03-03t09:00:00.000-05:00"):
         check_replayed(book(start, headers=KEY), first)
     written_out: dict[str, Any] = {"notes": None, "timezone": None, "metadata": {}, "hold_id": None}
-    check_replayed(ask("POST", PATH, wish() | written_out, headers=KEY), first)
+    check_replayed(ask("POST", PATH, booking_body() | written_out, headers=KEY), first)
     path = f"{PATH}/{first.json['appointment_id']}/cancel"
     other = {"X-Idempotency-Key": "key-2"}
     gone = ask("POST", path, headers=other)
@@ -161,7 +162,7 @@ def test_what_a_change_of_an_endpoint_leaves_out_is_not_its_default(world: Conne
 def test_another_request_under_the_same_key_is_refused(world: Connection, cache: Redis, cached: str) -> None:
     """The same key with another body, or for another thing, is 422 and changes nothing."""
     made = book(headers=KEY).json
-    before = rows(world)
+    before = table_digests(world)
     if cached == "flushed":
         cache.flushall()
     others = [
@@ -172,19 +173,19 @@ def test_another_request_under_the_same_key_is_refused(world: Connection, cache:
     ]
     for answer in others:
         check_problem(answer, 422, "IDEMPOTENCY_KEY_REUSED")
-    assert rows(world) == before
+    assert table_digests(world) == before
 
 
 def test_cancelling_is_repeated_too(world: Connection, cache: Redis) -> None:
     """A repeated cancellation is answered as before, not refused for being cancelled."""
     path = f"{PATH}/{book().json['appointment_id']}/cancel"
     first = ask("POST", path, {"reason": "ill"}, headers=KEY)
-    before = rows(world)
+    before = table_digests(world)
     check_replayed(ask("POST", path, {"reason": "ill"}, headers=KEY), first)
     cache.flushall()
     check_replayed(ask("POST", path, {"reason": "ill"}, headers=KEY), first)
-    assert rows(world) == before
-    check(world)
+    assert table_digests(world) == before
+    check_invariants(world)
 
 
 def test_a_refusal_is_not_remembered(world: Connection, cache: Redis) -> None:

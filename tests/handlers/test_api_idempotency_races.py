@@ -12,12 +12,12 @@ from redis import Redis
 from fairslot.platform.db import Connection
 from local.valkey import EmbeddedValkey
 from tests.support.api_processes import at_once, elsewhere
-from tests.support.api_world import book, check_problem, count, wish
-from tests.support.gateway_events import request
-from tests.support.world import check
+from tests.support.http import book, booking_body, check_problem, request
+from tests.support.invariants import check_invariants
+from tests.support.tables import count
 
 KEY = {"X-Idempotency-Key": "key-1"}
-BOOK = request("POST", "/api/appointments", wish(), headers=KEY)
+BOOK = request("POST", "/api/appointments", booking_body(), headers=KEY)
 
 
 def await_key(cache: Redis, seconds: float = 20.0) -> None:
@@ -43,7 +43,7 @@ def test_twenty_at_once_are_one(
     assert sum("idempotent-replayed" not in answer.headers for answer in done) == 1
     assert with_cache or len(done) == 20
     assert count(world, "coach_appointments") == count(world, "webhook_events") == 1
-    check(world)
+    check_invariants(world)
     assert book(headers=KEY).json == done[0].json
 
 

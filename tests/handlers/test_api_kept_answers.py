@@ -7,10 +7,11 @@ import pytest
 from redis import Redis
 
 from fairslot.platform.db import Connection
-from tests.support.api_world import Queues, book, booked
-from tests.support.endpoint_world import report, subscribed
-from tests.support.gateway_events import NOTHING, Answer, ask
-from tests.support.world import NINE, add_endpoint
+from tests.support.attempts import record_attempt
+from tests.support.clock import NINE
+from tests.support.endpoints import add_endpoint, subscribed
+from tests.support.http import NOTHING, Answer, ask, book, booked
+from tests.support.queues import Queues
 
 KEY = {"X-Idempotency-Key": "key-1"}
 PATH = "/api/appointments"
@@ -45,7 +46,7 @@ def change(connection: Connection, queues: Queues, name: str) -> Answer:
             add_endpoint(connection, "crm", "appointment.*")
             booked()
             (message,) = queues.take("DELIVERIES")
-            report(connection, message, "timeout")
+            record_attempt(connection, message, "timeout")
             return ask("POST", f"/api/deliveries/{message['delivery_id']}/replay", headers=KEY)
         case "rotate source" | "delete source":
             path = "/api/webhooks/calendar/secret"

@@ -8,9 +8,10 @@ import pytest
 from redis import Redis
 
 from fairslot.platform.db import Connection
-from tests.support.api_world import add_key, book, booked, check_problem, count, rows, wish
-from tests.support.gateway_events import ask
-from tests.support.world import NINE, NOW, check
+from tests.support.clock import NINE, NOW
+from tests.support.http import add_key, ask, book, booked, booking_body, check_problem
+from tests.support.invariants import check_invariants
+from tests.support.tables import count, table_digests
 
 PATH = "/api/appointments"
 QUARTER = timedelta(minutes=15)
@@ -32,7 +33,7 @@ def test_a_hold_and_its_confirmation(world: Connection) -> None:
     made = booked(hold_id=hold["hold_id"])
     assert (made["appointment_id"], made["coach_id"]) == (hold["hold_id"], hold["coach_id"])
     check_problem(book(hold_id=hold["hold_id"]), 410, "HOLD_EXPIRED")
-    check(world)
+    check_invariants(world)
 
 
 def test_an_expired_hold_is_gone_and_in_nobodys_way(
@@ -50,7 +51,7 @@ def test_an_expired_hold_is_gone_and_in_nobodys_way(
     held()
     clock(NOW + timedelta(minutes=10))
     booked()
-    check(world)
+    check_invariants(world)
 
 
 def test_a_hold_can_be_given_back(world: Connection) -> None:
@@ -59,16 +60,16 @@ def test_a_hold_can_be_given_back(world: Connection) -> None:
     assert ask("DELETE", f"/api/holds/{hold['hold_id']}").status == 204
     check_problem(ask("DELETE", f"/api/holds/{hold['hold_id']}"), 404, "NOT_FOUND")
     assert count(world, "coach_appointments") == 0
-    check(world)
+    check_invariants(world)
 
 
 @pytest.mark.parametrize("minutes", [0, 16, 2.5, "many"])
 def test_a_hold_lasts_one_to_fifteen_minutes(world: Connection, minutes: object) -> None:
     """Anything else is refused and changes nothing."""
-    before = rows(world)
+    before = table_digests(world)
     body = {"calendar_id": "cal", "start_time": NINE.isoformat(), "minutes": minutes}
     check_problem(ask("POST", "/api/holds", body), 422, "VALIDATION_ERROR")
-    assert rows(world) == before
+    assert table_digests(world) == before
 
 
 def test_a_client_has_only_so_many_holds(world: Connection, environment: Callable[..., None]) -> None:
@@ -90,7 +91,7 @@ def test_moving_an_appointment(world: Connection) -> None:
     midnight = {"start_time": (NINE + timedelta(hours=10)).isoformat(), "coach": "any"}
     check_problem(ask("POST", f"{path}/reschedule", midnight), 409, "SLOT_UNAVAILABLE")
     assert ask("GET", path).json == moved.json
-    check(world)
+    check_invariants(world)
 
 
 def test_handing_over_an_appointment(world: Connection) -> None:
@@ -104,7 +105,7 @@ def test_handing_over_an_appointment(world: Connection) -> None:
     assert (second.json["coach_id"], second.json["version"]) == (made["coach_id"], 3)
     check_problem(ask("POST", path, {"coach_id": made["coach_id"]}), 422, "VALIDATION_ERROR")
     check_problem(ask("POST", path, {"coach_id": "nobody"}), 404, "NOT_FOUND")
-    check(world)
+    check_invariants(world)
 
 
 @pytest.mark.parametrize("outcome", ["completed", "no_show"])
@@ -132,7 +133,7 @@ def test_reporting_an_outcome(world: Connection, clock: Callable[[datetime], Non
         problem = check_problem(ask("POST", f"{path}/{action}", body), 409, "ILLEGAL_TRANSITION")
         assert outcome in problem["detail"]
         assert problem["details"] == [{"loc": "status", "type": outcome}]
-    check(world)
+    check_invariants(world)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +167,7 @@ def test_every_change_has_one_effect_a_key(
         assert (answer.status, answer.json) == (200, first.json)
         assert answer.headers["idempotent-replayed"] == "true"
     check_problem(ask("POST", path, other, headers=headers), 422, "IDEMPOTENCY_KEY_REUSED")
-    check(world)
+    check_invariants(world)
 
 
 def test_holding_has_one_effect_a_key(world: Connection, cache: Redis) -> None:
@@ -237,7 +238,7 @@ def test_another_tenant_sees_and_changes_nothing(world: Connection) -> None:
     """Every one of these routes is 404 for what another tenant owns."""
     made, hold = booked(), held(NINE + 4 * QUARTER)
     add_key(world, "other-key", tenant_id="other")
-    before = rows(world)
+    before = table_digests(world)
     path = f"{PATH}/{made['appointment_id']}"
     later = {"start_time": (NINE + QUARTER).isoformat()}
     answers = [
@@ -251,6 +252,6 @@ def test_another_tenant_sees_and_changes_nothing(world: Connection) -> None:
     ]
     for answer in answers:
         check_problem(answer, 404, "NOT_FOUND")
-    foreign = ask("POST", PATH, wish(NINE + 4 * QUARTER, hold_id=hold["hold_id"]), key="other-key")
+    foreign = ask("POST", PATH, booking_body(NINE + 4 * QUARTER, hold_id=hold["hold_id"]), key="other-key")
     check_problem(foreign, 404, "NOT_FOUND")
-    assert rows(world) == before
+    assert table_digests(world) == before

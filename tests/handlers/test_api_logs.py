@@ -11,9 +11,11 @@ from redis import Redis
 
 from fairslot.platform.db import Connection
 from tests.support.api_processes import logged
-from tests.support.api_world import Queues, add_key, batch, booked, wish
-from tests.support.gateway_events import KEY, request
-from tests.support.world import NOW, add_endpoint
+from tests.support.clock import NOW
+from tests.support.endpoints import add_endpoint
+from tests.support.http import KEY, add_key, booked, booking_body, request
+from tests.support.queues import Queues
+from tests.support.sqs_events import batch_event
 
 type Environment = Callable[..., None]
 
@@ -42,7 +44,7 @@ BOOKING = "booking.app"
 
 def book(**more: Any) -> tuple[str, dict[str, Any]]:
     """Return the call that books for the person."""
-    body = wish(**{**PERSON, **more.pop("members", {})})
+    body = booking_body(**{**PERSON, **more.pop("members", {})})
     return BOOKING, request("POST", "/api/appointments", body, **{"headers": KEYED, **more})
 
 
@@ -161,7 +163,7 @@ def test_messages_that_fail(world: Connection, log: Path) -> None:
         "ALTER TABLE coach_appointments ADD CONSTRAINT no_crm CHECK (crm_contact_id IS DISTINCT FROM 'crm-7')"
     )
     bodies = [json.dumps(attempt), json.dumps({**attempt, "attempt": "peanuts"}), "Geheimnis"]
-    returned = logged([("background.results", batch(*bodies))], log)
+    returned = logged([("background.results", batch_event(*bodies))], log)
     assert [one["itemIdentifier"] for one in returned[0]["batchItemFailures"]] == ["0", "1", "2"]
     check_log(log, "CheckViolation", "MessageError", '"message_id"')
 

@@ -9,8 +9,7 @@ from redis import Redis
 from fairslot.http import pages
 from fairslot.platform.db import Connection
 from local.runtime_api import LARGEST_PAYLOAD
-from tests.support.api_world import booked, check_problem, wish
-from tests.support.gateway_events import Answer, ask
+from tests.support.http import Answer, ask, booked, booking_body, check_problem
 
 PATH = "/api/appointments"
 WRITTEN = (
@@ -48,7 +47,7 @@ def written(answer: Answer) -> str:
 
 def test_numbers_come_back_as_they_were_written(world: Connection, cache: Redis) -> None:
     """Booked, read, listed, cancelled and answered again: the same characters, and few of them."""
-    body = json.dumps(wish())[:-1] + f', "metadata": {WRITTEN}}}'
+    body = json.dumps(booking_body())[:-1] + f', "metadata": {WRITTEN}}}'
     headers = {"X-Idempotency-Key": "key"}
     made = ask("POST", PATH, body.encode(), headers=headers)
     assert made.status == 201
@@ -65,9 +64,9 @@ def test_numbers_come_back_as_they_were_written(world: Connection, cache: Redis)
 
 def test_what_a_hold_becomes_has_its_metadata(world: Connection) -> None:
     """Confirming a hold keeps metadata as booking does."""
-    wanted = {"calendar_id": "cal", "start_time": wish()["start_time"]}
+    wanted = {"calendar_id": "cal", "start_time": booking_body()["start_time"]}
     hold_id = ask("POST", "/api/holds", wanted).json["hold_id"]
-    body = json.dumps(wish(hold_id=hold_id))[:-1] + f', "metadata": {WRITTEN}}}'
+    body = json.dumps(booking_body(hold_id=hold_id))[:-1] + f', "metadata": {WRITTEN}}}'
     made = ask("POST", PATH, body.encode())
     assert made.status == 201, made
     assert written(ask("GET", f"{PATH}/{made.json['appointment_id']}")) == WRITTEN
@@ -81,7 +80,7 @@ def test_metadata_has_a_size(world: Connection) -> None:
         (f'{{"a": {largest.replace(",", " , ")} }}', 201),
         (f'{{"a": {largest}, "b": [9e307]}}', 422),
     ):
-        body = json.dumps(wish())[:-1] + f', "metadata": {metadata}}}'
+        body = json.dumps(booking_body())[:-1] + f', "metadata": {metadata}}}'
         answer = ask("POST", PATH, body.encode())
         assert answer.status == status, answer
     problem = check_problem(answer, 422, "VALIDATION_ERROR")

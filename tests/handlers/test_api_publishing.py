@@ -12,9 +12,11 @@ from background import maintenance
 from fairslot.messages.deliveries import Delivery
 from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
-from tests.support.api_world import Queues, add_key, book, booked
-from tests.support.gateway_events import ask, context
-from tests.support.world import TENANT, add_calendar, add_endpoint
+from tests.support.endpoints import add_endpoint
+from tests.support.http import add_key, ask, book, booked
+from tests.support.lambda_context import context
+from tests.support.queues import Queues
+from tests.support.team import TENANT, add_calendar
 
 type Environment = Callable[..., None]
 type Clock = Callable[[datetime], None]

@@ -10,8 +10,8 @@ from redis import Redis
 from fairslot.platform.db import Connection
 from local.valkey import EmbeddedValkey
 from tests.support.api_processes import at_once
-from tests.support.api_world import add_key, book, check_problem, count, rows
-from tests.support.gateway_events import Answer, ask, request
+from tests.support.http import Answer, add_key, ask, book, check_problem, request
+from tests.support.tables import count, table_digests
 
 type Environment = Callable[..., None]
 
@@ -53,13 +53,13 @@ def test_past_the_limit_nothing_is_done(world: Connection, cache: Redis) -> None
     """The request after the last is 429, says when to come again, and changes nothing."""
     add_key(world, "two", rate_limit=2)
     assert book(key="two").status == book(key="two").status == 201
-    before = rows(world)
+    before = table_digests(world)
     for _ in range(3):
         answer = book(key="two")
         check_problem(answer, 429, "RATE_LIMIT_EXCEEDED")
         check_headers(answer, limit=2, remaining=0)
         assert answer.headers["retry-after"] == answer.headers["x-ratelimit-reset"]
-    assert rows(world) == before
+    assert table_digests(world) == before
     assert book().status == 201, "the limit is each key's own"
 
 

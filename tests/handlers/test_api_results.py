@@ -9,9 +9,14 @@ import pytest
 
 from background import results
 from fairslot.platform.db import Connection
-from tests.support.api_world import Queues, batch, booked, count, rows
-from tests.support.gateway_events import ask, context
-from tests.support.world import NOW, add_endpoint, check
+from tests.support.clock import NOW
+from tests.support.endpoints import add_endpoint
+from tests.support.http import ask, booked
+from tests.support.invariants import check_invariants
+from tests.support.lambda_context import context
+from tests.support.queues import Queues
+from tests.support.sqs_events import batch_event
+from tests.support.tables import count, table_digests
 
 type Environment = Callable[..., None]
 
@@ -48,7 +53,7 @@ def result(message: dict[str, Any], outcome: str = "delivered", **members: Any) 
 
 def report(*bodies: str) -> list[str]:
     """Have the handler take results in; return the positions of those that it could not."""
-    done = results.lambda_handler(batch(*bodies), context())
+    done = results.lambda_handler(batch_event(*bodies), context())
     return [failure["itemIdentifier"] for failure in done["batchItemFailures"]]
 
 
@@ -113,7 +118,7 @@ def test_a_block_that_comes_after_the_cancellation_is_released(told: Connection,
     assert shown(made)["external_calendar_id"] is None
     assert report(late) == []
     assert queues.take("DELIVERIES") == []
-    check(told)
+    check_invariants(told)
 
 
 def test_each_attempt_is_recorded(told: Connection, queues: Queues) -> None:
@@ -154,9 +159,9 @@ def test_results_that_come_twice_count_once(told: Connection, queues: Queues) ->
     booked()
     body = result(messages(queues)["crm"], answer={"crm_id": "crm-7"})
     assert report(body, body) == []
-    before = rows(told)
+    before = table_digests(told)
     assert report(body) == []
-    assert rows(told) == before
+    assert table_digests(told) == before
     assert count(told, "webhook_attempts") == 1
 
 
@@ -186,7 +191,7 @@ def test_a_time_that_is_taken_outside_is_a_conflict(told: Connection, queues: Qu
     (conflict,) = queues.take("DELIVERIES")
     assert (conflict["kind"], conflict["type"]) == ("crm", "appointment.conflict")
     assert [fetch["coach_id"] for fetch in queues.take("FETCHES")] == [made["coach_id"]]
-    check(told)
+    check_invariants(told)
 
 
 def test_after_a_silent_attempt_a_block_may_be_our_own(told: Connection, queues: Queues) -> None:
@@ -203,10 +208,10 @@ def test_a_result_of_nothing_is_passed_over(told: Connection, queues: Queues) ->
     """A result for a delivery that does not exist is no reason to try again."""
     booked()
     sent = messages(queues)["crm"]
-    before = rows(told)
+    before = table_digests(told)
     stranger = result(sent, delivery_id="00000000-0000-0000-0000-000000000000")
     assert report(stranger) == []
-    assert rows(told) == before
+    assert table_digests(told) == before
 
 
 def test_a_message_that_cannot_be_read_stays_alone(told: Connection, queues: Queues) -> None:

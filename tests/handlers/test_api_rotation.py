@@ -11,10 +11,10 @@ from fairslot.domain.errors import UnavailableError
 from fairslot.platform import signing_secrets
 from fairslot.platform.db import Connection
 from tests.handlers.test_api_signed_events import SECRET, rotated, tell
-from tests.support.api_world import Queues, check_problem
-from tests.support.endpoint_world import PATH, shown, subscribed
-from tests.support.gateway_events import Answer, ask
-from tests.support.world import NOW
+from tests.support.clock import NOW
+from tests.support.endpoints import PATH, get_endpoint, subscribed
+from tests.support.http import Answer, ask, check_problem
+from tests.support.queues import Queues
 
 type Clock = Callable[[datetime], None]
 
@@ -48,7 +48,7 @@ def test_a_second_rotation_keeps_the_promise_of_the_first(
     found = [datetime.fromisoformat(one) for one in third["previous_secrets_until"]]
     assert found == [now + timedelta(hours=1), now + timedelta(hours=3)]
     assert third["previous_secret_until"] == third["previous_secrets_until"][0]
-    assert shown(first)["previous_secrets_until"] == third["previous_secrets_until"]
+    assert get_endpoint(first)["previous_secrets_until"] == third["previous_secrets_until"]
     world.execute(
         "UPDATE webhook_endpoints"
         " SET older_secrets = jsonb_set(older_secrets, '{0,until}', to_jsonb(now() - interval '1 second'))"

@@ -11,9 +11,10 @@ from standardwebhooks import Webhook
 
 from fairslot.platform import signing_secrets
 from fairslot.platform.db import Connection
-from tests.support.api_world import Queues, add_key, booked, check_problem, count, rows
-from tests.support.gateway_events import NOTHING, Answer, ask
-from tests.support.world import NOW
+from tests.support.clock import NOW
+from tests.support.http import NOTHING, Answer, add_key, ask, booked, check_problem
+from tests.support.queues import Queues
+from tests.support.tables import count, table_digests
 
 type Clock = Callable[[datetime], None]
 
@@ -83,7 +84,7 @@ def test_what_is_signed_otherwise_is_nobodys(world: Connection, kms: None) -> No
     """Another secret, body, id, time or source: 401, and nothing is kept."""
     source, event = rotated(), cancellation()
     stranger = source | {"secret": signing_secrets.make()}
-    before = rows(world)
+    before = table_digests(world)
     for answer in (
         tell(stranger, event),
         tell(source, event, body=json.dumps(event | {"reason": "mine"}).encode()),
@@ -103,7 +104,7 @@ def test_what_is_signed_otherwise_is_nobodys(world: Connection, kms: None) -> No
         tell(source | {"source_id": ""}, event),
     ):
         check_problem(answer, 401, "AUTHENTICATION_FAILED")
-    assert rows(world) == before
+    assert table_digests(world) == before
     assert tell(source, event, at=NOW - timedelta(seconds=299)).status == 200
 
 

@@ -7,10 +7,11 @@ import pytest
 
 from fairslot.platform.db import Connection
 from tests.support.api_fuzz import Operation, operations
-from tests.support.api_world import add_key, book, booked, check_problem, rows
-from tests.support.endpoint_world import URL, subscribed
-from tests.support.gateway_events import NOTHING, ask
-from tests.support.world import NINE, add_calendar
+from tests.support.clock import NINE
+from tests.support.endpoints import URL, subscribed
+from tests.support.http import NOTHING, add_key, ask, book, booked, check_problem
+from tests.support.tables import table_digests
+from tests.support.team import add_calendar
 
 PATH = "/api/appointments"
 NAMED = [operation for operation in operations() if "{" in operation.path]
@@ -44,12 +45,12 @@ def test_what_another_owns_is_not_there(world: Connection, two: dict[str, str], 
     """An id of another tenant is answered as one that does not exist, and nothing changes."""
     path = operation.path.format(**two)
     body = NOTHING if operation.method in {"GET", "DELETE"} else BODIES.get(operation.name, {})
-    before = rows(world)
+    before = table_digests(world)
     foreign = ask(operation.method, path, body, key="other-key")
     check_problem(foreign, 404, "NOT_FOUND")
     unknown = ask(operation.method, operation.path.format(**dict.fromkeys(two, uuid4())), body)
     assert foreign.json == unknown.json
-    assert rows(world) == before
+    assert table_digests(world) == before
 
 
 def test_lists_and_reports_have_nothing_of_another(world: Connection, two: dict[str, str]) -> None:
@@ -64,7 +65,7 @@ def test_lists_and_reports_have_nothing_of_another(world: Connection, two: dict[
 
 def test_a_calendar_of_another_is_not_there(world: Connection, two: dict[str, str]) -> None:
     """It can be neither seen nor booked nor held."""
-    before = rows(world)
+    before = table_digests(world)
     start = {"start_time": NINE.isoformat()}
     asked = [
         ask("GET", "/api/availability", query={"calendar_id": "cal"}, key="other-key"),
@@ -75,15 +76,15 @@ def test_a_calendar_of_another_is_not_there(world: Connection, two: dict[str, st
     ]
     for answer in asked:
         check_problem(answer, 404, "NOT_FOUND")
-    assert rows(world) == before
+    assert table_digests(world) == before
 
 
 def test_a_hold_of_another_is_worth_nothing(world: Connection, two: dict[str, str]) -> None:
     """A tenant cannot book what another holds, not even on a calendar of its own."""
     add_calendar(world, "theirs", ["coach-01"], tenant_id="other")
-    before = rows(world)
+    before = table_digests(world)
     check_problem(book(key="other-key", calendar_id="theirs", hold_id=two["hold_id"]), 410, "HOLD_EXPIRED")
-    assert rows(world) == before
+    assert table_digests(world) == before
 
 
 def test_the_same_idempotency_key_of_two_tenants_is_two_keys(world: Connection) -> None:

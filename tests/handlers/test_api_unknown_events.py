@@ -6,8 +6,8 @@ import pytest
 
 from fairslot.platform.db import Connection
 from tests.handlers.test_api_calendar_events import PATH, outcome
-from tests.support.api_world import check_problem, count
-from tests.support.gateway_events import ask
+from tests.support.http import ask, check_problem
+from tests.support.tables import count
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,7 @@ from fairslot.access.keys import Client
 from fairslot.platform.db import Connection
 from local.valkey import EmbeddedValkey
 from tests.support.api_processes import at_once
-from tests.support.api_world import add_key, check_problem
-from tests.support.gateway_events import KEY, Answer, ask, request, send
+from tests.support.http import KEY, Answer, add_key, ask, check_problem, request, send
 
 type Environment = Callable[..., None]
 

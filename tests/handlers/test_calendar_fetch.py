@@ -21,8 +21,10 @@ from fairslot.domain.slots import Window
 from fairslot.platform import queue
 from fairslot.platform.settings import settings
 from local.sqs import SqsStandIn
-from tests.support.dispatch import Context, event, set_environment
+from tests.support.dispatch import set_environment
+from tests.support.lambda_context import Context
 from tests.support.partner_process import partner
+from tests.support.sqs_events import received_event
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -66,7 +68,7 @@ class Reader:
         """Send requests, invoke the function with them as one batch, and return the bodies that stay."""
         queue.send(self.fetches, [one if isinstance(one, str) else json.dumps(one) for one in requests])
         batch = self._take(self.fetches, len(requests))
-        response = lambda_handler(event(batch), cast("LambdaContext", Context(seconds)))
+        response = lambda_handler(received_event(batch), cast("LambdaContext", Context(seconds)))
         failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
         return [message["Body"] for message in batch if message["MessageId"] in failed]
 

@@ -11,7 +11,9 @@ import pytest
 from fairslot.dispatch import subscribers
 from local.sqs import SqsStandIn
 from tests.support import scripted_partner as partners
-from tests.support.dispatch import Context, Stage, delivery, ids, keys, set_environment, stage
+from tests.support.deliveries import delivery, idempotency_keys, ids
+from tests.support.dispatch import Stage, set_environment, stage
+from tests.support.lambda_context import Context
 from tests.support.scripted_partner import Behaviour, answer
 
 
@@ -32,7 +34,7 @@ def test_a_delivery_reaches_the_crm_and_is_reported(dispatch: Stage) -> None:
 
     (request,) = dispatch.partner.received
     assert request.path == "/webhooks/appointment-created"
-    assert dispatch.partner.keys() == keys(sent)
+    assert dispatch.partner.keys() == idempotency_keys(sent)
     assert response == {"batchItemFailures": []}
     attempt = dispatch.attempt()
     assert (attempt.delivery_id, attempt.event_id) == (sent.delivery_id, sent.event_id)

@@ -12,11 +12,13 @@ from background import maintenance, results
 from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
 from tests.handlers.conftest import Clock
-from tests.support.api_world import batch, booked
+from tests.support.clock import NOW
 from tests.support.dispatch import Stage, stage
-from tests.support.gateway_events import ask, context
+from tests.support.endpoints import add_endpoint
+from tests.support.http import ask, booked
+from tests.support.lambda_context import context
 from tests.support.partner_process import partner
-from tests.support.world import NOW, add_endpoint
+from tests.support.sqs_events import batch_event
 
 HOUR = timedelta(hours=1)
 
@@ -41,9 +43,9 @@ def dispatch(world: Connection, sqs: SqsStandIn, calendar: httpx.Client) -> Iter
 
 def record(dispatch: Stage) -> None:
     """Have the results taken in that there are."""
-    assert results.lambda_handler(batch(*(one.to_json() for one in dispatch.attempts())), context()) == {
-        "batchItemFailures": []
-    }
+    assert results.lambda_handler(
+        batch_event(*(one.to_json() for one in dispatch.attempts())), context()
+    ) == {"batchItemFailures": []}
 
 
 def lose_results(dispatch: Stage) -> None:

@@ -12,12 +12,14 @@ from fairslot.dispatch.request import Request
 from fairslot.messages.deliveries import Delivery
 from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
-from tests.support.api_world import batch, booked
-from tests.support.dispatch import Stage, delivery, stage
-from tests.support.gateway_events import ask, context
+from tests.support.deliveries import delivery
+from tests.support.dispatch import Stage, stage
+from tests.support.endpoints import add_endpoint
+from tests.support.http import ask, booked
+from tests.support.lambda_context import context
 from tests.support.partner_process import partner
 from tests.support.scripted_partner import answer
-from tests.support.world import add_endpoint
+from tests.support.sqs_events import batch_event
 
 ATTEMPTS = 2
 
@@ -44,7 +46,7 @@ def test_the_id_of_a_lost_answer_is_kept(world: Connection, sqs: SqsStandIn, tmp
         (kept,) = dispatch.attempts()
         assert kept.answer == lost.answer != {}
         assert "Already processed" in kept.response_excerpt
-        results.lambda_handler(batch(kept.to_json()), context())
+        results.lambda_handler(batch_event(kept.to_json()), context())
         shown = ask("GET", f"/api/appointments/{made['appointment_id']}").json
     assert shown["crm_contact_id"] == lost.answer["crm_id"]
 

@@ -9,7 +9,8 @@ import pytest
 from fairslot.dispatch.endpoint_limits import FAILURES
 from fairslot.messages.deliveries import Delivery
 from local.sqs import SqsStandIn
-from tests.support.dispatch import Stage, delivery, stage, subscription
+from tests.support.deliveries import delivery, subscription
+from tests.support.dispatch import Stage, stage
 from tests.support.scripted_partner import answer, scripted_partner
 
 BATCH = 10

@@ -13,7 +13,9 @@ from fairslot.messages.deliveries import Delivery
 from local.function_env import LOCAL_SETTINGS
 from local.sqs import SqsStandIn
 from tests.support import scripted_partner as partners
-from tests.support.dispatch import Context, Stage, ids, set_environment, stage, subscription
+from tests.support.deliveries import ids, subscription
+from tests.support.dispatch import Stage, set_environment, stage
+from tests.support.lambda_context import Context
 from tests.support.scripted_partner import answer
 
 if TYPE_CHECKING:

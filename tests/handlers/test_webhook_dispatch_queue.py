@@ -11,7 +11,9 @@ import pytest
 from fairslot.messages.deliveries import Delivery
 from local.sqs import SqsStandIn
 from tests.support import scripted_partner as partners
-from tests.support.dispatch import Context, Stage, delivery, ids, keys, set_environment, stage
+from tests.support.deliveries import delivery, idempotency_keys, ids
+from tests.support.dispatch import Stage, set_environment, stage
+from tests.support.lambda_context import Context
 from tests.support.scripted_partner import answer
 
 
@@ -41,7 +43,7 @@ def test_a_failed_delivery_comes_back_after_its_wait_and_arrives(dispatch: Stage
         assert earlier.next_attempt_at is not None
         # Told and applied are two moments, and SQS counts in whole seconds.
         assert later.at > earlier.next_attempt_at - timedelta(seconds=0.5)
-    assert dispatch.partner.keys() == keys(sent) * 3
+    assert dispatch.partner.keys() == idempotency_keys(sent) * 3
     assert dispatch.left() == 0
 
 
@@ -118,7 +120,7 @@ def test_a_message_that_comes_twice_is_told_twice_under_one_key(dispatch: Stage)
     response = dispatch.work(dispatch.receive(at_least=2))
 
     assert response == {"batchItemFailures": []}
-    assert dispatch.partner.keys() == keys(sent) * 2
+    assert dispatch.partner.keys() == idempotency_keys(sent) * 2
     attempts = dispatch.attempts()
     assert len(attempts) == 2
     assert ids(attempts) == {sent.delivery_id}
@@ -148,7 +150,7 @@ def test_without_its_results_the_whole_batch_comes_back(
         dispatch.partner.always = answer(200, {"success": True})
         assert dispatch.work(dispatch.receive(at_least=2)) == {"batchItemFailures": []}
         assert ids(dispatch.attempts()) == {good.delivery_id, refused.delivery_id}
-        assert sorted(dispatch.partner.keys()) == sorted(keys(good, refused) * 2)
+        assert sorted(dispatch.partner.keys()) == sorted(idempotency_keys(good, refused) * 2)
 
 
 def test_a_wait_that_cannot_be_set_harms_nothing(

@@ -12,7 +12,8 @@ from fairslot.dispatch import endpoint_limits
 from fairslot.platform import signing_secrets
 from local.sqs import SqsStandIn
 from tests.support import scripted_partner as partners
-from tests.support.dispatch import Stage, set_environment, stage, subscription
+from tests.support.deliveries import subscription
+from tests.support.dispatch import Stage, set_environment, stage
 from tests.support.scripted_partner import Behaviour, answer
 
 

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from fairslot.platform.db import Connection
-from tests.support.api_world import Queues, booked
-from tests.support.endpoint_world import PATH, URL, report, subscribed
-from tests.support.gateway_events import ask
-from tests.support.world import NINE, NOW
+from tests.support.attempts import record_attempt
+from tests.support.clock import NINE, NOW
+from tests.support.endpoints import PATH, URL, subscribed
+from tests.support.http import ask, booked
+from tests.support.queues import Queues
 from tests.unit.test_webhook_guide import EXAMPLES
 
 MEMBERS = {one["type"]: set(one["data"]) for one in EXAMPLES}
@@ -47,7 +48,7 @@ def test_what_is_said_of_endpoints(world: Connection, kms: None, queues: Queues,
     found = {}
     for day in range(6):
         again = {"outcome": "failed" if error == "http_410" else "retrying", "attempt": day + 1}
-        for one in report(world, message, error, at=NOW + timedelta(days=day), **again):
+        for one in record_attempt(world, message, error, at=NOW + timedelta(days=day), **again):
             found[one["type"]] = set(one["data"])
     names = ("endpoint.disabled",) if error == "http_410" else ("endpoint.failing", "endpoint.disabled")
     assert found == {name: MEMBERS[name] for name in names}

@@ -11,11 +11,12 @@ from background import results
 from fairslot.dispatch import endpoint_limits
 from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
-from tests.support.api_world import batch, booked
 from tests.support.dispatch import Stage, stage
-from tests.support.endpoint_world import PATH, subscribed
-from tests.support.gateway_events import ask, context
+from tests.support.endpoints import PATH, subscribed
+from tests.support.http import ask, booked
+from tests.support.lambda_context import context
 from tests.support.scripted_partner import answer
+from tests.support.sqs_events import batch_event
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def record(dispatch: Stage, times: int = 1) -> list[str]:
     """Have the results taken in, so many times; return them."""
     reports = [one.to_json() for one in dispatch.attempts()]
     for _ in range(times):
-        assert results.lambda_handler(batch(*reports), context()) == {"batchItemFailures": []}
+        assert results.lambda_handler(batch_event(*reports), context()) == {"batchItemFailures": []}
     return reports
 
 
@@ -204,5 +205,5 @@ def test_a_dispatcher_of_before_changes_nothing(dispatch: Stage) -> None:
     dispatch.work()
     (only,) = dispatch.attempts()
     report = only.to_json().replace('"receipt_handle"', '"of_another_version"')
-    results.lambda_handler(batch(report), context())
+    results.lambda_handler(batch_event(report), context())
     assert dispatch.counts() == (0, 1, 0)

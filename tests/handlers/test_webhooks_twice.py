@@ -13,12 +13,15 @@ from background import results
 from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
 from tests.support import scripted_partner as partners
-from tests.support.api_world import batch, booked, rows
+from tests.support.clock import NINE
 from tests.support.dispatch import Stage, stage
-from tests.support.endpoint_world import subscribed
-from tests.support.gateway_events import ask, context
+from tests.support.endpoints import subscribed
+from tests.support.http import ask, booked
+from tests.support.invariants import check_invariants
+from tests.support.lambda_context import context
 from tests.support.scripted_partner import Received, answer
-from tests.support.world import NINE, check
+from tests.support.sqs_events import batch_event
+from tests.support.tables import table_digests
 
 APPOINTMENTS = 5
 CHANGES = 4
@@ -76,7 +79,7 @@ def change() -> list[str]:
 def record(bodies: list[str]) -> None:
     """Have the results taken in, ten at a time."""
     for part in batched(bodies, 10, strict=False):
-        assert results.lambda_handler(batch(*part), context()) == {"batchItemFailures": []}
+        assert results.lambda_handler(batch_event(*part), context()) == {"batchItemFailures": []}
 
 
 def test_twice_and_shuffled_is_once_and_in_order(world: Connection, dispatch: Stage) -> None:
@@ -112,7 +115,7 @@ def test_twice_and_shuffled_is_once_and_in_order(world: Connection, dispatch: St
         " GROUP BY status"
     ).fetchall()
     assert recorded == [{"status": "delivered", "n": len(messages), "deliveries": len(messages)}]
-    before = rows(world)
+    before = table_digests(world)
     record(reports)
-    assert rows(world) == before
-    check(world)
+    assert table_digests(world) == before
+    check_invariants(world)

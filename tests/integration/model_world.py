@@ -13,8 +13,7 @@ from fairslot.domain.slots import hex_of, instant_of, slot_of, span
 from fairslot.platform.db import Connection
 from tests.integration.model import QUARTER, Calendar, Coach, Model, Span
 from tests.integration.model_team import Member, Team
-from tests.support import world
-from tests.support.world import TENANT
+from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach
 
 CLEAR = ["webhook_events", "coach_appointments", "idempotency_keys", "calendars", "coaches"]
 NOW = datetime.fromisoformat("2026-03-07T22:00:00Z")
@@ -63,18 +62,16 @@ def build(connection: Connection, model: Model) -> None:
         connection.execute(f"DELETE FROM {table}".encode())
     for coach in model.coaches.values():
         hours = [[f"{coach.hours[0]:02}:00", f"{coach.hours[1]:02}:00"]]
-        world.add_coach(
+        add_coach(
             connection,
-            world.Coach(
-                coach_id=coach.coach_id,
-                time_zone=coach.zone.key,
-                max_per_day=coach.most,
-                working_hours=dict.fromkeys(world.ALWAYS, hours),
-                kind="calendar_api" if coach.external else "none",
-            ),
+            coach.coach_id,
+            time_zone=coach.zone.key,
+            max_per_day=coach.most,
+            working_hours=dict.fromkeys(ALWAYS, hours),
+            kind="calendar_api" if coach.external else "none",
         )
     for calendar in model.calendars.values():
-        world.add_calendar(
+        add_calendar(
             connection,
             calendar.calendar_id,
             list(calendar.team.members),

@@ -11,21 +11,12 @@ from fairslot.coach_time import inbound, sync
 from fairslot.domain.idempotency import Key, fingerprint
 from fairslot.domain.slots import hex_of
 from fairslot.platform.db import Connection
+from tests.support.bookings import book, hold
+from tests.support.clock import NEW_YORK, NINE, NOW
+from tests.support.endpoints import add_endpoint
+from tests.support.invariants import check_invariants
 from tests.support.race import Connect, wait_until, waiting
-from tests.support.world import (
-    ALWAYS,
-    NEW_YORK,
-    NINE,
-    NOW,
-    TENANT,
-    Coach,
-    add_calendar,
-    add_coach,
-    add_endpoint,
-    book,
-    check,
-    hold,
-)
+from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -110,7 +101,7 @@ OPEN, SHUT = [True] * 4, [True, False, False, True]
 def kind(request: pytest.FixtureRequest, connection: Connection) -> str:
     """Ana, alone on a calendar, whose own calendar is of each kind and, where there is one, was read."""
     found: str = request.param
-    add_coach(connection, Coach(coach_id="ana", working_hours=ALWAYS, max_per_day=100))
+    add_coach(connection, "ana", working_hours=ALWAYS, max_per_day=100)
     connection.execute("UPDATE coaches SET calendar_kind = %s, calendar_url = 'https://x.test/'", (found,))
     add_calendar(connection, "cal", ["ana"])
     sync.extend(connection, now=NOW)
@@ -122,7 +113,7 @@ def kind(request: pytest.FixtureRequest, connection: Connection) -> str:
 @pytest.fixture
 def ana(connection: Connection) -> None:
     """Ana, alone on a calendar and always at work, who has no calendar elsewhere; the CRM is told."""
-    add_coach(connection, Coach(coach_id="ana", working_hours=ALWAYS, max_per_day=100))
+    add_coach(connection, "ana", working_hours=ALWAYS, max_per_day=100)
     add_calendar(connection, "cal", ["ana"])
     add_endpoint(connection, "crm", "appointment.*")
     sync.extend(connection, now=NOW)
@@ -201,7 +192,7 @@ def test_of_two_absences_one_may_end(connection: Connection, ana: None) -> None:
     tell(connection, "coach.available", key="back", start_time=before)
     assert edges(connection) == OPEN
     assert not allowed(connection, NINE + DAY)
-    check(connection)
+    check_invariants(connection)
 
 
 def test_what_was_shut_before_absences_were_kept_can_be_given_back(connection: Connection, ana: None) -> None:
@@ -239,7 +230,7 @@ def test_a_long_absence_is_worked_off_in_portions(connection: Connection, ana: N
         "SELECT count(*) AS n FROM coach_appointments WHERE conflict AND version = 2"
     ).fetchone()
     assert row == {"n": len(made)}
-    check(connection)
+    check_invariants(connection)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
@@ -257,7 +248,7 @@ def test_a_crash_between_two_portions_loses_nothing(connection: Connection, ana:
     assert outcome(connection) == "cancelled 45"
     assert sum(len(step.messages) for step in begun + rest) == 45
     assert act(connection, event_id) == [inbound.Consequence()]
-    check(connection)
+    check_invariants(connection)
 
 
 def test_a_hold_that_is_confirmed_meanwhile_is_given_up_too(connection: Connection, ana: None) -> None:

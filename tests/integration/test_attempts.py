@@ -9,8 +9,11 @@ import pytest
 from fairslot.domain.idempotency import NO_KEY
 from fairslot.platform.db import Connection
 from fairslot.webhooks import deliveries
-from tests.support.endpoint_world import add_subscriber, report
-from tests.support.world import NINE, NOW, add_endpoint, add_team, book
+from tests.support.attempts import record_attempt
+from tests.support.bookings import book
+from tests.support.clock import NINE, NOW
+from tests.support.endpoints import add_endpoint, add_subscriber
+from tests.support.team import add_team
 
 
 @pytest.fixture
@@ -58,20 +61,20 @@ def test_what_is_held_back_is_shown_and_is_no_attempt(told: Connection) -> None:
     later = NOW + timedelta(minutes=5)
     held: dict[str, Any] = {"outcome": "held", "attempt": 0, "next_attempt_at": later}
     for _ in range(2):
-        assert report(told, message, "circuit_open", **held) == []
+        assert record_attempt(told, message, "circuit_open", **held) == []
     assert shown(told, message) == ("pending", "circuit_open", later, 0)
     assert not is_failing(told)
-    report(told, message, "http_500", outcome="retrying", next_attempt_at=later)
+    record_attempt(told, message, "http_500", outcome="retrying", next_attempt_at=later)
     assert shown(told, message) == ("pending", None, later, 1)
-    report(told, message, at=later)
-    report(told, message, "over_limit", **held)
+    record_attempt(told, message, at=later)
+    record_attempt(told, message, "over_limit", **held)
     assert shown(told, message) == ("delivered", None, None, 2)
 
 
 def test_what_was_held_back_for_too_long_has_failed(told: Connection) -> None:
     """With the reason, and still without an attempt that nobody made."""
     (message,) = book(told, NINE).messages
-    report(told, message, "circuit_open", attempt=0)
+    record_attempt(told, message, "circuit_open", attempt=0)
     assert shown(told, message) == ("failed", "circuit_open", None, 0)
     assert not is_failing(told)
 
@@ -80,13 +83,13 @@ def test_another_message_of_the_same_delivery_does_no_harm(told: Connection) -> 
     """Sent again and not deleted, a delivery has two messages: neither undoes what the other has done."""
     (message,) = book(told, NINE).messages
     held: dict[str, Any] = {"outcome": "held", "attempt": 1, "next_attempt_at": NOW}
-    report(told, message, "http_500")
-    report(told, message, "circuit_open", **held)
+    record_attempt(told, message, "http_500")
+    record_attempt(told, message, "circuit_open", **held)
     waiting: dict[str, Any] = {"outcome": "retrying", "next_attempt_at": NOW}
-    report(told, message, "http_500", at=NOW + timedelta(seconds=1), **waiting)
+    record_attempt(told, message, "http_500", at=NOW + timedelta(seconds=1), **waiting)
     assert shown(told, message) == ("failed", "http_500", None, 2)
-    report(told, message, attempt=2, at=NOW + timedelta(seconds=2))
-    report(told, message, "http_500", attempt=2, at=NOW + timedelta(seconds=3))
+    record_attempt(told, message, attempt=2, at=NOW + timedelta(seconds=2))
+    record_attempt(told, message, "http_500", attempt=2, at=NOW + timedelta(seconds=3))
     assert shown(told, message) == ("delivered", None, None, 4)
 
 
@@ -104,11 +107,11 @@ def test_a_late_result_of_an_earlier_round_does_not_end_the_new_one(
 ) -> None:
     """A message from before a replay may go on after it; the replay ends by what is said of it alone."""
     (message,) = book(told, NINE).messages
-    report(told, message, "http_500")
+    record_attempt(told, message, "http_500")
     replay = replayed(told, message)
-    report(told, message, error, attempt=2, at=NOW + timedelta(hours=1), **more)
+    record_attempt(told, message, error, attempt=2, at=NOW + timedelta(hours=1), **more)
     assert shown(told, message)[:3] == ("pending", None, None)
-    report(told, replay, "http_503", at=NOW + timedelta(hours=2))
+    record_attempt(told, replay, "http_503", at=NOW + timedelta(hours=2))
     assert shown(told, message)[:3] == ("failed", "http_503", None)
 
 
@@ -118,10 +121,10 @@ def test_a_block_that_was_made_in_an_earlier_round_is_made(told: Connection) -> 
     told.execute("UPDATE coaches SET calendar_kind = 'calendar_api'")
     told.execute("INSERT INTO coach_syncs (coach_id, synced_at) SELECT coach_id, now() FROM coaches")
     message = next(one for one in book(told, NINE).messages if one["kind"] == "calendar_api")
-    report(told, message, "dead_letter")
+    record_attempt(told, message, "dead_letter")
     replay = replayed(told, message)
-    report(told, message, attempt=2, at=NOW + timedelta(hours=1), answer={"block_id": "b-1"})
-    report(told, replay, "already_blocked", at=NOW + timedelta(hours=2))
+    record_attempt(told, message, attempt=2, at=NOW + timedelta(hours=1), answer={"block_id": "b-1"})
+    record_attempt(told, replay, "already_blocked", at=NOW + timedelta(hours=2))
     assert shown(told, message)[0] == "delivered"
     assert told.execute(
         "SELECT external_calendar_id AS block, conflict FROM coach_appointments"
@@ -134,7 +137,7 @@ def test_a_block_that_was_made_in_an_earlier_round_is_made(told: Connection) -> 
 def test_what_arrived_in_an_earlier_round_has_not_failed(told: Connection) -> None:
     """Once the new round has failed too, a success that is told late still counts."""
     (message,) = book(told, NINE).messages
-    report(told, message, "http_500")
-    report(told, replayed(told, message), "http_500", at=NOW + timedelta(hours=1))
-    report(told, message, attempt=2, at=NOW + timedelta(minutes=1))
+    record_attempt(told, message, "http_500")
+    record_attempt(told, replayed(told, message), "http_500", at=NOW + timedelta(hours=1))
+    record_attempt(told, message, attempt=2, at=NOW + timedelta(minutes=1))
     assert shown(told, message)[0] == "delivered"

@@ -12,19 +12,10 @@ from fairslot.coach_time.bookable_starts import Page, Window
 from fairslot.domain.errors import NotFoundError
 from fairslot.domain.slots import instant_of, slot_of
 from fairslot.platform.db import Connection
-from tests.support.world import (
-    ALWAYS,
-    NINE,
-    NOW,
-    TENANT,
-    Coach,
-    add_calendar,
-    add_coach,
-    add_team,
-    appointment_of,
-    book,
-    shut,
-)
+from tests.support.bookings import appointment_of, book
+from tests.support.clock import NINE, NOW
+from tests.support.readings import begin_absence
+from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach, add_team
 
 QUARTER = timedelta(minutes=15)
 
@@ -92,7 +83,7 @@ def test_pages_join_up(connection: Connection) -> None:
 
 def test_a_coach_never_synced_is_not_offered(connection: Connection) -> None:
     """Who has an external calendar that was never read is not free, and the page says it is stale."""
-    add_coach(connection, Coach(coach_id="new", kind="calendar_api"))
+    add_coach(connection, "new", kind="calendar_api")
     add_calendar(connection, "cal", ["new"])
     sync.extend(connection, now=NOW)
     page = listed(connection)
@@ -125,10 +116,8 @@ def test_listing_and_booking_are_one_predicate(connection: Connection, data: st.
         "TRUNCATE coaches, calendars, coach_appointments, distribution_log, webhook_events CASCADE"
     )
     quarters = st.sampled_from([15, 30, 45, 60])
-    add_coach(connection, Coach(coach_id="ny", max_per_day=data.draw(st.integers(0, 3))))
-    add_coach(
-        connection, Coach(coach_id="ldn", time_zone="Europe/London", working_hours=ALWAYS, max_per_day=4)
-    )
+    add_coach(connection, "ny", max_per_day=data.draw(st.integers(0, 3)))
+    add_coach(connection, "ldn", time_zone="Europe/London", working_hours=ALWAYS, max_per_day=4)
     add_calendar(
         connection,
         "cal",
@@ -146,7 +135,7 @@ def test_listing_and_booking_are_one_predicate(connection: Connection, data: st.
         for _ in range(data.draw(st.integers(0, 6))):
             busy = first + data.draw(st.integers(0, 200))
             length = data.draw(st.integers(1, 20))
-            shut(connection, coach_id, instant_of(busy), instant_of(busy + length))
+            begin_absence(connection, coach_id, instant_of(busy), instant_of(busy + length))
     for _ in range(data.draw(st.integers(0, 6))):
         start = instant_of(first + data.draw(st.integers(1, 200)))
         if bookable(connection, start):
@@ -158,7 +147,7 @@ def test_listing_and_booking_are_one_predicate(connection: Connection, data: st.
 
 def test_nothing_past_is_listed(connection: Connection) -> None:
     """The current quarter has begun, so the first start is a later one."""
-    add_coach(connection, Coach(coach_id="owl", working_hours=ALWAYS, time_zone="UTC"))
+    add_coach(connection, "owl", working_hours=ALWAYS, time_zone="UTC")
     add_calendar(connection, "cal", ["owl"])
     sync.extend(connection, now=NOW)
     assert instant_of(listed(connection).starts[0].slot) == NOW + QUARTER

@@ -18,21 +18,11 @@ from fairslot.domain.errors import (
 )
 from fairslot.domain.idempotency import ChangeResult, Key
 from fairslot.platform.db import Connection, translate
-from tests.support.race import Connect, Outcome, at_once, patiently
-from tests.support.refusals import refused
-from tests.support.world import (
-    ALWAYS,
-    NINE,
-    NOW,
-    Coach,
-    add_calendar,
-    add_coach,
-    add_team,
-    appointment_of,
-    book,
-    cancel,
-    check,
-)
+from tests.support.bookings import appointment_of, book, cancel
+from tests.support.clock import NINE, NOW
+from tests.support.invariants import check_invariants
+from tests.support.race import Connect, Outcome, at_once, patiently, refused
+from tests.support.team import ALWAYS, add_calendar, add_coach, add_team
 
 QUARTER = timedelta(minutes=15)
 
@@ -53,7 +43,7 @@ def test_a_booking_is_whole(connection: Connection) -> None:
     assert decision["chosen"] == appointment_of(done).coach_id
     assert sum(one["delta"] for one in decision["candidates"]) == 0
     assert sum(one["share"] for one in decision["candidates"]) == 1_000_000
-    check(connection)
+    check_invariants(connection)
 
 
 @pytest.mark.parametrize("free", [1, 2, 5, 8])
@@ -68,7 +58,7 @@ def test_exactly_as_many_as_are_free(connection: Connection, connect: Connect, f
         assert len(booked) == free
         assert len({appointment_of(one).coach_id for one in booked}) == free
         assert all(isinstance(one, SlotUnavailableError) for one in done if not isinstance(one, ChangeResult))
-    check(connection)
+    check_invariants(connection)
 
 
 def test_an_earlier_overlapping_start_never_gets_a_booked_coach(connection: Connection) -> None:
@@ -78,7 +68,7 @@ def test_an_earlier_overlapping_start_never_gets_a_booked_coach(connection: Conn
     for start in (NINE, NINE + QUARTER, NINE + 2 * QUARTER):
         assert isinstance(refused(lambda start=start: book(connection, start)), SlotUnavailableError)  # type: ignore[misc]
     book(connection, NINE + 3 * QUARTER)
-    check(connection)
+    check_invariants(connection)
 
 
 def test_the_constraint_stands_behind_the_locks(connection: Connection) -> None:
@@ -113,15 +103,12 @@ def test_random_intervals_on_shared_coaches_never_overlap(connection: Connection
         )
     assert Counter(type(one) for one in done).keys() <= {ChangeResult, SlotUnavailableError}
     assert sum(isinstance(one, ChangeResult) for one in done) > 20
-    check(connection)
+    check_invariants(connection)
 
 
 def test_the_daily_maximum_holds_in_the_coachs_zone(connection: Connection, connect: Connect) -> None:
     """Requests on both sides of midnight UTC race for the last place of one local day."""
-    add_coach(
-        connection,
-        Coach(coach_id="sydney", time_zone="Australia/Sydney", max_per_day=2, working_hours=ALWAYS),
-    )
+    add_coach(connection, "sydney", time_zone="Australia/Sydney", max_per_day=2, working_hours=ALWAYS)
     add_calendar(connection, "cal", ["sydney"], duration=15)
     sync.extend(connection, now=NOW)
     midnight_utc = datetime.fromisoformat("2026-03-04T00:00:00Z")  # 11:00 in Sydney
@@ -130,30 +117,30 @@ def test_the_daily_maximum_holds_in_the_coachs_zone(connection: Connection, conn
     assert sum(isinstance(one, ChangeResult) for one in done) == 2
     next_local_day = datetime.fromisoformat("2026-03-04T13:00:00Z")
     assert isinstance(patiently(lambda: book(connection, next_local_day)), ChangeResult)
-    check(connection)
+    check_invariants(connection)
 
 
 def test_an_appointment_may_cross_local_midnight(connection: Connection) -> None:
     """It takes time of two rows and counts on the day on which it starts."""
-    add_coach(connection, Coach(coach_id="owl", working_hours=ALWAYS))
+    add_coach(connection, "owl", working_hours=ALWAYS)
     add_calendar(connection, "cal", ["owl"], duration=60)
     sync.extend(connection, now=NOW)
     before_midnight = datetime.fromisoformat("2026-03-04T23:30:00-05:00")
     book(connection, before_midnight)
     days = connection.execute("SELECT local_date::text FROM coach_slots WHERE booked = 1").fetchall()
     assert [day["local_date"] for day in days] == ["2026-03-04"]
-    check(connection)
+    check_invariants(connection)
     assert isinstance(
         refused(lambda: book(connection, before_midnight + timedelta(minutes=45))), SlotUnavailableError
     )
     book(connection, before_midnight + timedelta(hours=1))
-    check(connection)
+    check_invariants(connection)
 
 
 def test_two_midnights_race_without_deadlock(connection: Connection, connect: Connect) -> None:
     """Appointments over two rows each lock them in one order."""
     for coach_id in ("owl", "bat"):
-        add_coach(connection, Coach(coach_id=coach_id, working_hours=ALWAYS))
+        add_coach(connection, coach_id, working_hours=ALWAYS)
     for calendar_id in ("one", "two"):
         add_calendar(connection, calendar_id, ["owl", "bat"], duration=60)
     sync.extend(connection, now=NOW)
@@ -170,7 +157,7 @@ def test_two_midnights_race_without_deadlock(connection: Connection, connect: Co
             ]
         )
         assert sum(isinstance(one, ChangeResult) for one in done) == 2
-    check(connection)
+    check_invariants(connection)
 
 
 def test_buffers_keep_others_away_and_need_no_working_hours(connection: Connection) -> None:
@@ -181,7 +168,7 @@ def test_buffers_keep_others_away_and_need_no_working_hours(connection: Connecti
         start = NINE + quarters * QUARTER
         assert isinstance(refused(lambda start=start: book(connection, start)), SlotUnavailableError)  # type: ignore[misc]
     book(connection, NINE + 5 * QUARTER)
-    check(connection)
+    check_invariants(connection)
 
 
 @pytest.mark.parametrize(
@@ -222,9 +209,9 @@ def test_cancelling_frees_the_time_and_returns_the_credit(connection: Connection
     cancelled = cancel(connection, done)
     assert (appointment_of(cancelled).status, appointment_of(cancelled).version) == ("cancelled", 2)
     assert connection.execute(credit).fetchall() == before
-    check(connection)
+    check_invariants(connection)
     assert appointment_of(book(connection)).coach_id == appointment_of(done).coach_id
-    check(connection)
+    check_invariants(connection)
 
 
 def test_a_coach_who_cancels_keeps_it_on_the_account(connection: Connection) -> None:
@@ -234,7 +221,7 @@ def test_a_coach_who_cancels_keeps_it_on_the_account(connection: Connection) -> 
     cancel(connection, done, by="coach")
     row = connection.execute("SELECT count(*) AS n FROM distribution_log WHERE kind = 'reversed'").fetchone()
     assert row == {"n": 0}
-    check(connection)
+    check_invariants(connection)
 
 
 def test_cancelling_twice_names_the_state(connection: Connection) -> None:
@@ -245,7 +232,7 @@ def test_cancelling_twice_names_the_state(connection: Connection) -> None:
     said = refused(lambda: cancel(connection, done))
     assert isinstance(said, IllegalTransitionError)
     assert said.current == "cancelled"
-    check(connection)
+    check_invariants(connection)
 
 
 def test_one_effect_a_key(connection: Connection, connect: Connect) -> None:
@@ -258,7 +245,7 @@ def test_one_effect_a_key(connection: Connection, connect: Connect) -> None:
     assert all(isinstance(one, ChangeResult) for one in done)
     assert len({one.answer["appointment_id"] for one in done if isinstance(one, ChangeResult)}) == 1
     assert sum(not one.replayed for one in done if isinstance(one, ChangeResult)) == 1
-    check(connection)
+    check_invariants(connection)
 
 
 def test_a_key_with_the_last_coach_gone_is_still_answered(connection: Connection) -> None:

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from fairslot.coach_time import sync
 from fairslot.platform.db import Connection
+from tests.support.bookings import appointment_of, book
+from tests.support.invariants import check_invariants
 from tests.support.race import Connect, Outcome, at_once, booked, patiently
-from tests.support.world import ALWAYS, Coach, add_calendar, add_coach, appointment_of, book, check
+from tests.support.team import ALWAYS, add_calendar, add_coach
 
 # Half hours and quarters, the date line, clocks that change by 30 minutes, by two hours, and at midnight.
 ZONES = [
@@ -79,7 +81,7 @@ def test_a_race_for_the_last_places_of_a_day(
     name, first, steps = race
     zone, now = ZoneInfo(name), first - timedelta(days=2)
     connection.execute(CLEAR)
-    add_coach(connection, Coach(coach_id="coach", time_zone=name, max_per_day=most, working_hours=ALWAYS))
+    add_coach(connection, "coach", time_zone=name, max_per_day=most, working_hours=ALWAYS)
     for calendar_id in CALENDARS:
         add_calendar(connection, calendar_id, ["coach"])
     sync.extend(connection, now=now)
@@ -94,4 +96,4 @@ def test_a_race_for_the_last_places_of_a_day(
     wanted = Counter(start.astimezone(zone).date() for start in starts)
     got = Counter(appointment_of(one).start_time.astimezone(zone).date() for one in booked(outcomes))
     assert got == Counter({day: min(number, most) for day, number in wanted.items()})
-    check(connection)
+    check_invariants(connection)

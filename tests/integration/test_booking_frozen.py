@@ -18,8 +18,12 @@ from fairslot.platform import db, deadline
 from fairslot.platform.db import Connection
 from fairslot.platform.migrate import Schema, migrate
 from fairslot.webhooks import outbox
+from tests.support.bookings import appointment_of, book
+from tests.support.clock import NOW
+from tests.support.endpoints import add_endpoint
+from tests.support.invariants import check_invariants
 from tests.support.race import Connect, wait_until
-from tests.support.world import NOW, add_endpoint, add_team, appointment_of, book, check
+from tests.support.team import add_team
 
 
 class Client:
@@ -86,7 +90,7 @@ def test_a_client_frozen_inside_a_transaction_loses_it(
         assert frozen.hear() == {"committed": False, "error": "UnavailableError"}
     rows = connection.execute("SELECT appointment_id FROM coach_appointments").fetchall()
     assert rows == [{"appointment_id": appointment_of(done).appointment_id}]
-    check(connection)
+    check_invariants(connection)
 
 
 def test_a_client_frozen_while_it_waits_holds_nothing(
@@ -105,7 +109,7 @@ def test_a_client_frozen_while_it_waits_holds_nothing(
         wait_until(lambda: in_state(connection, pid, "idle"))
         frozen.thaw()
         assert frozen.hear()["booked"]["coach_id"] != appointment_of(done).coach_id
-    check(connection)
+    check_invariants(connection)
 
 
 def test_a_sweep_that_takes_too_long_is_done_again(

@@ -8,9 +8,10 @@ import pytest
 from fairslot.domain.errors import IdempotencyKeyReusedError
 from fairslot.domain.idempotency import Key
 from fairslot.platform.db import Connection
-from tests.support.changes import CHANGES, KEY, change_of
+from tests.support.bookings import CHANGES, IDEMPOTENCY_KEY, book, change_of
+from tests.support.invariants import check_invariants, check_replay
 from tests.support.race import Connect, Outcome, at_once, booked, patiently, wait_until, waiting
-from tests.support.world import add_calendar, add_team, book, check, check_records
+from tests.support.team import add_calendar, add_team
 
 CLIENTS = 6
 
@@ -40,14 +41,14 @@ def test_the_same_change_at_once_is_made_once(connection: Connection, connect: C
     clients = [connect() for _ in range(CLIENTS)]
     outcomes = all_at_once(
         connection,
-        [(client, partial(patiently, partial(change, client, key=KEY))) for client in clients],
+        [(client, partial(patiently, partial(change, client, key=IDEMPOTENCY_KEY))) for client in clients],
     )
     done = booked(outcomes)
     assert len(done) == CLIENTS, outcomes
     assert sum(not one.replayed for one in done) == 1
     assert all(one.answer == done[0].answer for one in done)
-    check(connection)
-    check_records(connection)
+    check_invariants(connection)
+    check_replay(connection)
 
 
 def test_one_key_on_two_calendars_is_one_booking(connection: Connection, connect: Connect) -> None:
@@ -70,5 +71,5 @@ def test_one_key_on_two_calendars_is_one_booking(connection: Connection, connect
     assert sum(isinstance(one, IdempotencyKeyReusedError) for one in outcomes) == CLIENTS - 1
     row = connection.execute("SELECT count(*) AS n FROM coach_appointments").fetchone()
     assert row == {"n": 1}
-    check(connection)
-    check_records(connection)
+    check_invariants(connection)
+    check_replay(connection)

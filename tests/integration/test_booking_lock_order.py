@@ -7,19 +7,11 @@ import psycopg
 
 from fairslot.booking import appointments
 from fairslot.platform.db import Connection
+from tests.support.bookings import NO_KEY, appointment_of, book
+from tests.support.clock import NINE, NOW
+from tests.support.invariants import check_invariants, check_replay
 from tests.support.race import Connect, wait_until, waiting
-from tests.support.world import (
-    NINE,
-    NO_KEY,
-    NOW,
-    TENANT,
-    add_calendar,
-    add_team,
-    appointment_of,
-    book,
-    check,
-    check_records,
-)
+from tests.support.team import TENANT, add_calendar, add_team
 
 # The client named "slow" takes its time to look at a coach's day: to ask who is free, or before it locks.
 SLOW_LOOK = """
@@ -92,8 +84,8 @@ def test_a_coach_lost_after_the_look_is_passed_over(connection: Connection, conn
         assert appointment_of(book(connection, calendar_id="other")).coach_id == coaches[0]
         gate.execute("SELECT pg_advisory_unlock(1)")
         assert appointment_of(outcome.result()).coach_id == coaches[1]
-    check(connection)
-    check_records(connection)
+    check_invariants(connection)
+    check_replay(connection)
 
 
 def test_an_outcome_locks_the_calendars_of_the_coach_who_has_the_appointment(
@@ -131,5 +123,5 @@ def test_an_outcome_locks_the_calendars_of_the_coach_who_has_the_appointment(
             wait_until(lambda: waiting(connection, [reporter]) == 1)
         assert outcome.result() == "40001"
     report()
-    check(connection)
-    check_records(connection)
+    check_invariants(connection)
+    check_replay(connection)

@@ -9,17 +9,21 @@ from fairslot.domain.errors import UnavailableError
 from fairslot.domain.idempotency import Key
 from fairslot.platform import db
 from fairslot.platform.db import Connection
-from tests.support.api_world import rows
-from tests.support.changes import CHANGES, KEY, change_of, held
-from tests.support.proxy import Loss, Proxy
-from tests.support.world import NO_KEY, NOW, add_team, appointment_of, book, check
+from tests.support.bookings import CHANGES, IDEMPOTENCY_KEY, NO_KEY, appointment_of, book, change_of, hold
+from tests.support.clock import NOW
+from tests.support.invariants import check_invariants
+from tests.support.proxies import Loss, LossyProxy
+from tests.support.tables import table_digests
+from tests.support.team import add_team
 
 
 @pytest.fixture
-def proxy(connection: Connection, database_url: str, environment: Callable[..., None]) -> Iterator[Proxy]:
+def proxy(
+    connection: Connection, database_url: str, environment: Callable[..., None]
+) -> Iterator[LossyProxy]:
     """A small team, and a proxy through which the process's own connection goes."""
     add_team(connection, 3)
-    with Proxy(database_url) as proxy:
+    with LossyProxy(database_url) as proxy:
         environment(DATABASE_URL=proxy.through)
         db.run(lambda connection: connection.execute("SELECT"))
         yield proxy
@@ -29,57 +33,59 @@ def proxy(connection: Connection, database_url: str, environment: Callable[..., 
 @pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.parametrize("loss", ["request", "answer"])
 def test_a_change_with_a_key_is_made_once(
-    connection: Connection, proxy: Proxy, loss: Loss, name: str
+    connection: Connection, proxy: LossyProxy, loss: Loss, name: str
 ) -> None:
     """Whichever way it was lost, twice in a row, the change is made once and its answer comes."""
     change = change_of(connection, name)
-    before = rows(connection)
+    before = table_digests(connection)
     proxy.lose(loss, f"SELECT engine.{name}(".encode(), times=2)
-    done = db.run(lambda connection: change(connection, key=KEY))
+    done = db.run(lambda connection: change(connection, key=IDEMPOTENCY_KEY))
     assert proxy.cuts == 2
     assert done.replayed is (loss == "answer")
-    after = rows(connection)
+    after = table_digests(connection)
     assert after != before
-    again = db.run(lambda connection: change(connection, key=KEY))
+    again = db.run(lambda connection: change(connection, key=IDEMPOTENCY_KEY))
     assert (again.replayed, again.answer) == (True, done.answer)
-    assert rows(connection) == after
-    check(connection)
+    assert table_digests(connection) == after
+    check_invariants(connection)
 
 
 @pytest.mark.parametrize("loss", ["request", "answer"])
-def test_a_booking_without_a_key_is_not_tried_again(connection: Connection, proxy: Proxy, loss: Loss) -> None:
+def test_a_booking_without_a_key_is_not_tried_again(
+    connection: Connection, proxy: LossyProxy, loss: Loss
+) -> None:
     """Nobody knows whether it was made, so the caller is told, and it is never made twice."""
     proxy.lose(loss, b"SELECT engine.book(")
     with pytest.raises(UnavailableError):
         db.run(book, again=False)
     row = connection.execute("SELECT count(*) AS n FROM coach_appointments").fetchone()
     assert row == {"n": 1 if loss == "answer" else 0}
-    check(connection)
+    check_invariants(connection)
 
 
-def test_who_gives_up_and_comes_back_gets_the_answer(connection: Connection, proxy: Proxy) -> None:
+def test_who_gives_up_and_comes_back_gets_the_answer(connection: Connection, proxy: LossyProxy) -> None:
     """When every attempt's answer is lost the caller is told to come back, and then gets the first answer."""
     proxy.lose("answer", b"SELECT engine.book(", times=5)
     with pytest.raises(UnavailableError):
-        db.run(lambda connection: book(connection, key=KEY))
+        db.run(lambda connection: book(connection, key=IDEMPOTENCY_KEY))
     assert proxy.cuts == 5
-    done = db.run(lambda connection: book(connection, key=KEY))
+    done = db.run(lambda connection: book(connection, key=IDEMPOTENCY_KEY))
     assert done.replayed
     row = connection.execute("SELECT appointment_id FROM coach_appointments").fetchone()
     assert row == {"appointment_id": appointment_of(done).appointment_id}
 
 
 @pytest.mark.parametrize("loss", ["request", "answer"])
-@pytest.mark.parametrize("key", [KEY, NO_KEY])
+@pytest.mark.parametrize("key", [IDEMPOTENCY_KEY, NO_KEY])
 def test_clearing_expired_holds_may_be_cut_off_too(
-    connection: Connection, proxy: Proxy, loss: Loss, key: Key
+    connection: Connection, proxy: LossyProxy, loss: Loss, key: Key
 ) -> None:
     """Between the two attempts of a booking that found expired holds nothing is lost or booked twice."""
     for _ in range(3):
-        held(connection)
+        hold(connection)
     later = NOW + timedelta(minutes=5)
     proxy.lose(loss, b"SELECT engine.expire_holds(")
     db.run(lambda connection: book(connection, key=key, now=later), again=key.value is not None)
     row = connection.execute("SELECT count(*) AS n FROM coach_appointments").fetchone()
     assert row == {"n": 1}
-    check(connection)
+    check_invariants(connection)

@@ -21,20 +21,11 @@ from fairslot.domain.errors import (
 )
 from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection
+from tests.support.bookings import NO_KEY, appointment_of, book
+from tests.support.clock import NOW
+from tests.support.invariants import check_invariants, check_replay
 from tests.support.race import Connect, Outcome, at_once, booked, check_answers, patiently
-from tests.support.world import (
-    ALWAYS,
-    NO_KEY,
-    NOW,
-    TENANT,
-    Coach,
-    add_calendar,
-    add_coach,
-    appointment_of,
-    book,
-    check,
-    check_records,
-)
+from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach
 
 CLIENTS = 32
 CHANGES = 12  # of each client
@@ -50,7 +41,7 @@ REFUSALS = (SlotUnavailableError, IllegalTransitionError, HoldExpiredError, NotF
 def night(connection: Connection) -> Connection:
     """Six coaches awake at midnight, and four calendars of other lengths that share them."""
     for coach_id in COACHES:
-        add_coach(connection, Coach(coach_id=coach_id, working_hours=ALWAYS))
+        add_coach(connection, coach_id, working_hours=ALWAYS)
     add_calendar(connection, "cal", COACHES)
     add_calendar(connection, "long", COACHES[:4], duration=60)
     add_calendar(connection, "short", COACHES[2:], duration=15, policy="highest_score")
@@ -215,5 +206,5 @@ def test_everything_at_once(night: Connection, connect: Connect, seed: int) -> N
     moved = shared.moved
     others = [one.answer for one in done if not any(one.answer is move for move in moved)]
     check_answers(night, [one for one in others if "appointment_id" in one], moved=moved)
-    check(night)
-    check_records(night)
+    check_invariants(night)
+    check_replay(night)

@@ -38,8 +38,8 @@ from tests.integration.model_world import (
     new_model,
     read,
 )
-from tests.support import world
-from tests.support.world import TENANT
+from tests.support.invariants import check_invariants, check_replay
+from tests.support.team import TENANT
 
 starts = st.integers(0, QUARTERS - 1).map(lambda n: FIRST + n * QUARTER)
 halves = st.integers(0, QUARTERS // 2 - 1).map(lambda n: FIRST + 2 * n * QUARTER)
@@ -222,11 +222,11 @@ class Engine(RuleBasedStateMachine):
     def same(self) -> None:
         """The database has what the model has, and is whole."""
         check_rows(self.connection, self.model, self.ids)
-        world.check(self.connection)
+        check_invariants(self.connection)
 
     def teardown(self) -> None:
         """In the end the records replay, and the distribution is what the credits say."""
-        world.check_records(self.connection)
+        check_replay(self.connection)
         check_distribution(self.connection, self.model)
 
     def _pick(self, place: int, state: str) -> Booking:

@@ -11,6 +11,9 @@ import pytest
 
 from fairslot.domain.errors import SlotUnavailableError
 from fairslot.platform.db import Connection
+from tests.support.bookings import appointment_of, book
+from tests.support.clock import NINE
+from tests.support.invariants import check_invariants, check_replay
 from tests.support.race import (
     Connect,
     Outcome,
@@ -22,7 +25,7 @@ from tests.support.race import (
     wait_until,
     waiting,
 )
-from tests.support.world import NINE, add_calendar, add_team, appointment_of, book, check, check_records
+from tests.support.team import add_calendar, add_team
 
 CLIENTS = 12
 CALENDARS = ("cal", "cal-1", "cal-2", "cal-3")
@@ -87,8 +90,8 @@ def test_as_many_as_are_free_whoever_rolls_back(connection: Connection, connect:
         assert len(done) == free, f"round {round_}"
         assert len({appointment_of(one).coach_id for one in done}) == free
         assert sum(isinstance(one, SlotUnavailableError) for one in outcomes) == CLIENTS - free
-    check(connection)
-    check_records(connection)
+    check_invariants(connection)
+    check_replay(connection)
 
 
 @pytest.mark.parametrize("kept", [0, 1, 3])
@@ -114,8 +117,8 @@ def test_a_coach_who_is_only_locked_is_not_taken(connection: Connection, connect
     outcomes = [one for one in at_once([*works, settle]) if one is not None]
     assert len(booked(outcomes)) == 3 - kept
     assert sum(isinstance(one, SlotUnavailableError) for one in outcomes) == len(CALENDARS) - (3 - kept)
-    check(connection)
-    check_records(connection)
+    check_invariants(connection)
+    check_replay(connection)
 
 
 def test_contention_stays_fast(connection: Connection, connect: Connect) -> None:
@@ -147,5 +150,5 @@ def test_contention_stays_fast(connection: Connection, connect: Connect) -> None
         if ratios[-1] <= 10:
             break
     assert min(ratios) <= 10, ratios
-    check(connection)
-    check_records(connection)
+    check_invariants(connection)
+    check_replay(connection)

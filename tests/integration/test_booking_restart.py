@@ -19,8 +19,9 @@ from fairslot.platform import db
 from fairslot.platform.db import Connection
 from fairslot.platform.migrate import migrate
 from local.postgres import EmbeddedPostgres
+from tests.support.invariants import check_invariants, check_replay
 from tests.support.race import check_answers, wait_until
-from tests.support.world import ALWAYS, Coach, add_calendar, add_coach, check, check_records
+from tests.support.team import ALWAYS, add_calendar, add_coach
 
 WORKERS = 3
 
@@ -33,7 +34,7 @@ def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
         with db.connect(server.url) as connection:
             coaches = [f"coach-{number}" for number in range(8)]
             for coach_id in coaches:
-                add_coach(connection, Coach(coach_id=coach_id, working_hours=ALWAYS, max_per_day=90))
+                add_coach(connection, coach_id, working_hours=ALWAYS, max_per_day=90)
             add_calendar(connection, "cal", coaches)
             add_calendar(connection, "long", coaches[:4], duration=60, buffer_after=15)
             sync.extend(connection, now=datetime.now(UTC))
@@ -114,5 +115,5 @@ def test_postgres_goes_away_under_load(server: EmbeddedPostgres) -> None:
         answers = [one["answer"] for one in said if one.get("kind") not in (None, "hold")]
         assert len({one["appointment_id"] for one in answers}) > 30
         check_answers(connection, answers)
-        check(connection)
-        check_records(connection)
+        check_invariants(connection)
+        check_replay(connection)

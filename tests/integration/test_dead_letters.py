@@ -20,9 +20,12 @@ from fairslot.platform.db import Connection
 from fairslot.webhooks import redrive
 from local.processes import loader
 from local.sqs import SqsStandIn
-from tests.support.endpoint_world import report
-from tests.support.gateway_events import context
-from tests.support.world import NOW, add_endpoint, add_team, book
+from tests.support.attempts import record_attempt
+from tests.support.bookings import book
+from tests.support.clock import NOW
+from tests.support.endpoints import add_endpoint
+from tests.support.lambda_context import context
+from tests.support.team import add_team
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -118,17 +121,17 @@ def test_a_delivery_that_nobody_heard_of_again_is_failed(connection: Connection,
 def test_a_recorded_reason_stays(connection: Connection, parts: Parts) -> None:
     """What the last attempt said is worth more than where the message ended, also if it is recorded later."""
     first, second = lose(parts, book(connection), book(connection))
-    report(connection, first, "http_503")
+    record_attempt(connection, first, "http_503")
     redrive.mark_dead_letters_failed(now=LATER)
     assert states(connection) == [("failed", "http_503", 1), ("failed", "dead_letter", 1)]
-    report(connection, second, "timeout")
+    record_attempt(connection, second, "timeout")
     assert states(connection)[1] == ("failed", "timeout", 1)
 
 
 def test_what_is_settled_is_taken_away(connection: Connection, parts: Parts) -> None:
     """The queue holds what failed and nothing that was delivered after all."""
     messages = lose(parts, book(connection), book(connection))
-    report(connection, messages[0])
+    record_attempt(connection, messages[0])
     assert redrive.mark_dead_letters_failed(now=LATER) == {
         "buried": 1,
         "settled": 1,
@@ -150,14 +153,14 @@ def test_a_redrive_sends_what_failed_again(connection: Connection, parts: Parts)
     assert states(connection) == [("pending", None, 2)] * 2
     sent = {one["delivery_id"]: one for one in parts.take()}
     assert sent == {one["delivery_id"]: one | {"round": 2} for one in messages}
-    report(connection, messages[0] | {"round": 2}, at=LATER + timedelta(seconds=1))
+    record_attempt(connection, messages[0] | {"round": 2}, at=LATER + timedelta(seconds=1))
     assert states(connection)[0] == ("delivered", None, 2)
 
 
 def test_a_letter_of_an_earlier_round_says_nothing(connection: Connection, parts: Parts) -> None:
     """A replay under way is not failed by the message of the round before."""
     (message,) = lose(parts, book(connection))
-    report(connection, message, "timeout")
+    record_attempt(connection, message, "timeout")
     connection.execute("UPDATE webhook_deliveries SET status = 'pending', round = 2")
     assert redrive.mark_dead_letters_failed(now=LATER) == {
         "buried": 0,

@@ -13,25 +13,12 @@ from fairslot.domain.errors import (
 )
 from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection
-from tests.support.refusals import refused
-from tests.support.world import (
-    NINE,
-    NO_KEY,
-    NOW,
-    TENANT,
-    Coach,
-    add_calendar,
-    add_coach,
-    add_team,
-    appointment_of,
-    book,
-    cancel,
-    check,
-    credits_of,
-    hold,
-    reschedule,
-    shut,
-)
+from tests.support.bookings import NO_KEY, appointment_of, book, cancel, hold, reschedule
+from tests.support.clock import NINE, NOW
+from tests.support.invariants import check_invariants, credits_of
+from tests.support.race import refused
+from tests.support.readings import begin_absence
+from tests.support.team import TENANT, add_calendar, add_coach, add_team
 
 QUARTER = timedelta(minutes=15)
 
@@ -41,25 +28,25 @@ def test_leaving_spreads_the_credit(connection: Connection) -> None:
     coaches = add_team(connection, 3)
     made = [book(connection, NINE + n * 2 * QUARTER) for n in range(4)]
     connection.execute("SELECT engine.leave_team('cal', %s, %s)", (coaches[0], NOW))
-    check(connection)
+    check_invariants(connection)
     for one in made:
         cancel(connection, one)
-        check(connection)
+        check_invariants(connection)
     connection.execute("SELECT engine.join_team('cal', %s, 1)", (coaches[0],))
     assert credits_of(connection)[coaches[0]] == 0
     book(connection)
-    check(connection)
+    check_invariants(connection)
 
 
 def test_highest_score_takes_the_best_who_is_free(connection: Connection) -> None:
     """The score alone decides, and no credits move."""
     for coach_id, score in (("ana", 0.6), ("ben", 0.9), ("cy", 0.8)):
-        add_coach(connection, Coach(coach_id=coach_id, score=score))
+        add_coach(connection, coach_id, score=score)
     add_calendar(connection, "cal", ["ana", "ben", "cy"], policy="highest_score")
     sync.extend(connection, now=NOW)
     assert [appointment_of(book(connection)).coach_id for _ in range(3)] == ["ben", "cy", "ana"]
     assert set(credits_of(connection).values()) == {0}
-    check(connection)
+    check_invariants(connection)
 
 
 def test_a_calendars_own_maximum_and_blocked_dates(connection: Connection) -> None:
@@ -82,7 +69,7 @@ def test_a_calendars_own_maximum_and_blocked_dates(connection: Connection) -> No
         connection, tenant_id=TENANT, calendar_id="cal", start_time=NINE + timedelta(days=1), now=NOW
     )
     assert {one.reason for one in why} == {"outside_working_hours"}
-    check(connection)
+    check_invariants(connection)
 
 
 def test_a_decision_is_told_to_people(connection: Connection) -> None:
@@ -128,7 +115,7 @@ def test_who_was_replaced_and_who_was_not_named(
     )
     why = {one.coach_id: one.excluded_reason for one in told(connection, done).candidates}
     assert why == {old: "replaced", others[0]: "not_named" if by_name else None, others[1]: None}
-    check(connection)
+    check_invariants(connection)
 
 
 def test_a_decision_that_was_undone_says_so(connection: Connection) -> None:
@@ -149,7 +136,7 @@ def test_every_reason_has_its_case(connection: Connection) -> None:
     add_calendar(connection, "other", [coaches[3]], duration=30)
     connection.execute("UPDATE coaches SET active = false WHERE coach_id = %s", (coaches[0],))
     connection.execute("UPDATE coaches SET calendar_kind = 'calendar_api' WHERE coach_id = %s", (coaches[1],))
-    shut(connection, coaches[2], NINE, NINE + QUARTER)
+    begin_absence(connection, coaches[2], NINE, NINE + QUARTER)
     book(connection, NINE + 2 * QUARTER, calendar_id="other")
     connection.execute("UPDATE coach_slots SET max_per_day = 0 WHERE coach_id = %s", (coaches[4],))
     hold(connection)

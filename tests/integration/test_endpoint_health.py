@@ -9,8 +9,11 @@ import pytest
 from fairslot.coach_time import sync
 from fairslot.platform.db import Connection
 from fairslot.webhooks import outbox
-from tests.support.endpoint_world import add_subscriber, report
-from tests.support.world import NINE, NOW, Coach, add_calendar, add_coach, add_endpoint, add_team, book
+from tests.support.attempts import record_attempt
+from tests.support.bookings import book
+from tests.support.clock import NINE, NOW
+from tests.support.endpoints import add_endpoint, add_subscriber
+from tests.support.team import add_calendar, add_coach, add_team
 
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
@@ -37,7 +40,7 @@ def fail(connection: Connection, at: datetime, error: str = "http_500") -> list[
     (message,) = book(connection, NINE).messages
     connection.execute("UPDATE coach_slots SET booked = 0, taken = 0::bit(104)")
     connection.execute("DELETE FROM coach_appointments")
-    return report(connection, message, error, at=at)
+    return record_attempt(connection, message, error, at=at)
 
 
 def succeed(connection: Connection, at: datetime) -> None:
@@ -45,7 +48,7 @@ def succeed(connection: Connection, at: datetime) -> None:
     (message,) = book(connection, NINE + timedelta(hours=1)).messages
     connection.execute("UPDATE coach_slots SET booked = 0, taken = 0::bit(104)")
     connection.execute("DELETE FROM coach_appointments")
-    assert report(connection, message, at=at) == []
+    assert record_attempt(connection, message, at=at) == []
 
 
 def test_days_of_failure_turn_an_endpoint_off_after_a_warning(told: Connection) -> None:
@@ -157,8 +160,8 @@ def test_one_call_that_is_gone_is_not_the_partner(told: Connection, partner: str
 
 def test_a_calendar_that_grows_stale_is_told_of_once(told: Connection) -> None:
     """Once a lapse, also for one that was never read; a reading ends the lapse, a coach of ours has none."""
-    add_coach(told, Coach(coach_id="outside", kind="calendar_api"))
-    add_coach(told, Coach(coach_id="never", kind="calendar_api"))
+    add_coach(told, "outside", kind="calendar_api")
+    add_coach(told, "never", kind="calendar_api")
     add_calendar(told, "ext", ["outside"])
     sync.request(told, coach_ids=["outside", "never"], now=NOW)
     told.execute("UPDATE coach_syncs SET synced_at = %s WHERE coach_id = 'outside'", (NOW,))

@@ -11,8 +11,9 @@ from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection
 from fairslot.webhooks import endpoints
 from fairslot.webhooks.subscriptions import Subscription
+from tests.support.bookings import NO_KEY
 from tests.support.race import at_once
-from tests.support.world import NO_KEY, TENANT
+from tests.support.team import TENANT
 
 type Connect = Callable[[], Connection]
 type Environment = Callable[..., None]

@@ -13,20 +13,10 @@ from fairslot.coach_time import sync
 from fairslot.domain.errors import NotFoundError
 from fairslot.domain.fair_share import Candidate, assign
 from fairslot.platform.db import Connection
-from tests.support.world import (
-    NINE,
-    NOW,
-    TENANT,
-    Coach,
-    add_calendar,
-    add_coach,
-    add_team,
-    appointment_of,
-    book,
-    cancel,
-    check,
-    hold,
-)
+from tests.support.bookings import appointment_of, book, cancel, hold
+from tests.support.clock import NINE, NOW
+from tests.support.invariants import check_invariants
+from tests.support.team import TENANT, add_calendar, add_coach, add_team
 
 DAY = timedelta(days=1)
 
@@ -80,13 +70,13 @@ def test_the_database_decides_as_the_rule(connection: Connection, plan: list[tup
             book(connection, start, calendar_id=calendar_id)
     for row in connection.execute("SELECT * FROM distribution_log ORDER BY calendar_id, seq"):
         assert decided(row) == redecided(row)
-    check(connection)
+    check_invariants(connection)
 
 
 def test_better_scores_get_more_within_bounds(connection: Connection) -> None:
     """Weights follow the scores, and nobody falls under a quarter of the best."""
     for coach_id, score in (("ana", 0.95), ("ben", 0.62), ("cy", 0.1)):
-        add_coach(connection, Coach(coach_id=coach_id, score=score))
+        add_coach(connection, coach_id, score=score)
     add_calendar(connection, "cal", ["ana", "ben", "cy"])
     weights = {row["coach_id"]: row["weight"] for row in connection.execute("SELECT * FROM coach_calendars")}
     assert weights["ana"] == 2_000_000
@@ -192,7 +182,7 @@ def test_a_period_is_of_the_appointments_that_start_in_it(connection: Connection
 def test_the_highest_score_has_no_bound(connection: Connection) -> None:
     """It does not share: what it owed and gave is told, the bound is not."""
     for coach_id, score in (("ana", 0.9), ("ben", 0.6)):
-        add_coach(connection, Coach(coach_id=coach_id, score=score))
+        add_coach(connection, coach_id, score=score)
     add_calendar(connection, "cal", ["ana", "ben"], policy="highest_score")
     sync.extend(connection, now=NOW)
     made = [book(connection, NINE + n * timedelta(minutes=30)) for n in range(6)]

@@ -18,20 +18,11 @@ from fairslot.domain.errors import (
 )
 from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection
-from tests.support.refusals import refused
-from tests.support.world import (
-    NINE,
-    NO_KEY,
-    NOW,
-    TENANT,
-    add_team,
-    appointment_of,
-    book,
-    check,
-    credits_of,
-    hold,
-    reschedule,
-)
+from tests.support.bookings import NO_KEY, appointment_of, book, hold, reschedule
+from tests.support.clock import NINE, NOW
+from tests.support.invariants import check_invariants, credits_of
+from tests.support.race import refused
+from tests.support.team import TENANT, add_team
 
 QUARTER = timedelta(minutes=15)
 LATER = NINE + 8 * QUARTER
@@ -61,12 +52,12 @@ def test_a_hold_takes_the_time_and_becomes_the_appointment(connection: Connectio
     """What is held is nobody else's, and confirming keeps the coach and the decision."""
     add_team(connection, 1)
     held = hold(connection)
-    check(connection)
+    check_invariants(connection)
     assert isinstance(refused(lambda: book(connection)), SlotUnavailableError)
     done = confirm(connection, held)
     assert done.answer["appointment_id"] == held.answer["hold_id"]
     assert (appointment_of(done).status, appointment_of(done).version) == ("scheduled", 1)
-    check(connection)
+    check_invariants(connection)
     assert isinstance(refused(lambda: confirm(connection, held)), HoldExpiredError)
 
 
@@ -82,7 +73,7 @@ def test_an_expired_hold_blocks_nobody(connection: Connection) -> None:
     assert holds.expire(connection, now=later) == 1
     assert credits_of(connection) == {"coach-01": 0}
     book(connection, now=later)
-    check(connection)
+    check_invariants(connection)
 
 
 def test_an_expired_hold_is_not_counted(connection: Connection) -> None:
@@ -103,7 +94,7 @@ def test_an_expired_hold_is_not_counted(connection: Connection) -> None:
     assert caught.value.sqlstate == "FS426"
     holds.expire(connection, now=later)
     reschedule(connection, other_day, LATER, now=later)
-    check(connection)
+    check_invariants(connection)
 
 
 def test_explaining_knows_no_expired_holds(connection: Connection) -> None:
@@ -112,7 +103,7 @@ def test_explaining_knows_no_expired_holds(connection: Connection) -> None:
     hold(connection, minutes=5)
     assert [one.reason for one in why(connection, NINE)] == ["held"]
     assert [one.reason for one in why(connection, NINE, now=NOW + timedelta(minutes=5))] == [None]
-    check(connection)
+    check_invariants(connection)
 
 
 def test_a_hold_ends_at_its_start(connection: Connection) -> None:
@@ -131,7 +122,7 @@ def test_what_is_held_must_be_to_come(connection: Connection) -> None:
     assert isinstance(said, ValidationError)
     assert said.details == (("body.start_time", "in_the_past"),)
     confirm(connection, held, now=NINE - timedelta(seconds=1))
-    check(connection)
+    check_invariants(connection)
 
 
 def test_what_is_held_must_be_offered(connection: Connection) -> None:
@@ -142,7 +133,7 @@ def test_what_is_held_must_be_offered(connection: Connection) -> None:
     assert isinstance(refused(lambda: confirm(connection, held)), SlotUnavailableError)
     connection.execute("UPDATE calendars SET active = true")
     confirm(connection, held)
-    check(connection)
+    check_invariants(connection)
 
 
 def test_a_hold_is_given_back(connection: Connection) -> None:
@@ -152,7 +143,7 @@ def test_a_hold_is_given_back(connection: Connection) -> None:
     hold_id = UUID(held.answer["hold_id"])
     holds.release(connection, tenant_id=TENANT, hold_id=hold_id, key=NO_KEY, now=NOW)
     assert set(credits_of(connection).values()) == {0}
-    check(connection)
+    check_invariants(connection)
     again = refused(lambda: holds.release(connection, tenant_id=TENANT, hold_id=hold_id, key=NO_KEY, now=NOW))
     assert isinstance(again, NotFoundError)
 
@@ -168,7 +159,7 @@ def test_a_client_holds_only_so_much(connection: Connection, environment: Callab
     hold_later = NOW + timedelta(minutes=6)
     holds.expire(connection, now=hold_later)
     hold(connection, now=hold_later)
-    check(connection)
+    check_invariants(connection)
 
 
 def test_a_hold_is_only_for_what_it_holds(connection: Connection) -> None:

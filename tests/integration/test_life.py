@@ -15,21 +15,12 @@ from fairslot.domain.errors import (
 )
 from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection
-from tests.support.refusals import refused
-from tests.support.world import (
-    NINE,
-    NO_KEY,
-    NOW,
-    TENANT,
-    add_endpoint,
-    add_team,
-    appointment_of,
-    book,
-    cancel,
-    check,
-    credits_of,
-    reschedule,
-)
+from tests.support.bookings import NO_KEY, appointment_of, book, cancel, reschedule
+from tests.support.clock import NINE, NOW
+from tests.support.endpoints import add_endpoint
+from tests.support.invariants import check_invariants, credits_of
+from tests.support.race import refused
+from tests.support.team import TENANT, add_team
 
 QUARTER = timedelta(minutes=15)
 
@@ -81,7 +72,7 @@ def test_rescheduling_may_overlap_itself(connection: Connection) -> None:
     assert appointment_of(moved).coach_id == appointment_of(done).coach_id
     assert (appointment_of(moved).start_time, appointment_of(moved).version) == (NINE + QUARTER, 2)
     assert credits_of(connection) == before
-    check(connection)
+    check_invariants(connection)
 
 
 @pytest.mark.parametrize("any_coach", [False, True])
@@ -101,7 +92,7 @@ def test_moving_to_where_it_is_changes_nothing(
     assert (appointments.Appointment.from_json(moved.answer), moved.messages) == (before, [])
     assert appointment_of(moved) == appointment_of(done)
     assert shown(connection, done) == before
-    check(connection)
+    check_invariants(connection)
 
 
 def test_moving_to_where_it_is_may_find_another_coach(connection: Connection) -> None:
@@ -114,7 +105,7 @@ def test_moving_to_where_it_is_may_find_another_coach(connection: Connection) ->
     moved = reschedule(connection, done, NINE, any_coach=True)
     assert (appointment_of(moved).start_time, appointment_of(moved).version) == (NINE, 2)
     assert appointment_of(moved).coach_id != appointment_of(done).coach_id
-    check(connection)
+    check_invariants(connection)
 
 
 def test_moving_to_where_it_is_follows_the_calendars_length(connection: Connection) -> None:
@@ -125,7 +116,7 @@ def test_moving_to_where_it_is_follows_the_calendars_length(connection: Connecti
     moved = reschedule(connection, done, NINE)
     assert appointment_of(moved).end_time == NINE + 4 * QUARTER
     assert appointment_of(moved).version == 2
-    check(connection)
+    check_invariants(connection)
 
 
 def test_the_old_time_is_kept_when_the_new_is_taken(connection: Connection) -> None:
@@ -136,7 +127,7 @@ def test_the_old_time_is_kept_when_the_new_is_taken(connection: Connection) -> N
     assert isinstance(refused(lambda: reschedule(connection, done, NINE + 3 * QUARTER)), SlotUnavailableError)
     assert shown(connection, done) == before
     assert appointment_of(other).version == 1
-    check(connection)
+    check_invariants(connection)
 
 
 def test_rescheduling_with_anyone_is_a_new_decision(connection: Connection) -> None:
@@ -170,7 +161,7 @@ def test_rescheduling_with_anyone_is_a_new_decision(connection: Connection) -> N
         (appointment_of(done).appointment_id,),
     ).fetchall()
     assert [row["kind"] for row in kinds] == ["assigned", "reversed", "assigned"]
-    check(connection)
+    check_invariants(connection)
 
 
 def test_the_calendar_is_told_of_a_move(connection: Connection) -> None:
@@ -193,7 +184,7 @@ def test_reassigning_to_the_fairest(connection: Connection) -> None:
     moved = reassign(connection, done)
     assert appointment_of(moved).coach_id != appointment_of(done).coach_id
     assert (appointment_of(moved).start_time, appointment_of(moved).version) == (NINE, 2)
-    check(connection)
+    check_invariants(connection)
 
 
 def test_reassigning_to_a_named_coach_moves_no_credits(connection: Connection) -> None:
@@ -203,13 +194,13 @@ def test_reassigning_to_a_named_coach_moves_no_credits(connection: Connection) -
     named = next(one for one in coaches if one != appointment_of(done).coach_id)
     assert appointment_of(reassign(connection, done, named)).coach_id == named
     assert set(credits_of(connection).values()) == {0}
-    check(connection)
+    check_invariants(connection)
     assert isinstance(refused(lambda: reassign(connection, done, named)), ValidationError)
     assert isinstance(refused(lambda: reassign(connection, done, "nobody")), NotFoundError)
     book(connection)
     book(connection)
     assert isinstance(refused(lambda: reassign(connection, done)), SlotUnavailableError)
-    check(connection)
+    check_invariants(connection)
 
 
 @pytest.mark.parametrize(("outcome", "better"), [("completed", True), ("no_show", False)])
@@ -230,7 +221,7 @@ def test_an_outcome_moves_the_score_and_the_weight(
     assert (row["score"] > 0.7) is better
     assert (row["weight"] > 1_000_000) is better
     assert row["score"] == pytest.approx((16 * 0.7 + better) / 17)
-    check(connection)
+    check_invariants(connection)
     said = refused(lambda: cancel(connection, done, now=NINE))
     assert isinstance(said, IllegalTransitionError)
     assert said.current == outcome
@@ -246,7 +237,7 @@ def test_what_has_not_begun_has_not_ended(connection: Connection) -> None:
     scores = connection.execute("SELECT DISTINCT score FROM coaches").fetchall()
     assert scores == [{"score": 0.7}]
     finish(connection, done, now=NINE)
-    check(connection)
+    check_invariants(connection)
 
 
 def test_what_has_begun_stays_where_it_is(connection: Connection) -> None:
@@ -262,7 +253,7 @@ def test_what_has_begun_stays_where_it_is(connection: Connection) -> None:
             assert isinstance(refused(change), IllegalTransitionError)
     cancel(connection, first, by="coach", now=begun)
     cancel(connection, second, by="system", now=begun)
-    check(connection)
+    check_invariants(connection)
 
 
 def test_old_outcomes_fade(connection: Connection) -> None:

@@ -13,7 +13,10 @@ from fairslot.domain.idempotency import ChangeResult
 from fairslot.messages.deliveries import Attempt, Delivery
 from fairslot.platform.db import Connection
 from fairslot.webhooks import outbox
-from tests.support.world import NOW, add_endpoint, add_team, appointment_of, book, cancel
+from tests.support.bookings import appointment_of, book, cancel
+from tests.support.clock import NOW
+from tests.support.endpoints import add_endpoint
+from tests.support.team import add_team
 
 LATER = NOW + timedelta(days=3650)  # rows are stamped by the database's own clock
 BEFORE = NOW - timedelta(days=3650)

@@ -6,30 +6,13 @@ import pytest
 
 from fairslot.domain.errors import SlotUnavailableError
 from fairslot.platform.db import Connection
-from tests.support.blocks_world import (
-    HALF,
-    HOUR,
-    MINUTE,
-    QUARTER,
-    SECOND,
-    actions,
-    add_ana,
-    blocked,
-    read,
-    reason,
-    record,
-    refuse,
-)
-from tests.support.refusals import refused
-from tests.support.world import (
-    NINE,
-    NOW,
-    book,
-    cancel,
-    check,
-    reschedule,
-    shut,
-)
+from tests.support.attempts import actions
+from tests.support.blocks import add_ana, blocked, record, refuse, unavailable_reason
+from tests.support.bookings import book, cancel, reschedule
+from tests.support.clock import HALF, HOUR, MINUTE, NINE, NOW, QUARTER, SECOND
+from tests.support.invariants import check_invariants
+from tests.support.race import refused
+from tests.support.readings import begin_absence, store_reading
 
 
 @pytest.fixture(autouse=True)
@@ -41,55 +24,64 @@ def ana(connection: Connection) -> None:
 def test_an_appointment_may_move_into_its_own_block(connection: Connection) -> None:
     """The block that a reading shows is the appointment's, and is told as such."""
     made = blocked(connection)
-    read(connection, NOW + 2 * MINUTE, (NINE, NINE + HALF))
-    assert reason(connection, NINE) == "booked"
+    store_reading(connection, NOW + 2 * MINUTE, (NINE, NINE + HALF))
+    assert unavailable_reason(connection, NINE) == "booked"
     assert reschedule(connection, made, NINE + QUARTER).answer["coach_id"] == "ana"
-    check(connection)
+    check_invariants(connection)
 
 
 def test_a_block_on_its_way_is_ours_too(connection: Connection) -> None:
     """A reading may see a block before we have heard of it."""
     made = book(connection)
-    read(connection, NOW + 2 * MINUTE, (NINE, NINE + HALF))
-    assert reason(connection, NINE) == "booked"
+    store_reading(connection, NOW + 2 * MINUTE, (NINE, NINE + HALF))
+    assert unavailable_reason(connection, NINE) == "booked"
     assert reschedule(connection, made, NINE + QUARTER).answer["coach_id"] == "ana"
-    check(connection)
+    check_invariants(connection)
 
 
 def test_cancelled_time_is_open_at_once(connection: Connection) -> None:
     """Neither before the release nor by a reading that began before its answer is the block busy time."""
     made = blocked(connection)
     own = (NINE, NINE + HALF)
-    read(connection, NOW + 2 * MINUTE, own)
+    store_reading(connection, NOW + 2 * MINUTE, own)
     [release] = actions(cancel(connection, made).messages, "release")
-    assert reason(connection, NINE) is None
-    read(connection, NOW + 3 * MINUTE, own)
-    assert reason(connection, NINE) is None
+    assert unavailable_reason(connection, NINE) is None
+    store_reading(connection, NOW + 3 * MINUTE, own)
+    assert unavailable_reason(connection, NINE) is None
     record(connection, release, at=NOW + 4 * MINUTE, seconds=1.0)
-    read(connection, NOW + 4 * MINUTE + SECOND / 2, own)
-    assert reason(connection, NINE) is None
-    read(connection, NOW + 4 * MINUTE + 2 * SECOND, own)
-    assert reason(connection, NINE) == "busy_external", "what is there after the release is somebody else's"
-    check(connection)
+    store_reading(connection, NOW + 4 * MINUTE + SECOND / 2, own)
+    assert unavailable_reason(connection, NINE) is None
+    store_reading(connection, NOW + 4 * MINUTE + 2 * SECOND, own)
+    assert unavailable_reason(connection, NINE) == "busy_external", (
+        "what is there after the release is somebody else's"
+    )
+    check_invariants(connection)
 
 
 def test_what_was_moved_away_is_open_at_once(connection: Connection) -> None:
     """The old time of an appointment is not busy for the block that goes, the new one not for what comes."""
     made = blocked(connection)
     reschedule(connection, made, NINE + HOUR)
-    read(connection, NOW + 2 * MINUTE, (NINE, NINE + HALF), (NINE + HOUR, NINE + HOUR + HALF))
-    assert (reason(connection, NINE), reason(connection, NINE + HOUR)) == (None, "booked")
+    store_reading(connection, NOW + 2 * MINUTE, (NINE, NINE + HALF), (NINE + HOUR, NINE + HOUR + HALF))
+    assert (unavailable_reason(connection, NINE), unavailable_reason(connection, NINE + HOUR)) == (
+        None,
+        "booked",
+    )
 
 
 def test_only_our_own_time_is_ours(connection: Connection) -> None:
     """What is busy around a block stays busy."""
     made = blocked(connection)
-    read(connection, NOW + 2 * MINUTE, (NINE - HALF, NINE + HOUR))
-    assert reason(connection, NINE - HALF) == reason(connection, NINE + HALF) == "busy_external"
+    store_reading(connection, NOW + 2 * MINUTE, (NINE - HALF, NINE + HOUR))
+    assert (
+        unavailable_reason(connection, NINE - HALF)
+        == unavailable_reason(connection, NINE + HALF)
+        == "busy_external"
+    )
     assert isinstance(refused(partial(reschedule, connection, made, NINE + QUARTER)), SlotUnavailableError)
     cancel(connection, made)
-    assert reason(connection, NINE) is None
-    assert reason(connection, NINE + QUARTER) == "busy_external"
+    assert unavailable_reason(connection, NINE) is None
+    assert unavailable_reason(connection, NINE + QUARTER) == "busy_external"
 
 
 def test_a_block_that_was_refused_is_somebody_elses(connection: Connection) -> None:
@@ -97,9 +89,9 @@ def test_a_block_that_was_refused_is_somebody_elses(connection: Connection) -> N
     made = book(connection)
     [block] = actions(made.messages, "block")
     refuse(connection, block, NOW + MINUTE)
-    read(connection, NOW + 2 * MINUTE, (NINE, NINE + HALF))
+    store_reading(connection, NOW + 2 * MINUTE, (NINE, NINE + HALF))
     cancel(connection, made)
-    assert reason(connection, NINE) == "busy_external"
+    assert unavailable_reason(connection, NINE) == "busy_external"
 
 
 def test_a_block_that_could_not_be_released_is_busy(connection: Connection) -> None:
@@ -107,14 +99,14 @@ def test_a_block_that_could_not_be_released_is_busy(connection: Connection) -> N
     made = blocked(connection)
     [release] = actions(cancel(connection, made).messages, "release")
     record(connection, release, "failed", error="http_500")
-    read(connection, NOW + 2 * MINUTE, (NINE, NINE + HALF))
-    assert reason(connection, NINE) == "busy_external"
+    store_reading(connection, NOW + 2 * MINUTE, (NINE, NINE + HALF))
+    assert unavailable_reason(connection, NINE) == "busy_external"
 
 
 def test_an_absence_goes_before_what_is_ours(connection: Connection) -> None:
     """The time of an appointment is not open again because its block is ours, if the coach is not there."""
     made = blocked(connection)
-    shut(connection, "ana", NINE, NINE + HALF)
-    read(connection, NOW + 2 * MINUTE, (NINE, NINE + HALF))
+    begin_absence(connection, "ana", NINE, NINE + HALF)
+    store_reading(connection, NOW + 2 * MINUTE, (NINE, NINE + HALF))
     cancel(connection, made)
-    assert reason(connection, NINE) == "busy_external"
+    assert unavailable_reason(connection, NINE) == "busy_external"

@@ -12,7 +12,10 @@ from fairslot.domain.idempotency import NO_KEY, ChangeResult
 from fairslot.messages.deliveries import Attempt, Outcome
 from fairslot.platform.db import Connection
 from fairslot.webhooks import deliveries, outbox
-from tests.support.world import NINE, NOW, TENANT, add_endpoint, add_team, appointment_of, book, reschedule
+from tests.support.bookings import appointment_of, book, reschedule
+from tests.support.clock import NINE, NOW
+from tests.support.endpoints import add_endpoint
+from tests.support.team import TENANT, add_team
 
 SECOND = timedelta(seconds=1)
 HOUR = timedelta(hours=1)

@@ -11,8 +11,11 @@ import pytest
 from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection
 from fairslot.webhooks import endpoints, outbox
+from tests.support.bookings import NO_KEY, book
+from tests.support.clock import NINE
+from tests.support.endpoints import add_endpoint
 from tests.support.race import wait_until
-from tests.support.world import NINE, NO_KEY, TENANT, add_endpoint, add_team, book
+from tests.support.team import TENANT, add_team
 
 type Connect = Callable[[], Connection]
 

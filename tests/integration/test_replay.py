@@ -15,20 +15,10 @@ from fairslot.domain.fair_share import weights
 from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform import db
 from fairslot.platform.db import Connection
-from tests.support.world import (
-    NINE,
-    NO_KEY,
-    NOW,
-    TENANT,
-    Coach,
-    add_calendar,
-    add_coach,
-    add_team,
-    appointment_of,
-    book,
-    cancel,
-    check,
-)
+from tests.support.bookings import NO_KEY, appointment_of, book, cancel
+from tests.support.clock import NINE, NOW
+from tests.support.invariants import check_invariants
+from tests.support.team import TENANT, add_calendar, add_coach, add_team
 from tools import replay
 from tools.replay_ledger import ReplayError
 
@@ -104,7 +94,7 @@ def test_every_history_replays(connection: Connection, seed: int) -> None:
     """Bookings, cancellations, moves, hand-overs, leavers, newcomers and policies replay bit for bit."""
     connection.execute(CLEAR)
     live(connection, seed, 60)
-    check(connection)
+    check_invariants(connection)
     with connection.transaction():
         assert replay.replay(connection, "cal") > 0
 
@@ -237,7 +227,7 @@ def test_weights_are_one_rule(connection: Connection) -> None:
         manual = {coach_id: chance.choice([0.25, 1, 1, 3]) for coach_id in scores}
         gamma, low, high = chance.choice([0, 1, 2.5, 4]), chance.uniform(0.1, 1), chance.uniform(1, 4)
         for coach_id, score in scores.items():
-            add_coach(connection, Coach(coach_id=coach_id, score=score))
+            add_coach(connection, coach_id, score=score)
         add_calendar(
             connection, calendar_id, list(scores), weight_exponent=gamma, weight_low=low, weight_high=high
         )

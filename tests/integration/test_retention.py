@@ -11,9 +11,12 @@ from fairslot.coach_time import inbound
 from fairslot.domain.idempotency import Key
 from fairslot.platform.db import Connection
 from fairslot.webhooks import endpoints, retention
-from tests.support.endpoint_world import report
-from tests.support.gateway_events import context
-from tests.support.world import NINE, NO_KEY, NOW, TENANT, add_endpoint, add_team, book
+from tests.support.attempts import record_attempt
+from tests.support.bookings import NO_KEY, book
+from tests.support.clock import NINE, NOW
+from tests.support.endpoints import add_endpoint
+from tests.support.lambda_context import context
+from tests.support.team import TENANT, add_team
 
 type Connect = Callable[[], Connection]
 type Environment = Callable[..., None]
@@ -58,7 +61,7 @@ def test_what_is_settled_is_forgotten_after_its_time(world: Connection) -> None:
     """Events go with their deliveries and attempts, delivered or failed, and not a day too soon."""
     for error in (None, "timeout"):
         (message,) = book(world).messages
-        report(world, message, error, at=datetime.now(UTC))
+        record_attempt(world, message, error, at=datetime.now(UTC))
     assert forget(world, days=89) == {"deliveries": 0, "events": 0, "inbound": 0}
     assert counts(world) == [2, 2, 2, 0]
     assert forget(world, days=91) == {"deliveries": 2, "events": 2, "inbound": 0}
@@ -69,14 +72,14 @@ def test_what_is_pending_is_never_forgotten(world: Connection) -> None:
     """Nor is what was sent again lately, however long ago it happened."""
     (pending,) = book(world).messages
     (again,) = book(world).messages
-    report(world, again, "timeout", at=datetime.now(UTC))
+    record_attempt(world, again, "timeout", at=datetime.now(UTC))
     world.execute(
         "UPDATE webhook_deliveries SET finished_at = now() + interval '1000 days' WHERE delivery_id = %s",
         (again["delivery_id"],),
     )
     tell(world)
     assert forget(world, days=1000) == {"deliveries": 0, "events": 0, "inbound": 0}
-    report(world, pending, at=datetime.now(UTC))
+    record_attempt(world, pending, at=datetime.now(UTC))
     assert forget(world, days=1000) == {"deliveries": 1, "events": 1, "inbound": 0}
     assert counts(world) == [1, 1, 1, 1]
 
@@ -89,9 +92,9 @@ def test_an_event_stays_as_long_as_one_delivery_of_it(world: Connection) -> None
         (TENANT,),
     )
     one, other = book(world).messages
-    report(world, one, at=datetime.now(UTC))
+    record_attempt(world, one, at=datetime.now(UTC))
     assert forget(world, days=91) == {"deliveries": 1, "events": 0, "inbound": 0}
-    report(world, other, at=datetime.now(UTC))
+    record_attempt(world, other, at=datetime.now(UTC))
     assert forget(world, days=91) == {"deliveries": 1, "events": 1, "inbound": 0}
 
 
@@ -110,7 +113,7 @@ def test_it_goes_in_portions_and_ends_in_time(world: Connection, monkeypatch: py
     monkeypatch.setattr(retention, "PORTION", 2)
     for hour in range(5):
         (message,) = book(world, NINE + timedelta(hours=hour)).messages
-        report(world, message, at=datetime.now(UTC))
+        record_attempt(world, message, at=datetime.now(UTC))
     assert forget(world, days=91, seconds=0) == {"deliveries": 2, "events": 2, "inbound": 0}
     assert forget(world, days=91) == {"deliveries": 3, "events": 3, "inbound": 0}
 
@@ -118,7 +121,7 @@ def test_it_goes_in_portions_and_ends_in_time(world: Connection, monkeypatch: py
 def test_what_somebody_holds_is_not_waited_for(world: Connection, connect: Connect) -> None:
     """A delivery that is being sent again this moment is pending a moment later, and stays."""
     (message,) = book(world).messages
-    report(world, message, "timeout", at=datetime.now(UTC))
+    record_attempt(world, message, "timeout", at=datetime.now(UTC))
     other = connect()
     with other.transaction():
         other.execute("UPDATE webhook_deliveries SET status = 'pending'")
@@ -130,7 +133,7 @@ def test_what_somebody_holds_is_not_waited_for(world: Connection, connect: Conne
 def test_a_recovery_does_not_reach_what_is_forgotten(world: Connection) -> None:
     """An event whose delivery was forgotten before it is not sent a second time."""
     (message,) = book(world).messages
-    report(world, message, at=datetime.now(UTC))
+    record_attempt(world, message, at=datetime.now(UTC))
     world.execute("DELETE FROM webhook_deliveries")
     row = world.execute("SELECT endpoint_id FROM webhook_endpoints").fetchone()
     assert row is not None
@@ -153,7 +156,7 @@ def test_the_maintenance_of_the_slots_does_it(
     """With the setting's days, and it says how many."""
     environment(KEEP_EVENTS_DAYS="20")
     (message,) = book(world, NINE).messages
-    report(world, message, at=datetime.now(UTC))
+    record_attempt(world, message, at=datetime.now(UTC))
     monkeypatch.setattr(maintenance, "clock", lambda: datetime.now(UTC) + 21 * DAY)
     done = maintenance.lambda_handler({"task": "slots"}, context())
     assert [done[f"{kind}_deleted"] for kind in ("deliveries", "events", "inbound")] == [1, 1, 0]

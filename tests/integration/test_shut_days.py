@@ -11,7 +11,8 @@ from fairslot.coach_time import bookable_starts, sync
 from fairslot.coach_time.bookable_starts import Window
 from fairslot.domain.slots import instant_of
 from fairslot.platform.db import Connection
-from tests.support.world import ALWAYS, TENANT, Coach, add_calendar, add_coach, book, hold
+from tests.support.bookings import book, hold
+from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach
 
 NOW = datetime(2026, 10, 20, 12, tzinfo=UTC)  # the Azores have two midnights soon
 HOUR = timedelta(hours=1)
@@ -22,7 +23,7 @@ ZONES = sorted(available_timezones() - {"localtime", "Factory"})
 @pytest.fixture
 def awake(connection: Connection) -> Connection:
     """One coach who is always there, and what they offer."""
-    add_coach(connection, Coach(coach_id="ana", time_zone="UTC", working_hours=ALWAYS, max_per_day=50))
+    add_coach(connection, "ana", time_zone="UTC", working_hours=ALWAYS, max_per_day=50)
     add_calendar(connection, "cal", ["ana"], duration=15)
     sync.extend(connection, now=NOW)
     return connection

@@ -9,18 +9,10 @@ from fairslot.coach_time import sync
 from fairslot.domain.fair_share import Candidate, weights
 from fairslot.domain.slots import slot_of
 from fairslot.platform.db import Connection
-from tests.support.world import (
-    ALWAYS,
-    NINE,
-    NOW,
-    Coach,
-    add_calendar,
-    add_coach,
-    appointment_of,
-    book,
-    cancel,
-    check,
-)
+from tests.support.bookings import appointment_of, book, cancel
+from tests.support.clock import NINE, NOW
+from tests.support.invariants import check_invariants
+from tests.support.team import ALWAYS, add_calendar, add_coach
 from tools.replay_ledger import Ledger
 
 if TYPE_CHECKING:
@@ -83,7 +75,7 @@ def test_the_database_does_what_the_rule_says(connection: Connection) -> None:
     """400 bookings with a newcomer, an absence and cancellations: every choice and credit is foreseen."""
     chance = random.Random(3)  # noqa: S311 - a history needs no cryptography
     for coach_id, score in SCORES.items():
-        add_coach(connection, Coach(coach_id=coach_id, score=score, working_hours=ALWAYS))
+        add_coach(connection, coach_id, score=score, working_hours=ALWAYS)
     calendars = {}
     for calendar_id, numbers in TEAMS.items():
         coaches = [f"coach-{number}" for number in numbers]
@@ -115,4 +107,4 @@ def test_the_database_does_what_the_rule_says(connection: Connection) -> None:
         )
         for row in rows:
             assert row["credit"] == calendar.ledger.of(row["coach_id"]).credit
-    check(connection)
+    check_invariants(connection)

@@ -10,18 +10,10 @@ from fairslot.coach_time import bookable_starts, sync
 from fairslot.coach_time.bookable_starts import Page, Window
 from fairslot.domain.slots import hex_of, slot_of, span
 from fairslot.platform.db import Connection
-from tests.support.world import (
-    NEW_YORK,
-    NINE,
-    NOW,
-    TENANT,
-    Coach,
-    add_calendar,
-    add_coach,
-    book,
-    cancel,
-    check,
-)
+from tests.support.bookings import book, cancel
+from tests.support.clock import NEW_YORK, NINE, NOW
+from tests.support.invariants import check_invariants
+from tests.support.team import TENANT, add_calendar, add_coach
 
 LATER = NOW + timedelta(minutes=10)
 
@@ -29,7 +21,7 @@ LATER = NOW + timedelta(minutes=10)
 @pytest.fixture
 def calendar(connection: Connection) -> str:
     """A calendar of one coach whose external calendar was never read."""
-    add_coach(connection, Coach(coach_id="ana", kind="calendar_api"))
+    add_coach(connection, "ana", kind="calendar_api")
     add_calendar(connection, "cal", ["ana"])
     sync.extend(connection, now=NOW)
     return "cal"
@@ -114,14 +106,14 @@ def test_a_reading_never_frees_what_is_booked(connection: Connection, calendar: 
     done = book(connection)
     sync.store(connection, reading(connection, [], LATER))
     assert NINE not in {datetime.fromtimestamp(one.slot * 900, UTC) for one in listed(connection).starts}
-    check(connection)
+    check_invariants(connection)
     sync.store(
         connection,
         reading(connection, [(NINE, NINE + timedelta(hours=1))], LATER + timedelta(minutes=1)),
     )
     cancel(connection, done)
     assert listed(connection).total == 31 - 4, "a cancellation does not free what the calendar holds busy"
-    check(connection)
+    check_invariants(connection)
 
 
 def test_a_change_is_read_at_once_and_the_next_ones_when_ten_seconds_are_over(

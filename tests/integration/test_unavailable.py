@@ -14,21 +14,12 @@ from fairslot.domain.errors import HoldExpiredError
 from fairslot.domain.idempotency import ChangeResult, Key, fingerprint
 from fairslot.platform import db
 from fairslot.platform.db import Connection
+from tests.support.bookings import NO_KEY, appointment_of, book, cancel, hold
+from tests.support.clock import NINE, NOW
+from tests.support.endpoints import add_endpoint
+from tests.support.invariants import check_invariants
 from tests.support.race import Connect, at_once, attempt
-from tests.support.world import (
-    NINE,
-    NO_KEY,
-    NOW,
-    TENANT,
-    add_calendar,
-    add_endpoint,
-    add_team,
-    appointment_of,
-    book,
-    cancel,
-    check,
-    hold,
-)
+from tests.support.team import TENANT, add_calendar, add_team
 
 HOUR = timedelta(hours=1)
 LATER = NOW + timedelta(minutes=1)
@@ -111,7 +102,7 @@ def test_kept_appointments_are_marked(connection: Connection, team: list[str]) -
     found = now_as(connection, made)
     assert (found.status, found.conflict, found.version) == ("scheduled", True, 2)
     assert tell(connection, found.coach_id, key="again") == ("kept 1", [])
-    check(connection)
+    check_invariants(connection)
 
 
 def test_reassigned_appointments_go_to_whoevers_turn_it_is(connection: Connection, team: list[str]) -> None:
@@ -127,7 +118,7 @@ def test_reassigned_appointments_go_to_whoevers_turn_it_is(connection: Connectio
     moved = now_as(connection, third)
     assert (moved.coach_id != lost, moved.status, moved.conflict) == (True, "scheduled", False)
     assert (now_as(connection, own).coach_id, now_as(connection, own).conflict) == (lost, True)
-    check(connection)
+    check_invariants(connection)
 
 
 def test_cancelled_appointments_are_the_coachs_doing(connection: Connection, team: list[str]) -> None:
@@ -139,7 +130,7 @@ def test_cancelled_appointments_are_the_coachs_doing(connection: Connection, tea
     row = connection.execute("SELECT cancelled_by FROM coach_appointments").fetchone()
     assert row == {"cancelled_by": "coach"}
     assert appointment_of(book(connection)).coach_id != appointment_of(made).coach_id
-    check(connection)
+    check_invariants(connection)
 
 
 def test_only_that_time_is_given_up(connection: Connection, team: list[str]) -> None:
@@ -158,7 +149,7 @@ def test_only_that_time_is_given_up(connection: Connection, team: list[str]) -> 
     assert [now_as(connection, one).status for one in (before, inside, after, gone)] == [
         *("scheduled", "cancelled", "scheduled", "cancelled")
     ]
-    check(connection)
+    check_invariants(connection)
 
 
 def test_what_is_held_is_let_go(connection: Connection, team: list[str]) -> None:
@@ -167,7 +158,7 @@ def test_what_is_held_is_let_go(connection: Connection, team: list[str]) -> None
     assert tell(connection, held.answer["coach_id"]) == ("sync", [])
     with pytest.raises(HoldExpiredError):
         db_book(connection, UUID(held.answer["hold_id"]))
-    check(connection)
+    check_invariants(connection)
 
 
 def test_giving_up_and_booking_at_once_neither_lock_up_nor_double_book(
@@ -189,7 +180,7 @@ def test_giving_up_and_booking_at_once_neither_lock_up_nor_double_book(
             booking = partial(book, connect(), start, calendar_id=calendar_id)
             works.append(partial(attempt, booking))
         at_once(works)
-        check(connection)
+        check_invariants(connection)
         found = connection.execute(
             "SELECT count(*) AS n FROM coach_appointments WHERE status = 'scheduled' AND start_time = %s"
             "   AND NOT conflict AND coach_id = ANY (%s)",
@@ -210,4 +201,4 @@ def test_the_same_event_eight_times_at_once_acts_once(
     row = connection.execute("SELECT count(*) AS n, max(outcome) AS outcome FROM inbound_events").fetchone()
     assert row == {"n": 1, "outcome": "cancelled 1"}
     assert now_as(connection, made).version == 2
-    check(connection)
+    check_invariants(connection)

@@ -9,21 +9,12 @@ import pytest
 from fairslot.domain.idempotency import ChangeResult, Key
 from fairslot.platform.db import Connection
 from fairslot.webhooks import deliveries, outbox
-from tests.support.blocks_world import (
-    HALF,
-    HOUR,
-    MINUTE,
-    SECOND,
-    Message,
-    actions,
-    add_ana,
-    record,
-    refuse,
-    shown,
-    state,
-    sweep,
-)
-from tests.support.world import NINE, NOW, TENANT, book, cancel, check, reschedule
+from tests.support.attempts import Message, actions, delivery_state, sweep
+from tests.support.blocks import add_ana, record, refuse
+from tests.support.bookings import appointment_now, book, cancel, reschedule
+from tests.support.clock import HALF, HOUR, MINUTE, NINE, NOW, SECOND
+from tests.support.invariants import check_invariants
+from tests.support.team import TENANT
 
 LATER = NOW + 2 * HOUR
 
@@ -97,7 +88,7 @@ def turned_off_and_replayed(connection: Connection, block: Message) -> Message:
     """Give a block up that waits for an endpoint that is turned off, and replay it."""
     connection.execute("UPDATE webhook_endpoints SET enabled = false WHERE kind = 'calendar_api'")
     outbox.sweep_all(connection, send=lambda _: None, now=NOW + 61 * MINUTE, deadline=0.0)
-    assert state(connection, block) == ("failed", "endpoint_disabled")
+    assert delivery_state(connection, block) == ("failed", "endpoint_disabled")
     connection.execute("UPDATE webhook_endpoints SET enabled = true WHERE kind = 'calendar_api'")
     return replayed(connection, block, NOW + 62 * MINUTE)
 
@@ -119,9 +110,9 @@ def test_what_an_earlier_sending_may_have_blocked_is_no_conflict(
     made = book(connection)
     again = send(connection, published(connection, made))
     assert refuse(connection, again, LATER) == []
-    found = shown(connection, made)
+    found = appointment_now(connection, made)
     assert (found.conflict, found.version, found.external_block) == (False, 1, "unconfirmed")
-    assert state(connection, again) == ("failed", "block_unconfirmed")
+    assert delivery_state(connection, again) == ("failed", "block_unconfirmed")
     assert outbox.unconfirmed_blocks(connection, now=LATER) == 1
     assert outbox.unconfirmed_blocks(connection, now=NINE + HOUR) == 0, "nobody misses it when it is over"
 
@@ -132,7 +123,7 @@ def test_what_the_outbox_does_not_know_to_be_sent_may_be(connection: Connection)
     connection.execute("UPDATE webhook_deliveries SET created_at = %s", (NOW,))
     [again] = actions(sweep(connection, NOW + MINUTE), "block")
     assert refuse(connection, again, LATER) == []
-    assert shown(connection, made).external_block == "unconfirmed"
+    assert appointment_now(connection, made).external_block == "unconfirmed"
 
 
 @pytest.mark.parametrize("error", ["http_500", "http_502", "http_504", "internal"])
@@ -142,14 +133,14 @@ def test_an_error_does_not_say_that_nothing_was_blocked(connection: Connection, 
     block = block_of(made)
     record(connection, block, "retrying", error=error)
     assert refuse(connection, block | {"attempts": 1}, LATER) == []
-    assert shown(connection, made).external_block == "unconfirmed"
+    assert appointment_now(connection, made).external_block == "unconfirmed"
 
 
 def test_an_attempt_is_lost_of_what_is_held_back_to_the_end(connection: Connection) -> None:
     """It was held back after an attempt of which nobody told, and not tried again."""
     made = book(connection)
     record(connection, block_of(made), "failed", error="circuit_open")
-    assert state(connection, block_of(made)) == ("failed", "block_unconfirmed")
+    assert delivery_state(connection, block_of(made)) == ("failed", "block_unconfirmed")
     assert refuse(connection, replayed(connection, block_of(made)), LATER) == []
 
 
@@ -159,7 +150,7 @@ def test_a_round_that_is_known_says_that_it_blocked_nothing(connection: Connecti
     record(connection, published(connection, made), "failed", error="http_503")
     [told] = refuse(connection, replayed(connection, block_of(made)), LATER)
     assert told["type"] == "appointment.conflict"
-    assert (shown(connection, made).external_block, state(connection, block_of(made))) == (
+    assert (appointment_now(connection, made).external_block, delivery_state(connection, block_of(made))) == (
         None,
         ("failed", "already_blocked"),
     )
@@ -171,9 +162,9 @@ def test_a_block_is_confirmed_by_a_late_result(connection: Connection) -> None:
     block = published(connection, made)
     refuse(connection, swept(connection, block), LATER)
     assert record(connection, block, block="b-1") == []
-    found = shown(connection, made)
+    found = appointment_now(connection, made)
     assert (found.external_calendar_id, found.external_block) == ("b-1", "confirmed")
-    assert state(connection, block) == ("delivered", None)
+    assert delivery_state(connection, block) == ("delivered", None)
     assert outbox.unconfirmed_blocks(connection, now=LATER) == 0
 
 
@@ -182,12 +173,12 @@ def test_a_block_that_the_calendar_lists_is_adopted(connection: Connection) -> N
     made = book(connection)
     again = swept(connection, published(connection, made))
     assert refuse(connection, again, LATER, listed="b-1") == []
-    found = shown(connection, made)
+    found = appointment_now(connection, made)
     assert (found.external_calendar_id, found.external_block, found.version) == ("b-1", "confirmed", 1)
-    assert state(connection, again) == ("delivered", None)
+    assert delivery_state(connection, again) == ("delivered", None)
     [release] = actions(cancel(connection, made).messages, "release")
     assert release["data"]["block_id"] == "b-1"
-    assert shown(connection, made).external_block is None
+    assert appointment_now(connection, made).external_block is None
 
 
 def test_a_block_whose_appointment_has_gone_is_released_when_it_is_found(connection: Connection) -> None:
@@ -197,7 +188,7 @@ def test_a_block_whose_appointment_has_gone_is_released_when_it_is_found(connect
     cancel(connection, made)
     [release] = refuse(connection, swept(connection, block), LATER, listed="b-1")
     assert (release["data"]["action"], release["data"]["block_id"]) == ("release", "b-1")
-    assert shown(connection, made).external_calendar_id is None
+    assert appointment_now(connection, made).external_calendar_id is None
 
 
 def test_a_block_that_is_none_of_ours_is_a_conflict(connection: Connection) -> None:
@@ -205,7 +196,7 @@ def test_a_block_that_is_none_of_ours_is_a_conflict(connection: Connection) -> N
     made = book(connection)
     [told] = refuse(connection, block_of(made), LATER, listed="b-1")
     assert told["type"] == "appointment.conflict"
-    assert shown(connection, made).external_calendar_id is None
+    assert appointment_now(connection, made).external_calendar_id is None
 
 
 def test_a_list_without_our_block_shows_the_conflict(connection: Connection) -> None:
@@ -213,7 +204,7 @@ def test_a_list_without_our_block_shows_the_conflict(connection: Connection) -> 
     made = book(connection)
     [told] = refuse(connection, swept(connection, published(connection, made)), LATER, listed="")
     assert told["type"] == "appointment.conflict"
-    assert shown(connection, made).external_block is None
+    assert appointment_now(connection, made).external_block is None
 
 
 def test_a_list_that_cannot_be_read_delays_no_conflict(connection: Connection) -> None:
@@ -233,9 +224,12 @@ def test_a_list_that_cannot_be_read_is_read_again(connection: Connection) -> Non
     made = book(connection)
     again = swept(connection, published(connection, made))
     assert record(connection, again, "retrying", at=LATER, error="already_blocked") == []
-    assert (state(connection, again), shown(connection, made).conflict) == (("pending", None), False)
+    assert (delivery_state(connection, again), appointment_now(connection, made).conflict) == (
+        ("pending", None),
+        False,
+    )
     refuse(connection, again | {"attempts": 1}, LATER + SECOND, listed="b-1")
-    assert shown(connection, made).external_calendar_id == "b-1"
+    assert appointment_now(connection, made).external_calendar_id == "b-1"
 
 
 def test_a_block_that_is_being_released_is_not_adopted(connection: Connection) -> None:
@@ -246,7 +240,7 @@ def test_a_block_that_is_being_released_is_not_adopted(connection: Connection) -
     other = book(connection)
     again = swept(connection, published(connection, other))
     assert refuse(connection, again, LATER, listed="b-1") == []
-    assert (state(connection, again), shown(connection, other).external_calendar_id) == (
+    assert (delivery_state(connection, again), appointment_now(connection, other).external_calendar_id) == (
         ("pending", "awaits_release"),
         None,
     )
@@ -266,8 +260,8 @@ def test_what_one_adopted_another_does_not_release(connection: Connection) -> No
     ]
     refuse(connection, again, LATER, listed="b-1")
     assert record(connection, lost, at=LATER, block="b-1") == []
-    assert shown(connection, other).external_calendar_id == "b-1"
-    check(connection)
+    assert appointment_now(connection, other).external_calendar_id == "b-1"
+    check_invariants(connection)
 
 
 def test_a_block_beside_the_one_that_an_appointment_has_is_released(connection: Connection) -> None:
@@ -279,7 +273,7 @@ def test_a_block_beside_the_one_that_an_appointment_has_is_released(connection: 
     record(connection, second, block="b-2")
     [release] = record(connection, first, block="b-1")
     assert (release["data"]["action"], release["data"]["block_id"]) == ("release", "b-1")
-    assert shown(connection, made).external_calendar_id == "b-2"
+    assert appointment_now(connection, made).external_calendar_id == "b-2"
 
 
 def test_a_block_that_another_copy_made_is_released_too(connection: Connection) -> None:
@@ -300,7 +294,7 @@ def lost_and_cancelled(connection: Connection) -> tuple[ChangeResult, Message]:
     block = published(connection, made)
     buried(connection, block)
     cancel(connection, made)
-    assert shown(connection, made).external_block == "unconfirmed"
+    assert appointment_now(connection, made).external_block == "unconfirmed"
     return made, block
 
 
@@ -312,7 +306,10 @@ def test_an_unconfirmed_block_that_nobody_wants_is_looked_for(connection: Connec
     assert outbox.look_for_blocks(connection, now=NOW + HOUR) == []
     [release] = record(connection, find, at=LATER, listed="b-1")
     assert (release["data"]["action"], release["data"]["block_id"]) == ("release", "b-1")
-    assert (shown(connection, made).external_block, state(connection, block)) == (None, ("delivered", None))
+    assert (appointment_now(connection, made).external_block, delivery_state(connection, block)) == (
+        None,
+        ("delivered", None),
+    )
 
 
 def test_a_block_that_is_not_there_is_not_missed(connection: Connection) -> None:
@@ -320,7 +317,7 @@ def test_a_block_that_is_not_there_is_not_missed(connection: Connection) -> None
     made, _ = lost_and_cancelled(connection)
     [find] = outbox.look_for_blocks(connection, now=NOW + HOUR)
     assert record(connection, find, at=LATER, listed="") == []
-    assert shown(connection, made).external_block is None
+    assert appointment_now(connection, made).external_block is None
     assert outbox.unconfirmed_blocks(connection, now=LATER) == 0
 
 
@@ -332,8 +329,8 @@ def test_a_partner_without_a_list_is_asked_once_a_day(connection: Connection) ->
     )
     [find] = outbox.look_for_blocks(connection, now=NOW + HOUR)
     assert record(connection, find, "failed", at=LATER, error="cannot_list") == []
-    assert state(connection, block) == ("failed", "block_unconfirmed")
-    assert shown(connection, made).external_block == "unconfirmed"
+    assert delivery_state(connection, block) == ("failed", "block_unconfirmed")
+    assert appointment_now(connection, made).external_block == "unconfirmed"
     row = connection.execute(
         "SELECT failing_since FROM webhook_endpoints WHERE kind = 'calendar_api'"
     ).fetchone()
@@ -347,15 +344,15 @@ def test_who_does_not_know_how_to_look_finds_nothing_out(connection: Connection)
     made, block = lost_and_cancelled(connection)
     [find] = outbox.look_for_blocks(connection, now=NOW + HOUR)
     assert record(connection, find, at=LATER) == []
-    assert state(connection, block) == ("failed", "block_unconfirmed")
-    assert shown(connection, made).external_block == "unconfirmed"
+    assert delivery_state(connection, block) == ("failed", "block_unconfirmed")
+    assert appointment_now(connection, made).external_block == "unconfirmed"
 
 
 def test_a_block_that_is_wanted_is_not_taken_away(connection: Connection) -> None:
     """It may be there, which is what it is for."""
     made = book(connection)
     buried(connection, published(connection, made))
-    assert shown(connection, made).external_block == "unconfirmed"
+    assert appointment_now(connection, made).external_block == "unconfirmed"
     assert outbox.look_for_blocks(connection, now=NOW + HOUR) == []
 
 
@@ -366,13 +363,13 @@ def test_the_next_customer_waits_for_what_is_looked_for(connection: Connection) 
     block = block_of(other)
     [find] = refuse(connection, block, LATER, listed="b-1")
     assert (find["delivery_id"], find["data"]["action"]) == (lost["delivery_id"], "find")
-    assert state(connection, block) == ("pending", "awaits_release")
+    assert delivery_state(connection, block) == ("pending", "awaits_release")
     [release] = record(connection, find, at=LATER + SECOND, listed="b-1")
-    assert state(connection, block) == ("pending", "awaits_release")
+    assert delivery_state(connection, block) == ("pending", "awaits_release")
     [again] = record(connection, release, at=LATER + MINUTE)
     assert again == block | {"attempts": 1}
     record(connection, again, at=LATER + 2 * MINUTE, block="b-2")
-    found = shown(connection, other)
+    found = appointment_now(connection, other)
     assert (found.external_calendar_id, found.conflict, found.version) == ("b-2", False, 1)
 
 
@@ -391,7 +388,7 @@ def test_without_a_list_the_next_customers_block_is_unconfirmed_too(connection: 
     lost_and_cancelled(connection)
     other = book(connection)
     assert refuse(connection, block_of(other), LATER) == []
-    found = shown(connection, other)
+    found = appointment_now(connection, other)
     assert (found.conflict, found.external_block) == (False, "unconfirmed")
 
 
@@ -408,9 +405,12 @@ def test_a_delivery_that_ends_shows_what_it_may_have_done(connection: Connection
     silent, busy = book(connection), book(connection, NINE + HOUR)
     record(connection, block_of(silent), "failed", error="timeout")
     record(connection, block_of(busy), "failed", error="http_503")
-    assert state(connection, block_of(silent)) == ("failed", "block_unconfirmed")
-    assert state(connection, block_of(busy)) == ("failed", "http_503")
-    assert [shown(connection, one).external_block for one in (silent, busy)] == ["unconfirmed", None]
+    assert delivery_state(connection, block_of(silent)) == ("failed", "block_unconfirmed")
+    assert delivery_state(connection, block_of(busy)) == ("failed", "http_503")
+    assert [appointment_now(connection, one).external_block for one in (silent, busy)] == [
+        "unconfirmed",
+        None,
+    ]
 
 
 def test_results_that_overtake_one_another_end_with_what_they_say(connection: Connection) -> None:
@@ -418,9 +418,9 @@ def test_results_that_overtake_one_another_end_with_what_they_say(connection: Co
     made = book(connection)
     block = block_of(made)
     record(connection, block | {"attempts": 1}, "failed", at=NOW + timedelta(minutes=2), error="http_503")
-    assert shown(connection, made).external_block == "unconfirmed"
+    assert appointment_now(connection, made).external_block == "unconfirmed"
     record(connection, block, "retrying", error="http_503")
-    assert (shown(connection, made).external_block, state(connection, block)) == (
+    assert (appointment_now(connection, made).external_block, delivery_state(connection, block)) == (
         None,
         ("failed", "http_503"),
     )

@@ -16,9 +16,13 @@ from fairslot.coach_time import sync
 from fairslot.platform import db
 from fairslot.platform.migrate import FUNCTIONS, migrate
 from local.postgres import EmbeddedPostgres
+from tests.support.bookings import book
+from tests.support.clock import NINE, NOW
+from tests.support.endpoints import add_endpoint
+from tests.support.invariants import check_invariants, check_replay
 from tests.support.race import wait_until, waiting
+from tests.support.team import add_team
 from tests.support.upgrades import CONTRACTS, EXPANDS, Client, dump, edited, releases
-from tests.support.world import NINE, NOW, add_endpoint, add_team, book, check, check_records
 
 CLIENTS = 3
 ROUNDS = 3  # of each client before a step, and after it
@@ -82,8 +86,8 @@ def test_clients_go_on_while_each_step_is_applied(url: str, clients: list[Client
     for client in clients:
         client.stop()
     with db.connect(url) as connection:
-        check(connection)
-        check_records(connection)
+        check_invariants(connection)
+        check_replay(connection)
 
 
 def test_clients_go_on_while_functions_change_again_and_again(url: str, clients: list[Client]) -> None:

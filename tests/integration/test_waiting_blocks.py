@@ -6,29 +6,12 @@ import pytest
 
 from fairslot.platform.db import Connection
 from fairslot.webhooks import outbox
-from tests.support.blocks_world import (
-    HALF,
-    HOUR,
-    MINUTE,
-    QUARTER,
-    SECOND,
-    actions,
-    add_ana,
-    blocked,
-    record,
-    refuse,
-    shown,
-    state,
-)
+from tests.support.attempts import actions, delivery_state
+from tests.support.blocks import add_ana, blocked, record, refuse
+from tests.support.bookings import appointment_now, book, cancel, reschedule
+from tests.support.clock import HALF, HOUR, MINUTE, NINE, NOW, QUARTER, SECOND
+from tests.support.invariants import check_invariants
 from tests.support.race import Connect, at_once
-from tests.support.world import (
-    NINE,
-    NOW,
-    book,
-    cancel,
-    check,
-    reschedule,
-)
 
 
 @pytest.fixture(autouse=True)
@@ -43,15 +26,15 @@ def test_a_block_waits_for_the_release_that_it_met(connection: Connection) -> No
     moved = reschedule(connection, made, NINE + QUARTER)
     [release], [block] = actions(moved.messages, "release"), actions(moved.messages, "block")
     assert refuse(connection, block, NOW + 2 * MINUTE) == []
-    assert state(connection, block) == ("pending", "awaits_release")
+    assert delivery_state(connection, block) == ("pending", "awaits_release")
     assert record(connection, release, "retrying", at=NOW + 2 * MINUTE, error="http_503") == []
     [again] = record(connection, release, at=NOW + 3 * MINUTE)
     assert again == block | {"attempts": 1}
-    assert state(connection, block) == ("pending", None)
+    assert delivery_state(connection, block) == ("pending", None)
     assert record(connection, again, at=NOW + 4 * MINUTE, block="b-2") == []
-    found = shown(connection, made)
+    found = appointment_now(connection, made)
     assert (found.external_calendar_id, found.conflict, found.version) == ("b-2", False, 2)
-    check(connection)
+    check_invariants(connection)
 
 
 def test_a_block_of_the_next_customer_waits_too(connection: Connection) -> None:
@@ -60,7 +43,7 @@ def test_a_block_of_the_next_customer_waits_too(connection: Connection) -> None:
     other = book(connection)
     [block] = actions(other.messages, "block")
     assert refuse(connection, block, NOW + 2 * MINUTE) == []
-    assert shown(connection, other).conflict is False
+    assert appointment_now(connection, other).conflict is False
     assert record(connection, release, at=NOW + 3 * MINUTE) == [block | {"attempts": 1}]
 
 
@@ -71,7 +54,7 @@ def test_what_was_released_meanwhile_is_tried_at_once(connection: Connection) ->
     [block] = actions(other.messages, "block")
     record(connection, release, at=NOW + 2 * MINUTE, seconds=5)
     assert refuse(connection, block, NOW + 2 * MINUTE + SECOND) == [block | {"attempts": 1}]
-    assert shown(connection, other).conflict is False
+    assert appointment_now(connection, other).conflict is False
 
 
 def test_a_refusal_after_the_release_is_a_conflict(connection: Connection) -> None:
@@ -81,11 +64,11 @@ def test_a_refusal_after_the_release_is_a_conflict(connection: Connection) -> No
     [block] = actions(other.messages, "block")
     record(connection, release, at=NOW + 2 * MINUTE, seconds=5)
     [told] = refuse(connection, block, NOW + 2 * MINUTE + 7 * SECOND)
-    assert (told["type"], state(connection, block)) == (
+    assert (told["type"], delivery_state(connection, block)) == (
         "appointment.conflict",
         ("failed", "already_blocked"),
     )
-    assert shown(connection, other).conflict is True
+    assert appointment_now(connection, other).conflict is True
 
 
 def test_a_release_of_other_time_excuses_nothing(connection: Connection) -> None:
@@ -115,7 +98,7 @@ def test_a_block_that_comes_to_be_released_is_waited_for(connection: Connection)
     assert refuse(connection, block, NOW + 2 * MINUTE) == []
     [release] = record(connection, early, at=NOW + 2 * MINUTE, block="b-1")
     assert release["data"]["action"] == "release"
-    assert state(connection, block) == ("pending", "awaits_release")
+    assert delivery_state(connection, block) == ("pending", "awaits_release")
     assert record(connection, release, at=NOW + 3 * MINUTE) == [block | {"attempts": 1}]
 
 
@@ -142,7 +125,7 @@ def test_nobody_waits_for_one_who_waits(connection: Connection) -> None:
     told, again = refuse(connection, second, NOW + 2 * MINUTE)
     assert (told["type"], again) == ("appointment.conflict", first | {"attempts": 1})
     assert refuse(connection, again, NOW + 3 * MINUTE) == []
-    assert state(connection, first) == ("failed", "already_blocked")
+    assert delivery_state(connection, first) == ("failed", "already_blocked")
 
 
 def test_an_appointment_that_has_its_block_needs_no_other(connection: Connection) -> None:
@@ -153,7 +136,7 @@ def test_an_appointment_that_has_its_block_needs_no_other(connection: Connection
     [second] = actions(reschedule(connection, made, NINE).messages, "block")
     record(connection, first, at=NOW + 2 * MINUTE, block="b-1")
     assert refuse(connection, second, NOW + 3 * MINUTE) == []
-    found = shown(connection, made)
+    found = appointment_now(connection, made)
     assert (found.external_calendar_id, found.conflict) == ("b-1", False)
 
 
@@ -184,4 +167,4 @@ def test_refusal_and_release_that_are_recorded_at_once(connection: Connection, c
             ]
         )
         assert [one for part in done for one in part] == [block | {"attempts": 1}]
-        assert state(connection, block) == ("pending", None)
+        assert delivery_state(connection, block) == ("pending", None)

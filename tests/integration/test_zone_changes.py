@@ -18,20 +18,11 @@ from fairslot.coach_time import bookable_starts, sync
 from fairslot.coach_time.bookable_starts import Window
 from fairslot.domain.slots import cut_text, hex_of, slot_of, span
 from fairslot.platform.db import Connection
+from tests.support.bookings import appointment_of, book, cancel, hold
+from tests.support.clock import NOW
+from tests.support.invariants import check_invariants
 from tests.support.race import Connect, Outcome, at_once, attempt, booked, wait_until, waiting
-from tests.support.world import (
-    ALWAYS,
-    NOW,
-    TENANT,
-    Coach,
-    add_calendar,
-    add_coach,
-    appointment_of,
-    book,
-    cancel,
-    check,
-    hold,
-)
+from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach
 
 if TYPE_CHECKING:
     from fairslot.domain.idempotency import ChangeResult
@@ -62,10 +53,7 @@ def add_movers(connection: Connection, count: int = 1, zone: str = "UTC", kind: 
     connection.execute(CLEAR)
     coaches = [f"coach-{n}" for n in range(count)]
     for coach_id in coaches:
-        add_coach(
-            connection,
-            Coach(coach_id=coach_id, time_zone=zone, working_hours=ALWAYS, max_per_day=99, kind=kind),
-        )
+        add_coach(connection, coach_id, time_zone=zone, working_hours=ALWAYS, max_per_day=99, kind=kind)
     add_calendar(connection, "cal", coaches)
     sync.extend(connection, now=NOW)
 
@@ -114,7 +102,7 @@ def check_days(connection: Connection, now: datetime) -> None:
     assert rows
     for row in rows:
         assert row["days"] == cut_text(ZoneInfo(row["time_zone"]), slot_of(now), row["last"] + 1)
-    check(connection)
+    check_invariants(connection)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

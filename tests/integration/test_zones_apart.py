@@ -12,8 +12,9 @@ from background import maintenance
 from fairslot.coach_time import sync
 from fairslot.domain.slots import day_of
 from fairslot.platform.db import Connection
-from tests.support.gateway_events import context
-from tests.support.world import NOW, add_calendar
+from tests.support.clock import NOW
+from tests.support.lambda_context import context
+from tests.support.team import add_calendar
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from hypothesis import strategies as st
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
 
-from tests.support.gateway_events import KEY, NOTHING, Answer, request
+from tests.support.http import KEY, NOTHING, Answer, request
 from tools import openapi
 
 type Json = dict[str, Any]

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.support.gateway_events import Answer, context, send
+from tests.support.http import Answer, send
+from tests.support.lambda_context import context
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,7 @@ _context = multiprocessing.get_context("forkserver")
 # With what the functions import late: processes are made by the dozen here.
 _context.set_forkserver_preload(
     [
-        "tests.support.gateway_events",
+        "tests.support.http",
         "booking.app",
         "availability.app",
         "boto3",

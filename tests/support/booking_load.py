@@ -16,9 +16,9 @@ import psycopg
 from psycopg.rows import dict_row
 
 from fairslot.coach_time import sync
-from tests.support import world
-from tests.support.api_world import add_key
-from tests.system.conftest import Stack, wait_until
+from tests.support.http import add_key
+from tests.support.stack import Stack, wait_until
+from tests.support.team import add_calendar, add_coach
 
 KEY = "load-key"
 COACHES = 40
@@ -66,8 +66,8 @@ def add_team(stack: Stack) -> None:
     with psycopg.connect(stack.state["database_url"], autocommit=True, row_factory=dict_row) as connection:
         coaches = [f"load-{number}" for number in range(COACHES)]
         for coach_id in coaches:
-            world.add_coach(connection, world.Coach(coach_id=coach_id, max_per_day=100, kind="calendar_api"))
-        world.add_calendar(connection, "load", coaches)
+            add_coach(connection, coach_id, max_per_day=100, kind="calendar_api")
+        add_calendar(connection, "load", coaches)
         sync.extend(connection, now=datetime.now(UTC))
         add_key(connection, KEY, rate_limit=10_000_000)
     wait_until(lambda: bool(_free(stack)) and not _page(stack)["stale"], 60, "the calendars are read")

@@ -27,7 +27,8 @@ from fairslot.domain.idempotency import ChangeResult, Key
 from fairslot.domain.slots import instant_of, slot_from
 from fairslot.platform import db
 from fairslot.platform.settings import settings
-from tests.support.world import TENANT, book
+from tests.support.bookings import book
+from tests.support.team import TENANT
 
 CALENDARS = ("cal", "long")
 

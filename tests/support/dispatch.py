@@ -3,11 +3,10 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Any, cast
-from uuid import UUID, uuid4
+from typing import TYPE_CHECKING, cast
+from uuid import uuid4
 
 import pytest
 
@@ -16,7 +15,11 @@ from fairslot.messages.deliveries import Attempt, Delivery
 from fairslot.platform import queue, signing_secrets
 from fairslot.platform.settings import settings
 from local.sqs import SqsStandIn
+from tests.support.deliveries import KMS_KEY
+from tests.support.lambda_context import Context
+from tests.support.queues import message_counts, take_bodies
 from tests.support.scripted_partner import ScriptedPartner, scripted_partner
+from tests.support.sqs_events import received_event
 from webhook_dispatch.app import lambda_handler
 
 if TYPE_CHECKING:
@@ -25,62 +28,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.literals import QueueAttributeNameType
     from mypy_boto3_sqs.type_defs import MessageTypeDef
-
-KEY = "alias/test/webhooks"
-DATA: dict[str, Any] = {
-    "appointment_id": "a-1",
-    "calendar_id": "cal-1",
-    "coach_id": "coach-1",
-    "start_time": "2026-03-03T09:00:00Z",
-    "end_time": "2026-03-03T09:30:00Z",
-    "status": "scheduled",
-    "version": 1,
-    "contact_name": "Zoë Secret",
-    "contact_email": "zoe@example.com",
-    "timezone": "Europe/Paris",
-    "contact_id": None,
-    "block_id": None,
-}
-
-
-def delivery(kind: str = "crm", type_: str = "appointment.created", **data: Any) -> Delivery:
-    """Make a delivery with ids of its own."""
-    return Delivery(
-        delivery_id=uuid4(),
-        event_id=uuid4(),
-        kind=kind,
-        type=type_,
-        timestamp=datetime.now(UTC),
-        version=1,
-        data={**DATA, **data},
-    )
-
-
-def subscription(url: str, *secrets_: str, type_: str = "appointment.created", **members: Any) -> Delivery:
-    """Make a delivery for an endpoint of its own, with what it signs by locked up by the key."""
-    endpoint_id = uuid4()
-    locked = tuple(
-        signing_secrets.encrypt(one, signing_secrets.for_endpoint(endpoint_id))
-        for one in secrets_ or [signing_secrets.make()]
-    )
-    made = {"endpoint_id": endpoint_id, "url": url, "secrets": locked, **members}
-    return replace(delivery("standard", type_), **made)
-
-
-@dataclass
-class Context:
-    """What a function gets to know of its invocation; the clock runs from when it is made."""
-
-    seconds: float = 60.0
-    function_name: str = "dispatch"
-    memory_limit_in_mb: int = 256
-    invoked_function_arn: str = "arn:aws:lambda:us-east-1:000000000000:function:dispatch"
-    aws_request_id: str = "request-1"
-    begun: float = field(default_factory=monotonic)
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Return what is left of the invocation."""
-        return int((self.begun + self.seconds - monotonic()) * 1000)
 
 
 @dataclass
@@ -128,7 +75,7 @@ class Stage:
     ) -> "PartialItemFailureResponse":
         """Invoke the function with a batch, and delete nothing."""
         answer: PartialItemFailureResponse = lambda_handler(
-            event(messages), cast("LambdaContext", context or Context())
+            received_event(messages), cast("LambdaContext", context or Context())
         )
         return answer
 
@@ -140,7 +87,7 @@ class Stage:
 
     def attempts(self) -> list[Attempt]:
         """Take out all the results that there are."""
-        return [Attempt.from_json(body) for body in self._take(self.results)]
+        return [Attempt.from_json(body) for body in take_bodies(self.sqs, self.results)]
 
     def attempt(self) -> Attempt:
         """Take out the one result that there is."""
@@ -149,7 +96,7 @@ class Stage:
 
     def dead_letters(self) -> list[str]:
         """Take out what was set aside."""
-        return self._take(self.dead)
+        return take_bodies(self.sqs, self.dead)
 
     def left(self) -> int:
         """Return how many deliveries are in the queue, visible, in flight or delayed."""
@@ -157,40 +104,7 @@ class Stage:
 
     def counts(self) -> tuple[int, int, int]:
         """Return how many deliveries are visible, how many in flight, and how many delayed."""
-        found = self.sqs.get_queue_attributes(QueueUrl=self.deliveries, AttributeNames=["All"])["Attributes"]
-        return (
-            int(found["ApproximateNumberOfMessages"]),
-            int(found["ApproximateNumberOfMessagesNotVisible"]),
-            int(found["ApproximateNumberOfMessagesDelayed"]),
-        )
-
-    def _take(self, url: str) -> list[str]:
-        bodies = []
-        while messages := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
-            for message in messages:
-                bodies.append(message["Body"])
-                self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        return bodies
-
-
-def event(messages: Sequence["MessageTypeDef"]) -> dict[str, Any]:
-    """Make the event that Lambda makes of received messages."""
-    return {
-        "Records": [
-            {
-                "messageId": message["MessageId"],
-                "receiptHandle": message["ReceiptHandle"],
-                "body": message["Body"],
-                "attributes": dict(message["Attributes"]),
-                "messageAttributes": {},
-                "md5OfBody": message["MD5OfBody"],
-                "eventSource": "aws:sqs",
-                "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:deliveries",
-                "awsRegion": "us-east-1",
-            }
-            for message in messages
-        ]
-    }
+        return message_counts(self.sqs, self.deliveries)
 
 
 @contextmanager
@@ -199,7 +113,7 @@ def stage(
 ) -> Iterator[Stage]:
     """Set up queues of their own and a partner, and point the function at them; retries wait a second."""
     client = sqs.client()
-    sqs.make_key(KEY)
+    sqs.make_key(KMS_KEY)
     name = uuid4().hex
     dead = _queue(client, f"{name}-dead", {})
     arn = client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -218,7 +132,7 @@ def stage(
             "CRM_WEBHOOK_URL": partner.url,
             "CALENDAR_API_URL": partner.url,
             "WEBHOOK_MAX_ATTEMPTS": str(max_attempts),
-            "WEBHOOK_KMS_KEY_ID": KEY,
+            "WEBHOOK_KMS_KEY_ID": KMS_KEY,
             "WEBHOOK_SCHEDULE_SECONDS": "0.001",
             "WEBHOOK_ALLOW_LOOPBACK_HTTP": "true",
         }
@@ -239,18 +153,6 @@ def set_environment(patch: pytest.MonkeyPatch, environment: Mapping[str, str]) -
         patch.setenv(name, value)
     settings.cache_clear()
     queue.clear_cache()
-
-
-def keys(*deliveries: Delivery) -> list[str]:
-    """Return the deliveries' idempotency keys: the event's for the CRM, its own for a calendar."""
-    return [
-        str(delivery.event_id if delivery.kind == "crm" else delivery.delivery_id) for delivery in deliveries
-    ]
-
-
-def ids(attempts: Sequence[Attempt]) -> set[UUID]:
-    """Return what the attempts were for."""
-    return {attempt.delivery_id for attempt in attempts}
 
 
 def _queue(client: "SQSClient", name: str, attributes: Mapping["QueueAttributeNameType", str]) -> str:

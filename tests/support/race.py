@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
+import pytest
 
 from fairslot.domain.errors import FairslotError
 from fairslot.domain.idempotency import ChangeResult
@@ -37,6 +38,13 @@ def patiently(work: Callable[[], ChangeResult]) -> Outcome:
             if error.sqlstate not in {"FS425", "40001"}:
                 return _refusal(error)
     raise AssertionError("asked again and again")
+
+
+def refused(work: Callable[[], object]) -> FairslotError:
+    """Return the error with which the database refuses a piece of work."""
+    with pytest.raises(psycopg.Error) as caught:
+        work()
+    return _refusal(caught.value)
 
 
 def at_once[T](works: Sequence[Callable[[], T]]) -> list[T]:

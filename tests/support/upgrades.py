@@ -14,7 +14,9 @@ from fairslot.platform import db
 from fairslot.platform.migrate import Schema
 from fairslot.webhooks import outbox
 from local.postgres_account import installation
-from tests.support.world import NO_KEY, NOW, TENANT, book, cancel
+from tests.support.bookings import NO_KEY, book, cancel
+from tests.support.clock import NOW
+from tests.support.team import TENANT
 
 RETRIED = {"40P01", "40001", "FS425", "FS426"}  # as `db.run` does
 

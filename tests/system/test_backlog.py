@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import booking_load
-from tests.system.conftest import start, stop
+from tests.support.stack import start, stop
 
 CLIENTS = 8
 BACKLOG = 600

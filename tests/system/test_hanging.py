@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.frozen import frozen
-from tests.system.conftest import CALM, Stack, start, stop, wait_until
+from tests.support.processes import frozen
+from tests.support.stack import CALM, Stack, start, stop, wait_until
 from tests.system.test_journey import appointments, starts
 
 CLIENTS = 12

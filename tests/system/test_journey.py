@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import httpx
 
-from tests.system.conftest import Stack, wait_until
+from tests.support.stack import Stack, wait_until
 
 
 def starts(stack: Stack, calendar_id: str = "cal-1", days: int = 14) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from tests.system.conftest import Stack, wait_until
+from tests.support.stack import Stack, wait_until
 from tests.system.test_journey import appointments, blocks, book, starts
 
 QUARTER = timedelta(minutes=15)

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from local.processes import free_port
-from tests.support.function_processes import kill, processes
-from tests.support.webhook_world import World, world_of
-from tests.system.conftest import CALM, start, wait_until
+from tests.support.processes import function_processes, kill
+from tests.support.stack import CALM, start, wait_until
+from tests.support.stack_webhooks import StackWebhooks, stack_webhooks
 from tests.system.test_journey import blocks, starts
 
 # And then one now and then, until what is to be lost is lost.
@@ -26,11 +26,11 @@ VISIBILITY_SECONDS = 6
 SETTLE_SECONDS = 60
 KILL_EVERY = 0.3
 
-type Loss = Callable[[World], object]
+type Loss = Callable[[StackWebhooks], object]
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackWebhooks]:
     """A stack that sends again what is silent for a few seconds, and whose calendar lists its blocks."""
     folder, queues = tmp_path_factory.mktemp("lost"), str(free_port())
     variables = {
@@ -41,12 +41,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         "CRM_FAILURE_RATE": "0",
     }
     stack = start(folder / "data", CALM | variables, "tests.support.stack_behind")
-    with world_of(stack, folder / "subscribers", visibility_seconds=VISIBILITY_SECONDS) as made:
+    with stack_webhooks(stack, folder / "subscribers", visibility_seconds=VISIBILITY_SECONDS) as made:
         wait_until(lambda: len(starts(stack)) > 200, 60, "the calendars are read")
         yield made
 
 
-def queue_process(world: World) -> int | None:
+def queue_process(world: StackWebhooks) -> int | None:
     """Return the process of the queues as they are now."""
     port = world.stack.state["sqs_endpoint"].rpartition(":")[2].encode()
     for entry in Path("/proc").iterdir():
@@ -58,7 +58,7 @@ def queue_process(world: World) -> int | None:
     return None
 
 
-def kill_queues(world: World) -> None:
+def kill_queues(world: StackWebhooks) -> None:
     """End the queues with all that is on them, thrice, each time amid blocks that are being made."""
     for _ in range(3):
         wait_until(partial(_has_new_blocks, world, ids(world)), 30, "blocks are made")
@@ -69,32 +69,32 @@ def kill_queues(world: World) -> None:
         wait_until(partial(_is_back_again, world, back), 20, "the queues are back")
 
 
-def ids(world: World) -> set[str]:
+def ids(world: StackWebhooks) -> set[str]:
     """Return the blocks that the calendar holds."""
     return {one["block_id"] for one in blocks(world.stack)}
 
 
-def _has_new_blocks(world: World, known: set[str]) -> bool:
+def _has_new_blocks(world: StackWebhooks, known: set[str]) -> bool:
     return len(ids(world) - known) >= 3
 
 
-def _is_back_again(world: World, before: int) -> bool:
+def _is_back_again(world: StackWebhooks, before: int) -> bool:
     return times_back(world) > before
 
 
-def times_back(world: World) -> int:
+def times_back(world: StackWebhooks) -> int:
     """Return how often the stack has said that a part which ended is ready again."""
     return sum("is back" in line for line in world.stack.said)
 
 
 @contextmanager
-def without_results(world: World) -> Iterator[None]:
+def without_results(world: StackWebhooks) -> Iterator[None]:
     """Kill the function that records results whenever it is there."""
     ended = threading.Event()
 
     def run() -> None:
         while not ended.wait(KILL_EVERY):
-            for pid in processes(world.stack.data, "ResultsFunction"):
+            for pid in function_processes(world.stack.data, "ResultsFunction"):
                 with suppress(ProcessLookupError):
                     kill(pid)
 
@@ -107,13 +107,13 @@ def without_results(world: World) -> Iterator[None]:
         killer.join()
 
 
-def kill_results(world: World) -> None:
+def kill_results(world: StackWebhooks) -> None:
     """Keep results from being recorded until what they tell of has been sent again."""
     with without_results(world):
         wait_until(lambda: sent_again(world) >= 5, 30, "blocks are sent again")
 
 
-def set_results_aside(world: World) -> None:
+def set_results_aside(world: StackWebhooks) -> None:
     """Have results end among the dead letters, as if nobody had recorded them for an hour."""
     receive(world, most=1, seconds=1)
     with without_results(world):
@@ -121,7 +121,7 @@ def set_results_aside(world: World) -> None:
     receive(world, most=20, seconds=VISIBILITY_SECONDS)
 
 
-def receive(world: World, *, most: int, seconds: int) -> None:
+def receive(world: StackWebhooks, *, most: int, seconds: int) -> None:
     """Let a result be received so often before it is set aside, so many seconds apart."""
     queues = world.stack.state["queues"]
     letters = world.sqs.get_queue_attributes(
@@ -137,7 +137,7 @@ def receive(world: World, *, most: int, seconds: int) -> None:
     )
 
 
-def sent_again(world: World) -> int:
+def sent_again(world: StackWebhooks) -> int:
     """Return how many blocks that have not ended are in the calendar."""
     there = {(one["coach_id"], one["start_time"]) for one in blocks(world.stack)}
     rows = world.database.execute(
@@ -149,7 +149,7 @@ def sent_again(world: World) -> int:
     return len(there & set(rows))
 
 
-def faults(world: World) -> list[str]:
+def faults(world: StackWebhooks) -> list[str]:
     """Say what is not as it must be once everything has settled."""
     pending, conflicts, unconfirmed, told = world.database.execute(
         "SELECT (SELECT count(*) FROM webhook_deliveries WHERE status = 'pending' AND params ? 'action'),"
@@ -173,7 +173,7 @@ def faults(world: World) -> list[str]:
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("lose", [kill_queues, kill_results, set_results_aside])
-def test_lost_results_make_no_conflict_and_no_orphan(world: World, lose: Loss) -> None:
+def test_lost_results_make_no_conflict_and_no_orphan(world: StackWebhooks, lose: Loss) -> None:
     """Bookings and cancellations go on meanwhile; in the end every block is one that is wanted, and known."""
     receive(world, most=20, seconds=VISIBILITY_SECONDS)
     times = iter(list(enumerate(one["start_time"] for one in starts(world.stack)[::2])))
@@ -202,7 +202,7 @@ def test_lost_results_make_no_conflict_and_no_orphan(world: World, lose: Loss) -
     settle(world)
 
 
-def settle(world: World, but: tuple[str, ...] = ()) -> None:
+def settle(world: StackWebhooks, but: tuple[str, ...] = ()) -> None:
     """Wait until all is as it must be, but for what only a result among the dead letters can tell."""
     found: list[str] = []
 
@@ -215,7 +215,7 @@ def settle(world: World, but: tuple[str, ...] = ()) -> None:
     assert found == []
 
 
-def report_late(world: World) -> None:
+def report_late(world: StackWebhooks) -> None:
     """Send the results among the dead letters to those who record them, as a person does in the end."""
     state = world.stack.state["queues"]
     url = state["ResultsDeadLetterQueue"]

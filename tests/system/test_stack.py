@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.conftest import CALM, Stack, start, stop, wait_until
+from tests.support.stack import CALM, Stack, start, stop, wait_until
 from tests.system.test_journey import appointments, book, starts
 
 

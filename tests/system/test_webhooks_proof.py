@@ -13,11 +13,11 @@ from itertools import pairwise
 import pytest
 
 from fairslot.webhooks import publishing
-from tests.support.function_processes import kill, processes
+from tests.support.processes import function_processes, kill
+from tests.support.stack import CALM, Stack, start, wait_until
+from tests.support.stack_webhooks import StackWebhooks, stack_webhooks
 from tests.support.subscriber_process import BUSY_SECONDS
 from tests.support.webhook_checker import faults, pending
-from tests.support.webhook_world import World, world_of
-from tests.system.conftest import CALM, Stack, start, wait_until
 from tests.system.test_journey import starts
 
 # The whole proof is `FAIRSLOT_PROOF_EVENTS=5000`; what runs every time is the same with fewer.
@@ -30,7 +30,7 @@ SLACK_SECONDS = 0.5
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackWebhooks]:
     """A calm stack whose queues give messages of killed functions back soon."""
     few = {
         "WEBHOOK_MAX_ATTEMPTS": str(ATTEMPTS),
@@ -42,11 +42,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     }
     folder = tmp_path_factory.mktemp("proof")
     stack = start(folder / "data", CALM | few)
-    with world_of(stack, folder / "subscribers", visibility_seconds=VISIBILITY_SECONDS) as made:
+    with stack_webhooks(stack, folder / "subscribers", visibility_seconds=VISIBILITY_SECONDS) as made:
         yield made
 
 
-def test_subscribers_that_misbehave_end_among_the_failures(world: World) -> None:
+def test_subscribers_that_misbehave_end_among_the_failures(world: StackWebhooks) -> None:
     """One hangs, drips, floods, cuts the line, is gone or is busy; the good ones get everything."""
     bad = world.subscribe("hang/hang", "drip/drip", "reset/reset", "http://127.0.0.1:1/refusing")
     gone = world.subscribe("gone/gone")
@@ -79,7 +79,7 @@ def test_subscribers_that_misbehave_end_among_the_failures(world: World) -> None
     world.unsubscribe(*everybody)
 
 
-def test_a_subscriber_that_says_when_to_come_back_is_asked_no_sooner(world: World) -> None:
+def test_a_subscriber_that_says_when_to_come_back_is_asked_no_sooner(world: StackWebhooks) -> None:
     """After 429 with Retry-After no event is tried again before its time, and all arrive."""
     (endpoint,) = world.subscribe("busy/later").values()
     world.emit(20, [endpoint])
@@ -94,7 +94,7 @@ def test_a_subscriber_that_says_when_to_come_back_is_asked_no_sooner(world: Worl
     world.unsubscribe(endpoint)
 
 
-def test_nothing_is_lost_when_processes_are_killed(world: World) -> None:
+def test_nothing_is_lost_when_processes_are_killed(world: StackWebhooks) -> None:
     """Booking, dispatcher and results get kill -9 amid bookings: every event arrives and is recorded."""
     endpoints = [*world.subscribe("ok/a", "flaky/b").values()]
     wait_until(lambda: len(starts(world.stack)) > 60, 60, "the calendars are read")
@@ -114,7 +114,7 @@ def test_nothing_is_lost_when_processes_are_killed(world: World) -> None:
     world.unsubscribe(*endpoints)
 
 
-def test_what_comes_twice_and_shuffled_is_told_by_id_and_version(world: World) -> None:
+def test_what_comes_twice_and_shuffled_is_told_by_id_and_version(world: StackWebhooks) -> None:
     """Deliveries three times and results twice more, in any order: each event is recorded once, as it is."""
     endpoints = [*world.subscribe("ok/twice", "flaky/tries").values()]
     world.emit(20, endpoints)
@@ -140,7 +140,9 @@ def test_what_comes_twice_and_shuffled_is_told_by_id_and_version(world: World) -
 
 
 @pytest.mark.timeout(600 + EVENTS)  # the waits in it have bounds of their own
-def test_two_dead_subscribers_of_ten_delay_nobody(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_dead_subscribers_of_ten_delay_nobody(
+    world: StackWebhooks, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The other eight are done within twice the time that they take alone."""
     alone = _seconds(world, "alone")
     together = _seconds(world, "together", "hang/dead", "http://127.0.0.1:1/refusing-too")
@@ -154,7 +156,7 @@ def test_two_dead_subscribers_of_ten_delay_nobody(world: World, capsys: pytest.C
     assert together < 2 * alone + learning
 
 
-def test_subscribers_that_answer_with_errors_are_soon_left_alone(world: World) -> None:
+def test_subscribers_that_answer_with_errors_are_soon_left_alone(world: StackWebhooks) -> None:
     """Four that have all their events before a good one has its own: most are held back, and take no time."""
     bad = [*world.subscribe(*(f"error/at-once-{number}" for number in range(4))).values()]
     good = [*world.subscribe("ok/beside").values()]
@@ -166,7 +168,7 @@ def test_subscribers_that_answer_with_errors_are_soon_left_alone(world: World) -
     world.unsubscribe(*bad, *good)
 
 
-def _seconds(world: World, name: str, *dead: str) -> float:
+def _seconds(world: StackWebhooks, name: str, *dead: str) -> float:
     """Return how long it takes until eight subscribers have all events, which others fail to get."""
     alive = world.subscribe(*(f"ok/{name}-{number}" for number in range(8)))
     gone = world.subscribe(*dead)
@@ -198,7 +200,7 @@ def killing(stack: Stack) -> Iterator[list[int]]:
     def run() -> None:
         names = ("BookingFunction", "DispatchFunction", "ResultsFunction")
         while not ended.wait(random.uniform(0.05, 0.5)):  # noqa: S311  # chance, not a secret
-            for pid in processes(stack.data, random.choice(names))[:1]:  # noqa: S311
+            for pid in function_processes(stack.data, random.choice(names))[:1]:  # noqa: S311
                 with suppress(ProcessLookupError):
                     kill(pid)
                     killed.append(pid)

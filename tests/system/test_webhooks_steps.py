@@ -12,10 +12,10 @@ import pytest
 
 from local.postgres import EmbeddedPostgres
 from local.processes import free_port
-from tests.support.function_processes import kill, owner, processes
-from tests.support.halting_proxy import Halt, HaltingProxy, Where, http_has_answered, postgres_has_answered
-from tests.support.webhook_world import World, world_of
-from tests.system.conftest import CALM, start, wait_until
+from tests.support.processes import function_processes, kill, owner
+from tests.support.proxies import Halt, HaltingProxy, Where, http_has_answered, postgres_has_answered
+from tests.support.stack import CALM, start, wait_until
+from tests.support.stack_webhooks import StackWebhooks, stack_webhooks
 from tests.system.test_journey import blocks, starts, told
 
 # Longer than a sweep takes to come, and a message to come back.
@@ -101,7 +101,7 @@ STEPS = {
 class Behind:
     """The world, the proxies before its parts, and the times that can be booked."""
 
-    world: World
+    world: StackWebhooks
     proxies: dict[str, HaltingProxy]
     times: Iterator[str]
 
@@ -162,7 +162,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory, postgres: EmbeddedPostgres)
     queues = free_port()
 
     def holder(function: str, ports: tuple[int, int]) -> int | None:
-        return owner(processes(data, function), ports)
+        return owner(function_processes(data, function), ports)
 
     with ExitStack() as ends:
         database_proxy = ends.enter_context(HaltingProxy(postgres.port, postgres_has_answered, holder))
@@ -180,7 +180,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory, postgres: EmbeddedPostgres)
         }
         stack = start(data, variables, "tests.support.stack_behind")
         world = ends.enter_context(
-            world_of(stack, data.parent / "subscribers", visibility_seconds=VISIBILITY_SECONDS)
+            stack_webhooks(stack, data.parent / "subscribers", visibility_seconds=VISIBILITY_SECONDS)
         )
         port = int(world.others.url.rpartition(":")[2])
         subscriber_proxy = ends.enter_context(HaltingProxy(port, http_has_answered, holder))

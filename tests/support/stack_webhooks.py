@@ -21,9 +21,9 @@ from fairslot.platform import db, dead_letters, queue
 from fairslot.platform.settings import settings
 from fairslot.webhooks import outbox, publishing, redrive
 from local.sqs import REGION
+from tests.support.stack import Stack, stop, wait_until
 from tests.support.subscriber_process import Subscribers, subscribers
 from tests.support.webhook_checker import faults, pending
-from tests.system.conftest import Stack, stop, wait_until
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -46,7 +46,7 @@ AWS = {
 
 
 @dataclass(frozen=True)
-class World:
+class StackWebhooks:
     """A stack, its database, its queues and its subscribers."""
 
     stack: Stack
@@ -212,7 +212,7 @@ class World:
 
 
 @contextmanager
-def world_of(stack: Stack, folder: Path, *, visibility_seconds: int) -> Iterator[World]:
+def stack_webhooks(stack: Stack, folder: Path, *, visibility_seconds: int) -> Iterator[StackWebhooks]:
     """Make the world around a stack, which ends with it, and this process one that maintains it.
 
     The queues give messages of killed functions back after so many seconds.
@@ -241,7 +241,7 @@ def world_of(stack: Stack, folder: Path, *, visibility_seconds: int) -> Iterator
                         QueueUrl=state["queues"][name],
                         Attributes={"VisibilityTimeout": str(visibility_seconds)},
                     )
-                yield World(stack, database, sqs, others)
+                yield StackWebhooks(stack, database, sqs, others)
         finally:
             _forget()
             stop(stack)

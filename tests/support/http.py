@@ -1,48 +1,35 @@
-"""Requests to the handlers as API Gateway makes them of HTTP, and their answers as it reads them."""
+"""Requests to the handlers as API Gateway makes them of HTTP, and the responses as it reads them."""
 
 import importlib
 import json
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from pathlib import Path
-from time import monotonic
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from fairslot.access.keys import hash_key
+from fairslot.platform.db import Connection
+from fairslot.platform.queries import queries
 from local.gateway_payload import Request, event, response
 from local.routes import Routes
 from local.template import Template
+from tests.support.clock import NINE
+from tests.support.lambda_context import context
+from tests.support.team import TENANT
 
 type Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
 KEY = "test-key-123"
 NOTHING = object()
+DETAILED = {"VALIDATION_ERROR", "PAYLOAD_TOO_LARGE", "SLOT_UNAVAILABLE", "ILLEGAL_TRANSITION"}
+ALL_SCOPES = ("read", "write", "admin")
 _TEMPLATE = Path(__file__).parents[2] / "template.yaml"
-
-
-@dataclass
-class Context:
-    """What a function gets to know of its invocation; the clock runs from when it is made."""
-
-    seconds: float = 10.0
-    function_name: str = "api"
-    memory_limit_in_mb: int = 1024
-    invoked_function_arn: str = "arn:aws:lambda:us-east-1:000000000000:function:api"
-    aws_request_id: str = field(default_factory=lambda: str(uuid4()))
-    begun: float = field(default_factory=monotonic)
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Return what is left of the invocation."""
-        return int((self.begun + self.seconds - monotonic()) * 1000)
-
-
-def context(seconds: float = 10.0) -> LambdaContext:
-    """Return the context of an invocation."""
-    return cast("LambdaContext", Context(seconds))
 
 
 @dataclass(frozen=True)
@@ -123,3 +110,66 @@ def _deployed() -> tuple[Routes, dict[str, Handler]]:
 def ask(method: str, path: str, body: object = NOTHING, **more: Any) -> Answer:
     """Send a request, as `request` takes it."""
     return send(request(method, path, body, **more))
+
+
+def add_key(
+    connection: Connection,
+    key: str = KEY,
+    *,
+    scopes: Sequence[str] = ALL_SCOPES,
+    tenant_id: str = TENANT,
+    rate_limit: int = 100_000,
+    revoked: bool = False,
+) -> None:
+    """Make an API key."""
+    connection.execute(
+        queries("admin")["add_key"],
+        {
+            "tenant": tenant_id,
+            "hash": hash_key(key),
+            "label": "test",
+            "scopes": list(scopes),
+            "rate_limit": rate_limit,
+        },
+    )
+    if revoked:
+        connection.execute("UPDATE api_keys SET revoked_at = now() WHERE key_hash = %s", (hash_key(key),))
+
+
+def booking_body(start: datetime | str = NINE, **members: Any) -> dict[str, Any]:
+    """Return the body of a booking; a member that is None is left out."""
+    text = start if isinstance(start, str) else start.isoformat()
+    body = {
+        "calendar_id": "cal",
+        "start_time": text,
+        "contact_email": "zoe@example.com",
+        "contact_name": "Zoë Secret",
+    }
+    return {name: value for name, value in (body | members).items() if value is not None}
+
+
+def book(start: datetime | str = NINE, *, headers: Any = (), key: str = KEY, **members: Any) -> Answer:
+    """Ask for an appointment."""
+    return ask("POST", "/api/appointments", booking_body(start, **members), headers=headers, key=key)
+
+
+def booked(start: datetime | str = NINE, **members: Any) -> dict[str, Any]:
+    """Return what a booking that has to succeed is answered with."""
+    answer = book(start, **members)
+    assert answer.status == 201, answer
+    found: dict[str, Any] = answer.json
+    return found
+
+
+def check_problem(answer: Answer, status: int, code: str) -> dict[str, Any]:
+    """Assert that an answer is a problem as every error is said; return it."""
+    assert answer.status == status, answer
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = answer.json
+    assert problem["error"] == code, problem
+    assert problem["status"] == status
+    assert problem["message"] == problem["detail"] != ""
+    assert problem["title"]
+    assert problem["type"] == f"urn:fairslot:error:{code.lower().replace('_', '-')}"
+    assert ("details" in problem) == (code in DETAILED)
+    return problem

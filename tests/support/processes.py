@@ -1,16 +1,42 @@
-"""The processes of the functions of a running stack, and which of them is at the end of a connection."""
+"""Processes to be frozen or killed, and which of a running stack's is at the end of a connection."""
 
 import os
 import signal
 import time
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _LOOK_SECONDS = 0.01
 
 
-def processes(data: Path, function: str) -> list[int]:
+@contextmanager
+def frozen(pid: int | None) -> Iterator[None]:
+    """Stop a server's process, and then those that it has started, until the end of the block."""
+    assert pid is not None
+    stopped: list[int] = []
+    try:
+        for one in _descendants(pid):
+            with suppress(ProcessLookupError):
+                os.kill(one, signal.SIGSTOP)
+                stopped.append(one)
+        yield
+    finally:
+        for one in stopped:
+            with suppress(ProcessLookupError):
+                os.kill(one, signal.SIGCONT)
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    """Give a process and all below it; each is asked for its children after it was given."""
+    yield pid
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in task.read_text("ascii").split():
+                yield from _descendants(int(child))
+
+
+def function_processes(data: Path, function: str) -> list[int]:
     """Return the processes that a function of the stack on this data has now."""
     marks = {f"AWS_LAMBDA_FUNCTION_NAME={function}".encode(), f"HOME={data}".encode()}
     found = []

@@ -1,0 +1,67 @@
+"""Attempts at deliveries as the dispatcher reports them, and what follows from each."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from fairslot.messages.deliveries import Attempt
+from fairslot.platform.db import Connection
+from fairslot.webhooks import outbox
+from tests.support.clock import NOW
+
+type Message = dict[str, Any]
+
+
+def record_attempt(
+    connection: Connection,
+    message: Message,
+    error: str | None = None,
+    *,
+    at: datetime = NOW,
+    **more: Any,
+) -> list[Message]:
+    """Record an attempt at a delivery, failed where an `error` is given; return the messages that follow."""
+    values = {
+        "attempt": 1,
+        "outcome": "delivered" if error is None else "failed",
+        "latency_ms": 7,
+        "status_code": 200 if error is None else None,
+        "error": error,
+        "answer": {},
+        "round": message.get("round", 1),
+        **more,
+    }
+    made = Attempt(
+        delivery_id=UUID(message["delivery_id"]),
+        event_id=UUID(message["event_id"]),
+        kind=message["kind"],
+        type=message["type"],
+        at=at,
+        **values,
+    )
+    messages = outbox.record(connection, attempt=Attempt.from_json(made.to_json())).messages
+    assert json.loads(json.dumps(messages)) == messages
+    return messages
+
+
+def sweep(connection: Connection, now: datetime) -> list[Message]:
+    """Publish again what the queue seems to have lost; return the messages."""
+    sent: list[str] = []
+    outbox.sweep(connection, send=sent.extend, now=now)
+    return [json.loads(one) for one in sent]
+
+
+def actions(messages: Sequence[Message], action: str) -> list[Message]:
+    """Return the messages that ask the calendar for an action."""
+    return [one for one in messages if one["data"].get("action") == action]
+
+
+def delivery_state(connection: Connection, message: Message) -> tuple[str, str | None]:
+    """Return a delivery's status and reason."""
+    row = connection.execute(
+        "SELECT status, reason FROM webhook_deliveries WHERE delivery_id = %s", (message["delivery_id"],)
+    ).fetchone()
+    assert row is not None
+    return row["status"], row["reason"]

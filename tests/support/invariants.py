@@ -1,0 +1,68 @@
+"""What must hold whatever happened: no overlap, bits, counters, credits and records agree."""
+
+from typing import Any
+
+from fairslot.platform.db import Connection
+from tools.replay import replay
+
+
+def check_invariants(connection: Connection) -> None:
+    """Assert that no appointments overlap, bits and counters agree with them, and credits sum to 0."""
+    for statement in (_OVERLAPS, _BITS, _COUNTERS, _CREDITS, _LOG, _EVENTS):
+        assert _all(connection, statement) == []
+
+
+def check_replay(connection: Connection) -> None:
+    """Assert that every calendar's decisions replay, to the credits of now."""
+    with connection.transaction():
+        for calendar in _all(connection, b"SELECT calendar_id FROM calendars"):
+            replay(connection, calendar["calendar_id"])
+
+
+def credits_of(connection: Connection) -> dict[str, int]:
+    """Return every coach's credit."""
+    return {row["coach_id"]: row["credit"] for row in _all(connection, b"SELECT * FROM coach_calendars")}
+
+
+def _all(connection: Connection, statement: bytes) -> list[dict[str, Any]]:
+    return connection.execute(statement).fetchall()
+
+
+_OVERLAPS = b"""
+    SELECT one.appointment_id, other.appointment_id AS other
+      FROM coach_appointments AS one JOIN coach_appointments AS other
+        ON one.coach_id = other.coach_id AND one.appointment_id < other.appointment_id
+       AND one.takes && other.takes
+     WHERE one.status <> 'cancelled' AND other.status <> 'cancelled'"""
+
+_BITS = b"""
+    SELECT slot.coach_id, slot.start_time, slot.taken
+      FROM coach_slot_list AS slot
+     WHERE slot.taken <> EXISTS (
+        SELECT FROM coach_appointments AS a
+         WHERE a.coach_id = slot.coach_id AND a.status <> 'cancelled'
+           AND a.takes && tstzrange(slot.start_time, slot.end_time))"""
+
+_COUNTERS = b"""
+    SELECT day.coach_id, day.local_date, day.booked
+      FROM coach_slots AS day
+     WHERE day.booked > day.max_per_day OR day.booked <> (
+        SELECT count(*) FROM coach_appointments AS a
+         WHERE a.coach_id = day.coach_id AND a.status <> 'cancelled'
+           AND engine.slot_of(a.start_time) >= day.first_slot
+           AND engine.slot_of(a.start_time) < day.first_slot + day.slot_count)"""
+
+_CREDITS = b"SELECT calendar_id FROM coach_calendars GROUP BY calendar_id HAVING sum(credit) <> 0"
+
+_LOG = b"""
+    SELECT member.calendar_id, member.coach_id, member.credit
+      FROM coach_calendars AS member
+     WHERE member.credit <> coalesce((
+        SELECT sum((one ->> 'delta')::bigint)
+          FROM distribution_log AS log CROSS JOIN LATERAL jsonb_array_elements(log.candidates) AS one
+         WHERE log.calendar_id = member.calendar_id AND one ->> 'coach_id' = member.coach_id), 0)"""
+
+_EVENTS = b"""
+    SELECT a.appointment_id FROM coach_appointments AS a
+     WHERE a.status <> 'held' AND a.version <> (SELECT count(*) FROM webhook_events AS event
+                          WHERE event.appointment_id = a.appointment_id)"""

@@ -1,0 +1,38 @@
+"""What coaches' own calendars say: readings, and absences that arrive as events."""
+
+from datetime import datetime
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+from fairslot.coach_time import sync
+from fairslot.domain.slots import hex_of, slot_of, span
+from fairslot.platform.db import Connection
+from tests.support.clock import NEW_YORK, NOW
+
+type Span = tuple[datetime, datetime]
+
+
+def store_reading(
+    connection: Connection,
+    began: datetime,
+    *busy: Span,
+    coach_id: str = "ana",
+    zone: ZoneInfo = NEW_YORK,
+    now: datetime = NOW,
+) -> None:
+    """Store a reading of a coach's calendar that began at an instant and found these busy times.
+
+    It covers the window that is read at `now`.
+    """
+    first, end_slot = sync.window(zone, now)
+    width = end_slot - first
+    free = (1 << width) - 1
+    for start, end in busy:
+        free &= ~span(slot_of(start) - first, slot_of(end) - slot_of(start), width)
+    reading = {"coach_id": coach_id, "ok": True, "fetched_at": began.isoformat(), "first_slot": first}
+    sync.store(connection, reading | {"slot_count": width, "free": hex_of(free, width)})
+
+
+def begin_absence(connection: Connection, coach_id: str, start: datetime, end: datetime) -> None:
+    """Have a coach report an absence."""
+    sync.begin_absence(connection, coach_id=coach_id, start=start, end=end, event_id=uuid4())

@@ -1,0 +1,105 @@
+"""The whole system as a person starts it, on free ports, with partners that fail as partners do."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from local.function_env import PYTHONPATH
+from local.processes import free_port
+
+ROOT = Path(__file__).parents[2]
+KEY = "prod-key-789"
+FAULTS = {"CRM_FAILURE_RATE": "0.3", "CALENDAR_FAILURE_RATE": "0.1"}
+CALM = {"CRM_LATENCY_MS": "20-120", "CALENDAR_LATENCY_MS": "20-120"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """A running stack: its process, what it said, and how to talk to its parts."""
+
+    process: subprocess.Popen[str]
+    said: list[str]
+    data: Path
+    api: httpx.Client
+    calendar: httpx.Client
+    crm: httpx.Client
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the stack tells of its parts."""
+        state: dict[str, Any] = json.loads((self.data / "stack.json").read_text("utf-8"))
+        return state
+
+
+def start(data: Path, variables: Mapping[str, str], module: str = "local.stack") -> Stack:
+    """Start a stack and wait until it says that it is ready."""
+    environment = {
+        name: value for name, value in os.environ.items() if not name.endswith(("_URL", "_RATE", "_PORT"))
+    }
+    environment |= {
+        "PYTHONPATH": PYTHONPATH,
+        "PORT": str(free_port()),
+        "CALENDAR_PORT": str(free_port()),
+        "CRM_PORT": str(free_port()),
+        "FAIRSLOT_DATA": str(data),
+        **variables,
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", module],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    said: list[str] = []
+    ready = threading.Event()
+
+    def read() -> None:
+        assert process.stdout is not None
+        with process.stdout as lines:
+            for line in lines:
+                said.append(line.rstrip())
+                if line.startswith("ready"):
+                    ready.set()
+        ready.set()
+
+    threading.Thread(target=read, daemon=True).start()
+    ready.wait(60)
+    assert any(line.startswith("ready") for line in said), "\n".join(said)
+    addresses = json.loads((data / "stack.json").read_text("utf-8"))
+    return Stack(
+        process=process,
+        said=said,
+        data=data,
+        api=httpx.Client(base_url=addresses["gateway"], headers={"X-API-Key": KEY}, timeout=30),
+        calendar=httpx.Client(base_url=addresses["partners"]["calendar_api"], timeout=30),
+        crm=httpx.Client(base_url=addresses["partners"]["crm"], timeout=30),
+    )
+
+
+def stop(stack: Stack, number: signal.Signals = signal.SIGTERM) -> int:
+    """Stop a stack and return its exit code."""
+    for client in (stack.api, stack.calendar, stack.crm):
+        client.close()
+    stack.process.send_signal(number)
+    return stack.process.wait(30)
+
+
+def wait_until(holds: Callable[[], bool], seconds: float, what: str) -> None:
+    """Wait until a condition holds; fail after so many seconds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.25)
