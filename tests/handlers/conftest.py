@@ -1,7 +1,7 @@
 """What tests of the HTTP handlers share: a small team at a fixed instant, keys, cache and queues."""
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 
 import boto3
@@ -14,12 +14,11 @@ from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
 from local.valkey import EmbeddedValkey
 from tests.support.clock import NOW, stop_clock
+from tests.support.fixtures import Clock, Environment
 from tests.support.http import add_key
 from tests.support.queues import Queues
 from tests.support.team import add_team
 
-type Environment = Callable[..., None]
-type Clock = Callable[[datetime], None]
 _CLOCKS = ("fairslot.http.api", "background.results", "background.maintenance", "background.sync")
 
 

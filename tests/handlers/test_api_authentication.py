@@ -1,7 +1,7 @@
 """Who may call: keys, tokens and scopes, on every route."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -12,10 +12,9 @@ import pytest
 from fairslot.access import keys
 from fairslot.platform.db import Connection
 from tests.support.api_fuzz import Operation, operations
+from tests.support.fixtures import Environment
 from tests.support.http import ALL_SCOPES, KEY, NOTHING, Answer, add_key, ask, book, booked, check_problem
 from tests.support.tables import table_digests
-
-type Environment = Callable[..., None]
 
 CLOSED = [operation for operation in operations() if operation.described.get("security") != []]
 

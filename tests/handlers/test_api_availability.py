@@ -1,6 +1,5 @@
 """The page of bookable starts: its shape, its cuts, its clocks, and how fresh it is."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -11,14 +10,12 @@ import pytest
 from fairslot.coach_time import sync
 from fairslot.domain.slots import SLOT_SECONDS
 from fairslot.platform.db import Connection
-from tests.support.clock import NINE, NOW
+from tests.support.clock import NINE, NOW, QUARTER
+from tests.support.fixtures import Clock
 from tests.support.http import ask, booked
 from tests.support.team import ALWAYS, add_calendar, add_coach
 
-type Clock = Callable[[datetime], None]
-
 PATH = "/api/availability"
-QUARTER = timedelta(minutes=15)
 
 
 def page(**query: Any) -> dict[str, Any]:

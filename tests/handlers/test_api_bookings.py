@@ -1,20 +1,19 @@
 """Booking, reading, listing and cancelling over HTTP."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from fairslot.platform.db import Connection
-from tests.support.clock import NINE, NOW
+from tests.support.clock import NINE, NOW, QUARTER
 from tests.support.http import ask, book, booked, check_problem
 from tests.support.invariants import check_invariants
 from tests.support.tables import count, table_digests
 from tests.support.team import add_calendar
 
 PATH = "/api/appointments"
-QUARTER = timedelta(minutes=15)
 APPOINTMENT = {
     "appointment_id",
     "calendar_id",

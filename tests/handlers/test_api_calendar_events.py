@@ -1,6 +1,5 @@
 """What calendars and partners tell us: kept, acted on once, and answered alike."""
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import count as numbers
 from typing import Any
@@ -13,14 +12,13 @@ from fairslot.coach_time import inbound, sync
 from fairslot.platform.db import Connection
 from tests.support.clock import NINE, NOW
 from tests.support.endpoints import add_endpoint
+from tests.support.fixtures import Clock
 from tests.support.http import Answer, add_key, ask, book, booked, check_problem
 from tests.support.invariants import check_invariants
 from tests.support.lambda_context import context
 from tests.support.queues import Queues
 from tests.support.tables import count, table_digests
 from tests.support.team import add_calendar, add_coach
-
-type Clock = Callable[[datetime], None]
 
 PATH = "/api/webhooks/calendar"
 _numbers = numbers()

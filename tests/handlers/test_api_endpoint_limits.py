@@ -1,17 +1,14 @@
 """How many endpoints there can be, what they may send with, and that an address stays out of the log."""
 
-from collections.abc import Callable
-
 import pytest
 from psycopg.types.json import Jsonb
 
 from fairslot.platform.db import Connection
 from local.postgres import EmbeddedPostgres
-from tests.support.endpoints import PATH, URL, subscribe, subscribed
+from tests.support.endpoints import PATH, URL, set_endpoint, subscribe, subscribed
+from tests.support.fixtures import Environment
 from tests.support.http import add_key, ask, check_problem
 from tests.support.tables import count
-
-type Environment = Callable[..., None]
 
 
 @pytest.mark.parametrize(
@@ -88,9 +85,7 @@ def test_a_rate_is_at_least_one_in_a_hundred_seconds(world: Connection, kms: Non
 def test_what_was_made_before_a_rule_can_still_be_turned_off(world: Connection, kms: None) -> None:
     """Only what is given is judged."""
     made = subscribed()
-    world.execute(
-        "UPDATE webhook_endpoints SET headers = %s, url = 'https://a_b.example/'", (Jsonb({"Via": "x"}),)
-    )
+    set_endpoint(world, headers=Jsonb({"Via": "x"}), url="https://a_b.example/")
     off = ask("PATCH", f"{PATH}/{made['endpoint_id']}", {"enabled": False})
     assert (off.status, off.json["enabled"], off.json["headers"]) == (200, False, {"Via": "x"})
 

@@ -1,7 +1,6 @@
 """How fresh the page is: readings of external calendars, and the first question about them."""
 
 import json
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
@@ -15,14 +14,12 @@ from fairslot.coach_time import sync
 from fairslot.domain.slots import hex_of
 from fairslot.platform.db import Connection
 from tests.support.clock import NOW
+from tests.support.fixtures import Clock, Environment
 from tests.support.http import ask
 from tests.support.lambda_context import context
 from tests.support.queues import Queues
 from tests.support.sqs_events import batch_event
 from tests.support.team import ALWAYS, add_calendar, add_coach
-
-type Environment = Callable[..., None]
-type Clock = Callable[[datetime], None]
 
 
 def page(**query: Any) -> dict[str, Any]:

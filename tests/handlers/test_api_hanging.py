@@ -1,6 +1,6 @@
 """A dependency that hangs and does not refuse: an answer in the function's time all the same."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -19,6 +19,7 @@ from local.sqs import SqsStandIn
 from local.valkey import EmbeddedValkey
 from tests.support.clock import NINE
 from tests.support.endpoints import add_endpoint
+from tests.support.fixtures import Clock, Environment
 from tests.support.http import Answer, ask, book, booked, check_problem
 from tests.support.lambda_context import context
 from tests.support.processes import frozen
@@ -26,9 +27,7 @@ from tests.support.queues import Queues
 from tests.support.race import wait_until
 from tests.support.sqs_events import batch_event
 from tests.support.tables import count
-
-type Environment = Callable[..., None]
-type Clock = Callable[[datetime], None]
+from tests.support.team import set_coach
 
 LONGEST = 6.5  # seconds: the budget of a request and a second for a busy machine
 
@@ -200,7 +199,7 @@ def test_a_first_reading_that_nobody_makes_does_not_use_up_the_time(
 ) -> None:
     """Neither a queue that hangs nor a long wait keeps the page from being answered."""
     environment(FIRST_SYNC_WAIT_SECONDS="60")
-    world.execute("UPDATE coaches SET calendar_kind = 'calendar_api'")
+    set_coach(world, calendar_kind="calendar_api")
     with frozen(sqs.pid), in_time():
         answer = ask("GET", "/api/availability", query={"calendar_id": "cal", "start": NINE.isoformat()})
     assert answer.status == 200

@@ -1,6 +1,5 @@
 """Whether all is well, and how the work is shared."""
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -11,12 +10,10 @@ from fairslot.platform.db import Connection
 from local.postgres import EmbeddedPostgres
 from local.valkey import EmbeddedValkey
 from tests.support.clock import NINE, NOW
-from tests.support.endpoints import add_endpoint
+from tests.support.endpoints import add_endpoint, set_delivery
+from tests.support.fixtures import Clock, Environment
 from tests.support.http import ask, booked
 from tests.support.team import add_calendar
-
-type Environment = Callable[..., None]
-type Clock = Callable[[datetime], None]
 
 SHARE = {
     "coach_id",
@@ -89,7 +86,7 @@ def test_events_that_wait_are_told(world: Connection, clock: Clock) -> None:
     """Events that have waited longer than the grace for the queue make it degraded."""
     add_endpoint(world, "crm", "appointment.*")
     booked()
-    world.execute("UPDATE webhook_deliveries SET created_at = %s", (NOW - timedelta(minutes=1),))
+    set_delivery(world, created_at=NOW - timedelta(minutes=1))
     answer = ask("GET", "/health", key=None)
     assert (answer.status, answer.json["status"]) == (200, "degraded")
     assert answer.json["outbox"] == {"status": "ok", "waiting": 1}

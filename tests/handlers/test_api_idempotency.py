@@ -1,7 +1,7 @@
 """One effect for an idempotency key: repeated, repeated differently, and whatever the cache does."""
 
-from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,12 +13,10 @@ from fairslot.platform.db import Connection
 from local.valkey import EmbeddedValkey
 from tests.support.clock import NINE, NOW
 from tests.support.endpoints import subscribed
+from tests.support.fixtures import Clock, Environment
 from tests.support.http import Answer, ask, book, booking_body, check_problem
 from tests.support.invariants import check_invariants
 from tests.support.tables import count, table_digests
-
-type Environment = Callable[..., None]
-type Clock = Callable[[datetime], None]
 
 KEY = {"X-Idempotency-Key": "key-1"}
 PATH = "/api/appointments"

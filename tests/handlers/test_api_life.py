@@ -8,13 +8,12 @@ import pytest
 from redis import Redis
 
 from fairslot.platform.db import Connection
-from tests.support.clock import NINE, NOW
+from tests.support.clock import NINE, NOW, QUARTER
 from tests.support.http import add_key, ask, book, booked, booking_body, check_problem
 from tests.support.invariants import check_invariants
 from tests.support.tables import count, table_digests
 
 PATH = "/api/appointments"
-QUARTER = timedelta(minutes=15)
 
 
 def held(start: datetime = NINE, **members: Any) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Nothing personal and no secret in what the functions log, also when things go wrong."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,11 +12,10 @@ from fairslot.platform.db import Connection
 from tests.support.api_processes import logged
 from tests.support.clock import NOW
 from tests.support.endpoints import add_endpoint
+from tests.support.fixtures import Environment
 from tests.support.http import KEY, add_key, booked, booking_body, request
 from tests.support.queues import Queues
 from tests.support.sqs_events import batch_event
-
-type Environment = Callable[..., None]
 
 PERSON: dict[str, Any] = {
     "contact_name": "Zoë Geheimnis",

@@ -1,7 +1,6 @@
 """Events on the queue right after the commit, or later by the sweep, and never at the customer's cost."""
 
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
@@ -13,13 +12,12 @@ from fairslot.messages.deliveries import Delivery
 from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
 from tests.support.endpoints import add_endpoint
+from tests.support.fixtures import Clock, Environment
 from tests.support.http import add_key, ask, book, booked
 from tests.support.lambda_context import context
 from tests.support.queues import Queues
+from tests.support.readings import connect_calendars
 from tests.support.team import TENANT, add_calendar
-
-type Environment = Callable[..., None]
-type Clock = Callable[[datetime], None]
 
 KEY = {"X-Idempotency-Key": "key-1"}
 
@@ -27,8 +25,7 @@ KEY = {"X-Idempotency-Key": "key-1"}
 @pytest.fixture
 def told(world: Connection, queues: Queues) -> Connection:
     """The small team behind the calendar API, and both partners told of everything."""
-    world.execute("UPDATE coaches SET calendar_kind = 'calendar_api'")
-    world.execute("INSERT INTO coach_syncs (coach_id, synced_at) SELECT coach_id, now() FROM coaches")
+    connect_calendars(world)
     add_endpoint(world, "crm", "appointment.*")
     add_endpoint(world, "calendar_api", "appointment.*")
     return world

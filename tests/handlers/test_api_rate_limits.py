@@ -1,7 +1,6 @@
 """Requests a minute: told with every answer, never exceeded, and never in the way when the cache is."""
 
 import json
-from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
@@ -12,8 +11,6 @@ from local.valkey import EmbeddedValkey
 from tests.support.api_processes import at_once
 from tests.support.http import Answer, add_key, ask, book, check_problem, request
 from tests.support.tables import count, table_digests
-
-type Environment = Callable[..., None]
 
 LEGACY = {"x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"}
 IETF = {"ratelimit", "ratelimit-policy"}

@@ -1,7 +1,6 @@
 """What comes back from the partners: recorded once, and with its meaning for the appointment."""
 
 import json
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -11,21 +10,20 @@ from background import results
 from fairslot.platform.db import Connection
 from tests.support.clock import NOW
 from tests.support.endpoints import add_endpoint
+from tests.support.fixtures import Environment
 from tests.support.http import ask, booked
 from tests.support.invariants import check_invariants
 from tests.support.lambda_context import context
 from tests.support.queues import Queues
+from tests.support.readings import connect_calendars
 from tests.support.sqs_events import batch_event
 from tests.support.tables import count, table_digests
-
-type Environment = Callable[..., None]
 
 
 @pytest.fixture
 def told(world: Connection, queues: Queues) -> Connection:
     """The small team behind the calendar API, and both partners told of everything."""
-    world.execute("UPDATE coaches SET calendar_kind = 'calendar_api'")
-    world.execute("INSERT INTO coach_syncs (coach_id, synced_at) SELECT coach_id, now() FROM coaches")
+    connect_calendars(world)
     add_endpoint(world, "crm", "appointment.*")
     add_endpoint(world, "calendar_api", "appointment.*")
     return world

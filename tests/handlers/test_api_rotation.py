@@ -1,6 +1,5 @@
 """Secrets that are replaced again before the time of the last replacement is over: every promise is kept."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,10 +12,9 @@ from fairslot.platform.db import Connection
 from tests.handlers.test_api_signed_events import SECRET, rotated, tell
 from tests.support.clock import NOW
 from tests.support.endpoints import PATH, get_endpoint, subscribed
+from tests.support.fixtures import Clock
 from tests.support.http import Answer, ask, check_problem
 from tests.support.queues import Queues
-
-type Clock = Callable[[datetime], None]
 
 EVENT = {"event_type": "x"}
 

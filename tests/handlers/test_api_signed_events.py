@@ -12,11 +12,10 @@ from standardwebhooks import Webhook
 from fairslot.platform import signing_secrets
 from fairslot.platform.db import Connection
 from tests.support.clock import NOW
+from tests.support.fixtures import Clock
 from tests.support.http import NOTHING, Answer, add_key, ask, booked, check_problem
 from tests.support.queues import Queues
 from tests.support.tables import count, table_digests
-
-type Clock = Callable[[datetime], None]
 
 PATH = "/api/webhooks/calendar"
 SECRET = f"{PATH}/secret"

@@ -1,7 +1,6 @@
 """Who guesses keys: counted by address, and never at the cost of those who have one."""
 
 import json
-from collections.abc import Callable
 
 import pytest
 from redis import Redis
@@ -11,9 +10,8 @@ from fairslot.access.keys import Client
 from fairslot.platform.db import Connection
 from local.valkey import EmbeddedValkey
 from tests.support.api_processes import at_once
+from tests.support.fixtures import Environment
 from tests.support.http import KEY, Answer, add_key, ask, check_problem, request, send
-
-type Environment = Callable[..., None]
 
 LIMIT = 5
 

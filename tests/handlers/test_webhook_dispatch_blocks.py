@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -11,16 +10,15 @@ import pytest
 from background import maintenance, results
 from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
-from tests.handlers.conftest import Clock
-from tests.support.clock import NOW
+from tests.support.clock import HOUR, NOW
 from tests.support.dispatch import Stage, stage
-from tests.support.endpoints import add_endpoint
+from tests.support.endpoints import add_endpoint, set_delivery
+from tests.support.fixtures import Clock
 from tests.support.http import ask, booked
 from tests.support.lambda_context import context
 from tests.support.partner_process import partner
+from tests.support.readings import connect_calendars
 from tests.support.sqs_events import batch_event
-
-HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -33,8 +31,7 @@ def calendar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]
 @pytest.fixture
 def dispatch(world: Connection, sqs: SqsStandIn, calendar: httpx.Client) -> Iterator[Stage]:
     """The dispatcher and its queues; the coaches' calendars are behind the calendar API, the CRM is told."""
-    world.execute("UPDATE coaches SET calendar_kind = 'calendar_api'")
-    world.execute("INSERT INTO coach_syncs (coach_id, synced_at) SELECT coach_id, now() FROM coaches")
+    connect_calendars(world)
     add_endpoint(world, "calendar_api", "appointment.*")
     add_endpoint(world, "crm", "appointment.conflict")
     with stage(sqs, CALENDAR_API_URL=str(calendar.base_url)) as made:
@@ -62,7 +59,7 @@ def sweep(clock: Clock, hours: int = 2) -> None:
 
 def overdue(world: Connection) -> None:
     """Have what was sent be long silent."""
-    world.execute("UPDATE webhook_deliveries SET published_at = %s", (NOW - HOUR,))
+    set_delivery(world, published_at=NOW - HOUR)
 
 
 def blocks(calendar: httpx.Client) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from fairslot.dispatch import endpoint_limits
 from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
 from tests.support.dispatch import Stage, stage
-from tests.support.endpoints import PATH, subscribed
+from tests.support.endpoints import PATH, set_delivery, subscribed
 from tests.support.http import ask, booked
 from tests.support.lambda_context import context
 from tests.support.scripted_partner import answer
@@ -193,7 +193,7 @@ def test_an_old_address_that_is_gone_says_nothing_of_the_new_one(dispatch: Stage
 def test_what_has_arrived_otherwise_is_not_tried_again(dispatch: Stage, world: Connection) -> None:
     """A second message of a delivery goes when the first has delivered."""
     subscriber(dispatch)
-    world.execute("UPDATE webhook_deliveries SET status = 'delivered'")
+    set_delivery(world, status="delivered")
     attempt(dispatch)
     assert (dispatch.left(), len(paths(dispatch))) == (0, 2)
 

@@ -12,14 +12,12 @@ from fairslot.domain.idempotency import Key, fingerprint
 from fairslot.domain.slots import hex_of
 from fairslot.platform.db import Connection
 from tests.support.bookings import book, hold
-from tests.support.clock import NEW_YORK, NINE, NOW
+from tests.support.clock import DAY, HOUR, NEW_YORK, NINE, NOW
 from tests.support.endpoints import add_endpoint
+from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants
-from tests.support.race import Connect, wait_until, waiting
-from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach
-
-HOUR = timedelta(hours=1)
-DAY = timedelta(days=1)
+from tests.support.race import wait_until, waiting
+from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach, close_days, set_calendar, set_coach
 
 
 def told(connection: Connection, kind: str, *, key: str = "k", **body: Any) -> UUID:
@@ -102,7 +100,7 @@ def kind(request: pytest.FixtureRequest, connection: Connection) -> str:
     """Ana, alone on a calendar, whose own calendar is of each kind and, where there is one, was read."""
     found: str = request.param
     add_coach(connection, "ana", working_hours=ALWAYS, max_per_day=100)
-    connection.execute("UPDATE coaches SET calendar_kind = %s, calendar_url = 'https://x.test/'", (found,))
+    set_coach(connection, calendar_kind=found, calendar_url="https://x.test/")
     add_calendar(connection, "cal", ["ana"])
     sync.extend(connection, now=NOW)
     if found != "none":
@@ -197,7 +195,7 @@ def test_of_two_absences_one_may_end(connection: Connection, ana: None) -> None:
 
 def test_what_was_shut_before_absences_were_kept_can_be_given_back(connection: Connection, ana: None) -> None:
     """Without a calendar elsewhere nobody but the coach can say that the time is free."""
-    connection.execute("UPDATE coach_slots SET external = 0::bit(104) WHERE local_date = '2026-03-03'")
+    close_days(connection, local_date="2026-03-03")
     tell(connection, "coach.available")
     assert edges(connection) == [False, True, True, False]
 
@@ -236,7 +234,7 @@ def test_a_long_absence_is_worked_off_in_portions(connection: Connection, ana: N
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_a_crash_between_two_portions_loses_nothing(connection: Connection, ana: None, steps: int) -> None:
     """The event stays open, the time is shut at once, and whoever goes on acts on the rest alone."""
-    connection.execute("UPDATE calendars SET conflict_policy = 'cancel'")
+    set_calendar(connection, conflict_policy="cancel")
     for number in range(45):
         book(connection, NINE + number * HOUR / 2)
     event_id = told(connection, "coach.unavailable", end_time=(NINE + DAY).isoformat())

@@ -13,6 +13,7 @@ from tests.support.attempts import record_attempt
 from tests.support.bookings import book
 from tests.support.clock import NINE, NOW
 from tests.support.endpoints import add_endpoint, add_subscriber
+from tests.support.readings import connect_calendars
 from tests.support.team import add_team
 
 
@@ -118,8 +119,7 @@ def test_a_late_result_of_an_earlier_round_does_not_end_the_new_one(
 def test_a_block_that_was_made_in_an_earlier_round_is_made(told: Connection) -> None:
     """It is something done and not something told: the new round's refusal is no conflict."""
     add_endpoint(told, "calendar_api", "appointment.*")
-    told.execute("UPDATE coaches SET calendar_kind = 'calendar_api'")
-    told.execute("INSERT INTO coach_syncs (coach_id, synced_at) SELECT coach_id, now() FROM coaches")
+    connect_calendars(told)
     message = next(one for one in book(told, NINE).messages if one["kind"] == "calendar_api")
     record_attempt(told, message, "dead_letter")
     replay = replayed(told, message)

@@ -13,11 +13,10 @@ from fairslot.domain.errors import NotFoundError
 from fairslot.domain.slots import instant_of, slot_of
 from fairslot.platform.db import Connection
 from tests.support.bookings import appointment_of, book
-from tests.support.clock import NINE, NOW
+from tests.support.clock import NINE, NOW, QUARTER
 from tests.support.readings import begin_absence
+from tests.support.tables import clear_tables
 from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach, add_team
-
-QUARTER = timedelta(minutes=15)
 
 
 def listed(
@@ -112,9 +111,7 @@ def bookable(connection: Connection, start: datetime) -> bool:
 @given(data=st.data())
 def test_listing_and_booking_are_one_predicate(connection: Connection, data: st.DataObject) -> None:
     """For any rules, busy time and bookings: a start is listed exactly when it can be booked."""
-    connection.execute(
-        "TRUNCATE coaches, calendars, coach_appointments, distribution_log, webhook_events CASCADE"
-    )
+    clear_tables(connection)
     quarters = st.sampled_from([15, 30, 45, 60])
     add_coach(connection, "ny", max_per_day=data.draw(st.integers(0, 3)))
     add_coach(connection, "ldn", time_zone="Europe/London", working_hours=ALWAYS, max_per_day=4)

@@ -19,12 +19,11 @@ from fairslot.domain.errors import (
 from fairslot.domain.idempotency import ChangeResult, Key
 from fairslot.platform.db import Connection, translate
 from tests.support.bookings import appointment_of, book, cancel
-from tests.support.clock import NINE, NOW
+from tests.support.clock import NINE, NOW, QUARTER
+from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants
-from tests.support.race import Connect, Outcome, at_once, patiently, refused
+from tests.support.race import Outcome, at_once, patiently, refused
 from tests.support.team import ALWAYS, add_calendar, add_coach, add_team
-
-QUARTER = timedelta(minutes=15)
 
 
 def race(works: list[Callable[[], ChangeResult]]) -> list[Outcome]:

@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 from fairslot.coach_time import sync
 from fairslot.platform.db import Connection
 from tests.support.bookings import appointment_of, book
+from tests.support.clock import HALF
+from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants
-from tests.support.race import Connect, Outcome, at_once, booked, patiently
+from tests.support.race import Outcome, at_once, booked, patiently
+from tests.support.tables import clear_tables
 from tests.support.team import ALWAYS, add_calendar, add_coach
 
 # Half hours and quarters, the date line, clocks that change by 30 minutes, by two hours, and at midnight.
@@ -32,11 +35,8 @@ ZONES = [
     "Pacific/Kiritimati",
     "Pacific/Pago_Pago",
 ]
-HALF_HOUR = timedelta(minutes=30)
 CLIENTS = 12
 CALENDARS = ["cal-0", "cal-1", "cal-2", "cal-3"]
-
-CLEAR = "TRUNCATE coaches, calendars, coach_appointments, distribution_log, webhook_events CASCADE"
 
 
 @pytest.fixture
@@ -80,12 +80,12 @@ def test_a_race_for_the_last_places_of_a_day(
     """Of all who want a local day at once as many get it as it has places left, on each of the days."""
     name, first, steps = race
     zone, now = ZoneInfo(name), first - timedelta(days=2)
-    connection.execute(CLEAR)
+    clear_tables(connection)
     add_coach(connection, "coach", time_zone=name, max_per_day=most, working_hours=ALWAYS)
     for calendar_id in CALENDARS:
         add_calendar(connection, calendar_id, ["coach"])
     sync.extend(connection, now=now)
-    starts = [first + step * HALF_HOUR for step in steps]
+    starts = [first + step * HALF for step in steps]
 
     def ask(n: int) -> Outcome:
         return patiently(lambda: book(clients[n], starts[n], calendar_id=CALENDARS[n % 4], now=now))

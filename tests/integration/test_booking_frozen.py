@@ -21,8 +21,9 @@ from fairslot.webhooks import outbox
 from tests.support.bookings import appointment_of, book
 from tests.support.clock import NOW
 from tests.support.endpoints import add_endpoint
+from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants
-from tests.support.race import Connect, wait_until
+from tests.support.race import wait_until
 from tests.support.team import add_team
 
 

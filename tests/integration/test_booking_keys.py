@@ -9,8 +9,9 @@ from fairslot.domain.errors import IdempotencyKeyReusedError
 from fairslot.domain.idempotency import Key
 from fairslot.platform.db import Connection
 from tests.support.bookings import CHANGES, IDEMPOTENCY_KEY, book, change_of
+from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants, check_replay
-from tests.support.race import Connect, Outcome, at_once, booked, patiently, wait_until, waiting
+from tests.support.race import Outcome, at_once, booked, patiently, wait_until, waiting
 from tests.support.team import add_calendar, add_team
 
 CLIENTS = 6

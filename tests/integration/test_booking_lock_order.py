@@ -6,11 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 
 from fairslot.booking import appointments
+from fairslot.domain.idempotency import NO_KEY
 from fairslot.platform.db import Connection
-from tests.support.bookings import NO_KEY, appointment_of, book
+from tests.support.bookings import appointment_of, book
 from tests.support.clock import NINE, NOW
+from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants, check_replay
-from tests.support.race import Connect, wait_until, waiting
+from tests.support.race import wait_until, waiting
 from tests.support.team import TENANT, add_calendar, add_team
 
 # The client named "slow" takes its time to look at a coach's day: to ask who is free, or before it locks.

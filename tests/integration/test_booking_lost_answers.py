@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 from fairslot.domain.errors import UnavailableError
-from fairslot.domain.idempotency import Key
+from fairslot.domain.idempotency import NO_KEY, Key
 from fairslot.platform import db
 from fairslot.platform.db import Connection
-from tests.support.bookings import CHANGES, IDEMPOTENCY_KEY, NO_KEY, appointment_of, book, change_of, hold
+from tests.support.bookings import CHANGES, IDEMPOTENCY_KEY, appointment_of, book, change_of, hold
 from tests.support.clock import NOW
 from tests.support.invariants import check_invariants
 from tests.support.proxies import Loss, LossyProxy

@@ -19,12 +19,13 @@ from fairslot.domain.errors import (
     NotFoundError,
     SlotUnavailableError,
 )
-from fairslot.domain.idempotency import ChangeResult
+from fairslot.domain.idempotency import NO_KEY, ChangeResult
 from fairslot.platform.db import Connection
-from tests.support.bookings import NO_KEY, appointment_of, book
+from tests.support.bookings import appointment_of, book
 from tests.support.clock import NOW
+from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants, check_replay
-from tests.support.race import Connect, Outcome, at_once, booked, check_answers, patiently
+from tests.support.race import Outcome, at_once, booked, check_answers, patiently
 from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach
 
 CLIENTS = 32

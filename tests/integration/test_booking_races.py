@@ -13,18 +13,9 @@ from fairslot.domain.errors import SlotUnavailableError
 from fairslot.platform.db import Connection
 from tests.support.bookings import appointment_of, book
 from tests.support.clock import NINE
+from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants, check_replay
-from tests.support.race import (
-    Connect,
-    Outcome,
-    at_once,
-    attempt,
-    booked,
-    patiently,
-    timed,
-    wait_until,
-    waiting,
-)
+from tests.support.race import Outcome, at_once, attempt, booked, patiently, timed, wait_until, waiting
 from tests.support.team import add_calendar, add_team
 
 CLIENTS = 12

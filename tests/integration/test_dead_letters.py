@@ -23,7 +23,7 @@ from local.sqs import SqsStandIn
 from tests.support.attempts import record_attempt
 from tests.support.bookings import book
 from tests.support.clock import NOW
-from tests.support.endpoints import add_endpoint
+from tests.support.endpoints import add_endpoint, set_delivery, set_endpoint
 from tests.support.lambda_context import context
 from tests.support.team import add_team
 
@@ -161,7 +161,7 @@ def test_a_letter_of_an_earlier_round_says_nothing(connection: Connection, parts
     """A replay under way is not failed by the message of the round before."""
     (message,) = lose(parts, book(connection))
     record_attempt(connection, message, "timeout")
-    connection.execute("UPDATE webhook_deliveries SET status = 'pending', round = 2")
+    set_delivery(connection, status="pending", round=2)
     assert redrive.mark_dead_letters_failed(now=LATER) == {
         "buried": 0,
         "settled": 1,
@@ -179,7 +179,7 @@ def test_what_nobody_can_read_or_receive_stays(connection: Connection, parts: Pa
         parts.send(body)
     parts.send(json.dumps(message | {"round": 10**30}))
     parts.die()
-    connection.execute("UPDATE webhook_endpoints SET enabled = false")
+    set_endpoint(connection, enabled=False)
     assert redrive.redrive(now=LATER) == {"buried": 1, "settled": 0, "sent": 0, "left": 6, "hidden": 0}
     assert parts.set_aside() == 6
     assert parts.take() == []
@@ -240,7 +240,7 @@ def test_a_long_reading_meets_no_letter_twice(
     lose(parts, book(connection), book(connection))
     monkeypatch.setattr(dead_letters, "HIDE_SECONDS", 0)
     monkeypatch.setattr(redrive, "LIMIT", 100)
-    connection.execute("UPDATE webhook_endpoints SET enabled = false")
+    set_endpoint(connection, enabled=False)
     assert redrive.redrive(now=LATER) == {"buried": 2, "settled": 0, "sent": 0, "left": 2, "hidden": 0}
     assert parts.set_aside() == 2
 

@@ -11,16 +11,14 @@ from fairslot.domain.errors import (
     NotFoundError,
     SlotUnavailableError,
 )
-from fairslot.domain.idempotency import ChangeResult
+from fairslot.domain.idempotency import NO_KEY, ChangeResult
 from fairslot.platform.db import Connection
-from tests.support.bookings import NO_KEY, appointment_of, book, cancel, hold, reschedule
-from tests.support.clock import NINE, NOW
+from tests.support.bookings import appointment_of, book, cancel, hold, reschedule
+from tests.support.clock import NINE, NOW, QUARTER
 from tests.support.invariants import check_invariants, credits_of
 from tests.support.race import refused
 from tests.support.readings import begin_absence
-from tests.support.team import TENANT, add_calendar, add_coach, add_team
-
-QUARTER = timedelta(minutes=15)
+from tests.support.team import TENANT, add_calendar, add_coach, add_team, set_coach, set_days
 
 
 def test_leaving_spreads_the_credit(connection: Connection) -> None:
@@ -134,11 +132,11 @@ def test_every_reason_has_its_case(connection: Connection) -> None:
     """What explain says is what stands in the way."""
     coaches = add_team(connection, 7, buffer_after=30)
     add_calendar(connection, "other", [coaches[3]], duration=30)
-    connection.execute("UPDATE coaches SET active = false WHERE coach_id = %s", (coaches[0],))
-    connection.execute("UPDATE coaches SET calendar_kind = 'calendar_api' WHERE coach_id = %s", (coaches[1],))
+    set_coach(connection, coaches[0], active=False)
+    set_coach(connection, coaches[1], calendar_kind="calendar_api")
     begin_absence(connection, coaches[2], NINE, NINE + QUARTER)
     book(connection, NINE + 2 * QUARTER, calendar_id="other")
-    connection.execute("UPDATE coach_slots SET max_per_day = 0 WHERE coach_id = %s", (coaches[4],))
+    set_days(connection, coaches[4], max_per_day=0)
     hold(connection)
     why = {
         one.coach_id: one.reason
@@ -183,7 +181,7 @@ def test_beyond_the_days_that_are_kept_is_beyond_the_horizon(
     """A calendar that opens further ahead than days are kept is not read too late; it is asked too early."""
     environment(HORIZON_DAYS="3")
     add_team(connection, 2, horizon_days=200)
-    connection.execute("UPDATE coaches SET calendar_kind = 'calendar_api' WHERE coach_id = 'coach-02'")
+    set_coach(connection, "coach-02", calendar_kind="calendar_api")
 
     def why(days: int) -> list[str | None]:
         found = decisions.explain(

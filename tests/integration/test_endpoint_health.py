@@ -11,12 +11,10 @@ from fairslot.platform.db import Connection
 from fairslot.webhooks import outbox
 from tests.support.attempts import record_attempt
 from tests.support.bookings import book
-from tests.support.clock import NINE, NOW
-from tests.support.endpoints import add_endpoint, add_subscriber
+from tests.support.clock import DAY, MINUTE, NINE, NOW
+from tests.support.endpoints import add_endpoint, add_subscriber, set_endpoint
+from tests.support.readings import connect_calendars
 from tests.support.team import add_calendar, add_coach, add_team
-
-DAY = timedelta(days=1)
-MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -112,7 +110,7 @@ def test_who_was_turned_on_again_is_judged_by_what_comes_after(told: Connection)
     """An attempt of before is recorded late: neither its 410 nor its failure counts."""
     fail(told, NOW, "http_410")
     assert not endpoint(told)["enabled"]
-    told.execute("UPDATE webhook_endpoints SET enabled = true, updated_at = %s", (NOW + MINUTE,))
+    set_endpoint(told, enabled=True, updated_at=NOW + MINUTE)
     assert fail(told, NOW + MINUTE / 2, "http_410") == []
     fail(told, NOW + MINUTE / 2, "http_500")
     found = endpoint(told)
@@ -147,10 +145,9 @@ def test_the_days_are_settings(told: Connection, environment: Callable[..., None
 @pytest.mark.parametrize("partner", ["calendar_api", "crm"])
 def test_one_call_that_is_gone_is_not_the_partner(told: Connection, partner: str) -> None:
     """410 for one coach's block or one contact says nothing of the partner as a whole: it is a failure."""
-    told.execute("UPDATE webhook_endpoints SET enabled = false, disabled_reason = 'by_request'")
+    set_endpoint(told, enabled=False, disabled_reason="by_request")
     add_endpoint(told, partner, "appointment.*")
-    told.execute("UPDATE coaches SET calendar_kind = 'calendar_api'")
-    told.execute("INSERT INTO coach_syncs (coach_id, synced_at) SELECT coach_id, now() FROM coaches")
+    connect_calendars(told)
     assert fail(told, NOW, "http_410") == []
     row = told.execute(
         "SELECT enabled, failing_since FROM webhook_endpoints WHERE kind = %s", (partner,)

@@ -1,22 +1,18 @@
 """How many endpoints a tenant has, when several are made at the same moment."""
 
-from collections.abc import Callable
 from functools import partial
 from uuid import uuid4
 
 import pytest
 
 from fairslot.domain.errors import ConflictError
-from fairslot.domain.idempotency import ChangeResult
+from fairslot.domain.idempotency import NO_KEY, ChangeResult
 from fairslot.platform.db import Connection
 from fairslot.webhooks import endpoints
 from fairslot.webhooks.subscriptions import Subscription
-from tests.support.bookings import NO_KEY
+from tests.support.fixtures import Connect, Environment
 from tests.support.race import at_once
 from tests.support.team import TENANT
-
-type Connect = Callable[[], Connection]
-type Environment = Callable[..., None]
 
 
 def create(connection: Connection, url: str) -> ChangeResult | ConflictError:

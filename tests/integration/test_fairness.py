@@ -14,11 +14,10 @@ from fairslot.domain.errors import NotFoundError
 from fairslot.domain.fair_share import Candidate, assign
 from fairslot.platform.db import Connection
 from tests.support.bookings import appointment_of, book, cancel, hold
-from tests.support.clock import NINE, NOW
+from tests.support.clock import DAY, NINE, NOW
 from tests.support.invariants import check_invariants
-from tests.support.team import TENANT, add_calendar, add_coach, add_team
-
-DAY = timedelta(days=1)
+from tests.support.tables import clear_tables
+from tests.support.team import TENANT, add_calendar, add_coach, add_team, set_coach
 
 
 def decided(row: dict[str, Any]) -> tuple[str, dict[str, int], dict[str, int]]:
@@ -51,12 +50,10 @@ def redecided(row: dict[str, Any]) -> tuple[str, dict[str, int], dict[str, int]]
 )
 def test_the_database_decides_as_the_rule(connection: Connection, plan: list[tuple[int, str]]) -> None:
     """Every decision record, replayed through the pure rule, gives the same choice, shares and credits."""
-    connection.execute(
-        "TRUNCATE coaches, calendars, coach_appointments, distribution_log, webhook_events CASCADE"
-    )
+    clear_tables(connection)
     coaches = add_team(connection, 5)
     for n, coach_id in enumerate(coaches):
-        connection.execute("UPDATE coaches SET score = %s WHERE coach_id = %s", (0.5 + n / 10, coach_id))
+        set_coach(connection, coach_id, score=0.5 + n / 10)
     add_calendar(connection, "half", coaches[2:])
     connection.execute("SELECT engine.refresh_weights('cal')")
     for quarter, calendar_id in plan:
@@ -87,7 +84,7 @@ def test_better_scores_get_more_within_bounds(connection: Connection) -> None:
 def test_why_not_is_recorded(connection: Connection) -> None:
     """A decision keeps the reason for which each of the others was not in question."""
     coaches = add_team(connection, 3)
-    connection.execute("UPDATE coaches SET active = false WHERE coach_id = %s", (coaches[0],))
+    set_coach(connection, coaches[0], active=False)
     first = appointment_of(book(connection)).coach_id
     book(connection)
     row = connection.execute("SELECT candidates FROM distribution_log ORDER BY seq DESC").fetchone()

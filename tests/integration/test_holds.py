@@ -16,15 +16,14 @@ from fairslot.domain.errors import (
     SlotUnavailableError,
     ValidationError,
 )
-from fairslot.domain.idempotency import ChangeResult
+from fairslot.domain.idempotency import NO_KEY, ChangeResult
 from fairslot.platform.db import Connection
-from tests.support.bookings import NO_KEY, appointment_of, book, hold, reschedule
-from tests.support.clock import NINE, NOW
+from tests.support.bookings import appointment_of, book, hold, reschedule
+from tests.support.clock import NINE, NOW, QUARTER
 from tests.support.invariants import check_invariants, credits_of
 from tests.support.race import refused
-from tests.support.team import TENANT, add_team
+from tests.support.team import TENANT, add_team, set_calendar
 
-QUARTER = timedelta(minutes=15)
 LATER = NINE + 8 * QUARTER
 
 
@@ -129,9 +128,9 @@ def test_what_is_held_must_be_offered(connection: Connection) -> None:
     """On a calendar that was shut meanwhile a hold is refused as booking is."""
     add_team(connection, 1)
     held = hold(connection)
-    connection.execute("UPDATE calendars SET active = false")
+    set_calendar(connection, active=False)
     assert isinstance(refused(lambda: confirm(connection, held)), SlotUnavailableError)
-    connection.execute("UPDATE calendars SET active = true")
+    set_calendar(connection, active=True)
     confirm(connection, held)
     check_invariants(connection)
 

@@ -13,16 +13,15 @@ from fairslot.domain.errors import (
     SlotUnavailableError,
     ValidationError,
 )
-from fairslot.domain.idempotency import ChangeResult
+from fairslot.domain.idempotency import NO_KEY, ChangeResult
 from fairslot.platform.db import Connection
-from tests.support.bookings import NO_KEY, appointment_of, book, cancel, reschedule
-from tests.support.clock import NINE, NOW
+from tests.support.bookings import appointment_of, book, cancel, reschedule
+from tests.support.clock import NINE, NOW, QUARTER
 from tests.support.endpoints import add_endpoint
 from tests.support.invariants import check_invariants, credits_of
 from tests.support.race import refused
-from tests.support.team import TENANT, add_team
-
-QUARTER = timedelta(minutes=15)
+from tests.support.readings import connect_calendars
+from tests.support.team import TENANT, add_team, close_days, set_calendar, set_coach
 
 
 def shown(connection: Connection, change: ChangeResult) -> appointments.Appointment:
@@ -85,8 +84,8 @@ def test_moving_to_where_it_is_changes_nothing(
     add_endpoint(connection, "crm", "appointment.*")
     done = book(connection)
     if not any_coach:
-        connection.execute("UPDATE calendars SET min_notice_minutes = 10000")
-        connection.execute("UPDATE coach_slots SET external = 0::bit(104)")
+        set_calendar(connection, min_notice_minutes=10000)
+        close_days(connection)
     before = shown(connection, done)
     moved = reschedule(connection, done, NINE, any_coach=any_coach)
     assert (appointments.Appointment.from_json(moved.answer), moved.messages) == (before, [])
@@ -99,9 +98,7 @@ def test_moving_to_where_it_is_may_find_another_coach(connection: Connection) ->
     """Whose coach cannot be there any more gets another one at the same start, if anyone will do."""
     add_team(connection, 2)
     done = book(connection)
-    connection.execute(
-        "UPDATE coach_slots SET external = 0::bit(104) WHERE coach_id = %s", (appointment_of(done).coach_id,)
-    )
+    close_days(connection, coach_id=appointment_of(done).coach_id)
     moved = reschedule(connection, done, NINE, any_coach=True)
     assert (appointment_of(moved).start_time, appointment_of(moved).version) == (NINE, 2)
     assert appointment_of(moved).coach_id != appointment_of(done).coach_id
@@ -112,7 +109,7 @@ def test_moving_to_where_it_is_follows_the_calendars_length(connection: Connecti
     """What was booked before the calendar's appointments became longer becomes longer by a move."""
     add_team(connection, 1)
     done = book(connection)
-    connection.execute("UPDATE calendars SET slot_duration = 60")
+    set_calendar(connection, slot_duration=60)
     moved = reschedule(connection, done, NINE)
     assert appointment_of(moved).end_time == NINE + 4 * QUARTER
     assert appointment_of(moved).version == 2
@@ -167,8 +164,7 @@ def test_rescheduling_with_anyone_is_a_new_decision(connection: Connection) -> N
 def test_the_calendar_is_told_of_a_move(connection: Connection) -> None:
     """The block of the old time is released and the new time is blocked."""
     add_team(connection, 1)
-    connection.execute("UPDATE coaches SET calendar_kind = 'calendar_api'")
-    connection.execute("INSERT INTO coach_syncs (coach_id, synced_at) SELECT coach_id, now() FROM coaches")
+    connect_calendars(connection)
     add_endpoint(connection, "calendar_api", "appointment.*")
     done = book(connection)
     connection.execute("UPDATE coach_appointments SET external_calendar_id = 'b-1'")
@@ -260,7 +256,7 @@ def test_old_outcomes_fade(connection: Connection) -> None:
     """After a half-life half of the excess over the team's mean is left."""
     add_team(connection, 1)
     connection.execute("UPDATE coaches SET alpha = 16 * 0.7 + 8, beta = 16 * 0.3, evidence_at = %s", (NOW,))
-    connection.execute("UPDATE coaches SET score = 0.7")
+    set_coach(connection, score=0.7)
     done = book(connection)
     finish(connection, done, now=NOW + timedelta(days=60))  # of the evidence, and after the start
     row = connection.execute("SELECT alpha, beta FROM coaches").fetchone()

@@ -16,7 +16,8 @@ from fairslot.webhooks import outbox
 from tests.support.bookings import appointment_of, book, cancel
 from tests.support.clock import NOW
 from tests.support.endpoints import add_endpoint
-from tests.support.team import add_team
+from tests.support.readings import connect_calendars
+from tests.support.team import add_team, set_coach
 
 LATER = NOW + timedelta(days=3650)  # rows are stamped by the database's own clock
 BEFORE = NOW - timedelta(days=3650)
@@ -26,8 +27,7 @@ BEFORE = NOW - timedelta(days=3650)
 def team(connection: Connection) -> list[str]:
     """Two coaches behind the calendar API, and both partners told of what happens."""
     coaches = add_team(connection, 2)
-    connection.execute("UPDATE coaches SET calendar_kind = 'calendar_api'")
-    connection.execute("INSERT INTO coach_syncs (coach_id, synced_at) SELECT coach_id, now() FROM coaches")
+    connect_calendars(connection)
     add_endpoint(connection, "crm", "appointment.*")
     add_endpoint(connection, "calendar_api", "appointment.*")
     return coaches
@@ -82,7 +82,7 @@ def test_a_coach_without_the_calendar_api_is_not_blocked_there(
     connection: Connection, team: list[str]
 ) -> None:
     """Only the CRM is told of a coach who has another kind of calendar."""
-    connection.execute("UPDATE coaches SET calendar_kind = 'none'")
+    set_coach(connection, calendar_kind="none")
     assert [message["kind"] for message in book(connection).messages] == ["crm"]
 
 

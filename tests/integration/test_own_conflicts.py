@@ -1,7 +1,7 @@
 """A refusal that met our own block is no conflict, however much of what went before is unknown or late."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -13,12 +13,10 @@ from fairslot.messages.deliveries import Attempt, Outcome
 from fairslot.platform.db import Connection
 from fairslot.webhooks import deliveries, outbox
 from tests.support.bookings import appointment_of, book, reschedule
-from tests.support.clock import NINE, NOW
-from tests.support.endpoints import add_endpoint
+from tests.support.clock import HOUR, NINE, NOW, SECOND
+from tests.support.endpoints import add_endpoint, set_delivery
+from tests.support.readings import connect_calendars
 from tests.support.team import TENANT, add_team
-
-SECOND = timedelta(seconds=1)
-HOUR = timedelta(hours=1)
 
 _OUTCOMES: dict[str | None, Outcome] = {
     None: "delivered",
@@ -33,8 +31,7 @@ type Message = dict[str, Any]
 def made(connection: Connection) -> ChangeResult:
     """An appointment with a coach whose calendar is behind the calendar API; the CRM is told of changes."""
     add_team(connection, 1)
-    connection.execute("UPDATE coaches SET calendar_kind = 'calendar_api'")
-    connection.execute("INSERT INTO coach_syncs (coach_id, synced_at) SELECT coach_id, now() FROM coaches")
+    connect_calendars(connection)
     add_endpoint(connection, "calendar_api", "appointment.*")
     add_endpoint(connection, "crm", "appointment.conflict", "appointment.updated")
     return book(connection)
@@ -151,7 +148,7 @@ def test_a_refusal_is_nothing_that_another_attempt_follows(
 def test_another_round_counts_for_itself(connection: Connection, made: ChangeResult, block: Message) -> None:
     """What a message of the round before goes on doing is noted as of that round."""
     report(connection, block, "http_503")
-    connection.execute("UPDATE webhook_deliveries SET status = 'failed', reason = 'dead_letter'")
+    set_delivery(connection, status="failed", reason="dead_letter")
     replay = deliveries.replay(
         connection,
         tenant_id=TENANT,

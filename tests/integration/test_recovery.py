@@ -2,22 +2,21 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 
-from fairslot.domain.idempotency import ChangeResult
+from fairslot.domain.idempotency import NO_KEY, ChangeResult
 from fairslot.platform.db import Connection
 from fairslot.webhooks import endpoints, outbox
-from tests.support.bookings import NO_KEY, book
+from tests.support.bookings import book
 from tests.support.clock import NINE
-from tests.support.endpoints import add_endpoint
+from tests.support.endpoints import add_endpoint, set_endpoint
+from tests.support.fixtures import Connect
 from tests.support.race import wait_until
 from tests.support.team import TENANT, add_team
-
-type Connect = Callable[[], Connection]
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
@@ -103,9 +102,9 @@ def test_an_endpoint_gets_nothing_from_before_its_time(world: Connection) -> Non
     """Whatever instant is asked for, the first event is one that happened when the endpoint was there."""
     endpoint_id = add_subscriber(world, made="clock_timestamp()")
     assert recover(world, endpoint_id).answer == {"deliveries": 0}
-    world.execute("UPDATE webhook_endpoints SET enabled = false")
+    set_endpoint(world, enabled=False)
     book(world, NINE + timedelta(hours=1))
-    world.execute("UPDATE webhook_endpoints SET enabled = true")
+    set_endpoint(world, enabled=True)
     assert recover(world, endpoint_id).answer == {"deliveries": 1}
 
 

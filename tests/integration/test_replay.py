@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -12,18 +11,16 @@ from hypothesis import strategies as st
 
 from fairslot.booking import appointments
 from fairslot.domain.fair_share import weights
-from fairslot.domain.idempotency import ChangeResult
+from fairslot.domain.idempotency import NO_KEY, ChangeResult
 from fairslot.platform import db
 from fairslot.platform.db import Connection
-from tests.support.bookings import NO_KEY, appointment_of, book, cancel
-from tests.support.clock import NINE, NOW
+from tests.support.bookings import appointment_of, book, cancel
+from tests.support.clock import NINE, NOW, QUARTER
 from tests.support.invariants import check_invariants
-from tests.support.team import TENANT, add_calendar, add_coach, add_team
+from tests.support.tables import clear_tables
+from tests.support.team import TENANT, add_calendar, add_coach, add_team, set_coach
 from tools import replay
 from tools.replay_ledger import ReplayError
-
-QUARTER = timedelta(minutes=15)
-CLEAR = "TRUNCATE coaches, calendars, coach_appointments, distribution_log, webhook_events CASCADE"
 
 
 def reassign(connection: Connection, change: ChangeResult, coach_id: str | None) -> ChangeResult:
@@ -92,7 +89,7 @@ def live(connection: Connection, seed: int, steps: int) -> None:
 @example(seed=5780)  # two totals that only rounding makes equal
 def test_every_history_replays(connection: Connection, seed: int) -> None:
     """Bookings, cancellations, moves, hand-overs, leavers, newcomers and policies replay bit for bit."""
-    connection.execute(CLEAR)
+    clear_tables(connection)
     live(connection, seed, 60)
     check_invariants(connection)
     with connection.transaction():
@@ -152,7 +149,7 @@ def test_the_command(
     """It prints a line a calendar, the what-if's table, draws a PNG, and exits 1 on a difference."""
     monkeypatch.setenv("DATABASE_URL", database_url)
     coaches = add_team(connection, 3)
-    connection.execute("UPDATE coaches SET score = 0.9 WHERE coach_id = 'coach-02'")
+    set_coach(connection, "coach-02", score=0.9)
     add_calendar(connection, "half", coaches[1:])
     for n in range(8):
         book(connection, NINE + n * QUARTER * 2, calendar_id="half" if n % 4 == 0 else "cal")

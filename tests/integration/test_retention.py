@@ -1,27 +1,23 @@
 """What is settled is forgotten after its time, what is pending never, and nobody waits for that."""
 
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from background import maintenance
 from fairslot.coach_time import inbound
-from fairslot.domain.idempotency import Key
+from fairslot.domain.idempotency import NO_KEY, Key
 from fairslot.platform.db import Connection
 from fairslot.webhooks import endpoints, retention
 from tests.support.attempts import record_attempt
-from tests.support.bookings import NO_KEY, book
-from tests.support.clock import NINE, NOW
-from tests.support.endpoints import add_endpoint
+from tests.support.bookings import book
+from tests.support.clock import DAY, NINE, NOW
+from tests.support.endpoints import add_endpoint, set_delivery, set_endpoint
+from tests.support.fixtures import Connect, Environment
 from tests.support.lambda_context import context
 from tests.support.team import TENANT, add_team
 
-type Connect = Callable[[], Connection]
-type Environment = Callable[..., None]
-
-DAY = timedelta(days=1)
 TABLES = ("webhook_events", "webhook_deliveries", "webhook_attempts", "inbound_events")
 
 
@@ -124,7 +120,7 @@ def test_what_somebody_holds_is_not_waited_for(world: Connection, connect: Conne
     record_attempt(world, message, "timeout", at=datetime.now(UTC))
     other = connect()
     with other.transaction():
-        other.execute("UPDATE webhook_deliveries SET status = 'pending'")
+        set_delivery(other, status="pending")
         assert forget(world, days=91) == {"deliveries": 0, "events": 0, "inbound": 0}
     assert forget(world, days=91) == {"deliveries": 0, "events": 0, "inbound": 0}
     assert counts(world)[:2] == [1, 1]
@@ -137,7 +133,7 @@ def test_a_recovery_does_not_reach_what_is_forgotten(world: Connection) -> None:
     world.execute("DELETE FROM webhook_deliveries")
     row = world.execute("SELECT endpoint_id FROM webhook_endpoints").fetchone()
     assert row is not None
-    world.execute("UPDATE webhook_endpoints SET created_at = '2020-01-01'")
+    set_endpoint(world, created_at="2020-01-01")
     for days, found in ((90, 0), (89, 1)):
         done = endpoints.recover(
             world,

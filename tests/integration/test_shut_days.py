@@ -1,6 +1,6 @@
 """The days on which a calendar takes nothing are those of its own zone, for listing and booking alike."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
@@ -12,11 +12,10 @@ from fairslot.coach_time.bookable_starts import Window
 from fairslot.domain.slots import instant_of
 from fairslot.platform.db import Connection
 from tests.support.bookings import book, hold
-from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach
+from tests.support.clock import HOUR, QUARTER
+from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach, set_calendar
 
 NOW = datetime(2026, 10, 20, 12, tzinfo=UTC)  # the Azores have two midnights soon
-HOUR = timedelta(hours=1)
-QUARTER = timedelta(minutes=15)
 ZONES = sorted(available_timezones() - {"localtime", "Factory"})
 
 
@@ -98,12 +97,12 @@ def test_listing_and_booking_agree_in_every_zone(
     )
     shut: set[date] = set()
     if full:
-        awake.execute("UPDATE calendars SET max_per_day = 0")
+        set_calendar(awake, max_per_day=0)
         shut = {begin.astimezone(there).date() for begin in quarters(start, end)}
     else:
         book(awake, one, now=NOW)
         shut = {one.astimezone(there).date(), start.astimezone(there).date()}
-        awake.execute("UPDATE calendars SET blocked_dates = %s", ([start.astimezone(there).date()],))
+        set_calendar(awake, blocked_dates=[start.astimezone(there).date()])
     open_to_all = {begin for begin in quarters(start, end) if begin.astimezone(there).date() not in shut}
     taken = bookable(awake, start, end)
     if shows_our_time(awake, there, quarters(min(start, one), max(end, one + QUARTER))):
@@ -113,7 +112,7 @@ def test_listing_and_booking_agree_in_every_zone(
 
 def test_a_listing_counts_holds_by_its_own_clock(awake: Connection) -> None:
     """A live hold fills the day of a calendar that takes one a day, as it does for booking."""
-    awake.execute("UPDATE calendars SET max_per_day = 1")
+    set_calendar(awake, max_per_day=1)
     start = NOW + 24 * HOUR
     hold(awake, now=NOW, start=start)
     assert listed(awake, start, start + HOUR) == set()

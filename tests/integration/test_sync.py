@@ -13,7 +13,7 @@ from fairslot.platform.db import Connection
 from tests.support.bookings import book, cancel
 from tests.support.clock import NEW_YORK, NINE, NOW
 from tests.support.invariants import check_invariants
-from tests.support.team import TENANT, add_calendar, add_coach
+from tests.support.team import TENANT, add_calendar, add_coach, set_coach
 
 LATER = NOW + timedelta(minutes=10)
 
@@ -184,6 +184,6 @@ def test_maintenance_moves_the_window(connection: Connection, calendar: str) -> 
 def test_blocked_dates_and_hours_apply_to_stored_days(connection: Connection, calendar: str) -> None:
     """A blocked date is closed from the next maintenance on."""
     sync.store(connection, reading(connection, [], NOW))
-    connection.execute("UPDATE coaches SET blocked_dates = '{2026-03-03}'")
+    set_coach(connection, blocked_dates="{2026-03-03}")
     sync.extend(connection, now=NOW)
     assert listed(connection).total == 0

@@ -11,17 +11,17 @@ import pytest
 from fairslot.booking import appointments
 from fairslot.coach_time import inbound
 from fairslot.domain.errors import HoldExpiredError
-from fairslot.domain.idempotency import ChangeResult, Key, fingerprint
+from fairslot.domain.idempotency import NO_KEY, ChangeResult, Key, fingerprint
 from fairslot.platform import db
 from fairslot.platform.db import Connection
-from tests.support.bookings import NO_KEY, appointment_of, book, cancel, hold
-from tests.support.clock import NINE, NOW
+from tests.support.bookings import appointment_of, book, cancel, hold
+from tests.support.clock import HOUR, NINE, NOW
 from tests.support.endpoints import add_endpoint
+from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants
-from tests.support.race import Connect, at_once, attempt
-from tests.support.team import TENANT, add_calendar, add_team
+from tests.support.race import at_once, attempt
+from tests.support.team import TENANT, add_calendar, add_team, set_calendar
 
-HOUR = timedelta(hours=1)
 LATER = NOW + timedelta(minutes=1)
 
 
@@ -90,7 +90,7 @@ def team(connection: Connection) -> list[str]:
 
 def policy(connection: Connection, name: str) -> None:
     """Set the conflict policy of the calendar."""
-    connection.execute("UPDATE calendars SET conflict_policy = %s", (name,))
+    set_calendar(connection, conflict_policy=name)
 
 
 def test_kept_appointments_are_marked(connection: Connection, team: list[str]) -> None:

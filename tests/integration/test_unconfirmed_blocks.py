@@ -13,6 +13,7 @@ from tests.support.attempts import Message, actions, delivery_state, sweep
 from tests.support.blocks import add_ana, record, refuse
 from tests.support.bookings import appointment_now, book, cancel, reschedule
 from tests.support.clock import HALF, HOUR, MINUTE, NINE, NOW, SECOND
+from tests.support.endpoints import set_delivery, set_endpoint
 from tests.support.invariants import check_invariants
 from tests.support.team import TENANT
 
@@ -68,7 +69,7 @@ def replayed(connection: Connection, block: Message, now: datetime = NOW + HOUR)
 def sent_at_another_revision(connection: Connection, block: Message) -> Message:
     """Have another message take a block's place, as the endpoint has changed; the old one may live on."""
     record(connection, block, "retrying", error="http_503")
-    connection.execute("UPDATE webhook_endpoints SET concurrency = 3 WHERE kind = 'calendar_api'")
+    set_endpoint(connection, "calendar_api", concurrency=3)
     row = connection.execute(
         "SELECT engine.settle_message(%s, 1, %s, 1, %s) AS done",
         (block["delivery_id"], NOW + MINUTE, block["revision"]),
@@ -86,10 +87,10 @@ def dead_and_replayed(connection: Connection, block: Message) -> Message:
 
 def turned_off_and_replayed(connection: Connection, block: Message) -> Message:
     """Give a block up that waits for an endpoint that is turned off, and replay it."""
-    connection.execute("UPDATE webhook_endpoints SET enabled = false WHERE kind = 'calendar_api'")
+    set_endpoint(connection, "calendar_api", enabled=False)
     outbox.sweep_all(connection, send=lambda _: None, now=NOW + 61 * MINUTE, deadline=0.0)
     assert delivery_state(connection, block) == ("failed", "endpoint_disabled")
-    connection.execute("UPDATE webhook_endpoints SET enabled = true WHERE kind = 'calendar_api'")
+    set_endpoint(connection, "calendar_api", enabled=True)
     return replayed(connection, block, NOW + 62 * MINUTE)
 
 
@@ -120,7 +121,7 @@ def test_what_an_earlier_sending_may_have_blocked_is_no_conflict(
 def test_what_the_outbox_does_not_know_to_be_sent_may_be(connection: Connection) -> None:
     """The function died between the queue's answer and its note: two copies are on their way."""
     made = book(connection)
-    connection.execute("UPDATE webhook_deliveries SET created_at = %s", (NOW,))
+    set_delivery(connection, created_at=NOW)
     [again] = actions(sweep(connection, NOW + MINUTE), "block")
     assert refuse(connection, again, LATER) == []
     assert appointment_now(connection, made).external_block == "unconfirmed"

@@ -21,7 +21,7 @@ from tests.support.clock import NINE, NOW
 from tests.support.endpoints import add_endpoint
 from tests.support.invariants import check_invariants, check_replay
 from tests.support.race import wait_until, waiting
-from tests.support.team import add_team
+from tests.support.team import add_team, set_coach
 from tests.support.upgrades import CONTRACTS, EXPANDS, Client, dump, edited, releases
 
 CLIENTS = 3
@@ -111,7 +111,7 @@ def test_a_statement_under_way_goes_on_over_a_change(
         db.connect(url) as watcher,
         ThreadPoolExecutor(1) as pool,
     ):
-        watcher.execute("UPDATE coaches SET time_zone = 'Europe/Berlin' WHERE coach_id = 'coach-01'")
+        set_coach(watcher, "coach-01", time_zone="Europe/Berlin")
         with gate.transaction():
             gate.execute("SELECT FROM calendars WHERE calendar_id = 'cal' FOR UPDATE")
             outcome = pool.submit(work, one)

@@ -10,8 +10,9 @@ from tests.support.attempts import actions, delivery_state
 from tests.support.blocks import add_ana, blocked, record, refuse
 from tests.support.bookings import appointment_now, book, cancel, reschedule
 from tests.support.clock import HALF, HOUR, MINUTE, NINE, NOW, QUARTER, SECOND
+from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants
-from tests.support.race import Connect, at_once
+from tests.support.race import at_once
 
 
 @pytest.fixture(autouse=True)

@@ -19,16 +19,16 @@ from fairslot.coach_time.bookable_starts import Window
 from fairslot.domain.slots import cut_text, hex_of, slot_of, span
 from fairslot.platform.db import Connection
 from tests.support.bookings import appointment_of, book, cancel, hold
-from tests.support.clock import NOW
+from tests.support.clock import HALF, NOW
+from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants
-from tests.support.race import Connect, Outcome, at_once, attempt, booked, wait_until, waiting
-from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach
+from tests.support.race import Outcome, at_once, attempt, booked, wait_until, waiting
+from tests.support.tables import clear_tables
+from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach, set_coach
 
 if TYPE_CHECKING:
     from fairslot.domain.idempotency import ChangeResult
 
-CLEAR = "TRUNCATE coaches, calendars, coach_appointments, distribution_log, webhook_events CASCADE"
-HALF_HOUR = timedelta(minutes=30)
 ZONES = sorted(available_timezones())
 
 zones = st.sampled_from(ZONES)
@@ -50,7 +50,7 @@ def horizon(environment: Callable[..., None]) -> None:
 
 def add_movers(connection: Connection, count: int = 1, zone: str = "UTC", kind: str = "none") -> None:
     """Make a calendar of coaches who work at all hours, and their days."""
-    connection.execute(CLEAR)
+    clear_tables(connection)
     coaches = [f"coach-{n}" for n in range(count)]
     for coach_id in coaches:
         add_coach(connection, coach_id, time_zone=zone, working_hours=ALWAYS, max_per_day=99, kind=kind)
@@ -60,7 +60,7 @@ def add_movers(connection: Connection, count: int = 1, zone: str = "UTC", kind: 
 
 def move(connection: Connection, zone: str) -> None:
     """Change the coaches' zone; their days follow with the maintenance."""
-    connection.execute("UPDATE coaches SET time_zone = %s", (zone,))
+    set_coach(connection, time_zone=zone)
 
 
 def read(connection: Connection, now: datetime = NOW, busy: tuple[datetime, datetime] = (NOW, NOW)) -> None:
@@ -130,7 +130,7 @@ def test_days_follow_the_coach(
         elif step == "cancel" and done:
             cancel(connection, done.pop(what % len(done)))
         elif step == "book":
-            start = NOW + what * HALF_HOUR
+            start = NOW + what * HALF
             offered = start in listed(connection, now)
             got = booked([attempt(partial(book, connection, start, now=now))])
             assert bool(got) == offered
@@ -180,7 +180,7 @@ def test_moving_while_customers_book(connection: Connection, connect: Connect, h
     def customer(client: Connection, number: int) -> list[Outcome]:
         outcomes: list[Outcome] = []
         for n in range(12):
-            outcomes.append(attempt(partial(book, client, NOW + (2 + n * 6 + number) * HALF_HOUR)))
+            outcomes.append(attempt(partial(book, client, NOW + (2 + n * 6 + number) * HALF)))
             if n % 3 == 0:
                 cancel(client, booked(outcomes)[-1])
         return outcomes

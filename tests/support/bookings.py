@@ -8,12 +8,11 @@ from typing import Any
 from uuid import UUID
 
 from fairslot.booking import appointments, holds
-from fairslot.domain.idempotency import ChangeResult, Key
+from fairslot.domain.idempotency import NO_KEY, ChangeResult, Key
 from fairslot.platform.db import Connection
 from tests.support.clock import MINUTE, NINE, NOW
 from tests.support.team import TENANT
 
-NO_KEY = Key(value=None, fingerprint=b"")
 IDEMPOTENCY_KEY = Key(value="key", fingerprint=b"f" * 32)
 LATER = NINE.replace(hour=16)
 # Every change that takes an idempotency key, by the name of the database's function.

@@ -10,7 +10,8 @@ from fairslot.platform.db import Connection
 NEW_YORK = ZoneInfo("America/New_York")  # the coaches' zone unless a test says another
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)  # a Monday; New York changes its clocks on the 8th
 NINE = datetime(2026, 3, 3, 14, 0, tzinfo=UTC)  # 09:00 in New York on the next day
-SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 QUARTER, HALF = 15 * MINUTE, 30 * MINUTE
 
 

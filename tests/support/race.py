@@ -14,7 +14,6 @@ from fairslot.domain.errors import FairslotError
 from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection, translate
 
-type Connect = Callable[[], Connection]
 type Outcome = ChangeResult | FairslotError
 
 _ATTEMPTS = 50

@@ -8,6 +8,7 @@ from fairslot.coach_time import sync
 from fairslot.domain.slots import hex_of, slot_of, span
 from fairslot.platform.db import Connection
 from tests.support.clock import NEW_YORK, NOW
+from tests.support.team import set_coach
 
 type Span = tuple[datetime, datetime]
 
@@ -31,6 +32,12 @@ def store_reading(
         free &= ~span(slot_of(start) - first, slot_of(end) - slot_of(start), width)
     reading = {"coach_id": coach_id, "ok": True, "fetched_at": began.isoformat(), "first_slot": first}
     sync.store(connection, reading | {"slot_count": width, "free": hex_of(free, width)})
+
+
+def connect_calendars(connection: Connection) -> None:
+    """Give every coach a calendar at the calendar API that was read just now."""
+    set_coach(connection, calendar_kind="calendar_api")
+    connection.execute("INSERT INTO coach_syncs (coach_id, synced_at) SELECT coach_id, now() FROM coaches")
 
 
 def begin_absence(connection: Connection, coach_id: str, start: datetime, end: datetime) -> None:

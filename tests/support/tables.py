@@ -34,3 +34,10 @@ def count(connection: Connection, table: str) -> int:
     """Return how many rows a table has."""
     row = connection.execute(f"SELECT count(*) AS n FROM {table}".encode()).fetchone()
     return int(row["n"]) if row else 0
+
+
+def clear_tables(connection: Connection) -> None:
+    """Delete every coach and calendar with all that is theirs."""
+    connection.execute(
+        "TRUNCATE coaches, calendars, coach_appointments, distribution_log, webhook_events CASCADE"
+    )

@@ -92,5 +92,11 @@ def set_calendar(connection: Connection, calendar_id: str | None = None, **colum
 
 
 def set_days(connection: Connection, coach_id: str | None = None, **columns: Any) -> None:
-    """Set columns of the days of one coach, or of every coach; bits are text of zeros and ones."""
+    """Set columns of the days of one coach, or of every coach."""
     set_columns(connection, "coach_slots", {"coach_id": coach_id}, columns)
+
+
+def close_days(connection: Connection, *, coach_id: str | None = None, local_date: str | None = None) -> None:
+    """Have the coaches' own calendars busy on all of their days, or on those meant."""
+    where = {"coach_id": coach_id, "local_date": local_date}
+    set_columns(connection, "coach_slots", where, {"external": "0" * 104})

@@ -9,12 +9,13 @@ from functools import partial
 import psycopg
 
 from fairslot.booking import holds
+from fairslot.domain.idempotency import NO_KEY
 from fairslot.messages.deliveries import Attempt, Delivery
 from fairslot.platform import db
 from fairslot.platform.migrate import Schema
 from fairslot.webhooks import outbox
 from local.postgres_account import installation
-from tests.support.bookings import NO_KEY, book, cancel
+from tests.support.bookings import book, cancel
 from tests.support.clock import NOW
 from tests.support.team import TENANT
 

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
+from tests.support.clock import QUARTER
 from tests.support.stack import Stack, wait_until
 from tests.system.test_journey import appointments, blocks, book, starts
 
-QUARTER = timedelta(minutes=15)
 COACHES = [f"coach-{number}" for number in range(1, 7)]
 
 
