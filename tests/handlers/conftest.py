@@ -14,9 +14,11 @@ from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
 from local.valkey import EmbeddedValkey
 from tests.support.clock import NOW, stop_clock
+from tests.support.endpoints import add_endpoint
 from tests.support.fixtures import Clock, Environment
 from tests.support.http import add_key
 from tests.support.queues import Queues
+from tests.support.readings import connect_calendars
 from tests.support.team import add_team
 
 _CLOCKS = ("fairslot.http.api", "background.results", "background.maintenance", "background.sync")
@@ -60,6 +62,15 @@ def queues(environment: Environment, sqs: SqsStandIn) -> Iterator[Queues]:
     environment(**sqs.environment, **made.urls)
     yield made
     client.close()
+
+
+@pytest.fixture
+def partners(world: Connection, queues: Queues) -> Connection:
+    """The small team with calendars at the calendar API; both partners get every event."""
+    connect_calendars(world)
+    add_endpoint(world, "crm", "appointment.*")
+    add_endpoint(world, "calendar_api", "appointment.*")
+    return world
 
 
 @pytest.fixture

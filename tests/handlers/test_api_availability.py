@@ -10,7 +10,7 @@ import pytest
 from fairslot.coach_time import sync
 from fairslot.domain.slots import SLOT_SECONDS
 from fairslot.platform.db import Connection
-from tests.support.clock import NINE, NOW, QUARTER
+from tests.support.clock import NINE, NOW, QUARTER, SECOND
 from tests.support.fixtures import Clock
 from tests.support.http import ask, booked
 from tests.support.team import ALWAYS, add_calendar, add_coach
@@ -154,7 +154,7 @@ def test_what_is_over_is_not_offered(world: Connection, clock: Clock) -> None:
     """No start is offered that is not in the future, to the second."""
     clock(NINE)
     assert instants(page(calendar_id="cal", start="2026-03-01T00:00:00Z"))[0] == "2026-03-03T14:15:00Z"
-    clock(NINE - timedelta(seconds=1))
+    clock(NINE - SECOND)
     assert instants(page(calendar_id="cal"))[0] == "2026-03-03T14:00:00Z"
 
 

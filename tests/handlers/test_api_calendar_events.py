@@ -10,7 +10,7 @@ import pytest
 from background import maintenance
 from fairslot.coach_time import inbound, sync
 from fairslot.platform.db import Connection
-from tests.support.clock import NINE, NOW
+from tests.support.clock import MINUTE, NINE, NOW
 from tests.support.endpoints import add_endpoint
 from tests.support.fixtures import Clock
 from tests.support.http import Answer, add_key, ask, book, booked, check_problem
@@ -53,7 +53,7 @@ def external(world: Connection, queues: Queues) -> Connection:
     world.execute(
         "INSERT INTO coach_syncs (coach_id, first_requested_at, requested_at, synced_at)"
         " VALUES ('outside', %(asked)s, %(asked)s, %(now)s)",
-        {"now": NOW, "asked": NOW - timedelta(minutes=1)},
+        {"now": NOW, "asked": NOW - MINUTE},
     )
     return world
 
@@ -242,7 +242,7 @@ def test_an_event_that_was_kept_and_not_acted_on_is_finished_later(
         check_problem(lost, 500, "INTERNAL_ERROR")
     again = tell("appointment.cancelled", key="k", appointment_id=made["appointment_id"])
     assert outcome(world, again) is None
-    clock(NOW + timedelta(minutes=1))
+    clock(NOW + MINUTE)
     assert maintenance.lambda_handler({"task": "outbox"}, context())["events"] == 1
     assert outcome(world, again) == "cancelled"
     assert maintenance.lambda_handler({"task": "outbox"}, context())["events"] == 0

@@ -9,7 +9,7 @@ import pytest
 from background import maintenance
 from fairslot.platform.db import Connection
 from tests.support.attempts import record_attempt
-from tests.support.clock import NINE, NOW
+from tests.support.clock import HOUR, MINUTE, NINE, NOW, SECOND
 from tests.support.endpoints import PATH, URL, add_endpoint, get_delivery, subscribed
 from tests.support.http import NOTHING, add_key, ask, booked, check_problem
 from tests.support.lambda_context import context
@@ -109,7 +109,7 @@ def test_filters_choose(world: Connection, crm: str, queues: Queues) -> None:
     assert ids(page(appointment_id=second["appointment_id"], status="pending")) == []
     assert ids(page(endpoint_id=crm)) == [cancelled, other, created]
     assert ids(page(endpoint_id=str(uuid4()))) == []
-    soon = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
+    soon = (datetime.now(UTC) + MINUTE).isoformat()
     assert ids(page(start=soon)) == []
     assert ids(page(end=soon)) == [cancelled, other, created]
     for query in (
@@ -161,7 +161,7 @@ def test_a_replay_is_another_round(
     """The same ids go out again, whether it failed or not; the attempts of both rounds are shown."""
     booked()
     (message,) = queues.take("DELIVERIES")
-    record_attempt(world, message, error, at=NOW - timedelta(minutes=1))
+    record_attempt(world, message, error, at=NOW - MINUTE)
     path = f"{DELIVERIES}/{message['delivery_id']}/replay"
     again = ask("POST", path, headers={"Idempotency-Key": "k"})
     assert again.status == 200
@@ -178,7 +178,7 @@ def test_a_replay_is_another_round(
     assert queues.take("DELIVERIES") == []
     record_attempt(world, message, "http_500", attempt=2, at=NOW - timedelta(seconds=30))
     assert get_delivery(message)["status"] == "pending", "a late result of the first round decides nothing"
-    record_attempt(world, sent, at=NOW + timedelta(seconds=1))
+    record_attempt(world, sent, at=NOW + SECOND)
     found = get_delivery(message)
     attempts = [(one["round"], one["attempt"]) for one in found["attempts"]]
     assert (found["status"], attempts) == ("delivered", [(1, 1), (1, 2), (2, 1)])
@@ -198,17 +198,17 @@ def test_nothing_is_sent_to_what_is_turned_off(world: Connection, crm: str, queu
 
 def test_an_endpoint_gets_all_that_it_missed(world: Connection, crm: str, queues: Queues) -> None:
     """What failed since the instant and what happened while it was off goes out once; the rest stays."""
-    begun = datetime.now(UTC) - timedelta(seconds=1)
+    begun = datetime.now(UTC) - SECOND
     for _ in range(3):
         booked()
     failed, fine, open_ = queues.take("DELIVERIES")
     record_attempt(world, failed, "timeout")
     record_attempt(world, fine)
     turn(crm, on=False)
-    missed = booked(NINE + timedelta(hours=1))
+    missed = booked(NINE + HOUR)
     turn(crm, on=True)
     path = f"{PATH}/{crm}/recover"
-    future = (datetime.now(UTC) + timedelta(minutes=1)).isoformat()
+    future = (datetime.now(UTC) + MINUTE).isoformat()
     assert ask("POST", path, {"since": future}).json == {"deliveries": 0}
     answer = ask("POST", path, {"since": begun.isoformat()}, headers={"Idempotency-Key": "k"})
     assert (answer.status, answer.json) == (200, {"deliveries": 2})
@@ -231,10 +231,10 @@ def test_a_large_recovery_is_finished_by_the_sweep(
         booked()
     for message in queues.take("DELIVERIES"):
         record_attempt(world, message, "timeout")
-    since = {"since": (datetime.now(UTC) - timedelta(minutes=1)).isoformat()}
+    since = {"since": (datetime.now(UTC) - MINUTE).isoformat()}
     assert ask("POST", f"{PATH}/{crm}/recover", since).json == {"deliveries": 3}
     assert len(queues.take("DELIVERIES")) == 1
-    clock(datetime.now(UTC) + timedelta(minutes=1))
+    clock(datetime.now(UTC) + MINUTE)
     assert maintenance.lambda_handler({"task": "outbox"}, context())["sent"] == 2
     assert len(queues.take("DELIVERIES")) == 2
 
@@ -248,7 +248,7 @@ def test_what_waits_for_an_endpoint_that_is_off_is_given_up(
     booked()
     turn(off["endpoint_id"], on=False)
     assert ask("DELETE", f"{PATH}/{gone['endpoint_id']}").status == 204
-    clock(datetime.now(UTC) + timedelta(minutes=1))
+    clock(datetime.now(UTC) + MINUTE)
     assert maintenance.lambda_handler({"task": "outbox"}, context())["sent"] == 0
     assert queues.take("DELIVERIES") == []
     found = {one["endpoint_id"]: (one["status"], one["reason"]) for one in page()["data"]}

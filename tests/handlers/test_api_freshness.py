@@ -13,7 +13,7 @@ from background import sync as schedule
 from fairslot.coach_time import sync
 from fairslot.domain.slots import hex_of
 from fairslot.platform.db import Connection
-from tests.support.clock import NOW
+from tests.support.clock import MINUTE, NOW, SECOND
 from tests.support.fixtures import Clock, Environment
 from tests.support.http import ask
 from tests.support.lambda_context import context
@@ -66,7 +66,7 @@ def test_the_oldest_reading_is_told(world: Connection) -> None:
 
 @pytest.mark.parametrize(
     ("age", "errors"),
-    [(timedelta(minutes=16), []), (timedelta(minutes=1), ["timeout"]), (timedelta(days=3), ["a", "b"])],
+    [(timedelta(minutes=16), []), (MINUTE, ["timeout"]), (timedelta(days=3), ["a", "b"])],
 )
 def test_an_old_or_failed_reading_is_stale_and_still_served(
     world: Connection, age: timedelta, errors: list[str]
@@ -117,7 +117,7 @@ def test_who_waited_long_enough_waits_no_more(
     environment(FIRST_SYNC_WAIT_SECONDS="0.2")
     add_external(world, "one")
     page(calendar_id="ext", days=1)
-    clock(NOW + timedelta(seconds=1))
+    clock(NOW + SECOND)
     begun = monotonic()
     assert page(calendar_id="ext", days=1)["stale"] is True
     assert monotonic() - begun < 0.15

@@ -12,7 +12,7 @@ from redis import Redis
 
 from fairslot.platform.db import Connection
 from tests.support.api_fuzz import Operation, operations
-from tests.support.clock import NINE
+from tests.support.clock import DAY, HALF, NINE
 from tests.support.endpoints import URL, add_endpoint, subscribed
 from tests.support.http import ask, booked, send
 from tests.support.invariants import check_invariants
@@ -32,7 +32,7 @@ def known_values() -> dict[str, list[Any]]:
         ask("POST", "/api/holds", {"calendar_id": "cal", "start_time": start}).json["hold_id"]
         for start in starts[-14::-28]
     ]
-    made = [booked(NINE + step * timedelta(minutes=30))["appointment_id"] for step in range(16)]
+    made = [booked(NINE + step * HALF)["appointment_id"] for step in range(16)]
     return {
         "appointment_id": [*made, str(uuid4())],
         "hold_id": [*held, str(uuid4())],
@@ -83,7 +83,7 @@ def test_whatever_is_asked_is_answered(
         request.getfixturevalue("kms")
         assert ask("POST", operation.path).status == 200
     if operation.name == "report_outcome":  # of what has begun
-        request.getfixturevalue("clock")(NINE + timedelta(days=1))
+        request.getfixturevalue("clock")(NINE + DAY)
     statuses: Counter[int] = Counter()
 
     @settings(max_examples=100)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from time import monotonic
 from uuid import uuid4
 
@@ -17,7 +17,7 @@ from fairslot.platform.db import Connection
 from local.postgres import EmbeddedPostgres
 from local.sqs import SqsStandIn
 from local.valkey import EmbeddedValkey
-from tests.support.clock import NINE
+from tests.support.clock import HALF, MINUTE, NINE
 from tests.support.endpoints import add_endpoint
 from tests.support.fixtures import Clock, Environment
 from tests.support.http import Answer, ask, book, booked, check_problem
@@ -42,7 +42,7 @@ def in_time(seconds: float = LONGEST) -> Iterator[None]:
 
 def booked_with(key: str) -> Answer:
     """Ask for an appointment under an idempotency key `k-N`, N half hours after the first."""
-    start = NINE + int(key.removeprefix("k-")) * timedelta(minutes=30)
+    start = NINE + int(key.removeprefix("k-")) * HALF
     return book(start, headers={"X-Idempotency-Key": key})
 
 
@@ -177,7 +177,7 @@ def test_a_queue_that_hangs_costs_nobody_a_booking(
         with in_time(1):
             assert booked_with("k-1").status == 201
     queues.take("DELIVERIES")  # what the first had sent before it stopped waiting
-    clock(datetime.now(UTC) + timedelta(minutes=1))
+    clock(datetime.now(UTC) + MINUTE)
     assert maintenance.lambda_handler({"task": "outbox"}, context())["sent"] == 2
     assert len(queues.take("DELIVERIES")) == 2
 

@@ -9,7 +9,7 @@ from redis import Redis
 from fairslot.platform.db import Connection
 from local.postgres import EmbeddedPostgres
 from local.valkey import EmbeddedValkey
-from tests.support.clock import NINE, NOW
+from tests.support.clock import HALF, MINUTE, NINE, NOW
 from tests.support.endpoints import add_endpoint, set_delivery
 from tests.support.fixtures import Clock, Environment
 from tests.support.http import ask, booked
@@ -86,7 +86,7 @@ def test_events_that_wait_are_told(world: Connection, clock: Clock) -> None:
     """Events that have waited longer than the grace for the queue make it degraded."""
     add_endpoint(world, "crm", "appointment.*")
     booked()
-    set_delivery(world, created_at=NOW - timedelta(minutes=1))
+    set_delivery(world, created_at=NOW - MINUTE)
     answer = ask("GET", "/health", key=None)
     assert (answer.status, answer.json["status"]) == (200, "degraded")
     assert answer.json["outbox"] == {"status": "ok", "waiting": 1}
@@ -95,7 +95,7 @@ def test_events_that_wait_are_told(world: Connection, clock: Clock) -> None:
 def test_the_distribution_of_a_calendar(world: Connection) -> None:
     """The answer has every coach with what they got and were owed, and the team's measures."""
     for step in range(6):
-        booked(NINE + step * timedelta(minutes=30))
+        booked(NINE + step * HALF)
     query = {"calendar_id": "cal", "start": "2026-03-01T00:00:00Z", "end": "2026-03-11T00:00:00Z"}
     found = ask("GET", "/api/coaches/distribution", query=query).json
     assert set(found) == {

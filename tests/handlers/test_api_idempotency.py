@@ -11,7 +11,7 @@ from fairslot.booking import appointments
 from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection
 from local.valkey import EmbeddedValkey
-from tests.support.clock import NINE, NOW
+from tests.support.clock import HOUR, NINE, NOW
 from tests.support.endpoints import subscribed
 from tests.support.fixtures import Clock, Environment
 from tests.support.http import Answer, ask, book, booking_body, check_problem
@@ -164,7 +164,7 @@ def test_another_request_under_the_same_key_is_refused(world: Connection, cache:
     if cached == "flushed":
         cache.flushall()
     others = [
-        book(NINE + timedelta(hours=1), headers=KEY),
+        book(NINE + HOUR, headers=KEY),
         book(headers=KEY, notes="one more thing"),
         book(headers=KEY, metadata={"a": 1}),
         ask("POST", f"{PATH}/{made['appointment_id']}/cancel", headers=KEY),

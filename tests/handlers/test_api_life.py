@@ -8,7 +8,7 @@ import pytest
 from redis import Redis
 
 from fairslot.platform.db import Connection
-from tests.support.clock import NINE, NOW, QUARTER
+from tests.support.clock import MINUTE, NINE, NOW, QUARTER
 from tests.support.http import add_key, ask, book, booked, booking_body, check_problem
 from tests.support.invariants import check_invariants
 from tests.support.tables import count, table_digests
@@ -226,7 +226,7 @@ def test_why_not_then(world: Connection) -> None:
     assert set(reasons.values()) == {(True, None)}
     past = ask("GET", "/api/availability/explain", query=query | {"start_time": NOW.isoformat()})
     assert {one["reason"] for one in past.json["coaches"]} == {"minimum_notice"}
-    odd = query | {"start_time": (NINE + timedelta(minutes=1)).isoformat()}
+    odd = query | {"start_time": (NINE + MINUTE).isoformat()}
     check_problem(ask("GET", "/api/availability/explain", query=odd), 422, "VALIDATION_ERROR")
     check_problem(
         ask("GET", "/api/availability/explain", query=query | {"calendar_id": "no"}), 404, "NOT_FOUND"

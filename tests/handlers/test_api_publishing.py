@@ -1,7 +1,7 @@
 """Events on the queue right after the commit, or later by the sweep, and never at the customer's cost."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 
@@ -11,24 +11,14 @@ from background import maintenance
 from fairslot.messages.deliveries import Delivery
 from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
-from tests.support.endpoints import add_endpoint
+from tests.support.clock import MINUTE
 from tests.support.fixtures import Clock, Environment
 from tests.support.http import add_key, ask, book, booked
 from tests.support.lambda_context import context
 from tests.support.queues import Queues
-from tests.support.readings import connect_calendars
 from tests.support.team import TENANT, add_calendar
 
 KEY = {"X-Idempotency-Key": "key-1"}
-
-
-@pytest.fixture
-def told(world: Connection, queues: Queues) -> Connection:
-    """The small team behind the calendar API, and both partners told of everything."""
-    connect_calendars(world)
-    add_endpoint(world, "crm", "appointment.*")
-    add_endpoint(world, "calendar_api", "appointment.*")
-    return world
 
 
 def unpublished(connection: Connection) -> int:
@@ -38,17 +28,17 @@ def unpublished(connection: Connection) -> int:
 
 def sweep(clock: Clock) -> int:
     """Run the sweep as its schedule does, a minute from now; return how many messages it sent."""
-    clock(datetime.now(UTC) + timedelta(minutes=1))
+    clock(datetime.now(UTC) + MINUTE)
     sent: int = maintenance.lambda_handler({"task": "outbox"}, context())["sent"]
     return sent
 
 
-def test_a_booking_is_told_at_once(told: Connection, queues: Queues) -> None:
+def test_a_booking_is_told_at_once(partners: Connection, queues: Queues) -> None:
     """When the customer has the answer both messages are on the queue, and the database knows."""
     made = booked(timezone="Europe/Paris")
     messages = {message["kind"]: message for message in queues.take("DELIVERIES")}
     assert set(messages) == {"crm", "calendar_api"}
-    assert unpublished(told) == 0
+    assert unpublished(partners) == 0
     for message in messages.values():
         assert Delivery.from_json(json.dumps(message)).type == "appointment.created"
         assert message["version"] == 1
@@ -61,7 +51,7 @@ def test_a_booking_is_told_at_once(told: Connection, queues: Queues) -> None:
     assert messages["crm"]["delivery_id"] != messages["calendar_api"]["delivery_id"]
 
 
-def test_a_cancellation_is_told_at_once(told: Connection, queues: Queues) -> None:
+def test_a_cancellation_is_told_at_once(partners: Connection, queues: Queues) -> None:
     """The CRM hears of it; the calendar has nothing to release that it never blocked."""
     made = booked()
     queues.take("DELIVERIES")
@@ -71,33 +61,33 @@ def test_a_cancellation_is_told_at_once(told: Connection, queues: Queues) -> Non
     assert message["data"]["status"] == "cancelled"
 
 
-def test_a_repetition_is_not_told_again(told: Connection, queues: Queues) -> None:
+def test_a_repetition_is_not_told_again(partners: Connection, queues: Queues) -> None:
     """An answer that is given again has no event."""
     for _ in range(3):
         assert book(headers=KEY).status == 201
     assert len(queues.take("DELIVERIES")) == 2
 
 
-def test_a_refusal_is_not_told(told: Connection, queues: Queues) -> None:
+def test_a_refusal_is_not_told(partners: Connection, queues: Queues) -> None:
     """What did not happen has no event."""
     book(calendar_id="nowhere")
     book(start="2026-03-03T14:05:00Z")
     assert queues.take("DELIVERIES") == []
 
 
-def test_nobody_is_told_of_anothers_booking(told: Connection, queues: Queues) -> None:
+def test_nobody_is_told_of_anothers_booking(partners: Connection, queues: Queues) -> None:
     """A tenant's partners hear of that tenant's appointments only."""
-    add_key(told, "other-key", tenant_id="other")
-    add_calendar(told, "theirs", ["coach-01"], tenant_id="other")
+    add_key(partners, "other-key", tenant_id="other")
+    add_calendar(partners, "theirs", ["coach-01"], tenant_id="other")
     assert book(key="other-key", calendar_id="theirs").status == 201
     assert queues.take("DELIVERIES") == []
-    row = told.execute("SELECT tenant_id FROM webhook_events").fetchone()
+    row = partners.execute("SELECT tenant_id FROM webhook_events").fetchone()
     assert row is not None
     assert row["tenant_id"] != TENANT
 
 
 def test_a_queue_that_is_down_costs_the_customer_nothing(
-    told: Connection,
+    partners: Connection,
     queues: Queues,
     sqs: SqsStandIn,
     environment: Environment,
@@ -109,7 +99,7 @@ def test_a_queue_that_is_down_costs_the_customer_nothing(
     begun = monotonic()
     made = booked()
     assert monotonic() - begun < 5
-    assert unpublished(told) == 2
+    assert unpublished(partners) == 2
     lines: list[dict[str, Any]] = [
         json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")
     ]
@@ -120,40 +110,40 @@ def test_a_queue_that_is_down_costs_the_customer_nothing(
     messages = queues.take("DELIVERIES")
     assert {message["kind"] for message in messages} == {"crm", "calendar_api"}
     assert {message["data"]["appointment_id"] for message in messages} == {made["appointment_id"]}
-    assert unpublished(told) == 0
+    assert unpublished(partners) == 0
     assert sweep(clock) == 0
 
 
 def test_a_queue_that_is_gone_costs_the_customer_nothing(
-    told: Connection, queues: Queues, environment: Environment, clock: Clock
+    partners: Connection, queues: Queues, environment: Environment, clock: Clock
 ) -> None:
     """An address without a queue behind it is no reason to refuse a booking."""
     environment(DELIVERIES_QUEUE_URL=queues.urls["DELIVERIES_QUEUE_URL"] + "-gone")
     booked()
-    assert unpublished(told) == 2
+    assert unpublished(partners) == 2
     environment(**queues.urls)
     assert sweep(clock) == 2
     assert len(queues.take("DELIVERIES")) == 2
 
 
 def test_a_note_that_is_lost_sends_the_same_messages_again(
-    told: Connection, queues: Queues, clock: Clock
+    partners: Connection, queues: Queues, clock: Clock
 ) -> None:
     """Sent and not noted means sent twice, under the same ids, which receivers tell apart by."""
     booked()
     first = queues.take("DELIVERIES")
-    told.execute("UPDATE webhook_deliveries SET published_at = NULL")
+    partners.execute("UPDATE webhook_deliveries SET published_at = NULL")
     assert sweep(clock) == 2
     again = queues.take("DELIVERIES")
     assert sorted(map(str, again)) == sorted(map(str, first))
 
 
-def test_what_the_queue_lost_is_sent_again(told: Connection, queues: Queues, clock: Clock) -> None:
+def test_what_the_queue_lost_is_sent_again(partners: Connection, queues: Queues, clock: Clock) -> None:
     """A delivery of which nothing was heard for an hour goes out once more, one just sent does not."""
     booked()
     queues.take("DELIVERIES")
     assert sweep(clock) == 0
-    told.execute("UPDATE webhook_deliveries SET published_at = published_at - interval '61 minutes'")
+    partners.execute("UPDATE webhook_deliveries SET published_at = published_at - interval '61 minutes'")
     assert sweep(clock) == 2
     assert len(queues.take("DELIVERIES")) == 2
     assert sweep(clock) == 0

@@ -1,52 +1,27 @@
 """What comes back from the partners: recorded once, and with its meaning for the appointment."""
 
-import json
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from background import results
 from fairslot.platform.db import Connection
+from tests.support.attempts import attempt_of, delivery_state
 from tests.support.clock import NOW
-from tests.support.endpoints import add_endpoint
 from tests.support.fixtures import Environment
-from tests.support.http import ask, booked
+from tests.support.http import ask, booked, get_appointment
 from tests.support.invariants import check_invariants
 from tests.support.lambda_context import context
 from tests.support.queues import Queues
-from tests.support.readings import connect_calendars
 from tests.support.sqs_events import batch_event
 from tests.support.tables import count, table_digests
 
 
-@pytest.fixture
-def told(world: Connection, queues: Queues) -> Connection:
-    """The small team behind the calendar API, and both partners told of everything."""
-    connect_calendars(world)
-    add_endpoint(world, "crm", "appointment.*")
-    add_endpoint(world, "calendar_api", "appointment.*")
-    return world
-
-
-def result(message: dict[str, Any], outcome: str = "delivered", **members: Any) -> str:
-    """Return what the dispatcher reports of a message."""
-    reported = {
-        "delivery_id": message["delivery_id"],
-        "event_id": message["event_id"],
-        "kind": message["kind"],
-        "type": message["type"],
-        "attempt": 1,
-        "at": NOW.isoformat(),
-        "outcome": outcome,
-        "status_code": 200,
-        "latency_ms": 12,
-        "error": None,
-        "response_excerpt": "{}",
-        "answer": {},
-        "next_attempt_at": None,
-    }
-    return json.dumps(reported | members)
+def result(message: dict[str, Any], error: str | None = None, **more: Any) -> str:
+    """Return the body of the dispatcher's result of an attempt."""
+    return attempt_of(message, error, **more).to_json()
 
 
 def report(*bodies: str) -> list[str]:
@@ -60,39 +35,23 @@ def messages(queues: Queues) -> dict[str, dict[str, Any]]:
     return {message["kind"]: message for message in queues.take("DELIVERIES")}
 
 
-def shown(made: dict[str, Any]) -> dict[str, Any]:
-    """Return an appointment."""
-    found: dict[str, Any] = ask("GET", f"/api/appointments/{made['appointment_id']}").json
-    return found
-
-
-def status(connection: Connection, message: dict[str, Any]) -> str:
-    """Return what state a delivery is in."""
-    row = connection.execute(
-        "SELECT status FROM webhook_deliveries WHERE delivery_id = %s", (message["delivery_id"],)
-    ).fetchone()
-    assert row is not None
-    found: str = row["status"]
-    return found
-
-
-def test_the_crms_contact_is_kept(told: Connection, queues: Queues) -> None:
+def test_the_crms_contact_is_kept(partners: Connection, queues: Queues) -> None:
     """A created event that the CRM took leaves its contact on the appointment and in later events."""
     made = booked()
     sent = messages(queues)
     assert report(result(sent["crm"], answer={"crm_id": "crm-7"})) == []
-    assert shown(made)["crm_contact_id"] == "crm-7"
-    assert status(told, sent["crm"]) == "delivered"
-    assert status(told, sent["calendar_api"]) == "pending"
+    assert get_appointment(made)["crm_contact_id"] == "crm-7"
+    assert delivery_state(partners, sent["crm"])[0] == "delivered"
+    assert delivery_state(partners, sent["calendar_api"])[0] == "pending"
     ask("POST", f"/api/appointments/{made['appointment_id']}/cancel")
     assert messages(queues)["crm"]["data"]["contact_id"] == "crm-7"
 
 
-def test_the_calendars_block_is_kept_and_released(told: Connection, queues: Queues) -> None:
+def test_the_calendars_block_is_kept_and_released(partners: Connection, queues: Queues) -> None:
     """A block's id stands on the appointment, goes out with its release, and then the calendar is read."""
     made = booked()
     report(result(messages(queues)["calendar_api"], answer={"block_id": "block-1"}))
-    assert shown(made)["external_calendar_id"] == "block-1"
+    assert get_appointment(made)["external_calendar_id"] == "block-1"
     ask("POST", f"/api/appointments/{made['appointment_id']}/cancel")
     release = messages(queues)["calendar_api"]
     assert (release["data"]["action"], release["data"]["block_id"]) == ("release", "block-1")
@@ -102,7 +61,7 @@ def test_the_calendars_block_is_kept_and_released(told: Connection, queues: Queu
     assert [fetch["coach_id"] for fetch in queues.take("FETCHES")] == [made["coach_id"]]
 
 
-def test_a_block_that_comes_after_the_cancellation_is_released(told: Connection, queues: Queues) -> None:
+def test_a_block_that_comes_after_the_cancellation_is_released(partners: Connection, queues: Queues) -> None:
     """Cancelled while the block was on its way: its release goes out as soon as its id is known, once."""
     made = booked()
     block = messages(queues)["calendar_api"]
@@ -113,37 +72,34 @@ def test_a_block_that_comes_after_the_cancellation_is_released(told: Connection,
     (release,) = queues.take("DELIVERIES")
     assert release["kind"] == "calendar_api"
     assert (release["data"]["action"], release["data"]["block_id"]) == ("release", "block-1")
-    assert shown(made)["external_calendar_id"] is None
+    assert get_appointment(made)["external_calendar_id"] is None
     assert report(late) == []
     assert queues.take("DELIVERIES") == []
-    check_invariants(told)
+    check_invariants(partners)
 
 
-def test_each_attempt_is_recorded(told: Connection, queues: Queues) -> None:
+def test_each_attempt_is_recorded(partners: Connection, queues: Queues) -> None:
     """Attempts are kept with their times and errors, and the last one decides."""
     booked()
     crm = messages(queues)["crm"]
     later = NOW + timedelta(seconds=5)
     first = result(
         crm,
-        "retrying",
+        "http_503",
+        outcome="retrying",
         status_code=503,
-        error="http_503",
         response_excerpt='{"retry_after": 5}',
-        next_attempt_at=later.isoformat(),
+        next_attempt_at=later,
     )
     assert report(first) == []
-    row = told.execute(
+    row = partners.execute(
         "SELECT next_attempt_at FROM webhook_deliveries"
         " WHERE status = 'pending' AND next_attempt_at IS NOT NULL"
     ).fetchone()
     assert row == {"next_attempt_at": later}
-    assert (
-        report(result(crm, "failed", attempt=2, at=later.isoformat(), status_code=None, error="timeout"))
-        == []
-    )
-    assert status(told, crm) == "failed"
-    kept = told.execute(
+    assert report(result(crm, "timeout", attempt=2, at=later, status_code=None)) == []
+    assert delivery_state(partners, crm)[0] == "failed"
+    kept = partners.execute(
         "SELECT attempt, at, outcome, status_code, error FROM webhook_attempts ORDER BY attempt"
     ).fetchall()
     assert kept == [
@@ -152,78 +108,82 @@ def test_each_attempt_is_recorded(told: Connection, queues: Queues) -> None:
     ]
 
 
-def test_results_that_come_twice_count_once(told: Connection, queues: Queues) -> None:
+def test_results_that_come_twice_count_once(partners: Connection, queues: Queues) -> None:
     """The queue may deliver a result again, at once or later."""
     booked()
     body = result(messages(queues)["crm"], answer={"crm_id": "crm-7"})
     assert report(body, body) == []
-    before = table_digests(told)
+    before = table_digests(partners)
     assert report(body) == []
-    assert table_digests(told) == before
-    assert count(told, "webhook_attempts") == 1
+    assert table_digests(partners) == before
+    assert count(partners, "webhook_attempts") == 1
 
 
-def test_late_results_change_nothing_that_is_done(told: Connection, queues: Queues) -> None:
+def test_late_results_change_nothing_that_is_done(partners: Connection, queues: Queues) -> None:
     """What was delivered stays delivered, and a success that comes late undoes a failure."""
     booked()
     sent = messages(queues)
     report(result(sent["crm"], attempt=2, answer={"crm_id": "crm-7"}))
     report(
-        result(sent["crm"], "retrying", error="timeout"),
-        result(sent["crm"], "failed", attempt=3, error="timeout"),
+        result(sent["crm"], "timeout", outcome="retrying"),
+        result(sent["crm"], "timeout", attempt=3),
     )
-    assert status(told, sent["crm"]) == "delivered"
-    report(result(sent["calendar_api"], "failed", error="http_500"))
-    assert status(told, sent["calendar_api"]) == "failed"
+    assert delivery_state(partners, sent["crm"])[0] == "delivered"
+    report(result(sent["calendar_api"], "http_500"))
+    assert delivery_state(partners, sent["calendar_api"])[0] == "failed"
     report(result(sent["calendar_api"], attempt=2, answer={"block_id": "block-1"}))
-    assert status(told, sent["calendar_api"]) == "delivered"
+    assert delivery_state(partners, sent["calendar_api"])[0] == "delivered"
 
 
-def test_a_time_that_is_taken_outside_is_a_conflict(told: Connection, queues: Queues) -> None:
-    """The appointment is marked, its subscribers are told, and the calendar is read again."""
+def test_a_time_that_is_taken_outside_is_a_conflict(partners: Connection, queues: Queues) -> None:
+    """The appointment is marked, its subscribers are partners, and the calendar is read again."""
     made = booked()
     block = messages(queues)["calendar_api"]
-    assert report(result(block, "failed", status_code=409, error="already_blocked")) == []
-    appointment = shown(made)
+    assert report(result(block, "already_blocked", status_code=409)) == []
+    appointment = get_appointment(made)
     assert (appointment["conflict"], appointment["version"], appointment["status"]) == (True, 2, "scheduled")
     (conflict,) = queues.take("DELIVERIES")
     assert (conflict["kind"], conflict["type"]) == ("crm", "appointment.conflict")
     assert [fetch["coach_id"] for fetch in queues.take("FETCHES")] == [made["coach_id"]]
-    check_invariants(told)
+    check_invariants(partners)
 
 
-def test_after_a_silent_attempt_a_block_may_be_our_own(told: Connection, queues: Queues) -> None:
+def test_after_a_silent_attempt_a_block_may_be_our_own(partners: Connection, queues: Queues) -> None:
     """When an attempt before ended without an answer, 409 is no conflict."""
     made = booked()
     block = messages(queues)["calendar_api"]
-    report(result(block, "retrying", status_code=None, error="timeout"))
-    report(result(block, "failed", attempt=2, status_code=409, error="already_blocked"))
-    assert shown(made)["conflict"] is False
+    report(result(block, "timeout", outcome="retrying", status_code=None))
+    report(result(block, "already_blocked", attempt=2, status_code=409))
+    assert get_appointment(made)["conflict"] is False
     assert queues.take("DELIVERIES") == []
 
 
-def test_a_result_of_nothing_is_passed_over(told: Connection, queues: Queues) -> None:
+def test_a_result_of_nothing_is_passed_over(partners: Connection, queues: Queues) -> None:
     """A result for a delivery that does not exist is no reason to try again."""
     booked()
     sent = messages(queues)["crm"]
-    before = table_digests(told)
-    stranger = result(sent, delivery_id="00000000-0000-0000-0000-000000000000")
+    before = table_digests(partners)
+    stranger = result(sent | {"delivery_id": str(UUID(int=0))})
     assert report(stranger) == []
-    assert table_digests(told) == before
+    assert table_digests(partners) == before
 
 
-def test_a_message_that_cannot_be_read_stays_alone(told: Connection, queues: Queues) -> None:
+def test_a_message_that_cannot_be_read_stays_alone(partners: Connection, queues: Queues) -> None:
     """What fails is reported by itself, and the rest of the batch is recorded."""
     booked()
     sent = messages(queues)
     bodies = ["{", result(sent["crm"]), "null", result(sent["calendar_api"], answer={"block_id": "b"}), "{}"]
     assert report(*bodies) == ["0", "2", "4"]
-    assert status(told, sent["crm"]) == status(told, sent["calendar_api"]) == "delivered"
+    assert (
+        delivery_state(partners, sent["crm"])[0]
+        == delivery_state(partners, sent["calendar_api"])[0]
+        == "delivered"
+    )
     assert report("{", "{}") == ["0", "1"]
 
 
 def test_without_a_database_everything_stays_in_the_queue(
-    told: Connection, queues: Queues, environment: Environment
+    partners: Connection, queues: Queues, environment: Environment
 ) -> None:
     """A database that does not answer loses no result."""
     booked()
@@ -234,11 +194,11 @@ def test_without_a_database_everything_stays_in_the_queue(
 
 @pytest.mark.parametrize("kind", ["DELIVERIES", "FETCHES"])
 def test_without_a_queue_a_result_is_recorded_all_the_same(
-    told: Connection, queues: Queues, environment: Environment, kind: str
+    partners: Connection, queues: Queues, environment: Environment, kind: str
 ) -> None:
     """What follows from a result is left to the sweep and the schedule; the result is not tried again."""
     made = booked()
     block = messages(queues)["calendar_api"]
     environment(**{f"{kind}_QUEUE_URL": queues.urls[f"{kind}_QUEUE_URL"] + "-gone"})
-    assert report(result(block, "failed", status_code=409, error="already_blocked")) == []
-    assert shown(made)["conflict"] is True
+    assert report(result(block, "already_blocked", status_code=409)) == []
+    assert get_appointment(made)["conflict"] is True

@@ -10,7 +10,7 @@ from fairslot.domain.errors import UnavailableError
 from fairslot.platform import signing_secrets
 from fairslot.platform.db import Connection
 from tests.handlers.test_api_signed_events import SECRET, rotated, tell
-from tests.support.clock import NOW
+from tests.support.clock import HOUR, NOW
 from tests.support.endpoints import PATH, get_endpoint, subscribed
 from tests.support.fixtures import Clock
 from tests.support.http import Answer, ask, check_problem
@@ -44,7 +44,7 @@ def test_a_second_rotation_keeps_the_promise_of_the_first(
     third = rotate(first, 3).json
     assert signing(first, queues) == [third["secret"], second["secret"], first["secret"]]
     found = [datetime.fromisoformat(one) for one in third["previous_secrets_until"]]
-    assert found == [now + timedelta(hours=1), now + timedelta(hours=3)]
+    assert found == [now + HOUR, now + timedelta(hours=3)]
     assert third["previous_secret_until"] == third["previous_secrets_until"][0]
     assert get_endpoint(first)["previous_secrets_until"] == third["previous_secrets_until"]
     world.execute(

@@ -14,7 +14,7 @@ from tests.support.clock import HOUR, NOW
 from tests.support.dispatch import Stage, stage
 from tests.support.endpoints import add_endpoint, set_delivery
 from tests.support.fixtures import Clock
-from tests.support.http import ask, booked
+from tests.support.http import ask, booked, get_appointment
 from tests.support.lambda_context import context
 from tests.support.partner_process import partner
 from tests.support.readings import connect_calendars
@@ -68,12 +68,6 @@ def blocks(calendar: httpx.Client) -> list[dict[str, Any]]:
     return found
 
 
-def shown(made: dict[str, Any]) -> dict[str, Any]:
-    """Return an appointment."""
-    found: dict[str, Any] = ask("GET", f"/api/appointments/{made['appointment_id']}").json
-    return found
-
-
 def test_a_block_of_which_nobody_heard_is_adopted(
     world: Connection, dispatch: Stage, calendar: httpx.Client, clock: Clock
 ) -> None:
@@ -85,7 +79,7 @@ def test_a_block_of_which_nobody_heard_is_adopted(
     dispatch.work()
     record(dispatch)
     [block] = blocks(calendar)
-    found = shown(made)
+    found = get_appointment(made)
     assert (found["external_calendar_id"], found["external_block"]) == (block["block_id"], "confirmed")
     assert (found["conflict"], found["version"], dispatch.left()) == (False, 1, 0)
     [delivery] = ask("GET", "/api/deliveries").json["data"]
@@ -106,7 +100,7 @@ def test_a_block_of_which_nobody_heard_goes_with_its_appointment(
         dispatch.work()
         record(dispatch)
     assert blocks(calendar) == []
-    assert (shown(made)["external_block"], dispatch.left()) == (None, 0)
+    assert (get_appointment(made)["external_block"], dispatch.left()) == (None, 0)
 
 
 def counted(capsys: pytest.CaptureFixture[str]) -> list[float]:
@@ -129,7 +123,7 @@ def test_a_block_that_was_never_confirmed_is_looked_for(
     [message] = world.execute("SELECT message FROM engine.delivery_messages()").fetchall()
     dispatch.sqs.send_message(QueueUrl=dispatch.dead, MessageBody=json.dumps(message["message"]))
     maintenance.lambda_handler({"task": "dead_letters"}, context())
-    assert shown(made)["external_block"] == "unconfirmed"
+    assert get_appointment(made)["external_block"] == "unconfirmed"
     ask("POST", f"/api/appointments/{made['appointment_id']}/cancel")
     sweep(clock)
     assert counted(capsys) == [1.0]
@@ -137,7 +131,7 @@ def test_a_block_that_was_never_confirmed_is_looked_for(
         dispatch.work()
         record(dispatch)
     assert blocks(calendar) == []
-    assert (shown(made)["external_block"], dispatch.left()) == (None, 0)
+    assert (get_appointment(made)["external_block"], dispatch.left()) == (None, 0)
     sweep(clock, hours=3)
     assert counted(capsys) == [0.0]
 
@@ -151,5 +145,5 @@ def test_somebody_elses_block_is_a_conflict_all_the_same(
     assert calendar.post(f"/coaches/{made['coach_id']}/block-slot", json=times).status_code == 200
     dispatch.work()
     record(dispatch)
-    found = shown(made)
+    found = get_appointment(made)
     assert (found["conflict"], found["external_calendar_id"], found["external_block"]) == (True, None, None)

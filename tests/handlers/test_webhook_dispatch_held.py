@@ -13,6 +13,7 @@ from fairslot.messages.deliveries import Delivery
 from local.function_env import LOCAL_SETTINGS
 from local.sqs import SqsStandIn
 from tests.support import scripted_partner as partners
+from tests.support.clock import QUARTER
 from tests.support.deliveries import ids, subscription
 from tests.support.dispatch import Stage, set_environment, stage
 from tests.support.lambda_context import Context
@@ -233,7 +234,7 @@ def test_an_attempt_that_fails_too_late_is_the_last(dispatch: Stage) -> None:
 def test_a_backlog_ends_nothing_on_the_local_stack(sqs: SqsStandIn) -> None:
     """With its give-up a delivery that an open circuit has held back for a quarter of an hour waits on."""
     with stage(sqs, WEBHOOK_GIVE_UP_SECONDS=LOCAL_SETTINGS["WEBHOOK_GIVE_UP_SECONDS"]) as dispatch:
-        since = datetime.now(UTC) - timedelta(minutes=15)
+        since = datetime.now(UTC) - QUARTER
         sent = replace(subscription(dispatch.partner.url), since=since)
         dispatch.send(sent)
         closed(sent)

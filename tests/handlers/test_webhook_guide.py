@@ -7,7 +7,7 @@ import pytest
 
 from fairslot.platform.db import Connection
 from tests.support.attempts import record_attempt
-from tests.support.clock import NINE, NOW
+from tests.support.clock import HOUR, NINE, NOW
 from tests.support.endpoints import PATH, URL, subscribed
 from tests.support.http import ask, booked
 from tests.support.queues import Queues
@@ -26,7 +26,7 @@ def test_an_appointments_events(world: Connection, kms: None, queues: Queues) ->
     subscribed("*")
     path = f"/api/appointments/{booked()['appointment_id']}"
     changes: list[tuple[str, dict[str, Any]]] = [
-        ("reschedule", {"start_time": (NINE + timedelta(hours=1)).isoformat()}),
+        ("reschedule", {"start_time": (NINE + HOUR).isoformat()}),
         ("reassign", {"reason": "ill"}),
         ("cancel", {"reason": "mine"}),
     ]

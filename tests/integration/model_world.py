@@ -6,13 +6,14 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fairslot.booking.distribution import distribution
-from fairslot.coach_time import bookable_starts, sync
-from fairslot.coach_time.bookable_starts import Window
+from fairslot.coach_time import sync
 from fairslot.domain.fair_share import MILLION
-from fairslot.domain.slots import hex_of, instant_of, slot_of, span
+from fairslot.domain.slots import instant_of
 from fairslot.platform.db import Connection
 from tests.integration.model import QUARTER, Calendar, Coach, Model, Span
 from tests.integration.model_team import Member, Team
+from tests.support.availability import list_page
+from tests.support.readings import store_reading
 from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach
 
 CLEAR = ["webhook_events", "coach_appointments", "idempotency_keys", "calendars", "coaches"]
@@ -90,13 +91,11 @@ def build(connection: Connection, model: Model) -> None:
 
 def read(connection: Connection, model: Model, coach_id: str, busy: Span, at: datetime) -> None:
     """Let both read a coach's external calendar, busy once at most; the reading began at an instant."""
-    first, end = sync.window(model.coaches[coach_id].zone, model.now)
-    width = end - first
-    free = (1 << width) - 1 & ~span(slot_of(busy[0]) - first, slot_of(busy[1]) - slot_of(busy[0]), width)
-    told = {"coach_id": coach_id, "ok": True, "first_slot": first, "slot_count": width}
-    sync.store(connection, told | {"fetched_at": at.isoformat(), "free": hex_of(free, width)})
+    zone = model.coaches[coach_id].zone
+    store_reading(connection, at, busy, coach_id=coach_id, zone=zone, now=model.now)
+    end = sync.window(zone, model.now)[1]
     spans = [busy] if busy[0] < busy[1] else []
-    model.coaches[coach_id].read(spans, at, instant_of(first + width))
+    model.coaches[coach_id].read(spans, at, instant_of(end))
 
 
 def learn(connection: Connection, model: Model) -> None:
@@ -110,11 +109,8 @@ def check_listing(connection: Connection, model: Model, name: str) -> None:
     """Assert that a calendar lists the starts that the model would give, each with as many coaches."""
     model.expire()
     end = FIRST + QUARTERS * QUARTER
-    found = bookable_starts.team(
-        connection, tenant_id=TENANT, calendar_id=name, now=model.now, clock=model.now
-    )
-    window = Window(start=FIRST, end=end, limit=6000)
-    page = bookable_starts.list_starts(connection, team=found, window=window, now=model.now)
+    days = (end - FIRST) / timedelta(days=1)
+    page = list_page(connection, name, start=FIRST, days=days, now=model.now)
     listed = {instant_of(one.slot): one.available_coaches for one in page.starts}
     assert listed == model.starts(model.calendars[name], (FIRST, end))
 

@@ -1,7 +1,7 @@
 """When a coach says not to be there, no reading of a calendar says otherwise."""
 
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -9,14 +9,14 @@ import pytest
 
 from fairslot.coach_time import inbound, sync
 from fairslot.domain.idempotency import Key, fingerprint
-from fairslot.domain.slots import hex_of
 from fairslot.platform.db import Connection
 from tests.support.bookings import book, hold
-from tests.support.clock import DAY, HOUR, NEW_YORK, NINE, NOW
+from tests.support.clock import DAY, HOUR, MINUTE, NINE, NOW
 from tests.support.endpoints import add_endpoint
 from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants
 from tests.support.race import wait_until, waiting
+from tests.support.readings import store_reading
 from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach, close_days, set_calendar, set_coach
 
 
@@ -61,18 +61,7 @@ def outcome(connection: Connection) -> str | None:
 
 def read_free(connection: Connection, minutes: int) -> None:
     """Store a reading of ana's calendar that knows of nothing."""
-    first, end = sync.window(NEW_YORK, NOW)
-    sync.store(
-        connection,
-        {
-            "coach_id": "ana",
-            "fetched_at": (NOW + timedelta(minutes=minutes)).isoformat(),
-            "ok": True,
-            "first_slot": first,
-            "slot_count": end - first,
-            "free": hex_of((1 << end - first) - 1, end - first),
-        },
-    )
+    store_reading(connection, NOW + minutes * MINUTE)
 
 
 def allowed(connection: Connection, at: datetime) -> bool:
@@ -136,11 +125,7 @@ def test_days_that_come_later_know_of_it(connection: Connection, kind: str) -> N
     tell(connection, "coach.unavailable", **times)
     sync.extend(connection, now=NOW + 10 * DAY)
     if kind != "none":
-        first, end = sync.window(NEW_YORK, NOW + 10 * DAY)
-        free = hex_of((1 << end - first) - 1, end - first)
-        reading = {"coach_id": "ana", "ok": True, "first_slot": first, "free": free}
-        at = (NOW + 10 * DAY).isoformat()
-        sync.store(connection, reading | {"fetched_at": at, "slot_count": end - first})
+        store_reading(connection, NOW + 10 * DAY, now=NOW + 10 * DAY)
     looked_at = [far - DAY - HOUR, far - DAY, far, far + HOUR]
     assert [allowed(connection, one) for one in looked_at] == [True, False, False, True]
 

@@ -8,39 +8,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fairslot.coach_time import bookable_starts, sync
-from fairslot.coach_time.bookable_starts import Page, Window
 from fairslot.domain.errors import NotFoundError
 from fairslot.domain.slots import instant_of, slot_of
 from fairslot.platform.db import Connection
+from tests.support.availability import list_page
 from tests.support.bookings import appointment_of, book
 from tests.support.clock import NINE, NOW, QUARTER
 from tests.support.readings import begin_absence
 from tests.support.tables import clear_tables
-from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach, add_team
-
-
-def listed(
-    connection: Connection,
-    calendar_id: str | None = "cal",
-    *,
-    start: datetime = NOW,
-    days: int = 7,
-    limit: int = 6000,
-    after: tuple[str, int] | None = None,
-    with_coaches: bool = False,
-) -> Page:
-    """List a calendar's starts at NOW."""
-    team = bookable_starts.team(connection, tenant_id=TENANT, calendar_id=calendar_id, now=NOW)
-    window = Window(
-        start=start, end=start + timedelta(days=days), limit=limit, after=after, with_coaches=with_coaches
-    )
-    return bookable_starts.list_starts(connection, team=team, window=window, now=NOW)
+from tests.support.team import ALWAYS, add_calendar, add_coach, add_team
 
 
 def test_a_working_day(connection: Connection) -> None:
     """From nine to five there are 31 starts of half an hour, each with everybody."""
     add_team(connection, 3)
-    page = listed(connection, start=NINE - timedelta(hours=9), days=1)
+    page = list_page(connection, start=NINE - timedelta(hours=9), days=1)
     assert [instant_of(one.slot) for one in page.starts] == [NINE + n * QUARTER for n in range(31)]
     assert {one.available_coaches for one in page.starts} == {3}
 
@@ -49,7 +31,7 @@ def test_a_booking_takes_one_coach_out(connection: Connection) -> None:
     """Around a booking one coach fewer is counted, and named where coaches are asked for."""
     add_team(connection, 2)
     chosen = appointment_of(book(connection, NINE + 2 * QUARTER)).coach_id
-    page = listed(connection, start=NINE, days=1, with_coaches=True)
+    page = list_page(connection, start=NINE, days=1, with_coaches=True)
     counts = [one.available_coaches for one in page.starts[:5]]
     assert counts == [2, 1, 1, 1, 2]
     assert all(chosen not in (one.coach_ids or ()) for one in page.starts[1:4])
@@ -58,7 +40,7 @@ def test_a_booking_takes_one_coach_out(connection: Connection) -> None:
 def test_the_grid_of_a_calendar(connection: Connection) -> None:
     """An interval of half an hour lists only :00 and :30."""
     add_team(connection, 1, slot_interval=30)
-    page = listed(connection)
+    page = list_page(connection)
     assert {instant_of(one.slot).minute for one in page.starts} == {0, 30}
 
 
@@ -66,11 +48,11 @@ def test_pages_join_up(connection: Connection) -> None:
     """Pages over all calendars, one after another, are the whole in its order."""
     add_team(connection, 2)
     add_calendar(connection, "also", ["coach-01"], duration=60)
-    whole = listed(connection, None)
+    whole = list_page(connection, None)
     after: tuple[str, int] | None = None
     pages: list[bookable_starts.Start] = []
     while True:
-        page = listed(connection, None, limit=17, after=after)
+        page = list_page(connection, None, limit=17, after=after)
         pages += page.starts
         assert page.total == len(whole.starts)
         if page.next_after is None:
@@ -85,7 +67,7 @@ def test_a_coach_never_synced_is_not_offered(connection: Connection) -> None:
     add_coach(connection, "new", kind="calendar_api")
     add_calendar(connection, "cal", ["new"])
     sync.extend(connection, now=NOW)
-    page = listed(connection)
+    page = list_page(connection)
     assert (page.total, page.stale, page.synced_at) == (0, True, None)
 
 
@@ -137,7 +119,7 @@ def test_listing_and_booking_are_one_predicate(connection: Connection, data: st.
         start = instant_of(first + data.draw(st.integers(1, 200)))
         if bookable(connection, start):
             book(connection, start)
-    offered = {one.slot for one in listed(connection, days=3).starts}
+    offered = {one.slot for one in list_page(connection, days=3).starts}
     for slot in range(first - 1, first + 3 * 96, data.draw(st.sampled_from([1, 3]))):
         assert (slot in offered) == bookable(connection, instant_of(slot)), instant_of(slot)
 
@@ -147,5 +129,5 @@ def test_nothing_past_is_listed(connection: Connection) -> None:
     add_coach(connection, "owl", working_hours=ALWAYS, time_zone="UTC")
     add_calendar(connection, "cal", ["owl"])
     sync.extend(connection, now=NOW)
-    assert instant_of(listed(connection).starts[0].slot) == NOW + QUARTER
+    assert instant_of(list_page(connection).starts[0].slot) == NOW + QUARTER
     assert NOW.astimezone(UTC) == NOW

@@ -19,7 +19,7 @@ from fairslot.domain.errors import (
 from fairslot.domain.idempotency import ChangeResult, Key
 from fairslot.platform.db import Connection, translate
 from tests.support.bookings import appointment_of, book, cancel
-from tests.support.clock import NINE, NOW, QUARTER
+from tests.support.clock import HALF, HOUR, MINUTE, NINE, NOW, QUARTER
 from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants
 from tests.support.race import Outcome, at_once, patiently, refused
@@ -36,7 +36,7 @@ def test_a_booking_is_whole(connection: Connection) -> None:
     add_team(connection, 3)
     done = book(connection)
     assert (appointment_of(done).status, appointment_of(done).version) == ("scheduled", 1)
-    assert appointment_of(done).end_time - appointment_of(done).start_time == timedelta(minutes=30)
+    assert appointment_of(done).end_time - appointment_of(done).start_time == HALF
     decision = connection.execute("SELECT * FROM distribution_log").fetchone()
     assert decision is not None
     assert decision["chosen"] == appointment_of(done).coach_id
@@ -132,7 +132,7 @@ def test_an_appointment_may_cross_local_midnight(connection: Connection) -> None
     assert isinstance(
         refused(lambda: book(connection, before_midnight + timedelta(minutes=45))), SlotUnavailableError
     )
-    book(connection, before_midnight + timedelta(hours=1))
+    book(connection, before_midnight + HOUR)
     check_invariants(connection)
 
 
@@ -172,7 +172,7 @@ def test_buffers_keep_others_away_and_need_no_working_hours(connection: Connecti
 
 @pytest.mark.parametrize(
     ("start", "kind"),
-    [(NINE + timedelta(minutes=1), "off_grid"), (NOW - timedelta(hours=1), "in_the_past")],
+    [(NINE + MINUTE, "off_grid"), (NOW - HOUR, "in_the_past")],
 )
 def test_a_start_that_cannot_be_meant(connection: Connection, start: datetime, kind: str) -> None:
     """A start off the grid or in the past says so and changes nothing."""
@@ -187,7 +187,7 @@ def test_notice_and_horizon(connection: Connection) -> None:
     """A calendar takes nothing before its notice and nothing beyond its horizon."""
     add_team(connection, 1, min_notice_minutes=24 * 60 + 180, horizon_days=3)
     assert isinstance(refused(lambda: book(connection, NINE)), SlotUnavailableError)
-    book(connection, NINE + timedelta(hours=1))
+    book(connection, NINE + HOUR)
     assert isinstance(refused(lambda: book(connection, NINE + timedelta(days=3))), SlotUnavailableError)
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fairslot.coach_time import sync
 from fairslot.platform.db import Connection
 from tests.support.bookings import appointment_of, book
-from tests.support.clock import HALF
+from tests.support.clock import DAY, HALF
 from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants
 from tests.support.race import Outcome, at_once, booked, patiently
@@ -50,7 +50,7 @@ def changes(zone: ZoneInfo) -> list[date]:
     """Return the days of 2026 on which the zone's clocks change, and one on which they do not."""
     noons = [datetime(2026, 1, 2, 12, tzinfo=zone) + timedelta(days=n) for n in range(363)]
     return [date(2026, 6, 17)] + [
-        noon.date() for noon in noons if noon.utcoffset() != (noon - timedelta(days=1)).utcoffset()
+        noon.date() for noon in noons if noon.utcoffset() != (noon - DAY).utcoffset()
     ]
 
 

@@ -38,6 +38,7 @@ from tests.integration.model_world import (
     new_model,
     read,
 )
+from tests.support.clock import MINUTE
 from tests.support.invariants import check_invariants, check_replay
 from tests.support.team import TENANT
 
@@ -94,7 +95,7 @@ class Engine(RuleBasedStateMachine):
         *held, start = chosen
         for one in held:
             self.hold("wide", one, "z", 1)
-        self.model.now += timedelta(minutes=1)
+        self.model.now += MINUTE
         self.book("wide", start)
 
     @has_holds

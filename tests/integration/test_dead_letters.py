@@ -5,7 +5,6 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -22,7 +21,7 @@ from local.processes import loader
 from local.sqs import SqsStandIn
 from tests.support.attempts import record_attempt
 from tests.support.bookings import book
-from tests.support.clock import NOW
+from tests.support.clock import DAY, NOW, SECOND
 from tests.support.endpoints import add_endpoint, set_delivery, set_endpoint
 from tests.support.lambda_context import context
 from tests.support.team import add_team
@@ -30,7 +29,7 @@ from tests.support.team import add_team
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-LATER = NOW + timedelta(days=1)
+LATER = NOW + DAY
 
 
 class Parts:
@@ -153,7 +152,7 @@ def test_a_redrive_sends_what_failed_again(connection: Connection, parts: Parts)
     assert states(connection) == [("pending", None, 2)] * 2
     sent = {one["delivery_id"]: one for one in parts.take()}
     assert sent == {one["delivery_id"]: one | {"round": 2} for one in messages}
-    record_attempt(connection, messages[0] | {"round": 2}, at=LATER + timedelta(seconds=1))
+    record_attempt(connection, messages[0] | {"round": 2}, at=LATER + SECOND)
     assert states(connection)[0] == ("delivered", None, 2)
 
 

@@ -5,16 +5,17 @@ from datetime import timedelta
 
 import pytest
 
-from fairslot.booking import appointments, decisions
+from fairslot.booking import decisions
 from fairslot.coach_time import sync
 from fairslot.domain.errors import (
     NotFoundError,
     SlotUnavailableError,
 )
-from fairslot.domain.idempotency import NO_KEY, ChangeResult
+from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection
-from tests.support.bookings import appointment_of, book, cancel, hold, reschedule
-from tests.support.clock import NINE, NOW, QUARTER
+from tests.support.availability import reasons
+from tests.support.bookings import appointment_of, book, cancel, hold, reassign, reschedule
+from tests.support.clock import DAY, NINE, NOW, QUARTER
 from tests.support.invariants import check_invariants, credits_of
 from tests.support.race import refused
 from tests.support.readings import begin_absence
@@ -54,19 +55,16 @@ def test_a_calendars_own_maximum_and_blocked_dates(connection: Connection) -> No
         3,
         max_per_day=2,
         time_zone="America/New_York",
-        blocked_dates=[(NINE + timedelta(days=1)).date()],
+        blocked_dates=[(NINE + DAY).date()],
     )
     first = book(connection)
     second = book(connection)
     assert isinstance(refused(lambda: book(connection, NINE + 8 * QUARTER)), SlotUnavailableError)
-    assert isinstance(refused(lambda: book(connection, NINE + timedelta(days=1))), SlotUnavailableError)
+    assert isinstance(refused(lambda: book(connection, NINE + DAY)), SlotUnavailableError)
     reschedule(connection, second, NINE + 8 * QUARTER)
     cancel(connection, first)
     book(connection)
-    why = decisions.explain(
-        connection, tenant_id=TENANT, calendar_id="cal", start_time=NINE + timedelta(days=1), now=NOW
-    )
-    assert {one.reason for one in why} == {"outside_working_hours"}
+    assert set(reasons(connection, NINE + DAY).values()) == {"outside_working_hours"}
     check_invariants(connection)
 
 
@@ -74,19 +72,17 @@ def test_a_decision_is_told_to_people(connection: Connection) -> None:
     """The sentence names who was free, what the chosen one was owed, and the next best."""
     add_team(connection, 3)
     first = book(connection)
-    told = decisions.decision(
-        connection, tenant_id=TENANT, appointment_id=appointment_of(first).appointment_id
-    )
-    assert told.chosen == appointment_of(first).coach_id
-    assert told.reason.startswith(
+    found = decision_of(connection, first)
+    assert found.chosen == appointment_of(first).coach_id
+    assert found.reason.startswith(
         "3 coaches were free. Coach-01 was owed 0.00 bookings and this one added 0.33"
     )
-    assert sum(one.share or 0 for one in told.candidates) == pytest.approx(1)
+    assert sum(one.share or 0 for one in found.candidates) == pytest.approx(1)
     with pytest.raises(NotFoundError):
         decisions.decision(connection, tenant_id="other", appointment_id=appointment_of(first).appointment_id)
 
 
-def told(connection: Connection, change: ChangeResult) -> decisions.Decision:
+def decision_of(connection: Connection, change: ChangeResult) -> decisions.Decision:
     """Return why what was booked went to its coach."""
     appointment_id = appointment_of(change).appointment_id
     return decisions.decision(connection, tenant_id=TENANT, appointment_id=appointment_id)
@@ -102,16 +98,8 @@ def test_who_was_replaced_and_who_was_not_named(
     done = book(connection)
     old = appointment_of(done).coach_id
     others = [one for one in coaches if one != old]
-    appointments.reassign(
-        connection,
-        tenant_id=TENANT,
-        appointment_id=appointment_of(done).appointment_id,
-        coach_id=others[1] if by_name else None,
-        reason=None,
-        key=NO_KEY,
-        now=NOW,
-    )
-    why = {one.coach_id: one.excluded_reason for one in told(connection, done).candidates}
+    reassign(connection, done, others[1] if by_name else None)
+    why = {one.coach_id: one.excluded_reason for one in decision_of(connection, done).candidates}
     assert why == {old: "replaced", others[0]: "not_named" if by_name else None, others[1]: None}
     check_invariants(connection)
 
@@ -120,12 +108,12 @@ def test_a_decision_that_was_undone_says_so(connection: Connection) -> None:
     """A customer's cancellation undoes it, a coach's does not."""
     add_team(connection, 2)
     first, second = book(connection), book(connection)
-    assert not told(connection, first).reversed
+    assert not decision_of(connection, first).reversed
     cancel(connection, first)
     cancel(connection, second, by="coach")
-    assert told(connection, first).reversed
-    assert told(connection, first).reason.endswith(" It was undone since.")
-    assert not told(connection, second).reversed
+    assert decision_of(connection, first).reversed
+    assert decision_of(connection, first).reason.endswith(" It was undone since.")
+    assert not decision_of(connection, second).reversed
 
 
 def test_every_reason_has_its_case(connection: Connection) -> None:
@@ -138,13 +126,7 @@ def test_every_reason_has_its_case(connection: Connection) -> None:
     book(connection, NINE + 2 * QUARTER, calendar_id="other")
     set_days(connection, coaches[4], max_per_day=0)
     hold(connection)
-    why = {
-        one.coach_id: one.reason
-        for one in decisions.explain(
-            connection, tenant_id=TENANT, calendar_id="cal", start_time=NINE, now=NOW
-        )
-    }
-    assert why == {
+    assert reasons(connection) == {
         coaches[0]: "inactive",
         coaches[1]: "not_synced",
         coaches[2]: "busy_external",
@@ -164,12 +146,7 @@ def test_a_buffer_is_told_from_what_it_surrounds(connection: Connection, state: 
         hold(connection)
     else:
         book(connection)
-    why = {}
-    for n in range(-2, 5):
-        [one] = decisions.explain(
-            connection, tenant_id=TENANT, calendar_id="bare", start_time=NINE + n * QUARTER, now=NOW
-        )
-        why[n] = one.reason
+    why = {n: reasons(connection, NINE + n * QUARTER, calendar_id="bare")["coach-01"] for n in range(-2, 5)}
     # Before nine nobody works.
     closed = "outside_working_hours"
     assert why == {-2: closed, -1: closed, 0: state, 1: state, 2: "buffer", 3: "buffer", 4: None}
@@ -184,10 +161,7 @@ def test_beyond_the_days_that_are_kept_is_beyond_the_horizon(
     set_coach(connection, "coach-02", calendar_kind="calendar_api")
 
     def why(days: int) -> list[str | None]:
-        found = decisions.explain(
-            connection, tenant_id=TENANT, calendar_id="cal", start_time=NINE + timedelta(days=days), now=NOW
-        )
-        return [one.reason for one in found]
+        return list(reasons(connection, NINE + days * DAY).values())
 
     assert why(2) == [None, "not_synced"]
     assert why(10) == ["beyond_horizon", "beyond_horizon"]

@@ -14,7 +14,7 @@ from fairslot.domain.errors import NotFoundError
 from fairslot.domain.fair_share import Candidate, assign
 from fairslot.platform.db import Connection
 from tests.support.bookings import appointment_of, book, cancel, hold
-from tests.support.clock import DAY, NINE, NOW
+from tests.support.clock import DAY, HALF, NINE, NOW, QUARTER
 from tests.support.invariants import check_invariants
 from tests.support.tables import clear_tables
 from tests.support.team import TENANT, add_calendar, add_coach, add_team, set_coach
@@ -57,7 +57,7 @@ def test_the_database_decides_as_the_rule(connection: Connection, plan: list[tup
     add_calendar(connection, "half", coaches[2:])
     connection.execute("SELECT engine.refresh_weights('cal')")
     for quarter, calendar_id in plan:
-        start = NINE + quarter * timedelta(minutes=15)
+        start = NINE + quarter * QUARTER
         row = connection.execute(
             "SELECT count(*) AS n FROM engine.candidates(%s, engine.slot_of(%s), 2, 0, 0)"
             " WHERE excluded IS NULL",
@@ -113,7 +113,7 @@ def check_ledger(found: Distribution) -> None:
 def test_the_distribution_adds_up(connection: Connection) -> None:
     """Entitled and assigned bookings have one sum, deviations are minus the credits, the bound is named."""
     add_team(connection, 4)
-    made = [book(connection, NINE + n // 3 * timedelta(minutes=30)) for n in range(9)]
+    made = [book(connection, NINE + n // 3 * HALF) for n in range(9)]
     cancel(connection, made[2])
     found = shared(connection)
     assert sum(share.appointments_count for share in found.distribution) == 8
@@ -139,7 +139,7 @@ def test_what_a_coach_cancels_stays_theirs(connection: Connection) -> None:
 def test_refunds_widen_the_bound(connection: Connection) -> None:
     """When all customers of one coach cancel that coach is owed, and the bound says how much at most."""
     coaches = add_team(connection, 3)
-    made = [book(connection, NINE + n * timedelta(minutes=30)) for n in range(15)]
+    made = [book(connection, NINE + n * HALF) for n in range(15)]
     cancelled = [cancel(connection, one) for one in made if appointment_of(one).coach_id == coaches[0]]
     found = shared(connection)
     check_ledger(found)
@@ -150,7 +150,7 @@ def test_refunds_widen_the_bound(connection: Connection) -> None:
 def test_a_leaver_and_holds_are_in_the_distribution(connection: Connection) -> None:
     """Who left is there with what they got; holds, live and gone, and leavers leave the sums right."""
     coaches = add_team(connection, 4)
-    made = [book(connection, NINE + n * timedelta(minutes=30)) for n in range(6)]
+    made = [book(connection, NINE + n * HALF) for n in range(6)]
     held = hold(connection)
     connection.execute("SELECT engine.leave_team('cal', %s, %s)", (held.answer["coach_id"], NOW))
     check_ledger(shared(connection))
@@ -169,7 +169,7 @@ def test_a_period_is_of_the_appointments_that_start_in_it(connection: Connection
     """Its deviations sum to 0; what is bounded is the whole record, whatever the period."""
     add_team(connection, 3)
     for n in range(7):
-        book(connection, NINE + n * timedelta(minutes=30))
+        book(connection, NINE + n * HALF)
     found = shared(connection, end=NINE + timedelta(minutes=60))
     assert sum(share.assigned for share in found.distribution) == 2
     assert sum(share.deviation for share in found.distribution) == pytest.approx(0, abs=1e-5)
@@ -182,7 +182,7 @@ def test_the_highest_score_has_no_bound(connection: Connection) -> None:
         add_coach(connection, coach_id, score=score)
     add_calendar(connection, "cal", ["ana", "ben"], policy="highest_score")
     sync.extend(connection, now=NOW)
-    made = [book(connection, NINE + n * timedelta(minutes=30)) for n in range(6)]
+    made = [book(connection, NINE + n * HALF) for n in range(6)]
     connection.execute("SELECT engine.leave_team('cal', 'ben', %s)", (NOW,))
     cancel(connection, made[0])
     found = shared(connection)

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
 
-from fairslot.booking import appointments, decisions, holds
+from fairslot.booking import appointments, holds
 from fairslot.domain.errors import (
     HoldExpiredError,
     HoldLimitError,
@@ -16,35 +15,15 @@ from fairslot.domain.errors import (
     SlotUnavailableError,
     ValidationError,
 )
-from fairslot.domain.idempotency import NO_KEY, ChangeResult
 from fairslot.platform.db import Connection
-from tests.support.bookings import appointment_of, book, hold, reschedule
-from tests.support.clock import NINE, NOW, QUARTER
+from tests.support.availability import reasons
+from tests.support.bookings import appointment_of, book, cancel, hold, release_hold, reschedule
+from tests.support.clock import DAY, NINE, NOW, QUARTER, SECOND
 from tests.support.invariants import check_invariants, credits_of
 from tests.support.race import refused
 from tests.support.team import TENANT, add_team, set_calendar
 
 LATER = NINE + 8 * QUARTER
-
-
-def why(connection: Connection, start: datetime, *, now: datetime = NOW) -> list[decisions.Explained]:
-    """Ask why a start can or cannot be booked."""
-    return decisions.explain(connection, tenant_id=TENANT, calendar_id="cal", start_time=start, now=now)
-
-
-def confirm(connection: Connection, held: ChangeResult, *, now: Any = NOW, start: Any = NINE) -> ChangeResult:
-    """Book what is held."""
-    return appointments.book(
-        connection,
-        tenant_id=TENANT,
-        calendar_id="cal",
-        start_time=start,
-        contact=appointments.Contact(name="Customer", email="customer@example.com"),
-        metadata={},
-        key=NO_KEY,
-        now=now,
-        hold_id=UUID(held.answer["hold_id"]),
-    )
 
 
 def test_a_hold_takes_the_time_and_becomes_the_appointment(connection: Connection) -> None:
@@ -53,11 +32,11 @@ def test_a_hold_takes_the_time_and_becomes_the_appointment(connection: Connectio
     held = hold(connection)
     check_invariants(connection)
     assert isinstance(refused(lambda: book(connection)), SlotUnavailableError)
-    done = confirm(connection, held)
+    done = book(connection, held=held)
     assert done.answer["appointment_id"] == held.answer["hold_id"]
     assert (appointment_of(done).status, appointment_of(done).version) == ("scheduled", 1)
     check_invariants(connection)
-    assert isinstance(refused(lambda: confirm(connection, held)), HoldExpiredError)
+    assert isinstance(refused(lambda: book(connection, held=held)), HoldExpiredError)
 
 
 def test_an_expired_hold_blocks_nobody(connection: Connection) -> None:
@@ -65,7 +44,7 @@ def test_an_expired_hold_blocks_nobody(connection: Connection) -> None:
     add_team(connection, 1)
     held = hold(connection, minutes=5)
     later = NOW + timedelta(minutes=5)
-    assert isinstance(refused(lambda: confirm(connection, held, now=later)), HoldExpiredError)
+    assert isinstance(refused(lambda: book(connection, now=later, held=held)), HoldExpiredError)
     with pytest.raises(psycopg.Error) as caught:
         book(connection, now=later)
     assert caught.value.sqlstate == "FS426", "the caller clears what has expired and asks again"
@@ -78,11 +57,11 @@ def test_an_expired_hold_blocks_nobody(connection: Connection) -> None:
 def test_an_expired_hold_is_not_counted(connection: Connection) -> None:
     """A calendar's maximum has room again at the very instant, for booking, moving and explaining."""
     add_team(connection, 2, max_per_day=1)
-    other_day = book(connection, NINE + timedelta(days=1))
+    other_day = book(connection, NINE + DAY)
     hold(connection, minutes=5)
     assert isinstance(refused(lambda: book(connection, LATER)), SlotUnavailableError)
     after = NOW + timedelta(minutes=5)
-    assert {one.reason for one in why(connection, LATER, now=after)} == {None}
+    assert set(reasons(connection, LATER, now=after).values()) == {None}
     hold(connection, minutes=5, now=after)
     later = after + timedelta(minutes=5)
     with pytest.raises(psycopg.Error) as caught:
@@ -100,8 +79,8 @@ def test_explaining_knows_no_expired_holds(connection: Connection) -> None:
     """Who was held is free at the instant of the expiry, sweep or no sweep."""
     add_team(connection, 1)
     hold(connection, minutes=5)
-    assert [one.reason for one in why(connection, NINE)] == ["held"]
-    assert [one.reason for one in why(connection, NINE, now=NOW + timedelta(minutes=5))] == [None]
+    assert reasons(connection) == {"coach-01": "held"}
+    assert reasons(connection, now=NOW + timedelta(minutes=5)) == {"coach-01": None}
     check_invariants(connection)
 
 
@@ -117,10 +96,10 @@ def test_what_is_held_must_be_to_come(connection: Connection) -> None:
     add_team(connection, 1)
     held = hold(connection, minutes=15, now=NINE - timedelta(minutes=5))
     connection.execute("UPDATE coach_appointments SET expires_at = %s", (NINE + timedelta(minutes=10),))
-    said = refused(lambda: confirm(connection, held, now=NINE))
+    said = refused(lambda: book(connection, now=NINE, held=held))
     assert isinstance(said, ValidationError)
     assert said.details == (("body.start_time", "in_the_past"),)
-    confirm(connection, held, now=NINE - timedelta(seconds=1))
+    book(connection, now=NINE - SECOND, held=held)
     check_invariants(connection)
 
 
@@ -129,9 +108,9 @@ def test_what_is_held_must_be_offered(connection: Connection) -> None:
     add_team(connection, 1)
     held = hold(connection)
     set_calendar(connection, active=False)
-    assert isinstance(refused(lambda: confirm(connection, held)), SlotUnavailableError)
+    assert isinstance(refused(lambda: book(connection, held=held)), SlotUnavailableError)
     set_calendar(connection, active=True)
-    confirm(connection, held)
+    book(connection, held=held)
     check_invariants(connection)
 
 
@@ -139,12 +118,10 @@ def test_a_hold_is_given_back(connection: Connection) -> None:
     """Releasing frees the time and the credits; a second time there is nothing to release."""
     add_team(connection, 2)
     held = hold(connection)
-    hold_id = UUID(held.answer["hold_id"])
-    holds.release(connection, tenant_id=TENANT, hold_id=hold_id, key=NO_KEY, now=NOW)
+    release_hold(connection, held)
     assert set(credits_of(connection).values()) == {0}
     check_invariants(connection)
-    again = refused(lambda: holds.release(connection, tenant_id=TENANT, hold_id=hold_id, key=NO_KEY, now=NOW))
-    assert isinstance(again, NotFoundError)
+    assert isinstance(refused(lambda: release_hold(connection, held)), NotFoundError)
 
 
 def test_a_client_holds_only_so_much(connection: Connection, environment: Callable[..., None]) -> None:
@@ -165,7 +142,7 @@ def test_a_hold_is_only_for_what_it_holds(connection: Connection) -> None:
     """Another start than the held one is refused."""
     add_team(connection, 1)
     held = hold(connection)
-    said = refused(lambda: confirm(connection, held, start=NINE + 4 * QUARTER))
+    said = refused(lambda: book(connection, NINE + 4 * QUARTER, held=held))
     assert isinstance(said, ValidationError)
 
 
@@ -179,9 +156,4 @@ def test_a_hold_is_no_appointment(connection: Connection) -> None:
         connection, tenant_id=TENANT, where=appointments.Filter(), after=None, limit=10
     )
     assert page == []
-    said = refused(
-        lambda: appointments.cancel(
-            connection, tenant_id=TENANT, appointment_id=hold_id, by="customer", reason=None, key=NO_KEY
-        )
-    )
-    assert isinstance(said, NotFoundError)
+    assert isinstance(refused(lambda: cancel(connection, hold_id)), NotFoundError)

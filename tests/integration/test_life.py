@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import pytest
 
@@ -13,53 +12,22 @@ from fairslot.domain.errors import (
     SlotUnavailableError,
     ValidationError,
 )
-from fairslot.domain.idempotency import NO_KEY, ChangeResult
 from fairslot.platform.db import Connection
-from tests.support.bookings import appointment_of, book, cancel, reschedule
-from tests.support.clock import NINE, NOW, QUARTER
+from tests.support.bookings import (
+    appointment_now,
+    appointment_of,
+    book,
+    cancel,
+    reassign,
+    report_outcome,
+    reschedule,
+)
+from tests.support.clock import NINE, NOW, QUARTER, SECOND
 from tests.support.endpoints import add_endpoint
 from tests.support.invariants import check_invariants, credits_of
 from tests.support.race import refused
 from tests.support.readings import connect_calendars
-from tests.support.team import TENANT, add_team, close_days, set_calendar, set_coach
-
-
-def shown(connection: Connection, change: ChangeResult) -> appointments.Appointment:
-    """Return what was booked as it is now."""
-    return appointments.get(
-        connection, tenant_id=TENANT, appointment_id=appointment_of(change).appointment_id
-    )
-
-
-def reassign(connection: Connection, change: ChangeResult, coach_id: str | None = None) -> ChangeResult:
-    """Hand over what was booked."""
-    return appointments.reassign(
-        connection,
-        tenant_id=TENANT,
-        appointment_id=appointment_of(change).appointment_id,
-        coach_id=coach_id,
-        reason="ill",
-        key=NO_KEY,
-        now=NOW,
-    )
-
-
-def finish(
-    connection: Connection,
-    change: ChangeResult,
-    outcome: appointments.Outcome = "completed",
-    *,
-    now: Any = NINE,
-) -> ChangeResult:
-    """Say how what was booked ended."""
-    return appointments.report_outcome(
-        connection,
-        tenant_id=TENANT,
-        appointment_id=appointment_of(change).appointment_id,
-        outcome=outcome,
-        key=NO_KEY,
-        now=now,
-    )
+from tests.support.team import add_team, close_days, set_calendar, set_coach
 
 
 def test_rescheduling_may_overlap_itself(connection: Connection) -> None:
@@ -86,11 +54,11 @@ def test_moving_to_where_it_is_changes_nothing(
     if not any_coach:
         set_calendar(connection, min_notice_minutes=10000)
         close_days(connection)
-    before = shown(connection, done)
+    before = appointment_now(connection, done)
     moved = reschedule(connection, done, NINE, any_coach=any_coach)
     assert (appointments.Appointment.from_json(moved.answer), moved.messages) == (before, [])
     assert appointment_of(moved) == appointment_of(done)
-    assert shown(connection, done) == before
+    assert appointment_now(connection, done) == before
     check_invariants(connection)
 
 
@@ -120,9 +88,9 @@ def test_the_old_time_is_kept_when_the_new_is_taken(connection: Connection) -> N
     """A refused move changes nothing at all."""
     add_team(connection, 1)
     done, other = book(connection), book(connection, NINE + 4 * QUARTER)
-    before = shown(connection, done)
+    before = appointment_now(connection, done)
     assert isinstance(refused(lambda: reschedule(connection, done, NINE + 3 * QUARTER)), SlotUnavailableError)
-    assert shown(connection, done) == before
+    assert appointment_now(connection, done) == before
     assert appointment_of(other).version == 1
     check_invariants(connection)
 
@@ -142,15 +110,7 @@ def test_rescheduling_with_anyone_is_a_new_decision(connection: Connection) -> N
         )
     ]
     for appointment_id in cancelled:
-        appointments.cancel(
-            connection,
-            tenant_id=TENANT,
-            appointment_id=appointment_id,
-            by="system",
-            reason=None,
-            key=NO_KEY,
-            now=NOW,
-        )
+        cancel(connection, appointment_id, by="system", now=NOW)
     moved = reschedule(connection, done, NINE + 4 * QUARTER, any_coach=True)
     assert appointment_of(moved).coach_id != appointment_of(done).coach_id
     kinds = connection.execute(
@@ -208,7 +168,7 @@ def test_an_outcome_moves_the_score_and_the_weight(
     """A completed appointment makes the coach's score better, a missed one worse, and the weights follow."""
     add_team(connection, 3)
     done = book(connection)
-    finish(connection, done, outcome)
+    report_outcome(connection, done, outcome)
     row = connection.execute(
         "SELECT score, weight FROM coaches JOIN coach_calendars USING (coach_id) WHERE coach_id = %s",
         (appointment_of(done).coach_id,),
@@ -227,12 +187,12 @@ def test_what_has_not_begun_has_not_ended(connection: Connection) -> None:
     """An outcome is refused until the very start, and no score moves."""
     add_team(connection, 2)
     done = book(connection)
-    said = refused(lambda: finish(connection, done, now=NINE - timedelta(seconds=1)))
+    said = refused(lambda: report_outcome(connection, done, now=NINE - SECOND))
     assert isinstance(said, IllegalTransitionError)
     assert said.current == "scheduled"
     scores = connection.execute("SELECT DISTINCT score FROM coaches").fetchall()
     assert scores == [{"score": 0.7}]
-    finish(connection, done, now=NINE)
+    report_outcome(connection, done, now=NINE)
     check_invariants(connection)
 
 
@@ -258,7 +218,7 @@ def test_old_outcomes_fade(connection: Connection) -> None:
     connection.execute("UPDATE coaches SET alpha = 16 * 0.7 + 8, beta = 16 * 0.3, evidence_at = %s", (NOW,))
     set_coach(connection, score=0.7)
     done = book(connection)
-    finish(connection, done, now=NOW + timedelta(days=60))  # of the evidence, and after the start
+    report_outcome(connection, done, now=NOW + timedelta(days=60))  # of the evidence, and after the start
     row = connection.execute("SELECT alpha, beta FROM coaches").fetchone()
     assert row is not None
     assert row["alpha"] == pytest.approx(16 * 0.7 + 4 + 1)

@@ -2,19 +2,19 @@
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 
 from fairslot.domain.errors import QueueError
 from fairslot.domain.idempotency import ChangeResult
-from fairslot.messages.deliveries import Attempt, Delivery
+from fairslot.messages.deliveries import Delivery
 from fairslot.platform.db import Connection
 from fairslot.webhooks import outbox
+from tests.support.attempts import attempt_of, sweep
 from tests.support.bookings import appointment_of, book, cancel
-from tests.support.clock import NOW
+from tests.support.clock import DAY, MINUTE, NOW
 from tests.support.endpoints import add_endpoint
 from tests.support.readings import connect_calendars
 from tests.support.team import add_team, set_coach
@@ -33,38 +33,12 @@ def team(connection: Connection) -> list[str]:
     return coaches
 
 
-def attempt(message: dict[str, Any], outcome: str = "delivered", **values: Any) -> Attempt:
-    """Return what the dispatcher would report of a message."""
-    return Attempt(
-        delivery_id=UUID(message["delivery_id"]),
-        event_id=UUID(message["event_id"]),
-        kind=message["kind"],
-        type=message["type"],
-        **{
-            "attempt": 1,
-            "at": NOW,
-            "outcome": outcome,
-            "latency_ms": 5,
-            "status_code": 200,
-            "answer": {},
-            **values,
-        },
-    )
-
-
 def message_for(change: ChangeResult, kind: str) -> dict[str, Any]:
     """Return the message that a change has for one partner."""
     return next(message for message in change.messages if message["kind"] == kind)
 
 
-def sweep(connection: Connection, now: datetime = LATER) -> list[dict[str, Any]]:
-    """Sweep into a list."""
-    sent: list[str] = []
-    outbox.sweep(connection, send=sent.extend, now=now)
-    return [json.loads(one) for one in sent]
-
-
-def refuse(_: Sequence[str]) -> None:
+def fail_to_send(_: Sequence[str]) -> None:
     """Stand for a queue that is down."""
     raise QueueError
 
@@ -91,31 +65,31 @@ def test_what_is_published_is_not_swept(connection: Connection, team: list[str])
     sent: list[str] = []
     outbox.publish(connection, messages=book(connection).messages, send=sent.extend, now=LATER)
     assert len(sent) == 2
-    assert sweep(connection) == []
+    assert sweep(connection, LATER) == []
 
 
 def test_what_was_not_published_is_swept_once(connection: Connection, team: list[str]) -> None:
     """A booking whose process died after the commit is sent by the sweep."""
     done = book(connection)
     assert sweep(connection, BEFORE) == [], "not before its time"
-    swept = sweep(connection)
+    swept = sweep(connection, LATER)
     assert sorted(one["delivery_id"] for one in swept) == sorted(one["delivery_id"] for one in done.messages)
-    assert sweep(connection) == []
+    assert sweep(connection, LATER) == []
 
 
 def test_a_queue_that_is_down_loses_nothing(connection: Connection, team: list[str]) -> None:
     """A sweep that cannot send leaves everything for the next."""
     book(connection)
     with pytest.raises(QueueError):
-        outbox.sweep(connection, send=refuse, now=LATER)
-    assert len(sweep(connection)) == 2
+        outbox.sweep(connection, send=fail_to_send, now=LATER)
+    assert len(sweep(connection, LATER)) == 2
 
 
 def test_what_the_queue_did_not_take_does_not_count_as_sent(connection: Connection, team: list[str]) -> None:
     """A booking whose events could not be published is swept a minute later."""
     with pytest.raises(QueueError):
-        outbox.publish(connection, messages=book(connection).messages, send=refuse, now=LATER)
-    assert len(sweep(connection, LATER + timedelta(minutes=1))) == 2
+        outbox.publish(connection, messages=book(connection).messages, send=fail_to_send, now=LATER)
+    assert len(sweep(connection, LATER + MINUTE)) == 2
 
 
 def test_two_sweeps_share_the_work(
@@ -127,7 +101,7 @@ def test_two_sweeps_share_the_work(
     seen: list[dict[str, Any]] = []
 
     def meanwhile(_: Sequence[str]) -> None:
-        seen.extend(sweep(other))
+        seen.extend(sweep(other, LATER))
 
     assert outbox.sweep(connection, send=meanwhile, now=LATER) == 2
     assert seen == []
@@ -141,8 +115,8 @@ def test_a_transaction_that_commits_late_is_not_passed_over(
     with late.transaction():
         older = book(late)
         connection.execute("UPDATE webhook_events SET data = data")  # nothing is visible to lock
-        assert sweep(connection) == []
-    assert {one["event_id"] for one in sweep(connection)} == {older.messages[0]["event_id"]}
+        assert sweep(connection, LATER) == []
+    assert {one["event_id"] for one in sweep(connection, LATER)} == {older.messages[0]["event_id"]}
 
 
 def test_silence_is_not_trusted_for_ever(connection: Connection, team: list[str]) -> None:
@@ -156,10 +130,8 @@ def test_silence_is_not_trusted_for_ever(connection: Connection, team: list[str]
 def test_the_crms_id_is_kept(connection: Connection, team: list[str]) -> None:
     """What the CRM calls the customer stands on the appointment, and a late failure does not undo it."""
     message = message_for(book(connection), "crm")
-    outbox.record(connection, attempt=attempt(message, answer={"crm_id": "crm-7"}))
-    outbox.record(
-        connection, attempt=attempt(message, "failed", attempt=2, status_code=503, error="http_503")
-    )
+    outbox.record(connection, attempt=attempt_of(message, answer={"crm_id": "crm-7"}))
+    outbox.record(connection, attempt=attempt_of(message, "http_503", attempt=2, status_code=503))
     row = connection.execute(
         "SELECT crm_contact_id, delivery.status"
         "  FROM coach_appointments JOIN webhook_events USING (appointment_id)"
@@ -172,10 +144,10 @@ def test_the_crms_id_is_kept(connection: Connection, team: list[str]) -> None:
 def test_a_failed_delivery_is_marked(connection: Connection, team: list[str]) -> None:
     """After the last attempt the delivery is failed, with every attempt on record, and is not swept."""
     message = message_for(book(connection), "crm")
-    sweep(connection)
+    sweep(connection, LATER)
     for number in (1, 2):
         outcome = "retrying" if number == 1 else "failed"
-        report = attempt(message, outcome, attempt=number, status_code=503, error="http_503")
+        report = attempt_of(message, "http_503", outcome=outcome, attempt=number, status_code=503)
         outbox.record(connection, attempt=report)
         outbox.record(connection, attempt=report)
     row = connection.execute(
@@ -184,7 +156,7 @@ def test_a_failed_delivery_is_marked(connection: Connection, team: list[str]) ->
         (message["delivery_id"],),
     ).fetchone()
     assert row == {"status": "failed", "n": 2}
-    again = sweep(connection, LATER + timedelta(days=1))
+    again = sweep(connection, LATER + DAY)
     assert message["delivery_id"] not in {one["delivery_id"] for one in again}
 
 
@@ -192,10 +164,10 @@ def test_cancelling_releases_the_block(connection: Connection, team: list[str]) 
     """The release names the block that the calendar gave, and its delivery has the calendar read again."""
     done = book(connection)
     block = message_for(done, "calendar_api")
-    outbox.record(connection, attempt=attempt(block, answer={"block_id": "b-1"}))
+    outbox.record(connection, attempt=attempt_of(block, answer={"block_id": "b-1"}))
     release = message_for(cancel(connection, done), "calendar_api")
     assert (release["data"]["action"], release["data"]["block_id"]) == ("release", "b-1")
-    assert outbox.record(connection, attempt=attempt(release)) == ([], appointment_of(done).coach_id, None)
+    assert outbox.record(connection, attempt=attempt_of(release)) == ([], appointment_of(done).coach_id, None)
 
 
 def test_a_block_that_is_answered_after_the_cancellation_is_released(
@@ -205,7 +177,7 @@ def test_a_block_that_is_answered_after_the_cancellation_is_released(
     done = book(connection)
     block = message_for(done, "calendar_api")
     assert [message["kind"] for message in cancel(connection, done).messages] == ["crm"]
-    [release], *_ = outbox.record(connection, attempt=attempt(block, answer={"block_id": "b-2"}))
+    [release], *_ = outbox.record(connection, attempt=attempt_of(block, answer={"block_id": "b-2"}))
     assert (release["kind"], release["data"]["action"]) == ("calendar_api", "release")
     assert release["data"]["block_id"] == "b-2"
     assert release["data"]["coach_id"] == appointment_of(done).coach_id
@@ -216,7 +188,7 @@ def test_time_that_was_taken_outside_is_a_conflict(connection: Connection, team:
     done = book(connection)
     block = message_for(done, "calendar_api")
     told, coach_id, _ = outbox.record(
-        connection, attempt=attempt(block, "failed", status_code=409, error="already_blocked")
+        connection, attempt=attempt_of(block, "already_blocked", status_code=409)
     )
     assert [message["type"] for message in told] == ["appointment.conflict"]
     assert told[0]["version"] == 2
@@ -226,8 +198,8 @@ def test_time_that_was_taken_outside_is_a_conflict(connection: Connection, team:
 def test_our_own_lost_block_is_no_conflict(connection: Connection, team: list[str]) -> None:
     """After an attempt without an answer, a refusal may be our own block."""
     block = message_for(book(connection), "calendar_api")
-    outbox.record(connection, attempt=attempt(block, "retrying", status_code=None, error="timeout"))
+    outbox.record(connection, attempt=attempt_of(block, "timeout", status_code=None, outcome="retrying"))
     told, *_ = outbox.record(
-        connection, attempt=attempt(block, "failed", attempt=2, status_code=409, error="already_blocked")
+        connection, attempt=attempt_of(block, "already_blocked", attempt=2, status_code=409)
     )
     assert told == []

@@ -6,7 +6,7 @@ import pytest
 
 from fairslot.domain.errors import SlotUnavailableError
 from fairslot.platform.db import Connection
-from tests.support.attempts import actions
+from tests.support.attempts import block_of, release_of
 from tests.support.blocks import add_ana, blocked, record, refuse, unavailable_reason
 from tests.support.bookings import book, cancel, reschedule
 from tests.support.clock import HALF, HOUR, MINUTE, NINE, NOW, QUARTER, SECOND
@@ -44,7 +44,7 @@ def test_cancelled_time_is_open_at_once(connection: Connection) -> None:
     made = blocked(connection)
     own = (NINE, NINE + HALF)
     store_reading(connection, NOW + 2 * MINUTE, own)
-    [release] = actions(cancel(connection, made).messages, "release")
+    release = release_of(cancel(connection, made))
     assert unavailable_reason(connection, NINE) is None
     store_reading(connection, NOW + 3 * MINUTE, own)
     assert unavailable_reason(connection, NINE) is None
@@ -87,7 +87,7 @@ def test_only_our_own_time_is_ours(connection: Connection) -> None:
 def test_a_block_that_was_refused_is_somebody_elses(connection: Connection) -> None:
     """Where the calendar did not take our block, what it says is busy."""
     made = book(connection)
-    [block] = actions(made.messages, "block")
+    block = block_of(made)
     refuse(connection, block, NOW + MINUTE)
     store_reading(connection, NOW + 2 * MINUTE, (NINE, NINE + HALF))
     cancel(connection, made)
@@ -97,7 +97,7 @@ def test_a_block_that_was_refused_is_somebody_elses(connection: Connection) -> N
 def test_a_block_that_could_not_be_released_is_busy(connection: Connection) -> None:
     """A release that failed for good leaves the time taken there, and nobody is promised it."""
     made = blocked(connection)
-    [release] = actions(cancel(connection, made).messages, "release")
+    release = release_of(cancel(connection, made))
     record(connection, release, "failed", error="http_500")
     store_reading(connection, NOW + 2 * MINUTE, (NINE, NINE + HALF))
     assert unavailable_reason(connection, NINE) == "busy_external"

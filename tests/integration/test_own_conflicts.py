@@ -2,29 +2,24 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
-from uuid import UUID
 
 import pytest
 
-from fairslot.booking import appointments
-from fairslot.domain.idempotency import NO_KEY, ChangeResult
-from fairslot.messages.deliveries import Attempt, Outcome
+from fairslot.domain.idempotency import ChangeResult
+from fairslot.messages.deliveries import Outcome
 from fairslot.platform.db import Connection
-from fairslot.webhooks import deliveries, outbox
-from tests.support.bookings import appointment_of, book, reschedule
+from tests.support.attempts import Message, block_of, record_attempt, replay_delivery
+from tests.support.bookings import appointment_now, appointment_of, book, reschedule
 from tests.support.clock import HOUR, NINE, NOW, SECOND
 from tests.support.endpoints import add_endpoint, set_delivery
 from tests.support.readings import connect_calendars
-from tests.support.team import TENANT, add_team
+from tests.support.team import add_team
 
 _OUTCOMES: dict[str | None, Outcome] = {
     None: "delivered",
     "already_blocked": "failed",
     "circuit_open": "held",
 }
-
-type Message = dict[str, Any]
 
 
 @pytest.fixture
@@ -43,12 +38,6 @@ def block(made: ChangeResult) -> Message:
     return block_of(made)
 
 
-def block_of(change: ChangeResult) -> Message:
-    """Return the message that asks for a change's block."""
-    [found] = [one for one in change.messages if one["data"].get("action") == "block"]
-    return found
-
-
 def report(
     connection: Connection,
     message: Message,
@@ -58,21 +47,9 @@ def report(
     at: datetime = NOW,
     block: str | None = None,
 ) -> list[Message]:
-    """Record an attempt as the dispatcher tells of it, with a block or an error; return what follows."""
-    done = Attempt(
-        delivery_id=UUID(message["delivery_id"]),
-        event_id=UUID(message["event_id"]),
-        kind=message["kind"],
-        type=message["type"],
-        attempt=attempt,
-        at=at + attempt * SECOND,
-        outcome=_OUTCOMES.get(error, "retrying"),
-        latency_ms=5,
-        error=error,
-        answer={"block_id": block} if block else {},
-        round=message["round"],
-    )
-    return outbox.record(connection, attempt=done)[0]
+    """Record an attempt with a block or an error, each a second after the one before."""
+    more = {"outcome": _OUTCOMES.get(error, "retrying"), "answer": {"block_id": block} if block else {}}
+    return record_attempt(connection, message, error, attempt=attempt, at=at + attempt * SECOND, **more)
 
 
 def types(messages: Sequence[Message]) -> list[tuple[str, int]]:
@@ -80,9 +57,9 @@ def types(messages: Sequence[Message]) -> list[tuple[str, int]]:
     return [(one["type"], one["version"]) for one in messages]
 
 
-def stands(connection: Connection, made: ChangeResult) -> tuple[bool, str | None, int]:
+def conflict_state(connection: Connection, made: ChangeResult) -> tuple[bool, str | None, int]:
     """Return whether an appointment is a conflict, its block and its version."""
-    found = appointments.get(connection, tenant_id=TENANT, appointment_id=appointment_of(made).appointment_id)
+    found = appointment_now(connection, made)
     return found.conflict, found.external_calendar_id, found.version
 
 
@@ -94,7 +71,7 @@ def test_an_attempt_that_nobody_told_of_may_have_the_block(
     for number, error in before.items():
         report(connection, block, error, attempt=number)
     assert report(connection, block, "already_blocked", attempt=max(before, default=0) + 2) == []
-    assert stands(connection, made) == (False, None, 1)
+    assert conflict_state(connection, made) == (False, None, 1)
 
 
 def test_a_refusal_after_failures_that_are_all_known_is_a_conflict(
@@ -105,7 +82,7 @@ def test_a_refusal_after_failures_that_are_all_known_is_a_conflict(
         report(connection, block, "http_503", attempt=number)
     told = report(connection, block, "already_blocked", attempt=3)
     assert types(told) == [("appointment.conflict", 2)]
-    assert stands(connection, made) == (True, None, 2)
+    assert conflict_state(connection, made) == (True, None, 2)
 
 
 def test_what_is_held_back_is_no_attempt_that_is_missing(
@@ -124,7 +101,7 @@ def test_an_answer_that_is_recorded_late_shows_the_conflict(
     assert report(connection, block, "already_blocked", attempt=3) == []
     assert report(connection, block, "http_503", attempt=2) == []
     assert types(report(connection, block, "http_503", attempt=1)) == [("appointment.conflict", 2)]
-    assert stands(connection, made) == (True, None, 2)
+    assert conflict_state(connection, made) == (True, None, 2)
 
 
 def test_a_silence_that_is_recorded_late_shows_nothing(
@@ -133,7 +110,7 @@ def test_a_silence_that_is_recorded_late_shows_nothing(
     """The attempt that was missing ended without an answer."""
     assert report(connection, block, "already_blocked", attempt=2) == []
     assert report(connection, block, "timeout", attempt=1) == []
-    assert stands(connection, made) == (False, None, 1)
+    assert conflict_state(connection, made) == (False, None, 1)
 
 
 def test_a_refusal_is_nothing_that_another_attempt_follows(
@@ -142,21 +119,14 @@ def test_a_refusal_is_nothing_that_another_attempt_follows(
     """Sent twice: what the other copy's first attempt met says nothing of this one's, whose maker died."""
     assert report(connection, block, "already_blocked", attempt=2) == []
     assert report(connection, block, "already_blocked", attempt=1) == []
-    assert stands(connection, made) == (False, None, 1)
+    assert conflict_state(connection, made) == (False, None, 1)
 
 
 def test_another_round_counts_for_itself(connection: Connection, made: ChangeResult, block: Message) -> None:
     """What a message of the round before goes on doing is noted as of that round."""
     report(connection, block, "http_503")
     set_delivery(connection, status="failed", reason="dead_letter")
-    replay = deliveries.replay(
-        connection,
-        tenant_id=TENANT,
-        delivery_id=UUID(block["delivery_id"]),
-        key=NO_KEY,
-        now=NOW + HOUR,
-    )
-    [again] = replay.messages
+    again = replay_delivery(connection, block)
     report(connection, block, "http_503", attempt=2, at=NOW + 2 * HOUR)
     told = report(connection, again, "already_blocked", at=NOW + 2 * HOUR)
     assert types(told) == [("appointment.conflict", 2)]
@@ -169,10 +139,10 @@ def test_a_conflict_with_the_same_block_is_taken_back(
     told = report(connection, block, "already_blocked", at=NOW + SECOND)
     assert types(told) == [("appointment.conflict", 2)]
     assert types(report(connection, block, block="b-1")) == [("appointment.updated", 3)]
-    assert stands(connection, made) == (False, "b-1", 3)
+    assert conflict_state(connection, made) == (False, "b-1", 3)
     assert report(connection, block, block="b-1") == []
     assert report(connection, block, "already_blocked", attempt=2) == []
-    assert stands(connection, made) == (False, "b-1", 3)
+    assert conflict_state(connection, made) == (False, "b-1", 3)
 
 
 def test_a_block_that_is_no_conflict_is_no_change(
@@ -180,7 +150,7 @@ def test_a_block_that_is_no_conflict_is_no_change(
 ) -> None:
     """Where nothing was told, nothing is taken back."""
     assert report(connection, block, block="b-1") == []
-    assert stands(connection, made) == (False, "b-1", 1)
+    assert conflict_state(connection, made) == (False, "b-1", 1)
 
 
 @pytest.mark.parametrize("away_first", [True, False])
@@ -198,7 +168,7 @@ def test_a_coach_who_is_away_stays_a_conflict(
     told, more = (away(), refused()) if away_first else (refused(), away())
     assert (types(told), more) == ([("appointment.conflict", 2)], [])
     assert report(connection, block, block="b-1") == []
-    assert stands(connection, made) == (True, "b-1", 2)
+    assert conflict_state(connection, made) == (True, "b-1", 2)
 
 
 def mark_unavailable(connection: Connection, made: ChangeResult) -> list[Message]:
@@ -218,7 +188,7 @@ def test_the_block_of_a_time_that_was_left_takes_nothing_back(
     report(connection, block, "already_blocked", at=NOW + SECOND)
     moved = reschedule(connection, made, NINE + HOUR)
     report(connection, block_of(moved), "already_blocked", at=NOW + HOUR)
-    before = stands(connection, made)
+    before = conflict_state(connection, made)
     [release] = report(connection, block, block="b-1")
     assert release["data"]["action"] == "release"
-    assert stands(connection, made) == before == (True, None, 4)
+    assert conflict_state(connection, made) == before == (True, None, 4)

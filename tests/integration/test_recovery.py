@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,7 +12,7 @@ from fairslot.domain.idempotency import NO_KEY, ChangeResult
 from fairslot.platform.db import Connection
 from fairslot.webhooks import endpoints, outbox
 from tests.support.bookings import book
-from tests.support.clock import NINE
+from tests.support.clock import HOUR, MINUTE, NINE
 from tests.support.endpoints import add_endpoint, set_endpoint
 from tests.support.fixtures import Connect
 from tests.support.race import wait_until
@@ -103,7 +103,7 @@ def test_an_endpoint_gets_nothing_from_before_its_time(world: Connection) -> Non
     endpoint_id = add_subscriber(world, made="clock_timestamp()")
     assert recover(world, endpoint_id).answer == {"deliveries": 0}
     set_endpoint(world, enabled=False)
-    book(world, NINE + timedelta(hours=1))
+    book(world, NINE + HOUR)
     set_endpoint(world, enabled=True)
     assert recover(world, endpoint_id).answer == {"deliveries": 1}
 
@@ -142,7 +142,7 @@ def sweep(connection: Connection, *, seconds: float) -> list[str]:
     def send(bodies: Sequence[str]) -> None:
         sent.extend(bodies)
 
-    later = datetime.now(UTC) + timedelta(minutes=1)
+    later = datetime.now(UTC) + MINUTE
     count = outbox.sweep_all(connection, send=send, now=later, deadline=time.monotonic() + seconds)
     assert count == len(sent)
     return sent

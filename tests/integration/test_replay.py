@@ -3,50 +3,26 @@
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from fairslot.booking import appointments
 from fairslot.domain.fair_share import weights
-from fairslot.domain.idempotency import NO_KEY, ChangeResult
 from fairslot.platform import db
 from fairslot.platform.db import Connection
-from tests.support.bookings import appointment_of, book, cancel
+from tests.support.bookings import book, cancel, reassign, reschedule
 from tests.support.clock import NINE, NOW, QUARTER
 from tests.support.invariants import check_invariants
 from tests.support.tables import clear_tables
-from tests.support.team import TENANT, add_calendar, add_coach, add_team, set_coach
+from tests.support.team import add_calendar, add_coach, add_team, set_coach
 from tools import replay
 from tools.replay_ledger import ReplayError
 
-
-def reassign(connection: Connection, change: ChangeResult, coach_id: str | None) -> ChangeResult:
-    """Hand an appointment to a coach, or to whoever's turn it is."""
-    return appointments.reassign(
-        connection,
-        tenant_id=TENANT,
-        appointment_id=appointment_of(change).appointment_id,
-        coach_id=coach_id,
-        reason=None,
-        key=NO_KEY,
-        now=NOW,
-    )
-
-
-def reschedule(connection: Connection, change: ChangeResult, quarter: int) -> ChangeResult:
-    """Move an appointment to another quarter, whoever's turn it is."""
-    return appointments.reschedule(
-        connection,
-        tenant_id=TENANT,
-        appointment_id=appointment_of(change).appointment_id,
-        start_time=NINE + quarter * QUARTER,
-        any_coach=True,
-        key=NO_KEY,
-        now=NOW,
-    )
+if TYPE_CHECKING:
+    from fairslot.domain.idempotency import ChangeResult
 
 
 def live(connection: Connection, seed: int, steps: int) -> None:
@@ -57,7 +33,9 @@ def live(connection: Connection, seed: int, steps: int) -> None:
     happenings: dict[str, Callable[[], object]] = {
         "book": lambda: made.append(book(connection, NINE + chance.randrange(30) * QUARTER)),
         "cancel": lambda: cancel(connection, made.pop(), by=chance.choice(["customer", "coach"])),
-        "move": lambda: reschedule(connection, chance.choice(made), chance.randrange(30)),
+        "move": lambda: reschedule(
+            connection, chance.choice(made), NINE + chance.randrange(30) * QUARTER, any_coach=True
+        ),
         "hand over": lambda: reassign(connection, chance.choice(made), chance.choice([None, *coaches])),
         "leave": lambda: connection.execute(
             "SELECT engine.leave_team('cal', %s, %s)", (chance.choice(coaches), NOW)

@@ -7,13 +7,12 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from fairslot.coach_time import bookable_starts, sync
-from fairslot.coach_time.bookable_starts import Window
-from fairslot.domain.slots import instant_of
+from fairslot.coach_time import sync
 from fairslot.platform.db import Connection
-from tests.support.bookings import book, hold
+from tests.support.availability import listed_starts
+from tests.support.bookings import book, delete_appointments, hold
 from tests.support.clock import HOUR, QUARTER
-from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach, set_calendar
+from tests.support.team import ALWAYS, add_calendar, add_coach, set_calendar
 
 NOW = datetime(2026, 10, 20, 12, tzinfo=UTC)  # the Azores have two midnights soon
 ZONES = sorted(available_timezones() - {"localtime", "Factory"})
@@ -26,14 +25,6 @@ def awake(connection: Connection) -> Connection:
     add_calendar(connection, "cal", ["ana"], duration=15)
     sync.extend(connection, now=NOW)
     return connection
-
-
-def listed(connection: Connection, start: datetime, end: datetime, *, now: datetime = NOW) -> set[datetime]:
-    """Return the starts that are listed in a window."""
-    team = bookable_starts.team(connection, tenant_id=TENANT, calendar_id="cal", now=now, clock=now)
-    window = Window(start=start, end=end, limit=6000)
-    page = bookable_starts.list_starts(connection, team=team, window=window, now=now)
-    return {instant_of(one.slot) for one in page.starts}
 
 
 def bookable(connection: Connection, start: datetime, end: datetime) -> set[datetime]:
@@ -89,12 +80,8 @@ def test_listing_and_booking_agree_in_every_zone(
     there = ZoneInfo(zone)
     one = start + shift * QUARTER
     assume(one > NOW)
-    awake.execute("DELETE FROM coach_appointments")
-    awake.execute("UPDATE coach_slots SET taken = 0::bit(104), booked = 0")
-    awake.execute(
-        "UPDATE calendars SET time_zone = %s, max_per_day = %s, blocked_dates = %s",
-        (zone, None if full else 1, []),
-    )
+    delete_appointments(awake)
+    set_calendar(awake, time_zone=zone, max_per_day=None if full else 1, blocked_dates=[])
     shut: set[date] = set()
     if full:
         set_calendar(awake, max_per_day=0)
@@ -107,7 +94,7 @@ def test_listing_and_booking_agree_in_every_zone(
     taken = bookable(awake, start, end)
     if shows_our_time(awake, there, quarters(min(start, one), max(end, one + QUARTER))):
         assert taken == open_to_all
-    assert listed(awake, start, end) == taken - {one}
+    assert listed_starts(awake, start=start, end=end, now=NOW) == taken - {one}
 
 
 def test_a_listing_counts_holds_by_its_own_clock(awake: Connection) -> None:
@@ -115,5 +102,5 @@ def test_a_listing_counts_holds_by_its_own_clock(awake: Connection) -> None:
     set_calendar(awake, max_per_day=1)
     start = NOW + 24 * HOUR
     hold(awake, now=NOW, start=start)
-    assert listed(awake, start, start + HOUR) == set()
-    assert len(listed(awake, start, start + HOUR, now=NOW + HOUR)) == 4
+    assert listed_starts(awake, start=start, end=start + HOUR, now=NOW) == set()
+    assert len(listed_starts(awake, start=start, end=start + HOUR, now=NOW + HOUR)) == 4

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from fairslot.coach_time import sync
@@ -10,7 +9,7 @@ from fairslot.domain.fair_share import Candidate, weights
 from fairslot.domain.slots import slot_of
 from fairslot.platform.db import Connection
 from tests.support.bookings import appointment_of, book, cancel
-from tests.support.clock import NINE, NOW
+from tests.support.clock import NINE, NOW, QUARTER
 from tests.support.invariants import check_invariants
 from tests.support.team import ALWAYS, add_calendar, add_coach
 from tools.replay_ledger import Ledger
@@ -94,7 +93,7 @@ def test_the_database_does_what_the_rule_says(connection: Connection) -> None:
         expected = calendar.expect(quarter)
         if expected is None:
             continue
-        done = book(connection, NINE + timedelta(minutes=15) * quarter, calendar_id=calendar.calendar_id)
+        done = book(connection, NINE + QUARTER * quarter, calendar_id=calendar.calendar_id)
         assert appointment_of(done).coach_id == expected, number
         made.append((done, calendar, calendar.seq))
         if chance.random() < 0.1:

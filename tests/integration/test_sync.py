@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from fairslot.booking import decisions
-from fairslot.coach_time import bookable_starts, sync
-from fairslot.coach_time.bookable_starts import Page, Window
-from fairslot.domain.slots import hex_of, slot_of, span
+from fairslot.coach_time import sync
+from fairslot.coach_time.bookable_starts import Page
 from fairslot.platform.db import Connection
+from tests.support.availability import explain, list_page
 from tests.support.bookings import book, cancel
-from tests.support.clock import NEW_YORK, NINE, NOW
+from tests.support.clock import HOUR, MINUTE, NINE, NOW, SECOND
 from tests.support.invariants import check_invariants
-from tests.support.team import TENANT, add_calendar, add_coach, set_coach
+from tests.support.readings import store_reading
+from tests.support.team import add_calendar, add_coach, set_coach
 
 LATER = NOW + timedelta(minutes=10)
 
@@ -25,24 +25,6 @@ def calendar(connection: Connection) -> str:
     add_calendar(connection, "cal", ["ana"])
     sync.extend(connection, now=NOW)
     return "cal"
-
-
-def reading(connection: Connection, busy: list[tuple[datetime, datetime]], at: datetime) -> dict[str, Any]:
-    """Return a reading of ana's calendar that was begun at an instant and has these busy times."""
-    first, end_slot = sync.window(NEW_YORK, NOW)
-    slot_count = end_slot - first
-    free = (1 << slot_count) - 1
-    for start, end in busy:
-        free &= ~span(slot_of(start) - first, slot_of(end) - slot_of(start), slot_count)
-    return {
-        "coach_id": "ana",
-        "requested_at": NOW.isoformat(),
-        "fetched_at": at.isoformat(),
-        "ok": True,
-        "first_slot": first,
-        "slot_count": slot_count,
-        "free": hex_of(free, slot_count),
-    }
 
 
 def failure(at: datetime) -> dict[str, Any]:
@@ -58,14 +40,12 @@ def failure(at: datetime) -> dict[str, Any]:
 
 def listed(connection: Connection, now: datetime = NOW) -> Page:
     """List the day of NINE."""
-    team = bookable_starts.team(connection, tenant_id=TENANT, calendar_id="cal", now=now)
-    window = Window(start=NINE, end=NINE + timedelta(days=1), limit=6000)
-    return bookable_starts.list_starts(connection, team=team, window=window, now=now)
+    return list_page(connection, start=NINE, days=1, now=now)
 
 
 def test_busy_time_is_not_offered(connection: Connection, calendar: str) -> None:
     """A busy hour takes the starts out that would run into it."""
-    sync.store(connection, reading(connection, [(NINE + timedelta(hours=1), NINE + timedelta(hours=2))], NOW))
+    store_reading(connection, NOW, (NINE + HOUR, NINE + timedelta(hours=2)))
     page = listed(connection)
     assert page.total == 31 - 5
     assert not page.stale
@@ -74,27 +54,27 @@ def test_busy_time_is_not_offered(connection: Connection, calendar: str) -> None
 
 def test_a_failed_reading_keeps_what_was_known(connection: Connection, calendar: str) -> None:
     """After a failure the last slots stay and the page is stale; the next success ends that."""
-    sync.store(connection, reading(connection, [(NINE, NINE + timedelta(hours=1))], NOW))
+    store_reading(connection, NOW, (NINE, NINE + HOUR))
     before = listed(connection)
     sync.store(connection, failure(LATER))
     page = listed(connection)
     assert page.starts == before.starts
     assert page.stale
-    sync.store(connection, reading(connection, [], LATER + timedelta(minutes=1)))
+    store_reading(connection, LATER + MINUTE)
     assert not listed(connection).stale
 
 
 def test_an_old_reading_is_stale(connection: Connection, calendar: str) -> None:
     """A reading that is long ago is said to be."""
-    sync.store(connection, reading(connection, [], NOW))
+    store_reading(connection, NOW)
     assert not listed(connection, NOW + timedelta(minutes=14)).stale
     assert listed(connection, NOW + timedelta(minutes=16)).stale
 
 
 def test_an_older_reading_never_overwrites_a_younger(connection: Connection, calendar: str) -> None:
     """Readings that come out of order leave the younger one's slots, failures included."""
-    sync.store(connection, reading(connection, [(NINE, NINE + timedelta(hours=8))], LATER))
-    sync.store(connection, reading(connection, [], NOW))
+    store_reading(connection, LATER, (NINE, NINE + timedelta(hours=8)))
+    store_reading(connection, NOW)
     sync.store(connection, failure(NOW))
     page = listed(connection)
     assert (page.total, page.stale) == (0, False)
@@ -102,15 +82,12 @@ def test_an_older_reading_never_overwrites_a_younger(connection: Connection, cal
 
 def test_a_reading_never_frees_what_is_booked(connection: Connection, calendar: str) -> None:
     """A calendar that knows nothing of a booking does not make its time free."""
-    sync.store(connection, reading(connection, [], NOW))
+    store_reading(connection, NOW)
     done = book(connection)
-    sync.store(connection, reading(connection, [], LATER))
+    store_reading(connection, LATER)
     assert NINE not in {datetime.fromtimestamp(one.slot * 900, UTC) for one in listed(connection).starts}
     check_invariants(connection)
-    sync.store(
-        connection,
-        reading(connection, [(NINE, NINE + timedelta(hours=1))], LATER + timedelta(minutes=1)),
-    )
+    store_reading(connection, LATER + MINUTE, (NINE, NINE + HOUR))
     cancel(connection, done)
     assert listed(connection).total == 31 - 4, "a cancellation does not free what the calendar holds busy"
     check_invariants(connection)
@@ -125,7 +102,7 @@ def test_a_change_is_read_at_once_and_the_next_ones_when_ten_seconds_are_over(
     for now in told:
         for fetch in sync.request(connection, coach_ids=["ana"], now=now):
             at = datetime.fromisoformat(fetch.requested_at)
-            assert now <= at <= now + timedelta(seconds=fetch.delay_seconds) < at + timedelta(seconds=1)
+            assert now <= at <= now + timedelta(seconds=fetch.delay_seconds) < at + SECOND
             reads.append(at)
     assert reads == [NOW + timedelta(seconds=seconds) for seconds in (0, 10, 20, 30)]
     assert reads[-1] > told[-1]
@@ -147,16 +124,16 @@ def test_events_that_could_not_be_read_are_noted(connection: Connection, calenda
     """Shown beside the coach and no failure; the next reading that has none ends it, no older one."""
 
     def noted() -> int:
-        (one,) = decisions.explain(connection, tenant_id=TENANT, calendar_id="cal", start_time=NINE, now=NOW)
+        (one,) = explain(connection)
         assert one.free
         return one.unreadable_events
 
-    assert sync.store(connection, reading(connection, [], LATER) | {"unreadable": 3})
+    assert store_reading(connection, LATER, unreadable=3)
     assert (noted(), listed(connection).stale) == (3, False)
-    sync.store(connection, reading(connection, [], NOW))
-    sync.store(connection, failure(LATER + timedelta(minutes=1)))
+    store_reading(connection, NOW)
+    sync.store(connection, failure(LATER + MINUTE))
     assert noted() == 3
-    sync.store(connection, reading(connection, [], LATER + timedelta(minutes=2)))
+    store_reading(connection, LATER + timedelta(minutes=2))
     assert noted() == 0
 
 
@@ -183,7 +160,7 @@ def test_maintenance_moves_the_window(connection: Connection, calendar: str) -> 
 
 def test_blocked_dates_and_hours_apply_to_stored_days(connection: Connection, calendar: str) -> None:
     """A blocked date is closed from the next maintenance on."""
-    sync.store(connection, reading(connection, [], NOW))
+    store_reading(connection, NOW)
     set_coach(connection, blocked_dates="{2026-03-03}")
     sync.extend(connection, now=NOW)
     assert listed(connection).total == 0

@@ -1,6 +1,5 @@
 """A coach who becomes unavailable gives up the appointments of that time, as each calendar says."""
 
-from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -15,14 +14,14 @@ from fairslot.domain.idempotency import NO_KEY, ChangeResult, Key, fingerprint
 from fairslot.platform import db
 from fairslot.platform.db import Connection
 from tests.support.bookings import appointment_of, book, cancel, hold
-from tests.support.clock import HOUR, NINE, NOW
+from tests.support.clock import HOUR, MINUTE, NINE, NOW
 from tests.support.endpoints import add_endpoint
 from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants
 from tests.support.race import at_once, attempt
 from tests.support.team import TENANT, add_calendar, add_team, set_calendar
 
-LATER = NOW + timedelta(minutes=1)
+LATER = NOW + MINUTE
 
 
 def tell(

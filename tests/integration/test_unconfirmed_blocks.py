@@ -6,16 +6,23 @@ from uuid import UUID
 
 import pytest
 
-from fairslot.domain.idempotency import ChangeResult, Key
+from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection
 from fairslot.webhooks import deliveries, outbox
-from tests.support.attempts import Message, actions, delivery_state, sweep
+from tests.support.attempts import (
+    Message,
+    actions,
+    block_of,
+    delivery_state,
+    release_of,
+    replay_delivery,
+    sweep,
+)
 from tests.support.blocks import add_ana, record, refuse
 from tests.support.bookings import appointment_now, book, cancel, reschedule
 from tests.support.clock import HALF, HOUR, MINUTE, NINE, NOW, SECOND
 from tests.support.endpoints import set_delivery, set_endpoint
 from tests.support.invariants import check_invariants
-from tests.support.team import TENANT
 
 LATER = NOW + 2 * HOUR
 
@@ -26,12 +33,6 @@ type Sending = Callable[[Connection, Message], Message]
 def ana(connection: Connection) -> None:
     """Ana, alone on a calendar, whose own calendar is behind the calendar API and was read."""
     add_ana(connection)
-
-
-def block_of(change: ChangeResult) -> Message:
-    """Return the message that asks for a change's block."""
-    [block] = actions(change.messages, "block")
-    return block
 
 
 def published(connection: Connection, change: ChangeResult) -> Message:
@@ -47,23 +48,10 @@ def swept(connection: Connection, block: Message) -> Message:
     return again
 
 
-def buried(connection: Connection, block: Message, now: datetime = NOW + MINUTE) -> None:
+def dead_lettered(connection: Connection, block: Message, now: datetime = NOW + MINUTE) -> None:
     """Have a block's message end as a dead letter without a result."""
     letter = (UUID(block["delivery_id"]), block["round"])
     assert deliveries.mark_dead_letters_failed(connection, letters=[letter], now=now) == 1
-
-
-def replayed(connection: Connection, block: Message, now: datetime = NOW + HOUR) -> Message:
-    """Begin another round of a block's delivery, as a person or a redrive does."""
-    done = deliveries.replay(
-        connection,
-        tenant_id=TENANT,
-        delivery_id=UUID(block["delivery_id"]),
-        key=Key(value=None, fingerprint=b""),
-        now=now,
-    )
-    [again] = done.messages
-    return again
 
 
 def sent_at_another_revision(connection: Connection, block: Message) -> Message:
@@ -81,8 +69,8 @@ def sent_at_another_revision(connection: Connection, block: Message) -> Message:
 
 def dead_and_replayed(connection: Connection, block: Message) -> Message:
     """Have a block's message end as a dead letter, and replay it."""
-    buried(connection, block)
-    return replayed(connection, block)
+    dead_lettered(connection, block)
+    return replay_delivery(connection, block)
 
 
 def turned_off_and_replayed(connection: Connection, block: Message) -> Message:
@@ -91,13 +79,13 @@ def turned_off_and_replayed(connection: Connection, block: Message) -> Message:
     outbox.sweep_all(connection, send=lambda _: None, now=NOW + 61 * MINUTE, deadline=0.0)
     assert delivery_state(connection, block) == ("failed", "endpoint_disabled")
     set_endpoint(connection, "calendar_api", enabled=True)
-    return replayed(connection, block, NOW + 62 * MINUTE)
+    return replay_delivery(connection, block, NOW + 62 * MINUTE)
 
 
 def failed_and_replayed(connection: Connection, block: Message) -> Message:
     """Have a block's last attempt end without an answer, and replay it."""
     record(connection, block, "failed", error="timeout")
-    return replayed(connection, block)
+    return replay_delivery(connection, block)
 
 
 SENDINGS = [swept, dead_and_replayed, turned_off_and_replayed, failed_and_replayed, sent_at_another_revision]
@@ -142,14 +130,14 @@ def test_an_attempt_is_lost_of_what_is_held_back_to_the_end(connection: Connecti
     made = book(connection)
     record(connection, block_of(made), "failed", error="circuit_open")
     assert delivery_state(connection, block_of(made)) == ("failed", "block_unconfirmed")
-    assert refuse(connection, replayed(connection, block_of(made)), LATER) == []
+    assert refuse(connection, replay_delivery(connection, block_of(made)), LATER) == []
 
 
 def test_a_round_that_is_known_says_that_it_blocked_nothing(connection: Connection) -> None:
     """Every attempt of the round before was answered with a refusal to do it: this is a conflict."""
     made = book(connection)
     record(connection, published(connection, made), "failed", error="http_503")
-    [told] = refuse(connection, replayed(connection, block_of(made)), LATER)
+    [told] = refuse(connection, replay_delivery(connection, block_of(made)), LATER)
     assert told["type"] == "appointment.conflict"
     assert (appointment_now(connection, made).external_block, delivery_state(connection, block_of(made))) == (
         None,
@@ -177,7 +165,7 @@ def test_a_block_that_the_calendar_lists_is_adopted(connection: Connection) -> N
     found = appointment_now(connection, made)
     assert (found.external_calendar_id, found.external_block, found.version) == ("b-1", "confirmed", 1)
     assert delivery_state(connection, again) == ("delivered", None)
-    [release] = actions(cancel(connection, made).messages, "release")
+    release = release_of(cancel(connection, made))
     assert release["data"]["block_id"] == "b-1"
     assert appointment_now(connection, made).external_block is None
 
@@ -237,7 +225,7 @@ def test_a_block_that_is_being_released_is_not_adopted(connection: Connection) -
     """The calendar still lists the last customer's block: the next one's waits until it is gone."""
     first = book(connection)
     record(connection, block_of(first), block="b-1")
-    [release] = actions(cancel(connection, first).messages, "release")
+    release = release_of(cancel(connection, first))
     other = book(connection)
     again = swept(connection, published(connection, other))
     assert refuse(connection, again, LATER, listed="b-1") == []
@@ -293,7 +281,7 @@ def lost_and_cancelled(connection: Connection) -> tuple[ChangeResult, Message]:
     """Book, lose what the calendar said of the block for good, and cancel; return the block's message."""
     made = book(connection)
     block = published(connection, made)
-    buried(connection, block)
+    dead_lettered(connection, block)
     cancel(connection, made)
     assert appointment_now(connection, made).external_block == "unconfirmed"
     return made, block
@@ -352,7 +340,7 @@ def test_who_does_not_know_how_to_look_finds_nothing_out(connection: Connection)
 def test_a_block_that_is_wanted_is_not_taken_away(connection: Connection) -> None:
     """It may be there, which is what it is for."""
     made = book(connection)
-    buried(connection, published(connection, made))
+    dead_lettered(connection, published(connection, made))
     assert appointment_now(connection, made).external_block == "unconfirmed"
     assert outbox.look_for_blocks(connection, now=NOW + HOUR) == []
 

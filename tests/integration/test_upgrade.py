@@ -6,7 +6,6 @@ The first release is the baseline until one has gone out; then its schema is kep
 import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from functools import partial
 
 import psycopg
@@ -17,7 +16,7 @@ from fairslot.platform import db
 from fairslot.platform.migrate import FUNCTIONS, migrate
 from local.postgres import EmbeddedPostgres
 from tests.support.bookings import book
-from tests.support.clock import NINE, NOW
+from tests.support.clock import HOUR, NINE, NOW
 from tests.support.endpoints import add_endpoint
 from tests.support.invariants import check_invariants, check_replay
 from tests.support.race import wait_until, waiting
@@ -59,7 +58,7 @@ def url(new_database: NewDatabase) -> str:
 @pytest.fixture
 def clients(url: str) -> Iterator[list[Client]]:
     """Clients of the first release, at work; what one met makes the test fail."""
-    working = [Client(url, NINE + number * timedelta(hours=1)) for number in range(CLIENTS)]
+    working = [Client(url, NINE + number * HOUR) for number in range(CLIENTS)]
     yield working
     for client in working:
         client.stop()

@@ -5,8 +5,7 @@ from functools import partial
 import pytest
 
 from fairslot.platform.db import Connection
-from fairslot.webhooks import outbox
-from tests.support.attempts import actions, delivery_state
+from tests.support.attempts import block_of, delivery_state, release_of, sweep
 from tests.support.blocks import add_ana, blocked, record, refuse
 from tests.support.bookings import appointment_now, book, cancel, reschedule
 from tests.support.clock import HALF, HOUR, MINUTE, NINE, NOW, QUARTER, SECOND
@@ -25,7 +24,7 @@ def test_a_block_waits_for_the_release_that_it_met(connection: Connection) -> No
     """Moved by a quarter: the refusal is no conflict, and the block goes out again after the release."""
     made = blocked(connection)
     moved = reschedule(connection, made, NINE + QUARTER)
-    [release], [block] = actions(moved.messages, "release"), actions(moved.messages, "block")
+    release, block = release_of(moved), block_of(moved)
     assert refuse(connection, block, NOW + 2 * MINUTE) == []
     assert delivery_state(connection, block) == ("pending", "awaits_release")
     assert record(connection, release, "retrying", at=NOW + 2 * MINUTE, error="http_503") == []
@@ -40,9 +39,9 @@ def test_a_block_waits_for_the_release_that_it_met(connection: Connection) -> No
 
 def test_a_block_of_the_next_customer_waits_too(connection: Connection) -> None:
     """One cancels, another books the same time: the second is no conflict either."""
-    [release] = actions(cancel(connection, blocked(connection)).messages, "release")
+    release = release_of(cancel(connection, blocked(connection)))
     other = book(connection)
-    [block] = actions(other.messages, "block")
+    block = block_of(other)
     assert refuse(connection, block, NOW + 2 * MINUTE) == []
     assert appointment_now(connection, other).conflict is False
     assert record(connection, release, at=NOW + 3 * MINUTE) == [block | {"attempts": 1}]
@@ -50,9 +49,9 @@ def test_a_block_of_the_next_customer_waits_too(connection: Connection) -> None:
 
 def test_what_was_released_meanwhile_is_tried_at_once(connection: Connection) -> None:
     """The release may be recorded before the refusal that it was too late for."""
-    [release] = actions(cancel(connection, blocked(connection)).messages, "release")
+    release = release_of(cancel(connection, blocked(connection)))
     other = book(connection)
-    [block] = actions(other.messages, "block")
+    block = block_of(other)
     record(connection, release, at=NOW + 2 * MINUTE, seconds=5)
     assert refuse(connection, block, NOW + 2 * MINUTE + SECOND) == [block | {"attempts": 1}]
     assert appointment_now(connection, other).conflict is False
@@ -60,9 +59,9 @@ def test_what_was_released_meanwhile_is_tried_at_once(connection: Connection) ->
 
 def test_a_refusal_after_the_release_is_a_conflict(connection: Connection) -> None:
     """Who has the time after our block is gone is somebody else."""
-    [release] = actions(cancel(connection, blocked(connection)).messages, "release")
+    release = release_of(cancel(connection, blocked(connection)))
     other = book(connection)
-    [block] = actions(other.messages, "block")
+    block = block_of(other)
     record(connection, release, at=NOW + 2 * MINUTE, seconds=5)
     [told] = refuse(connection, block, NOW + 2 * MINUTE + 7 * SECOND)
     assert (told["type"], delivery_state(connection, block)) == (
@@ -76,14 +75,14 @@ def test_a_release_of_other_time_excuses_nothing(connection: Connection) -> None
     """A block that is being released next to it is not what the calendar means."""
     made = blocked(connection)
     moved = reschedule(connection, made, NINE + HALF)
-    [told] = refuse(connection, actions(moved.messages, "block")[0], NOW + 2 * MINUTE)
+    [told] = refuse(connection, block_of(moved), NOW + 2 * MINUTE)
     assert told["type"] == "appointment.conflict"
 
 
 def test_a_release_that_fails_for_good_ends_the_waiting(connection: Connection) -> None:
     """The block is tried once more; what it meets then is a conflict."""
-    [release] = actions(cancel(connection, blocked(connection)).messages, "release")
-    [block] = actions(book(connection).messages, "block")
+    release = release_of(cancel(connection, blocked(connection)))
+    block = block_of(book(connection))
     refuse(connection, block, NOW + 2 * MINUTE)
     [again] = record(connection, release, "failed", at=NOW + 3 * MINUTE, error="http_500")
     [told] = refuse(connection, again, NOW + 4 * MINUTE)
@@ -93,9 +92,9 @@ def test_a_release_that_fails_for_good_ends_the_waiting(connection: Connection) 
 def test_a_block_that_comes_to_be_released_is_waited_for(connection: Connection) -> None:
     """Cancelled before its block was known: the next one waits for that, and then for its release."""
     first = book(connection)
-    [early] = actions(first.messages, "block")
+    early = block_of(first)
     cancel(connection, first)
-    [block] = actions(book(connection).messages, "block")
+    block = block_of(book(connection))
     assert refuse(connection, block, NOW + 2 * MINUTE) == []
     [release] = record(connection, early, at=NOW + 2 * MINUTE, block="b-1")
     assert release["data"]["action"] == "release"
@@ -106,9 +105,9 @@ def test_a_block_that_comes_to_be_released_is_waited_for(connection: Connection)
 def test_who_waits_for_what_fails_is_sent_again(connection: Connection) -> None:
     """Where somebody else has the time, the block that nobody wants any more ends the other's waiting."""
     first = book(connection)
-    [early] = actions(first.messages, "block")
+    early = block_of(first)
     cancel(connection, first)
-    [block] = actions(book(connection).messages, "block")
+    block = block_of(book(connection))
     assert refuse(connection, block, NOW + 2 * MINUTE) == []
     [again] = refuse(connection, early, NOW + 2 * MINUTE)
     assert again == block | {"attempts": 1}
@@ -119,9 +118,9 @@ def test_who_waits_for_what_fails_is_sent_again(connection: Connection) -> None:
 def test_nobody_waits_for_one_who_waits(connection: Connection) -> None:
     """Moved away and back, and both blocks refused for somebody else's time: that is a conflict."""
     made = book(connection)
-    [first] = actions(made.messages, "block")
+    first = block_of(made)
     reschedule(connection, made, NINE + HOUR)
-    [second] = actions(reschedule(connection, made, NINE).messages, "block")
+    second = block_of(reschedule(connection, made, NINE))
     assert refuse(connection, first, NOW + 2 * MINUTE) == []
     told, again = refuse(connection, second, NOW + 2 * MINUTE)
     assert (told["type"], again) == ("appointment.conflict", first | {"attempts": 1})
@@ -132,9 +131,9 @@ def test_nobody_waits_for_one_who_waits(connection: Connection) -> None:
 def test_an_appointment_that_has_its_block_needs_no_other(connection: Connection) -> None:
     """Moved away and back before the first block was known: the second is refused for the first."""
     made = book(connection)
-    [first] = actions(made.messages, "block")
+    first = block_of(made)
     reschedule(connection, made, NINE + HOUR)
-    [second] = actions(reschedule(connection, made, NINE).messages, "block")
+    second = block_of(reschedule(connection, made, NINE))
     record(connection, first, at=NOW + 2 * MINUTE, block="b-1")
     assert refuse(connection, second, NOW + 3 * MINUTE) == []
     found = appointment_now(connection, made)
@@ -143,14 +142,12 @@ def test_an_appointment_that_has_its_block_needs_no_other(connection: Connection
 
 def test_whatever_waits_is_looked_after(connection: Connection) -> None:
     """A release whose result is lost: the sweep sends the block again, as anything that is silent."""
-    actions(cancel(connection, blocked(connection)).messages, "release")
-    [block] = actions(book(connection).messages, "block")
+    cancel(connection, blocked(connection))
+    block = block_of(book(connection))
     refuse(connection, block, NOW + 2 * MINUTE)
-    sent: list[str] = []
-    outbox.sweep(connection, send=sent.extend, now=NOW + 61 * MINUTE)
-    assert not any(block["delivery_id"] in one for one in sent)
-    outbox.sweep(connection, send=sent.extend, now=NOW + 63 * MINUTE)
-    assert any(block["delivery_id"] in one for one in sent)
+    for minutes, found in ((61, False), (63, True)):
+        sent = [one["delivery_id"] for one in sweep(connection, NOW + minutes * MINUTE)]
+        assert (block["delivery_id"] in sent) is found
 
 
 def test_refusal_and_release_that_are_recorded_at_once(connection: Connection, connect: Connect) -> None:
@@ -158,8 +155,8 @@ def test_refusal_and_release_that_are_recorded_at_once(connection: Connection, c
     clients = connect(), connect()
     for number in range(10):
         start = NINE + number * HOUR
-        [release] = actions(cancel(connection, blocked(connection, start)).messages, "release")
-        [block] = actions(book(connection, start).messages, "block")
+        release = release_of(cancel(connection, blocked(connection, start)))
+        block = block_of(book(connection, start))
         at = NOW + 2 * MINUTE
         done = at_once(
             [

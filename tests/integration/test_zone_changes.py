@@ -14,17 +14,18 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from fairslot.coach_time import bookable_starts, sync
-from fairslot.coach_time.bookable_starts import Window
-from fairslot.domain.slots import cut_text, hex_of, slot_of, span
+from fairslot.coach_time import sync
+from fairslot.domain.slots import cut_text, slot_of
 from fairslot.platform.db import Connection
+from tests.support.availability import listed_starts
 from tests.support.bookings import appointment_of, book, cancel, hold
-from tests.support.clock import HALF, NOW
+from tests.support.clock import DAY, HALF, NOW
 from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants
 from tests.support.race import Outcome, at_once, attempt, booked, wait_until, waiting
+from tests.support.readings import Span, store_reading
 from tests.support.tables import clear_tables
-from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach, set_coach
+from tests.support.team import ALWAYS, add_calendar, add_coach, set_coach
 
 if TYPE_CHECKING:
     from fairslot.domain.idempotency import ChangeResult
@@ -63,31 +64,17 @@ def move(connection: Connection, zone: str) -> None:
     set_coach(connection, time_zone=zone)
 
 
-def read(connection: Connection, now: datetime = NOW, busy: tuple[datetime, datetime] = (NOW, NOW)) -> None:
+def read(connection: Connection, now: datetime = NOW, *busy: Span) -> None:
     """Keep a reading of coach-0's calendar."""
     row = connection.execute("SELECT time_zone FROM coaches WHERE coach_id = 'coach-0'").fetchone()
     assert row is not None
-    first, end = sync.window(ZoneInfo(row["time_zone"]), now)
-    shut = span(slot_of(busy[0]) - first, slot_of(busy[1]) - slot_of(busy[0]), end - first)
-    sync.store(
-        connection,
-        {
-            "coach_id": "coach-0",
-            "ok": True,
-            "fetched_at": now.isoformat(),
-            "first_slot": first,
-            "slot_count": end - first,
-            "free": hex_of((1 << end - first) - 1 & ~shut, end - first),
-        },
-    )
+    zone = ZoneInfo(row["time_zone"])
+    store_reading(connection, now, *busy, coach_id="coach-0", zone=zone, now=now)
 
 
 def listed(connection: Connection, now: datetime = NOW) -> set[datetime]:
     """Return the starts that are offered in the next six days."""
-    team = bookable_starts.team(connection, tenant_id=TENANT, calendar_id="cal", now=now, clock=now)
-    window = Window(start=now, end=now + timedelta(days=6), limit=6000)
-    page = bookable_starts.list_starts(connection, team=team, window=window, now=now)
-    return {datetime.fromtimestamp(one.slot * 900, UTC) for one in page.starts}
+    return listed_starts(connection, start=now, end=now + timedelta(days=6), now=now)
 
 
 def check_days(connection: Connection, now: datetime) -> None:
@@ -143,7 +130,7 @@ def test_the_calendar_keeps_its_say(connection: Connection, horizon: None) -> No
     """After a move the busy hours are busy, the free ones free, and what no day had waits for a reading."""
     add_movers(connection, zone="Asia/Tokyo", kind="calendar_api")
     busy = (NOW + timedelta(hours=40), NOW + timedelta(hours=50))
-    read(connection, busy=busy)
+    read(connection, NOW, busy)
     hold(connection)
     before = listed(connection)
     move(connection, "America/Los_Angeles")
@@ -205,7 +192,7 @@ def test_a_move_waits_for_a_booking_in_hand(
 ) -> None:
     """Days are cut with every calendar locked in which the coach is booked, those of former teams too."""
     add_movers(connection, count=2)
-    done = [book(connection, NOW + n * timedelta(days=1)) for n in (1, 2)]
+    done = [book(connection, NOW + n * DAY) for n in (1, 2)]
     done = [one for one in done if appointment_of(one).coach_id == "coach-0"]
     if has_left:
         connection.execute("SELECT engine.leave_team('cal', 'coach-0', NULL)")

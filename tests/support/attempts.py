@@ -6,23 +6,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from fairslot.domain.idempotency import NO_KEY, ChangeResult
 from fairslot.messages.deliveries import Attempt
 from fairslot.platform.db import Connection
-from fairslot.webhooks import outbox
-from tests.support.clock import NOW
+from fairslot.webhooks import deliveries, outbox
+from tests.support.clock import HOUR, NOW
+from tests.support.team import TENANT
 
 type Message = dict[str, Any]
 
 
-def record_attempt(
-    connection: Connection,
-    message: Message,
-    error: str | None = None,
-    *,
-    at: datetime = NOW,
-    **more: Any,
-) -> list[Message]:
-    """Record an attempt at a delivery, failed where an `error` is given; return the messages that follow."""
+def attempt_of(message: Message, error: str | None = None, *, at: datetime = NOW, **more: Any) -> Attempt:
+    """Return an attempt at a delivery, failed where an `error` is given."""
     values = {
         "attempt": 1,
         "outcome": "delivered" if error is None else "failed",
@@ -33,7 +28,7 @@ def record_attempt(
         "round": message.get("round", 1),
         **more,
     }
-    made = Attempt(
+    return Attempt(
         delivery_id=UUID(message["delivery_id"]),
         event_id=UUID(message["event_id"]),
         kind=message["kind"],
@@ -41,9 +36,31 @@ def record_attempt(
         at=at,
         **values,
     )
+
+
+def record_attempt(
+    connection: Connection,
+    message: Message,
+    error: str | None = None,
+    *,
+    at: datetime = NOW,
+    **more: Any,
+) -> list[Message]:
+    """Record an attempt as `attempt_of` makes it; return the messages that follow."""
+    made = attempt_of(message, error, at=at, **more)
     messages = outbox.record(connection, attempt=Attempt.from_json(made.to_json())).messages
     assert json.loads(json.dumps(messages)) == messages
     return messages
+
+
+def replay_delivery(connection: Connection, message: Message, now: datetime = NOW + HOUR) -> Message:
+    """Begin another round of a delivery, as a person or a redrive does; return its message."""
+    done = deliveries.replay(
+        connection, tenant_id=TENANT, delivery_id=UUID(message["delivery_id"]), key=NO_KEY, now=now
+    )
+    [sent] = done.messages
+    assert sent["round"] == message.get("round", 1) + 1
+    return sent
 
 
 def sweep(connection: Connection, now: datetime) -> list[Message]:
@@ -56,6 +73,18 @@ def sweep(connection: Connection, now: datetime) -> list[Message]:
 def actions(messages: Sequence[Message], action: str) -> list[Message]:
     """Return the messages that ask the calendar for an action."""
     return [one for one in messages if one["data"].get("action") == action]
+
+
+def block_of(change: ChangeResult) -> Message:
+    """Return the message that asks for a change's block."""
+    [block] = actions(change.messages, "block")
+    return block
+
+
+def release_of(change: ChangeResult) -> Message:
+    """Return the message that asks for the release of a change's block."""
+    [release] = actions(change.messages, "release")
+    return release
 
 
 def delivery_state(connection: Connection, message: Message) -> tuple[str, str | None]:

@@ -3,16 +3,16 @@
 from datetime import datetime
 from typing import Any
 
-from fairslot.booking import decisions
 from fairslot.coach_time import sync
 from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection
-from tests.support.attempts import Message, actions, record_attempt
+from tests.support.attempts import Message, block_of, record_attempt
+from tests.support.availability import reasons
 from tests.support.bookings import book
 from tests.support.clock import MINUTE, NINE, NOW
 from tests.support.endpoints import add_endpoint
 from tests.support.readings import store_reading
-from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach
+from tests.support.team import ALWAYS, add_calendar, add_coach
 
 
 def add_ana(connection: Connection) -> None:
@@ -68,12 +68,10 @@ def refuse(
 def blocked(connection: Connection, start: datetime = NINE) -> ChangeResult:
     """Book a time and have it blocked."""
     made = book(connection, start)
-    [block] = actions(made.messages, "block")
-    assert record(connection, block, block="b-1") == []
+    assert record(connection, block_of(made), block="b-1") == []
     return made
 
 
 def unavailable_reason(connection: Connection, start: datetime) -> str | None:
     """Return why Ana cannot be booked at a start."""
-    [one] = decisions.explain(connection, tenant_id=TENANT, calendar_id="cal", start_time=start, now=NOW)
-    return one.reason
+    return reasons(connection, start)["ana"]

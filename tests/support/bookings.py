@@ -11,7 +11,7 @@ from fairslot.booking import appointments, holds
 from fairslot.domain.idempotency import NO_KEY, ChangeResult, Key
 from fairslot.platform.db import Connection
 from tests.support.clock import MINUTE, NINE, NOW
-from tests.support.team import TENANT
+from tests.support.team import TENANT, set_days
 
 IDEMPOTENCY_KEY = Key(value="key", fingerprint=b"f" * 32)
 LATER = NINE.replace(hour=16)
@@ -29,8 +29,9 @@ def book(
     key: Key = NO_KEY,
     now: datetime = NOW,
     tenant_id: str = TENANT,
+    held: ChangeResult | None = None,
 ) -> ChangeResult:
-    """Book for a new customer."""
+    """Book for a new customer, what is held where it is."""
     name = f"Customer {next(_numbers)}"
     return appointments.book(
         connection,
@@ -41,6 +42,7 @@ def book(
         metadata={},
         key=key,
         now=now,
+        hold_id=None if held is None else UUID(held.answer["hold_id"]),
     )
 
 
@@ -56,12 +58,12 @@ def appointment_now(connection: Connection, change: ChangeResult) -> appointment
 
 def cancel(
     connection: Connection,
-    change: ChangeResult,
+    change: ChangeResult | UUID,
     *,
     by: appointments.Canceller = "customer",
     now: datetime = NOW + MINUTE,
 ) -> ChangeResult:
-    """Cancel what was booked."""
+    """Cancel what was booked, meant by its change or its id."""
     return appointments.cancel(connection, **_which(change), by=by, reason=None, key=NO_KEY, now=now)
 
 
@@ -113,18 +115,28 @@ def reassign(
     coach_id: str | None = None,
     *,
     now: datetime = NOW,
-    **more: Any,
 ) -> ChangeResult:
-    """Give what was booked to another coach."""
-    own = {"reason": None, "key": NO_KEY, **more}
-    return appointments.reassign(connection, **_which(change), coach_id=coach_id, now=now, **own)
+    """Give what was booked to another coach, or to the next in turn."""
+    return appointments.reassign(
+        connection, **_which(change), coach_id=coach_id, reason="ill", key=NO_KEY, now=now
+    )
 
 
 def report_outcome(
-    connection: Connection, change: ChangeResult, outcome: appointments.Outcome, *, now: datetime
+    connection: Connection,
+    change: ChangeResult,
+    outcome: appointments.Outcome = "completed",
+    *,
+    now: datetime = NINE,
 ) -> ChangeResult:
     """Report what came of what was booked."""
     return appointments.report_outcome(connection, **_which(change), outcome=outcome, key=NO_KEY, now=now)
+
+
+def delete_appointments(connection: Connection) -> None:
+    """Delete every appointment and free its time."""
+    connection.execute("DELETE FROM coach_appointments")
+    set_days(connection, booked=0, taken="0" * 104)
 
 
 def change_of(connection: Connection, name: str) -> Callable[..., ChangeResult]:
@@ -149,5 +161,6 @@ def change_of(connection: Connection, name: str) -> Callable[..., ChangeResult]:
             return partial(appointments.report_outcome, **own | {"now": NINE}, outcome="completed")
 
 
-def _which(change: ChangeResult) -> dict[str, Any]:
-    return {"tenant_id": TENANT, "appointment_id": UUID(change.answer["appointment_id"])}
+def _which(change: ChangeResult | UUID) -> dict[str, Any]:
+    appointment_id = change if isinstance(change, UUID) else UUID(change.answer["appointment_id"])
+    return {"tenant_id": TENANT, "appointment_id": appointment_id}

@@ -161,6 +161,12 @@ def booked(start: datetime | str = NINE, **members: Any) -> dict[str, Any]:
     return found
 
 
+def get_appointment(made: dict[str, Any]) -> dict[str, Any]:
+    """Return what was booked as it is now."""
+    found: dict[str, Any] = ask("GET", f"/api/appointments/{made['appointment_id']}").json
+    return found
+
+
 def check_problem(answer: Answer, status: int, code: str) -> dict[str, Any]:
     """Assert that an answer is a problem as every error is said; return it."""
     assert answer.status == status, answer

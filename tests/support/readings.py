@@ -1,6 +1,7 @@
 """What coaches' own calendars say: readings, and absences that arrive as events."""
 
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -20,10 +21,12 @@ def store_reading(
     coach_id: str = "ana",
     zone: ZoneInfo = NEW_YORK,
     now: datetime = NOW,
-) -> None:
+    **more: Any,
+) -> bool:
     """Store a reading of a coach's calendar that began at an instant and found these busy times.
 
-    It covers the window that is read at `now`.
+    It covers the window that is read at `now`; `more` are further members of the message. Returns whether the
+    coach's slots may have changed.
     """
     first, end_slot = sync.window(zone, now)
     width = end_slot - first
@@ -31,7 +34,7 @@ def store_reading(
     for start, end in busy:
         free &= ~span(slot_of(start) - first, slot_of(end) - slot_of(start), width)
     reading = {"coach_id": coach_id, "ok": True, "fetched_at": began.isoformat(), "first_slot": first}
-    sync.store(connection, reading | {"slot_count": width, "free": hex_of(free, width)})
+    return sync.store(connection, reading | {"slot_count": width, "free": hex_of(free, width), **more})
 
 
 def connect_calendars(connection: Connection) -> None:
