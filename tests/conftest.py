@@ -9,13 +9,13 @@ import pytest
 from hypothesis import settings as hypothesis
 from psycopg import sql
 
-from fairslot.access import keys
-from fairslot.platform import cache, db, queue
+from fairslot.platform import db
 from fairslot.platform.migrate import migrate
 from fairslot.platform.settings import settings
 from local.postgres import EmbeddedPostgres
 from local.sqs import SqsStandIn
 from local.valkey import EmbeddedValkey
+from tests.support.environment import clear_caches
 
 # A busy machine is no failure: only the suite's own time limit counts.
 hypothesis.register_profile("fairslot", deadline=None)
@@ -89,14 +89,14 @@ def environment(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     def use(**variables: str) -> None:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        _forget()
+        clear_caches()
 
     for name in type(settings()).model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
     use(DATABASE_URL=database_url)
     yield use
     monkeypatch.undo()
-    _forget()
+    clear_caches()
 
 
 @pytest.fixture(scope="session")
@@ -118,11 +118,3 @@ def _copy_settings(connection: psycopg.Connection[tuple[str, ...]], name: str) -
                 sql.Identifier(name), sql.Identifier(setting), sql.Literal(value)
             )
         )
-
-
-def _forget() -> None:
-    settings.cache_clear()
-    keys.clear_cache()
-    queue.clear_cache()
-    cache.close()
-    db.close()

@@ -17,7 +17,7 @@ from tests.support.http import Answer, add_key, ask, book, booked, check_problem
 from tests.support.invariants import check_invariants
 from tests.support.lambda_context import context
 from tests.support.queues import Queues
-from tests.support.tables import count, table_digests
+from tests.support.tables import count, one_row, table_digests
 from tests.support.team import add_calendar, add_coach
 
 PATH = "/api/webhooks/calendar"
@@ -35,10 +35,9 @@ def outcome(connection: Connection, answer: Answer) -> str | None:
     assert answer.status == 200, answer
     assert answer.json["received"] is True
     assert set(answer.json) == {"received", "event_id"}
-    row = connection.execute(
-        "SELECT outcome FROM inbound_events WHERE event_id = %s", (UUID(answer.json["event_id"]),)
-    ).fetchone()
-    assert row is not None
+    row = one_row(
+        connection, "SELECT outcome FROM inbound_events WHERE event_id = %s", (UUID(answer.json["event_id"]),)
+    )
     found: str | None = row["outcome"]
     return found
 
@@ -127,8 +126,7 @@ def test_what_needs_no_action_is_acknowledged(world: Connection, event_type: str
     made = booked()
     answer = tell(event_type, appointment_id=made["appointment_id"], colour={"old": "red"})
     assert outcome(world, answer) == "noted"
-    row = world.execute("SELECT body FROM inbound_events").fetchone()
-    assert row is not None
+    row = one_row(world, "SELECT body FROM inbound_events")
     assert row["body"]["colour"] == {"old": "red"}
     assert ask("GET", f"/api/appointments/{made['appointment_id']}").json["version"] == 1
 

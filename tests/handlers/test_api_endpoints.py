@@ -11,7 +11,7 @@ from fairslot.platform.settings import settings
 from tests.support.endpoints import PATH, URL, add_endpoint, get_endpoint, subscribe, subscribed
 from tests.support.http import NOTHING, add_key, ask, booked, check_problem
 from tests.support.queues import Queues
-from tests.support.tables import count, table_digests
+from tests.support.tables import count, one_row, table_digests
 
 ROUTES = [
     ("POST", PATH, {"url": URL, "event_types": ["*"]}),
@@ -58,11 +58,11 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 def opened(connection: Connection, endpoint: dict[str, Any]) -> list[str]:
     """Return the secrets that an endpoint's messages carry, as the dispatcher opens them."""
-    row = connection.execute(
+    row = one_row(
+        connection,
         "SELECT secret, older_secrets FROM webhook_endpoints WHERE endpoint_id = %s",
         (endpoint["endpoint_id"],),
-    ).fetchone()
-    assert row is not None
+    )
     context = signing_secrets.for_endpoint(UUID(endpoint["endpoint_id"]))
     return [
         signing_secrets.decrypt(one, context)

@@ -12,6 +12,7 @@ from tests.support.clock import NINE
 from tests.support.endpoints import add_endpoint, subscribed
 from tests.support.http import NOTHING, Answer, ask, book, booked
 from tests.support.queues import Queues
+from tests.support.tables import one_row
 
 KEY = {"X-Idempotency-Key": "key-1"}
 PATH = "/api/appointments"
@@ -20,8 +21,7 @@ WISH = {"calendar_id": "cal", "start_time": NINE.isoformat()}
 
 def kept(connection: Connection, cache: Redis) -> list[Any]:
     """Return the kept answers: the database's, and those of the cache."""
-    row = connection.execute("SELECT answer FROM idempotency_keys WHERE key = 'key-1'").fetchone()
-    assert row is not None
+    row = one_row(connection, "SELECT answer FROM idempotency_keys WHERE key = 'key-1'")
     records = [
         cache.get(name)
         for name in cache.scan_iter("*")

@@ -16,6 +16,7 @@ from tests.support.fixtures import Environment
 from tests.support.http import KEY, add_key, booked, booking_body, request
 from tests.support.queues import Queues
 from tests.support.sqs_events import batch_event
+from tests.support.tables import one_row
 
 PERSON: dict[str, Any] = {
     "contact_name": "Zoë Geheimnis",
@@ -143,8 +144,7 @@ def test_messages_that_fail(world: Connection, log: Path) -> None:
     """A queue's message that cannot be handled is told by its id, and its error by its kind."""
     add_endpoint(world, "crm", "appointment.*")
     booked(**PERSON)
-    delivery = world.execute("SELECT delivery_id, event_id FROM webhook_deliveries").fetchone()
-    assert delivery is not None
+    delivery = one_row(world, "SELECT delivery_id, event_id FROM webhook_deliveries")
     attempt = {
         "delivery_id": str(delivery["delivery_id"]),
         "event_id": str(delivery["event_id"]),

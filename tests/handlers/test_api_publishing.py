@@ -3,7 +3,6 @@
 import json
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,9 @@ from tests.support.clock import MINUTE
 from tests.support.fixtures import Clock, Environment
 from tests.support.http import add_key, ask, book, booked
 from tests.support.lambda_context import context
+from tests.support.logs import json_lines
 from tests.support.queues import Queues
+from tests.support.tables import one_row
 from tests.support.team import TENANT, add_calendar
 
 KEY = {"X-Idempotency-Key": "key-1"}
@@ -81,8 +82,7 @@ def test_nobody_is_told_of_anothers_booking(partners: Connection, queues: Queues
     add_calendar(partners, "theirs", ["coach-01"], tenant_id="other")
     assert book(key="other-key", calendar_id="theirs").status == 201
     assert queues.take("DELIVERIES") == []
-    row = partners.execute("SELECT tenant_id FROM webhook_events").fetchone()
-    assert row is not None
+    row = one_row(partners, "SELECT tenant_id FROM webhook_events")
     assert row["tenant_id"] != TENANT
 
 
@@ -100,9 +100,7 @@ def test_a_queue_that_is_down_costs_the_customer_nothing(
     made = booked()
     assert monotonic() - begun < 5
     assert unpublished(partners) == 2
-    lines: list[dict[str, Any]] = [
-        json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")
-    ]
+    lines = json_lines(capsys)
     assert any(line.get("PublishDeferred") for line in lines)
     environment(**sqs.environment, **queues.urls)
     assert queues.take("DELIVERIES") == []

@@ -1,6 +1,5 @@
 """Requests a minute: told with every answer, never exceeded, and never in the way when the cache is."""
 
-import json
 from uuid import uuid4
 
 import pytest
@@ -10,6 +9,7 @@ from fairslot.platform.db import Connection
 from local.valkey import EmbeddedValkey
 from tests.support.api_processes import at_once
 from tests.support.http import Answer, add_key, ask, book, check_problem, request
+from tests.support.logs import json_lines
 from tests.support.tables import count, table_digests
 
 LEGACY = {"x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"}
@@ -108,7 +108,7 @@ def test_a_dead_cache_does_not_close_the_door(
     assert [answer.status for answer in answers] == [201, 201, 201]
     check_headers(answers[0], limit=1, remaining=1)
     assert count(world, "coach_appointments") == 3
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    lines = json_lines(capsys)
     assert any(line.get("CacheUnavailable") for line in lines)
     assert "the cache does not answer" in caplog.messages
 

@@ -10,7 +10,7 @@ from tests.support.api_fuzz import Operation, operations
 from tests.support.clock import NINE
 from tests.support.endpoints import URL, subscribed
 from tests.support.http import NOTHING, add_key, ask, book, booked, check_problem
-from tests.support.tables import table_digests
+from tests.support.tables import one_row, table_digests
 from tests.support.team import add_calendar
 
 PATH = "/api/appointments"
@@ -30,8 +30,7 @@ def two(world: Connection, kms: None) -> dict[str, str]:
     endpoint = subscribed(url=URL)["endpoint_id"]
     made = booked()["appointment_id"]
     hold = ask("POST", "/api/holds", {"calendar_id": "cal", "start_time": NINE.isoformat()}).json["hold_id"]
-    row = world.execute("SELECT delivery_id FROM webhook_deliveries").fetchone()
-    assert row is not None
+    row = one_row(world, "SELECT delivery_id FROM webhook_deliveries")
     return {
         "appointment_id": made,
         "hold_id": hold,

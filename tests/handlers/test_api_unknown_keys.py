@@ -1,7 +1,5 @@
 """Who guesses keys: counted by address, and never at the cost of those who have one."""
 
-import json
-
 import pytest
 from redis import Redis
 
@@ -12,6 +10,7 @@ from local.valkey import EmbeddedValkey
 from tests.support.api_processes import at_once
 from tests.support.fixtures import Environment
 from tests.support.http import KEY, Answer, add_key, ask, check_problem, request, send
+from tests.support.logs import json_lines
 
 LIMIT = 5
 
@@ -149,5 +148,5 @@ def test_a_dead_cache_does_not_close_the_door(
     finally:
         valkey.start()
     assert (statuses, right) == ([401] * (LIMIT + 3), 200)
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    lines = json_lines(capsys)
     assert any(line.get("CacheUnavailable") for line in lines)

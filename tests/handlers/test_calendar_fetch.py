@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -19,15 +19,13 @@ from fairslot.calendars.fetch import Limits
 from fairslot.domain import slots
 from fairslot.domain.slots import Window
 from fairslot.platform import queue
-from fairslot.platform.settings import settings
 from local.sqs import SqsStandIn
-from tests.support.dispatch import set_environment
-from tests.support.lambda_context import Context
+from tests.support.environment import clear_caches, set_environment
+from tests.support.lambda_context import context
 from tests.support.partner_process import partner
 from tests.support.sqs_events import received_event
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_sqs import SQSClient
 
 ZONE = ZoneInfo("America/New_York")
@@ -68,7 +66,7 @@ class Reader:
         """Send requests, invoke the function with them as one batch, and return the bodies that stay."""
         queue.send(self.fetches, [one if isinstance(one, str) else json.dumps(one) for one in requests])
         batch = self._take(self.fetches, len(requests))
-        response = lambda_handler(received_event(batch), cast("LambdaContext", Context(seconds)))
+        response = lambda_handler(received_event(batch), context(seconds))
         failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
         return [message["Body"] for message in batch if message["MessageId"] in failed]
 
@@ -119,8 +117,7 @@ def reader(sqs: SqsStandIn, calendar: httpx.Client, monkeypatch: pytest.MonkeyPa
     calendar.post("/control", json=CALM)
     yield Reader(client, calendar, fetches, fetched)
     monkeypatch.undo()
-    settings.cache_clear()
-    queue.clear_cache()
+    clear_caches()
     client.close()
 
 

@@ -1,7 +1,6 @@
 """The dispatcher's outcomes: what the partner sees, what is reported and what stays in the queue."""
 
 import asyncio
-import json
 from collections.abc import Iterator
 from time import monotonic
 from typing import Any
@@ -12,8 +11,10 @@ from fairslot.dispatch import subscribers
 from local.sqs import SqsStandIn
 from tests.support import scripted_partner as partners
 from tests.support.deliveries import delivery, idempotency_keys, ids
-from tests.support.dispatch import Stage, set_environment, stage
-from tests.support.lambda_context import Context
+from tests.support.dispatch import Stage, stage
+from tests.support.environment import set_environment
+from tests.support.lambda_context import context
+from tests.support.logs import json_lines
 from tests.support.scripted_partner import Behaviour, answer
 
 
@@ -205,7 +206,7 @@ def test_attempts_and_outcomes_are_counted(dispatch: Stage, capsys: pytest.Captu
 
     dispatch.work(messages)
 
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
+    lines = [line for line in json_lines(capsys) if "_aws" in line]
     (blob,) = lines
     counted = {name: blob[name] for name in blob if name.startswith("Deliver")}
     latency = counted.pop("DeliveryLatency")
@@ -225,11 +226,11 @@ def test_the_function_ends_in_time(dispatch: Stage, monkeypatch: pytest.MonkeyPa
     dispatch.partner.always = partners.silence
     dispatch.send(delivery())
     messages = dispatch.receive()
-    context = Context(seconds=9)
+    within = context(9)
 
-    dispatch.work(messages, context)
+    dispatch.work(messages, within)
 
-    assert context.get_remaining_time_in_millis() > 5_000
+    assert within.get_remaining_time_in_millis() > 5_000
     assert dispatch.attempt().error == "timeout"
 
 

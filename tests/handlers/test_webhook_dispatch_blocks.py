@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from background import maintenance, results
+from background import maintenance
 from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
 from tests.support.clock import HOUR, NOW
@@ -16,9 +16,9 @@ from tests.support.endpoints import add_endpoint, set_delivery
 from tests.support.fixtures import Clock
 from tests.support.http import ask, booked, get_appointment
 from tests.support.lambda_context import context
+from tests.support.logs import json_lines
 from tests.support.partner_process import partner
 from tests.support.readings import connect_calendars
-from tests.support.sqs_events import batch_event
 
 
 @pytest.fixture
@@ -36,13 +36,6 @@ def dispatch(world: Connection, sqs: SqsStandIn, calendar: httpx.Client) -> Iter
     add_endpoint(world, "crm", "appointment.conflict")
     with stage(sqs, CALENDAR_API_URL=str(calendar.base_url)) as made:
         yield made
-
-
-def record(dispatch: Stage) -> None:
-    """Have the results taken in that there are."""
-    assert results.lambda_handler(
-        batch_event(*(one.to_json() for one in dispatch.attempts())), context()
-    ) == {"batchItemFailures": []}
 
 
 def lose_results(dispatch: Stage) -> None:
@@ -77,7 +70,7 @@ def test_a_block_of_which_nobody_heard_is_adopted(
     overdue(world)
     sweep(clock)
     dispatch.work()
-    record(dispatch)
+    dispatch.record_results()
     [block] = blocks(calendar)
     found = get_appointment(made)
     assert (found["external_calendar_id"], found["external_block"]) == (block["block_id"], "confirmed")
@@ -98,14 +91,14 @@ def test_a_block_of_which_nobody_heard_goes_with_its_appointment(
     sweep(clock)
     for _ in range(2):
         dispatch.work()
-        record(dispatch)
+        dispatch.record_results()
     assert blocks(calendar) == []
     assert (get_appointment(made)["external_block"], dispatch.left()) == (None, 0)
 
 
 def counted(capsys: pytest.CaptureFixture[str]) -> list[float]:
     """Return how many unconfirmed blocks the last sweep counted."""
-    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "BlocksUnconfirmed" in line]
+    lines = [line for line in json_lines(capsys) if "BlocksUnconfirmed" in line]
     found: list[float] = lines[-1]["BlocksUnconfirmed"]
     return found
 
@@ -129,7 +122,7 @@ def test_a_block_that_was_never_confirmed_is_looked_for(
     assert counted(capsys) == [1.0]
     for _ in range(2):
         dispatch.work()
-        record(dispatch)
+        dispatch.record_results()
     assert blocks(calendar) == []
     assert (get_appointment(made)["external_block"], dispatch.left()) == (None, 0)
     sweep(clock, hours=3)
@@ -144,6 +137,6 @@ def test_somebody_elses_block_is_a_conflict_all_the_same(
     times = {name: made[name] for name in ("start_time", "end_time")}
     assert calendar.post(f"/coaches/{made['coach_id']}/block-slot", json=times).status_code == 200
     dispatch.work()
-    record(dispatch)
+    dispatch.record_results()
     found = get_appointment(made)
     assert (found["conflict"], found["external_calendar_id"], found["external_block"]) == (True, None, None)

@@ -15,8 +15,9 @@ from local.sqs import SqsStandIn
 from tests.support import scripted_partner as partners
 from tests.support.clock import QUARTER
 from tests.support.deliveries import ids, subscription
-from tests.support.dispatch import Stage, set_environment, stage
-from tests.support.lambda_context import Context
+from tests.support.dispatch import Stage, stage
+from tests.support.environment import set_environment
+from tests.support.lambda_context import context
 from tests.support.scripted_partner import answer
 
 if TYPE_CHECKING:
@@ -191,7 +192,7 @@ def test_with_no_time_left_nothing_is_put_back(dispatch: Stage) -> None:
     dispatch.send(sent)
     closed(sent)
 
-    assert len(dispatch.work(context=Context(seconds=5))["batchItemFailures"]) == 1
+    assert len(dispatch.work(within=context(5))["batchItemFailures"]) == 1
 
     assert dispatch.counts() == (0, 1, 0)
 

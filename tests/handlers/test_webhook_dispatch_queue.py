@@ -12,8 +12,9 @@ from fairslot.messages.deliveries import Delivery
 from local.sqs import SqsStandIn
 from tests.support import scripted_partner as partners
 from tests.support.deliveries import delivery, idempotency_keys, ids
-from tests.support.dispatch import Stage, set_environment, stage
-from tests.support.lambda_context import Context
+from tests.support.dispatch import Stage, stage
+from tests.support.environment import set_environment
+from tests.support.lambda_context import context
 from tests.support.scripted_partner import answer
 
 
@@ -194,7 +195,7 @@ def test_with_no_time_left_the_waits_are_not_set(dispatch: Stage) -> None:
     """Results go before waits: without the latter the message comes back after the queue's own timeout."""
     dispatch.send(delivery())
 
-    response = dispatch.work(context=Context(seconds=0))
+    response = dispatch.work(within=context(0))
 
     assert len(response["batchItemFailures"]) == 1
     assert dispatch.attempt().error == "timeout"

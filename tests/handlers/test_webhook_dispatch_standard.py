@@ -13,7 +13,8 @@ from fairslot.platform import signing_secrets
 from local.sqs import SqsStandIn
 from tests.support import scripted_partner as partners
 from tests.support.deliveries import subscription
-from tests.support.dispatch import Stage, set_environment, stage
+from tests.support.dispatch import Stage, stage
+from tests.support.environment import set_environment
 from tests.support.scripted_partner import Behaviour, answer
 
 

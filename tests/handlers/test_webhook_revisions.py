@@ -38,15 +38,7 @@ def subscriber(dispatch: Stage) -> dict[str, Any]:
 def attempt(dispatch: Stage) -> list[str]:
     """Make the attempts that are due, and have their results taken in; return the results."""
     dispatch.work()
-    return record(dispatch)
-
-
-def record(dispatch: Stage, times: int = 1) -> list[str]:
-    """Have the results taken in, so many times; return them."""
-    reports = [one.to_json() for one in dispatch.attempts()]
-    for _ in range(times):
-        assert results.lambda_handler(batch_event(*reports), context()) == {"batchItemFailures": []}
-    return reports
+    return dispatch.record_results()
 
 
 def change(endpoint: dict[str, Any], **members: Any) -> None:
@@ -143,7 +135,7 @@ def test_a_result_that_comes_again_sends_no_second_message(dispatch: Stage) -> N
     made = subscriber(dispatch)
     change(made, url=f"{dispatch.partner.url}/new")
     dispatch.work()
-    record(dispatch, times=3)
+    dispatch.record_results(times=3)
     assert dispatch.left() == 1
 
 
@@ -153,10 +145,10 @@ def test_a_message_that_was_received_again_goes_the_next_time(dispatch: Stage) -
     change(made, url=f"{dispatch.partner.url}/new")
     dispatch.work()
     (stale,) = dispatch.receive()
-    record(dispatch)
+    dispatch.record_results()
     dispatch.work([stale])
     dispatch.partner.always = answer(200)
-    record(dispatch)
+    dispatch.record_results()
     while dispatch.left():
         attempt(dispatch)
     assert paths(dispatch).count("/new") == 1

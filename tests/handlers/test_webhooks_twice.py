@@ -9,18 +9,15 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from background import results
 from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
 from tests.support import scripted_partner as partners
 from tests.support.clock import NINE
-from tests.support.dispatch import Stage, stage
+from tests.support.dispatch import Stage, record_results, stage
 from tests.support.endpoints import subscribed
 from tests.support.http import ask, booked
 from tests.support.invariants import check_invariants
-from tests.support.lambda_context import context
 from tests.support.scripted_partner import Received, answer
-from tests.support.sqs_events import batch_event
 from tests.support.tables import table_digests
 
 APPOINTMENTS = 5
@@ -76,12 +73,6 @@ def change() -> list[str]:
     return made
 
 
-def record(bodies: list[str]) -> None:
-    """Have the results taken in, ten at a time."""
-    for part in batched(bodies, 10, strict=False):
-        assert results.lambda_handler(batch_event(*part), context()) == {"batchItemFailures": []}
-
-
 def test_twice_and_shuffled_is_once_and_in_order(world: Connection, dispatch: Stage) -> None:
     """Whoever keeps the highest version ends with what is, and every delivery is recorded as it was."""
     secret = subscribed("appointment.*", url=f"{dispatch.partner.url}/hook")["secret"]
@@ -109,13 +100,13 @@ def test_twice_and_shuffled_is_once_and_in_order(world: Connection, dispatch: St
     assert len(attempts) == len(messages) * 4
     reports = attempts * 2
     random.shuffle(reports)
-    record(reports)
+    record_results(reports)
     recorded = world.execute(
         "SELECT status, count(*) AS n, count(DISTINCT delivery_id) AS deliveries FROM webhook_deliveries"
         " GROUP BY status"
     ).fetchall()
     assert recorded == [{"status": "delivered", "n": len(messages), "deliveries": len(messages)}]
     before = table_digests(world)
-    record(reports)
+    record_results(reports)
     assert table_digests(world) == before
     check_invariants(world)

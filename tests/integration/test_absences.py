@@ -17,6 +17,7 @@ from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants
 from tests.support.race import wait_until, waiting
 from tests.support.readings import store_reading
+from tests.support.tables import count
 from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach, close_days, set_calendar, set_coach
 
 
@@ -209,10 +210,7 @@ def test_a_long_absence_is_worked_off_in_portions(connection: Connection, ana: N
     sizes = [len(step.messages) for step in steps]
     assert (sum(sizes), max(sizes) <= 20) == (50, True)
     assert outcome(connection) == "kept 50"
-    row = connection.execute(
-        "SELECT count(*) AS n FROM coach_appointments WHERE conflict AND version = 2"
-    ).fetchone()
-    assert row == {"n": len(made)}
+    assert count(connection, "coach_appointments", "conflict AND version = 2") == len(made)
     check_invariants(connection)
 
 

@@ -11,6 +11,7 @@ from tests.support.bookings import book
 from tests.support.clock import HALF, HOUR, MINUTE, NINE, NOW, SECOND
 from tests.support.endpoints import add_endpoint, add_subscriber
 from tests.support.readings import connect_calendars
+from tests.support.tables import one_row
 from tests.support.team import add_team
 
 
@@ -32,12 +33,12 @@ def delivery_row(
     connection: Connection, message: dict[str, Any]
 ) -> tuple[str, str | None, datetime | None, int]:
     """Return a delivery's status, its reason, when it comes next, and how many attempts there were."""
-    row = connection.execute(
+    row = one_row(
+        connection,
         "SELECT status, reason, next_attempt_at, (SELECT count(*) FROM webhook_attempts AS a"
         " WHERE a.delivery_id = d.delivery_id) AS n FROM webhook_deliveries AS d WHERE delivery_id = %s",
         (message["delivery_id"],),
-    ).fetchone()
-    assert row is not None
+    )
     return row["status"], row["reason"], row["next_attempt_at"], row["n"]
 
 

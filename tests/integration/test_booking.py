@@ -23,6 +23,7 @@ from tests.support.clock import HALF, HOUR, MINUTE, NINE, NOW, QUARTER
 from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants
 from tests.support.race import Outcome, at_once, patiently, refused
+from tests.support.tables import count, one_row
 from tests.support.team import ALWAYS, add_calendar, add_coach, add_team
 
 
@@ -37,8 +38,7 @@ def test_a_booking_is_whole(connection: Connection) -> None:
     done = book(connection)
     assert (appointment_of(done).status, appointment_of(done).version) == ("scheduled", 1)
     assert appointment_of(done).end_time - appointment_of(done).start_time == HALF
-    decision = connection.execute("SELECT * FROM distribution_log").fetchone()
-    assert decision is not None
+    decision = one_row(connection, "SELECT * FROM distribution_log")
     assert decision["chosen"] == appointment_of(done).coach_id
     assert sum(one["delta"] for one in decision["candidates"]) == 0
     assert sum(one["share"] for one in decision["candidates"]) == 1_000_000
@@ -218,8 +218,7 @@ def test_a_coach_who_cancels_keeps_it_on_the_account(connection: Connection) -> 
     add_team(connection, 2)
     done = book(connection)
     cancel(connection, done, by="coach")
-    row = connection.execute("SELECT count(*) AS n FROM distribution_log WHERE kind = 'reversed'").fetchone()
-    assert row == {"n": 0}
+    assert count(connection, "distribution_log", "kind = 'reversed'") == 0
     check_invariants(connection)
 
 

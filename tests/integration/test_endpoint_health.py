@@ -14,6 +14,7 @@ from tests.support.bookings import book, delete_appointments
 from tests.support.clock import DAY, HOUR, MINUTE, NINE, NOW
 from tests.support.endpoints import add_endpoint, add_subscriber, set_endpoint
 from tests.support.readings import connect_calendars
+from tests.support.tables import one_row
 from tests.support.team import add_calendar, add_coach, add_team
 
 
@@ -28,9 +29,7 @@ def watched(connection: Connection) -> Connection:
 
 def endpoint(connection: Connection, name: str = "patient") -> dict[str, Any]:
     """Return an endpoint's row."""
-    row = connection.execute("SELECT * FROM webhook_endpoints WHERE description = %s", (name,)).fetchone()
-    assert row is not None
-    return row
+    return one_row(connection, "SELECT * FROM webhook_endpoints WHERE description = %s", (name,))
 
 
 def fail(connection: Connection, at: datetime, error: str = "http_500") -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from fairslot.platform.db import Connection
 from tests.support.bookings import appointment_of, book, cancel, hold
 from tests.support.clock import DAY, HALF, NINE, NOW, QUARTER
 from tests.support.invariants import check_invariants
-from tests.support.tables import clear_tables
+from tests.support.tables import clear_tables, one_row
 from tests.support.team import TENANT, add_calendar, add_coach, add_team, set_coach
 
 
@@ -87,8 +87,7 @@ def test_why_not_is_recorded(connection: Connection) -> None:
     set_coach(connection, coaches[0], active=False)
     first = appointment_of(book(connection)).coach_id
     book(connection)
-    row = connection.execute("SELECT candidates FROM distribution_log ORDER BY seq DESC").fetchone()
-    assert row is not None
+    row = one_row(connection, "SELECT candidates FROM distribution_log ORDER BY seq DESC")
     excluded = {one["coach_id"]: one.get("excluded") for one in row["candidates"]}
     assert excluded[coaches[0]] == "inactive"
     assert excluded[first] == "booked"

@@ -27,6 +27,7 @@ from tests.support.endpoints import add_endpoint
 from tests.support.invariants import check_invariants, credits_of
 from tests.support.race import refused
 from tests.support.readings import connect_calendars
+from tests.support.tables import one_row
 from tests.support.team import add_team, close_days, set_calendar, set_coach
 
 
@@ -169,11 +170,11 @@ def test_an_outcome_moves_the_score_and_the_weight(
     add_team(connection, 3)
     done = book(connection)
     report_outcome(connection, done, outcome)
-    row = connection.execute(
+    row = one_row(
+        connection,
         "SELECT score, weight FROM coaches JOIN coach_calendars USING (coach_id) WHERE coach_id = %s",
         (appointment_of(done).coach_id,),
-    ).fetchone()
-    assert row is not None
+    )
     assert (row["score"] > 0.7) is better
     assert (row["weight"] > 1_000_000) is better
     assert row["score"] == pytest.approx((16 * 0.7 + better) / 17)
@@ -219,7 +220,6 @@ def test_old_outcomes_fade(connection: Connection) -> None:
     set_coach(connection, score=0.7)
     done = book(connection)
     report_outcome(connection, done, now=NOW + timedelta(days=60))  # of the evidence, and after the start
-    row = connection.execute("SELECT alpha, beta FROM coaches").fetchone()
-    assert row is not None
+    row = one_row(connection, "SELECT alpha, beta FROM coaches")
     assert row["alpha"] == pytest.approx(16 * 0.7 + 4 + 1)
     assert row["beta"] == pytest.approx(16 * 0.3)

@@ -13,6 +13,7 @@ from tests.support.bookings import appointment_now, appointment_of, book, resche
 from tests.support.clock import HOUR, NINE, NOW, SECOND
 from tests.support.endpoints import add_endpoint, set_delivery
 from tests.support.readings import connect_calendars
+from tests.support.tables import one_row
 from tests.support.team import add_team
 
 _OUTCOMES: dict[str | None, Outcome] = {
@@ -173,10 +174,11 @@ def test_a_coach_who_is_away_stays_a_conflict(
 
 def mark_unavailable(connection: Connection, made: ChangeResult) -> list[Message]:
     """Have the appointment kept though its coach is away; return what follows."""
-    row = connection.execute(
-        "SELECT engine.mark_unavailable(%s, %s) AS told", (appointment_of(made).appointment_id, NOW)
-    ).fetchone()
-    assert row is not None
+    row = one_row(
+        connection,
+        "SELECT engine.mark_unavailable(%s, %s) AS told",
+        (appointment_of(made).appointment_id, NOW),
+    )
     told: list[Message] = row["told"]
     return told
 

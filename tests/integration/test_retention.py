@@ -16,6 +16,7 @@ from tests.support.clock import DAY, NINE, NOW
 from tests.support.endpoints import add_endpoint, set_delivery, set_endpoint
 from tests.support.fixtures import Connect, Environment
 from tests.support.lambda_context import context
+from tests.support.tables import one_row
 from tests.support.team import TENANT, add_team
 
 TABLES = ("webhook_events", "webhook_deliveries", "webhook_attempts", "inbound_events")
@@ -131,8 +132,7 @@ def test_a_recovery_does_not_reach_what_is_forgotten(world: Connection) -> None:
     (message,) = book(world).messages
     record_attempt(world, message, at=datetime.now(UTC))
     world.execute("DELETE FROM webhook_deliveries")
-    row = world.execute("SELECT endpoint_id FROM webhook_endpoints").fetchone()
-    assert row is not None
+    row = one_row(world, "SELECT endpoint_id FROM webhook_endpoints")
     set_endpoint(world, created_at="2020-01-01")
     for days, found in ((90, 0), (89, 1)):
         done = endpoints.recover(

@@ -19,6 +19,7 @@ from tests.support.endpoints import add_endpoint
 from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants
 from tests.support.race import at_once, attempt
+from tests.support.tables import one_row
 from tests.support.team import TENANT, add_calendar, add_team, set_calendar
 
 LATER = NOW + MINUTE
@@ -48,10 +49,7 @@ def tell(
     while more:
         done = inbound.process(connection, event_id=kept.event_id, now=LATER)
         messages, more = messages + done.messages, done.more
-    row = connection.execute(
-        "SELECT outcome FROM inbound_events WHERE event_id = %s", (kept.event_id,)
-    ).fetchone()
-    assert row is not None
+    row = one_row(connection, "SELECT outcome FROM inbound_events WHERE event_id = %s", (kept.event_id,))
     return row["outcome"], messages
 
 

@@ -23,6 +23,7 @@ from tests.support.bookings import appointment_now, book, cancel, reschedule
 from tests.support.clock import HALF, HOUR, MINUTE, NINE, NOW, SECOND
 from tests.support.endpoints import set_delivery, set_endpoint
 from tests.support.invariants import check_invariants
+from tests.support.tables import one_row
 
 LATER = NOW + 2 * HOUR
 
@@ -58,11 +59,11 @@ def sent_at_another_revision(connection: Connection, block: Message) -> Message:
     """Have another message take a block's place, as the endpoint has changed; the old one may live on."""
     record(connection, block, "retrying", error="http_503")
     set_endpoint(connection, "calendar_api", concurrency=3)
-    row = connection.execute(
+    row = one_row(
+        connection,
         "SELECT engine.settle_message(%s, 1, %s, 1, %s) AS done",
         (block["delivery_id"], NOW + MINUTE, block["revision"]),
-    ).fetchone()
-    assert row is not None
+    )
     [again] = row["done"]["messages"]
     return dict(again)
 
@@ -201,10 +202,11 @@ def test_a_list_that_cannot_be_read_delays_no_conflict(connection: Connection) -
     made = book(connection)
     [told] = record(connection, block_of(made), "retrying", at=LATER, error="already_blocked")
     assert told["type"] == "appointment.conflict"
-    row = connection.execute(
-        "SELECT engine.settle_message(%s, 1, %s, 1, 1) AS done", (block_of(made)["delivery_id"], LATER)
-    ).fetchone()
-    assert row is not None
+    row = one_row(
+        connection,
+        "SELECT engine.settle_message(%s, 1, %s, 1, 1) AS done",
+        (block_of(made)["delivery_id"], LATER),
+    )
     assert row["done"] == {"drop": True, "messages": []}, "its message has nothing more to do"
 
 

@@ -24,7 +24,7 @@ from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants
 from tests.support.race import Outcome, at_once, attempt, booked, wait_until, waiting
 from tests.support.readings import Span, store_reading
-from tests.support.tables import clear_tables
+from tests.support.tables import clear_tables, one_row
 from tests.support.team import ALWAYS, add_calendar, add_coach, set_coach
 
 if TYPE_CHECKING:
@@ -66,8 +66,7 @@ def move(connection: Connection, zone: str) -> None:
 
 def read(connection: Connection, now: datetime = NOW, *busy: Span) -> None:
     """Keep a reading of coach-0's calendar."""
-    row = connection.execute("SELECT time_zone FROM coaches WHERE coach_id = 'coach-0'").fetchone()
-    assert row is not None
+    row = one_row(connection, "SELECT time_zone FROM coaches WHERE coach_id = 'coach-0'")
     zone = ZoneInfo(row["time_zone"])
     store_reading(connection, now, *busy, coach_id="coach-0", zone=zone, now=now)
 

@@ -1,9 +1,7 @@
 """The database has zones of its own, and it is told when they count days otherwise than ours."""
 
-import json
 from collections.abc import Callable
 from datetime import date
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,6 +12,7 @@ from fairslot.domain.slots import day_of
 from fairslot.platform.db import Connection
 from tests.support.clock import NOW
 from tests.support.lambda_context import context
+from tests.support.logs import json_lines
 from tests.support.team import add_calendar
 
 
@@ -75,7 +74,7 @@ def test_the_maintenance_tells(
     """The hourly task counts them for the alarm and logs their names."""
     add_calendars(connection, a=zone)
     maintenance.lambda_handler({"task": "slots"}, context())
-    lines: list[dict[str, Any]] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    lines = json_lines(capsys)
     assert [line["ZonesApart"] for line in lines if "ZonesApart" in line] == [[float(number)]]
     told = [record for record in caplog.records if record.message == "zones apart"]
     assert [record.__dict__["zones"] for record in told] == [[zone]] * number

@@ -11,6 +11,7 @@ from fairslot.messages.deliveries import Attempt
 from fairslot.platform.db import Connection
 from fairslot.webhooks import deliveries, outbox
 from tests.support.clock import HOUR, NOW
+from tests.support.tables import one_row
 from tests.support.team import TENANT
 
 type Message = dict[str, Any]
@@ -89,8 +90,9 @@ def release_of(change: ChangeResult) -> Message:
 
 def delivery_state(connection: Connection, message: Message) -> tuple[str, str | None]:
     """Return a delivery's status and reason."""
-    row = connection.execute(
-        "SELECT status, reason FROM webhook_deliveries WHERE delivery_id = %s", (message["delivery_id"],)
-    ).fetchone()
-    assert row is not None
+    row = one_row(
+        connection,
+        "SELECT status, reason FROM webhook_deliveries WHERE delivery_id = %s",
+        (message["delivery_id"],),
+    )
     return row["status"], row["reason"]

@@ -4,22 +4,24 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import batched
 from time import monotonic
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
 
+from background import results
 from fairslot.dispatch import blocks, endpoint_limits
 from fairslot.messages.deliveries import Attempt, Delivery
 from fairslot.platform import queue, signing_secrets
-from fairslot.platform.settings import settings
 from local.sqs import SqsStandIn
 from tests.support.deliveries import KMS_KEY
-from tests.support.lambda_context import Context
+from tests.support.environment import clear_caches, set_environment
+from tests.support.lambda_context import context
 from tests.support.queues import message_counts, take_bodies
 from tests.support.scripted_partner import ScriptedPartner, scripted_partner
-from tests.support.sqs_events import received_event
+from tests.support.sqs_events import batch_event, received_event
 from webhook_dispatch.app import lambda_handler
 
 if TYPE_CHECKING:
@@ -59,11 +61,11 @@ class Stage:
         return messages
 
     def work(
-        self, messages: Sequence["MessageTypeDef"] | None = None, context: Context | None = None
+        self, messages: Sequence["MessageTypeDef"] | None = None, within: "LambdaContext | None" = None
     ) -> "PartialItemFailureResponse":
         """Invoke the function with a batch and delete what it did not report as failed."""
         batch = self.receive() if messages is None else messages
-        response = self.invoke(batch, context)
+        response = self.invoke(batch, within)
         failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
         for message in batch:
             if message["MessageId"] not in failed:
@@ -71,12 +73,10 @@ class Stage:
         return response
 
     def invoke(
-        self, messages: Sequence["MessageTypeDef"], context: Context | None = None
+        self, messages: Sequence["MessageTypeDef"], within: "LambdaContext | None" = None
     ) -> "PartialItemFailureResponse":
         """Invoke the function with a batch, and delete nothing."""
-        answer: PartialItemFailureResponse = lambda_handler(
-            received_event(messages), cast("LambdaContext", context or Context())
-        )
+        answer: PartialItemFailureResponse = lambda_handler(received_event(messages), within or context(60))
         return answer
 
     def show(self, message: "MessageTypeDef") -> None:
@@ -93,6 +93,13 @@ class Stage:
         """Take out the one result that there is."""
         (only,) = self.attempts()
         return only
+
+    def record_results(self, times: int = 1) -> list[str]:
+        """Have all the results that there are recorded, so many times; return them."""
+        bodies = [attempt.to_json() for attempt in self.attempts()]
+        for _ in range(times):
+            record_results(bodies)
+        return bodies
 
     def dead_letters(self) -> list[str]:
         """Take out what was set aside."""
@@ -139,20 +146,16 @@ def stage(
         set_environment(patch, sqs.environment | own | environment)
         signing_secrets.clear_cache()
         yield Stage(client, partner, deliveries, results, dead)
-    settings.cache_clear()
-    queue.clear_cache()
-    signing_secrets.clear_cache()
+    clear_caches()
     endpoint_limits.clear_cache()
     blocks.memory.forget()
     client.close()
 
 
-def set_environment(patch: pytest.MonkeyPatch, environment: Mapping[str, str]) -> None:
-    """Change the environment and let the function see it."""
-    for name, value in environment.items():
-        patch.setenv(name, value)
-    settings.cache_clear()
-    queue.clear_cache()
+def record_results(bodies: Sequence[str]) -> None:
+    """Invoke the function that records results with the bodies, ten at a time."""
+    for part in batched(bodies, 10, strict=False):
+        assert results.lambda_handler(batch_event(*part), context()) == {"batchItemFailures": []}
 
 
 def _queue(client: "SQSClient", name: str, attributes: Mapping["QueueAttributeNameType", str]) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
@@ -103,3 +104,43 @@ def wait_until(holds: Callable[[], bool], seconds: float, what: str) -> None:
     while not holds():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.25)
+
+
+def starts(stack: Stack, calendar_id: str = "cal-1", days: int = 14) -> list[dict[str, Any]]:
+    """List a calendar's bookable starts."""
+    answer = stack.api.get("/api/availability", params={"calendar_id": calendar_id, "days": days})
+    assert answer.status_code == 200, answer.text
+    slots: list[dict[str, Any]] = answer.json()["slots"]
+    return slots
+
+
+def book(stack: Stack, start_time: str, calendar_id: str = "cal-1") -> httpx.Response:
+    """Book for a new customer."""
+    return stack.api.post(
+        "/api/appointments",
+        headers={"X-Idempotency-Key": str(uuid4())},
+        json={
+            "calendar_id": calendar_id,
+            "start_time": start_time,
+            "contact_email": "customer@example.com",
+            "contact_name": "A Customer",
+        },
+    )
+
+
+def appointments(stack: Stack) -> dict[str, dict[str, Any]]:
+    """Return every appointment by its id."""
+    page = stack.api.get("/api/appointments", params={"limit": 200}).json()
+    return {one["appointment_id"]: one for one in page["data"]}
+
+
+def blocks(stack: Stack) -> list[dict[str, Any]]:
+    """List what is blocked in the external calendars."""
+    found: list[dict[str, Any]] = stack.calendar.get("/blocks").json()["blocks"]
+    return found
+
+
+def crm_paths(stack: Stack, appointment_id: str) -> list[str]:
+    """Return the paths on which the CRM was told of an appointment, each as often as it took effect."""
+    log = stack.crm.get("/webhooks/log").json()["webhooks"]
+    return [one["path"] for one in log if one["body"]["appointment_id"] == appointment_id]

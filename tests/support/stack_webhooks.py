@@ -17,10 +17,11 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from fairslot.platform import db, dead_letters, queue
-from fairslot.platform.settings import settings
+from fairslot.platform import dead_letters, queue
 from fairslot.webhooks import outbox, publishing, redrive
 from local.sqs import REGION
+from tests.support.environment import clear_caches
+from tests.support.queues import message_counts
 from tests.support.stack import Stack, stop, wait_until
 from tests.support.subscriber_process import Subscribers, subscribers
 from tests.support.webhook_checker import faults, pending
@@ -29,11 +30,11 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 # Maintenance hides dead letters that it looks at for two minutes, and here for as long as it takes.
-LETTERS_SECONDS = 150.0
+DEAD_LETTERS_SECONDS = 150.0
 HIDE_SECONDS = 5
-BURY_SECONDS = 10.0
+MARK_SECONDS = 10.0
 # Without a pause the repetitions alone would use up what a key is allowed.
-AGAIN_SECONDS = 0.1
+PAUSE_SECONDS = 0.1
 # Enough that the functions never wait for a message.
 EMITTED_AT_ONCE = 100
 MOST_WAITING = 1_000
@@ -76,35 +77,28 @@ class StackWebhooks:
 
     def faults(self, endpoints: Sequence[UUID]) -> list[str]:
         """Compare database, dead letters and what was taken, once every message has come to its end."""
-        wait_until(lambda: self.waiting("DeliveriesQueue") == 0, 60, "no delivery is on the queue")
+        wait_until(lambda: self.message_count("DeliveriesQueue") == 0, 60, "no delivery is on the queue")
         found: list[str] = []
 
         def well() -> bool:  # the last results may not be recorded yet
-            self.bury()
-            found[:] = faults(self.database, endpoints, self.others.taken(), self.letters())
+            self.mark_dead_letters()
+            found[:] = faults(self.database, endpoints, self.others.taken(), self.dead_letters())
             return not found
 
         try:
             wait_until(well, 15, "all is well")
         except AssertionError:
             return found
-        return [f"{n} results set aside" for n in [self.waiting("ResultsDeadLetterQueue")] if n]
+        return [f"{n} results set aside" for n in [self.message_count("ResultsDeadLetterQueue")] if n]
 
-    def waiting(self, name: str) -> int:
+    def message_count(self, name: str) -> int:
         """Return how many messages a queue has, visible or not."""
         return sum(self._counts(name))
 
     def _counts(self, name: str) -> tuple[int, int, int]:
-        """Return how many messages of a queue can be received, were received and are delayed."""
-        url = self.stack.state["queues"][name]
-        found = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
-        return (
-            int(found["ApproximateNumberOfMessages"]),
-            int(found["ApproximateNumberOfMessagesNotVisible"]),
-            int(found["ApproximateNumberOfMessagesDelayed"]),
-        )
+        return message_counts(self.sqs, self.stack.state["queues"][name])
 
-    def letters(self) -> list[str]:
+    def dead_letters(self) -> list[str]:
         """Return the bodies of the dead letters, which stay."""
         url = self.stack.state["queues"]["DeliveriesDeadLetterQueue"]
         found: dict[str, str] = {}
@@ -118,14 +112,14 @@ class StackWebhooks:
                 answer = self.sqs.receive_message(
                     QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=HIDE_SECONDS
                 )
-            return len(found) >= self.waiting("DeliveriesDeadLetterQueue")
+            return len(found) >= self.message_count("DeliveriesDeadLetterQueue")
 
-        wait_until(all_seen, LETTERS_SECONDS, "all dead letters are seen")
+        wait_until(all_seen, DEAD_LETTERS_SECONDS, "all dead letters are seen")
         return list(found.values())
 
-    def bury(self) -> None:
-        """Do what maintenance does every five minutes: note what was set aside without a result."""
-        if self.waiting("DeliveriesDeadLetterQueue"):
+    def mark_dead_letters(self) -> None:
+        """Mark deliveries of dead letters failed, as maintenance does every five minutes."""
+        if self.message_count("DeliveriesDeadLetterQueue"):
             redrive.mark_dead_letters_failed(now=datetime.now(UTC))
 
     def emit(self, count: int, endpoints: Sequence[UUID]) -> None:
@@ -158,7 +152,7 @@ class StackWebhooks:
             [list(endpoints)],
         ).fetchall()
 
-    def report_again(self, endpoints: Sequence[UUID], times: int) -> None:
+    def repeat_results(self, endpoints: Sequence[UUID], times: int) -> None:
         """Put the results of all attempts on their queue again, so many times, in any order."""
         results = [
             json.dumps(result)
@@ -181,14 +175,14 @@ class StackWebhooks:
 
     def settle(self, endpoints: Sequence[UUID], seconds: float) -> None:
         """Wait until every delivery has ended, doing what maintenance does meanwhile."""
-        buries_at = time.monotonic() + BURY_SECONDS
+        marks_at = time.monotonic() + MARK_SECONDS
 
         def ended() -> bool:
-            nonlocal buries_at
+            nonlocal marks_at
             self.sweep()
-            if time.monotonic() > buries_at:
-                self.bury()
-                buries_at = time.monotonic() + BURY_SECONDS
+            if time.monotonic() > marks_at:
+                self.mark_dead_letters()
+                marks_at = time.monotonic() + MARK_SECONDS
             return pending(self.database, endpoints) == 0
 
         wait_until(ended, seconds, "every delivery has ended")
@@ -205,10 +199,10 @@ class StackWebhooks:
         deadline = time.monotonic() + 30
         while True:
             answer = self.stack.api.post("/api/appointments", headers=headers, json=body)
-            again = answer.status_code >= 500 or answer.json().get("error") == "IDEMPOTENCY_IN_PROGRESS"
-            if not again or time.monotonic() > deadline:
+            in_progress = answer.status_code >= 500 or answer.json().get("error") == "IDEMPOTENCY_IN_PROGRESS"
+            if not in_progress or time.monotonic() > deadline:
                 return answer
-            time.sleep(AGAIN_SECONDS)
+            time.sleep(PAUSE_SECONDS)
 
 
 @contextmanager
@@ -229,7 +223,7 @@ def stack_webhooks(stack: Stack, folder: Path, *, visibility_seconds: int) -> It
         for name, value in (AWS | urls).items():
             patch.setenv(name, value)
         patch.setattr(dead_letters, "HIDE_SECONDS", HIDE_SECONDS)
-        _forget()
+        clear_caches()
         try:
             with (
                 closing(boto3.client("sqs")) as sqs,
@@ -243,11 +237,5 @@ def stack_webhooks(stack: Stack, folder: Path, *, visibility_seconds: int) -> It
                     )
                 yield StackWebhooks(stack, database, sqs, others)
         finally:
-            _forget()
+            clear_caches()
             stop(stack)
-
-
-def _forget() -> None:
-    settings.cache_clear()
-    queue.clear_cache()
-    db.close()

@@ -1,9 +1,11 @@
 """What the tables hold, and setting columns of their rows."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, LiteralString
 
 from fairslot.platform.db import Connection
+
+type Params = Sequence[Any] | Mapping[str, Any] | None
 
 
 def set_columns(
@@ -30,10 +32,17 @@ def table_digests(connection: Connection) -> dict[str, str]:
     return {row["name"]: row["digest"] for row in connection.execute(digests.encode())}
 
 
-def count(connection: Connection, table: str) -> int:
-    """Return how many rows a table has."""
-    row = connection.execute(f"SELECT count(*) AS n FROM {table}".encode()).fetchone()
-    return int(row["n"]) if row else 0
+def count(connection: Connection, table: str, where: str = "true") -> int:
+    """Return how many rows of a table fulfil a condition."""
+    row = one_row(connection, f"SELECT count(*) AS n FROM {table} WHERE {where}")
+    return int(row["n"])
+
+
+def one_row(connection: Connection, statement: LiteralString, values: Params = None) -> dict[str, Any]:
+    """Return the first row of a query that has to have one."""
+    row = connection.execute(statement, values).fetchone()
+    assert row is not None, statement
+    return row
 
 
 def clear_tables(connection: Connection) -> None:

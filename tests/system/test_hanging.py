@@ -10,8 +10,7 @@ import httpx
 import pytest
 
 from tests.support.processes import frozen
-from tests.support.stack import CALM, Stack, start, stop, wait_until
-from tests.system.test_journey import appointments, starts
+from tests.support.stack import CALM, Stack, appointments, start, starts, stop, wait_until
 
 CLIENTS = 12
 REQUESTS = 60

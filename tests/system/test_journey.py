@@ -5,52 +5,9 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Any
 from uuid import uuid4
 
-import httpx
-
-from tests.support.stack import Stack, wait_until
-
-
-def starts(stack: Stack, calendar_id: str = "cal-1", days: int = 14) -> list[dict[str, Any]]:
-    """List a calendar's bookable starts."""
-    answer = stack.api.get("/api/availability", params={"calendar_id": calendar_id, "days": days})
-    assert answer.status_code == 200, answer.text
-    slots: list[dict[str, Any]] = answer.json()["slots"]
-    return slots
-
-
-def book(stack: Stack, start_time: str, calendar_id: str = "cal-1") -> httpx.Response:
-    """Book for a new customer."""
-    return stack.api.post(
-        "/api/appointments",
-        headers={"X-Idempotency-Key": str(uuid4())},
-        json={
-            "calendar_id": calendar_id,
-            "start_time": start_time,
-            "contact_email": "customer@example.com",
-            "contact_name": "A Customer",
-        },
-    )
-
-
-def appointments(stack: Stack) -> dict[str, dict[str, Any]]:
-    """Return every appointment by its id."""
-    page = stack.api.get("/api/appointments", params={"limit": 200}).json()
-    return {one["appointment_id"]: one for one in page["data"]}
-
-
-def blocks(stack: Stack) -> list[dict[str, Any]]:
-    """List what is blocked in the external calendars."""
-    found: list[dict[str, Any]] = stack.calendar.get("/blocks").json()["blocks"]
-    return found
-
-
-def told(stack: Stack, appointment_id: str) -> list[str]:
-    """Return the paths on which the CRM was told of an appointment, each as often as it took effect."""
-    log = stack.crm.get("/webhooks/log").json()["webhooks"]
-    return [one["path"] for one in log if one["body"]["appointment_id"] == appointment_id]
+from tests.support.stack import Stack, appointments, blocks, book, crm_paths, starts, wait_until
 
 
 def test_fifty_bookings_reach_everybody_exactly_once(stack: Stack) -> None:
@@ -67,7 +24,7 @@ def test_fifty_bookings_reach_everybody_exactly_once(stack: Stack) -> None:
         return all(known[id_]["crm_contact_id"] and known[id_]["external_calendar_id"] for id_ in ids)
 
     wait_until(settled, 90, "every booking has its crm_id and its block")
-    assert [told(stack, id_) for id_ in ids] == [["/webhooks/appointment-created"]] * 50
+    assert [crm_paths(stack, id_) for id_ in ids] == [["/webhooks/appointment-created"]] * 50
     by_id = {one["block_id"]: one for one in blocks(stack)}
     known = appointments(stack)
     for one in (known[id_] for id_ in ids):
@@ -81,8 +38,8 @@ def test_fifty_bookings_reach_everybody_exactly_once(stack: Stack) -> None:
         30,
         "the block is released",
     )
-    wait_until(lambda: len(told(stack, ids[0])) == 2, 30, "the CRM is told")
-    assert told(stack, ids[0])[1] == "/webhooks/appointment-cancelled"
+    wait_until(lambda: len(crm_paths(stack, ids[0])) == 2, 30, "the CRM is told")
+    assert crm_paths(stack, ids[0])[1] == "/webhooks/appointment-cancelled"
     wait_until(
         lambda: any(
             one["start_time"] == gone["start_time"] and one["available_coaches"] > 0 for one in starts(stack)

@@ -7,8 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from tests.support.clock import QUARTER
-from tests.support.stack import Stack, wait_until
-from tests.system.test_journey import appointments, blocks, book, starts
+from tests.support.stack import Stack, appointments, blocks, book, starts, wait_until
 
 COACHES = [f"coach-{number}" for number in range(1, 7)]
 

@@ -14,9 +14,8 @@ import pytest
 
 from local.processes import free_port
 from tests.support.processes import function_processes, kill
-from tests.support.stack import CALM, start, wait_until
+from tests.support.stack import CALM, blocks, start, starts, wait_until
 from tests.support.stack_webhooks import StackWebhooks, stack_webhooks
-from tests.system.test_journey import blocks, starts
 
 # And then one now and then, until what is to be lost is lost.
 BOOKINGS = 24
@@ -117,7 +116,7 @@ def set_results_aside(world: StackWebhooks) -> None:
     """Have results end among the dead letters, as if nobody had recorded them for an hour."""
     receive(world, most=1, seconds=1)
     with without_results(world):
-        wait_until(lambda: world.waiting("ResultsDeadLetterQueue") >= 6, 40, "results are dead letters")
+        wait_until(lambda: world.message_count("ResultsDeadLetterQueue") >= 6, 40, "results are dead letters")
     receive(world, most=20, seconds=VISIBILITY_SECONDS)
 
 

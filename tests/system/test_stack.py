@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stack import CALM, Stack, start, stop, wait_until
-from tests.system.test_journey import appointments, book, starts
+from tests.support.stack import CALM, Stack, appointments, book, start, starts, stop, wait_until
 
 
 def left_over(data: Path) -> list[str]:

@@ -14,11 +14,10 @@ import pytest
 
 from fairslot.webhooks import publishing
 from tests.support.processes import function_processes, kill
-from tests.support.stack import CALM, Stack, start, wait_until
+from tests.support.stack import CALM, Stack, start, starts, wait_until
 from tests.support.stack_webhooks import StackWebhooks, stack_webhooks
 from tests.support.subscriber_process import BUSY_SECONDS
 from tests.support.webhook_checker import faults, pending
-from tests.system.test_journey import starts
 
 # The whole proof is `FAIRSLOT_PROOF_EVENTS=5000`; what runs every time is the same with fewer.
 EVENTS = int(os.environ.get("FAIRSLOT_PROOF_EVENTS", "150"))
@@ -129,11 +128,13 @@ def test_what_comes_twice_and_shuffled_is_told_by_id_and_version(world: StackWeb
     world.settle(endpoints, 60)
     wait_until(lambda: len(world.others.taken("twice")) >= 60, 30, "all three rounds arrived")
     wait_until(
-        lambda: world.waiting("DeliveriesQueue") + world.waiting("ResultsQueue") == 0, 30, "all is done"
+        lambda: world.message_count("DeliveriesQueue") + world.message_count("ResultsQueue") == 0,
+        30,
+        "all is done",
     )
     before = world.recorded(endpoints)
-    world.report_again(endpoints, times=2)
-    wait_until(lambda: world.waiting("ResultsQueue") == 0, 30, "the results are taken in")
+    world.repeat_results(endpoints, times=2)
+    wait_until(lambda: world.message_count("ResultsQueue") == 0, 30, "the results are taken in")
     assert world.recorded(endpoints) == before
     assert world.faults(endpoints) == []
     world.unsubscribe(*endpoints)

@@ -14,9 +14,8 @@ from local.postgres import EmbeddedPostgres
 from local.processes import free_port
 from tests.support.processes import function_processes, kill, owner
 from tests.support.proxies import Halt, HaltingProxy, Where, http_has_answered, postgres_has_answered
-from tests.support.stack import CALM, start, wait_until
+from tests.support.stack import CALM, blocks, crm_paths, start, starts, wait_until
 from tests.support.stack_webhooks import StackWebhooks, stack_webhooks
-from tests.system.test_journey import blocks, starts, told
 
 # Longer than a sweep takes to come, and a message to come back.
 HALT_SECONDS = 30.0
@@ -220,7 +219,7 @@ def test_a_kill_at_each_step_loses_nothing_and_repeats_nothing(behind: Behind, s
     events = {(version, event) for _, event, version in world.others.taken(name)}
     # That one copy of the message was refused for the other's block may be told too, and is taken back.
     assert sorted(version for version, _ in events) in ([1], [1, 2, 3])
-    assert told(world.stack, appointment).count("/webhooks/appointment-created") == 1
+    assert crm_paths(world.stack, appointment).count("/webhooks/appointment-created") == 1
     when = (booked["coach_id"], booked["start_time"])
     assert [(one["coach_id"], one["start_time"]) for one in blocks(world.stack)].count(
         when

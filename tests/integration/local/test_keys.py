@@ -8,7 +8,7 @@ import pytest
 from fairslot.domain.errors import UnavailableError
 from fairslot.platform import signing_secrets
 from local.sqs import SqsStandIn
-from tests.support.dispatch import set_environment
+from tests.support.environment import set_environment
 
 
 def test_a_secret_opens_after_a_restart_and_only_for_its_endpoint(
