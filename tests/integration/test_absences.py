@@ -3,55 +3,26 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 import pytest
 
 from fairslot.coach_time import inbound, sync
-from fairslot.domain.idempotency import Key, fingerprint
 from fairslot.platform.db import Connection
 from tests.support.bookings import book, hold
 from tests.support.clock import DAY, HOUR, MINUTE, NINE, NOW
 from tests.support.endpoints import add_endpoint
 from tests.support.fixtures import Connect
+from tests.support.inbound_events import process_event, receive_event
 from tests.support.invariants import check_invariants
 from tests.support.race import wait_until, waiting
 from tests.support.readings import store_reading
 from tests.support.tables import count
-from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach, close_days, set_calendar, set_coach
-
-
-def told(connection: Connection, kind: str, *, key: str = "k", **body: Any) -> UUID:
-    """Keep an event about ana, from nine to twelve unless told; return its id."""
-    event = {
-        "event_type": kind,
-        "coach_id": "ana",
-        "start_time": NINE.isoformat(),
-        "end_time": (NINE + 3 * HOUR).isoformat(),
-        **body,
-    }
-    kept = inbound.receive(
-        connection,
-        tenant_id=TENANT,
-        key=Key(value=key, fingerprint=fingerprint("event", event)),
-        kind=kind,
-        body=event,
-        now=NOW,
-    )
-    return kept.event_id
-
-
-def act(connection: Connection, event_id: UUID, *, most: int = 1000) -> list[inbound.Consequence]:
-    """Act on an event, in so many steps at most; return what came of each."""
-    done: list[inbound.Consequence] = []
-    while len(done) < most and (not done or done[-1].more):
-        done.append(inbound.process(connection, event_id=event_id, now=NOW))
-    return done
+from tests.support.team import ALWAYS, add_calendar, add_coach, close_days, set_calendar, set_coach
 
 
 def tell(connection: Connection, kind: str, **body: Any) -> list[inbound.Consequence]:
     """Take an event in and act on it."""
-    return act(connection, told(connection, kind, **body))
+    return process_event(connection, receive_event(connection, kind, **body))
 
 
 def outcome(connection: Connection) -> str | None:
@@ -192,11 +163,11 @@ def test_a_reading_that_is_being_stored_knows_of_it(
     """Who stores while an absence is being written waits for it and heeds it."""
     if kind == "none":
         return
-    event_id = told(connection, "coach.unavailable")
+    event_id = receive_event(connection)
     storing = connect()
     with ThreadPoolExecutor(1) as pool:
         with connection.transaction():
-            act(connection, event_id, most=1)
+            process_event(connection, event_id, most=1)
             stored = pool.submit(read_free, storing, 5)
             wait_until(lambda: stored.done() or waiting(connect(), [storing]) == 1)
         stored.result()
@@ -220,27 +191,27 @@ def test_a_crash_between_two_portions_loses_nothing(connection: Connection, ana:
     set_calendar(connection, conflict_policy="cancel")
     for number in range(45):
         book(connection, NINE + number * HOUR / 2)
-    event_id = told(connection, "coach.unavailable", end_time=(NINE + DAY).isoformat())
-    begun = act(connection, event_id, most=steps)
+    event_id = receive_event(connection, end_time=(NINE + DAY).isoformat())
+    begun = process_event(connection, event_id, most=steps)
     assert outcome(connection) is None
     assert not allowed(connection, NINE + DAY - HOUR / 4)
     assert inbound.left_over(connection, before=NOW + HOUR) == [event_id]
-    rest = act(connection, event_id)
+    rest = process_event(connection, event_id)
     assert outcome(connection) == "cancelled 45"
     assert sum(len(step.messages) for step in begun + rest) == 45
-    assert act(connection, event_id) == [inbound.Consequence()]
+    assert process_event(connection, event_id) == [inbound.Consequence()]
     check_invariants(connection)
 
 
 def test_a_hold_that_is_confirmed_meanwhile_is_given_up_too(connection: Connection, ana: None) -> None:
     """What becomes an appointment between two steps is acted on as one."""
     held = hold(connection)
-    event_id = told(connection, "coach.unavailable")
-    act(connection, event_id, most=1)
+    event_id = receive_event(connection)
+    process_event(connection, event_id, most=1)
     connection.execute(
         "UPDATE coach_appointments SET status = 'scheduled', expires_at = NULL, held_by = NULL,"
         " contact_name = 'Zoe', contact_email = 'zoe@example.com' WHERE appointment_id = %s",
         (held.answer["hold_id"],),
     )
-    act(connection, event_id)
+    process_event(connection, event_id)
     assert outcome(connection) == "kept 1"

@@ -5,15 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 
-from fairslot.booking import appointments
-from fairslot.domain.idempotency import NO_KEY
 from fairslot.platform.db import Connection
-from tests.support.bookings import appointment_of, book
-from tests.support.clock import NINE, NOW
+from tests.support.bookings import appointment_of, book, reassign, report_outcome
+from tests.support.clock import NINE
 from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants, check_replay
 from tests.support.race import wait_until, waiting
-from tests.support.team import TENANT, add_calendar, add_team
+from tests.support.team import add_calendar, add_team
 
 # The client named "slow" takes its time to look at a coach's day: to ask who is free, or before it locks.
 SLOW_LOOK = """
@@ -101,26 +99,11 @@ def test_an_outcome_locks_the_calendars_of_the_coach_who_has_the_appointment(
     mover, reporter = connect(), connect()
 
     def report() -> object:
-        return appointments.report_outcome(
-            reporter,
-            tenant_id=TENANT,
-            appointment_id=appointment_of(done).appointment_id,
-            outcome="completed",
-            key=NO_KEY,
-            now=NINE,
-        )
+        return report_outcome(reporter, done)
 
     with ThreadPoolExecutor(1) as pool:
         with mover.transaction():
-            appointments.reassign(
-                mover,
-                tenant_id=TENANT,
-                appointment_id=appointment_of(done).appointment_id,
-                coach_id=coaches[1],
-                reason=None,
-                key=NO_KEY,
-                now=NOW,
-            )
+            reassign(mover, done, coaches[1])
             outcome = pool.submit(sqlstate, report)
             wait_until(lambda: waiting(connection, [reporter]) == 1)
         assert outcome.result() == "40001"

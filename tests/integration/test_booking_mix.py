@@ -11,7 +11,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from fairslot.booking import appointments, holds
+from fairslot.booking import holds
+from fairslot.booking.appointments import Canceller, Outcome
 from fairslot.coach_time import sync
 from fairslot.domain.errors import (
     HoldExpiredError,
@@ -19,14 +20,24 @@ from fairslot.domain.errors import (
     NotFoundError,
     SlotUnavailableError,
 )
-from fairslot.domain.idempotency import NO_KEY, ChangeResult
+from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection
-from tests.support.bookings import appointment_of, book
+from tests.support import race
+from tests.support.bookings import (
+    appointment_of,
+    book,
+    cancel,
+    hold,
+    reassign,
+    release_hold,
+    report_outcome,
+    reschedule,
+)
 from tests.support.clock import NOW
 from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants, check_replay
-from tests.support.race import Outcome, at_once, booked, check_answers, patiently
-from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach
+from tests.support.race import at_once, booked, check_answers, patiently
+from tests.support.team import ALWAYS, add_calendar, add_coach
 
 CLIENTS = 32
 CHANGES = 12  # of each client
@@ -35,6 +46,8 @@ MORNING = EVENING + timedelta(hours=6)
 QUARTERS = 16  # of the night: half before, half after the coaches' midnight
 CALENDARS = ("cal", "long", "short", "wide")
 COACHES = [f"coach-{number}" for number in range(6)]
+CANCELLERS: tuple[Canceller, ...] = ("customer", "coach", "system")
+OUTCOMES: tuple[Outcome, ...] = ("completed", "no_show")
 REFUSALS = (SlotUnavailableError, IllegalTransitionError, HoldExpiredError, NotFoundError)
 
 
@@ -70,7 +83,7 @@ class Customer:
         self.name = f"client-{seed % 5}"
         self.now = NOW
 
-    def live(self) -> list[Outcome]:
+    def live(self) -> list[race.Outcome]:
         """Make changes one after another and return what came of each."""
         outcomes = []
         for _ in range(CHANGES):
@@ -118,14 +131,12 @@ class Customer:
         return done
 
     def _hold(self) -> ChangeResult:
-        done = holds.hold(
+        done = hold(
             self.connection,
-            tenant_id=TENANT,
-            client_id=self.name,
             calendar_id=self.random.choice(CALENDARS),
-            start_time=self._start(),
+            start=self._start(),
             minutes=1,
-            key=NO_KEY,
+            client=self.name,
             now=self.now,
         )
         self.shared.held.append(done.answer)
@@ -134,65 +145,26 @@ class Customer:
     def _end_hold(self, held: dict[str, Any]) -> ChangeResult:
         hold_id = UUID(held["hold_id"])
         if self.random.random() < 0.4:
-            return holds.release(self.connection, tenant_id=TENANT, hold_id=hold_id, key=NO_KEY, now=self.now)
-        done = appointments.book(
-            self.connection,
-            tenant_id=TENANT,
-            calendar_id=held["calendar_id"],
-            start_time=datetime.fromisoformat(held["start_time"]),
-            contact=appointments.Contact(name=self.name, email="customer@example.com"),
-            metadata={},
-            key=NO_KEY,
-            now=self.now,
-            hold_id=hold_id,
-        )
+            return release_hold(self.connection, hold_id, now=self.now)
+        start, calendar_id = datetime.fromisoformat(held["start_time"]), held["calendar_id"]
+        done = book(self.connection, start, calendar_id=calendar_id, held=hold_id, now=self.now)
         self.shared.appointments.append(hold_id)
         return done
 
     def _cancel(self, appointment_id: UUID) -> ChangeResult:
-        return appointments.cancel(
-            self.connection,
-            tenant_id=TENANT,
-            appointment_id=appointment_id,
-            by=self.random.choice(["customer", "coach", "system"]),
-            reason=None,
-            key=NO_KEY,
-            now=self.now,
-        )
+        return cancel(self.connection, appointment_id, by=self.random.choice(CANCELLERS), now=self.now)
 
     def _reschedule(self, appointment_id: UUID) -> ChangeResult:
-        done = appointments.reschedule(
-            self.connection,
-            tenant_id=TENANT,
-            appointment_id=appointment_id,
-            start_time=self._start(),
-            any_coach=self.random.random() < 0.5,
-            key=NO_KEY,
-            now=self.now,
-        )
+        start, any_coach = self._start(), self.random.random() < 0.5
+        done = reschedule(self.connection, appointment_id, start, any_coach=any_coach, now=self.now)
         self.shared.moved.append(done.answer)
         return done
 
     def _reassign(self, appointment_id: UUID) -> ChangeResult:
-        return appointments.reassign(
-            self.connection,
-            tenant_id=TENANT,
-            appointment_id=appointment_id,
-            coach_id=None,
-            reason=None,
-            key=NO_KEY,
-            now=self.now,
-        )
+        return reassign(self.connection, appointment_id, now=self.now)
 
     def _finish(self, appointment_id: UUID) -> ChangeResult:
-        return appointments.report_outcome(
-            self.connection,
-            tenant_id=TENANT,
-            appointment_id=appointment_id,
-            outcome=self.random.choice(["completed", "no_show"]),
-            key=NO_KEY,
-            now=MORNING,
-        )
+        return report_outcome(self.connection, appointment_id, self.random.choice(OUTCOMES), now=MORNING)
 
 
 @pytest.mark.parametrize("seed", [1, 2])

@@ -2,79 +2,30 @@
 
 from functools import partial
 from typing import Any
-from uuid import UUID
 
-import psycopg
 import pytest
 
-from fairslot.booking import appointments
-from fairslot.coach_time import inbound
 from fairslot.domain.errors import HoldExpiredError
-from fairslot.domain.idempotency import NO_KEY, ChangeResult, Key, fingerprint
-from fairslot.platform import db
 from fairslot.platform.db import Connection
-from tests.support.bookings import appointment_of, book, cancel, hold
+from tests.support.bookings import appointment_now, appointment_of, book, cancel, hold
 from tests.support.clock import HOUR, MINUTE, NINE, NOW
 from tests.support.endpoints import add_endpoint
 from tests.support.fixtures import Connect
+from tests.support.inbound_events import event_outcome, process_event, receive_event
 from tests.support.invariants import check_invariants
-from tests.support.race import at_once, attempt
-from tests.support.tables import one_row
-from tests.support.team import TENANT, add_calendar, add_team, set_calendar
+from tests.support.race import at_once, attempt, refused
+from tests.support.team import add_calendar, add_team, set_calendar
 
 LATER = NOW + MINUTE
 
 
 def tell(
     connection: Connection, coach_id: str, *, key: str = "k", **body: Any
-) -> tuple[str, list[dict[str, Any]]]:
-    """Take in that a coach is unavailable from nine to twelve unless told; return outcome and messages."""
-    event = {
-        "event_type": "coach.unavailable",
-        "coach_id": coach_id,
-        "start_time": NINE.isoformat(),
-        "end_time": (NINE + 3 * HOUR).isoformat(),
-        **body,
-    }
-    kept = inbound.receive(
-        connection,
-        tenant_id=TENANT,
-        key=Key(value=key, fingerprint=fingerprint("event", event)),
-        kind="coach.unavailable",
-        body=event,
-        now=LATER,
-    )
-    messages: list[dict[str, Any]] = []
-    more = True
-    while more:
-        done = inbound.process(connection, event_id=kept.event_id, now=LATER)
-        messages, more = messages + done.messages, done.more
-    row = one_row(connection, "SELECT outcome FROM inbound_events WHERE event_id = %s", (kept.event_id,))
-    return row["outcome"], messages
-
-
-def now_as(connection: Connection, change: ChangeResult) -> appointments.Appointment:
-    """Return an appointment as it is now."""
-    found = UUID(change.answer["appointment_id"])
-    return appointments.get(connection, tenant_id=TENANT, appointment_id=found)
-
-
-def db_book(connection: Connection, hold_id: UUID) -> ChangeResult:
-    """Book what is held, with errors in our terms."""
-    try:
-        return appointments.book(
-            connection,
-            tenant_id=TENANT,
-            calendar_id="cal",
-            start_time=NINE,
-            contact=appointments.Contact(name="Zoe", email="zoe@example.com"),
-            metadata={},
-            key=NO_KEY,
-            now=LATER,
-            hold_id=hold_id,
-        )
-    except psycopg.DatabaseError as error:
-        raise db.translate(error) from error
+) -> tuple[str | None, list[dict[str, Any]]]:
+    """Have a coach report an absence from nine to twelve unless told; return outcome and messages."""
+    event_id = receive_event(connection, coach_id=coach_id, key=key, now=LATER, **body)
+    steps = process_event(connection, event_id, now=LATER)
+    return event_outcome(connection, event_id), [message for step in steps for message in step.messages]
 
 
 @pytest.fixture
@@ -96,7 +47,7 @@ def test_kept_appointments_are_marked(connection: Connection, team: list[str]) -
     outcome, messages = tell(connection, appointment_of(made).coach_id)
     assert outcome == "kept 1"
     assert [one["type"] for one in messages] == ["appointment.conflict"]
-    found = now_as(connection, made)
+    found = appointment_now(connection, made)
     assert (found.status, found.conflict, found.version) == ("scheduled", True, 2)
     assert tell(connection, found.coach_id, key="again") == ("kept 1", [])
     check_invariants(connection)
@@ -112,9 +63,12 @@ def test_reassigned_appointments_go_to_whoevers_turn_it_is(connection: Connectio
     outcome, messages = tell(connection, lost, reason="ill")
     assert outcome == "kept 1, reassigned 1"
     assert sorted(one["type"] for one in messages) == ["appointment.conflict", "appointment.reassigned"]
-    moved = now_as(connection, third)
+    moved = appointment_now(connection, third)
     assert (moved.coach_id != lost, moved.status, moved.conflict) == (True, "scheduled", False)
-    assert (now_as(connection, own).coach_id, now_as(connection, own).conflict) == (lost, True)
+    assert (appointment_now(connection, own).coach_id, appointment_now(connection, own).conflict) == (
+        lost,
+        True,
+    )
     check_invariants(connection)
 
 
@@ -143,7 +97,7 @@ def test_only_that_time_is_given_up(connection: Connection, team: list[str]) -> 
             start_time=(NINE + HOUR / 2).isoformat(),
             end_time=(NINE + 4 * HOUR).isoformat(),
         )
-    assert [now_as(connection, one).status for one in (before, inside, after, gone)] == [
+    assert [appointment_now(connection, one).status for one in (before, inside, after, gone)] == [
         *("scheduled", "cancelled", "scheduled", "cancelled")
     ]
     check_invariants(connection)
@@ -153,8 +107,7 @@ def test_what_is_held_is_let_go(connection: Connection, team: list[str]) -> None
     """A hold on a coach who is not there could not be kept; its customer is told to choose again."""
     held = hold(connection)
     assert tell(connection, held.answer["coach_id"]) == ("sync", [])
-    with pytest.raises(HoldExpiredError):
-        db_book(connection, UUID(held.answer["hold_id"]))
+    assert isinstance(refused(lambda: book(connection, now=LATER, held=held)), HoldExpiredError)
     check_invariants(connection)
 
 
@@ -197,5 +150,5 @@ def test_the_same_event_eight_times_at_once_acts_once(
     assert sorted(len(messages) for _, messages in told) == [0] * 7 + [1]
     row = connection.execute("SELECT count(*) AS n, max(outcome) AS outcome FROM inbound_events").fetchone()
     assert row == {"n": 1, "outcome": "cancelled 1"}
-    assert now_as(connection, made).version == 2
+    assert appointment_now(connection, made).version == 2
     check_invariants(connection)

@@ -13,6 +13,9 @@ from fairslot.platform.db import Connection
 from tests.support.clock import MINUTE, NINE, NOW
 from tests.support.team import TENANT, set_days
 
+# What is meant by a change: the one that booked or held it, or its id.
+type Which = ChangeResult | UUID
+
 IDEMPOTENCY_KEY = Key(value="key", fingerprint=b"f" * 32)
 LATER = NINE.replace(hour=16)
 # Every change that takes an idempotency key, by the name of the database's function.
@@ -29,7 +32,7 @@ def book(
     key: Key = NO_KEY,
     now: datetime = NOW,
     tenant_id: str = TENANT,
-    held: ChangeResult | None = None,
+    held: Which | None = None,
 ) -> ChangeResult:
     """Book for a new customer, what is held where it is."""
     name = f"Customer {next(_numbers)}"
@@ -42,7 +45,7 @@ def book(
         metadata={},
         key=key,
         now=now,
-        hold_id=None if held is None else UUID(held.answer["hold_id"]),
+        hold_id=None if held is None else _id_of(held),
     )
 
 
@@ -51,19 +54,19 @@ def appointment_of(change: ChangeResult) -> appointments.Booked:
     return appointments.Booked.from_json(change.answer)
 
 
-def appointment_now(connection: Connection, change: ChangeResult) -> appointments.Appointment:
+def appointment_now(connection: Connection, change: Which) -> appointments.Appointment:
     """Return the appointment of a change as it is now."""
     return appointments.get(connection, **_which(change))
 
 
 def cancel(
     connection: Connection,
-    change: ChangeResult | UUID,
+    change: Which,
     *,
     by: appointments.Canceller = "customer",
     now: datetime = NOW + MINUTE,
 ) -> ChangeResult:
-    """Cancel what was booked, meant by its change or its id."""
+    """Cancel what was booked."""
     return appointments.cancel(connection, **_which(change), by=by, reason=None, key=NO_KEY, now=now)
 
 
@@ -74,6 +77,7 @@ def hold(
     now: Any = NOW,
     client: str = "client",
     start: datetime = NINE,
+    calendar_id: str = "cal",
     key: Key = NO_KEY,
 ) -> ChangeResult:
     """Hold a start."""
@@ -81,7 +85,7 @@ def hold(
         connection,
         tenant_id=TENANT,
         client_id=client,
-        calendar_id="cal",
+        calendar_id=calendar_id,
         start_time=start,
         minutes=minutes,
         key=key,
@@ -89,15 +93,14 @@ def hold(
     )
 
 
-def release_hold(connection: Connection, held: ChangeResult, *, now: datetime = NOW) -> ChangeResult:
+def release_hold(connection: Connection, held: Which, *, now: datetime = NOW) -> ChangeResult:
     """Release what was held."""
-    hold_id = UUID(held.answer["hold_id"])
-    return holds.release(connection, tenant_id=TENANT, hold_id=hold_id, key=NO_KEY, now=now)
+    return holds.release(connection, tenant_id=TENANT, hold_id=_id_of(held), key=NO_KEY, now=now)
 
 
 def reschedule(
     connection: Connection,
-    change: ChangeResult,
+    change: Which,
     start: Any,
     *,
     any_coach: bool = False,
@@ -111,7 +114,7 @@ def reschedule(
 
 def reassign(
     connection: Connection,
-    change: ChangeResult,
+    change: Which,
     coach_id: str | None = None,
     *,
     now: datetime = NOW,
@@ -124,7 +127,7 @@ def reassign(
 
 def report_outcome(
     connection: Connection,
-    change: ChangeResult,
+    change: Which,
     outcome: appointments.Outcome = "completed",
     *,
     now: datetime = NINE,
@@ -148,7 +151,7 @@ def change_of(connection: Connection, name: str) -> Callable[..., ChangeResult]:
         case "hold":
             return hold
         case "release_hold":
-            return partial(holds.release, **own, hold_id=UUID(hold(connection).answer["hold_id"]))
+            return partial(holds.release, **own, hold_id=_id_of(hold(connection)))
     own |= _which(book(connection))
     match name:
         case "cancel":
@@ -161,6 +164,11 @@ def change_of(connection: Connection, name: str) -> Callable[..., ChangeResult]:
             return partial(appointments.report_outcome, **own | {"now": NINE}, outcome="completed")
 
 
-def _which(change: ChangeResult | UUID) -> dict[str, Any]:
-    appointment_id = change if isinstance(change, UUID) else UUID(change.answer["appointment_id"])
-    return {"tenant_id": TENANT, "appointment_id": appointment_id}
+def _which(change: Which) -> dict[str, Any]:
+    return {"tenant_id": TENANT, "appointment_id": _id_of(change)}
+
+
+def _id_of(change: Which) -> UUID:
+    if isinstance(change, UUID):
+        return change
+    return UUID(change.answer.get("hold_id") or change.answer["appointment_id"])

@@ -1,23 +1,21 @@
 """Two made-up releases after the baseline, what a database looks like, and clients at work."""
 
+import json
 import subprocess
 import threading
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 import psycopg
 
-from fairslot.booking import holds
-from fairslot.domain.idempotency import NO_KEY
-from fairslot.messages.deliveries import Attempt, Delivery
 from fairslot.platform import db
 from fairslot.platform.migrate import Schema
 from fairslot.webhooks import outbox
 from local.postgres_account import installation
-from tests.support.bookings import book, cancel
-from tests.support.clock import NOW
-from tests.support.team import TENANT
+from tests.support.attempts import attempt_of
+from tests.support.bookings import book, cancel, hold, release_hold
+from tests.support.clock import HALF, NOW
 
 RETRIED = {"40P01", "40001", "FS425", "FS426"}  # as `db.run` does
 
@@ -121,46 +119,15 @@ class Client:
         connection = self._connection
         done = patiently(lambda: book(connection, self._start))
         self._deliver(done.messages)
-        held = patiently(
-            lambda: holds.hold(
-                connection,
-                tenant_id=TENANT,
-                client_id=str(self._start),
-                calendar_id="cal",
-                start_time=self._start + timedelta(minutes=30),
-                minutes=5,
-                key=NO_KEY,
-                now=NOW,
-            )
-        )
-        patiently(
-            lambda: holds.release(
-                connection, tenant_id=TENANT, hold_id=held.answer["hold_id"], key=NO_KEY, now=NOW
-            )
-        )
+        start, client = self._start + HALF, str(self._start)
+        held = patiently(lambda: hold(connection, start=start, client=client))
+        patiently(lambda: release_hold(connection, held))
         self._deliver(patiently(lambda: cancel(connection, done)).messages)
 
     def _deliver(self, messages: list[dict[str, object]]) -> None:
         sent: list[str] = []
         patiently(lambda: outbox.publish(self._connection, messages=messages, send=sent.extend, now=NOW))
         for body in sent:
-            attempt = delivered(Delivery.from_json(body))
+            message = json.loads(body)
+            attempt = attempt_of(message, revision=message["revision"], receipt_handle="r")
             patiently(partial(outbox.record, self._connection, attempt=attempt))
-
-
-def delivered(delivery: Delivery) -> Attempt:
-    """Return the result of a first attempt that succeeded."""
-    return Attempt(
-        delivery_id=delivery.delivery_id,
-        event_id=delivery.event_id,
-        kind=delivery.kind,
-        type=delivery.type,
-        attempt=1,
-        at=NOW,
-        outcome="delivered",
-        latency_ms=1,
-        answer={},
-        round=delivery.round,
-        revision=delivery.revision,
-        receipt_handle="r",
-    )
