@@ -11,7 +11,7 @@ from fairslot.platform.db import Connection
 from tests.support.attempts import record_attempt
 from tests.support.clock import HOUR, MINUTE, NINE, NOW, SECOND
 from tests.support.endpoints import PATH, URL, add_endpoint, get_delivery, subscribed
-from tests.support.http import NOTHING, add_key, ask, booked, check_problem
+from tests.support.http import NOTHING, add_key, ask, body_of, booked, check_problem
 from tests.support.lambda_context import context
 from tests.support.queues import Queues
 from tests.support.tables import table_digests
@@ -29,10 +29,7 @@ def crm(world: Connection, queues: Queues) -> str:
 
 def page(**query: Any) -> dict[str, Any]:
     """Return a page of deliveries."""
-    answer = ask("GET", DELIVERIES, query=query)
-    assert answer.status == 200, answer
-    found: dict[str, Any] = answer.json
-    return found
+    return body_of(ask("GET", DELIVERIES, query=query))
 
 
 def ids(found: dict[str, Any]) -> list[str]:

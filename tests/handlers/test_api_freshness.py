@@ -15,7 +15,7 @@ from fairslot.domain.slots import hex_of
 from fairslot.platform.db import Connection
 from tests.support.clock import MINUTE, NOW, SECOND
 from tests.support.fixtures import Clock, Environment
-from tests.support.http import ask
+from tests.support.http import ask, body_of
 from tests.support.lambda_context import context
 from tests.support.queues import Queues
 from tests.support.sqs_events import batch_event
@@ -24,10 +24,7 @@ from tests.support.team import ALWAYS, add_calendar, add_coach
 
 def page(**query: Any) -> dict[str, Any]:
     """Return a page that has to be served."""
-    answer = ask("GET", "/api/availability", query=query)
-    assert answer.status == 200, answer
-    found: dict[str, Any] = answer.json
-    return found
+    return body_of(ask("GET", "/api/availability", query=query))
 
 
 def add_external(connection: Connection, *coach_ids: str, calendar_id: str = "ext") -> None:

@@ -9,29 +9,28 @@ from redis import Redis
 
 from fairslot.platform.db import Connection
 from tests.support.clock import MINUTE, NINE, NOW, QUARTER
-from tests.support.http import add_key, ask, book, booked, booking_body, check_problem
+from tests.support.http import add_key, ask, body_of, book, booked, booking_body, check_problem
 from tests.support.invariants import check_invariants
 from tests.support.tables import count, table_digests
 
 PATH = "/api/appointments"
 
 
-def held(start: datetime = NINE, **members: Any) -> dict[str, Any]:
+def hold(start: datetime = NINE, **members: Any) -> dict[str, Any]:
     """Return a hold that has to succeed."""
-    answer = ask("POST", "/api/holds", {"calendar_id": "cal", "start_time": start.isoformat(), **members})
-    assert answer.status == 201, answer
-    made: dict[str, Any] = answer.json
-    return made
+    return body_of(
+        ask("POST", "/api/holds", {"calendar_id": "cal", "start_time": start.isoformat(), **members}), 201
+    )
 
 
 def test_a_hold_and_its_confirmation(world: Connection) -> None:
     """A hold is answered 201 with the contract's shape, and a booking with its hold_id takes its coach."""
-    hold = held(minutes=10)
-    assert set(hold) == {"hold_id", "calendar_id", "coach_id", "start_time", "end_time", "expires_at"}
-    assert datetime.fromisoformat(hold["expires_at"]) == NOW + timedelta(minutes=10)
-    made = booked(hold_id=hold["hold_id"])
-    assert (made["appointment_id"], made["coach_id"]) == (hold["hold_id"], hold["coach_id"])
-    check_problem(book(hold_id=hold["hold_id"]), 410, "HOLD_EXPIRED")
+    held = hold(minutes=10)
+    assert set(held) == {"hold_id", "calendar_id", "coach_id", "start_time", "end_time", "expires_at"}
+    assert datetime.fromisoformat(held["expires_at"]) == NOW + timedelta(minutes=10)
+    made = booked(hold_id=held["hold_id"])
+    assert (made["appointment_id"], made["coach_id"]) == (held["hold_id"], held["coach_id"])
+    check_problem(book(hold_id=held["hold_id"]), 410, "HOLD_EXPIRED")
     check_invariants(world)
 
 
@@ -40,14 +39,14 @@ def test_an_expired_hold_is_gone_and_in_nobodys_way(
 ) -> None:
     """At the instant of its expiry it cannot be confirmed, and its time is listed and booked again."""
     world.execute("DELETE FROM coach_calendars WHERE coach_id <> 'coach-01'")
-    hold = held()
+    held = hold()
     check_problem(book(), 409, "SLOT_UNAVAILABLE")
     clock(NOW + timedelta(minutes=5))
-    check_problem(book(hold_id=hold["hold_id"]), 410, "HOLD_EXPIRED")
+    check_problem(book(hold_id=held["hold_id"]), 410, "HOLD_EXPIRED")
     page = ask("GET", "/api/availability", query={"calendar_id": "cal"}).json
     assert page["slots"][0]["start_time"] <= "2026-03-03T14:00:00Z"
     assert "2026-03-03T14:00:00Z" in {one["start_time"] for one in page["slots"]}
-    held()
+    hold()
     clock(NOW + timedelta(minutes=10))
     booked()
     check_invariants(world)
@@ -55,9 +54,9 @@ def test_an_expired_hold_is_gone_and_in_nobodys_way(
 
 def test_a_hold_can_be_given_back(world: Connection) -> None:
     """Deleting a hold answers 204; after that there is no such hold."""
-    hold = held()
-    assert ask("DELETE", f"/api/holds/{hold['hold_id']}").status == 204
-    check_problem(ask("DELETE", f"/api/holds/{hold['hold_id']}"), 404, "NOT_FOUND")
+    held = hold()
+    assert ask("DELETE", f"/api/holds/{held['hold_id']}").status == 204
+    check_problem(ask("DELETE", f"/api/holds/{held['hold_id']}"), 404, "NOT_FOUND")
     assert count(world, "coach_appointments") == 0
     check_invariants(world)
 
@@ -74,7 +73,7 @@ def test_a_hold_lasts_one_to_fifteen_minutes(world: Connection, minutes: object)
 def test_a_client_has_only_so_many_holds(world: Connection, environment: Callable[..., None]) -> None:
     """Beyond the cap it is a conflict of its own."""
     environment(MAX_HOLDS_PER_CLIENT="1")
-    held()
+    hold()
     body = {"calendar_id": "cal", "start_time": NINE.isoformat()}
     check_problem(ask("POST", "/api/holds", body), 409, "HOLD_LIMIT_REACHED")
 
@@ -235,7 +234,7 @@ def test_why_not_then(world: Connection) -> None:
 
 def test_another_tenant_sees_and_changes_nothing(world: Connection) -> None:
     """Every one of these routes is 404 for what another tenant owns."""
-    made, hold = booked(), held(NINE + 4 * QUARTER)
+    made, held = booked(), hold(NINE + 4 * QUARTER)
     add_key(world, "other-key", tenant_id="other")
     before = table_digests(world)
     path = f"{PATH}/{made['appointment_id']}"
@@ -246,11 +245,11 @@ def test_another_tenant_sees_and_changes_nothing(world: Connection) -> None:
         ask("POST", f"{path}/outcome", {"outcome": "completed"}, key="other-key"),
         ask("GET", f"{path}/decision", key="other-key"),
         ask("POST", "/api/holds", {"calendar_id": "cal", **later}, key="other-key"),
-        ask("DELETE", f"/api/holds/{hold['hold_id']}", key="other-key"),
+        ask("DELETE", f"/api/holds/{held['hold_id']}", key="other-key"),
         ask("GET", "/api/availability/explain", query={"calendar_id": "cal", **later}, key="other-key"),
     ]
     for answer in answers:
         check_problem(answer, 404, "NOT_FOUND")
-    foreign = ask("POST", PATH, booking_body(NINE + 4 * QUARTER, hold_id=hold["hold_id"]), key="other-key")
+    foreign = ask("POST", PATH, booking_body(NINE + 4 * QUARTER, hold_id=held["hold_id"]), key="other-key")
     check_problem(foreign, 404, "NOT_FOUND")
     assert table_digests(world) == before

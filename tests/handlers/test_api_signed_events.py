@@ -13,7 +13,7 @@ from fairslot.platform import signing_secrets
 from fairslot.platform.db import Connection
 from tests.support.clock import NOW
 from tests.support.fixtures import Clock
-from tests.support.http import NOTHING, Answer, add_key, ask, booked, check_problem
+from tests.support.http import NOTHING, Answer, add_key, ask, body_of, booked, check_problem
 from tests.support.queues import Queues
 from tests.support.tables import count, table_digests
 
@@ -23,10 +23,7 @@ SECRET = f"{PATH}/secret"
 
 def rotated(**body: Any) -> dict[str, Any]:
     """Return the source with a new secret."""
-    answer = ask("POST", SECRET, body or NOTHING)
-    assert answer.status == 200, answer
-    found: dict[str, Any] = answer.json
-    return found
+    return body_of(ask("POST", SECRET, body or NOTHING))
 
 
 def tell(

@@ -11,7 +11,7 @@ from fairslot.dispatch import subscribers
 from local.sqs import SqsStandIn
 from tests.support import scripted_partner as partners
 from tests.support.deliveries import delivery, idempotency_keys, ids
-from tests.support.dispatch import Stage, stage
+from tests.support.dispatch import Dispatcher, dispatcher
 from tests.support.environment import set_environment
 from tests.support.lambda_context import context
 from tests.support.logs import json_lines
@@ -19,13 +19,13 @@ from tests.support.scripted_partner import Behaviour, answer
 
 
 @pytest.fixture
-def dispatch(sqs: SqsStandIn) -> Iterator[Stage]:
+def dispatch(sqs: SqsStandIn) -> Iterator[Dispatcher]:
     """Set up the dispatcher with short waits."""
-    with stage(sqs, WEBHOOK_TIMEOUT_SECONDS="1") as made:
+    with dispatcher(sqs, WEBHOOK_TIMEOUT_SECONDS="1") as made:
         yield made
 
 
-def test_a_delivery_reaches_the_crm_and_is_reported(dispatch: Stage) -> None:
+def test_a_delivery_reaches_the_crm_and_is_reported(dispatch: Dispatcher) -> None:
     """The partner gets the event once; its id comes back with the result; the message is gone."""
     dispatch.partner.script = [answer(200, {"success": True, "crm_id": "crm_1"})]
     sent = delivery()
@@ -61,7 +61,7 @@ def test_a_delivery_reaches_the_crm_and_is_reported(dispatch: Stage) -> None:
     ],
 )
 def test_what_failed_stays_in_the_queue(
-    dispatch: Stage, behaviour: Behaviour, error: str, status: int | None
+    dispatch: Dispatcher, behaviour: Behaviour, error: str, status: int | None
 ) -> None:
     """Every failure is reported with its cause and the next attempt's time, and the message is kept."""
     dispatch.partner.script = [behaviour]
@@ -81,7 +81,7 @@ def test_what_failed_stays_in_the_queue(
     assert dispatch.left() == 1
 
 
-def test_an_endless_answer_delivers(dispatch: Stage) -> None:
+def test_an_endless_answer_delivers(dispatch: Dispatcher) -> None:
     """The status is enough, and nobody reads to the end."""
     dispatch.partner.script = [partners.flood]
     dispatch.send(delivery())
@@ -91,7 +91,7 @@ def test_an_endless_answer_delivers(dispatch: Stage) -> None:
     assert (attempt.outcome, len(attempt.response_excerpt)) == ("delivered", 500)
 
 
-def test_a_time_blocked_by_someone_else_ends_the_delivery(dispatch: Stage) -> None:
+def test_a_time_blocked_by_someone_else_ends_the_delivery(dispatch: Dispatcher) -> None:
     """The failure is final: reported as such, and no message is left to repeat it."""
     dispatch.partner.script = [answer(409, {"error": "Slot already blocked"})]
     dispatch.send(delivery("calendar_api", action="block"))
@@ -103,7 +103,7 @@ def test_a_time_blocked_by_someone_else_ends_the_delivery(dispatch: Stage) -> No
     assert dispatch.left() == 0
 
 
-def test_a_kind_that_nobody_knows_ends_the_delivery(dispatch: Stage) -> None:
+def test_a_kind_that_nobody_knows_ends_the_delivery(dispatch: Dispatcher) -> None:
     """It fails alone; its neighbour in the batch is delivered."""
     unknown, known = delivery("fax"), delivery()
     dispatch.send(unknown, known)
@@ -116,7 +116,7 @@ def test_a_kind_that_nobody_knows_ends_the_delivery(dispatch: Stage) -> None:
     }
 
 
-def test_a_silent_partner_delays_nobody_else(dispatch: Stage) -> None:
+def test_a_silent_partner_delays_nobody_else(dispatch: Dispatcher) -> None:
     """The attempts of a batch run side by side: the whole batch takes as long as its slowest."""
     dispatch.partner.script = [partners.silence] * 5
     dispatch.send(*(delivery() for _ in range(10)))
@@ -134,7 +134,7 @@ def test_a_silent_partner_delays_nobody_else(dispatch: Stage) -> None:
 
 
 def test_a_message_that_cannot_be_read_fails_without_being_told(
-    dispatch: Stage, caplog: pytest.LogCaptureFixture
+    dispatch: Dispatcher, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It stays for the dead-letter queue; its neighbour is delivered; the log does not quote it."""
     good = delivery()
@@ -151,7 +151,7 @@ def test_a_message_that_cannot_be_read_fails_without_being_told(
     assert _is_discreet(caplog)
 
 
-def test_data_that_cannot_be_used_is_reported(dispatch: Stage, caplog: pytest.LogCaptureFixture) -> None:
+def test_data_that_cannot_be_used_is_reported(dispatch: Dispatcher, caplog: pytest.LogCaptureFixture) -> None:
     """A delivery whose ids can be read is told of, and comes back for the version that understands it."""
     sent = delivery(start_time=None)
     dispatch.send(sent)
@@ -166,7 +166,7 @@ def test_data_that_cannot_be_used_is_reported(dispatch: Stage, caplog: pytest.Lo
 
 
 def test_a_surprise_in_one_delivery_is_not_the_others(
-    dispatch: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    dispatch: Dispatcher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An error that nobody thought of is reported as one, without its text."""
 
@@ -185,7 +185,7 @@ def test_a_surprise_in_one_delivery_is_not_the_others(
     assert _is_discreet(caplog)
 
 
-def test_no_contact_and_no_body_is_logged(dispatch: Stage, caplog: pytest.LogCaptureFixture) -> None:
+def test_no_contact_and_no_body_is_logged(dispatch: Dispatcher, caplog: pytest.LogCaptureFixture) -> None:
     """Logs say which delivery and what came of it, and nothing of whom it is about."""
     dispatch.partner.script = [answer(400, {"echo": "zoe@example.com"}), partners.reset]
     dispatch.send(delivery(), delivery(), delivery())
@@ -197,7 +197,7 @@ def test_no_contact_and_no_body_is_logged(dispatch: Stage, caplog: pytest.LogCap
     assert _is_discreet(caplog)
 
 
-def test_attempts_and_outcomes_are_counted(dispatch: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+def test_attempts_and_outcomes_are_counted(dispatch: Dispatcher, capsys: pytest.CaptureFixture[str]) -> None:
     """One blob of metrics an invocation, in CloudWatch's embedded format."""
     dispatch.partner.script = [answer(503, {})]
     dispatch.send(delivery(), delivery(), delivery("fax"))
@@ -220,7 +220,7 @@ def test_attempts_and_outcomes_are_counted(dispatch: Stage, capsys: pytest.Captu
     assert len(latency) == 3
 
 
-def test_the_function_ends_in_time(dispatch: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_function_ends_in_time(dispatch: Dispatcher, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the invocation has less time than an attempt may take, the attempt gets what there is."""
     set_environment(monkeypatch, {"WEBHOOK_TIMEOUT_SECONDS": "60"})
     dispatch.partner.always = partners.silence
@@ -235,7 +235,7 @@ def test_the_function_ends_in_time(dispatch: Stage, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_loop_that_lambda_keeps_serves_one_invocation_after_another(
-    dispatch: Stage, monkeypatch: pytest.MonkeyPatch
+    dispatch: Dispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On Lambda the event loop outlives an invocation: nothing in it belongs to an earlier one."""
     monkeypatch.setenv("LAMBDA_TASK_ROOT", "/var/task")

@@ -11,7 +11,7 @@ from background import maintenance
 from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
 from tests.support.clock import HOUR, NOW
-from tests.support.dispatch import Stage, stage
+from tests.support.dispatch import Dispatcher, dispatcher
 from tests.support.endpoints import add_endpoint, set_delivery
 from tests.support.fixtures import Clock
 from tests.support.http import ask, booked, get_appointment
@@ -29,16 +29,16 @@ def calendar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]
 
 
 @pytest.fixture
-def dispatch(world: Connection, sqs: SqsStandIn, calendar: httpx.Client) -> Iterator[Stage]:
+def dispatch(world: Connection, sqs: SqsStandIn, calendar: httpx.Client) -> Iterator[Dispatcher]:
     """The dispatcher and its queues; the coaches' calendars are behind the calendar API, the CRM is told."""
     connect_calendars(world)
     add_endpoint(world, "calendar_api", "appointment.*")
     add_endpoint(world, "crm", "appointment.conflict")
-    with stage(sqs, CALENDAR_API_URL=str(calendar.base_url)) as made:
+    with dispatcher(sqs, CALENDAR_API_URL=str(calendar.base_url)) as made:
         yield made
 
 
-def lose_results(dispatch: Stage) -> None:
+def lose_results(dispatch: Dispatcher) -> None:
     """Make the attempts that are due, and let nobody hear of them."""
     dispatch.work()
     assert dispatch.attempts() != []
@@ -62,7 +62,7 @@ def blocks(calendar: httpx.Client) -> list[dict[str, Any]]:
 
 
 def test_a_block_of_which_nobody_heard_is_adopted(
-    world: Connection, dispatch: Stage, calendar: httpx.Client, clock: Clock
+    world: Connection, dispatch: Dispatcher, calendar: httpx.Client, clock: Clock
 ) -> None:
     """The result is lost, the sweep sends the message again, the calendar refuses and lists: no conflict."""
     made = booked()
@@ -81,7 +81,7 @@ def test_a_block_of_which_nobody_heard_is_adopted(
 
 
 def test_a_block_of_which_nobody_heard_goes_with_its_appointment(
-    world: Connection, dispatch: Stage, calendar: httpx.Client, clock: Clock
+    world: Connection, dispatch: Dispatcher, calendar: httpx.Client, clock: Clock
 ) -> None:
     """Cancelled meanwhile: what is found is released."""
     made = booked()
@@ -105,7 +105,7 @@ def counted(capsys: pytest.CaptureFixture[str]) -> list[float]:
 
 def test_a_block_that_was_never_confirmed_is_looked_for(
     world: Connection,
-    dispatch: Stage,
+    dispatch: Dispatcher,
     calendar: httpx.Client,
     clock: Clock,
     capsys: pytest.CaptureFixture[str],
@@ -130,7 +130,7 @@ def test_a_block_that_was_never_confirmed_is_looked_for(
 
 
 def test_somebody_elses_block_is_a_conflict_all_the_same(
-    world: Connection, dispatch: Stage, calendar: httpx.Client
+    world: Connection, dispatch: Dispatcher, calendar: httpx.Client
 ) -> None:
     """One that is at the very time is none of ours where this was the first attempt."""
     made = booked()

@@ -13,7 +13,7 @@ from fairslot.messages.deliveries import Delivery
 from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
 from tests.support.deliveries import delivery
-from tests.support.dispatch import Stage, stage
+from tests.support.dispatch import Dispatcher, dispatcher
 from tests.support.endpoints import add_endpoint
 from tests.support.http import ask, booked
 from tests.support.lambda_context import context
@@ -25,9 +25,9 @@ ATTEMPTS = 2
 
 
 @pytest.fixture
-def dispatch(sqs: SqsStandIn) -> Iterator[Stage]:
+def dispatch(sqs: SqsStandIn) -> Iterator[Dispatcher]:
     """Set up the dispatcher; a delivery is tried twice."""
-    with stage(sqs, max_attempts=ATTEMPTS) as made:
+    with dispatcher(sqs, max_attempts=ATTEMPTS) as made:
         yield made
 
 
@@ -36,7 +36,7 @@ def test_the_id_of_a_lost_answer_is_kept(world: Connection, sqs: SqsStandIn, tmp
     add_endpoint(world, "crm", "appointment.*")
     with (
         partner("crm", tmp_path) as crm,
-        stage(sqs, CRM_WEBHOOK_URL=str(crm.base_url)) as dispatch,
+        dispatcher(sqs, CRM_WEBHOOK_URL=str(crm.base_url)) as dispatch,
     ):
         made = booked()
         messages = dispatch.receive()
@@ -51,7 +51,9 @@ def test_the_id_of_a_lost_answer_is_kept(world: Connection, sqs: SqsStandIn, tmp
     assert shown["crm_contact_id"] == lost.answer["crm_id"]
 
 
-def test_an_event_that_was_taken_has_not_failed(dispatch: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_that_was_taken_has_not_failed(
+    dispatch: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Were its id not to be had to the end, the event is delivered all the same."""
     told = subscribers.KINDS["crm"]
 
@@ -68,7 +70,7 @@ def test_an_event_that_was_taken_has_not_failed(dispatch: Stage, monkeypatch: py
     assert (dispatch.left(), dispatch.dead_letters()) == (0, [])
 
 
-def test_one_call_that_is_gone_is_tried_again(dispatch: Stage) -> None:
+def test_one_call_that_is_gone_is_tried_again(dispatch: Dispatcher) -> None:
     """410 from a partner that is everybody's."""
     dispatch.partner.script = [answer(410, {}), answer(200, {"crm_id": "crm-1"})]
     dispatch.send(delivery())
@@ -81,7 +83,7 @@ def test_one_call_that_is_gone_is_tried_again(dispatch: Stage) -> None:
 
 
 @pytest.mark.parametrize("kind", ["crm", "calendar_api"])
-def test_what_is_kept_of_an_answer_needs_one_that_can_be_read(dispatch: Stage, kind: str) -> None:
+def test_what_is_kept_of_an_answer_needs_one_that_can_be_read(dispatch: Dispatcher, kind: str) -> None:
     """A 2xx that breaks off promises no id."""
     dispatch.partner.script = [answer(200, b'{"success": tr')]
     dispatch.send(delivery(kind, action="block"))

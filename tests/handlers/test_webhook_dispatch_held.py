@@ -15,7 +15,7 @@ from local.sqs import SqsStandIn
 from tests.support import scripted_partner as partners
 from tests.support.clock import QUARTER
 from tests.support.deliveries import ids, subscription
-from tests.support.dispatch import Stage, stage
+from tests.support.dispatch import Dispatcher, dispatcher
 from tests.support.environment import set_environment
 from tests.support.lambda_context import context
 from tests.support.scripted_partner import answer
@@ -27,9 +27,9 @@ MOST = 3
 
 
 @pytest.fixture
-def dispatch(sqs: SqsStandIn) -> Iterator[Stage]:
+def dispatch(sqs: SqsStandIn) -> Iterator[Dispatcher]:
     """Set up the dispatcher with short waits; a delivery is tried three times."""
-    with stage(sqs, max_attempts=MOST, WEBHOOK_TIMEOUT_SECONDS="1") as made:
+    with dispatcher(sqs, max_attempts=MOST, WEBHOOK_TIMEOUT_SECONDS="1") as made:
         yield made
 
 
@@ -46,7 +46,7 @@ def opened(sent: Delivery) -> None:
     endpoint_limits.limiter(str(sent.endpoint_id)).answered()
 
 
-def hold(dispatch: Stage, sent: Delivery) -> None:
+def hold(dispatch: Dispatcher, sent: Delivery) -> None:
     """Receive a delivery while its endpoint is left alone."""
     messages = dispatch.receive()
     closed(sent)
@@ -59,7 +59,7 @@ def body(message: "MessageTypeDef") -> Delivery:
     return Delivery.from_json(message["Body"])
 
 
-def test_being_held_back_is_no_attempt(dispatch: Stage) -> None:
+def test_being_held_back_is_no_attempt(dispatch: Dispatcher) -> None:
     """More often than there are attempts; then it is the first that delivers, and all are told of."""
     sent = subscription(dispatch.partner.url)
     dispatch.send(sent)
@@ -78,7 +78,7 @@ def test_being_held_back_is_no_attempt(dispatch: Stage) -> None:
     assert (dispatch.left(), dispatch.dead_letters()) == (0, [])
 
 
-def test_attempts_are_counted_on_from_those_before(dispatch: Stage) -> None:
+def test_attempts_are_counted_on_from_those_before(dispatch: Dispatcher) -> None:
     """Attempts before and after being held back make one series, with one end among the dead letters."""
     dispatch.partner.always = answer(500, {})
     sent = subscription(dispatch.partner.url)
@@ -96,7 +96,7 @@ def test_attempts_are_counted_on_from_those_before(dispatch: Stage) -> None:
     assert dispatch.left() == 0
 
 
-def test_what_is_held_back_is_delayed_and_not_in_flight(dispatch: Stage) -> None:
+def test_what_is_held_back_is_delayed_and_not_in_flight(dispatch: Dispatcher) -> None:
     """SQS bounds what is in flight; the message is otherwise the same, and of the same group."""
     sent = subscription(dispatch.partner.url, headers={"X-Tenant": "t"}, rate_per_second=0.5)
     text = sent.to_json().replace('"round":1', '"round":1,"of_a_later_version":true')
@@ -120,7 +120,7 @@ def test_what_is_held_back_is_delayed_and_not_in_flight(dispatch: Stage) -> None
     assert body(other) == replace(sent, since=since)
 
 
-def test_the_queues_longest_delay_is_not_exceeded(dispatch: Stage) -> None:
+def test_the_queues_longest_delay_is_not_exceeded(dispatch: Dispatcher) -> None:
     """A pause that is longer is looked at in between."""
     sent = subscription(dispatch.partner.url)
     dispatch.send(sent)
@@ -135,7 +135,7 @@ def test_the_queues_longest_delay_is_not_exceeded(dispatch: Stage) -> None:
 
 
 @pytest.mark.parametrize("cap", [{"concurrency": 1}, {"rate_per_second": 0.1}])
-def test_a_cap_and_a_rate_hold_back_too(dispatch: Stage, cap: dict[str, float]) -> None:
+def test_a_cap_and_a_rate_hold_back_too(dispatch: Dispatcher, cap: dict[str, float]) -> None:
     """What is over the limit comes again as its first attempt."""
     set_limit = replace(subscription(dispatch.partner.url), **cap)  # type: ignore[arg-type]  # one or the other
     dispatch.partner.always = partners.silence
@@ -153,7 +153,7 @@ def test_a_cap_and_a_rate_hold_back_too(dispatch: Stage, cap: dict[str, float]) 
 
 
 def test_what_cannot_be_put_back_stays(
-    dispatch: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    dispatch: Dispatcher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The old message is not given up before the other is there."""
     sent = subscription(dispatch.partner.url)
@@ -170,7 +170,7 @@ def test_what_cannot_be_put_back_stays(
 
 
 def test_what_is_held_back_is_put_back_though_nobody_learns_of_it(
-    dispatch: Stage, monkeypatch: pytest.MonkeyPatch
+    dispatch: Dispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A results queue that is down costs no attempt of what nothing was sent of; all else stays."""
     sent, other = subscription(dispatch.partner.url), subscription(dispatch.partner.url)
@@ -186,7 +186,7 @@ def test_what_is_held_back_is_put_back_though_nobody_learns_of_it(
     assert dispatch.counts() == (0, 1, 1)
 
 
-def test_with_no_time_left_nothing_is_put_back(dispatch: Stage) -> None:
+def test_with_no_time_left_nothing_is_put_back(dispatch: Dispatcher) -> None:
     """The message stays rather than be deleted without another in its place."""
     sent = subscription(dispatch.partner.url)
     dispatch.send(sent)
@@ -198,7 +198,7 @@ def test_with_no_time_left_nothing_is_put_back(dispatch: Stage) -> None:
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_who_is_held_back_for_too_long_ends_among_the_dead_letters(dispatch: Stage, hours: int) -> None:
+def test_who_is_held_back_for_too_long_ends_among_the_dead_letters(dispatch: Dispatcher, hours: int) -> None:
     """Three days and a half after its first receipt, with the reason; a little sooner it still waits."""
     limit = timedelta(hours=84 + hours)
     sent = replace(subscription(dispatch.partner.url), attempts=2, since=datetime.now(UTC) - limit)
@@ -214,7 +214,7 @@ def test_who_is_held_back_for_too_long_ends_among_the_dead_letters(dispatch: Sta
     assert dispatch.left() == (0 if hours > 0 else 1)
 
 
-def test_an_attempt_that_fails_too_late_is_the_last(dispatch: Stage) -> None:
+def test_an_attempt_that_fails_too_late_is_the_last(dispatch: Dispatcher) -> None:
     """However few there were: what was held back is not tried for longer than what was not."""
     dispatch.partner.always = answer(500, {})
     late, early = (
@@ -234,7 +234,7 @@ def test_an_attempt_that_fails_too_late_is_the_last(dispatch: Stage) -> None:
 
 def test_a_backlog_ends_nothing_on_the_local_stack(sqs: SqsStandIn) -> None:
     """With its give-up a delivery that an open circuit has held back for a quarter of an hour waits on."""
-    with stage(sqs, WEBHOOK_GIVE_UP_SECONDS=LOCAL_SETTINGS["WEBHOOK_GIVE_UP_SECONDS"]) as dispatch:
+    with dispatcher(sqs, WEBHOOK_GIVE_UP_SECONDS=LOCAL_SETTINGS["WEBHOOK_GIVE_UP_SECONDS"]) as dispatch:
         since = datetime.now(UTC) - QUARTER
         sent = replace(subscription(dispatch.partner.url), since=since)
         dispatch.send(sent)
@@ -246,7 +246,7 @@ def test_a_backlog_ends_nothing_on_the_local_stack(sqs: SqsStandIn) -> None:
         assert dispatch.dead_letters() == []
 
 
-def test_what_was_tried_often_enough_is_not_tried_again(dispatch: Stage) -> None:
+def test_what_was_tried_often_enough_is_not_tried_again(dispatch: Dispatcher) -> None:
     """A dispatcher that died after the last attempt leaves the message; the next one sets it aside."""
     sent = replace(subscription(dispatch.partner.url), attempts=MOST, since=datetime.now(UTC))
     dispatch.send(sent)
@@ -257,7 +257,7 @@ def test_what_was_tried_often_enough_is_not_tried_again(dispatch: Stage) -> None
     assert [Delivery.from_json(one) for one in dispatch.dead_letters()] == [sent]
 
 
-def test_dying_between_the_two_messages_loses_nothing(dispatch: Stage) -> None:
+def test_dying_between_the_two_messages_loses_nothing(dispatch: Dispatcher) -> None:
     """Then there are both: the subscriber is told twice under one id, and nothing is left."""
     sent = subscription(dispatch.partner.url)
     dispatch.send(sent)

@@ -12,20 +12,20 @@ from fairslot.messages.deliveries import Delivery
 from local.sqs import SqsStandIn
 from tests.support import scripted_partner as partners
 from tests.support.deliveries import delivery, idempotency_keys, ids
-from tests.support.dispatch import Stage, stage
+from tests.support.dispatch import Dispatcher, dispatcher
 from tests.support.environment import set_environment
 from tests.support.lambda_context import context
 from tests.support.scripted_partner import answer
 
 
 @pytest.fixture
-def dispatch(sqs: SqsStandIn) -> Iterator[Stage]:
+def dispatch(sqs: SqsStandIn) -> Iterator[Dispatcher]:
     """Set up the dispatcher; a failed attempt waits a second, the shortest that SQS can."""
-    with stage(sqs, max_attempts=3) as made:
+    with dispatcher(sqs, max_attempts=3) as made:
         yield made
 
 
-def test_a_failed_delivery_comes_back_after_its_wait_and_arrives(dispatch: Stage) -> None:
+def test_a_failed_delivery_comes_back_after_its_wait_and_arrives(dispatch: Dispatcher) -> None:
     """Two failures, then success: three attempts under one key, each after the wait that was reported."""
     dispatch.partner.script = [answer(503, {}), partners.reset]
     sent = delivery()
@@ -51,7 +51,7 @@ def test_a_failed_delivery_comes_back_after_its_wait_and_arrives(dispatch: Stage
 @pytest.mark.parametrize(
     "refusal", [answer(429, {}, Retry_After="2"), answer(503, {"error": "busy", "retry_after": 2})]
 )
-def test_what_the_partner_asks_for_is_waited(dispatch: Stage, refusal: partners.Behaviour) -> None:
+def test_what_the_partner_asks_for_is_waited(dispatch: Dispatcher, refusal: partners.Behaviour) -> None:
     """A partner that says when to come back, by header or in the body, is asked no sooner."""
     dispatch.partner.script = [refusal]
     dispatch.send(delivery())
@@ -64,7 +64,7 @@ def test_what_the_partner_asks_for_is_waited(dispatch: Stage, refusal: partners.
     assert [attempt.outcome for attempt in dispatch.attempts()] == ["retrying", "delivered"]
 
 
-def test_the_last_attempt_is_reported_and_set_aside(dispatch: Stage) -> None:
+def test_the_last_attempt_is_reported_and_set_aside(dispatch: Dispatcher) -> None:
     """When the attempts are used up the result says so and the message goes to the dead letters at once."""
     dispatch.partner.always = answer(503, {})
     sent = delivery()
@@ -82,7 +82,7 @@ def test_the_last_attempt_is_reported_and_set_aside(dispatch: Stage) -> None:
 
 
 def test_a_last_attempt_that_cannot_be_set_aside_is_by_sqs(
-    dispatch: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    dispatch: Dispatcher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The message stays, and the next receive moves it."""
     set_environment(monkeypatch, {"DELIVERIES_DEAD_LETTER_QUEUE_URL": f"{dispatch.dead}-gone"})
@@ -101,7 +101,7 @@ def test_a_last_attempt_that_cannot_be_set_aside_is_by_sqs(
     assert len(dispatch.partner.received) == 3
 
 
-def test_a_message_that_cannot_be_read_ends_among_the_dead_letters(dispatch: Stage) -> None:
+def test_a_message_that_cannot_be_read_ends_among_the_dead_letters(dispatch: Dispatcher) -> None:
     """It is tried as often as any, for a version that can read it may be on its way, and then kept."""
     dispatch.send("{}")
 
@@ -113,7 +113,7 @@ def test_a_message_that_cannot_be_read_ends_among_the_dead_letters(dispatch: Sta
     assert dispatch.attempts() == []
 
 
-def test_a_message_that_comes_twice_is_told_twice_under_one_key(dispatch: Stage) -> None:
+def test_a_message_that_comes_twice_is_told_twice_under_one_key(dispatch: Dispatcher) -> None:
     """SQS may deliver more than once: the partner can tell by the key, and both are reported."""
     sent = delivery()
     dispatch.send(sent, sent)
@@ -132,7 +132,7 @@ def test_without_its_results_the_whole_batch_comes_back(
     sqs: SqsStandIn, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nobody would learn of the deliveries: every message fails and is sent again, under the same key."""
-    with stage(sqs, visibility_seconds=2) as dispatch:
+    with dispatcher(sqs, visibility_seconds=2) as dispatch:
         good, refused = delivery(), delivery("calendar_api", action="block")
         dispatch.send(good, refused)
         dispatch.partner.always = answer(409, {})
@@ -158,7 +158,7 @@ def test_a_wait_that_cannot_be_set_harms_nothing(
     sqs: SqsStandIn, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The results are out already; the message comes back after the queue's own timeout instead."""
-    with stage(sqs, visibility_seconds=2) as dispatch:
+    with dispatcher(sqs, visibility_seconds=2) as dispatch:
         dispatch.partner.script = [answer(503, {})]
         good, bad = delivery(), delivery()
         dispatch.send(good, bad)
@@ -175,7 +175,7 @@ def test_a_wait_that_cannot_be_set_harms_nothing(
 
 
 def test_a_receipt_that_is_no_longer_good_harms_nothing(
-    dispatch: Stage, caplog: pytest.LogCaptureFixture
+    dispatch: Dispatcher, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A message that was deleted meanwhile cannot be put off: that is told, and its neighbour is."""
     dispatch.partner.always = answer(503, {})
@@ -191,7 +191,7 @@ def test_a_receipt_that_is_no_longer_good_harms_nothing(
     assert dispatch.receive(seconds=10)[0]["MessageId"] == messages[1]["MessageId"]
 
 
-def test_with_no_time_left_the_waits_are_not_set(dispatch: Stage) -> None:
+def test_with_no_time_left_the_waits_are_not_set(dispatch: Dispatcher) -> None:
     """Results go before waits: without the latter the message comes back after the queue's own timeout."""
     dispatch.send(delivery())
 

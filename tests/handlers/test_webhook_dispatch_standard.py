@@ -13,19 +13,19 @@ from fairslot.platform import signing_secrets
 from local.sqs import SqsStandIn
 from tests.support import scripted_partner as partners
 from tests.support.deliveries import subscription
-from tests.support.dispatch import Stage, stage
+from tests.support.dispatch import Dispatcher, dispatcher
 from tests.support.environment import set_environment
 from tests.support.scripted_partner import Behaviour, answer
 
 
 @pytest.fixture
-def dispatch(sqs: SqsStandIn) -> Iterator[Stage]:
+def dispatch(sqs: SqsStandIn) -> Iterator[Dispatcher]:
     """Set up the dispatcher with short waits."""
-    with stage(sqs, WEBHOOK_TIMEOUT_SECONDS="1") as made:
+    with dispatcher(sqs, WEBHOOK_TIMEOUT_SECONDS="1") as made:
         yield made
 
 
-def test_a_subscriber_gets_a_thin_signed_event(dispatch: Stage) -> None:
+def test_a_subscriber_gets_a_thin_signed_event(dispatch: Dispatcher) -> None:
     """Both secrets verify, the customer's header comes along, and of who has booked nothing is told."""
     new, old = signing_secrets.make(), signing_secrets.make()
     sent = subscription(
@@ -52,7 +52,7 @@ def test_a_subscriber_gets_a_thin_signed_event(dispatch: Stage) -> None:
     assert dispatch.attempt().outcome == "delivered"
 
 
-def test_an_endpoint_is_told_why_another_was_turned_off(dispatch: Stage) -> None:
+def test_an_endpoint_is_told_why_another_was_turned_off(dispatch: Dispatcher) -> None:
     """`reason` is a word of ours there, and somebody's own words of an appointment."""
     data = {"endpoint_id": "e-1", "reason": "failing", "contact_email": "zoe@example.com"}
     dispatch.send(
@@ -70,7 +70,7 @@ def test_an_endpoint_is_told_why_another_was_turned_off(dispatch: Stage) -> None
 
 
 @pytest.mark.parametrize("body", [b"", b"OK", b'{"success": tr', b"\xff\xfe", b"[" * 60_000])
-def test_any_2xx_is_a_success_whatever_its_body_is(dispatch: Stage, body: bytes) -> None:
+def test_any_2xx_is_a_success_whatever_its_body_is(dispatch: Dispatcher, body: bytes) -> None:
     """Whoever answers so has taken the event, also where it calls JSON what is none."""
     dispatch.partner.always = answer(200, body)
     dispatch.send(subscription(dispatch.partner.url))
@@ -78,7 +78,7 @@ def test_any_2xx_is_a_success_whatever_its_body_is(dispatch: Stage, body: bytes)
     assert dispatch.attempt().outcome == "delivered"
 
 
-def test_the_latency_is_the_subscribers_own(dispatch: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_latency_is_the_subscribers_own(dispatch: Dispatcher, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was waited for a secret and for the endpoint's rate is not its fault."""
     decrypt = signing_secrets.decrypt
 
@@ -96,7 +96,7 @@ def test_the_latency_is_the_subscribers_own(dispatch: Stage, monkeypatch: pytest
     assert all(attempt.latency_ms < 300 for attempt in dispatch.attempts())
 
 
-def test_the_id_stays_and_the_signature_is_each_attempts_own(dispatch: Stage) -> None:
+def test_the_id_stays_and_the_signature_is_each_attempts_own(dispatch: Dispatcher) -> None:
     """A receiver tells a repetition by the id, and can refuse what is old."""
     secret = signing_secrets.make()
     dispatch.partner.script = [answer(500, {})]
@@ -111,7 +111,7 @@ def test_the_id_stays_and_the_signature_is_each_attempts_own(dispatch: Stage) ->
     Webhook(secret).verify(second.raw, dict(second.headers))
 
 
-def test_gone_ends_the_delivery(dispatch: Stage) -> None:
+def test_gone_ends_the_delivery(dispatch: Dispatcher) -> None:
     """At once: who records it turns the endpoint off."""
     dispatch.partner.script = [answer(410, {})]
     dispatch.send(subscription(dispatch.partner.url))
@@ -129,7 +129,7 @@ def test_gone_ends_the_delivery(dispatch: Stage) -> None:
         ("https://localhost/", "blocked_address"),
     ],
 )
-def test_no_request_leaves_for_an_inside_address(dispatch: Stage, url: str, error: str) -> None:
+def test_no_request_leaves_for_an_inside_address(dispatch: Dispatcher, url: str, error: str) -> None:
     """Not even on one's own machine; and it is no use to try again."""
     dispatch.send(subscription(url))
     dispatch.work()
@@ -137,7 +137,7 @@ def test_no_request_leaves_for_an_inside_address(dispatch: Stage, url: str, erro
     assert (attempt.error, attempt.outcome, attempt.status_code) == (error, "failed", None)
 
 
-def test_a_redirect_inside_is_a_failure_like_any(dispatch: Stage) -> None:
+def test_a_redirect_inside_is_a_failure_like_any(dispatch: Dispatcher) -> None:
     """Nobody goes there."""
     dispatch.partner.script = [answer(302, {}, Location=f"{dispatch.partner.url}/inside")]
     dispatch.send(subscription(dispatch.partner.url))
@@ -147,7 +147,7 @@ def test_a_redirect_inside_is_a_failure_like_any(dispatch: Stage) -> None:
 
 
 def test_where_it_is_deployed_plain_http_goes_nowhere(
-    dispatch: Stage, monkeypatch: pytest.MonkeyPatch
+    dispatch: Dispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the local stack's setting the own machine is as closed as any."""
     set_environment(monkeypatch, {"WEBHOOK_ALLOW_LOOPBACK_HTTP": ""})
@@ -157,7 +157,7 @@ def test_where_it_is_deployed_plain_http_goes_nowhere(
     assert dispatch.partner.received == []
 
 
-def test_a_secret_of_another_endpoint_does_not_open(dispatch: Stage) -> None:
+def test_a_secret_of_another_endpoint_does_not_open(dispatch: Dispatcher) -> None:
     """A ciphertext that was moved to another row signs nothing."""
     theirs, ours = subscription(dispatch.partner.url), subscription(dispatch.partner.url)
     dispatch.send(replace(ours, secrets=theirs.secrets))
@@ -168,7 +168,7 @@ def test_a_secret_of_another_endpoint_does_not_open(dispatch: Stage) -> None:
 
 @pytest.mark.parametrize("behaviour", [partners.silence, partners.drip, partners.drip_headers])
 def test_an_endpoint_that_hangs_is_left_alone_and_the_others_are_not(
-    dispatch: Stage, behaviour: Behaviour
+    dispatch: Dispatcher, behaviour: Behaviour
 ) -> None:
     """Its second batch costs no time at all; deliveries to others go out meanwhile."""
     dispatch.partner.always = behaviour
@@ -190,7 +190,7 @@ def test_an_endpoint_that_hangs_is_left_alone_and_the_others_are_not(
         assert (attempt.next_attempt_at - attempt.at).total_seconds() > 10
 
 
-def test_a_subscriber_that_asks_for_time_gets_it_from_all_deliveries(dispatch: Stage) -> None:
+def test_a_subscriber_that_asks_for_time_gets_it_from_all_deliveries(dispatch: Dispatcher) -> None:
     """429 with Retry-After speaks for the endpoint: the next delivery is not sent meanwhile."""
     dispatch.partner.script = [answer(429, {}, Retry_After="30")]
     first = subscription(dispatch.partner.url)

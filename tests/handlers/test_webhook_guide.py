@@ -16,7 +16,7 @@ from tests.unit.test_webhook_guide import EXAMPLES
 MEMBERS = {one["type"]: set(one["data"]) for one in EXAMPLES}
 
 
-def told(queues: Queues) -> dict[str, set[str]]:
+def sent_members(queues: Queues) -> dict[str, set[str]]:
     """Return the members of what was sent, by type."""
     return {one["type"]: set(one["data"]) for one in queues.take("DELIVERIES")}
 
@@ -33,7 +33,7 @@ def test_an_appointments_events(world: Connection, kms: None, queues: Queues) ->
     for name, body in changes:
         assert ask("POST", f"{path}/{name}", body).status == 200
     names = ("created", "rescheduled", "reassigned", "cancelled")
-    assert told(queues) == {f"appointment.{name}": MEMBERS[f"appointment.{name}"] for name in names}
+    assert sent_members(queues) == {f"appointment.{name}": MEMBERS[f"appointment.{name}"] for name in names}
 
 
 @pytest.mark.parametrize("error", ["http_410", "http_500"])
@@ -42,7 +42,7 @@ def test_what_is_said_of_endpoints(world: Connection, kms: None, queues: Queues,
     made = subscribed("appointment.*")
     subscribed("endpoint.*", url=URL + "/other")
     ask("POST", f"{PATH}/{made['endpoint_id']}/test")
-    assert told(queues) == {"endpoint.test": MEMBERS["endpoint.test"]}
+    assert sent_members(queues) == {"endpoint.test": MEMBERS["endpoint.test"]}
     booked()
     (message,) = queues.take("DELIVERIES")
     found = {}

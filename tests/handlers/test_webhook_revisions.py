@@ -11,7 +11,7 @@ from background import results
 from fairslot.dispatch import endpoint_limits
 from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
-from tests.support.dispatch import Stage, stage
+from tests.support.dispatch import Dispatcher, dispatcher
 from tests.support.endpoints import PATH, set_delivery, subscribed
 from tests.support.http import ask, booked
 from tests.support.lambda_context import context
@@ -20,14 +20,14 @@ from tests.support.sqs_events import batch_event
 
 
 @pytest.fixture
-def dispatch(world: Connection, sqs: SqsStandIn) -> Iterator[Stage]:
+def dispatch(world: Connection, sqs: SqsStandIn) -> Iterator[Dispatcher]:
     """Set up both functions, the queues between them and a subscriber that answers with errors."""
-    with stage(sqs, max_attempts=13) as made:
+    with dispatcher(sqs, max_attempts=13) as made:
         made.partner.always = answer(500, {})
         yield made
 
 
-def subscriber(dispatch: Stage) -> dict[str, Any]:
+def subscriber(dispatch: Dispatcher) -> dict[str, Any]:
     """Make a subscriber and let it fail to take an event once."""
     made = subscribed(url=f"{dispatch.partner.url}/old")
     booked()
@@ -35,7 +35,7 @@ def subscriber(dispatch: Stage) -> dict[str, Any]:
     return made
 
 
-def attempt(dispatch: Stage) -> list[str]:
+def attempt(dispatch: Dispatcher) -> list[str]:
     """Make the attempts that are due, and have their results taken in; return the results."""
     dispatch.work()
     return dispatch.record_results()
@@ -52,12 +52,12 @@ def delivery() -> dict[str, Any]:
     return dict(found)
 
 
-def paths(dispatch: Stage) -> list[str]:
+def paths(dispatch: Dispatcher) -> list[str]:
     """Return where the subscriber was called."""
     return [request.path for request in dispatch.partner.received]
 
 
-def test_a_subscriber_that_is_taken_away_is_told_nothing_more(dispatch: Stage) -> None:
+def test_a_subscriber_that_is_taken_away_is_told_nothing_more(dispatch: Dispatcher) -> None:
     """The attempt that was due finds out; the delivery is cancelled and its message gone."""
     made = subscriber(dispatch)
     assert ask("DELETE", f"{PATH}/{made['endpoint_id']}").status == 204
@@ -66,7 +66,7 @@ def test_a_subscriber_that_is_taken_away_is_told_nothing_more(dispatch: Stage) -
     assert (dispatch.left(), len(paths(dispatch))) == (0, 2)
 
 
-def test_an_endpoint_that_is_turned_off_is_told_nothing_more(dispatch: Stage) -> None:
+def test_an_endpoint_that_is_turned_off_is_told_nothing_more(dispatch: Dispatcher) -> None:
     """The delivery has failed and can be recovered; a recovery begins a round of its own."""
     made = subscriber(dispatch)
     change(made, enabled=False)
@@ -81,7 +81,7 @@ def test_an_endpoint_that_is_turned_off_is_told_nothing_more(dispatch: Stage) ->
     assert delivery()["status"] == "delivered"
 
 
-def test_another_address_is_asked_next(dispatch: Stage) -> None:
+def test_another_address_is_asked_next(dispatch: Dispatcher) -> None:
     """The same delivery goes there, at once, and its attempts are counted on."""
     made = subscriber(dispatch)
     change(made, url=f"{dispatch.partner.url}/new")
@@ -95,7 +95,7 @@ def test_another_address_is_asked_next(dispatch: Stage) -> None:
     assert (delivery()["status"], dispatch.left()) == ("delivered", 0)
 
 
-def test_a_secret_that_was_replaced_signs_no_more(dispatch: Stage) -> None:
+def test_a_secret_that_was_replaced_signs_no_more(dispatch: Dispatcher) -> None:
     """Without an overlap, as one does when it is known to others."""
     made = subscriber(dispatch)
     path = f"{PATH}/{made['endpoint_id']}/rotate-secret"
@@ -111,7 +111,7 @@ def test_a_secret_that_was_replaced_signs_no_more(dispatch: Stage) -> None:
 @pytest.mark.parametrize(
     "members", [{"headers": {"X-Tenant": "t"}}, {"concurrency": 3}, {"rate_per_second": 5}]
 )
-def test_headers_and_limits_go_along(dispatch: Stage, members: dict[str, Any]) -> None:
+def test_headers_and_limits_go_along(dispatch: Dispatcher, members: dict[str, Any]) -> None:
     """Everything that messages carry."""
     made = subscriber(dispatch)
     change(made, **members)
@@ -121,7 +121,7 @@ def test_headers_and_limits_go_along(dispatch: Stage, members: dict[str, Any]) -
         assert f'"{name}":{value}'.replace("'", '"').replace(" ", "") in message["Body"].replace(" ", "")
 
 
-def test_what_messages_do_not_carry_changes_none(dispatch: Stage) -> None:
+def test_what_messages_do_not_carry_changes_none(dispatch: Dispatcher) -> None:
     """The message waits for its turn as it would have."""
     made = subscriber(dispatch)
     change(made, description="another", event_types=["*"])
@@ -130,7 +130,7 @@ def test_what_messages_do_not_carry_changes_none(dispatch: Stage) -> None:
     assert delivery()["next_attempt_at"] is not None
 
 
-def test_a_result_that_comes_again_sends_no_second_message(dispatch: Stage) -> None:
+def test_a_result_that_comes_again_sends_no_second_message(dispatch: Dispatcher) -> None:
     """Of one message comes one other."""
     made = subscriber(dispatch)
     change(made, url=f"{dispatch.partner.url}/new")
@@ -139,7 +139,7 @@ def test_a_result_that_comes_again_sends_no_second_message(dispatch: Stage) -> N
     assert dispatch.left() == 1
 
 
-def test_a_message_that_was_received_again_goes_the_next_time(dispatch: Stage) -> None:
+def test_a_message_that_was_received_again_goes_the_next_time(dispatch: Dispatcher) -> None:
     """Its old handle takes nothing away, which is no error; it is not replaced twice."""
     made = subscriber(dispatch)
     change(made, url=f"{dispatch.partner.url}/new")
@@ -155,7 +155,7 @@ def test_a_message_that_was_received_again_goes_the_next_time(dispatch: Stage) -
     assert delivery()["status"] == "delivered"
 
 
-def test_what_was_held_back_finds_out_by_its_next_attempt(dispatch: Stage) -> None:
+def test_what_was_held_back_finds_out_by_its_next_attempt(dispatch: Dispatcher) -> None:
     """It waits as another message, which carries the old address until then."""
     made = subscriber(dispatch)
     gate = endpoint_limits.limiter(str(made["endpoint_id"]))
@@ -170,7 +170,7 @@ def test_what_was_held_back_finds_out_by_its_next_attempt(dispatch: Stage) -> No
     assert [one["attempt"] for one in delivery()["attempts"]] == [1, 2, 3]
 
 
-def test_an_old_address_that_is_gone_says_nothing_of_the_new_one(dispatch: Stage) -> None:
+def test_an_old_address_that_is_gone_says_nothing_of_the_new_one(dispatch: Dispatcher) -> None:
     """410 from where the endpoint was: it stays on, and the event is told where it is."""
     made = subscriber(dispatch)
     change(made, url=f"{dispatch.partner.url}/new")
@@ -182,7 +182,7 @@ def test_an_old_address_that_is_gone_says_nothing_of_the_new_one(dispatch: Stage
     assert delivery()["status"] == "delivered"
 
 
-def test_what_has_arrived_otherwise_is_not_tried_again(dispatch: Stage, world: Connection) -> None:
+def test_what_has_arrived_otherwise_is_not_tried_again(dispatch: Dispatcher, world: Connection) -> None:
     """A second message of a delivery goes when the first has delivered."""
     subscriber(dispatch)
     set_delivery(world, status="delivered")
@@ -190,7 +190,7 @@ def test_what_has_arrived_otherwise_is_not_tried_again(dispatch: Stage, world: C
     assert (dispatch.left(), len(paths(dispatch))) == (0, 2)
 
 
-def test_a_dispatcher_of_before_changes_nothing(dispatch: Stage) -> None:
+def test_a_dispatcher_of_before_changes_nothing(dispatch: Dispatcher) -> None:
     """What cannot be taken off the queue is not replaced either."""
     made = subscriber(dispatch)
     change(made, url=f"{dispatch.partner.url}/new")

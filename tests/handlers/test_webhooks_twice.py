@@ -13,7 +13,7 @@ from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
 from tests.support import scripted_partner as partners
 from tests.support.clock import NINE
-from tests.support.dispatch import Stage, record_results, stage
+from tests.support.dispatch import Dispatcher, dispatcher, record_results
 from tests.support.endpoints import subscribed
 from tests.support.http import ask, booked
 from tests.support.invariants import check_invariants
@@ -25,9 +25,9 @@ CHANGES = 4
 
 
 @pytest.fixture
-def dispatch(world: Connection, sqs: SqsStandIn) -> Iterator[Stage]:
+def dispatch(world: Connection, sqs: SqsStandIn) -> Iterator[Dispatcher]:
     """Set up both functions, the queues between them and a subscriber that fails now and then."""
-    with stage(sqs, max_attempts=20) as made:
+    with dispatcher(sqs, max_attempts=20) as made:
         made.partner.script = [answer(500, {})] * 4 + [partners.reset] * 2  # not enough to be left alone
         random.shuffle(made.partner.script)
         yield made
@@ -73,7 +73,7 @@ def change() -> list[str]:
     return made
 
 
-def test_twice_and_shuffled_is_once_and_in_order(world: Connection, dispatch: Stage) -> None:
+def test_twice_and_shuffled_is_once_and_in_order(world: Connection, dispatch: Dispatcher) -> None:
     """Whoever keeps the highest version ends with what is, and every delivery is recorded as it was."""
     secret = subscribed("appointment.*", url=f"{dispatch.partner.url}/hook")["secret"]
     appointments = change()

@@ -60,7 +60,7 @@ class Engine(RuleBasedStateMachine):
         self.model = new_model()
         self.known: list[Booking] = []  # those that are gone too
         self.ids: dict[int, UUID] = {}
-        self.again: Callable[[], ChangeResult] | None = None
+        self.repeat_last: Callable[[], ChangeResult] | None = None
         self.keys = 0
         connection.execute("SET synchronous_commit = off")  # nothing is killed here
         build(connection, self.model)
@@ -169,12 +169,12 @@ class Engine(RuleBasedStateMachine):
         )
         learn(self.connection, self.model)
 
-    @precondition(lambda self: self.again)
+    @precondition(lambda self: self.repeat_last)
     @rule()
     def repeat(self) -> None:
         """The last change is asked for again with its key: the same answer, and nothing happens."""
-        assert self.again is not None
-        self.again()
+        assert self.repeat_last is not None
+        self.repeat_last()
 
     @rule(name=calendars, coach_id=coaches)
     def leave(self, name: str, coach_id: str) -> None:
@@ -269,12 +269,12 @@ class Engine(RuleBasedStateMachine):
             assert datetime.fromisoformat(answer["start_time"]) == expected.start
             assert answer.get("status", "held") == expected.state
 
-        def again() -> ChangeResult:
+        def repeat_last() -> ChangeResult:
             done = do(now=self.model.now)
             assert (done.replayed, done.answer, done.messages) == (True, answer, [])
             return done
 
-        self.again = again
+        self.repeat_last = repeat_last
 
     def _clearing(self, do: Callable[..., ChangeResult]) -> ChangeResult | FairslotError:
         """Do as `db.run`: where expired holds are in the way, clear them and ask again."""

@@ -24,6 +24,7 @@ from tests.support.bookings import book
 from tests.support.clock import DAY, NOW, SECOND
 from tests.support.endpoints import add_endpoint, set_delivery, set_endpoint
 from tests.support.lambda_context import context
+from tests.support.queues import message_counts, take_bodies
 from tests.support.team import add_team
 
 if TYPE_CHECKING:
@@ -51,11 +52,7 @@ class Parts:
 
     def take(self) -> list[dict[str, Any]]:
         """Take what is on the deliveries queue."""
-        found = self._sqs.receive_message(QueueUrl=self.deliveries, MaxNumberOfMessages=10)
-        messages = found.get("Messages", [])
-        for one in messages:
-            self._sqs.delete_message(QueueUrl=self.deliveries, ReceiptHandle=one["ReceiptHandle"])
-        return [json.loads(one["Body"]) for one in messages]
+        return [json.loads(body) for body in take_bodies(self._sqs, self.deliveries)]
 
     def die(self) -> None:
         """Receive everything as a dispatcher that dies at it would, until SQS sets it aside."""
@@ -71,9 +68,7 @@ class Parts:
 
     def set_aside(self) -> int:
         """Return how many messages the dead-letter queue holds."""
-        names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        found = self._sqs.get_queue_attributes(QueueUrl=self.aside, AttributeNames=names)
-        return sum(int(number) for number in found["Attributes"].values())
+        return sum(message_counts(self._sqs, self.aside))
 
 
 @pytest.fixture

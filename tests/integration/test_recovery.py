@@ -15,7 +15,7 @@ from tests.support.bookings import book
 from tests.support.clock import HOUR, MINUTE, NINE
 from tests.support.endpoints import add_endpoint, set_endpoint
 from tests.support.fixtures import Connect
-from tests.support.race import wait_until
+from tests.support.race import wait_until, waiting
 from tests.support.team import TENANT, add_team
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -53,16 +53,6 @@ def written(connection: Connection) -> int:
     return connection.execute("SELECT FROM webhook_deliveries").rowcount
 
 
-def is_waiting(connection: Connection, other: Connection) -> bool:
-    """Tell whether another session waits for a lock."""
-    return (
-        connection.execute(
-            "SELECT FROM pg_locks WHERE pid = %s AND NOT granted", (other.info.backend_pid,)
-        ).rowcount
-        > 0
-    )
-
-
 def test_two_recoveries_at_once_send_everything_once(world: Connection, connect: Connect) -> None:
     """The second waits for the first and finds nothing to do; that of another endpoint does not wait."""
     first, second, third = add_subscriber(world), connect(), connect()
@@ -71,7 +61,7 @@ def test_two_recoveries_at_once_send_everything_once(world: Connection, connect:
     with world.transaction():
         assert recover(world, first).answer == {"deliveries": 3}
         thread.start()
-        wait_until(lambda: is_waiting(third, second) or not thread.is_alive())
+        wait_until(lambda: waiting(third, [second]) == 1 or not thread.is_alive())
         assert recover(third, add_subscriber(third)).answer == {"deliveries": 3}
     thread.join()
     assert [one.answer for one in found] == [{"deliveries": 0}]
@@ -91,7 +81,7 @@ def test_a_recovery_and_a_result_do_not_wait_for_each_other_in_a_circle(
     with recorder.transaction():
         recorder.execute("SELECT FROM webhook_deliveries FOR NO KEY UPDATE")
         thread.start()
-        wait_until(lambda: is_waiting(world, other))
+        wait_until(lambda: waiting(world, [other]) == 1)
         recorder.execute("SET LOCAL lock_timeout = '1s'")
         recorder.execute("SELECT FROM webhook_endpoints FOR NO KEY UPDATE")
     thread.join()
@@ -110,13 +100,7 @@ def test_an_endpoint_gets_nothing_from_before_its_time(world: Connection) -> Non
 
 def test_one_run_sends_all_that_there_is(connection: Connection) -> None:
     """More than 2,000 deliveries do not wait for the next minute."""
-    add_team(connection, 3)
-    add_endpoint(connection, "crm", "appointment.*")
-    book(connection)
-    connection.execute(
-        "INSERT INTO webhook_deliveries (event_id, endpoint_id)"
-        " SELECT event_id, endpoint_id FROM webhook_deliveries, generate_series(1, 2500)"
-    )
+    add_deliveries(connection, 2501)
     sent = sweep(connection, seconds=60)
     assert len(sent) == len(set(sent)) == 2501
     assert sweep(connection, seconds=60) == []
@@ -124,15 +108,21 @@ def test_one_run_sends_all_that_there_is(connection: Connection) -> None:
 
 def test_a_run_ends_when_its_time_is_used_up(connection: Connection) -> None:
     """What is left then is sent by the next."""
+    add_deliveries(connection, 151)
+    assert len(sweep(connection, seconds=0)) == outbox.SWEEP
+    assert len(sweep(connection, seconds=0)) == 151 - outbox.SWEEP
+
+
+def add_deliveries(connection: Connection, number: int) -> None:
+    """Book, and have the CRM get so many deliveries of it."""
     add_team(connection, 3)
     add_endpoint(connection, "crm", "appointment.*")
     book(connection)
     connection.execute(
         "INSERT INTO webhook_deliveries (event_id, endpoint_id)"
-        " SELECT event_id, endpoint_id FROM webhook_deliveries, generate_series(1, 150)"
+        " SELECT event_id, endpoint_id FROM webhook_deliveries, generate_series(2, %s)",
+        (number,),
     )
-    assert len(sweep(connection, seconds=0)) == outbox.SWEEP
-    assert len(sweep(connection, seconds=0)) == 151 - outbox.SWEEP
 
 
 def sweep(connection: Connection, *, seconds: float) -> list[str]:

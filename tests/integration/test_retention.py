@@ -30,7 +30,7 @@ def world(connection: Connection, environment: Environment) -> Connection:
     return connection
 
 
-def forget(connection: Connection, *, days: float, seconds: float = 30) -> dict[str, int]:
+def delete_settled(connection: Connection, *, days: float, seconds: float = 30) -> dict[str, int]:
     """Forget as is done so many days from now."""
     return retention.delete_settled(
         connection, now=datetime.now(UTC) + days * DAY, deadline=time.monotonic() + seconds
@@ -59,9 +59,9 @@ def test_what_is_settled_is_forgotten_after_its_time(world: Connection) -> None:
     for error in (None, "timeout"):
         (message,) = book(world).messages
         record_attempt(world, message, error, at=datetime.now(UTC))
-    assert forget(world, days=89) == {"deliveries": 0, "events": 0, "inbound": 0}
+    assert delete_settled(world, days=89) == {"deliveries": 0, "events": 0, "inbound": 0}
     assert counts(world) == [2, 2, 2, 0]
-    assert forget(world, days=91) == {"deliveries": 2, "events": 2, "inbound": 0}
+    assert delete_settled(world, days=91) == {"deliveries": 2, "events": 2, "inbound": 0}
     assert counts(world) == [0, 0, 0, 0]
 
 
@@ -75,9 +75,9 @@ def test_what_is_pending_is_never_forgotten(world: Connection) -> None:
         (again["delivery_id"],),
     )
     tell(world)
-    assert forget(world, days=1000) == {"deliveries": 0, "events": 0, "inbound": 0}
+    assert delete_settled(world, days=1000) == {"deliveries": 0, "events": 0, "inbound": 0}
     record_attempt(world, pending, at=datetime.now(UTC))
-    assert forget(world, days=1000) == {"deliveries": 1, "events": 1, "inbound": 0}
+    assert delete_settled(world, days=1000) == {"deliveries": 1, "events": 1, "inbound": 0}
     assert counts(world) == [1, 1, 1, 1]
 
 
@@ -90,18 +90,18 @@ def test_an_event_stays_as_long_as_one_delivery_of_it(world: Connection) -> None
     )
     one, other = book(world).messages
     record_attempt(world, one, at=datetime.now(UTC))
-    assert forget(world, days=91) == {"deliveries": 1, "events": 0, "inbound": 0}
+    assert delete_settled(world, days=91) == {"deliveries": 1, "events": 0, "inbound": 0}
     record_attempt(world, other, at=datetime.now(UTC))
-    assert forget(world, days=91) == {"deliveries": 1, "events": 1, "inbound": 0}
+    assert delete_settled(world, days=91) == {"deliveries": 1, "events": 1, "inbound": 0}
 
 
 def test_an_inbound_key_is_free_again(world: Connection) -> None:
     """Until then a repetition is told apart; afterwards the key is as good as new."""
     first = tell(world)
     inbound.process(world, event_id=first.event_id, now=datetime.now(UTC))
-    assert forget(world, days=89)["inbound"] == 0
+    assert delete_settled(world, days=89)["inbound"] == 0
     assert not tell(world).fresh
-    assert forget(world, days=91)["inbound"] == 1
+    assert delete_settled(world, days=91)["inbound"] == 1
     assert tell(world).fresh
 
 
@@ -111,8 +111,8 @@ def test_it_goes_in_portions_and_ends_in_time(world: Connection, monkeypatch: py
     for hour in range(5):
         (message,) = book(world, NINE + timedelta(hours=hour)).messages
         record_attempt(world, message, at=datetime.now(UTC))
-    assert forget(world, days=91, seconds=0) == {"deliveries": 2, "events": 2, "inbound": 0}
-    assert forget(world, days=91) == {"deliveries": 3, "events": 3, "inbound": 0}
+    assert delete_settled(world, days=91, seconds=0) == {"deliveries": 2, "events": 2, "inbound": 0}
+    assert delete_settled(world, days=91) == {"deliveries": 3, "events": 3, "inbound": 0}
 
 
 def test_what_somebody_holds_is_not_waited_for(world: Connection, connect: Connect) -> None:
@@ -122,8 +122,8 @@ def test_what_somebody_holds_is_not_waited_for(world: Connection, connect: Conne
     other = connect()
     with other.transaction():
         set_delivery(other, status="pending")
-        assert forget(world, days=91) == {"deliveries": 0, "events": 0, "inbound": 0}
-    assert forget(world, days=91) == {"deliveries": 0, "events": 0, "inbound": 0}
+        assert delete_settled(world, days=91) == {"deliveries": 0, "events": 0, "inbound": 0}
+    assert delete_settled(world, days=91) == {"deliveries": 0, "events": 0, "inbound": 0}
     assert counts(world)[:2] == [1, 1]
 
 

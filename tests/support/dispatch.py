@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Stage:
+class Dispatcher:
     """The dispatcher's queues, by address, and the partner that is both CRM and calendar API."""
 
     sqs: "SQSClient"
@@ -115,9 +115,9 @@ class Stage:
 
 
 @contextmanager
-def stage(
+def dispatcher(
     sqs: SqsStandIn, *, max_attempts: int = 5, visibility_seconds: int = 30, **environment: str
-) -> Iterator[Stage]:
+) -> Iterator[Dispatcher]:
     """Set up queues of their own and a partner, and point the function at them; retries wait a second."""
     client = sqs.client()
     sqs.make_key(KMS_KEY)
@@ -145,7 +145,7 @@ def stage(
         }
         set_environment(patch, sqs.environment | own | environment)
         signing_secrets.clear_cache()
-        yield Stage(client, partner, deliveries, results, dead)
+        yield Dispatcher(client, partner, deliveries, results, dead)
     clear_caches()
     endpoint_limits.clear_cache()
     blocks.memory.forget()

@@ -4,7 +4,7 @@ from typing import Any
 
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
-from tests.support.http import KEY, Answer, ask
+from tests.support.http import KEY, Answer, ask, body_of
 from tests.support.tables import set_columns
 from tests.support.team import TENANT
 
@@ -46,19 +46,14 @@ def subscribe(*types: str, key: str = KEY, sent: Any = (), **members: Any) -> An
 
 def subscribed(*types: str, **members: Any) -> dict[str, Any]:
     """Return a subscriber that has to be made."""
-    answer = subscribe(*types, **members)
-    assert answer.status == 201, answer
-    found: dict[str, Any] = answer.json
-    return found
+    return body_of(subscribe(*types, **members), 201)
 
 
 def get_endpoint(endpoint: dict[str, Any]) -> dict[str, Any]:
     """Return an endpoint as it is now."""
-    found: dict[str, Any] = ask("GET", f"{PATH}/{endpoint['endpoint_id']}").json
-    return found
+    return body_of(ask("GET", f"{PATH}/{endpoint['endpoint_id']}"))
 
 
 def get_delivery(message: dict[str, Any]) -> dict[str, Any]:
     """Return the delivery of a message as it is now."""
-    found: dict[str, Any] = ask("GET", f"/api/deliveries/{message['delivery_id']}").json
-    return found
+    return body_of(ask("GET", f"/api/deliveries/{message['delivery_id']}"))

@@ -136,6 +136,13 @@ def add_key(
         connection.execute("UPDATE api_keys SET revoked_at = now() WHERE key_hash = %s", (hash_key(key),))
 
 
+def body_of(answer: Answer, status: int = 200) -> dict[str, Any]:
+    """Return the body of an answer that has to have a status."""
+    assert answer.status == status, answer
+    body: dict[str, Any] = answer.json
+    return body
+
+
 def booking_body(start: datetime | str = NINE, **members: Any) -> dict[str, Any]:
     """Return the body of a booking; a member that is None is left out."""
     text = start if isinstance(start, str) else start.isoformat()
@@ -155,16 +162,12 @@ def book(start: datetime | str = NINE, *, headers: Any = (), key: str = KEY, **m
 
 def booked(start: datetime | str = NINE, **members: Any) -> dict[str, Any]:
     """Return what a booking that has to succeed is answered with."""
-    answer = book(start, **members)
-    assert answer.status == 201, answer
-    found: dict[str, Any] = answer.json
-    return found
+    return body_of(book(start, **members), 201)
 
 
 def get_appointment(made: dict[str, Any]) -> dict[str, Any]:
     """Return what was booked as it is now."""
-    found: dict[str, Any] = ask("GET", f"/api/appointments/{made['appointment_id']}").json
-    return found
+    return body_of(ask("GET", f"/api/appointments/{made['appointment_id']}"))
 
 
 def check_problem(answer: Answer, status: int, code: str) -> dict[str, Any]:

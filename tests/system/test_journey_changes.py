@@ -47,7 +47,7 @@ def read_again(stack: Stack, calendar_id: str) -> None:
     wait_until(is_read, 30, "the calendars are read again")
 
 
-def shown(stack: Stack, appointment_id: str) -> dict[str, Any]:
+def appointment_of(stack: Stack, appointment_id: str) -> dict[str, Any]:
     """Return an appointment."""
     return appointments(stack)[appointment_id]
 
@@ -111,7 +111,7 @@ def test_an_appointment_moves_within_its_own_block(stack: Stack) -> None:
         assert (moved.status_code, moved.json()["coach_id"]) == (200, coach_id), moved.text
         wait_until(waits, 30, "the block has met the old one")
     wait_until(is_blocked(stack, id_), 60, "it is blocked where it is now")
-    assert shown(stack, id_)["version"] == 2
+    assert appointment_of(stack, id_)["version"] == 2
     mine = [one["start_time"] for one in blocks(stack) if one["coach_id"] == coach_id]
     assert text(start) not in mine
 
