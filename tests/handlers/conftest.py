@@ -38,7 +38,7 @@ def clock(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def world(connection: Connection, environment: Environment, clock: Clock) -> Connection:
+def team(connection: Connection, environment: Environment, clock: Clock) -> Connection:
     """Three coaches who hold the calendar `cal`, and a key for everything; neither cache nor queues."""
     add_key(connection)
     add_team(connection, 3)
@@ -65,12 +65,12 @@ def queues(environment: Environment, sqs: SqsStandIn) -> Iterator[Queues]:
 
 
 @pytest.fixture
-def partners(world: Connection, queues: Queues) -> Connection:
+def partners(team: Connection, queues: Queues) -> Connection:
     """The small team with calendars at the calendar API; both partners get every event."""
-    connect_calendars(world)
-    add_endpoint(world, "crm", "appointment.*")
-    add_endpoint(world, "calendar_api", "appointment.*")
-    return world
+    connect_calendars(team)
+    add_endpoint(team, "crm", "appointment.*")
+    add_endpoint(team, "calendar_api", "appointment.*")
+    return team
 
 
 @pytest.fixture

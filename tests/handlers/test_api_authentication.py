@@ -46,18 +46,18 @@ def scope(operation: Operation) -> str:
         {"Authorization": KEY},
     ],
 )
-def test_without_a_known_key_nothing_is_answered(world: Connection, headers: dict[str, str]) -> None:
+def test_without_a_known_key_nothing_is_answered(team: Connection, headers: dict[str, str]) -> None:
     """Every route but the open ones wants a key, says how to give it, and does nothing."""
-    before = table_digests(world)
+    before = table_digests(team)
     for operation in CLOSED:
         answer = call(operation, key=None, headers=headers)
         check_problem(answer, 401, "AUTHENTICATION_FAILED")
         assert answer.headers["www-authenticate"].startswith("ApiKey ")
         assert not [name for name in answer.headers if "ratelimit" in name]
-    assert table_digests(world) == before
+    assert table_digests(team) == before
 
 
-def test_the_caller_is_judged_before_the_request(world: Connection) -> None:
+def test_the_caller_is_judged_before_the_request(team: Connection) -> None:
     """A stranger learns nothing about what is right or wrong with a request, or which routes there are."""
     for path, body in (
         ("/api/appointments", b"{"),
@@ -68,44 +68,44 @@ def test_the_caller_is_judged_before_the_request(world: Connection) -> None:
         check_problem(ask("POST", path, body, key=None), 401, "AUTHENTICATION_FAILED")
 
 
-def test_a_revoked_key_is_nobodys(world: Connection) -> None:
+def test_a_revoked_key_is_nobodys(team: Connection) -> None:
     """A key that was revoked opens nothing."""
-    add_key(world, "revoked-key", revoked=True)
+    add_key(team, "revoked-key", revoked=True)
     check_problem(book(key="revoked-key"), 401, "AUTHENTICATION_FAILED")
 
 
 def test_a_key_revoked_while_in_use_is_refused_once_it_is_forgotten(
-    world: Connection, monkeypatch: pytest.MonkeyPatch
+    team: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is remembered of a key holds for its time and no longer."""
     assert ask("GET", "/api/appointments").status == 200
-    world.execute("UPDATE api_keys SET revoked_at = now()")
+    team.execute("UPDATE api_keys SET revoked_at = now()")
     assert ask("GET", "/api/appointments").status == 200
     keys.clear_cache()
     monkeypatch.setattr(keys, "_REMEMBER_SECONDS", 0.0)
-    add_key(world, "short-lived")
+    add_key(team, "short-lived")
     assert ask("GET", "/api/appointments", key="short-lived").status == 200
-    world.execute("UPDATE api_keys SET revoked_at = now()")
+    team.execute("UPDATE api_keys SET revoked_at = now()")
     check_problem(ask("GET", "/api/appointments", key="short-lived"), 401, "AUTHENTICATION_FAILED")
     check_problem(ask("GET", "/api/appointments"), 401, "AUTHENTICATION_FAILED")
 
 
-def test_a_key_without_the_scope_is_refused(world: Connection) -> None:
+def test_a_key_without_the_scope_is_refused(team: Connection) -> None:
     """No other scope stands in for the one that is needed; a refusal changes nothing."""
     for one in ALL_SCOPES:
-        add_key(world, f"all-but-{one}", scopes=[other for other in ALL_SCOPES if other != one])
-    add_key(world, "none", scopes=())
-    before = table_digests(world)
+        add_key(team, f"all-but-{one}", scopes=[other for other in ALL_SCOPES if other != one])
+    add_key(team, "none", scopes=())
+    before = table_digests(team)
     for operation in CLOSED:
         for key in ("none", f"all-but-{scope(operation)}"):
             check_problem(call(operation, key=key), 403, "FORBIDDEN")
-    assert table_digests(world) == before
+    assert table_digests(team) == before
 
 
-def test_the_scope_that_is_needed_is_enough(world: Connection) -> None:
+def test_the_scope_that_is_needed_is_enough(team: Connection) -> None:
     """With the one scope that the description names a call is let in."""
     for one in ALL_SCOPES:
-        add_key(world, f"only-{one}", scopes=[one])
+        add_key(team, f"only-{one}", scopes=[one])
     for operation in CLOSED:
         assert call(operation, key=f"only-{scope(operation)}").status not in {401, 403}, operation.name
 
@@ -123,35 +123,35 @@ def test_reading_writing_and_managing_are_three_things() -> None:
             assert scope(operation) == "admin"
 
 
-def test_a_narrow_key_does_what_it_is_for(world: Connection) -> None:
+def test_a_narrow_key_does_what_it_is_for(team: Connection) -> None:
     """A reading key reads and a writing key writes."""
-    add_key(world, "reader", scopes=("read",))
-    add_key(world, "writer", scopes=("write",))
+    add_key(team, "reader", scopes=("read",))
+    add_key(team, "writer", scopes=("write",))
     assert ask("GET", "/api/availability", key="reader").status == 200
     assert book(key="writer").status == 201
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_a_bearer_token_is_as_good_as_a_key(world: Connection, scheme: str) -> None:
+def test_a_bearer_token_is_as_good_as_a_key(team: Connection, scheme: str) -> None:
     """The same secret is taken from Authorization."""
     headers = {"Authorization": f"{scheme} {KEY}"}
     assert ask("GET", "/api/appointments", key=None, headers=headers).status == 200
 
 
-def test_the_key_wins_over_the_token(world: Connection) -> None:
+def test_the_key_wins_over_the_token(team: Connection) -> None:
     """With both given the key decides."""
     assert book(headers={"Authorization": "Bearer nobody"}).status == 201
     answer = book(key="nobody", headers={"Authorization": f"Bearer {KEY}"})
     check_problem(answer, 401, "AUTHENTICATION_FAILED")
 
 
-def test_a_key_given_twice_is_nobodys(world: Connection) -> None:
+def test_a_key_given_twice_is_nobodys(team: Connection) -> None:
     """The gateway joins headers that come twice, and no key has a comma in it."""
     answer = ask("GET", "/api/appointments", key=None, headers=[("X-API-Key", KEY), ("x-api-key", KEY)])
     check_problem(answer, 401, "AUTHENTICATION_FAILED")
 
 
-def test_health_and_the_contract_are_open(world: Connection) -> None:
+def test_health_and_the_contract_are_open(team: Connection) -> None:
     """Neither wants a key."""
     assert ask("GET", "/health", key=None).status == 200
     contract = ask("GET", "/openapi.json", key=None)
@@ -197,7 +197,7 @@ def service(environment: Environment) -> Iterator[type[_Judge]]:
         thread.join()
 
 
-def test_the_auth_service_decides_where_there_is_one(world: Connection, service: type[_Judge]) -> None:
+def test_the_auth_service_decides_where_there_is_one(team: Connection, service: type[_Judge]) -> None:
     """Its permissions are the scopes, its limit the limit, and its answer is remembered."""
     booked_key = KEY  # known to our own table, which is not asked
     answer = ask("GET", "/api/availability", key="good")
@@ -209,18 +209,18 @@ def test_the_auth_service_decides_where_there_is_one(world: Connection, service:
 
 
 @pytest.mark.parametrize("key", ["mute", "down"])
-def test_a_broken_auth_service_lets_nobody_in(world: Connection, service: type[_Judge], key: str) -> None:
+def test_a_broken_auth_service_lets_nobody_in(team: Connection, service: type[_Judge], key: str) -> None:
     """An answer that cannot be read is no permission; the client is told to try again."""
     answer = ask("GET", "/api/availability", key=key)
     check_problem(answer, 503, "SERVICE_UNAVAILABLE")
     assert int(answer.headers["retry-after"]) > 0
 
 
-def test_a_dead_auth_service_lets_nobody_in(world: Connection, environment: Environment) -> None:
+def test_a_dead_auth_service_lets_nobody_in(team: Connection, environment: Environment) -> None:
     """Without the service nobody is let in, and nothing is booked."""
     environment(AUTH_SERVICE_URL="http://127.0.0.1:1")
-    before = table_digests(world)
+    before = table_digests(team)
     check_problem(book(), 503, "SERVICE_UNAVAILABLE")
     environment(AUTH_SERVICE_URL="")
-    assert table_digests(world) == before
+    assert table_digests(team) == before
     booked()

@@ -32,7 +32,7 @@ def instants(found: dict[str, Any]) -> list[str]:
     return [slot["start_time"] for slot in found["slots"]]
 
 
-def test_the_page_of_a_calendar(world: Connection) -> None:
+def test_the_page_of_a_calendar(team: Connection) -> None:
     """A page is exactly what the contract says, start by start."""
     booked()
     found = page(calendar_id="cal", start="2026-03-03T14:00:00Z", end="2026-03-03T14:45:00Z")
@@ -62,7 +62,7 @@ def test_the_page_of_a_calendar(world: Connection) -> None:
     }
 
 
-def test_local_times_and_coaches_stand_where_asked_for(world: Connection) -> None:
+def test_local_times_and_coaches_stand_where_asked_for(team: Connection) -> None:
     """`timezone` adds the local start and `include=coaches` the coaches, in order of their ids."""
     made = booked()
     found = page(
@@ -84,9 +84,9 @@ def test_local_times_and_coaches_stand_where_asked_for(world: Connection) -> Non
     ]
 
 
-def test_without_a_calendar_every_calendar_is_told(world: Connection) -> None:
+def test_without_a_calendar_every_calendar_is_told(team: Connection) -> None:
     """Each entry names its own calendar, and its length is that calendar's."""
-    add_calendar(world, "hour", ["coach-01"], duration=60)
+    add_calendar(team, "hour", ["coach-01"], duration=60)
     found = page(start="2026-03-03T14:00:00Z", end="2026-03-03T14:15:00Z")
     assert found["calendar_id"] is None
     assert found["slots"] == [
@@ -107,9 +107,9 @@ def test_without_a_calendar_every_calendar_is_told(world: Connection) -> None:
 
 @pytest.mark.parametrize("limit", [1, 7, 500])
 @pytest.mark.parametrize("query", [{"calendar_id": "cal", "days": 2}, {"days": 1, "include": "coaches"}])
-def test_pages_joined_are_the_whole(world: Connection, query: dict[str, Any], limit: int) -> None:
+def test_pages_joined_are_the_whole(team: Connection, query: dict[str, Any], limit: int) -> None:
     """Following the cursor gives every start once, in order, and the total with every page."""
-    add_calendar(world, "hour", ["coach-01", "coach-02"], duration=60, slot_interval=30)
+    add_calendar(team, "hour", ["coach-01", "coach-02"], duration=60, slot_interval=30)
     whole = page(**query)
     assert whole["next_cursor"] is None
     joined: list[dict[str, Any]] = []
@@ -129,7 +129,7 @@ def test_pages_joined_are_the_whole(world: Connection, query: dict[str, Any], li
     assert pages == -(-len(joined) // limit)
 
 
-def test_days_count_from_now_and_are_seven_by_default(world: Connection) -> None:
+def test_days_count_from_now_and_are_seven_by_default(team: Connection) -> None:
     """`days` is a stretch from this moment, the same as its start and end."""
     start = NOW.strftime("%Y-%m-%dT%H:%M:%SZ")
     for days in (1, 7, 30):
@@ -142,7 +142,7 @@ def test_days_count_from_now_and_are_seven_by_default(world: Connection) -> None
     assert len(whole) == 60 * 31  # 09:00 to 16:30 on every day
 
 
-def test_ends_may_have_any_offset_and_cut_exactly(world: Connection) -> None:
+def test_ends_may_have_any_offset_and_cut_exactly(team: Connection) -> None:
     """The first instant belongs to the stretch, the last does not, whatever zone they are written in."""
     found = page(calendar_id="cal", start="2026-03-03T09:00:00-05:00", end="2026-03-03T15:30:00+01:00")
     assert instants(found) == ["2026-03-03T14:00:00Z", "2026-03-03T14:15:00Z"]
@@ -150,7 +150,7 @@ def test_ends_may_have_any_offset_and_cut_exactly(world: Connection) -> None:
     assert instants(late) == ["2026-03-03T14:15:00Z"]
 
 
-def test_what_is_over_is_not_offered(world: Connection, clock: Clock) -> None:
+def test_what_is_over_is_not_offered(team: Connection, clock: Clock) -> None:
     """No start is offered that is not in the future, to the second."""
     clock(NINE)
     assert instants(page(calendar_id="cal", start="2026-03-01T00:00:00Z"))[0] == "2026-03-03T14:15:00Z"
@@ -158,7 +158,7 @@ def test_what_is_over_is_not_offered(world: Connection, clock: Clock) -> None:
     assert instants(page(calendar_id="cal"))[0] == "2026-03-03T14:00:00Z"
 
 
-def test_what_is_offered_can_be_booked_and_nothing_else(world: Connection) -> None:
+def test_what_is_offered_can_be_booked_and_nothing_else(team: Connection) -> None:
     """The end of a page is the end of what can be booked: one quarter further is refused."""
     last = instants(page(calendar_id="cal", days=60))[-1]
     booked(last)
@@ -177,11 +177,11 @@ def test_what_is_offered_can_be_booked_and_nothing_else(world: Connection) -> No
 
 
 @pytest.mark.parametrize("zone", ["America/New_York", "Europe/London", "Australia/Lord_Howe", "UTC"])
-def test_local_times_are_those_of_the_zones_clocks(world: Connection, zone: str) -> None:
+def test_local_times_are_those_of_the_zones_clocks(team: Connection, zone: str) -> None:
     """Over a change of the clocks every local start names the instant and the offset of its own day."""
-    add_coach(world, "night", working_hours=ALWAYS)
-    add_calendar(world, "night", ["night"])
-    sync.extend(world, now=NOW)
+    add_coach(team, "night", working_hours=ALWAYS)
+    add_calendar(team, "night", ["night"])
+    sync.extend(team, now=NOW)
     found = page(calendar_id="night", start="2026-03-07T00:00:00Z", end="2026-04-07T00:00:00Z", timezone=zone)
     assert len(found["slots"]) == 31 * 96
     for slot in found["slots"]:
@@ -196,7 +196,7 @@ def test_local_times_are_those_of_the_zones_clocks(world: Connection, zone: str)
     assert steps == {timedelta(seconds=SLOT_SECONDS)}
 
 
-def test_the_missing_hour_is_not_offered(world: Connection) -> None:
+def test_the_missing_hour_is_not_offered(team: Connection) -> None:
     """On the day when New York leaves out an hour, 09:00 to 17:00 are still eight hours, an hour earlier."""
     found = page(
         calendar_id="cal",

@@ -118,18 +118,18 @@ UNREADABLE: list[tuple[str, bytes, int]] = [
 ]
 
 
-def test_what_cannot_be_meant_is_said_by_its_place(world: Connection, subtests: pytest.Subtests) -> None:
+def test_what_cannot_be_meant_is_said_by_its_place(team: Connection, subtests: pytest.Subtests) -> None:
     """Each wrong member is refused with 422, its place and its kind."""
-    before = table_digests(world)
+    before = table_digests(team)
     for about, members, place in MEMBERS:
         with subtests.test(about):
             problem = check_problem(book(headers=KEYED, **members), 422, "VALIDATION_ERROR")
             assert [detail["loc"] for detail in problem["details"]] == [place]
             assert all(detail["type"] for detail in problem["details"])
-    assert table_digests(world) == before
+    assert table_digests(team) == before
 
 
-def test_all_that_is_wrong_is_said_at_once(world: Connection) -> None:
+def test_all_that_is_wrong_is_said_at_once(team: Connection) -> None:
     """One answer names every place, and never repeats what was sent there."""
     answer = book(contact_email="zoe at home", contact_name=7, start_time="noon", color="red")
     problem = check_problem(answer, 422, "VALIDATION_ERROR")
@@ -143,21 +143,21 @@ def test_all_that_is_wrong_is_said_at_once(world: Connection) -> None:
     assert b"red" not in answer.body
 
 
-def test_what_cannot_be_read_is_refused(world: Connection, subtests: pytest.Subtests) -> None:
+def test_what_cannot_be_read_is_refused(team: Connection, subtests: pytest.Subtests) -> None:
     """Broken, endless and foreign bodies are refused, as text and in base64, whatever type they claim."""
-    before = table_digests(world)
+    before = table_digests(team)
     for about, body, status in UNREADABLE:
         code = "PAYLOAD_TOO_LARGE" if status == 413 else "VALIDATION_ERROR"
         for kind in ("application/json", "application/octet-stream", "application/x-www-form-urlencoded"):
             with subtests.test(about, kind=kind):
                 answer = ask("POST", BOOK, body, headers={"Content-Type": kind, **KEYED})
                 check_problem(answer, status, code)
-    assert table_digests(world) == before
+    assert table_digests(team) == before
 
 
-def test_bytes_that_are_no_text_are_refused(world: Connection) -> None:
+def test_bytes_that_are_no_text_are_refused(team: Connection) -> None:
     """A body that is not UTF-8, or whose base64 is broken, is refused with 400."""
-    before = table_digests(world)
+    before = table_digests(team)
     headers = {"Content-Type": "application/octet-stream"}
     for body in (
         b"\xff\xfe\x00",
@@ -167,25 +167,25 @@ def test_bytes_that_are_no_text_are_refused(world: Connection) -> None:
         check_problem(ask("POST", BOOK, body, headers=headers), 400, "VALIDATION_ERROR")
     made = request("POST", BOOK, booking_body())
     check_problem(send({**made, "isBase64Encoded": True}), 400, "VALIDATION_ERROR")
-    assert table_digests(world) == before
+    assert table_digests(team) == before
 
 
 @pytest.mark.parametrize(
     "kind", ["application/x-www-form-urlencoded", "application/vnd.api+json", "text/plain", ""]
 )
-def test_the_declared_type_does_not_matter(world: Connection, kind: str) -> None:
+def test_the_declared_type_does_not_matter(team: Connection, kind: str) -> None:
     """A JSON body books whatever type it claims: curl sends a form's."""
     assert ask("POST", BOOK, PLAIN, headers={"Content-Type": kind}).status == 201
 
 
-def test_a_body_in_base64_is_read(world: Connection) -> None:
+def test_a_body_in_base64_is_read(team: Connection) -> None:
     """The gateway may hand any body over in base64."""
     made = request("POST", BOOK, booking_body())
     made |= {"body": base64.b64encode(PLAIN).decode(), "isBase64Encoded": True}
     assert send(made).status == 201
 
 
-def test_what_is_odd_but_right_is_taken(world: Connection, subtests: pytest.Subtests) -> None:
+def test_what_is_odd_but_right_is_taken(team: Connection, subtests: pytest.Subtests) -> None:
     """Emoji, long words, the largest body and a backslash before a u are nobody's mistake."""
     oddities: list[dict[str, Any]] = [
         {"contact_name": "  Zoë 🦊 O'Connor; DROP TABLE coaches;--  "},
@@ -227,30 +227,30 @@ def test_what_is_odd_but_right_is_taken(world: Connection, subtests: pytest.Subt
         (b"{", 400),
     ],
 )
-def test_cancelling_needs_no_body(world: Connection, body: object, status: int) -> None:
+def test_cancelling_needs_no_body(team: Connection, body: object, status: int) -> None:
     """A cancellation may say who and why, or nothing at all; nonsense is refused and cancels nothing."""
     made = booked()
     answer = ask("POST", f"{BOOK}/{made['appointment_id']}/cancel", body)
     assert answer.status == status, answer
-    cancelled = world.execute("SELECT FROM coach_appointments WHERE status = 'cancelled'").rowcount
+    cancelled = team.execute("SELECT FROM coach_appointments WHERE status = 'cancelled'").rowcount
     assert cancelled == (status == 200)
 
 
 @pytest.mark.parametrize(
     "name", ["nothing", "123", "x" * 300, "%00", "..", "a%2Fb", "0d5f4ca6-12c3-4e07-8a01-577ae416193f"]
 )
-def test_an_id_that_cannot_be_is_not_there(world: Connection, name: str) -> None:
+def test_an_id_that_cannot_be_is_not_there(team: Connection, name: str) -> None:
     """An appointment's id that is no UUID is as unknown as one that is."""
-    before = table_digests(world)
+    before = table_digests(team)
     for method, path in (("GET", f"{BOOK}/{name}"), ("POST", f"{BOOK}/{name}/cancel")):
         check_problem(ask(method, path), 404, "NOT_FOUND")
-    assert table_digests(world) == before
+    assert table_digests(team) == before
 
 
-def test_an_unknown_calendar_is_not_there(world: Connection) -> None:
+def test_an_unknown_calendar_is_not_there(team: Connection) -> None:
     """Booking a calendar that does not exist is 404 and changes nothing."""
-    before = table_digests(world)
+    before = table_digests(team)
     check_problem(book(calendar_id="nowhere", headers=KEYED), 404, "NOT_FOUND")
     check_problem(book(calendar_id="' OR 1=1 --", headers=KEYED), 404, "NOT_FOUND")
-    assert table_digests(world) == before
-    assert count(world, "coach_appointments") == 0
+    assert table_digests(team) == before
+    assert count(team, "coach_appointments") == 0

@@ -98,23 +98,23 @@ QUERIES: list[tuple[str, str, str]] = [
 ]
 
 
-def test_a_query_that_cannot_be_read_is_refused(world: Connection, subtests: pytest.Subtests) -> None:
+def test_a_query_that_cannot_be_read_is_refused(team: Connection, subtests: pytest.Subtests) -> None:
     """Each wrong parameter is refused with 400, its place and its kind."""
-    before = table_digests(world)
+    before = table_digests(team)
     for path, query, place in QUERIES:
         with subtests.test(f"{path}?{query[:60]}"):
             problem = check_problem(ask("GET", path, query=query), 400, "VALIDATION_ERROR")
             assert [detail["loc"] for detail in problem["details"]] == [place]
-    assert table_digests(world) == before
+    assert table_digests(team) == before
 
 
-def test_the_longest_stretch_is_sixty_days(world: Connection) -> None:
+def test_the_longest_stretch_is_sixty_days(team: Connection) -> None:
     """Sixty days are served, by their number or by their ends."""
     for query in ("days=60", "start=2026-03-03T00:00:00Z&end=2026-05-02T00:00:00Z"):
         assert ask("GET", AVAILABILITY, query=f"calendar_id=cal&{query}").status == 200
 
 
-def test_stretches_far_from_now_are_empty(world: Connection) -> None:
+def test_stretches_far_from_now_are_empty(team: Connection) -> None:
     """A stretch in another century is no error, only empty."""
     for query in ("start=1900-01-01T00:00:00Z", "start=8000-01-01T00:00:00Z"):
         answer = ask("GET", AVAILABILITY, query=f"calendar_id=cal&{query}")
@@ -123,7 +123,7 @@ def test_stretches_far_from_now_are_empty(world: Connection) -> None:
         assert ask("GET", LIST, query=f"{query}&end=1800-01-01T00:00:00Z").json["data"] == []
 
 
-def test_parameters_that_nobody_knows_are_left_aside(world: Connection) -> None:
+def test_parameters_that_nobody_knows_are_left_aside(team: Connection) -> None:
     """A query may hold more than we know, as links with tracking do."""
     assert ask("GET", AVAILABILITY, query="calendar_id=cal&utm_source=x&%00=%00").status == 200
 
@@ -142,16 +142,14 @@ def test_parameters_that_nobody_knows_are_left_aside(world: Connection) -> None:
         [("X-Idempotency-Key", "one"), ("Idempotency-Key", "other")],
     ],
 )
-def test_an_idempotency_key_that_is_none_is_refused(
-    world: Connection, headers: list[tuple[str, str]]
-) -> None:
+def test_an_idempotency_key_that_is_none_is_refused(team: Connection, headers: list[tuple[str, str]]) -> None:
     """Too long, empty, unprintable or contradicting keys are refused with 400, and nothing is booked."""
-    before = table_digests(world)
+    before = table_digests(team)
     check_problem(book(headers=headers), 400, "VALIDATION_ERROR")
-    assert table_digests(world) == before
+    assert table_digests(team) == before
 
 
-def test_the_same_key_under_both_names_is_one(world: Connection) -> None:
+def test_the_same_key_under_both_names_is_one(team: Connection) -> None:
     """Two headers that agree are one key; one that comes twice is read as the gateway joins it."""
     for value in ("key", "k" * 255):
         first = book(headers=[("X-Idempotency-Key", value), ("Idempotency-Key", value)])
@@ -163,7 +161,7 @@ def test_the_same_key_under_both_names_is_one(world: Connection) -> None:
     assert twice.json == joined.json
 
 
-def test_odd_headers_do_no_harm(world: Connection) -> None:
+def test_odd_headers_do_no_harm(team: Connection) -> None:
     """Headers that we do not read may hold anything."""
     headers = [("Accept", "*/*, */*"), ("Accept", ""), ("Cookie", "a=1; b"), ("X-Forwarded-For", "\x00")]
     headers += [("Content-Length", "-1"), ("Content-Encoding", "gzip"), ("Range", "bytes=0-1")]
@@ -180,11 +178,11 @@ def test_odd_headers_do_no_harm(world: Connection) -> None:
         ("GET", "/api/appointments//cancel"),
     ],
 )
-def test_what_is_no_route_is_not_there(world: Connection, method: str, path: str) -> None:
+def test_what_is_no_route_is_not_there(team: Connection, method: str, path: str) -> None:
     """Another path is 404, whatever the method."""
-    before = table_digests(world)
+    before = table_digests(team)
     check_problem(ask(method, path), 404, "NOT_FOUND")
-    assert table_digests(world) == before
+    assert table_digests(team) == before
 
 
 @pytest.mark.parametrize(
@@ -202,19 +200,19 @@ def test_what_is_no_route_is_not_there(world: Connection, method: str, path: str
         ("PUT", f"/api/webhook-endpoints/{UUID(int=1)}", "DELETE, GET, HEAD, PATCH"),
     ],
 )
-def test_a_path_is_not_for_every_method(world: Connection, method: str, path: str, allowed: str) -> None:
+def test_a_path_is_not_for_every_method(team: Connection, method: str, path: str, allowed: str) -> None:
     """A method that a path is not for is 405, with those that it is for, by whichever function has it."""
-    before = table_digests(world)
+    before = table_digests(team)
     answer = ask(method, path)
     check_problem(answer, 405, "METHOD_NOT_ALLOWED")
     assert answer.headers["allow"] == allowed
-    assert table_digests(world) == before
+    assert table_digests(team) == before
 
 
-def test_head_is_get_without_a_body(world: Connection) -> None:
+def test_head_is_get_without_a_body(team: Connection) -> None:
     """HEAD has the status and the headers of GET, also of a refusal, and counts as reading."""
     made = booked()
-    add_key(world, "reader", scopes=["read"])
+    add_key(team, "reader", scopes=["read"])
     paths = ["/health", "/openapi.json", f"{AVAILABILITY}?calendar_id=cal", LIST, SHARES]
     paths += [f"{LIST}/{made['appointment_id']}", f"{LIST}/{UUID(int=1)}", f"{LIST}/{UUID(int=1)}/cancel"]
     for full in paths:
@@ -228,6 +226,6 @@ def test_head_is_get_without_a_body(world: Connection) -> None:
 
 
 @pytest.mark.parametrize("path", [AVAILABILITY, SHARES])
-def test_a_calendar_that_is_unknown_is_not_there(world: Connection, path: str) -> None:
+def test_a_calendar_that_is_unknown_is_not_there(team: Connection, path: str) -> None:
     """Asking about a calendar that does not exist is 404."""
     check_problem(ask("GET", path, query={"calendar_id": "nowhere"}), 404, "NOT_FOUND")

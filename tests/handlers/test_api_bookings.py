@@ -45,7 +45,7 @@ def listed(**query: Any) -> list[str]:
     return [one["appointment_id"] for one in answer.json["data"]]
 
 
-def test_the_answer_to_a_booking(world: Connection) -> None:
+def test_the_answer_to_a_booking(team: Connection) -> None:
     """A booking is answered 201 with exactly what the contract says."""
     answer = book()
     assert answer.status == 201
@@ -61,18 +61,18 @@ def test_the_answer_to_a_booking(world: Connection) -> None:
         "status": "scheduled",
         "version": 1,
     }
-    check_invariants(world)
+    check_invariants(team)
 
 
 @pytest.mark.parametrize(
     "start", ["2026-03-03T14:00:00Z", "2026-03-03T09:00:00-05:00", "2026-03-03T19:45:00.000+05:45"]
 )
-def test_a_start_may_have_any_offset(world: Connection, start: str) -> None:
+def test_a_start_may_have_any_offset(team: Connection, start: str) -> None:
     """The same instant is the same start, however it is written."""
     assert booked(start)["start_time"] == "2026-03-03T14:00:00Z"
 
 
-def test_an_appointment_is_shown_as_it_was_asked_for(world: Connection) -> None:
+def test_an_appointment_is_shown_as_it_was_asked_for(team: Connection) -> None:
     """Reading an appointment gives every member of the contract and what the customer sent."""
     metadata = {"source": "web", "tags": ["a", 1, None, 1.5, True], "deep": {"ö": "✓"}}
     made = booked(notes="Is there\na lift?", timezone="Europe/Paris", metadata=metadata)
@@ -93,22 +93,22 @@ def test_an_appointment_is_shown_as_it_was_asked_for(world: Connection) -> None:
         assert shown.json[name].endswith("Z")
 
 
-def test_what_was_left_out_is_null(world: Connection) -> None:
+def test_what_was_left_out_is_null(team: Connection) -> None:
     """Optional members are there without a value."""
     shown = ask("GET", f"{PATH}/{booked()['appointment_id']}").json
     assert (shown["notes"], shown["timezone"], shown["metadata"]) == (None, None, {})
 
 
-def test_a_full_time_is_refused(world: Connection) -> None:
+def test_a_full_time_is_refused(team: Connection) -> None:
     """When every coach is taken the answer is 409, and nothing has changed."""
     coaches = {booked()["coach_id"] for _ in range(3)}
     assert len(coaches) == 3
-    before = table_digests(world)
+    before = table_digests(team)
     for start in (NINE, NINE + QUARTER, NINE - QUARTER):
         problem = check_problem(book(start, headers={"X-Idempotency-Key": "k"}), 409, "SLOT_UNAVAILABLE")
         assert problem["details"] == [{"loc": "start_time", "type": "no_coach_free"}]
-    assert table_digests(world) == before
-    check_invariants(world)
+    assert table_digests(team) == before
+    check_invariants(team)
 
 
 @pytest.mark.parametrize(
@@ -121,9 +121,9 @@ def test_a_full_time_is_refused(world: Connection) -> None:
         ("active = false", "inactive"),
     ],
 )
-def test_a_refusal_of_the_calendar_says_why(world: Connection, change: str, reason: str) -> None:
+def test_a_refusal_of_the_calendar_says_why(team: Connection, change: str, reason: str) -> None:
     """The reason is for machines as explaining has it, and for people in words; holding says the same."""
-    world.execute(f"UPDATE calendars SET {change}".encode())
+    team.execute(f"UPDATE calendars SET {change}".encode())
     problem = check_problem(book(), 409, "SLOT_UNAVAILABLE")
     assert problem["details"] == [{"loc": "start_time", "type": reason}]
     assert "calendar" in problem["detail"]
@@ -140,22 +140,22 @@ def test_a_refusal_of_the_calendar_says_why(world: Connection, change: str, reas
         ("8000-01-01T00:00:00Z", "in another age"),
     ],
 )
-def test_a_time_that_nobody_offers_is_refused(world: Connection, start: str, about: str) -> None:
+def test_a_time_that_nobody_offers_is_refused(team: Connection, start: str, about: str) -> None:
     """What availability does not list cannot be booked."""
-    before = table_digests(world)
+    before = table_digests(team)
     check_problem(book(start), 409, "SLOT_UNAVAILABLE")
-    assert table_digests(world) == before
+    assert table_digests(team) == before
 
 
-def test_two_requests_without_a_key_are_two_bookings(world: Connection) -> None:
+def test_two_requests_without_a_key_are_two_bookings(team: Connection) -> None:
     """Without a key nothing is taken for a repetition, however alike."""
     one, other = booked(), booked()
     assert one["appointment_id"] != other["appointment_id"]
     assert one["coach_id"] != other["coach_id"]
-    assert count(world, "idempotency_keys") == 0
+    assert count(team, "idempotency_keys") == 0
 
 
-def test_cancelling_gives_the_time_back(world: Connection) -> None:
+def test_cancelling_gives_the_time_back(team: Connection) -> None:
     """A cancelled appointment is answered whole, one version on, and its time can be booked again."""
     made = [booked() for _ in range(3)]
     answer = ask("POST", f"{PATH}/{made[0]['appointment_id']}/cancel", {"by": "coach", "reason": "ill"})
@@ -166,24 +166,24 @@ def test_cancelling_gives_the_time_back(world: Connection) -> None:
     assert answer.json["updated_at"] == answer.json["cancelled_at"]
     assert ask("GET", f"{PATH}/{made[0]['appointment_id']}").json == answer.json
     assert booked()["coach_id"] == made[0]["coach_id"]
-    row = world.execute(
+    row = team.execute(
         "SELECT cancelled_by, cancel_reason FROM coach_appointments WHERE version = 2"
     ).fetchone()
     assert row == {"cancelled_by": "coach", "cancel_reason": "ill"}
-    check_invariants(world)
+    check_invariants(team)
 
 
-def test_what_is_cancelled_cannot_be_cancelled(world: Connection) -> None:
+def test_what_is_cancelled_cannot_be_cancelled(team: Connection) -> None:
     """The second cancellation is 409 with the state that it is in, and changes nothing."""
     path = f"{PATH}/{booked()['appointment_id']}/cancel"
     assert ask("POST", path).status == 200
-    before = table_digests(world)
+    before = table_digests(team)
     problem = check_problem(ask("POST", path), 409, "ILLEGAL_TRANSITION")
     assert "cancelled" in problem["message"]
-    assert table_digests(world) == before
+    assert table_digests(team) == before
 
 
-def test_the_list_is_in_order_of_the_starts(world: Connection) -> None:
+def test_the_list_is_in_order_of_the_starts(team: Connection) -> None:
     """Appointments come by their start, whatever the order they were booked in."""
     starts = [NINE + step * QUARTER for step in (8, 2, 0, 4, 6)]
     ids = {start: booked(start)["appointment_id"] for start in starts}
@@ -191,7 +191,7 @@ def test_the_list_is_in_order_of_the_starts(world: Connection) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 200])
-def test_pages_of_the_list_joined_are_the_whole(world: Connection, limit: int) -> None:
+def test_pages_of_the_list_joined_are_the_whole(team: Connection, limit: int) -> None:
     """Following the cursor gives every appointment once, those of one start too."""
     for _ in range(3):
         booked(NINE)
@@ -210,7 +210,7 @@ def test_pages_of_the_list_joined_are_the_whole(world: Connection, limit: int) -
     assert joined == whole
 
 
-def test_a_page_that_is_just_full_has_no_next(world: Connection) -> None:
+def test_a_page_that_is_just_full_has_no_next(team: Connection) -> None:
     """The cursor is only given when there is more."""
     booked()
     booked()
@@ -218,9 +218,9 @@ def test_a_page_that_is_just_full_has_no_next(world: Connection) -> None:
     assert ask("GET", PATH, query={"limit": 1}).json["next_cursor"] is not None
 
 
-def test_the_list_can_be_narrowed(world: Connection) -> None:
+def test_the_list_can_be_narrowed(team: Connection) -> None:
     """Each filter leaves out what does not match, and together they all count."""
-    add_calendar(world, "other", ["coach-01"], duration=60)
+    add_calendar(team, "other", ["coach-01"], duration=60)
     early, late = booked(NINE), booked(NINE + 8 * QUARTER)
     other = booked(NINE + 16 * QUARTER, calendar_id="other")
     gone = booked(NINE + 24 * QUARTER)

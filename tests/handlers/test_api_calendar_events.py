@@ -43,27 +43,27 @@ def outcome(connection: Connection, answer: Answer) -> str | None:
 
 
 @pytest.fixture
-def external(world: Connection, queues: Queues) -> Connection:
+def external(team: Connection, queues: Queues) -> Connection:
     """One coach more, alone on the calendar `ext`, whose own calendar is elsewhere and was read just now."""
-    add_coach(world, "outside", kind="calendar_api")
-    add_calendar(world, "ext", ["outside"])
-    sync.extend(world, now=NOW)
-    world.execute("UPDATE coach_slots SET external = ~0::bit(104) WHERE coach_id = 'outside'")
-    world.execute(
+    add_coach(team, "outside", kind="calendar_api")
+    add_calendar(team, "ext", ["outside"])
+    sync.extend(team, now=NOW)
+    team.execute("UPDATE coach_slots SET external = ~0::bit(104) WHERE coach_id = 'outside'")
+    team.execute(
         "INSERT INTO coach_syncs (coach_id, first_requested_at, requested_at, synced_at)"
         " VALUES ('outside', %(asked)s, %(asked)s, %(now)s)",
         {"now": NOW, "asked": NOW - MINUTE},
     )
-    return world
+    return team
 
 
-def test_a_key_is_required(world: Connection) -> None:
+def test_a_key_is_required(team: Connection) -> None:
     """Without a key, or with an empty one, an event is 400 and is not kept."""
-    before = table_digests(world)
+    before = table_digests(team)
     check_problem(tell("coach.calendar_changed", key=None, coach_id="coach-01"), 400, "VALIDATION_ERROR")
     blank = ask("POST", PATH, {"event_type": "x"}, headers={"X-Idempotency-Key": ""})
     check_problem(blank, 400, "VALIDATION_ERROR")
-    assert table_digests(world) == before
+    assert table_digests(team) == before
 
 
 @pytest.mark.parametrize(
@@ -90,11 +90,11 @@ def test_a_key_is_required(world: Connection) -> None:
         },
     ],
 )
-def test_an_event_that_cannot_be_meant_is_refused(world: Connection, body: dict[str, Any]) -> None:
+def test_an_event_that_cannot_be_meant_is_refused(team: Connection, body: dict[str, Any]) -> None:
     """Without its subject, or with times the wrong way round, an event is 422 and is not kept."""
-    before = table_digests(world)
+    before = table_digests(team)
     check_problem(ask("POST", PATH, body, headers={"X-Idempotency-Key": "k"}), 422, "VALIDATION_ERROR")
-    assert table_digests(world) == before
+    assert table_digests(team) == before
 
 
 def test_the_same_event_again_is_the_same_answer(external: Connection, queues: Queues) -> None:
@@ -111,22 +111,22 @@ def test_the_same_event_again_is_the_same_answer(external: Connection, queues: Q
     assert queues.take("FETCHES") == []
 
 
-def test_another_event_under_the_same_key_is_refused(world: Connection) -> None:
+def test_another_event_under_the_same_key_is_refused(team: Connection) -> None:
     """A key belongs to what it came with first."""
     tell("coach.calendar_changed", key="k", coach_id="coach-01")
-    before = table_digests(world)
+    before = table_digests(team)
     check_problem(tell("coach.calendar_changed", key="k", coach_id="coach-02"), 422, "IDEMPOTENCY_KEY_REUSED")
     check_problem(tell("something.else", key="k"), 422, "IDEMPOTENCY_KEY_REUSED")
-    assert table_digests(world) == before
+    assert table_digests(team) == before
 
 
 @pytest.mark.parametrize("event_type", ["calendar.renamed", "appointment.confirmed", "appointment.updated"])
-def test_what_needs_no_action_is_acknowledged(world: Connection, event_type: str) -> None:
+def test_what_needs_no_action_is_acknowledged(team: Connection, event_type: str) -> None:
     """Types that we do not act on, known or not, are kept as they came."""
     made = booked()
     answer = tell(event_type, appointment_id=made["appointment_id"], colour={"old": "red"})
-    assert outcome(world, answer) == "noted"
-    row = one_row(world, "SELECT body FROM inbound_events")
+    assert outcome(team, answer) == "noted"
+    row = one_row(team, "SELECT body FROM inbound_events")
     assert row["body"]["colour"] == {"old": "red"}
     assert ask("GET", f"/api/appointments/{made['appointment_id']}").json["version"] == 1
 
@@ -175,14 +175,14 @@ def test_without_times_an_unavailable_coach_is_only_read_again(external: Connect
     assert len(queues.take("FETCHES")) == 1
 
 
-def test_a_cancelled_appointment_frees_its_time(world: Connection, queues: Queues) -> None:
+def test_a_cancelled_appointment_frees_its_time(team: Connection, queues: Queues) -> None:
     """The appointment is cancelled as by the system, its subscribers are told, and its time can be booked."""
-    add_endpoint(world, "crm", "appointment.*")
+    add_endpoint(team, "crm", "appointment.*")
     made = [booked() for _ in range(3)]
     queues.take("DELIVERIES")
     answer = tell("appointment.cancelled", appointment_id=made[0]["appointment_id"], reason="moved away")
-    assert outcome(world, answer) == "cancelled"
-    row = world.execute(
+    assert outcome(team, answer) == "cancelled"
+    row = team.execute(
         "SELECT cancelled_by, cancel_reason FROM coach_appointments WHERE status = 'cancelled'"
     ).fetchall()
     assert row == [{"cancelled_by": "system", "cancel_reason": "moved away"}]
@@ -192,17 +192,17 @@ def test_a_cancelled_appointment_frees_its_time(world: Connection, queues: Queue
         made[0]["appointment_id"],
     )
     assert booked()["coach_id"] == made[0]["coach_id"]
-    check_invariants(world)
+    check_invariants(team)
 
 
-def test_what_is_cancelled_already_or_not_there_is_acknowledged(world: Connection) -> None:
+def test_what_is_cancelled_already_or_not_there_is_acknowledged(team: Connection) -> None:
     """An event that can have no effect any more is taken in, so that nobody sends it for ever."""
     made = booked()
-    assert outcome(world, tell("appointment.cancelled", appointment_id=made["appointment_id"])) == "cancelled"
+    assert outcome(team, tell("appointment.cancelled", appointment_id=made["appointment_id"])) == "cancelled"
     again = tell("appointment.cancelled", appointment_id=made["appointment_id"])
-    assert outcome(world, again) == "illegal_transition"
-    assert outcome(world, tell("appointment.cancelled", appointment_id=str(uuid4()))) == "not_found"
-    assert outcome(world, tell("coach.calendar_changed", coach_id="nobody")) == "not_found"
+    assert outcome(team, again) == "illegal_transition"
+    assert outcome(team, tell("appointment.cancelled", appointment_id=str(uuid4()))) == "not_found"
+    assert outcome(team, tell("coach.calendar_changed", coach_id="nobody")) == "not_found"
 
 
 def test_what_belongs_to_others_is_left_alone(external: Connection, queues: Queues) -> None:
@@ -226,7 +226,7 @@ def test_what_belongs_to_others_is_left_alone(external: Connection, queues: Queu
 
 
 def test_an_event_that_was_kept_and_not_acted_on_is_finished_later(
-    world: Connection, queues: Queues, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    team: Connection, queues: Queues, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the work after keeping fails, the sender's retry is acknowledged and the sweep does the work."""
     made = booked()
@@ -239,10 +239,10 @@ def test_an_event_that_was_kept_and_not_acted_on_is_finished_later(
         lost = tell("appointment.cancelled", key="k", appointment_id=made["appointment_id"])
         check_problem(lost, 500, "INTERNAL_ERROR")
     again = tell("appointment.cancelled", key="k", appointment_id=made["appointment_id"])
-    assert outcome(world, again) is None
+    assert outcome(team, again) is None
     clock(NOW + MINUTE)
     assert maintenance.lambda_handler({"task": "outbox"}, context())["events"] == 1
-    assert outcome(world, again) == "cancelled"
+    assert outcome(team, again) == "cancelled"
     assert maintenance.lambda_handler({"task": "outbox"}, context())["events"] == 0
-    assert count(world, "inbound_events") == 1
+    assert count(team, "inbound_events") == 1
     assert booked(NINE)["start_time"] == made["start_time"]

@@ -20,9 +20,9 @@ DELIVERIES = "/api/deliveries"
 
 
 @pytest.fixture
-def crm(world: Connection, queues: Queues) -> str:
+def crm(team: Connection, queues: Queues) -> str:
     """The small team and the CRM, which is told of appointments; the id of its endpoint."""
-    add_endpoint(world, "crm", "appointment.*")
+    add_endpoint(team, "crm", "appointment.*")
     found: str = ask("GET", PATH).json["data"][0]["endpoint_id"]
     return found
 
@@ -42,13 +42,13 @@ def turn(endpoint_id: str, *, on: bool) -> None:
     assert ask("PATCH", f"{PATH}/{endpoint_id}", {"enabled": on}).status == 200
 
 
-def test_a_delivery_shows_every_attempt(world: Connection, crm: str, queues: Queues) -> None:
+def test_a_delivery_shows_every_attempt(team: Connection, crm: str, queues: Queues) -> None:
     """Status, latency, error and the first bytes of the answer, in the order of the attempts."""
     made = booked()
     (message,) = queues.take("DELIVERIES")
     later = NOW + timedelta(seconds=5)
     record_attempt(
-        world,
+        team,
         message,
         "http_503",
         outcome="retrying",
@@ -58,7 +58,7 @@ def test_a_delivery_shows_every_attempt(world: Connection, crm: str, queues: Que
     )
     found = get_delivery(message)
     assert (found["status"], found["next_attempt_at"]) == ("pending", "2026-03-02T12:00:05Z")
-    record_attempt(world, message, "timeout", attempt=2, at=later)
+    record_attempt(team, message, "timeout", attempt=2, at=later)
     found = get_delivery(message)
     assert {name: found[name] for name in ("delivery_id", "event_id", "event_type", "version")} == {
         "delivery_id": message["delivery_id"],
@@ -91,13 +91,13 @@ def test_a_delivery_shows_every_attempt(world: Connection, crm: str, queues: Que
     assert page()["data"] == [found]
 
 
-def test_filters_choose(world: Connection, crm: str, queues: Queues) -> None:
+def test_filters_choose(team: Connection, crm: str, queues: Queues) -> None:
     """Endpoint, status, event type, appointment and time each leave out the rest, also together."""
     first, second = booked(), booked()
     ask("POST", f"/api/appointments/{first['appointment_id']}/cancel")
     created, other, cancelled = (one["delivery_id"] for one in queues.take("DELIVERIES"))
     record_attempt(
-        world, {"delivery_id": other, "event_id": str(uuid4()), "kind": "crm", "type": "x"}, "timeout"
+        team, {"delivery_id": other, "event_id": str(uuid4()), "kind": "crm", "type": "x"}, "timeout"
     )
     assert ids(page()) == [cancelled, other, created]
     assert ids(page(status="failed")) == [other]
@@ -119,7 +119,7 @@ def test_filters_choose(world: Connection, crm: str, queues: Queues) -> None:
         check_problem(ask("GET", DELIVERIES, query=query), 400, "VALIDATION_ERROR")
 
 
-def test_pages_follow_one_another(world: Connection, crm: str, queues: Queues, kms: None) -> None:
+def test_pages_follow_one_another(team: Connection, crm: str, queues: Queues, kms: None) -> None:
     """Cursors lead through the deliveries of all endpoints, the newest first, each once."""
     subscribed()
     for _ in range(3):
@@ -138,27 +138,27 @@ def test_pages_follow_one_another(world: Connection, crm: str, queues: Queues, k
     assert seen == everything
 
 
-def test_what_is_anothers_is_not_there(world: Connection, crm: str, queues: Queues) -> None:
+def test_what_is_anothers_is_not_there(team: Connection, crm: str, queues: Queues) -> None:
     """A foreign delivery is 404 and in no list."""
-    add_key(world, "other-key", tenant_id="other")
+    add_key(team, "other-key", tenant_id="other")
     booked()
     (message,) = queues.take("DELIVERIES")
-    before = table_digests(world)
+    before = table_digests(team)
     path = f"{DELIVERIES}/{message['delivery_id']}"
     check_problem(ask("GET", path, key="other-key"), 404, "NOT_FOUND")
     check_problem(ask("POST", path + "/replay", key="other-key"), 404, "NOT_FOUND")
     assert ask("GET", DELIVERIES, key="other-key").json == {"data": [], "next_cursor": None}
-    assert table_digests(world) == before
+    assert table_digests(team) == before
 
 
 @pytest.mark.parametrize("error", [None, "http_500"])
 def test_a_replay_is_another_round(
-    world: Connection, crm: str, queues: Queues, clock: Any, error: str | None
+    team: Connection, crm: str, queues: Queues, clock: Any, error: str | None
 ) -> None:
     """The same ids go out again, whether it failed or not; the attempts of both rounds are shown."""
     booked()
     (message,) = queues.take("DELIVERIES")
-    record_attempt(world, message, error, at=NOW - MINUTE)
+    record_attempt(team, message, error, at=NOW - MINUTE)
     path = f"{DELIVERIES}/{message['delivery_id']}/replay"
     again = ask("POST", path, headers={"Idempotency-Key": "k"})
     assert again.status == 200
@@ -173,19 +173,19 @@ def test_a_replay_is_another_round(
     twice = ask("POST", path, headers={"Idempotency-Key": "k"})
     assert (twice.headers["idempotent-replayed"], twice.json) == ("true", again.json)
     assert queues.take("DELIVERIES") == []
-    record_attempt(world, message, "http_500", attempt=2, at=NOW - timedelta(seconds=30))
+    record_attempt(team, message, "http_500", attempt=2, at=NOW - timedelta(seconds=30))
     assert get_delivery(message)["status"] == "pending", "a late result of the first round decides nothing"
-    record_attempt(world, sent, at=NOW + SECOND)
+    record_attempt(team, sent, at=NOW + SECOND)
     found = get_delivery(message)
     attempts = [(one["round"], one["attempt"]) for one in found["attempts"]]
     assert (found["status"], attempts) == ("delivered", [(1, 1), (1, 2), (2, 1)])
 
 
-def test_nothing_is_sent_to_what_is_turned_off(world: Connection, crm: str, queues: Queues) -> None:
+def test_nothing_is_sent_to_what_is_turned_off(team: Connection, crm: str, queues: Queues) -> None:
     """Neither a replay nor a recovery goes to an endpoint that is off."""
     booked()
     (message,) = queues.take("DELIVERIES")
-    record_attempt(world, message, "timeout")
+    record_attempt(team, message, "timeout")
     turn(crm, on=False)
     check_problem(ask("POST", f"{DELIVERIES}/{message['delivery_id']}/replay"), 409, "CONFLICT")
     since = {"since": "2026-01-01T00:00:00Z"}
@@ -193,14 +193,14 @@ def test_nothing_is_sent_to_what_is_turned_off(world: Connection, crm: str, queu
     assert queues.take("DELIVERIES") == []
 
 
-def test_an_endpoint_gets_all_that_it_missed(world: Connection, crm: str, queues: Queues) -> None:
+def test_an_endpoint_gets_all_that_it_missed(team: Connection, crm: str, queues: Queues) -> None:
     """What failed since the instant and what happened while it was off goes out once; the rest stays."""
     begun = datetime.now(UTC) - SECOND
     for _ in range(3):
         booked()
     failed, fine, open_ = queues.take("DELIVERIES")
-    record_attempt(world, failed, "timeout")
-    record_attempt(world, fine)
+    record_attempt(team, failed, "timeout")
+    record_attempt(team, fine)
     turn(crm, on=False)
     missed = booked(NINE + HOUR)
     turn(crm, on=True)
@@ -220,14 +220,14 @@ def test_an_endpoint_gets_all_that_it_missed(world: Connection, crm: str, queues
 
 
 def test_a_large_recovery_is_finished_by_the_sweep(
-    world: Connection, crm: str, queues: Queues, clock: Any, monkeypatch: pytest.MonkeyPatch
+    team: Connection, crm: str, queues: Queues, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only the first go out at once; the rest follows within the minute."""
     monkeypatch.setattr("fairslot.webhooks.endpoints.RECOVER_AT_ONCE", 1)
     for _ in range(3):
         booked()
     for message in queues.take("DELIVERIES"):
-        record_attempt(world, message, "timeout")
+        record_attempt(team, message, "timeout")
     since = {"since": (datetime.now(UTC) - MINUTE).isoformat()}
     assert ask("POST", f"{PATH}/{crm}/recover", since).json == {"deliveries": 3}
     assert len(queues.take("DELIVERIES")) == 1
@@ -237,7 +237,7 @@ def test_a_large_recovery_is_finished_by_the_sweep(
 
 
 def test_what_waits_for_an_endpoint_that_is_off_is_given_up(
-    world: Connection, queues: Queues, kms: None, clock: Any, monkeypatch: pytest.MonkeyPatch
+    team: Connection, queues: Queues, kms: None, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing stays pending for ever: turned off it fails with a reason, taken away it is cancelled."""
     monkeypatch.setattr("fairslot.webhooks.publishing.publish", lambda _: None)
@@ -256,11 +256,11 @@ def test_what_waits_for_an_endpoint_that_is_off_is_given_up(
     assert {UUID(one) for one in found} == {UUID(off["endpoint_id"]), UUID(gone["endpoint_id"])}
 
 
-def test_a_page_is_cut_by_its_bytes(world: Connection, crm: str, queues: Queues) -> None:
+def test_a_page_is_cut_by_its_bytes(team: Connection, crm: str, queues: Queues) -> None:
     """Deliveries with many attempts and what was answered to each come in several pages, each once."""
     for _ in range(3):
         booked()
-    world.execute(
+    team.execute(
         "INSERT INTO webhook_attempts (delivery_id, attempt, at, outcome, response_excerpt, round)"
         " SELECT delivery_id, number, now(), 'retrying', repeat('\"', 500), 1"
         " FROM webhook_deliveries, generate_series(1, 900) AS number"

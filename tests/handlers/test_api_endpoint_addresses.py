@@ -19,15 +19,15 @@ OTHERS = [
 
 
 @pytest.mark.parametrize("other", OTHERS)
-def test_an_address_is_had_once_however_it_is_written(world: Connection, kms: None, other: str) -> None:
+def test_an_address_is_had_once_however_it_is_written(team: Connection, kms: None, other: str) -> None:
     """It is shown and requested in one way, and a second endpoint cannot have it in another."""
     assert subscribed(url=other)["url"] == ONE
     for url in (ONE, *OTHERS):
         check_problem(subscribe(url=url), 409, "CONFLICT")
-    assert count(world, "webhook_endpoints") == 1
+    assert count(team, "webhook_endpoints") == 1
 
 
-def test_a_change_of_address_is_read_the_same_way(world: Connection, kms: None, queues: Queues) -> None:
+def test_a_change_of_address_is_read_the_same_way(team: Connection, kms: None, queues: Queues) -> None:
     """Another's address is refused, and the own one may be written in another way."""
     subscribed(url=ONE)
     made = subscribed(url=ONE + "second")
@@ -44,7 +44,7 @@ def test_a_change_of_address_is_read_the_same_way(world: Connection, kms: None, 
     assert [one["url"] for one in queues.take("DELIVERIES")] == [ONE + "second"]
 
 
-def test_an_address_is_as_long_as_it_is_when_it_is_requested(world: Connection, kms: None) -> None:
+def test_an_address_is_as_long_as_it_is_when_it_is_requested(team: Connection, kms: None) -> None:
     """What is not ASCII is escaped, and counts so."""
     assert len(subscribed(url=ONE + "a" * (2000 - len(ONE)))["url"]) == 2000
     problem = check_problem(subscribe(url=ONE + "é" * 400), 422, "VALIDATION_ERROR")

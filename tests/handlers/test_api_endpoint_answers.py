@@ -30,7 +30,7 @@ def in_cache(cache: Redis) -> str:
 
 
 def test_nothing_of_an_address_is_kept_for_a_key(
-    world: Connection, kms: None, cache: Redis, queues: Queues
+    team: Connection, kms: None, cache: Redis, queues: Queues
 ) -> None:
     """Neither the database nor the cache has address or headers of an answer, and each is given again."""
     made = subscribe(**SECRETIVE, sent={"Idempotency-Key": "make"})
@@ -48,7 +48,7 @@ def test_nothing_of_an_address_is_kept_for_a_key(
             again = ask(method, place, body, headers={"Idempotency-Key": place})
             assert (again.status, again.headers["idempotent-replayed"]) == (200, "true")
             assert again.json == first.json | ({"secret": None} if "secret" in first.json else {})
-            for found in (in_database(world), in_cache(cache)):
+            for found in (in_database(team), in_cache(cache)):
                 assert made.json["endpoint_id"] in found
                 assert TOKEN not in found
                 assert "moved" not in found
@@ -56,7 +56,7 @@ def test_nothing_of_an_address_is_kept_for_a_key(
 
 @pytest.mark.parametrize("cached", ["cached", "flushed"])
 def test_a_repetition_shows_the_endpoint_as_it_is(
-    world: Connection, kms: None, cache: Redis, cached: str
+    team: Connection, kms: None, cache: Redis, cached: str
 ) -> None:
     """Also where it was changed or taken away since, and it changes nothing back."""
     first = subscribe(**SECRETIVE, sent=KEY).json
@@ -67,7 +67,7 @@ def test_a_repetition_shows_the_endpoint_as_it_is(
     again = subscribe(**SECRETIVE, sent=KEY)
     assert (again.status, again.json) == (201, get_endpoint(first) | {"secret": None})
     assert ask("DELETE", path).status == 204
-    before = table_digests(world)
+    before = table_digests(team)
     gone = subscribe(**SECRETIVE, sent=KEY)
     assert (gone.status, gone.json["enabled"], gone.json["disabled_reason"]) == (201, False, "by_request")
-    assert table_digests(world) == before
+    assert table_digests(team) == before

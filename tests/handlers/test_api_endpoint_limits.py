@@ -59,7 +59,7 @@ from tests.support.tables import count
     ],
 )
 def test_a_header_that_means_something_on_the_way_cannot_be_chosen(
-    world: Connection, kms: None, name: str
+    team: Connection, kms: None, name: str
 ) -> None:
     """Nor one that a receiver cannot tell from such a header, as many make one of all signs."""
     problem = check_problem(subscribe(headers={name: "x"}), 422, "VALIDATION_ERROR")
@@ -69,29 +69,29 @@ def test_a_header_that_means_something_on_the_way_cannot_be_chosen(
     check_problem(ask("PATCH", f"{PATH}/{made['endpoint_id']}", change), 422, "VALIDATION_ERROR")
 
 
-def test_two_headers_that_many_receivers_take_for_one_are_one_twice(world: Connection, kms: None) -> None:
+def test_two_headers_that_many_receivers_take_for_one_are_one_twice(team: Connection, kms: None) -> None:
     """A name with `_` is fine by itself."""
     check_problem(subscribe(headers={"X-Team": "a", "x_team": "b"}), 422, "VALIDATION_ERROR")
     assert subscribed(headers={"x_team": "b", "X-Colour": "red"})["headers"]["x_team"] == "b"
 
 
-def test_a_rate_is_at_least_one_in_a_hundred_seconds(world: Connection, kms: None) -> None:
+def test_a_rate_is_at_least_one_in_a_hundred_seconds(team: Connection, kms: None) -> None:
     """Less would keep one message waiting for longer than it may."""
     problem = check_problem(subscribe(rate_per_second=0.009), 422, "VALIDATION_ERROR")
     assert [one["loc"] for one in problem["details"]] == ["body.rate_per_second"]
     assert subscribed(rate_per_second=0.01)["rate_per_second"] == 0.01
 
 
-def test_what_was_made_before_a_rule_can_still_be_turned_off(world: Connection, kms: None) -> None:
+def test_what_was_made_before_a_rule_can_still_be_turned_off(team: Connection, kms: None) -> None:
     """Only what is given is judged."""
     made = subscribed()
-    set_endpoint(world, headers=Jsonb({"Via": "x"}), url="https://a_b.example/")
+    set_endpoint(team, headers=Jsonb({"Via": "x"}), url="https://a_b.example/")
     off = ask("PATCH", f"{PATH}/{made['endpoint_id']}", {"enabled": False})
     assert (off.status, off.json["enabled"], off.json["headers"]) == (200, False, {"Via": "x"})
 
 
 def test_there_is_an_end_to_how_many_endpoints_a_tenant_has(
-    world: Connection, kms: None, environment: Environment
+    team: Connection, kms: None, environment: Environment
 ) -> None:
     """One more than the setting says is refused; taking one away makes room."""
     environment(MAX_ENDPOINTS_PER_TENANT="2")
@@ -99,15 +99,15 @@ def test_there_is_an_end_to_how_many_endpoints_a_tenant_has(
     subscribed(url=URL + "/1")
     problem = check_problem(subscribe(url=URL + "/2"), 409, "CONFLICT")
     assert "2 endpoints" in problem["message"]
-    assert count(world, "webhook_endpoints") == 2
-    add_key(world, "other-key", tenant_id="other")
+    assert count(team, "webhook_endpoints") == 2
+    add_key(team, "other-key", tenant_id="other")
     assert subscribe(key="other-key").status == 201
     assert ask("DELETE", f"{PATH}/{first['endpoint_id']}").status == 204
     assert subscribe(url=URL + "/2").status == 201
 
 
 def test_an_address_that_is_had_stays_out_of_the_databases_log(
-    world: Connection, kms: None, postgres: EmbeddedPostgres
+    team: Connection, kms: None, postgres: EmbeddedPostgres
 ) -> None:
     """A token in its query would stand there in the clear."""
     token = "nobody-may-read-this"

@@ -70,7 +70,7 @@ def opened(connection: Connection, endpoint: dict[str, Any]) -> list[str]:
     ]
 
 
-def test_a_subscriber_is_made_and_its_secret_shown_once(world: Connection, kms: None) -> None:
+def test_a_subscriber_is_made_and_its_secret_shown_once(team: Connection, kms: None) -> None:
     """The answer has the secret, the database its ciphertext, and no later answer either."""
     made = subscribed("appointment.*", "calendar.stale", description="Ours", headers={"X-Team": "blue"})
     assert (made["kind"], made["url"], made["enabled"], made["disabled_reason"]) == (
@@ -84,16 +84,16 @@ def test_a_subscriber_is_made_and_its_secret_shown_once(world: Connection, kms: 
     secret = made.pop("secret")
     assert secret.startswith("whsec_")
     assert len(base64.b64decode(secret.removeprefix("whsec_"))) == 24
-    assert opened(world, made) == [secret]
+    assert opened(team, made) == [secret]
     assert get_endpoint(made) == made
     for table in ("webhook_endpoints", "idempotency_keys"):
-        kept = " ".join(str(row) for row in world.execute(f"SELECT * FROM {table}".encode()))
+        kept = " ".join(str(row) for row in team.execute(f"SELECT * FROM {table}".encode()))
         assert secret not in kept
         assert secret.removeprefix("whsec_") not in kept
 
 
 def test_a_repetition_makes_nothing_and_shows_no_secret(
-    world: Connection, kms: None, cache: Any, queues: Queues
+    team: Connection, kms: None, cache: Any, queues: Queues
 ) -> None:
     """The same key gives the same endpoint with null for its secret, from the cache or without it."""
     key = {"Idempotency-Key": "k"}
@@ -104,34 +104,34 @@ def test_a_repetition_makes_nothing_and_shows_no_secret(
         assert again.headers["idempotent-replayed"] == "true"
         assert again.json == first | {"secret": None}
         cache.flushall()
-    assert count(world, "webhook_endpoints") == 1
+    assert count(team, "webhook_endpoints") == 1
     check_problem(subscribe("*", sent=key), 422, "IDEMPOTENCY_KEY_REUSED")
 
 
-def test_only_administrators_manage(world: Connection) -> None:
+def test_only_administrators_manage(team: Connection) -> None:
     """Reading and writing keys are refused on every route, and nothing changes."""
-    add_key(world, "worker", scopes=("read", "write"))
-    before = table_digests(world)
+    add_key(team, "worker", scopes=("read", "write"))
+    before = table_digests(team)
     for method, path, body in ROUTES:
         check_problem(ask(method, path, body, key="worker"), 403, "FORBIDDEN")
     assert ask("GET", "/api/coaches/distribution", key="worker").status == 200
-    assert table_digests(world) == before
+    assert table_digests(team) == before
 
 
-def test_an_administrator_needs_no_other_scope(world: Connection, kms: None) -> None:
+def test_an_administrator_needs_no_other_scope(team: Connection, kms: None) -> None:
     """A key for managing alone manages and does not book."""
-    add_key(world, "admin", scopes=("admin",))
+    add_key(team, "admin", scopes=("admin",))
     assert subscribe(key="admin").status == 201
     assert ask("GET", "/api/deliveries", key="admin").status == 200
     check_problem(ask("GET", "/api/appointments", key="admin"), 403, "FORBIDDEN")
 
 
-def test_what_is_anothers_is_not_there(world: Connection, kms: None) -> None:
+def test_what_is_anothers_is_not_there(team: Connection, kms: None) -> None:
     """A foreign endpoint is 404 on every route, is in no list, and its address can be had too."""
-    add_key(world, "other-key", tenant_id="other")
+    add_key(team, "other-key", tenant_id="other")
     made = subscribed()
     path = f"{PATH}/{made['endpoint_id']}"
-    before = table_digests(world)
+    before = table_digests(team)
     for method, tail, body in (
         ("GET", "", NOTHING),
         ("PATCH", "", {"enabled": False}),
@@ -142,19 +142,19 @@ def test_what_is_anothers_is_not_there(world: Connection, kms: None) -> None:
     ):
         check_problem(ask(method, path + tail, body, key="other-key"), 404, "NOT_FOUND")
     assert ask("GET", PATH, key="other-key").json == {"data": [], "next_cursor": None}
-    assert table_digests(world) == before
+    assert table_digests(team) == before
     assert subscribe(key="other-key").status == 201
 
 
-def test_what_no_subscriber_can_have_is_refused(world: Connection, kms: None) -> None:
+def test_what_no_subscriber_can_have_is_refused(team: Connection, kms: None) -> None:
     """An address inside, an unknown type, a header of the connection's: 422 at its place, none is made."""
     for members, place in REFUSED:
         problem = check_problem(subscribe(**members), 422, "VALIDATION_ERROR")
         assert [one["loc"] for one in problem["details"]] == [place]
-    assert count(world, "webhook_endpoints") == 0
+    assert count(team, "webhook_endpoints") == 0
 
 
-def test_an_address_is_had_once(world: Connection, kms: None) -> None:
+def test_an_address_is_had_once(team: Connection, kms: None) -> None:
     """A second subscriber at the same address is refused; once the first is taken away it is not."""
     made = subscribed()
     check_problem(subscribe("*"), 409, "CONFLICT")
@@ -165,10 +165,10 @@ def test_an_address_is_had_once(world: Connection, kms: None) -> None:
     assert subscribe("*").status == 201
 
 
-def test_partners_are_in_the_list_and_stay(world: Connection, kms: None) -> None:
+def test_partners_are_in_the_list_and_stay(team: Connection, kms: None) -> None:
     """The CRM and the calendar API are endpoints of their kinds: turned off, never moved or taken away."""
-    add_endpoint(world, "crm", "appointment.*")
-    add_endpoint(world, "calendar_api", "appointment.*")
+    add_endpoint(team, "crm", "appointment.*")
+    add_endpoint(team, "calendar_api", "appointment.*")
     subscribed()
     listed = ask("GET", PATH).json["data"]
     assert [one["kind"] for one in listed] == ["crm", "calendar_api", "standard"]
@@ -182,7 +182,7 @@ def test_partners_are_in_the_list_and_stay(world: Connection, kms: None) -> None
     assert ask("PATCH", path, {"enabled": True}).json["disabled_reason"] is None
 
 
-def test_a_change_changes_what_is_given(world: Connection, kms: None, queues: Queues) -> None:
+def test_a_change_changes_what_is_given(team: Connection, kms: None, queues: Queues) -> None:
     """Members that are left out stay, null clears a number, and messages follow the change."""
     made = subscribed(concurrency=5, rate_per_second=2.5, headers={"X-Team": "blue"})
     path = f"{PATH}/{made['endpoint_id']}"
@@ -200,7 +200,7 @@ def test_a_change_changes_what_is_given(world: Connection, kms: None, queues: Qu
     assert message["endpoint_id"] == made["endpoint_id"]
 
 
-def test_the_payload_says_nothing_of_the_customer(world: Connection, kms: None, queues: Queues) -> None:
+def test_the_payload_says_nothing_of_the_customer(team: Connection, kms: None, queues: Queues) -> None:
     """A subscriber gets ids, times, status and version."""
     made = subscribed()
     booked(timezone="Europe/Paris")
@@ -214,7 +214,7 @@ def test_the_payload_says_nothing_of_the_customer(world: Connection, kms: None, 
     assert made["secret"] not in str(message)
 
 
-def test_an_endpoint_gets_what_it_asked_for(world: Connection, kms: None, queues: Queues) -> None:
+def test_an_endpoint_gets_what_it_asked_for(team: Connection, kms: None, queues: Queues) -> None:
     """Types and patterns choose, and one that is turned off gets nothing."""
     first = subscribed("appointment.cancelled", url=URL + "/1")
     second = subscribed("*", url=URL + "/2")
@@ -228,7 +228,7 @@ def test_an_endpoint_gets_what_it_asked_for(world: Connection, kms: None, queues
 
 
 def test_both_secrets_sign_while_one_takes_the_others_place(
-    world: Connection, kms: None, queues: Queues, clock: Any
+    team: Connection, kms: None, queues: Queues, clock: Any
 ) -> None:
     """For four days, longer than anything waits, both are in the messages; without an overlap one is."""
     clock(datetime.now(UTC))
@@ -238,10 +238,10 @@ def test_both_secrets_sign_while_one_takes_the_others_place(
     until = datetime.fromisoformat(second["previous_secret_until"])
     assert timedelta(hours=95) < until - datetime.now(UTC) <= timedelta(hours=96)
     assert until - datetime.now(UTC) > timedelta(seconds=settings().webhook_give_up_seconds)
-    assert opened(world, made) == [second["secret"], made["secret"]]
+    assert opened(team, made) == [second["secret"], made["secret"]]
     ask("POST", f"{PATH}/{made['endpoint_id']}/test")
     assert len(queues.take("DELIVERIES")[0]["secrets"]) == 2
-    world.execute(
+    team.execute(
         "UPDATE webhook_endpoints"
         " SET older_secrets = jsonb_set(older_secrets, '{0,until}', to_jsonb(now() - interval '1 second'))"
     )
@@ -249,10 +249,10 @@ def test_both_secrets_sign_while_one_takes_the_others_place(
     assert len(queues.take("DELIVERIES")[0]["secrets"]) == 1
     third = ask("POST", path, {"overlap_hours": 0}).json
     assert third["previous_secret_until"] is None
-    assert opened(world, made) == [third["secret"]]
+    assert opened(team, made) == [third["secret"]]
 
 
-def test_a_test_event_goes_to_its_endpoint_alone(world: Connection, kms: None, queues: Queues) -> None:
+def test_a_test_event_goes_to_its_endpoint_alone(team: Connection, kms: None, queues: Queues) -> None:
     """Whatever types an endpoint asked for, it gets `endpoint.test`, and nobody else does."""
     made = subscribed("calendar.stale")
     subscribed("*", url=URL + "/other")
@@ -266,7 +266,7 @@ def test_a_test_event_goes_to_its_endpoint_alone(world: Connection, kms: None, q
     check_problem(ask("POST", f"{PATH}/{made['endpoint_id']}/test"), 409, "CONFLICT")
 
 
-def test_without_a_key_no_secret_is_made(world: Connection, queues: Queues) -> None:
+def test_without_a_key_no_secret_is_made(team: Connection, queues: Queues) -> None:
     """Where no KMS key is set, or KMS does not answer, no endpoint is made that could not sign."""
     check_problem(subscribe(), 503, "SERVICE_UNAVAILABLE")
-    assert count(world, "webhook_endpoints") == 0
+    assert count(team, "webhook_endpoints") == 0

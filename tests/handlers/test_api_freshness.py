@@ -51,11 +51,11 @@ def read(connection: Connection, coach_id: str, at: datetime, **result: Any) -> 
     assert done == {"batchItemFailures": []}
 
 
-def test_the_oldest_reading_is_told(world: Connection) -> None:
+def test_the_oldest_reading_is_told(team: Connection) -> None:
     """`synced_at` is the oldest reading of the team; all young and none failed is not stale."""
-    add_external(world, "one", "two")
-    read(world, "one", NOW - timedelta(minutes=2))
-    read(world, "two", NOW - timedelta(minutes=14))
+    add_external(team, "one", "two")
+    read(team, "one", NOW - timedelta(minutes=2))
+    read(team, "two", NOW - timedelta(minutes=14))
     found = page(calendar_id="ext", days=1)
     assert (found["synced_at"], found["stale"]) == ("2026-03-02T11:46:00Z", False)
     assert found["total_available"] == 95
@@ -66,25 +66,25 @@ def test_the_oldest_reading_is_told(world: Connection) -> None:
     [(timedelta(minutes=16), []), (MINUTE, ["timeout"]), (timedelta(days=3), ["a", "b"])],
 )
 def test_an_old_or_failed_reading_is_stale_and_still_served(
-    world: Connection, age: timedelta, errors: list[str]
+    team: Connection, age: timedelta, errors: list[str]
 ) -> None:
     """A calendar that cannot be read keeps its last known page and says `stale`."""
-    add_external(world, "one", "two")
-    read(world, "one", NOW - timedelta(seconds=5))
-    read(world, "two", NOW - age)
+    add_external(team, "one", "two")
+    read(team, "one", NOW - timedelta(seconds=5))
+    read(team, "two", NOW - age)
     for error in errors:
-        read(world, "two", NOW, ok=False, error=error)
+        read(team, "two", NOW, ok=False, error=error)
     found = page(calendar_id="ext", days=1)
     assert found["stale"] is True
     assert {slot["available_coaches"] for slot in found["slots"]} == {2}
 
 
 def test_the_first_request_has_unread_calendars_read(
-    world: Connection, queues: Queues, environment: Environment
+    team: Connection, queues: Queues, environment: Environment
 ) -> None:
     """The first question sends one request for each coach, the second none; both wait, bounded."""
     environment(FIRST_SYNC_WAIT_SECONDS="0.3")
-    add_external(world, "one", "two")
+    add_external(team, "one", "two")
     begun = monotonic()
     found = page(calendar_id="ext", days=1)
     assert 0.3 <= monotonic() - begun < 2
@@ -108,11 +108,11 @@ def test_the_first_request_has_unread_calendars_read(
 
 
 def test_who_waited_long_enough_waits_no_more(
-    world: Connection, queues: Queues, environment: Environment, clock: Clock
+    team: Connection, queues: Queues, environment: Environment, clock: Clock
 ) -> None:
     """A calendar that never answers costs one wait; later questions are answered at once."""
     environment(FIRST_SYNC_WAIT_SECONDS="0.2")
-    add_external(world, "one")
+    add_external(team, "one")
     page(calendar_id="ext", days=1)
     clock(NOW + SECOND)
     begun = monotonic()
@@ -121,16 +121,16 @@ def test_who_waited_long_enough_waits_no_more(
 
 
 def test_a_team_of_which_one_was_read_is_offered_with_that_one(
-    world: Connection, queues: Queues, environment: Environment
+    team: Connection, queues: Queues, environment: Environment
 ) -> None:
     """Unread coaches are left out, not the page."""
     environment(FIRST_SYNC_WAIT_SECONDS="0")
-    add_external(world, "one")
+    add_external(team, "one")
     assert schedule.lambda_handler({}, context()) == {"requested": 1}
     assert [fetch["coach_id"] for fetch in queues.take("FETCHES")] == ["one"]
-    read(world, "one", NOW)
-    add_external(world, "two", calendar_id="more")
-    world.execute("UPDATE coach_calendars SET calendar_id = 'ext' WHERE calendar_id = 'more'")
+    read(team, "one", NOW)
+    add_external(team, "two", calendar_id="more")
+    team.execute("UPDATE coach_calendars SET calendar_id = 'ext' WHERE calendar_id = 'more'")
     found = page(calendar_id="ext", days=1, include="coaches")
     assert {tuple(slot["coach_ids"]) for slot in found["slots"]} == {("one",)}
     assert found["stale"] is True

@@ -71,14 +71,14 @@ def known_deliveries(connection: Connection) -> dict[str, list[Any]]:
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 def test_whatever_is_asked_is_answered(
-    world: Connection, cache: Redis, queues: Queues, operation: Operation, request: pytest.FixtureRequest
+    team: Connection, cache: Redis, queues: Queues, operation: Operation, request: pytest.FixtureRequest
 ) -> None:
     """No request ends in 500; each answer fits the contract; the books still balance."""
-    add_endpoint(world, "crm", "appointment.*")
+    add_endpoint(team, "crm", "appointment.*")
     values = known_values()
     if "webhook-endpoints" in operation.path or "deliveries" in operation.path:
         request.getfixturevalue("kms")
-        values |= known_deliveries(world)
+        values |= known_deliveries(team)
     if operation.path.endswith("/calendar/secret"):
         request.getfixturevalue("kms")
         assert ask("POST", operation.path).status == 200
@@ -94,12 +94,12 @@ def test_whatever_is_asked_is_answered(
         operation.check(answer)
 
     run()
-    check_invariants(world)
+    check_invariants(team)
     assert any(status < 300 for status in statuses), f"nothing got through: {statuses}"
 
 
 @pytest.mark.parametrize("key", [None, "nobody"])
-def test_whatever_a_stranger_asks_is_refused(world: Connection, key: str | None) -> None:
+def test_whatever_a_stranger_asks_is_refused(team: Connection, key: str | None) -> None:
     """Without a known key every request to every route that is not open is 401."""
     closed = [operation for operation in OPERATIONS if operation.described.get("security") != []]
 

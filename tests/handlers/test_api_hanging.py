@@ -76,7 +76,7 @@ def other_sessions(connection: Connection) -> int:
 
 @pytest.mark.parametrize("idle_seconds", [60.0, 0.0], ids=["in use", "left alone"])
 def test_a_database_that_hangs_is_503_in_time(
-    world: Connection, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch, idle_seconds: float
+    team: Connection, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch, idle_seconds: float
 ) -> None:
     """Whether it stops under a statement or was left alone before; each key books once afterwards."""
     monkeypatch.setattr(db, "_IDLE_SECONDS", idle_seconds)
@@ -90,11 +90,11 @@ def test_a_database_that_hangs_is_503_in_time(
         with in_time(0.8):
             check_unavailable(booked_with(keys[3]))  # and is not the next to wait
     db.close()
-    check_once_each(world, keys)
+    check_once_each(team, keys)
 
 
 def test_a_key_cannot_be_looked_up_in_a_database_that_hangs(
-    world: Connection, postgres: EmbeddedPostgres
+    team: Connection, postgres: EmbeddedPostgres
 ) -> None:
     """Nobody is told that a key is unknown because it could not be looked for."""
     booked()
@@ -106,7 +106,7 @@ def test_a_key_cannot_be_looked_up_in_a_database_that_hangs(
 
 
 def test_what_was_cut_off_is_not_read_as_the_next_answer(
-    world: Connection, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+    team: Connection, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection whose answer is still to come is not used again."""
     booked()
@@ -120,7 +120,7 @@ def test_what_was_cut_off_is_not_read_as_the_next_answer(
     assert ask("GET", "/api/coaches/distribution").json["max_deviation"] is not None
 
 
-def test_health_names_what_hangs(world: Connection, cache: Redis, postgres: EmbeddedPostgres) -> None:
+def test_health_names_what_hangs(team: Connection, cache: Redis, postgres: EmbeddedPostgres) -> None:
     """It says soon that the database is down, and that the cache is not."""
     assert ask("GET", "/health", key=None).status == 200
     with frozen(postgres.pid), in_time(4):
@@ -130,7 +130,7 @@ def test_health_names_what_hangs(world: Connection, cache: Redis, postgres: Embe
 
 
 def test_a_batch_is_answered_before_its_function_is_killed(
-    world: Connection, postgres: EmbeddedPostgres
+    team: Connection, postgres: EmbeddedPostgres
 ) -> None:
     """A function behind a queue says in its own time that every message stays."""
     booked()
@@ -151,7 +151,7 @@ def test_a_batch_is_answered_before_its_function_is_killed(
 
 
 def test_a_cache_that_hangs_costs_nobody_a_booking(
-    world: Connection, cache: Redis, valkey: EmbeddedValkey
+    team: Connection, cache: Redis, valkey: EmbeddedValkey
 ) -> None:
     """Bookings are taken without it, once for each key, and health says so."""
     assert booked_with("k-9").status == 201
@@ -163,14 +163,14 @@ def test_a_cache_that_hangs_costs_nobody_a_booking(
         with in_time(3):
             health = ask("GET", "/health", key=None)
     assert (health.status, health.json["status"], health.json["cache"]["status"]) == (200, "degraded", "down")
-    check_once_each(world, ["k-9", "k-0", "k-1"])
+    check_once_each(team, ["k-9", "k-0", "k-1"])
 
 
 def test_a_queue_that_hangs_costs_nobody_a_booking(
-    world: Connection, queues: Queues, sqs: SqsStandIn, clock: Clock
+    team: Connection, queues: Queues, sqs: SqsStandIn, clock: Clock
 ) -> None:
     """Bookings are taken, only the first waits for the queue, and the sweep sends what they tell."""
-    add_endpoint(world, "crm", "appointment.*")
+    add_endpoint(team, "crm", "appointment.*")
     with frozen(sqs.pid):
         with in_time():
             assert booked_with("k-0").status == 201
@@ -183,7 +183,7 @@ def test_a_queue_that_hangs_costs_nobody_a_booking(
 
 
 def test_a_key_service_that_hangs_is_503_in_time(
-    world: Connection, queues: Queues, sqs: SqsStandIn, environment: Environment
+    team: Connection, queues: Queues, sqs: SqsStandIn, environment: Environment
 ) -> None:
     """A secret that cannot be locked up makes no endpoint."""
     sqs.make_key("alias/hanging")
@@ -191,15 +191,15 @@ def test_a_key_service_that_hangs_is_503_in_time(
     wish = {"url": "https://example.com/hook", "event_types": ["appointment.created"]}
     with frozen(sqs.pid), in_time():
         check_unavailable(ask("POST", "/api/webhook-endpoints", wish))
-    assert count(world, "webhook_endpoints") == 0
+    assert count(team, "webhook_endpoints") == 0
 
 
 def test_a_first_reading_that_nobody_makes_does_not_use_up_the_time(
-    world: Connection, queues: Queues, sqs: SqsStandIn, environment: Environment
+    team: Connection, queues: Queues, sqs: SqsStandIn, environment: Environment
 ) -> None:
     """Neither a queue that hangs nor a long wait keeps the page from being answered."""
     environment(FIRST_SYNC_WAIT_SECONDS="60")
-    set_coach(world, calendar_kind="calendar_api")
+    set_coach(team, calendar_kind="calendar_api")
     with frozen(sqs.pid), in_time():
         answer = ask("GET", "/api/availability", query={"calendar_id": "cal", "start": NINE.isoformat()})
     assert answer.status == 200

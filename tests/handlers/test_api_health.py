@@ -31,7 +31,7 @@ SHARE = {
 }
 
 
-def test_all_is_well(world: Connection, cache: Redis) -> None:
+def test_all_is_well(team: Connection, cache: Redis) -> None:
     """With everything there the answer is 200 and names each part."""
     answer = ask("GET", "/health", key=None)
     assert answer.status == 200
@@ -43,14 +43,14 @@ def test_all_is_well(world: Connection, cache: Redis) -> None:
     }
 
 
-def test_without_a_cache_all_is_well(world: Connection) -> None:
+def test_without_a_cache_all_is_well(team: Connection) -> None:
     """A deployment that has no cache misses nothing."""
     answer = ask("GET", "/health", key=None)
     assert (answer.status, answer.json["status"], answer.json["cache"]) == (200, "ok", {"status": "unused"})
 
 
 def test_a_dead_cache_is_told_and_bookings_go_on(
-    world: Connection, cache: Redis, valkey: EmbeddedValkey
+    team: Connection, cache: Redis, valkey: EmbeddedValkey
 ) -> None:
     """Bookings can be taken without the cache, so the answer stays 200, degraded."""
     valkey.stop()
@@ -82,17 +82,17 @@ def test_a_dead_database_is_503(tmp_path: Path, environment: Environment) -> Non
     assert int(refused.headers["retry-after"]) > 0
 
 
-def test_events_that_wait_are_told(world: Connection, clock: Clock) -> None:
+def test_events_that_wait_are_told(team: Connection, clock: Clock) -> None:
     """Events that have waited longer than the grace for the queue make it degraded."""
-    add_endpoint(world, "crm", "appointment.*")
+    add_endpoint(team, "crm", "appointment.*")
     booked()
-    set_delivery(world, created_at=NOW - MINUTE)
+    set_delivery(team, created_at=NOW - MINUTE)
     answer = ask("GET", "/health", key=None)
     assert (answer.status, answer.json["status"]) == (200, "degraded")
     assert answer.json["outbox"] == {"status": "ok", "waiting": 1}
 
 
-def test_the_distribution_of_a_calendar(world: Connection) -> None:
+def test_the_distribution_of_a_calendar(team: Connection) -> None:
     """The answer has every coach with what they got and were owed, and the team's measures."""
     for step in range(6):
         booked(NINE + step * HALF)
@@ -124,7 +124,7 @@ def test_the_distribution_of_a_calendar(world: Connection) -> None:
     assert found["bound"] == 1.0
 
 
-def test_what_is_cancelled_is_nobodys_share(world: Connection) -> None:
+def test_what_is_cancelled_is_nobodys_share(team: Connection) -> None:
     """A cancelled appointment counts neither as got nor as owed."""
     made = booked()
     ask("POST", f"/api/appointments/{made['appointment_id']}/cancel")
@@ -134,7 +134,7 @@ def test_what_is_cancelled_is_nobodys_share(world: Connection) -> None:
     assert found["max_deviation"] == 0
 
 
-def test_an_uneven_day_shows(world: Connection) -> None:
+def test_an_uneven_day_shows(team: Connection) -> None:
     """One booking of one coach is that coach's whole share, and the measures fall."""
     made = booked()
     found = ask("GET", "/api/coaches/distribution", query={"calendar_id": "cal"}).json
@@ -146,7 +146,7 @@ def test_an_uneven_day_shows(world: Connection) -> None:
     assert found["fairness_score"] < 1
 
 
-def test_the_period_is_by_start_and_sixty_days_by_default(world: Connection) -> None:
+def test_the_period_is_by_start_and_sixty_days_by_default(team: Connection) -> None:
     """Without a period it is the last thirty days and the next; an end cuts what starts then."""
     booked()
     found = ask("GET", "/api/coaches/distribution").json
@@ -158,9 +158,9 @@ def test_the_period_is_by_start_and_sixty_days_by_default(world: Connection) -> 
     assert sum(share["appointments_count"] for share in early["distribution"]) == 0
 
 
-def test_an_empty_team_divides_by_nothing(world: Connection) -> None:
+def test_an_empty_team_divides_by_nothing(team: Connection) -> None:
     """A calendar that nobody holds has a distribution without anybody."""
-    add_calendar(world, "empty", [])
+    add_calendar(team, "empty", [])
     found = ask("GET", "/api/coaches/distribution", query={"calendar_id": "empty"})
     assert found.status == 200
     assert found.json["distribution"] == []

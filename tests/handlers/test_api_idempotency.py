@@ -39,41 +39,41 @@ def check_replayed(again: Answer, first: Answer) -> None:
 
 
 @pytest.mark.parametrize("name", ["X-Idempotency-Key", "Idempotency-Key", "x-idempotency-key"])
-def test_a_repetition_gets_the_first_answer(world: Connection, cache: Redis, name: str) -> None:
+def test_a_repetition_gets_the_first_answer(team: Connection, cache: Redis, name: str) -> None:
     """The same key with the same body is answered as before and books nothing, under either header."""
     first = book(headers={name: "a key: with, anything ~ printable"})
-    before = table_digests(world)
+    before = table_digests(team)
     for _ in range(3):
         check_replayed(book(headers={name: "a key: with, anything ~ printable"}), first)
-    assert table_digests(world) == before
-    assert count(world, "coach_appointments") == 1
+    assert table_digests(team) == before
+    assert count(team, "coach_appointments") == 1
 
 
-def test_the_cache_alone_can_answer(world: Connection, cache: Redis) -> None:
+def test_the_cache_alone_can_answer(team: Connection, cache: Redis) -> None:
     """What the cache remembers is answered without the database's record."""
     first = book(headers=KEY)
-    world.execute("DELETE FROM idempotency_keys")
+    team.execute("DELETE FROM idempotency_keys")
     check_replayed(book(headers=KEY), first)
-    assert count(world, "coach_appointments") == 1
+    assert count(team, "coach_appointments") == 1
 
 
-def test_the_database_alone_can_answer(world: Connection, cache: Redis) -> None:
+def test_the_database_alone_can_answer(team: Connection, cache: Redis) -> None:
     """A cache that has forgotten everything changes nothing."""
     first = book(headers=KEY)
     cache.flushall()
     check_replayed(book(headers=KEY), first)
-    assert count(world, "coach_appointments") == 1
+    assert count(team, "coach_appointments") == 1
 
 
-def test_without_a_cache_the_database_answers(world: Connection) -> None:
+def test_without_a_cache_the_database_answers(team: Connection) -> None:
     """Where no cache is configured keys work all the same."""
     first = book(headers=KEY)
     check_replayed(book(headers=KEY), first)
-    assert count(world, "coach_appointments") == 1
+    assert count(team, "coach_appointments") == 1
 
 
 def test_a_cache_that_is_down_before_changes_nothing(
-    world: Connection, restarted: EmbeddedValkey, environment: Environment
+    team: Connection, restarted: EmbeddedValkey, environment: Environment
 ) -> None:
     """With the cache down at the first try, at the second or at both there is one booking."""
     restarted.stop()
@@ -82,11 +82,11 @@ def test_a_cache_that_is_down_before_changes_nothing(
     restarted.start()
     environment()
     check_replayed(book(headers=KEY), first)
-    assert count(world, "coach_appointments") == 1
+    assert count(team, "coach_appointments") == 1
 
 
 def test_a_cache_that_dies_after_the_work_changes_nothing(
-    world: Connection, restarted: EmbeddedValkey, environment: Environment, monkeypatch: pytest.MonkeyPatch
+    team: Connection, restarted: EmbeddedValkey, environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the answer cannot be saved it is given all the same, and the retry gets it again."""
     real = appointments.book
@@ -104,11 +104,11 @@ def test_a_cache_that_dies_after_the_work_changes_nothing(
     restarted.start()
     environment()
     check_replayed(book(headers=KEY), first)
-    assert count(world, "coach_appointments") == 1
-    assert count(world, "webhook_events") == 1
+    assert count(team, "coach_appointments") == 1
+    assert count(team, "webhook_events") == 1
 
 
-def test_the_order_and_the_spelling_of_a_body_do_not_matter(world: Connection, cache: Redis) -> None:
+def test_the_order_and_the_spelling_of_a_body_do_not_matter(team: Connection, cache: Redis) -> None:
     """A client that writes the same members in another order repeats itself."""
     first = book(headers=KEY, notes="Zoë")
     turned = dict(reversed(booking_body(notes="Zoë").items()))
@@ -117,7 +117,7 @@ def test_the_order_and_the_spelling_of_a_body_do_not_matter(world: Connection, c
     check_replayed(ask("POST", PATH, escaped, headers=KEY), first)
 
 
-def test_however_it_is_written_it_is_the_same_request(world: Connection, cache: Redis) -> None:
+def test_however_it_is_written_it_is_the_same_request(team: Connection, cache: Redis) -> None:
     """Another offset, defaults written out, an id in capitals: what counts is what was understood."""
     first = book("2026-03-03T14:00:00Z", headers=KEY)
     for start in ("2026-03-03T14:00:00+00:00", "2026-03-03t09:00:00.000-05:00"):
@@ -138,7 +138,7 @@ def test_however_it_is_written_it_is_the_same_request(world: Connection, cache: 
     check_problem(ask("POST", path, {"by": "coach"}, headers=other), 422, "IDEMPOTENCY_KEY_REUSED")
 
 
-def test_a_hold_is_named_in_either_case(world: Connection) -> None:
+def test_a_hold_is_named_in_either_case(team: Connection) -> None:
     """Ids in the path and in the body are read before they are compared."""
     wanted = {"calendar_id": "cal", "start_time": NINE.isoformat()}
     hold_id = ask("POST", "/api/holds", wanted, headers={"X-Idempotency-Key": "hold"}).json["hold_id"]
@@ -148,7 +148,7 @@ def test_a_hold_is_named_in_either_case(world: Connection) -> None:
     check_replayed(book(headers=KEY, hold_id=hold_id.upper()), first)
 
 
-def test_what_a_change_of_an_endpoint_leaves_out_is_not_its_default(world: Connection, kms: None) -> None:
+def test_what_a_change_of_an_endpoint_leaves_out_is_not_its_default(team: Connection, kms: None) -> None:
     """Null takes a number away, leaving it out keeps it: two requests."""
     endpoint = f"/api/webhook-endpoints/{subscribed()['endpoint_id']}"
     assert ask("PATCH", endpoint, {"description": "x"}, headers=KEY).status == 200
@@ -157,10 +157,10 @@ def test_what_a_change_of_an_endpoint_leaves_out_is_not_its_default(world: Conne
 
 
 @pytest.mark.parametrize("cached", ["cached", "flushed"])
-def test_another_request_under_the_same_key_is_refused(world: Connection, cache: Redis, cached: str) -> None:
+def test_another_request_under_the_same_key_is_refused(team: Connection, cache: Redis, cached: str) -> None:
     """The same key with another body, or for another thing, is 422 and changes nothing."""
     made = book(headers=KEY).json
-    before = table_digests(world)
+    before = table_digests(team)
     if cached == "flushed":
         cache.flushall()
     others = [
@@ -171,22 +171,22 @@ def test_another_request_under_the_same_key_is_refused(world: Connection, cache:
     ]
     for answer in others:
         check_problem(answer, 422, "IDEMPOTENCY_KEY_REUSED")
-    assert table_digests(world) == before
+    assert table_digests(team) == before
 
 
-def test_cancelling_is_repeated_too(world: Connection, cache: Redis) -> None:
+def test_cancelling_is_repeated_too(team: Connection, cache: Redis) -> None:
     """A repeated cancellation is answered as before, not refused for being cancelled."""
     path = f"{PATH}/{book().json['appointment_id']}/cancel"
     first = ask("POST", path, {"reason": "ill"}, headers=KEY)
-    before = table_digests(world)
+    before = table_digests(team)
     check_replayed(ask("POST", path, {"reason": "ill"}, headers=KEY), first)
     cache.flushall()
     check_replayed(ask("POST", path, {"reason": "ill"}, headers=KEY), first)
-    assert table_digests(world) == before
-    check_invariants(world)
+    assert table_digests(team) == before
+    check_invariants(team)
 
 
-def test_a_refusal_is_not_remembered(world: Connection, cache: Redis) -> None:
+def test_a_refusal_is_not_remembered(team: Connection, cache: Redis) -> None:
     """What was refused may be tried again under its key once it can be had."""
     taken = [book().json for _ in range(3)]
     check_problem(book(headers=KEY), 409, "SLOT_UNAVAILABLE")
@@ -197,21 +197,19 @@ def test_a_refusal_is_not_remembered(world: Connection, cache: Redis) -> None:
     assert "idempotent-replayed" not in answer.headers
 
 
-def test_an_error_of_ours_is_not_remembered(world: Connection, cache: Redis) -> None:
+def test_an_error_of_ours_is_not_remembered(team: Connection, cache: Redis) -> None:
     """After a 500 the same request under the same key is served as if it were the first."""
-    world.execute("ALTER TABLE distribution_log RENAME TO gone")
+    team.execute("ALTER TABLE distribution_log RENAME TO gone")
     for _ in range(2):
         check_problem(book(headers=KEY), 500, "INTERNAL_ERROR")
-    world.execute("ALTER TABLE gone RENAME TO distribution_log")
-    assert count(world, "coach_appointments") == 0
+    team.execute("ALTER TABLE gone RENAME TO distribution_log")
+    assert count(team, "coach_appointments") == 0
     answer = book(headers=KEY)
     assert answer.status == 201
     assert "idempotent-replayed" not in answer.headers
 
 
-def test_a_key_is_free_again_after_its_time(
-    world: Connection, clock: Clock, environment: Environment
-) -> None:
+def test_a_key_is_free_again_after_its_time(team: Connection, clock: Clock, environment: Environment) -> None:
     """A key holds as long as is configured, to the second, and means nothing afterwards."""
     environment(IDEMPOTENCY_HOURS="2")
     first = book(headers=KEY)

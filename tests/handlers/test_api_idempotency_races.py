@@ -29,7 +29,7 @@ def await_key(cache: Redis, seconds: float = 20.0) -> None:
 
 @pytest.mark.parametrize("with_cache", [True, False])
 def test_twenty_at_once_are_one(
-    world: Connection, request: pytest.FixtureRequest, *, with_cache: bool
+    team: Connection, request: pytest.FixtureRequest, *, with_cache: bool
 ) -> None:
     """The same key from twenty processes at once is one row; who is not answered alike is asked to wait."""
     if with_cache:
@@ -42,16 +42,16 @@ def test_twenty_at_once_are_one(
     assert len({answer.json["appointment_id"] for answer in done}) == 1
     assert sum("idempotent-replayed" not in answer.headers for answer in done) == 1
     assert with_cache or len(done) == 20
-    assert count(world, "coach_appointments") == count(world, "webhook_events") == 1
-    check_invariants(world)
+    assert count(team, "coach_appointments") == count(team, "webhook_events") == 1
+    check_invariants(team)
     assert book(headers=KEY).json == done[0].json
 
 
-def test_who_comes_meanwhile_is_asked_to_wait(world: Connection, cache: Redis) -> None:
+def test_who_comes_meanwhile_is_asked_to_wait(team: Connection, cache: Redis) -> None:
     """While the first request is being worked on the second is 409, and afterwards it is a repetition."""
     with elsewhere(BOOK) as (first, _):
-        with world.transaction():
-            world.execute("SELECT FROM calendars FOR UPDATE")
+        with team.transaction():
+            team.execute("SELECT FROM calendars FOR UPDATE")
             first.running()
             await_key(cache)
             check_problem(book(headers=KEY), 409, "IDEMPOTENCY_IN_PROGRESS")
@@ -62,11 +62,11 @@ def test_who_comes_meanwhile_is_asked_to_wait(world: Connection, cache: Redis) -
     assert again.headers["idempotent-replayed"] == "true"
 
 
-def test_after_a_dead_process_the_retry_is_the_only_booking(world: Connection, cache: Redis) -> None:
+def test_after_a_dead_process_the_retry_is_the_only_booking(team: Connection, cache: Redis) -> None:
     """A process killed in the middle of its work blocks its key for its time, and books nothing twice."""
     with pytest.raises(BrokenProcessPool), elsewhere(BOOK) as (first, pid):
-        with world.transaction():
-            world.execute("SELECT FROM calendars FOR UPDATE")
+        with team.transaction():
+            team.execute("SELECT FROM calendars FOR UPDATE")
             await_key(cache)
             os.kill(pid, signal.SIGKILL)
         first.result(20)
@@ -76,10 +76,10 @@ def test_after_a_dead_process_the_retry_is_the_only_booking(world: Connection, c
     cache.set(name, json.dumps(left | {"in_progress_expiration": left["in_progress_expiration"] - 10_000}))
     # The server may have ended the dead client's statement or not: either way there is one booking.
     assert book(headers=KEY).status == 201
-    assert count(world, "coach_appointments") == 1
+    assert count(team, "coach_appointments") == 1
 
 
-def test_a_cache_that_hangs_holds_nobody_up(world: Connection, cache: Redis, valkey: EmbeddedValkey) -> None:
+def test_a_cache_that_hangs_holds_nobody_up(team: Connection, cache: Redis, valkey: EmbeddedValkey) -> None:
     """With a cache that takes connections and says nothing a booking takes a second more at most."""
     assert valkey.pid is not None
     os.kill(valkey.pid, signal.SIGSTOP)

@@ -92,22 +92,22 @@ def change(connection: Connection, queues: Queues, name: str) -> Answer:
     ],
 )
 def test_what_is_kept_is_what_was_answered(
-    world: Connection, cache: Redis, queues: Queues, kms: None, name: str
+    team: Connection, cache: Redis, queues: Queues, kms: None, name: str
 ) -> None:
     """No more, no less; a secret is answered once and kept nowhere, and metadata is kept as its text."""
-    answer = change(world, queues, name)
+    answer = change(team, queues, name)
     assert answer.status in {200, 201, 204}, answer
     said = answer.json if answer.body else {}
     said.pop("secret", None)
-    for one in kept(world, cache):
+    for one in kept(team, cache):
         if isinstance(one.get("metadata"), str):
             one["metadata"] = json.loads(one["metadata"])
         assert one == said
 
 
-def test_who_books_is_not_kept_with_the_key(world: Connection, cache: Redis) -> None:
+def test_who_books_is_not_kept_with_the_key(team: Connection, cache: Redis) -> None:
     """The answer to a booking names nobody, and neither does what is kept of it."""
     assert book(headers=KEY, notes="sciatica", metadata={"a": "secret plan"}).status == 201
-    text = json.dumps(kept(world, cache))
+    text = json.dumps(kept(team, cache))
     for word in ("Zo", "zoe@example.com", "sciatica", "secret plan"):
         assert word not in text

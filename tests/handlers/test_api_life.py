@@ -23,7 +23,7 @@ def hold(start: datetime = NINE, **members: Any) -> dict[str, Any]:
     )
 
 
-def test_a_hold_and_its_confirmation(world: Connection) -> None:
+def test_a_hold_and_its_confirmation(team: Connection) -> None:
     """A hold is answered 201 with the contract's shape, and a booking with its hold_id takes its coach."""
     held = hold(minutes=10)
     assert set(held) == {"hold_id", "calendar_id", "coach_id", "start_time", "end_time", "expires_at"}
@@ -31,14 +31,14 @@ def test_a_hold_and_its_confirmation(world: Connection) -> None:
     made = booked(hold_id=held["hold_id"])
     assert (made["appointment_id"], made["coach_id"]) == (held["hold_id"], held["coach_id"])
     check_problem(book(hold_id=held["hold_id"]), 410, "HOLD_EXPIRED")
-    check_invariants(world)
+    check_invariants(team)
 
 
 def test_an_expired_hold_is_gone_and_in_nobodys_way(
-    world: Connection, clock: Callable[[datetime], None]
+    team: Connection, clock: Callable[[datetime], None]
 ) -> None:
     """At the instant of its expiry it cannot be confirmed, and its time is listed and booked again."""
-    world.execute("DELETE FROM coach_calendars WHERE coach_id <> 'coach-01'")
+    team.execute("DELETE FROM coach_calendars WHERE coach_id <> 'coach-01'")
     held = hold()
     check_problem(book(), 409, "SLOT_UNAVAILABLE")
     clock(NOW + timedelta(minutes=5))
@@ -49,28 +49,28 @@ def test_an_expired_hold_is_gone_and_in_nobodys_way(
     hold()
     clock(NOW + timedelta(minutes=10))
     booked()
-    check_invariants(world)
+    check_invariants(team)
 
 
-def test_a_hold_can_be_given_back(world: Connection) -> None:
+def test_a_hold_can_be_given_back(team: Connection) -> None:
     """Deleting a hold answers 204; after that there is no such hold."""
     held = hold()
     assert ask("DELETE", f"/api/holds/{held['hold_id']}").status == 204
     check_problem(ask("DELETE", f"/api/holds/{held['hold_id']}"), 404, "NOT_FOUND")
-    assert count(world, "coach_appointments") == 0
-    check_invariants(world)
+    assert count(team, "coach_appointments") == 0
+    check_invariants(team)
 
 
 @pytest.mark.parametrize("minutes", [0, 16, 2.5, "many"])
-def test_a_hold_lasts_one_to_fifteen_minutes(world: Connection, minutes: object) -> None:
+def test_a_hold_lasts_one_to_fifteen_minutes(team: Connection, minutes: object) -> None:
     """Anything else is refused and changes nothing."""
-    before = table_digests(world)
+    before = table_digests(team)
     body = {"calendar_id": "cal", "start_time": NINE.isoformat(), "minutes": minutes}
     check_problem(ask("POST", "/api/holds", body), 422, "VALIDATION_ERROR")
-    assert table_digests(world) == before
+    assert table_digests(team) == before
 
 
-def test_a_client_has_only_so_many_holds(world: Connection, environment: Callable[..., None]) -> None:
+def test_a_client_has_only_so_many_holds(team: Connection, environment: Callable[..., None]) -> None:
     """Beyond the cap it is a conflict of its own."""
     environment(MAX_HOLDS_PER_CLIENT="1")
     hold()
@@ -78,7 +78,7 @@ def test_a_client_has_only_so_many_holds(world: Connection, environment: Callabl
     check_problem(ask("POST", "/api/holds", body), 409, "HOLD_LIMIT_REACHED")
 
 
-def test_moving_an_appointment(world: Connection) -> None:
+def test_moving_an_appointment(team: Connection) -> None:
     """A move answers 200 with the appointment, its version one higher; a refused one leaves it as it was."""
     made = booked()
     path = f"{PATH}/{made['appointment_id']}"
@@ -89,10 +89,10 @@ def test_moving_an_appointment(world: Connection) -> None:
     midnight = {"start_time": (NINE + timedelta(hours=10)).isoformat(), "coach": "any"}
     check_problem(ask("POST", f"{path}/reschedule", midnight), 409, "SLOT_UNAVAILABLE")
     assert ask("GET", path).json == moved.json
-    check_invariants(world)
+    check_invariants(team)
 
 
-def test_handing_over_an_appointment(world: Connection) -> None:
+def test_handing_over_an_appointment(team: Connection) -> None:
     """Without a name another coach gets it, with a name that one; a stranger to the team is not found."""
     made = booked()
     path = f"{PATH}/{made['appointment_id']}/reassign"
@@ -103,11 +103,11 @@ def test_handing_over_an_appointment(world: Connection) -> None:
     assert (second.json["coach_id"], second.json["version"]) == (made["coach_id"], 3)
     check_problem(ask("POST", path, {"coach_id": made["coach_id"]}), 422, "VALIDATION_ERROR")
     check_problem(ask("POST", path, {"coach_id": "nobody"}), 404, "NOT_FOUND")
-    check_invariants(world)
+    check_invariants(team)
 
 
 @pytest.mark.parametrize("outcome", ["completed", "no_show"])
-def test_reporting_an_outcome(world: Connection, clock: Callable[[datetime], None], outcome: str) -> None:
+def test_reporting_an_outcome(team: Connection, clock: Callable[[datetime], None], outcome: str) -> None:
     """The appointment has ended; nothing more can be done to it, and each refusal names its state."""
     made = booked()
     path = f"{PATH}/{made['appointment_id']}"
@@ -131,7 +131,7 @@ def test_reporting_an_outcome(world: Connection, clock: Callable[[datetime], Non
         problem = check_problem(ask("POST", f"{path}/{action}", body), 409, "ILLEGAL_TRANSITION")
         assert outcome in problem["detail"]
         assert problem["details"] == [{"loc": "status", "type": outcome}]
-    check_invariants(world)
+    check_invariants(team)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_reporting_an_outcome(world: Connection, clock: Callable[[datetime], Non
     ],
 )
 def test_every_change_has_one_effect_a_key(
-    world: Connection,
+    team: Connection,
     cache: Redis,
     clock: Callable[[datetime], None],
     action: str,
@@ -165,16 +165,16 @@ def test_every_change_has_one_effect_a_key(
         assert (answer.status, answer.json) == (200, first.json)
         assert answer.headers["idempotent-replayed"] == "true"
     check_problem(ask("POST", path, other, headers=headers), 422, "IDEMPOTENCY_KEY_REUSED")
-    check_invariants(world)
+    check_invariants(team)
 
 
-def test_holding_has_one_effect_a_key(world: Connection, cache: Redis) -> None:
+def test_holding_has_one_effect_a_key(team: Connection, cache: Redis) -> None:
     """The same key holds once, and gives back once."""
     body = {"calendar_id": "cal", "start_time": NINE.isoformat()}
     headers = [("X-Idempotency-Key", "hold")]
     first = ask("POST", "/api/holds", body, headers=headers)
     assert ask("POST", "/api/holds", body, headers=headers).json == first.json
-    assert count(world, "coach_appointments") == 1
+    assert count(team, "coach_appointments") == 1
     path, headers = f"/api/holds/{first.json['hold_id']}", [("X-Idempotency-Key", "release")]
     assert ask("DELETE", path, headers=headers).status == 204
     cache.flushall()
@@ -182,7 +182,7 @@ def test_holding_has_one_effect_a_key(world: Connection, cache: Redis) -> None:
     assert (again.status, again.headers["idempotent-replayed"]) == (204, "true")
 
 
-def test_why_this_coach(world: Connection) -> None:
+def test_why_this_coach(team: Connection) -> None:
     """A decision has the contract's shape: every coach, shares that sum to one, and a sentence."""
     made = booked()
     found = ask("GET", f"{PATH}/{made['appointment_id']}/decision")
@@ -214,7 +214,7 @@ def test_why_this_coach(world: Connection) -> None:
     assert sum(one["share"] for one in decision["candidates"]) == pytest.approx(1)
 
 
-def test_why_not_then(world: Connection) -> None:
+def test_why_not_then(team: Connection) -> None:
     """Explaining names each coach with a reason; an instant off the grid or a foreign calendar is refused."""
     made = booked()
     query = {"calendar_id": "cal", "start_time": NINE.isoformat()}
@@ -232,11 +232,11 @@ def test_why_not_then(world: Connection) -> None:
     )
 
 
-def test_another_tenant_sees_and_changes_nothing(world: Connection) -> None:
+def test_another_tenant_sees_and_changes_nothing(team: Connection) -> None:
     """Every one of these routes is 404 for what another tenant owns."""
     made, held = booked(), hold(NINE + 4 * QUARTER)
-    add_key(world, "other-key", tenant_id="other")
-    before = table_digests(world)
+    add_key(team, "other-key", tenant_id="other")
+    before = table_digests(team)
     path = f"{PATH}/{made['appointment_id']}"
     later = {"start_time": (NINE + QUARTER).isoformat()}
     answers = [
@@ -252,4 +252,4 @@ def test_another_tenant_sees_and_changes_nothing(world: Connection) -> None:
         check_problem(answer, 404, "NOT_FOUND")
     foreign = ask("POST", PATH, booking_body(NINE + 4 * QUARTER, hold_id=held["hold_id"]), key="other-key")
     check_problem(foreign, 404, "NOT_FOUND")
-    assert table_digests(world) == before
+    assert table_digests(team) == before

@@ -65,11 +65,11 @@ def log(tmp_path: Path) -> Path:
 
 
 def test_a_day_of_requests(
-    world: Connection, cache: Redis, queues: Queues, environment: Environment, log: Path
+    team: Connection, cache: Redis, queues: Queues, environment: Environment, log: Path
 ) -> None:
     """Bookings, repetitions, refusals of every kind and events leave only numbers and kinds."""
-    add_endpoint(world, "crm", "appointment.*")
-    add_key(world, "stranger-of-zoe", scopes=(), rate_limit=2)
+    add_endpoint(team, "crm", "appointment.*")
+    add_key(team, "stranger-of-zoe", scopes=(), rate_limit=2)
     path = f"/api/appointments/{booked(**PERSON)['appointment_id']}"
     reason = {"reason": "moved away"}
     calls = [
@@ -102,26 +102,26 @@ def test_a_day_of_requests(
     check_log(log, '"Answers2xx"', '"Answers4xx"')
 
 
-def test_unexpected_errors(world: Connection, cache: Redis, log: Path) -> None:
+def test_unexpected_errors(team: Connection, cache: Redis, log: Path) -> None:
     """An error whose own text quotes the customer's row is told by its kind and its place."""
-    world.execute("ALTER TABLE coach_appointments ADD CONSTRAINT no_zoe CHECK (contact_name NOT LIKE 'Zoë%')")
+    team.execute("ALTER TABLE coach_appointments ADD CONSTRAINT no_zoe CHECK (contact_name NOT LIKE 'Zoë%')")
     answers = logged([book(), book(), ("availability.app", request("GET", "/health"))], log)
     assert [answer["statusCode"] for answer in answers] == [500, 500, 200]
     assert all(private not in str(answers) for private in PRIVATE)
     check_log(log, "CheckViolation", '"UnexpectedError"', "create_appointment")
 
 
-def test_a_table_that_is_gone(world: Connection, log: Path) -> None:
+def test_a_table_that_is_gone(team: Connection, log: Path) -> None:
     """Errors of the schema are told in the same way."""
-    world.execute("DROP TABLE distribution_log CASCADE")
+    team.execute("DROP TABLE distribution_log CASCADE")
     (answer,) = logged([book()], log)
     assert answer["statusCode"] == 500
     check_log(log, "UndefinedTable")
 
 
-def test_parts_that_are_down(world: Connection, environment: Environment, log: Path) -> None:
+def test_parts_that_are_down(team: Connection, environment: Environment, log: Path) -> None:
     """Without cache, queue and auth service, and then without the database, the log names what is missing."""
-    add_endpoint(world, "crm", "appointment.*")
+    add_endpoint(team, "crm", "appointment.*")
     dead = "http://127.0.0.1:1"
     environment(
         REDIS_URL="redis://:sciatica@127.0.0.1:1/0",
@@ -140,11 +140,11 @@ def test_parts_that_are_down(world: Connection, environment: Environment, log: P
     check_log(log)
 
 
-def test_messages_that_fail(world: Connection, log: Path) -> None:
+def test_messages_that_fail(team: Connection, log: Path) -> None:
     """A queue's message that cannot be handled is told by its id, and its error by its kind."""
-    add_endpoint(world, "crm", "appointment.*")
+    add_endpoint(team, "crm", "appointment.*")
     booked(**PERSON)
-    delivery = one_row(world, "SELECT delivery_id, event_id FROM webhook_deliveries")
+    delivery = one_row(team, "SELECT delivery_id, event_id FROM webhook_deliveries")
     attempt = {
         "delivery_id": str(delivery["delivery_id"]),
         "event_id": str(delivery["event_id"]),
@@ -157,7 +157,7 @@ def test_messages_that_fail(world: Connection, log: Path) -> None:
         "response_excerpt": "hello Geheimnis",
         "answer": {"crm_id": "crm-7"},
     }
-    world.execute(
+    team.execute(
         "ALTER TABLE coach_appointments ADD CONSTRAINT no_crm CHECK (crm_contact_id IS DISTINCT FROM 'crm-7')"
     )
     bodies = [json.dumps(attempt), json.dumps({**attempt, "attempt": "peanuts"}), "Geheimnis"]
@@ -166,11 +166,11 @@ def test_messages_that_fail(world: Connection, log: Path) -> None:
     check_log(log, "CheckViolation", "MessageError", '"message_id"')
 
 
-def test_the_sweep_that_fails(world: Connection, queues: Queues, log: Path) -> None:
+def test_the_sweep_that_fails(team: Connection, queues: Queues, log: Path) -> None:
     """An event that cannot be acted on is told by its kind, and does not keep others from their turn."""
     made = [booked(**PERSON) for _ in range(2)]
     for one in made:
-        world.execute(
+        team.execute(
             "INSERT INTO inbound_events (tenant_id, key, fingerprint, type, body, received_at)"
             " VALUES ('default', %s, '', 'appointment.cancelled', %s, now() - interval '1 day')",
             (
@@ -178,11 +178,11 @@ def test_the_sweep_that_fails(world: Connection, queues: Queues, log: Path) -> N
                 json.dumps({"appointment_id": one["appointment_id"], "reason": "moved away"}),
             ),
         )
-    world.execute(
+    team.execute(
         "ALTER TABLE coach_appointments ADD CONSTRAINT stays"
         f" CHECK (status <> 'cancelled' OR appointment_id <> '{made[0]['appointment_id']}')"
     )
-    world.execute("DROP FUNCTION public.clock_timestamp")
+    team.execute("DROP FUNCTION public.clock_timestamp")
     logged([("background.maintenance", {"task": "outbox"})], log)
     check_log(log, "CheckViolation")
-    assert world.execute("SELECT FROM coach_appointments WHERE status = 'cancelled'").rowcount == 1
+    assert team.execute("SELECT FROM coach_appointments WHERE status = 'cancelled'").rowcount == 1

@@ -45,7 +45,7 @@ def written(answer: Answer) -> str:
     return begin[:end]
 
 
-def test_numbers_come_back_as_they_were_written(world: Connection, cache: Redis) -> None:
+def test_numbers_come_back_as_they_were_written(team: Connection, cache: Redis) -> None:
     """Booked, read, listed, cancelled and answered again: the same characters, and few of them."""
     body = json.dumps(booking_body())[:-1] + f', "metadata": {WRITTEN}}}'
     headers = {"X-Idempotency-Key": "key"}
@@ -58,11 +58,11 @@ def test_numbers_come_back_as_they_were_written(world: Connection, cache: Redis)
     cache.flushall()
     answers.append(ask("POST", f"{path}/cancel", headers={"Idempotency-Key": "other"}))
     assert [written(one) for one in answers] == [WRITTEN] * 5
-    row = world.execute("SELECT metadata::text AS kept FROM coach_appointments").fetchone()
+    row = team.execute("SELECT metadata::text AS kept FROM coach_appointments").fetchone()
     assert row == {"kept": WRITTEN}
 
 
-def test_what_a_hold_becomes_has_its_metadata(world: Connection) -> None:
+def test_what_a_hold_becomes_has_its_metadata(team: Connection) -> None:
     """Confirming a hold keeps metadata as booking does."""
     wanted = {"calendar_id": "cal", "start_time": booking_body()["start_time"]}
     hold_id = ask("POST", "/api/holds", wanted).json["hold_id"]
@@ -72,7 +72,7 @@ def test_what_a_hold_becomes_has_its_metadata(world: Connection) -> None:
     assert written(ask("GET", f"{PATH}/{made.json['appointment_id']}")) == WRITTEN
 
 
-def test_metadata_has_a_size(world: Connection) -> None:
+def test_metadata_has_a_size(team: Connection) -> None:
     """16 KiB as compact JSON, in bytes: spaces do not count, and large numbers count as written."""
     largest = "[" + ",".join(["9e307"] * 2728) + "]"  # with {"a":…}: 16,375 bytes
     for metadata, status in (
@@ -96,9 +96,9 @@ def test_metadata_has_a_size(world: Connection) -> None:
     ],
     ids=["quotes", "numbers", "escapes"],
 )
-def test_a_list_is_cut_by_its_bytes(world: Connection, metadata: str) -> None:
+def test_a_list_is_cut_by_its_bytes(team: Connection, metadata: str) -> None:
     """110 appointments of the largest size are several answers, each far from what Lambda takes."""
-    add_many(world, 110, metadata)
+    add_many(team, 110, metadata)
     found: list[str] = []
     query: dict[str, Any] = {"limit": 200}
     pages_read = 0
@@ -115,9 +115,9 @@ def test_a_list_is_cut_by_its_bytes(world: Connection, metadata: str) -> None:
     assert pages_read > 1
 
 
-def test_a_page_has_one_entry_at_least(world: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_has_one_entry_at_least(team: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """However large an entry is, the list goes on."""
-    add_many(world, 3, "{}")
+    add_many(team, 3, "{}")
     monkeypatch.setattr(pages, "LARGEST_PAGE", 1)
     found: list[str] = []
     query: dict[str, Any] = {}
@@ -129,7 +129,7 @@ def test_a_page_has_one_entry_at_least(world: Connection, monkeypatch: pytest.Mo
     assert query["cursor"] is None
 
 
-def test_bookable_starts_are_cut_by_their_bytes(world: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bookable_starts_are_cut_by_their_bytes(team: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """Starts with every coach's id go on in another page, each once and in order."""
     query: dict[str, Any] = {"calendar_id": "cal", "include": "coaches", "days": 30}
     whole = ask("GET", "/api/availability", query=query).json

@@ -26,9 +26,9 @@ def check_headers(answer: Answer, *, limit: int, remaining: int) -> None:
     assert answer.headers["ratelimit-policy"] == f'"default";q={limit};w=60'
 
 
-def test_every_answer_to_a_known_caller_tells_the_limit(world: Connection, cache: Redis) -> None:
+def test_every_answer_to_a_known_caller_tells_the_limit(team: Connection, cache: Redis) -> None:
     """Successes and refusals alike count, and say what is left."""
-    add_key(world, "ten", rate_limit=10)
+    add_key(team, "ten", rate_limit=10)
     answers = [
         ask("GET", "/api/availability", key="ten"),
         ask("GET", "/api/appointments", key="ten"),
@@ -46,30 +46,30 @@ def test_every_answer_to_a_known_caller_tells_the_limit(world: Connection, cache
         check_headers(answer, limit=10, remaining=9 - position)
 
 
-def test_past_the_limit_nothing_is_done(world: Connection, cache: Redis) -> None:
+def test_past_the_limit_nothing_is_done(team: Connection, cache: Redis) -> None:
     """The request after the last is 429, says when to come again, and changes nothing."""
-    add_key(world, "two", rate_limit=2)
+    add_key(team, "two", rate_limit=2)
     assert book(key="two").status == book(key="two").status == 201
-    before = table_digests(world)
+    before = table_digests(team)
     for _ in range(3):
         answer = book(key="two")
         check_problem(answer, 429, "RATE_LIMIT_EXCEEDED")
         check_headers(answer, limit=2, remaining=0)
         assert answer.headers["retry-after"] == answer.headers["x-ratelimit-reset"]
-    assert table_digests(world) == before
+    assert table_digests(team) == before
     assert book().status == 201, "the limit is each key's own"
 
 
-def test_a_key_without_the_scope_is_counted_too(world: Connection, cache: Redis) -> None:
+def test_a_key_without_the_scope_is_counted_too(team: Connection, cache: Redis) -> None:
     """Knocking at closed doors is no way around the limit."""
-    add_key(world, "reader", scopes=("read",), rate_limit=3)
+    add_key(team, "reader", scopes=("read",), rate_limit=3)
     statuses = [book(key="reader").status for _ in range(5)]
     assert statuses == [403, 403, 403, 429, 429]
 
 
-def test_what_is_open_to_all_is_not_counted(world: Connection, cache: Redis) -> None:
+def test_what_is_open_to_all_is_not_counted(team: Connection, cache: Redis) -> None:
     """Health and the contract have no limit and tell none."""
-    add_key(world, "one", rate_limit=1)
+    add_key(team, "one", rate_limit=1)
     for path in ("/health", "/openapi.json") * 2:
         answer = ask("GET", path, key="one")
         assert answer.status == 200
@@ -77,9 +77,9 @@ def test_what_is_open_to_all_is_not_counted(world: Connection, cache: Redis) -> 
     assert ask("GET", "/api/appointments", key="one").status == 200
 
 
-def test_processes_together_never_exceed_the_limit(world: Connection, cache: Redis) -> None:
+def test_processes_together_never_exceed_the_limit(team: Connection, cache: Redis) -> None:
     """Of 120 requests from eight processes at once exactly as many are served as the limit allows."""
-    add_key(world, "fifty", rate_limit=50)
+    add_key(team, "fifty", rate_limit=50)
     asked = request("GET", "/api/appointments", key="fifty")
     answers = [answer for part in at_once([[asked] * 15] * 8) for answer in part]
     served = [answer for answer in answers if answer.status == 200]
@@ -92,14 +92,14 @@ def test_processes_together_never_exceed_the_limit(world: Connection, cache: Red
 
 
 def test_a_dead_cache_does_not_close_the_door(
-    world: Connection,
+    team: Connection,
     cache: Redis,
     valkey: EmbeddedValkey,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Without the cache requests pass the limit, and an alarm is raised."""
-    add_key(world, "one", rate_limit=1)
+    add_key(team, "one", rate_limit=1)
     valkey.stop()
     try:
         answers = [book(key="one") for _ in range(3)]
@@ -107,18 +107,18 @@ def test_a_dead_cache_does_not_close_the_door(
         valkey.start()
     assert [answer.status for answer in answers] == [201, 201, 201]
     check_headers(answers[0], limit=1, remaining=1)
-    assert count(world, "coach_appointments") == 3
+    assert count(team, "coach_appointments") == 3
     lines = json_lines(capsys)
     assert any(line.get("CacheUnavailable") for line in lines)
     assert "the cache does not answer" in caplog.messages
 
 
 def test_a_cache_that_is_back_is_used_again(
-    world: Connection, cache: Redis, valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
+    team: Connection, cache: Redis, valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After its rest the cache is asked again, over a new connection."""
     monkeypatch.setattr("fairslot.platform.cache._REST_SECONDS", 0.0)
-    add_key(world, "two", rate_limit=2)
+    add_key(team, "two", rate_limit=2)
     assert ask("GET", "/api/appointments", key="two").status == 200
     valkey.stop()
     assert ask("GET", "/api/appointments", key="two").status == 200
@@ -127,18 +127,18 @@ def test_a_cache_that_is_back_is_used_again(
     assert statuses == [200, 200, 429]
 
 
-def test_without_a_cache_there_is_no_limit_to_reach(world: Connection) -> None:
+def test_without_a_cache_there_is_no_limit_to_reach(team: Connection) -> None:
     """Where no cache is configured the limit is told and not counted."""
-    add_key(world, "one", rate_limit=1)
+    add_key(team, "one", rate_limit=1)
     for _ in range(3):
         answer = ask("GET", "/api/appointments", key="one")
         assert answer.status == 200
         check_headers(answer, limit=1, remaining=1)
 
 
-def test_the_last_minute_counts_by_what_the_window_covers_of_it(world: Connection, cache: Redis) -> None:
+def test_the_last_minute_counts_by_what_the_window_covers_of_it(team: Connection, cache: Redis) -> None:
     """A minute and a half after the first of ten requests half of them count, after two minutes none."""
-    add_key(world, "ten", rate_limit=10)
+    add_key(team, "ten", rate_limit=10)
     for _ in range(10):
         ask("GET", "/api/appointments", key="ten")
     check_problem(ask("GET", "/api/appointments", key="ten"), 429, "RATE_LIMIT_EXCEEDED")

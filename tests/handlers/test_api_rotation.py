@@ -34,7 +34,7 @@ def signing(endpoint: dict[str, Any], queues: Queues) -> list[str]:
 
 
 def test_a_second_rotation_keeps_the_promise_of_the_first(
-    world: Connection, kms: None, queues: Queues, clock: Clock
+    team: Connection, kms: None, queues: Queues, clock: Clock
 ) -> None:
     """Three sign, each until its time: also where a later one's time is over first."""
     now = datetime.now(UTC).replace(microsecond=0)
@@ -47,7 +47,7 @@ def test_a_second_rotation_keeps_the_promise_of_the_first(
     assert found == [now + HOUR, now + timedelta(hours=3)]
     assert third["previous_secret_until"] == third["previous_secrets_until"][0]
     assert get_endpoint(first)["previous_secrets_until"] == third["previous_secrets_until"]
-    world.execute(
+    team.execute(
         "UPDATE webhook_endpoints"
         " SET older_secrets = jsonb_set(older_secrets, '{0,until}', to_jsonb(now() - interval '1 second'))"
     )
@@ -58,7 +58,7 @@ def test_a_second_rotation_keeps_the_promise_of_the_first(
 
 
 def test_a_fourth_secret_waits_for_the_first_to_end(
-    world: Connection, kms: None, queues: Queues, clock: Clock
+    team: Connection, kms: None, queues: Queues, clock: Clock
 ) -> None:
     """With three that sign there is a clear refusal, and no secret is lost by it."""
     clock(datetime.now(UTC))
@@ -74,7 +74,7 @@ def test_a_fourth_secret_waits_for_the_first_to_end(
 
 
 def test_without_an_overlap_only_the_new_secret_signs(
-    world: Connection, kms: None, queues: Queues, clock: Clock
+    team: Connection, kms: None, queues: Queues, clock: Clock
 ) -> None:
     """Who has lost a secret is rid of all of them at once, whatever was promised."""
     clock(datetime.now(UTC))
@@ -86,9 +86,7 @@ def test_without_an_overlap_only_the_new_secret_signs(
     assert (last["previous_secret_until"], last["previous_secrets_until"]) == (None, [])
 
 
-def test_an_inbound_secret_is_good_as_long_as_was_promised(
-    world: Connection, kms: None, clock: Clock
-) -> None:
+def test_an_inbound_secret_is_good_as_long_as_was_promised(team: Connection, kms: None, clock: Clock) -> None:
     """Each of three is taken until its time and no longer, and a fourth is refused."""
     first, second, third = rotated(), rotated(overlap_hours=5), rotated(overlap_hours=3)
     assert third["previous_secrets_until"] == ["2026-03-02T15:00:00Z", "2026-03-02T17:00:00Z"]
@@ -107,7 +105,7 @@ def test_an_inbound_secret_is_good_as_long_as_was_promised(
     assert tell(fourth, EVENT, key="5", at=later).status == 200
 
 
-def test_what_was_opened_is_remembered_for_what_it_was_locked_up_for(world: Connection, kms: None) -> None:
+def test_what_was_opened_is_remembered_for_what_it_was_locked_up_for(team: Connection, kms: None) -> None:
     """A ciphertext moved to another endpoint stays shut there, also when it was opened just now."""
     first, second = signing_secrets.for_endpoint(uuid4()), signing_secrets.for_endpoint(uuid4())
     ciphertext = signing_secrets.encrypt("whsec_mine", first)

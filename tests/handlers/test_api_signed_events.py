@@ -57,30 +57,30 @@ def cancelled(connection: Connection) -> int:
     return connection.execute("SELECT FROM coach_appointments WHERE status = 'cancelled'").rowcount
 
 
-def test_a_signed_event_needs_no_key(world: Connection, kms: None) -> None:
+def test_a_signed_event_needs_no_key(team: Connection, kms: None) -> None:
     """It is kept and acted on for the source's tenant, and its webhook-id is the idempotency key."""
     source, event = rotated(), cancellation()
     first = tell(source, event)
     assert (first.status, first.json["received"]) == (200, True)
-    assert cancelled(world) == 1
+    assert cancelled(team) == 1
     again = tell(source, event, at=NOW + timedelta(minutes=4))
     assert (again.json, again.headers["idempotent-replayed"]) == (first.json, "true")
-    assert count(world, "inbound_events") == 1
+    assert count(team, "inbound_events") == 1
     check_problem(tell(source, cancellation()), 422, "IDEMPOTENCY_KEY_REUSED")
 
 
-def test_unknown_types_are_kept_and_acknowledged(world: Connection, kms: None) -> None:
+def test_unknown_types_are_kept_and_acknowledged(team: Connection, kms: None) -> None:
     """What we do not know today may matter tomorrow."""
     assert tell(rotated(), {"event_type": "calendar.painted", "colour": "blue"}).status == 200
-    row = world.execute("SELECT outcome, body ->> 'colour' AS colour FROM inbound_events").fetchone()
+    row = team.execute("SELECT outcome, body ->> 'colour' AS colour FROM inbound_events").fetchone()
     assert row == {"outcome": "noted", "colour": "blue"}
 
 
-def test_what_is_signed_otherwise_is_nobodys(world: Connection, kms: None) -> None:
+def test_what_is_signed_otherwise_is_nobodys(team: Connection, kms: None) -> None:
     """Another secret, body, id, time or source: 401, and nothing is kept."""
     source, event = rotated(), cancellation()
     stranger = source | {"secret": signing_secrets.make()}
-    before = table_digests(world)
+    before = table_digests(team)
     for answer in (
         tell(stranger, event),
         tell(source, event, body=json.dumps(event | {"reason": "mine"}).encode()),
@@ -100,20 +100,20 @@ def test_what_is_signed_otherwise_is_nobodys(world: Connection, kms: None) -> No
         tell(source | {"source_id": ""}, event),
     ):
         check_problem(answer, 401, "AUTHENTICATION_FAILED")
-    assert table_digests(world) == before
+    assert table_digests(team) == before
     assert tell(source, event, at=NOW - timedelta(seconds=299)).status == 200
 
 
-def test_who_overhears_an_event_cannot_send_it_again(world: Connection, kms: None) -> None:
+def test_who_overhears_an_event_cannot_send_it_again(team: Connection, kms: None) -> None:
     """Another idempotency key beside the signed one is refused; the same one is no harm."""
     source, event = rotated(), cancellation()
     other = tell(source, event, headers={"X-Idempotency-Key": "another"})
     check_problem(other, 400, "VALIDATION_ERROR")
-    assert count(world, "inbound_events") == 0
+    assert count(team, "inbound_events") == 0
     assert tell(source, event, headers={"X-Idempotency-Key": "event-1"}).status == 200
 
 
-def test_a_signature_opens_nothing_else(world: Connection, kms: None) -> None:
+def test_a_signature_opens_nothing_else(team: Connection, kms: None) -> None:
     """Only calendar events can be signed."""
     source = rotated()
     body = {"event_type": "x"}
@@ -130,7 +130,7 @@ def test_a_signature_opens_nothing_else(world: Connection, kms: None) -> None:
 
 
 def test_both_secrets_are_good_while_one_takes_the_others_place(
-    world: Connection, kms: None, clock: Clock
+    team: Connection, kms: None, clock: Clock
 ) -> None:
     """The source keeps its id; for the overlap either secret signs, afterwards only the new one."""
     old = rotated()
@@ -147,17 +147,17 @@ def test_both_secrets_are_good_while_one_takes_the_others_place(
     assert tell(new, {"event_type": "x"}, key="3", at=later).status == 200
 
 
-def test_the_secret_is_managed_by_administrators(world: Connection, kms: None) -> None:
+def test_the_secret_is_managed_by_administrators(team: Connection, kms: None) -> None:
     """It is shown once, kept as ciphertext, taken away for good, and no other tenant's business."""
-    add_key(world, "worker", scopes=("read", "write"))
-    add_key(world, "other-key", tenant_id="other")
+    add_key(team, "worker", scopes=("read", "write"))
+    add_key(team, "other-key", tenant_id="other")
     for method in ("GET", "POST", "DELETE"):
         check_problem(ask(method, SECRET, key="worker"), 403, "FORBIDDEN")
     check_problem(ask("GET", SECRET), 404, "NOT_FOUND")
     made = ask("POST", SECRET, headers={"Idempotency-Key": "k"}).json
     again = ask("POST", SECRET, headers={"Idempotency-Key": "k"})
     assert (again.json, again.headers["idempotent-replayed"]) == (made | {"secret": None}, "true")
-    assert made["secret"] not in str(world.execute("SELECT * FROM inbound_sources").fetchall())
+    assert made["secret"] not in str(team.execute("SELECT * FROM inbound_sources").fetchall())
     shown = ask("GET", SECRET).json
     assert shown == {name: value for name, value in made.items() if name != "secret"}
     check_problem(ask("GET", SECRET, key="other-key"), 404, "NOT_FOUND")
@@ -168,7 +168,7 @@ def test_the_secret_is_managed_by_administrators(world: Connection, kms: None) -
 
 
 def test_without_kms_a_signed_event_is_tried_again(
-    world: Connection, kms: None, environment: Callable[..., None]
+    team: Connection, kms: None, environment: Callable[..., None]
 ) -> None:
     """When secrets cannot be opened nobody is let in, and the sender is told to come back."""
     source = rotated()
@@ -177,22 +177,22 @@ def test_without_kms_a_signed_event_is_tried_again(
     answer = tell(source, {"event_type": "x"})
     check_problem(answer, 503, "SERVICE_UNAVAILABLE")
     assert int(answer.headers["retry-after"]) > 0
-    assert count(world, "inbound_events") == 0
+    assert count(team, "inbound_events") == 0
 
 
 @pytest.mark.parametrize(
     "members", [{"start_time": "2026-03-03T14:00:00Z", "end_time": "2026-03-03T17:00:00Z"}]
 )
 def test_duplicates_and_another_order_act_once(
-    world: Connection, kms: None, queues: Queues, members: dict[str, Any]
+    team: Connection, kms: None, queues: Queues, members: dict[str, Any]
 ) -> None:
     """Whatever comes twice, late or in another order has one effect for each key, and the end is the same."""
     source, event = rotated(), cancellation()
     away = {"event_type": "coach.unavailable", "coach_id": "coach-01", **members}
     for key, body in (("a", away), ("b", event), ("a", away), ("b", event), ("b", event), ("a", away)):
         assert tell(source, body, key=key).status == 200
-    kept = world.execute("SELECT key, outcome FROM inbound_events ORDER BY key").fetchall()
+    kept = team.execute("SELECT key, outcome FROM inbound_events ORDER BY key").fetchall()
     assert [row["key"] for row in kept] == ["a", "b"]
     assert kept[1]["outcome"] == "cancelled"
-    assert cancelled(world) == 1
+    assert cancelled(team) == 1
     assert {"coach-01"}.isdisjoint({booked()["coach_id"], booked()["coach_id"]})

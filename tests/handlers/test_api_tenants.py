@@ -24,13 +24,13 @@ BODIES: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture
-def two(world: Connection, kms: None) -> dict[str, str]:
+def two(team: Connection, kms: None) -> dict[str, str]:
     """The first tenant has something of each kind, the ids of which are returned; the other has a key."""
-    add_key(world, "other-key", tenant_id="other")
+    add_key(team, "other-key", tenant_id="other")
     endpoint = subscribed(url=URL)["endpoint_id"]
     made = booked()["appointment_id"]
     hold = ask("POST", "/api/holds", {"calendar_id": "cal", "start_time": NINE.isoformat()}).json["hold_id"]
-    row = one_row(world, "SELECT delivery_id FROM webhook_deliveries")
+    row = one_row(team, "SELECT delivery_id FROM webhook_deliveries")
     return {
         "appointment_id": made,
         "hold_id": hold,
@@ -40,19 +40,19 @@ def two(world: Connection, kms: None) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("operation", NAMED, ids=lambda operation: operation.name)
-def test_what_another_owns_is_not_there(world: Connection, two: dict[str, str], operation: Operation) -> None:
+def test_what_another_owns_is_not_there(team: Connection, two: dict[str, str], operation: Operation) -> None:
     """An id of another tenant is answered as one that does not exist, and nothing changes."""
     path = operation.path.format(**two)
     body = NOTHING if operation.method in {"GET", "DELETE"} else BODIES.get(operation.name, {})
-    before = table_digests(world)
+    before = table_digests(team)
     foreign = ask(operation.method, path, body, key="other-key")
     check_problem(foreign, 404, "NOT_FOUND")
     unknown = ask(operation.method, operation.path.format(**dict.fromkeys(two, uuid4())), body)
     assert foreign.json == unknown.json
-    assert table_digests(world) == before
+    assert table_digests(team) == before
 
 
-def test_lists_and_reports_have_nothing_of_another(world: Connection, two: dict[str, str]) -> None:
+def test_lists_and_reports_have_nothing_of_another(team: Connection, two: dict[str, str]) -> None:
     """Every list is empty and every report without anybody, filtered or not."""
     for query in ({}, {"coach_id": "coach-01"}, {"calendar_id": "cal"}):
         assert ask("GET", PATH, key="other-key", query=query).json == {"data": [], "next_cursor": None}
@@ -62,9 +62,9 @@ def test_lists_and_reports_have_nothing_of_another(world: Connection, two: dict[
         assert ask("GET", path, key="other-key").json["data"] == []
 
 
-def test_a_calendar_of_another_is_not_there(world: Connection, two: dict[str, str]) -> None:
+def test_a_calendar_of_another_is_not_there(team: Connection, two: dict[str, str]) -> None:
     """It can be neither seen nor booked nor held."""
-    before = table_digests(world)
+    before = table_digests(team)
     start = {"start_time": NINE.isoformat()}
     asked = [
         ask("GET", "/api/availability", query={"calendar_id": "cal"}, key="other-key"),
@@ -75,21 +75,21 @@ def test_a_calendar_of_another_is_not_there(world: Connection, two: dict[str, st
     ]
     for answer in asked:
         check_problem(answer, 404, "NOT_FOUND")
-    assert table_digests(world) == before
+    assert table_digests(team) == before
 
 
-def test_a_hold_of_another_is_worth_nothing(world: Connection, two: dict[str, str]) -> None:
+def test_a_hold_of_another_is_worth_nothing(team: Connection, two: dict[str, str]) -> None:
     """A tenant cannot book what another holds, not even on a calendar of its own."""
-    add_calendar(world, "theirs", ["coach-01"], tenant_id="other")
-    before = table_digests(world)
+    add_calendar(team, "theirs", ["coach-01"], tenant_id="other")
+    before = table_digests(team)
     check_problem(book(key="other-key", calendar_id="theirs", hold_id=two["hold_id"]), 410, "HOLD_EXPIRED")
-    assert table_digests(world) == before
+    assert table_digests(team) == before
 
 
-def test_the_same_idempotency_key_of_two_tenants_is_two_keys(world: Connection) -> None:
+def test_the_same_idempotency_key_of_two_tenants_is_two_keys(team: Connection) -> None:
     """What one tenant did under a key is nothing to another."""
-    add_key(world, "other-key", tenant_id="other")
-    add_calendar(world, "theirs", [], tenant_id="other")
+    add_key(team, "other-key", tenant_id="other")
+    add_calendar(team, "theirs", [], tenant_id="other")
     headers = {"X-Idempotency-Key": "shared"}
     assert book(headers=headers).status == 201
     check_problem(book(headers=headers, key="other-key", calendar_id="theirs"), 409, "SLOT_UNAVAILABLE")

@@ -30,10 +30,10 @@ def look_ups(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
 
 
 @pytest.fixture
-def guarded(world: Connection, cache: Redis, environment: Environment, look_ups: list[bytes]) -> Connection:
-    """The small world with a cache, in which an address may try few unknown keys a minute."""
+def guarded(team: Connection, cache: Redis, environment: Environment, look_ups: list[bytes]) -> Connection:
+    """The small team with a cache, in which an address may try few unknown keys a minute."""
     environment(MAX_UNKNOWN_KEYS_PER_MINUTE=str(LIMIT))
-    return world
+    return team
 
 
 def ask_from(address: str, key: str) -> Answer:
@@ -102,7 +102,7 @@ def test_what_can_be_no_key_is_not_looked_up(guarded: Connection, look_ups: list
 
 
 def test_an_unknown_key_is_looked_up_once(
-    world: Connection, look_ups: list[bytes], monkeypatch: pytest.MonkeyPatch
+    team: Connection, look_ups: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For some seconds the refusal is remembered, without a cache too."""
     for _ in range(10):

@@ -29,11 +29,11 @@ def calendar(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]
 
 
 @pytest.fixture
-def dispatch(world: Connection, sqs: SqsStandIn, calendar: httpx.Client) -> Iterator[Dispatcher]:
+def dispatch(team: Connection, sqs: SqsStandIn, calendar: httpx.Client) -> Iterator[Dispatcher]:
     """The dispatcher and its queues; the coaches' calendars are behind the calendar API, the CRM is told."""
-    connect_calendars(world)
-    add_endpoint(world, "calendar_api", "appointment.*")
-    add_endpoint(world, "crm", "appointment.conflict")
+    connect_calendars(team)
+    add_endpoint(team, "calendar_api", "appointment.*")
+    add_endpoint(team, "crm", "appointment.conflict")
     with dispatcher(sqs, CALENDAR_API_URL=str(calendar.base_url)) as made:
         yield made
 
@@ -50,9 +50,9 @@ def sweep(clock: Clock, hours: int = 2) -> None:
     maintenance.lambda_handler({"task": "outbox"}, context())
 
 
-def overdue(world: Connection) -> None:
+def overdue(team: Connection) -> None:
     """Have what was sent be long silent."""
-    set_delivery(world, published_at=NOW - HOUR)
+    set_delivery(team, published_at=NOW - HOUR)
 
 
 def blocks(calendar: httpx.Client) -> list[dict[str, Any]]:
@@ -62,12 +62,12 @@ def blocks(calendar: httpx.Client) -> list[dict[str, Any]]:
 
 
 def test_a_block_of_which_nobody_heard_is_adopted(
-    world: Connection, dispatch: Dispatcher, calendar: httpx.Client, clock: Clock
+    team: Connection, dispatch: Dispatcher, calendar: httpx.Client, clock: Clock
 ) -> None:
     """The result is lost, the sweep sends the message again, the calendar refuses and lists: no conflict."""
     made = booked()
     lose_results(dispatch)
-    overdue(world)
+    overdue(team)
     sweep(clock)
     dispatch.work()
     dispatch.record_results()
@@ -81,13 +81,13 @@ def test_a_block_of_which_nobody_heard_is_adopted(
 
 
 def test_a_block_of_which_nobody_heard_goes_with_its_appointment(
-    world: Connection, dispatch: Dispatcher, calendar: httpx.Client, clock: Clock
+    team: Connection, dispatch: Dispatcher, calendar: httpx.Client, clock: Clock
 ) -> None:
     """Cancelled meanwhile: what is found is released."""
     made = booked()
     lose_results(dispatch)
     ask("POST", f"/api/appointments/{made['appointment_id']}/cancel")
-    overdue(world)
+    overdue(team)
     sweep(clock)
     for _ in range(2):
         dispatch.work()
@@ -104,7 +104,7 @@ def counted(capsys: pytest.CaptureFixture[str]) -> list[float]:
 
 
 def test_a_block_that_was_never_confirmed_is_looked_for(
-    world: Connection,
+    team: Connection,
     dispatch: Dispatcher,
     calendar: httpx.Client,
     clock: Clock,
@@ -113,7 +113,7 @@ def test_a_block_that_was_never_confirmed_is_looked_for(
     """Its message ended as a dead letter, its appointment is cancelled: it is found and released."""
     made = booked()
     lose_results(dispatch)
-    [message] = world.execute("SELECT message FROM engine.delivery_messages()").fetchall()
+    [message] = team.execute("SELECT message FROM engine.delivery_messages()").fetchall()
     dispatch.sqs.send_message(QueueUrl=dispatch.dead, MessageBody=json.dumps(message["message"]))
     maintenance.lambda_handler({"task": "dead_letters"}, context())
     assert get_appointment(made)["external_block"] == "unconfirmed"
@@ -130,7 +130,7 @@ def test_a_block_that_was_never_confirmed_is_looked_for(
 
 
 def test_somebody_elses_block_is_a_conflict_all_the_same(
-    world: Connection, dispatch: Dispatcher, calendar: httpx.Client
+    team: Connection, dispatch: Dispatcher, calendar: httpx.Client
 ) -> None:
     """One that is at the very time is none of ours where this was the first attempt."""
     made = booked()

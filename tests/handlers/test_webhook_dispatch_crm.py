@@ -31,9 +31,9 @@ def dispatch(sqs: SqsStandIn) -> Iterator[Dispatcher]:
         yield made
 
 
-def test_the_id_of_a_lost_answer_is_kept(world: Connection, sqs: SqsStandIn, tmp_path: Path) -> None:
+def test_the_id_of_a_lost_answer_is_kept(team: Connection, sqs: SqsStandIn, tmp_path: Path) -> None:
     """The dispatcher died after its first attempt; the second finds the id for the appointment."""
-    add_endpoint(world, "crm", "appointment.*")
+    add_endpoint(team, "crm", "appointment.*")
     with (
         partner("crm", tmp_path) as crm,
         dispatcher(sqs, CRM_WEBHOOK_URL=str(crm.base_url)) as dispatch,

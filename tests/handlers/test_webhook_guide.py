@@ -21,7 +21,7 @@ def sent_members(queues: Queues) -> dict[str, set[str]]:
     return {one["type"]: set(one["data"]) for one in queues.take("DELIVERIES")}
 
 
-def test_an_appointments_events(world: Connection, kms: None, queues: Queues) -> None:
+def test_an_appointments_events(team: Connection, kms: None, queues: Queues) -> None:
     """Through a life with every change that an event is sent of."""
     subscribed("*")
     path = f"/api/appointments/{booked()['appointment_id']}"
@@ -37,7 +37,7 @@ def test_an_appointments_events(world: Connection, kms: None, queues: Queues) ->
 
 
 @pytest.mark.parametrize("error", ["http_410", "http_500"])
-def test_what_is_said_of_endpoints(world: Connection, kms: None, queues: Queues, error: str) -> None:
+def test_what_is_said_of_endpoints(team: Connection, kms: None, queues: Queues, error: str) -> None:
     """A test, a warning and an end, each as another endpoint is told of it."""
     made = subscribed("appointment.*")
     subscribed("endpoint.*", url=URL + "/other")
@@ -48,7 +48,7 @@ def test_what_is_said_of_endpoints(world: Connection, kms: None, queues: Queues,
     found = {}
     for day in range(6):
         again = {"outcome": "failed" if error == "http_410" else "retrying", "attempt": day + 1}
-        for one in record_attempt(world, message, error, at=NOW + timedelta(days=day), **again):
+        for one in record_attempt(team, message, error, at=NOW + timedelta(days=day), **again):
             found[one["type"]] = set(one["data"])
     names = ("endpoint.disabled",) if error == "http_410" else ("endpoint.failing", "endpoint.disabled")
     assert found == {name: MEMBERS[name] for name in names}

@@ -20,7 +20,7 @@ from tests.support.sqs_events import batch_event
 
 
 @pytest.fixture
-def dispatch(world: Connection, sqs: SqsStandIn) -> Iterator[Dispatcher]:
+def dispatch(team: Connection, sqs: SqsStandIn) -> Iterator[Dispatcher]:
     """Set up both functions, the queues between them and a subscriber that answers with errors."""
     with dispatcher(sqs, max_attempts=13) as made:
         made.partner.always = answer(500, {})
@@ -182,10 +182,10 @@ def test_an_old_address_that_is_gone_says_nothing_of_the_new_one(dispatch: Dispa
     assert delivery()["status"] == "delivered"
 
 
-def test_what_has_arrived_otherwise_is_not_tried_again(dispatch: Dispatcher, world: Connection) -> None:
+def test_what_has_arrived_otherwise_is_not_tried_again(dispatch: Dispatcher, team: Connection) -> None:
     """A second message of a delivery goes when the first has delivered."""
     subscriber(dispatch)
-    set_delivery(world, status="delivered")
+    set_delivery(team, status="delivered")
     attempt(dispatch)
     assert (dispatch.left(), len(paths(dispatch))) == (0, 2)
 

@@ -25,7 +25,7 @@ CHANGES = 4
 
 
 @pytest.fixture
-def dispatch(world: Connection, sqs: SqsStandIn) -> Iterator[Dispatcher]:
+def dispatch(team: Connection, sqs: SqsStandIn) -> Iterator[Dispatcher]:
     """Set up both functions, the queues between them and a subscriber that fails now and then."""
     with dispatcher(sqs, max_attempts=20) as made:
         made.partner.script = [answer(500, {})] * 4 + [partners.reset] * 2  # not enough to be left alone
@@ -73,7 +73,7 @@ def change() -> list[str]:
     return made
 
 
-def test_twice_and_shuffled_is_once_and_in_order(world: Connection, dispatch: Dispatcher) -> None:
+def test_twice_and_shuffled_is_once_and_in_order(team: Connection, dispatch: Dispatcher) -> None:
     """Whoever keeps the highest version ends with what is, and every delivery is recorded as it was."""
     secret = subscribed("appointment.*", url=f"{dispatch.partner.url}/hook")["secret"]
     appointments = change()
@@ -101,12 +101,12 @@ def test_twice_and_shuffled_is_once_and_in_order(world: Connection, dispatch: Di
     reports = attempts * 2
     random.shuffle(reports)
     record_results(reports)
-    recorded = world.execute(
+    recorded = team.execute(
         "SELECT status, count(*) AS n, count(DISTINCT delivery_id) AS deliveries FROM webhook_deliveries"
         " GROUP BY status"
     ).fetchall()
     assert recorded == [{"status": "delivered", "n": len(messages), "deliveries": len(messages)}]
-    before = table_digests(world)
+    before = table_digests(team)
     record_results(reports)
-    assert table_digests(world) == before
-    check_invariants(world)
+    assert table_digests(team) == before
+    check_invariants(team)

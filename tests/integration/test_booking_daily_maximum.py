@@ -41,7 +41,7 @@ CALENDARS = ["cal-0", "cal-1", "cal-2", "cal-3"]
 
 @pytest.fixture
 def clients(connect: Connect, environment: Callable[..., None]) -> list[Connection]:
-    """Connections for everybody who races, in a world of a few days."""
+    """Connections for everybody who races; days are made for six days ahead."""
     environment(HORIZON_DAYS="6")
     return [connect() for _ in range(CLIENTS)]
 

@@ -22,7 +22,7 @@ LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def world(connection: Connection) -> Connection:
+def team(connection: Connection) -> Connection:
     """A team whose three bookings nobody was told of."""
     add_team(connection, 3)
     for _ in range(3):
@@ -53,49 +53,49 @@ def written(connection: Connection) -> int:
     return connection.execute("SELECT FROM webhook_deliveries").rowcount
 
 
-def test_two_recoveries_at_once_send_everything_once(world: Connection, connect: Connect) -> None:
+def test_two_recoveries_at_once_send_everything_once(team: Connection, connect: Connect) -> None:
     """The second waits for the first and finds nothing to do; that of another endpoint does not wait."""
-    first, second, third = add_subscriber(world), connect(), connect()
+    first, second, third = add_subscriber(team), connect(), connect()
     found: list[ChangeResult] = []
     thread = threading.Thread(target=lambda: found.append(recover(second, first)))
-    with world.transaction():
-        assert recover(world, first).answer == {"deliveries": 3}
+    with team.transaction():
+        assert recover(team, first).answer == {"deliveries": 3}
         thread.start()
         wait_until(lambda: waiting(third, [second]) == 1 or not thread.is_alive())
         assert recover(third, add_subscriber(third)).answer == {"deliveries": 3}
     thread.join()
     assert [one.answer for one in found] == [{"deliveries": 0}]
-    assert written(world) == 6
+    assert written(team) == 6
 
 
 def test_a_recovery_and_a_result_do_not_wait_for_each_other_in_a_circle(
-    world: Connection, connect: Connect
+    team: Connection, connect: Connect
 ) -> None:
     """Who records an attempt holds the delivery and wants the endpoint; a recovery must not hold that."""
-    endpoint_id, recorder = add_subscriber(world), connect()
-    recover(world, endpoint_id)
-    world.execute("UPDATE webhook_deliveries SET status = 'failed', finished_at = now()")
+    endpoint_id, recorder = add_subscriber(team), connect()
+    recover(team, endpoint_id)
+    team.execute("UPDATE webhook_deliveries SET status = 'failed', finished_at = now()")
     other = connect()
     found: list[ChangeResult] = []
     thread = threading.Thread(target=lambda: found.append(recover(other, endpoint_id)))
     with recorder.transaction():
         recorder.execute("SELECT FROM webhook_deliveries FOR NO KEY UPDATE")
         thread.start()
-        wait_until(lambda: waiting(world, [other]) == 1)
+        wait_until(lambda: waiting(team, [other]) == 1)
         recorder.execute("SET LOCAL lock_timeout = '1s'")
         recorder.execute("SELECT FROM webhook_endpoints FOR NO KEY UPDATE")
     thread.join()
     assert [one.answer for one in found] == [{"deliveries": 3}]
 
 
-def test_an_endpoint_gets_nothing_from_before_its_time(world: Connection) -> None:
+def test_an_endpoint_gets_nothing_from_before_its_time(team: Connection) -> None:
     """Whatever instant is asked for, the first event is one that happened when the endpoint was there."""
-    endpoint_id = add_subscriber(world, made="clock_timestamp()")
-    assert recover(world, endpoint_id).answer == {"deliveries": 0}
-    set_endpoint(world, enabled=False)
-    book(world, NINE + HOUR)
-    set_endpoint(world, enabled=True)
-    assert recover(world, endpoint_id).answer == {"deliveries": 1}
+    endpoint_id = add_subscriber(team, made="clock_timestamp()")
+    assert recover(team, endpoint_id).answer == {"deliveries": 0}
+    set_endpoint(team, enabled=False)
+    book(team, NINE + HOUR)
+    set_endpoint(team, enabled=True)
+    assert recover(team, endpoint_id).answer == {"deliveries": 1}
 
 
 def test_one_run_sends_all_that_there_is(connection: Connection) -> None:

@@ -23,7 +23,7 @@ TABLES = ("webhook_events", "webhook_deliveries", "webhook_attempts", "inbound_e
 
 
 @pytest.fixture
-def world(connection: Connection, environment: Environment) -> Connection:
+def team(connection: Connection, environment: Environment) -> Connection:
     """A team and the CRM."""
     add_team(connection, 3)
     add_endpoint(connection, "crm", "appointment.*")
@@ -54,89 +54,89 @@ def tell(connection: Connection, key: str = "k") -> inbound.Received:
     )
 
 
-def test_what_is_settled_is_forgotten_after_its_time(world: Connection) -> None:
+def test_what_is_settled_is_forgotten_after_its_time(team: Connection) -> None:
     """Events go with their deliveries and attempts, delivered or failed, and not a day too soon."""
     for error in (None, "timeout"):
-        (message,) = book(world).messages
-        record_attempt(world, message, error, at=datetime.now(UTC))
-    assert delete_settled(world, days=89) == {"deliveries": 0, "events": 0, "inbound": 0}
-    assert counts(world) == [2, 2, 2, 0]
-    assert delete_settled(world, days=91) == {"deliveries": 2, "events": 2, "inbound": 0}
-    assert counts(world) == [0, 0, 0, 0]
+        (message,) = book(team).messages
+        record_attempt(team, message, error, at=datetime.now(UTC))
+    assert delete_settled(team, days=89) == {"deliveries": 0, "events": 0, "inbound": 0}
+    assert counts(team) == [2, 2, 2, 0]
+    assert delete_settled(team, days=91) == {"deliveries": 2, "events": 2, "inbound": 0}
+    assert counts(team) == [0, 0, 0, 0]
 
 
-def test_what_is_pending_is_never_forgotten(world: Connection) -> None:
+def test_what_is_pending_is_never_forgotten(team: Connection) -> None:
     """Nor is what was sent again lately, however long ago it happened."""
-    (pending,) = book(world).messages
-    (again,) = book(world).messages
-    record_attempt(world, again, "timeout", at=datetime.now(UTC))
-    world.execute(
+    (pending,) = book(team).messages
+    (again,) = book(team).messages
+    record_attempt(team, again, "timeout", at=datetime.now(UTC))
+    team.execute(
         "UPDATE webhook_deliveries SET finished_at = now() + interval '1000 days' WHERE delivery_id = %s",
         (again["delivery_id"],),
     )
-    tell(world)
-    assert delete_settled(world, days=1000) == {"deliveries": 0, "events": 0, "inbound": 0}
-    record_attempt(world, pending, at=datetime.now(UTC))
-    assert delete_settled(world, days=1000) == {"deliveries": 1, "events": 1, "inbound": 0}
-    assert counts(world) == [1, 1, 1, 1]
+    tell(team)
+    assert delete_settled(team, days=1000) == {"deliveries": 0, "events": 0, "inbound": 0}
+    record_attempt(team, pending, at=datetime.now(UTC))
+    assert delete_settled(team, days=1000) == {"deliveries": 1, "events": 1, "inbound": 0}
+    assert counts(team) == [1, 1, 1, 1]
 
 
-def test_an_event_stays_as_long_as_one_delivery_of_it(world: Connection) -> None:
+def test_an_event_stays_as_long_as_one_delivery_of_it(team: Connection) -> None:
     """What one endpoint has does not take away what the other waits for."""
-    world.execute(
+    team.execute(
         "INSERT INTO webhook_endpoints (tenant_id, kind, url, event_types, secret)"
         " VALUES (%s, 'standard', 'https://x.example/', '{*}', 'x')",
         (TENANT,),
     )
-    one, other = book(world).messages
-    record_attempt(world, one, at=datetime.now(UTC))
-    assert delete_settled(world, days=91) == {"deliveries": 1, "events": 0, "inbound": 0}
-    record_attempt(world, other, at=datetime.now(UTC))
-    assert delete_settled(world, days=91) == {"deliveries": 1, "events": 1, "inbound": 0}
+    one, other = book(team).messages
+    record_attempt(team, one, at=datetime.now(UTC))
+    assert delete_settled(team, days=91) == {"deliveries": 1, "events": 0, "inbound": 0}
+    record_attempt(team, other, at=datetime.now(UTC))
+    assert delete_settled(team, days=91) == {"deliveries": 1, "events": 1, "inbound": 0}
 
 
-def test_an_inbound_key_is_free_again(world: Connection) -> None:
+def test_an_inbound_key_is_free_again(team: Connection) -> None:
     """Until then a repetition is told apart; afterwards the key is as good as new."""
-    first = tell(world)
-    inbound.process(world, event_id=first.event_id, now=datetime.now(UTC))
-    assert delete_settled(world, days=89)["inbound"] == 0
-    assert not tell(world).fresh
-    assert delete_settled(world, days=91)["inbound"] == 1
-    assert tell(world).fresh
+    first = tell(team)
+    inbound.process(team, event_id=first.event_id, now=datetime.now(UTC))
+    assert delete_settled(team, days=89)["inbound"] == 0
+    assert not tell(team).fresh
+    assert delete_settled(team, days=91)["inbound"] == 1
+    assert tell(team).fresh
 
 
-def test_it_goes_in_portions_and_ends_in_time(world: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_goes_in_portions_and_ends_in_time(team: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """No statement deletes more than a portion; what there is no time for is left to the next run."""
     monkeypatch.setattr(retention, "PORTION", 2)
     for hour in range(5):
-        (message,) = book(world, NINE + timedelta(hours=hour)).messages
-        record_attempt(world, message, at=datetime.now(UTC))
-    assert delete_settled(world, days=91, seconds=0) == {"deliveries": 2, "events": 2, "inbound": 0}
-    assert delete_settled(world, days=91) == {"deliveries": 3, "events": 3, "inbound": 0}
+        (message,) = book(team, NINE + timedelta(hours=hour)).messages
+        record_attempt(team, message, at=datetime.now(UTC))
+    assert delete_settled(team, days=91, seconds=0) == {"deliveries": 2, "events": 2, "inbound": 0}
+    assert delete_settled(team, days=91) == {"deliveries": 3, "events": 3, "inbound": 0}
 
 
-def test_what_somebody_holds_is_not_waited_for(world: Connection, connect: Connect) -> None:
+def test_what_somebody_holds_is_not_waited_for(team: Connection, connect: Connect) -> None:
     """A delivery that is being sent again this moment is pending a moment later, and stays."""
-    (message,) = book(world).messages
-    record_attempt(world, message, "timeout", at=datetime.now(UTC))
+    (message,) = book(team).messages
+    record_attempt(team, message, "timeout", at=datetime.now(UTC))
     other = connect()
     with other.transaction():
         set_delivery(other, status="pending")
-        assert delete_settled(world, days=91) == {"deliveries": 0, "events": 0, "inbound": 0}
-    assert delete_settled(world, days=91) == {"deliveries": 0, "events": 0, "inbound": 0}
-    assert counts(world)[:2] == [1, 1]
+        assert delete_settled(team, days=91) == {"deliveries": 0, "events": 0, "inbound": 0}
+    assert delete_settled(team, days=91) == {"deliveries": 0, "events": 0, "inbound": 0}
+    assert counts(team)[:2] == [1, 1]
 
 
-def test_a_recovery_does_not_reach_what_is_forgotten(world: Connection) -> None:
+def test_a_recovery_does_not_reach_what_is_forgotten(team: Connection) -> None:
     """An event whose delivery was forgotten before it is not sent a second time."""
-    (message,) = book(world).messages
-    record_attempt(world, message, at=datetime.now(UTC))
-    world.execute("DELETE FROM webhook_deliveries")
-    row = one_row(world, "SELECT endpoint_id FROM webhook_endpoints")
-    set_endpoint(world, created_at="2020-01-01")
+    (message,) = book(team).messages
+    record_attempt(team, message, at=datetime.now(UTC))
+    team.execute("DELETE FROM webhook_deliveries")
+    row = one_row(team, "SELECT endpoint_id FROM webhook_endpoints")
+    set_endpoint(team, created_at="2020-01-01")
     for days, found in ((90, 0), (89, 1)):
         done = endpoints.recover(
-            world,
+            team,
             tenant_id=TENANT,
             endpoint_id=row["endpoint_id"],
             since=NOW,
@@ -147,13 +147,13 @@ def test_a_recovery_does_not_reach_what_is_forgotten(world: Connection) -> None:
 
 
 def test_the_maintenance_of_the_slots_does_it(
-    world: Connection, environment: Environment, monkeypatch: pytest.MonkeyPatch
+    team: Connection, environment: Environment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the setting's days, and it says how many."""
     environment(KEEP_EVENTS_DAYS="20")
-    (message,) = book(world, NINE).messages
-    record_attempt(world, message, at=datetime.now(UTC))
+    (message,) = book(team, NINE).messages
+    record_attempt(team, message, at=datetime.now(UTC))
     monkeypatch.setattr(maintenance, "clock", lambda: datetime.now(UTC) + 21 * DAY)
     done = maintenance.lambda_handler({"task": "slots"}, context())
     assert [done[f"{kind}_deleted"] for kind in ("deliveries", "events", "inbound")] == [1, 1, 0]
-    assert counts(world) == [0, 0, 0, 0]
+    assert counts(team) == [0, 0, 0, 0]

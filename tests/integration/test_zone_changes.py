@@ -45,7 +45,7 @@ steps = st.one_of(
 
 @pytest.fixture
 def horizon(environment: Callable[..., None]) -> None:
-    """A world of a few days."""
+    """Days are made for a short time ahead."""
     environment(HORIZON_DAYS="4")
 
 

@@ -207,7 +207,7 @@ class StackWebhooks:
 
 @contextmanager
 def stack_webhooks(stack: Stack, folder: Path, *, visibility_seconds: int) -> Iterator[StackWebhooks]:
-    """Make the world around a stack, which ends with it, and this process one that maintains it.
+    """Open a stack for tests of webhooks, which ends with it, and this process one that maintains it.
 
     The queues give messages of killed functions back after so many seconds.
     """

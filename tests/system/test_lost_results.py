@@ -29,7 +29,7 @@ type Loss = Callable[[StackWebhooks], object]
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackWebhooks]:
+def webhooks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackWebhooks]:
     """A stack that sends again what is silent for a few seconds, and whose calendar lists its blocks."""
     folder, queues = tmp_path_factory.mktemp("lost"), str(free_port())
     variables = {
@@ -45,9 +45,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackWebhooks]:
         yield made
 
 
-def queue_process(world: StackWebhooks) -> int | None:
+def queue_process(webhooks: StackWebhooks) -> int | None:
     """Return the process of the queues as they are now."""
-    port = world.stack.state["sqs_endpoint"].rpartition(":")[2].encode()
+    port = webhooks.stack.state["sqs_endpoint"].rpartition(":")[2].encode()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError):
@@ -57,43 +57,43 @@ def queue_process(world: StackWebhooks) -> int | None:
     return None
 
 
-def kill_queues(world: StackWebhooks) -> None:
+def kill_queues(webhooks: StackWebhooks) -> None:
     """End the queues with all that is on them, thrice, each time amid blocks that are being made."""
     for _ in range(3):
-        wait_until(partial(_has_new_blocks, world, ids(world)), 30, "blocks are made")
-        pid = queue_process(world)
+        wait_until(partial(_has_new_blocks, webhooks, ids(webhooks)), 30, "blocks are made")
+        pid = queue_process(webhooks)
         assert pid is not None
-        back = times_back(world)
+        back = times_back(webhooks)
         os.kill(pid, signal.SIGKILL)
-        wait_until(partial(_is_back_again, world, back), 20, "the queues are back")
+        wait_until(partial(_is_back_again, webhooks, back), 20, "the queues are back")
 
 
-def ids(world: StackWebhooks) -> set[str]:
+def ids(webhooks: StackWebhooks) -> set[str]:
     """Return the blocks that the calendar holds."""
-    return {one["block_id"] for one in blocks(world.stack)}
+    return {one["block_id"] for one in blocks(webhooks.stack)}
 
 
-def _has_new_blocks(world: StackWebhooks, known: set[str]) -> bool:
-    return len(ids(world) - known) >= 3
+def _has_new_blocks(webhooks: StackWebhooks, known: set[str]) -> bool:
+    return len(ids(webhooks) - known) >= 3
 
 
-def _is_back_again(world: StackWebhooks, before: int) -> bool:
-    return times_back(world) > before
+def _is_back_again(webhooks: StackWebhooks, before: int) -> bool:
+    return times_back(webhooks) > before
 
 
-def times_back(world: StackWebhooks) -> int:
+def times_back(webhooks: StackWebhooks) -> int:
     """Return how often the stack has said that a part which ended is ready again."""
-    return sum("is back" in line for line in world.stack.said)
+    return sum("is back" in line for line in webhooks.stack.said)
 
 
 @contextmanager
-def without_results(world: StackWebhooks) -> Iterator[None]:
+def without_results(webhooks: StackWebhooks) -> Iterator[None]:
     """Kill the function that records results whenever it is there."""
     ended = threading.Event()
 
     def run() -> None:
         while not ended.wait(KILL_EVERY):
-            for pid in function_processes(world.stack.data, "ResultsFunction"):
+            for pid in function_processes(webhooks.stack.data, "ResultsFunction"):
                 with suppress(ProcessLookupError):
                     kill(pid)
 
@@ -106,40 +106,42 @@ def without_results(world: StackWebhooks) -> Iterator[None]:
         killer.join()
 
 
-def kill_results(world: StackWebhooks) -> None:
+def kill_results(webhooks: StackWebhooks) -> None:
     """Keep results from being recorded until what they tell of has been sent again."""
-    with without_results(world):
-        wait_until(lambda: sent_again(world) >= 5, 30, "blocks are sent again")
+    with without_results(webhooks):
+        wait_until(lambda: sent_again(webhooks) >= 5, 30, "blocks are sent again")
 
 
-def set_results_aside(world: StackWebhooks) -> None:
+def set_results_aside(webhooks: StackWebhooks) -> None:
     """Have results end among the dead letters, as if nobody had recorded them for an hour."""
-    receive(world, most=1, seconds=1)
-    with without_results(world):
-        wait_until(lambda: world.message_count("ResultsDeadLetterQueue") >= 6, 40, "results are dead letters")
-    receive(world, most=20, seconds=VISIBILITY_SECONDS)
+    receive(webhooks, most=1, seconds=1)
+    with without_results(webhooks):
+        wait_until(
+            lambda: webhooks.message_count("ResultsDeadLetterQueue") >= 6, 40, "results are dead letters"
+        )
+    receive(webhooks, most=20, seconds=VISIBILITY_SECONDS)
 
 
-def receive(world: StackWebhooks, *, most: int, seconds: int) -> None:
+def receive(webhooks: StackWebhooks, *, most: int, seconds: int) -> None:
     """Let a result be received so often before it is set aside, so many seconds apart."""
-    queues = world.stack.state["queues"]
-    letters = world.sqs.get_queue_attributes(
+    queues = webhooks.stack.state["queues"]
+    letters = webhooks.sqs.get_queue_attributes(
         QueueUrl=queues["ResultsDeadLetterQueue"], AttributeNames=["QueueArn"]
     )
     policy = {"deadLetterTargetArn": letters["Attributes"]["QueueArn"], "maxReceiveCount": most}
-    world.sqs.set_queue_attributes(
+    webhooks.sqs.set_queue_attributes(
         QueueUrl=queues["ResultsQueue"],
         Attributes={"VisibilityTimeout": str(seconds), "RedrivePolicy": json.dumps(policy)},
     )
-    world.sqs.set_queue_attributes(
+    webhooks.sqs.set_queue_attributes(
         QueueUrl=queues["DeliveriesQueue"], Attributes={"VisibilityTimeout": str(seconds)}
     )
 
 
-def sent_again(world: StackWebhooks) -> int:
+def sent_again(webhooks: StackWebhooks) -> int:
     """Return how many blocks that have not ended are in the calendar."""
-    there = {(one["coach_id"], one["start_time"]) for one in blocks(world.stack)}
-    rows = world.database.execute(
+    there = {(one["coach_id"], one["start_time"]) for one in blocks(webhooks.stack)}
+    rows = webhooks.database.execute(
         "SELECT params ->> 'coach_id', params ->> 'start_time' FROM webhook_deliveries"
         " WHERE params ->> 'action' = 'block' AND status = 'pending'"
         "   AND published_at > created_at + %s * interval '1 second'",
@@ -148,9 +150,9 @@ def sent_again(world: StackWebhooks) -> int:
     return len(there & set(rows))
 
 
-def faults(world: StackWebhooks) -> list[str]:
+def faults(webhooks: StackWebhooks) -> list[str]:
     """Say what is not as it must be once everything has settled."""
-    pending, conflicts, unconfirmed, told = world.database.execute(
+    pending, conflicts, unconfirmed, told = webhooks.database.execute(
         "SELECT (SELECT count(*) FROM webhook_deliveries WHERE status = 'pending' AND params ? 'action'),"
         "       (SELECT count(*) FROM coach_appointments WHERE conflict),"
         "       (SELECT count(*) FROM coach_appointments WHERE block_unconfirmed),"
@@ -160,32 +162,32 @@ def faults(world: StackWebhooks) -> list[str]:
     found = [f"{name}: {number}" for name, number in numbers.items() if number]
     wanted = {
         row[0]
-        for row in world.database.execute(
+        for row in webhooks.database.execute(
             "SELECT external_calendar_id FROM coach_appointments JOIN coaches USING (coach_id)"
             " WHERE status = 'scheduled' AND calendar_kind = 'calendar_api'"
         )
     }
-    there = ids(world)
+    there = ids(webhooks)
     found += [f"orphan: {one}" for one in there - wanted]
     return found + [f"missing: {one}" for one in wanted - there]
 
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("lose", [kill_queues, kill_results, set_results_aside])
-def test_lost_results_make_no_conflict_and_no_orphan(world: StackWebhooks, lose: Loss) -> None:
+def test_lost_results_make_no_conflict_and_no_orphan(webhooks: StackWebhooks, lose: Loss) -> None:
     """Bookings and cancellations go on meanwhile; in the end every block is one that is wanted, and known."""
-    receive(world, most=20, seconds=VISIBILITY_SECONDS)
-    times = iter(list(enumerate(one["start_time"] for one in starts(world.stack)[::2])))
+    receive(webhooks, most=20, seconds=VISIBILITY_SECONDS)
+    times = iter(list(enumerate(one["start_time"] for one in starts(webhooks.stack)[::2])))
 
     def book(number: int, at: str) -> None:
-        answer = world.book(at)
+        answer = webhooks.book(at)
         assert answer.status_code in {201, 409}, answer.text
         if number % 3 == 0 and answer.status_code == 201:
             id_ = answer.json()["appointment_id"]
-            assert world.stack.api.post(f"/api/appointments/{id_}/cancel").status_code == 200
+            assert webhooks.stack.api.post(f"/api/appointments/{id_}/cancel").status_code == 200
 
     with ThreadPoolExecutor(3) as pool:
-        losing = pool.submit(lose, world)
+        losing = pool.submit(lose, webhooks)
 
         def go_on() -> None:
             for number, at in times:
@@ -196,17 +198,17 @@ def test_lost_results_make_no_conflict_and_no_orphan(world: StackWebhooks, lose:
         for booked in [pool.submit(go_on), pool.submit(go_on)]:
             booked.result()
         losing.result()
-    settle(world, but=("orphan",))
-    report_late(world)
-    settle(world)
+    settle(webhooks, but=("orphan",))
+    report_late(webhooks)
+    settle(webhooks)
 
 
-def settle(world: StackWebhooks, but: tuple[str, ...] = ()) -> None:
+def settle(webhooks: StackWebhooks, but: tuple[str, ...] = ()) -> None:
     """Wait until all is as it must be, but for what only a result among the dead letters can tell."""
     found: list[str] = []
 
     def is_well() -> bool:
-        found[:] = [one for one in faults(world) if not one.startswith(but)]
+        found[:] = [one for one in faults(webhooks) if not one.startswith(but)]
         return not found
 
     with suppress(AssertionError):
@@ -214,11 +216,11 @@ def settle(world: StackWebhooks, but: tuple[str, ...] = ()) -> None:
     assert found == []
 
 
-def report_late(world: StackWebhooks) -> None:
+def report_late(webhooks: StackWebhooks) -> None:
     """Send the results among the dead letters to those who record them, as a person does in the end."""
-    state = world.stack.state["queues"]
+    state = webhooks.stack.state["queues"]
     url = state["ResultsDeadLetterQueue"]
-    while letters := world.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+    while letters := webhooks.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
         for one in letters:
-            world.sqs.send_message(QueueUrl=state["ResultsQueue"], MessageBody=one["Body"])
-            world.sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
+            webhooks.sqs.send_message(QueueUrl=state["ResultsQueue"], MessageBody=one["Body"])
+            webhooks.sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])

@@ -29,7 +29,7 @@ SLACK_SECONDS = 0.5
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackWebhooks]:
+def webhooks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackWebhooks]:
     """A calm stack whose queues give messages of killed functions back soon."""
     few = {
         "WEBHOOK_MAX_ATTEMPTS": str(ATTEMPTS),
@@ -45,23 +45,25 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackWebhooks]:
         yield made
 
 
-def test_subscribers_that_misbehave_end_among_the_failures(world: StackWebhooks) -> None:
+def test_subscribers_that_misbehave_end_among_the_failures(webhooks: StackWebhooks) -> None:
     """One hangs, drips, floods, cuts the line, is gone or is busy; the good ones get everything."""
-    bad = world.subscribe("hang/hang", "drip/drip", "reset/reset", "http://127.0.0.1:1/refusing")
-    gone = world.subscribe("gone/gone")
-    good = world.subscribe("ok/good", "flaky/flaky", "busy/busy", "gigabytes/gigabytes")
+    bad = webhooks.subscribe("hang/hang", "drip/drip", "reset/reset", "http://127.0.0.1:1/refusing")
+    gone = webhooks.subscribe("gone/gone")
+    good = webhooks.subscribe("ok/good", "flaky/flaky", "busy/busy", "gigabytes/gigabytes")
     everybody = [*bad.values(), *gone.values(), *good.values()]
     began = time.monotonic()
-    world.emit(10, everybody)
-    wait_until(lambda: len({event for _, event, _ in world.others.taken("good")}) == 10, 20, "good got all")
+    webhooks.emit(10, everybody)
+    wait_until(
+        lambda: len({event for _, event, _ in webhooks.others.taken("good")}) == 10, 20, "good got all"
+    )
     assert time.monotonic() - began < 10
-    world.settle(everybody, 90)
+    webhooks.settle(everybody, 90)
     # What answers 200 has taken it, however much it then sends: 64 KiB are read.
     deaf = {good["gigabytes/gigabytes"]}
-    assert world.faults([one for one in everybody if one not in deaf]) == []
+    assert webhooks.faults([one for one in everybody if one not in deaf]) == []
     outcomes = {
         endpoint: (statuses, reasons)
-        for endpoint, statuses, reasons in world.database.execute(
+        for endpoint, statuses, reasons in webhooks.database.execute(
             "SELECT endpoint_id, array_agg(DISTINCT status), array_agg(DISTINCT reason)"
             "  FROM webhook_deliveries WHERE endpoint_id = ANY (%s) GROUP BY 1",
             [everybody],
@@ -73,51 +75,51 @@ def test_subscribers_that_misbehave_end_among_the_failures(world: StackWebhooks)
     (leaver,) = gone.values()
     assert outcomes[leaver][0] == ["failed"]
     assert set(outcomes[leaver][1]) <= {"http_410", "endpoint_disabled"}
-    shown = world.stack.api.get(f"/api/webhook-endpoints/{leaver}").json()
+    shown = webhooks.stack.api.get(f"/api/webhook-endpoints/{leaver}").json()
     assert (shown["enabled"], shown["disabled_reason"]) == (False, "gone")
-    world.unsubscribe(*everybody)
+    webhooks.unsubscribe(*everybody)
 
 
-def test_a_subscriber_that_says_when_to_come_back_is_asked_no_sooner(world: StackWebhooks) -> None:
+def test_a_subscriber_that_says_when_to_come_back_is_asked_no_sooner(webhooks: StackWebhooks) -> None:
     """After 429 with Retry-After no event is tried again before its time, and all arrive."""
-    (endpoint,) = world.subscribe("busy/later").values()
-    world.emit(20, [endpoint])
-    world.settle([endpoint], 60)
-    assert world.faults([endpoint]) == []
+    (endpoint,) = webhooks.subscribe("busy/later").values()
+    webhooks.emit(20, [endpoint])
+    webhooks.settle([endpoint], 60)
+    assert webhooks.faults([endpoint]) == []
     times = defaultdict(list)
-    for event, at in world.others.asked("later"):
+    for event, at in webhooks.others.asked("later"):
         times[event].append(at)
     waits = [later - earlier for one in times.values() for earlier, later in pairwise(one)]
     assert waits, "nobody was refused"
     assert min(waits) >= BUSY_SECONDS - SLACK_SECONDS
-    world.unsubscribe(endpoint)
+    webhooks.unsubscribe(endpoint)
 
 
-def test_nothing_is_lost_when_processes_are_killed(world: StackWebhooks) -> None:
+def test_nothing_is_lost_when_processes_are_killed(webhooks: StackWebhooks) -> None:
     """Booking, dispatcher and results get kill -9 amid bookings: every event arrives and is recorded."""
-    endpoints = [*world.subscribe("ok/a", "flaky/b").values()]
-    wait_until(lambda: len(starts(world.stack)) > 60, 60, "the calendars are read")
-    times = [one["start_time"] for one in starts(world.stack)][::5][:40]
-    with killing(world.stack) as killed, ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(world.book, times))
+    endpoints = [*webhooks.subscribe("ok/a", "flaky/b").values()]
+    wait_until(lambda: len(starts(webhooks.stack)) > 60, 60, "the calendars are read")
+    times = [one["start_time"] for one in starts(webhooks.stack)][::5][:40]
+    with killing(webhooks.stack) as killed, ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(webhooks.book, times))
         wait_until(lambda: len(killed) >= 20, 30, "enough were killed")
     booked = [answer for answer in answers if answer.status_code == 201]
     assert len(booked) >= 30
-    world.settle(endpoints, 90)
-    assert world.faults(endpoints) == []
-    row = world.database.execute(
+    webhooks.settle(endpoints, 90)
+    assert webhooks.faults(endpoints) == []
+    row = webhooks.database.execute(
         "SELECT count(DISTINCT event_id) FROM webhook_deliveries WHERE endpoint_id = %s", [endpoints[0]]
     ).fetchone()
     assert row is not None
     assert row[0] >= len(booked)
-    world.unsubscribe(*endpoints)
+    webhooks.unsubscribe(*endpoints)
 
 
-def test_what_comes_twice_and_shuffled_is_told_by_id_and_version(world: StackWebhooks) -> None:
+def test_what_comes_twice_and_shuffled_is_told_by_id_and_version(webhooks: StackWebhooks) -> None:
     """Deliveries three times and results twice more, in any order: each event is recorded once, as it is."""
-    endpoints = [*world.subscribe("ok/twice", "flaky/tries").values()]
-    world.emit(20, endpoints)
-    rows = world.database.execute(
+    endpoints = [*webhooks.subscribe("ok/twice", "flaky/tries").values()]
+    webhooks.emit(20, endpoints)
+    rows = webhooks.database.execute(
         "SELECT message::text FROM engine.delivery_messages() JOIN webhook_deliveries USING (delivery_id)"
         " WHERE endpoint_id = ANY (%s)",
         [endpoints],
@@ -125,28 +127,28 @@ def test_what_comes_twice_and_shuffled_is_told_by_id_and_version(world: StackWeb
     messages = [row[0] for row in rows] * 2
     random.shuffle(messages)
     publishing.send_deliveries(messages)
-    world.settle(endpoints, 60)
-    wait_until(lambda: len(world.others.taken("twice")) >= 60, 30, "all three rounds arrived")
+    webhooks.settle(endpoints, 60)
+    wait_until(lambda: len(webhooks.others.taken("twice")) >= 60, 30, "all three rounds arrived")
     wait_until(
-        lambda: world.message_count("DeliveriesQueue") + world.message_count("ResultsQueue") == 0,
+        lambda: webhooks.message_count("DeliveriesQueue") + webhooks.message_count("ResultsQueue") == 0,
         30,
         "all is done",
     )
-    before = world.recorded(endpoints)
-    world.repeat_results(endpoints, times=2)
-    wait_until(lambda: world.message_count("ResultsQueue") == 0, 30, "the results are taken in")
-    assert world.recorded(endpoints) == before
-    assert world.faults(endpoints) == []
-    world.unsubscribe(*endpoints)
+    before = webhooks.recorded(endpoints)
+    webhooks.repeat_results(endpoints, times=2)
+    wait_until(lambda: webhooks.message_count("ResultsQueue") == 0, 30, "the results are taken in")
+    assert webhooks.recorded(endpoints) == before
+    assert webhooks.faults(endpoints) == []
+    webhooks.unsubscribe(*endpoints)
 
 
 @pytest.mark.timeout(600 + EVENTS)  # the waits in it have bounds of their own
 def test_two_dead_subscribers_of_ten_delay_nobody(
-    world: StackWebhooks, capsys: pytest.CaptureFixture[str]
+    webhooks: StackWebhooks, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The other eight are done within twice the time that they take alone."""
-    alone = _seconds(world, "alone")
-    together = _seconds(world, "together", "hang/dead", "http://127.0.0.1:1/refusing-too")
+    alone = _seconds(webhooks, "alone")
+    together = _seconds(webhooks, "together", "hang/dead", "http://127.0.0.1:1/refusing-too")
     with capsys.disabled():
         rate = 8 * EVENTS / alone
         print(  # noqa: T201  # a measurement
@@ -157,24 +159,24 @@ def test_two_dead_subscribers_of_ten_delay_nobody(
     assert together < 2 * alone + learning
 
 
-def test_subscribers_that_answer_with_errors_are_soon_left_alone(world: StackWebhooks) -> None:
+def test_subscribers_that_answer_with_errors_are_soon_left_alone(webhooks: StackWebhooks) -> None:
     """Four that have all their events before a good one has its own: most are held back, and take no time."""
-    bad = [*world.subscribe(*(f"error/at-once-{number}" for number in range(4))).values()]
-    good = [*world.subscribe("ok/beside").values()]
-    world.emit(EVENTS, bad)
-    world.emit(EVENTS, good)
-    wait_until(lambda: pending(world.database, good) == 0, 60 + EVENTS, "the good one has all")
-    made = [one for one in world.recorded(bad) if one[0] is not None]
+    bad = [*webhooks.subscribe(*(f"error/at-once-{number}" for number in range(4))).values()]
+    good = [*webhooks.subscribe("ok/beside").values()]
+    webhooks.emit(EVENTS, bad)
+    webhooks.emit(EVENTS, good)
+    wait_until(lambda: pending(webhooks.database, good) == 0, 60 + EVENTS, "the good one has all")
+    made = [one for one in webhooks.recorded(bad) if one[0] is not None]
     assert 0 < len(made) < len(bad) * EVENTS * 0.75, "it has all, and so had they, but for the breaker"
-    world.unsubscribe(*bad, *good)
+    webhooks.unsubscribe(*bad, *good)
 
 
-def _seconds(world: StackWebhooks, name: str, *dead: str) -> float:
+def _seconds(webhooks: StackWebhooks, name: str, *dead: str) -> float:
     """Return how long it takes until eight subscribers have all events, which others fail to get."""
-    alive = world.subscribe(*(f"ok/{name}-{number}" for number in range(8)))
-    gone = world.subscribe(*dead)
+    alive = webhooks.subscribe(*(f"ok/{name}-{number}" for number in range(8)))
+    gone = webhooks.subscribe(*dead)
     seen: set[tuple[str, ...]] = set()
-    with world.others.file.open(encoding="utf-8") as taken:
+    with webhooks.others.file.open(encoding="utf-8") as taken:
         taken.seek(0, os.SEEK_END)
 
         def all_there() -> bool:
@@ -183,12 +185,12 @@ def _seconds(world: StackWebhooks, name: str, *dead: str) -> float:
             return len(seen) == 8 * EVENTS
 
         began = time.monotonic()
-        world.emit(EVENTS, [*gone.values(), *alive.values()])
+        webhooks.emit(EVENTS, [*gone.values(), *alive.values()])
         wait_until(all_there, 120 + EVENTS, "the eight have all")
     took = time.monotonic() - began
-    wait_until(lambda: pending(world.database, [*alive.values()]) == 0, 60 + EVENTS, "all is recorded")
-    assert faults(world.database, [*alive.values()], world.others.taken(), ()) == []
-    world.unsubscribe(*alive.values(), *gone.values())
+    wait_until(lambda: pending(webhooks.database, [*alive.values()]) == 0, 60 + EVENTS, "all is recorded")
+    assert faults(webhooks.database, [*alive.values()], webhooks.others.taken(), ()) == []
+    webhooks.unsubscribe(*alive.values(), *gone.values())
     return took
 
 

@@ -98,9 +98,9 @@ STEPS = {
 
 @dataclass(frozen=True)
 class Behind:
-    """The world, the proxies before its parts, and the times that can be booked."""
+    """The webhooks, the proxies before its parts, and the times that can be booked."""
 
-    world: StackWebhooks
+    webhooks: StackWebhooks
     proxies: dict[str, HaltingProxy]
     times: Iterator[str]
 
@@ -111,7 +111,7 @@ class Behind:
 
     def check(self, step: Step, name: str, endpoint: UUID) -> None:
         """Assert that things stand as they must at a step; the event is committed at every one."""
-        events, published, recorded = self.world.database.execute(
+        events, published, recorded = self.webhooks.database.execute(
             "SELECT count(DISTINCT event_id), bool_and(published_at IS NOT NULL), count(a)"
             "  FROM webhook_deliveries LEFT JOIN webhook_attempts AS a USING (delivery_id)"
             " WHERE endpoint_id = %s",
@@ -120,7 +120,7 @@ class Behind:
         assert events == 1
         assert step.published in {None, published}
         assert step.recorded in {None, recorded}
-        assert step.taken in {None, len(self.world.others.taken(name))}
+        assert step.taken in {None, len(self.webhooks.others.taken(name))}
 
     def has_ended(self, appointment_id: str) -> bool:
         """Tell whether all were told of a booking, that is recorded, and it is no conflict.
@@ -148,7 +148,7 @@ class Behind:
 
     def one(self, statement: LiteralString, value: str) -> int:
         """Return the number that a statement gives."""
-        row = self.world.database.execute(statement, [value]).fetchone()
+        row = self.webhooks.database.execute(statement, [value]).fetchone()
         return int(row[0]) if row else 0
 
 
@@ -178,26 +178,26 @@ def behind(tmp_path_factory: pytest.TempPathFactory, postgres: EmbeddedPostgres)
             "CALENDAR_FAILURE_RATE": "0",
         }
         stack = start(data, variables, "tests.support.stack_behind")
-        world = ends.enter_context(
+        webhooks = ends.enter_context(
             stack_webhooks(stack, data.parent / "subscribers", visibility_seconds=VISIBILITY_SECONDS)
         )
-        port = int(world.others.url.rpartition(":")[2])
+        port = int(webhooks.others.url.rpartition(":")[2])
         subscriber_proxy = ends.enter_context(HaltingProxy(port, http_has_answered, holder))
         wait_until(lambda: len(starts(stack)) > 100, 60, "the calendars are read")
         times = (one["start_time"] for one in starts(stack)[:: 100 // len(STEPS)])
         proxies = {"database": database_proxy, "queues": queues_proxy, "subscriber": subscriber_proxy}
-        yield Behind(world, proxies, times)
+        yield Behind(webhooks, proxies, times)
 
 
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
 def test_a_kill_at_each_step_loses_nothing_and_repeats_nothing(behind: Behind, step: Step) -> None:
     """The process that is at this step ends there; the event is taken under one id, and recorded."""
-    world, name = behind.world, f"n{uuid4().hex[:12]}"
+    webhooks, name = behind.webhooks, f"n{uuid4().hex[:12]}"
     through = f"http://127.0.0.1:{behind.proxies['subscriber'].port}"
-    (endpoint,) = world.subscribe(f"ok/{name}", at=through).values()
+    (endpoint,) = webhooks.subscribe(f"ok/{name}", at=through).values()
     with ThreadPoolExecutor(1) as pool, ExitStack() as halts:
         waits = halts.enter_context(behind.halting(step.cuts[0], name, endpoint))
-        booking = pool.submit(world.book, next(behind.times), f"{name}@example.com")
+        booking = pool.submit(webhooks.book, next(behind.times), f"{name}@example.com")
         for following in (*step.cuts[1:], None):
             pid = waits(HALT_SECONDS)
             if following is None:
@@ -214,18 +214,18 @@ def test_a_kill_at_each_step_loses_nothing_and_repeats_nothing(behind: Behind, s
         lambda: behind.has_ended(appointment), 30, "every delivery has ended, and nothing is a conflict"
     )
     least = 2 if step.again else 1
-    wait_until(lambda: len(world.others.taken(name)) >= least, 30, "the subscriber was told")
-    assert world.faults([endpoint]) == []
-    events = {(version, event) for _, event, version in world.others.taken(name)}
+    wait_until(lambda: len(webhooks.others.taken(name)) >= least, 30, "the subscriber was told")
+    assert webhooks.faults([endpoint]) == []
+    events = {(version, event) for _, event, version in webhooks.others.taken(name)}
     # That one copy of the message was refused for the other's block may be told too, and is taken back.
     assert sorted(version for version, _ in events) in ([1], [1, 2, 3])
-    assert crm_paths(world.stack, appointment).count("/webhooks/appointment-created") == 1
+    assert crm_paths(webhooks.stack, appointment).count("/webhooks/appointment-created") == 1
     when = (booked["coach_id"], booked["start_time"])
-    assert [(one["coach_id"], one["start_time"]) for one in blocks(world.stack)].count(
+    assert [(one["coach_id"], one["start_time"]) for one in blocks(webhooks.stack)].count(
         when
     ) == behind.has_block(appointment)
     assert (
         behind.one("SELECT count(*) FROM coach_appointments WHERE contact_email = %s", f"{name}@example.com")
         == 1
     )
-    world.unsubscribe(endpoint)
+    webhooks.unsubscribe(endpoint)
