@@ -27,7 +27,7 @@ from fairslot.domain.errors import FairslotError
 from fairslot.domain.idempotency import ChangeResult, Key
 from fairslot.platform.db import Connection, translate
 from tests.integration.model import QUARTER, Booking
-from tests.integration.model_world import (
+from tests.integration.model_database import (
     FIRST,
     QUARTERS,
     build,

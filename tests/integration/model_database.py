@@ -1,4 +1,4 @@
-"""The small world in which the engine is held against the model, and the comparison of the two."""
+"""The database of the model's team, and the comparison of the two."""
 
 from datetime import datetime, timedelta
 from typing import Any
