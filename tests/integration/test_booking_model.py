@@ -75,13 +75,7 @@ class Engine(RuleBasedStateMachine):
         """A customer has a time held."""
         self._both(
             partial(self.model.hold, self.model.calendars[name], start, client, minutes),
-            partial(
-                holds.hold,
-                client_id=client,
-                calendar_id=name,
-                start_time=start,
-                minutes=minutes,
-            ),
+            partial(holds.hold, client_id=client, calendar_id=name, start_time=start, minutes=minutes),
         )
 
     @rule(name=calendars, start=starts)

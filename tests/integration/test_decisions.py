@@ -7,10 +7,7 @@ import pytest
 
 from fairslot.booking import decisions
 from fairslot.coach_time import sync
-from fairslot.domain.errors import (
-    NotFoundError,
-    SlotUnavailableError,
-)
+from fairslot.domain.errors import NotFoundError, SlotUnavailableError
 from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection
 from tests.support.availability import reasons

@@ -7,18 +7,14 @@ import pytest
 from fairslot.domain.errors import SlotUnavailableError
 from fairslot.platform.db import Connection
 from tests.support.attempts import block_of, release_of
-from tests.support.blocks import add_ana, blocked, record, refuse, unavailable_reason
+from tests.support.blocks import blocked, record, refuse, unavailable_reason
 from tests.support.bookings import book, cancel, reschedule
 from tests.support.clock import HALF, HOUR, MINUTE, NINE, NOW, QUARTER, SECOND
 from tests.support.invariants import check_invariants
 from tests.support.race import refused
 from tests.support.readings import begin_absence, store_reading
 
-
-@pytest.fixture(autouse=True)
-def ana(connection: Connection) -> None:
-    """Ana, alone on a calendar, whose own calendar is behind the calendar API and was read."""
-    add_ana(connection)
+pytestmark = pytest.mark.usefixtures("ana")
 
 
 def test_an_appointment_may_move_into_its_own_block(connection: Connection) -> None:

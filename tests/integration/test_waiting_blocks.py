@@ -6,18 +6,14 @@ import pytest
 
 from fairslot.platform.db import Connection
 from tests.support.attempts import block_of, delivery_state, release_of, sweep
-from tests.support.blocks import add_ana, blocked, record, refuse
+from tests.support.blocks import blocked, record, refuse
 from tests.support.bookings import appointment_now, book, cancel, reschedule
 from tests.support.clock import HALF, HOUR, MINUTE, NINE, NOW, QUARTER, SECOND
 from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants
 from tests.support.race import at_once
 
-
-@pytest.fixture(autouse=True)
-def ana(connection: Connection) -> None:
-    """Ana, alone on a calendar, whose own calendar is behind the calendar API and was read."""
-    add_ana(connection)
+pytestmark = pytest.mark.usefixtures("ana")
 
 
 def test_a_block_waits_for_the_release_that_it_met(connection: Connection) -> None:

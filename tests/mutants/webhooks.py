@@ -7,6 +7,7 @@ _LIMITS = "dispatch/endpoint_limits.py"
 _LIMITS_TEST = "tests/unit/webhooks/test_endpoint_limits.py"
 _BLOCKS = "schema/functions/08_blocks.sql"
 _BLOCKS_TEST = "tests/integration/test_unconfirmed_blocks.py"
+_SEARCHES_TEST = "tests/integration/test_block_searches.py"
 
 GUARDS = (
     Guard(
@@ -116,14 +117,14 @@ GUARDS = (
         _BLOCKS,
         " OR engine.unconfirmed_beside(d) <> '{}' THEN\n        RETURN 'block_unconfirmed'",
         " THEN\n        RETURN 'block_unconfirmed'",
-        f"{_BLOCKS_TEST}::test_without_a_list_the_next_customers_block_is_unconfirmed_too",
+        f"{_SEARCHES_TEST}::test_without_a_list_the_next_customers_block_is_unconfirmed_too",
     ),
     Guard(
         "a wanted block is looked for and released",
         "sql/outbox.sql",
         "       AND NOT engine.is_wanted(d)\n",
         "",
-        f"{_BLOCKS_TEST}::test_a_block_that_is_wanted_is_not_taken_away",
+        f"{_SEARCHES_TEST}::test_a_block_that_is_wanted_is_not_taken_away",
     ),
     Guard(
         "a partner without a list is asked each time",

@@ -2,10 +2,12 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from fairslot.coach_time import sync
 from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection
+from fairslot.webhooks import deliveries, outbox
 from tests.support.attempts import Message, block_of, record_attempt
 from tests.support.availability import reasons
 from tests.support.bookings import book
@@ -75,3 +77,15 @@ def blocked(connection: Connection, start: datetime = NINE) -> ChangeResult:
 def unavailable_reason(connection: Connection, start: datetime) -> str | None:
     """Return why Ana cannot be booked at a start."""
     return reasons(connection, start)["ana"]
+
+
+def published(connection: Connection, change: ChangeResult) -> Message:
+    """Put a change's messages on the queue; return the one that asks for its block."""
+    outbox.publish(connection, messages=change.messages, send=lambda _: None, now=NOW)
+    return block_of(change)
+
+
+def dead_lettered(connection: Connection, block: Message, now: datetime = NOW + MINUTE) -> None:
+    """Have a block's message end as a dead letter without a result."""
+    letter = (UUID(block["delivery_id"]), block["round"])
+    assert deliveries.mark_dead_letters_failed(connection, letters=[letter], now=now) == 1

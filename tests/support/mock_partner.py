@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -11,36 +12,18 @@ import httpx
 from fairslot.dispatch import subscribers
 from fairslot.dispatch.subscribers import Result
 from fairslot.messages.deliveries import Delivery
+from tests.support import deliveries
 
 DELIVERY_ID = UUID(int=1)
 EVENT_ID = UUID("0b0f6f9e-52a1-4a8c-8f76-0b4f2d9f7a22")
-DATA: dict[str, Any] = {
-    "appointment_id": "a-1",
-    "calendar_id": "cal-1",
-    "coach_id": "coach/1",
-    "start_time": "2026-03-03T09:00:00Z",
-    "end_time": "2026-03-03T09:30:00Z",
-    "status": "scheduled",
-    "version": 3,
-    "contact_name": "Zoë",
-    "contact_email": "zoe@example.com",
-    "timezone": "Europe/Paris",
-    "contact_id": None,
-    "block_id": None,
-}
+DATA = deliveries.DATA | {"coach_id": "coach/1", "version": 3, "contact_name": "Zoë"}
 
 
 def delivery(kind: str, type_: str = "appointment.created", **data: Any) -> Delivery:
     """Make a delivery of one appointment's event."""
-    return Delivery(
-        delivery_id=DELIVERY_ID,
-        event_id=EVENT_ID,
-        kind=kind,
-        type=type_,
-        timestamp=datetime(2026, 3, 2, 14, tzinfo=UTC),
-        version=1,
-        data={**DATA, **data},
-    )
+    made = deliveries.delivery(kind, type_, **DATA | data)
+    timestamp = datetime(2026, 3, 2, 14, tzinfo=UTC)
+    return replace(made, delivery_id=DELIVERY_ID, event_id=EVENT_ID, timestamp=timestamp)
 
 
 class Partner:
