@@ -25,7 +25,7 @@ from fairslot.coach_time.fetch_requests import send_fetches
 from fairslot.domain.errors import FairslotError, MalformedRequestError
 from fairslot.http import api, pages
 from fairslot.http.types import Id, Instant, Zone
-from fairslot.platform import cache, db, deadline
+from fairslot.platform import cache, db, time_limit
 from fairslot.platform.observability import logger, metrics
 from fairslot.platform.settings import settings
 from fairslot.webhooks import outbox
@@ -115,7 +115,7 @@ def get_distribution(
 def get_health() -> Response[Health]:
     """Return 200 while bookings can be taken, else 503, with the state of each dependency."""
     try:
-        with deadline.within(_HEALTH_SECONDS):
+        with time_limit.within(_HEALTH_SECONDS):
             waiting, database = db.run(lambda connection: outbox.waiting(connection, now=api.clock())), "ok"
     except FairslotError:
         waiting, database = 0, "down"

@@ -10,14 +10,14 @@ GUARDS = (
     Guard(
         "a database is waited for without end",
         "platform/db.py",
-        "        left = deadline.left()\n        if left",
+        "        left = time_limit.left()\n        if left",
         '        left = float("inf")\n        if left',
         f"{_HANGING}::test_a_batch_is_answered_before_its_function_is_killed",
     ),
     Guard(
         "a connection that was cut off is used again",
         "platform/db.py",
-        "            if deadline.left() <= 0:\n                self.close()\n            raise",
+        "            if time_limit.left() <= 0:\n                self.close()\n            raise",
         "            raise",
         f"{_HANGING}::test_what_was_cut_off_is_not_read_as_the_next_answer",
     ),

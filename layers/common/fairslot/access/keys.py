@@ -7,7 +7,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from fairslot.domain.errors import AuthenticationError, UnavailableError
-from fairslot.platform import cache, db, deadline
+from fairslot.platform import cache, db, time_limit
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
 
@@ -124,7 +124,7 @@ def _ask_service(key: str, digest: bytes) -> Client:
         answer = httpx.post(
             f"{settings().auth_service_url.rstrip('/')}/validate",
             headers={"X-API-Key": key},
-            timeout=max(0.0, min(_TIMEOUT_SECONDS, deadline.left())),
+            timeout=max(0.0, min(_TIMEOUT_SECONDS, time_limit.left())),
         )
         said = answer.json()
         if answer.status_code == httpx.codes.UNAUTHORIZED or said.get("valid") is False:

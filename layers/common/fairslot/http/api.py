@@ -34,7 +34,7 @@ from fairslot.domain.errors import (
 )
 from fairslot.domain.idempotency import Key, fingerprint
 from fairslot.http.json_input import read_object
-from fairslot.platform import cache, db, deadline
+from fairslot.platform import cache, db, time_limit
 from fairslot.platform.observability import logger, metrics
 from fairslot.platform.settings import settings
 
@@ -91,7 +91,7 @@ def serve(app: APIGatewayHttpResolver, event: Mapping[str, Any], context: "Lambd
     http = event["requestContext"]["http"]
     headers: dict[str, str] = {"X-Request-Id": event["requestContext"]["requestId"]}
     try:
-        with deadline.of(context, at_most=_LONGEST_SECONDS):
+        with time_limit.of(context, at_most=_LONGEST_SECONDS):
             if http["path"] not in OPEN_PATHS:
                 app.context["client"] = authorize.admit(event, headers, now=clock())
             answer: dict[str, Any] = app.resolve(_readable(event), context)
