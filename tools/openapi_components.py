@@ -3,7 +3,7 @@
 from typing import Any
 
 from fairslot.domain.errors import FairslotError
-from fairslot.http.api import LONGEST_KEY
+from fairslot.http.changes import LONGEST_KEY
 
 type Json = dict[str, Any]
 

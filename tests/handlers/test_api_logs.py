@@ -131,7 +131,7 @@ def test_parts_that_are_down(world: Connection, environment: Environment, log: P
         AWS_SECRET_ACCESS_KEY="peanuts",
     )
     assert [answer["statusCode"] for answer in logged([book()], log)] == [201]
-    check_log(log, "the cache does not answer", "CacheUnavailable", "events wait for the sweep")
+    check_log(log, "the cache does not answer", "CacheUnavailable", "publishing deferred to the sweep")
     environment(AUTH_SERVICE_URL=dead)
     assert [answer["statusCode"] for answer in logged([book()], log)] == [503]
     environment(AUTH_SERVICE_URL="", DATABASE_URL="postgresql://geheimnis:peanuts@127.0.0.1:1/zoe")

@@ -45,14 +45,14 @@ GUARDS = (
     Guard(
         "guesses are looked up without end",
         "access/keys.py",
-        "    cache.check_unknown_keys(address, digest, limit)\n",
+        "    limits.check_unknown_keys(address, digest, limit)\n",
         "",
         f"{_UNKNOWN}::test_past_the_limit_guesses_are_not_looked_up",
     ),
     Guard(
         "a guesser shuts the door for the neighbours",
-        "platform/cache.py",
-        "if not allowed and not _ask(lambda cache: cache.exists(_found(key))):",
+        "access/limits.py",
+        "if not allowed and not cache.ask(lambda client: client.exists(_known_key(key))):",
         "if not allowed:",
         f"{_UNKNOWN}::test_a_known_key_works_from_the_address_of_a_guesser",
     ),
