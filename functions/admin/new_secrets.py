@@ -1,4 +1,4 @@
-"""New signing secrets, which stand in one answer and in no other."""
+"""New signing secrets, each returned in one answer only."""
 
 from collections.abc import Callable, Mapping
 

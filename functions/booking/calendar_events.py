@@ -31,7 +31,7 @@ def receive_calendar_event(body: CalendarEvent, source: UUID | None = None) -> R
     """
     tenant_id, now = api.client(router).tenant_id, api.clock()
     key = changes.idempotency_key(router)
-    kept = db.run(
+    received = db.run(
         lambda connection: inbound.receive(
             connection,
             tenant_id=tenant_id,
@@ -41,6 +41,6 @@ def receive_calendar_event(body: CalendarEvent, source: UUID | None = None) -> R
             now=now,
         )
     )
-    if kept.fresh:
-        inbound.act_on(kept.event_id, now=now)
-    return changes.respond(router, Acknowledged(event_id=kept.event_id), replayed=not kept.fresh)
+    if received.fresh:
+        inbound.act_on(received.event_id, now=now)
+    return changes.respond(router, Acknowledged(event_id=received.event_id), replayed=not received.fresh)

@@ -101,7 +101,7 @@ def _serve(app: APIGatewayHttpResolver, event: Mapping[str, Any], context: "Lamb
 def _authorize(app: APIGatewayHttpResolver, event: Mapping[str, Any], headers: dict[str, str]) -> None:
     """Authorize the caller by the contract of the route that the resolver will take.
 
-    Without such a route any known caller is told so (404 or 405).
+    Without such a route any known caller is let through to the 404 or 405.
     """
     asked = APIGatewayProxyEventV2(dict(event))
     contract = routing.find(app, _routed_method(asked.http_method), asked.path)

@@ -153,11 +153,9 @@ def _replayed_or_done(router: "BaseRouter", key: Key, work: Callable[[], dict[st
     remembered = idempotent_function(
         once, data_keyword_argument="call", persistence_store=_persistence(cache.client()), config=config
     )
-    tenant_id = api.client(router).tenant_id
+    name = f"{api.client(router).tenant_id}\n{key.value}\n{key.fingerprint.hex()}"
     try:
-        answer: dict[str, Any] = remembered(
-            call={"key": f"{tenant_id}\n{key.value}\n{key.fingerprint.hex()}"}
-        )
+        answer: dict[str, Any] = remembered(call={"key": name})
     except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError) as error:
         raise IdempotencyInProgressError from error
     except IdempotencyPersistenceLayerError as error:
@@ -171,6 +169,6 @@ def _persistence(client: "Redis") -> "CachePersistenceLayer":
     from aws_lambda_powertools.utilities.idempotency.persistence.cache import CachePersistenceLayer
 
     with warnings.catch_warnings():
-        # Until Powertools 4 the new name stands for the old class, which warns to use the new name.
+        # Until Powertools 4 the new name is an alias of the old class, which warns to use the new name.
         warnings.filterwarnings("ignore", "RedisCachePersistenceLayer", DeprecationWarning)
         return CachePersistenceLayer(client=cast("Any", client))
