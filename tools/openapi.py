@@ -1,6 +1,6 @@
-"""The HTTP contract as OpenAPI 3.1, from the handlers' own types: `python -m tools.openapi` writes it.
+"""The HTTP contract as OpenAPI 3.1, from the routes and their types: `python -m tools.openapi` writes it.
 
-The file stands in the layer, so that serving it costs no generating. A test holds it to the types.
+The file is in the layer, so that serving it costs no generating. A test keeps it up to date.
 """
 
 import inspect
@@ -16,89 +16,25 @@ from aws_lambda_powertools.event_handler.openapi.merge import OpenAPIMerge
 import admin.app
 import availability.app
 import booking.app
-from fairslot.access.authorize import LARGEST_BODY, SIGNED_PATH, scope_of
-from fairslot.domain.errors import (
-    AuthenticationError,
-    ConflictError,
-    FairslotError,
-    ForbiddenError,
-    HoldExpiredError,
-    HoldLimitError,
-    IdempotencyInProgressError,
-    IdempotencyKeyReusedError,
-    IllegalTransitionError,
-    MalformedRequestError,
-    NotFoundError,
-    PayloadTooLargeError,
-    RateLimitError,
-    SlotUnavailableError,
-    UnavailableError,
-    ValidationError,
-)
-from fairslot.http.api import OPEN_PATHS, STATUS, routes
+from fairslot.access.authorize import LARGEST_BODY
+from fairslot.domain.errors import AuthenticationError, FairslotError, RateLimitError, UnavailableError
+from fairslot.http.problems import status_of
+from fairslot.http.routing import Contract, declared
 from tools.openapi_components import HEADERS, LIMITS, PARAMETERS, SECURITY, SIGNATURE, Json, problem
 from tools.openapi_webhooks import webhooks
 
 if TYPE_CHECKING:
     from http import HTTPStatus
 
-PATH = Path(__file__).parents[1] / "layers" / "common" / "fairslot" / "openapi.json"
+    from aws_lambda_powertools.event_handler.api_gateway import Route
 
-type Errors = tuple[type[FairslotError], ...]
+PATH = Path(__file__).parents[1] / "layers" / "common" / "fairslot" / "openapi.json"
 
 _ABOUT = f"""Books appointments for teams of coaches.
 
-Instants are RFC 3339; answers give them in UTC. Bodies are JSON of {LARGEST_BODY // 1024} KiB at most. The
-answer to a request that could not be served is a problem (RFC 9457) with a stable code in `error`."""
+Instants are RFC 3339; answers give them in UTC. Bodies are JSON of {LARGEST_BODY // 1024} KiB at most. An
+error is a problem document (RFC 9457) with a stable code in `error`."""
 _APPS = (availability.app, booking.app, admin.app)
-
-_ALWAYS: Errors = (
-    MalformedRequestError,
-    AuthenticationError,
-    ForbiddenError,
-    RateLimitError,
-    UnavailableError,
-    FairslotError,
-)
-_WITH_BODY: Errors = (PayloadTooLargeError, ValidationError)
-_CHANGING: Errors = (NotFoundError, IdempotencyInProgressError, IdempotencyKeyReusedError)
-# What a route can be refused with beyond what every route can.
-_OWN: dict[str, Errors] = {
-    "list_availability": (NotFoundError,),
-    "explain_availability": (NotFoundError, ValidationError),
-    "get_distribution": (NotFoundError,),
-    "get_health": (),
-    "create_appointment": (*_CHANGING, SlotUnavailableError, HoldExpiredError),
-    "create_hold": (*_CHANGING, SlotUnavailableError, HoldLimitError),
-    "delete_hold": _CHANGING,
-    "list_appointments": (),
-    "get_appointment": (NotFoundError,),
-    "get_decision": (NotFoundError,),
-    "cancel_appointment": (*_CHANGING, IllegalTransitionError),
-    "report_outcome": (*_CHANGING, IllegalTransitionError),
-    "reschedule_appointment": (*_CHANGING, IllegalTransitionError, SlotUnavailableError),
-    "reassign_appointment": (*_CHANGING, IllegalTransitionError, SlotUnavailableError),
-    "receive_calendar_event": (IdempotencyKeyReusedError,),
-    "create_endpoint": (IdempotencyInProgressError, IdempotencyKeyReusedError, ConflictError),
-    "list_endpoints": (),
-    "get_endpoint": (NotFoundError,),
-    "update_endpoint": (*_CHANGING, ConflictError),
-    "delete_endpoint": (*_CHANGING, ConflictError),
-    "rotate_endpoint_secret": (*_CHANGING, ConflictError),
-    "test_endpoint": (*_CHANGING, ConflictError),
-    "recover_endpoint": (*_CHANGING, ConflictError),
-    "list_deliveries": (),
-    "get_delivery": (NotFoundError,),
-    "replay_delivery": (*_CHANGING, ConflictError),
-    "get_source": (NotFoundError,),
-    "rotate_source_secret": (IdempotencyInProgressError, IdempotencyKeyReusedError, ConflictError),
-    "delete_source": _CHANGING,
-}
-# By name, whether a key is required.
-_KEYED = {
-    **{name: False for name, errors in _OWN.items() if IdempotencyInProgressError in errors},
-    "receive_calendar_event": True,
-}
 
 
 def document() -> Json:
@@ -110,7 +46,7 @@ def document() -> Json:
         security=[{name: []} for name in SECURITY],
         on_conflict="error",
     )
-    handlers: Json = {}
+    handlers: dict[str, tuple[Route, Contract]] = {}
     schemas: Json = {"Problem": problem()}
     for module in _APPS:
         own: Json = json.loads(module.app.get_openapi_json_schema())
@@ -118,20 +54,23 @@ def document() -> Json:
             if schemas.setdefault(name, schema) != schema:
                 raise ValueError(f"two functions mean different things by {name}")
         merged.add_schema(own)
-        handlers |= {route.func.__name__: route.func for route in routes(module.app)}
+        handlers |= {one.func.__name__: (one, contract) for one, contract in declared(module.app)}
     made = merged.get_openapi_schema()
-    refusals: Json = {}
+    responses: Json = {}
     for path, methods in made["paths"].items():
         for method, operation in methods.items():
-            _complete(path, method, operation, handlers)
-            refusals |= _refuse(operation, is_open=path in OPEN_PATHS)
+            suffix = re.sub(r"\W", "_", path) + "_" + method
+            name = operation["operationId"] = operation["operationId"].removesuffix(suffix)
+            route, contract = handlers[name]
+            _complete(operation, inspect.getdoc(route.func) or "", contract)
+            responses |= _add_errors(operation, contract)
     made["paths"] = _clean(made["paths"])
     made["webhooks"] = webhooks()
     made["components"] = {
         "schemas": _clean(
             {name: one for name, one in schemas.items() if not name.endswith("ValidationError")}
         ),
-        "responses": refusals,
+        "responses": responses,
         "headers": HEADERS,
         "parameters": PARAMETERS,
         "securitySchemes": SECURITY | SIGNATURE,
@@ -140,25 +79,23 @@ def document() -> Json:
 
 
 def written() -> str:
-    """Return the document as it is filed: in one order, a line a fact."""
+    """Return the text of the file: sorted, a line for each value."""
     return json.dumps(document(), indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def _complete(path: str, method: str, operation: Json, handlers: Json) -> None:
+def _complete(operation: Json, about: str, contract: Contract) -> None:
     """Add to an operation what the resolver does not know: headers, keys and who may call."""
-    suffix = re.sub(r"\W", "_", path) + "_" + method
-    name = operation["operationId"] = operation["operationId"].removesuffix(suffix)
-    about = inspect.getdoc(handlers[name]) or ""
     headers = ["X-Request-Id"]
-    if path in OPEN_PATHS:
+    if contract.scope is None:
         operation["security"] = []
     else:
-        about += f" Needs the scope `{scope_of(method.upper(), path)}`."
+        about += f" Needs the scope `{contract.scope}`."
         headers += LIMITS
-    if path == SIGNED_PATH:
+    if contract.signed:
         operation["security"] = [{name: []} for name in (*SECURITY, *SIGNATURE)]
-    if name in _KEYED:
-        operation["parameters"] = operation.get("parameters", []) + _keys(required=_KEYED[name])
+    if contract.key != "none":
+        required = contract.key == "required"
+        operation["parameters"] = operation.get("parameters", []) + _keys(required=required)
         headers.append("Idempotent-Replayed")
     operation["description"] = about
     del operation["responses"]["422"]  # the resolver's own; ours has another shape
@@ -176,17 +113,13 @@ def _keys(*, required: bool) -> list[Json]:
     return [one | {"description": one["description"] + needed} for one in PARAMETERS.values()]
 
 
-def _refuse(operation: Json, *, is_open: bool) -> Json:
-    """Add to an operation what it is refused with; return these responses, which operations share."""
-    errors = _OWN[operation["operationId"]]
-    errors += (FairslotError,) if is_open else _ALWAYS
-    if "requestBody" in operation:
-        errors += _WITH_BODY
+def _add_errors(operation: Json, contract: Contract) -> Json:
+    """Add to an operation the errors of its contract; return these responses, which operations share."""
+    errors = contract.all_errors(has_body="requestBody" in operation)
     by_status: dict[HTTPStatus, list[type[FairslotError]]] = {}
     for error in sorted(errors, key=lambda error: error.code):
-        status = next(STATUS[kind] for kind in error.__mro__ if kind in STATUS)
-        by_status.setdefault(status, []).append(error)
-    refusals = {}
+        by_status.setdefault(status_of(error), []).append(error)
+    responses = {}
     for status, kinds in by_status.items():
         name = "Or".join(kind.__name__.removesuffix("Error") for kind in kinds)
         operation["responses"][str(status.value)] = {"$ref": f"#/components/responses/{name}"}
@@ -197,12 +130,12 @@ def _refuse(operation: Json, *, is_open: bool) -> Json:
             headers += LIMITS
         if {RateLimitError, UnavailableError}.intersection(kinds):
             headers.append("Retry-After")
-        refusals[name] = {
+        responses[name] = {
             "description": "\n".join(f"`{kind.code}`: {(kind.__doc__ or '').strip()}" for kind in kinds),
             "headers": _references("headers", headers),
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
-    return refusals
+    return responses
 
 
 def _references(kind: str, names: Iterable[str]) -> Json:
@@ -210,9 +143,9 @@ def _references(kind: str, names: Iterable[str]) -> Json:
 
 
 def _clean(value: Any, *, of_query: bool = False) -> Any:
-    """Return a part of the document without the resolver's noise.
+    """Return a part of the document without what the resolver adds to no use.
 
-    That is: titles made of names, whole numbers as fractions, and null as a query parameter's type.
+    That is: titles made from names, whole numbers as fractions, and null as a query parameter's type.
     """
     if isinstance(value, dict):
         choices = value.get("anyOf")

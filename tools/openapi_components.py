@@ -1,16 +1,16 @@
-"""What the operations of the HTTP contract have in common: headers, keys, ways to sign in, and problems."""
+"""What operations of the HTTP contract share: headers, keys, authentication and problems."""
 
 from typing import Any
 
 from fairslot.domain.errors import FairslotError
-from fairslot.http.api import LONGEST_KEY
+from fairslot.http.changes import LONGEST_KEY
 
 type Json = dict[str, Any]
 
 _KEY_SCHEMA = {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[ -~]+$"}
 _KEY_MEANING = (
-    "The same key with the same request again gives the first answer and has no second effect; with another"
-    " request it is refused."
+    "A retry with the same key is answered with the first answer and has no second effect; another request"
+    " with the same key is refused."
 )
 PARAMETERS: Json = {
     "XIdempotencyKey": {
@@ -22,7 +22,7 @@ PARAMETERS: Json = {
     "IdempotencyKey": {
         "name": "Idempotency-Key",
         "in": "header",
-        "description": "Another name of X-Idempotency-Key; where both are given they must be equal.",
+        "description": "Another name of X-Idempotency-Key; if both are given they must be equal.",
         "schema": _KEY_SCHEMA,
     },
 }
@@ -34,17 +34,19 @@ def _header(description: str, **schema: Any) -> Json:
 
 LIMITS: Json = {
     "X-RateLimit-Limit": _header("Requests a minute that this key may make.", type="integer"),
-    "X-RateLimit-Remaining": _header("How many of them are left.", type="integer"),
-    "X-RateLimit-Reset": _header("Seconds until the count begins anew.", type="integer"),
-    "RateLimit": _header("The same as the IETF's draft writes it.", examples=['"default";r=99;t=60']),
+    "X-RateLimit-Remaining": _header("How many of them are left in this minute.", type="integer"),
+    "X-RateLimit-Reset": _header("Seconds until there is room for another request.", type="integer"),
+    "RateLimit": _header("The same in the form of the IETF's draft.", examples=['"default";r=99;t=60']),
     "RateLimit-Policy": _header("The limit itself.", examples=['"default";q=100;w=60']),
 }
 HEADERS: Json = {
     **LIMITS,
-    "X-Request-Id": _header("Names this request in our logs."),
-    "Idempotent-Replayed": _header("The answer is the one given to this key before.", const="true"),
+    "X-Request-Id": _header("The id of this request in our logs."),
+    "Idempotent-Replayed": _header(
+        "The answer is a replay of the one that this key got before.", const="true"
+    ),
     "Retry-After": _header("Seconds after which to try again.", type="integer"),
-    "WWW-Authenticate": _header("How to say who is calling."),
+    "WWW-Authenticate": _header("How to authenticate."),
 }
 SECURITY: Json = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -57,7 +59,7 @@ SIGNATURE: Json = {
         "in": "header",
         "name": "webhook-signature",
         "description": "Standard Webhooks 1.0, with `webhook-id`, which is the idempotency key then, and"
-        " `webhook-timestamp`, five minutes from now at most.",
+        " `webhook-timestamp`, which may be five minutes off at most.",
     }
 }
 
@@ -67,8 +69,8 @@ def problem() -> Json:
     text = {"type": "string"}
     place = {
         "type": "object",
-        "description": "A place in the request, such as `body.start_time`, and what is wrong there; or a"
-        " member of the appointment, such as `status` or `start_time`, and what stands in the way.",
+        "description": "A location in the request, such as `body.start_time`, and what is wrong there; or a"
+        " member of the appointment, such as `status`, and what prevents the change.",
         "properties": {"loc": text, "type": text},
         "required": ["loc", "type"],
         "additionalProperties": False,

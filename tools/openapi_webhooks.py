@@ -1,4 +1,4 @@
-"""What subscribers receive, as the HTTP contract describes it; docs/webhooks.md says the rest."""
+"""What subscribers receive, as part of the HTTP contract; docs/webhooks.md has the details."""
 
 from typing import get_args
 
@@ -9,20 +9,23 @@ _TEXT: Json = {"type": "string"}
 _HEADERS = {
     "webhook-id": "The event's id: the same at every attempt and every replay.",
     "webhook-timestamp": "When this attempt was made, in Unix seconds.",
-    "webhook-signature": "One or more `v1,…` with spaces between them, after Standard Webhooks 1.0.",
+    "webhook-signature": "One or more `v1,…`, separated by spaces (Standard Webhooks 1.0).",
     "X-Idempotency-Key": "The same as `webhook-id`.",
 }
 
 
 def webhooks() -> Json:
-    """Return the one request that every endpoint of a subscriber gets."""
+    """Return the one request that every subscriber receives."""
     body = {
         "type": "object",
         "properties": {
             "type": {**_TEXT, "enum": list(get_args(SentType))},
             "timestamp": {**_TEXT, "format": "date-time", "description": "When it happened."},
-            "version": {"type": "integer", "description": "Counts the changes of an appointment; else 1."},
-            "data": {"type": "object", "description": "Ids, times and status: nobody's name or address."},
+            "version": {
+                "type": "integer",
+                "description": "The number of the appointment's change; 1 for other events.",
+            },
+            "data": {"type": "object", "description": "Ids, times and status; no names or addresses."},
         },
         "required": ["type", "timestamp", "version", "data"],
     }
@@ -38,8 +41,8 @@ def webhooks() -> Json:
         "parameters": headers,
         "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
         "responses": {
-            "2XX": {"description": "The event is taken."},
-            "410": {"description": "No more events are wanted: the endpoint is turned off."},
+            "2XX": {"description": "The event was received."},
+            "410": {"description": "No more events are wanted: the endpoint will be turned off."},
             "default": {"description": "The event is sent again later."},
         },
     }

@@ -1,4 +1,4 @@
-"""What was sent, what failed and why; and sending it again."""
+"""Deliveries of events with their attempts, and sending one again."""
 
 from typing import Annotated
 from uuid import UUID
@@ -8,16 +8,18 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from admin.models import DeliveryModel, DeliveryPage
-from fairslot.http import api, pages
+from fairslot.domain.errors import ConflictError, NotFoundError
+from fairslot.http import api, changes, pages
+from fairslot.http.routing import route
 from fairslot.http.types import Instant
 from fairslot.platform import db
-from fairslot.webhooks import deliveries, publishing
+from fairslot.webhooks import deliveries
 from fairslot.webhooks.subscriptions import SentType
 
 router = Router()  # type: ignore[no-untyped-call]  # the library leaves it untyped
 
 
-@router.get("/api/deliveries", summary="List deliveries")
+@route(router, "GET", "/api/deliveries", scope="admin", summary="List deliveries")
 def list_deliveries(
     endpoint_id: UUID | None = None,
     status: deliveries.DeliveryStatus | None = None,
@@ -27,7 +29,7 @@ def list_deliveries(
     end: Instant | None = None,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-) -> Response[DeliveryPage]:
+) -> DeliveryPage:
     """Return a page of deliveries with their attempts, the newest first: `limit` at most, and 1 MB."""
     tenant_id, after = api.client(router).tenant_id, pages.read_cursor(cursor, lambda parts: UUID(parts[0]))
     where = deliveries.Filter(
@@ -46,29 +48,42 @@ def list_deliveries(
     data, next_cursor = pages.page(
         [DeliveryModel.model_validate(one) for one in found], limit, lambda last: (str(last.delivery_id),)
     )
-    return api.json_response(200, DeliveryPage(data=data, next_cursor=next_cursor))
+    return DeliveryPage(data=data, next_cursor=next_cursor)
 
 
-@router.get("/api/deliveries/<delivery_id>", summary="Read a delivery")
-def get_delivery(delivery_id: Annotated[UUID, Path()]) -> Response[DeliveryModel]:
+@route(
+    router,
+    "GET",
+    "/api/deliveries/<delivery_id>",
+    scope="admin",
+    errors=(NotFoundError,),
+    summary="Read a delivery",
+)
+def get_delivery(delivery_id: Annotated[UUID, Path()]) -> DeliveryModel:
     """Return one delivery with its attempts."""
     tenant_id = api.client(router).tenant_id
     found = db.run(
         lambda connection: deliveries.get(connection, tenant_id=tenant_id, delivery_id=delivery_id)
     )
-    return api.json_response(200, DeliveryModel.model_validate(found))
+    return DeliveryModel.model_validate(found)
 
 
-@router.post("/api/deliveries/<delivery_id>/replay", summary="Send a delivery again")
+@route(
+    router,
+    "POST",
+    "/api/deliveries/<delivery_id>/replay",
+    scope="admin",
+    key="optional",
+    errors=(NotFoundError, ConflictError),
+    summary="Send a delivery again",
+)
 def replay_delivery(delivery_id: Annotated[UUID, Path()]) -> Response[DeliveryModel]:
-    """Begin another round of attempts at a delivery that is over, failed or not, with the same ids."""
+    """Begin another round of attempts at a settled delivery, whatever its status, with the same ids."""
     tenant_id, now = api.client(router).tenant_id, api.clock()
-    answer, headers = api.change(
+    return changes.change(
         router,
-        "replay_delivery",
+        DeliveryModel,
         lambda connection, key: deliveries.replay(
             connection, tenant_id=tenant_id, delivery_id=delivery_id, key=key, now=now
         ),
-        publishing.publish,
     )
-    return api.json_response(200, DeliveryModel.model_validate(answer), headers)

@@ -1,7 +1,6 @@
-"""Who is told of events: make, see, change and try endpoints, and send them what they did not get."""
+"""Webhook endpoints: making, reading, changing and testing them, and recovering what they missed."""
 
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID, uuid4
 
@@ -20,177 +19,218 @@ from admin.models import (
     RotationRequest,
     TestSent,
 )
-from fairslot.http import api
+from admin.new_secrets import with_new_secret
+from fairslot.domain.errors import ConflictError, NotFoundError
+from fairslot.http import api, changes
+from fairslot.http.routing import route
 from fairslot.platform import db, signing_secrets
-from fairslot.webhooks import endpoints, publishing
+from fairslot.webhooks import endpoints
 from fairslot.webhooks.subscriptions import Subscription, accept
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fairslot.domain.idempotency import ChangeResult, Key
     from fairslot.platform.db import Connection
 
 router = Router()  # type: ignore[no-untyped-call]  # the library leaves it untyped
+PATH = "/api/webhook-endpoints"
+ONE = f"{PATH}/<endpoint_id>"
 
 
-@router.post("/api/webhook-endpoints", summary="Subscribe to events", status_code=201)
+@route(
+    router,
+    "POST",
+    PATH,
+    scope="admin",
+    key="optional",
+    errors=(ConflictError,),
+    success=201,
+    summary="Subscribe to events",
+)
 def create_endpoint(body: EndpointRequest) -> Response[EndpointWithSecret]:
-    """Make a subscriber. The secret that signs its events is in this answer and in no other.
+    """Make a subscriber. The secret that signs its events is returned in this answer only.
 
-    An address is had once, however it is written, and there are 50 subscribers at most: 409. A repetition of
-    a request under its idempotency key is answered with the endpoint as it is then.
+    A URL can be subscribed once, however it is written, and there are 50 subscribers at most: 409. A replay
+    is answered with the endpoint as it is then.
     """
     tenant_id, endpoint_id = api.client(router).tenant_id, uuid4()
-    # Before a key of KMS is used for it.
+    # Before the secret: what is refused costs no call of KMS.
     wish = accept(Subscription(**body.model_dump()))
-    secret = signing_secrets.make()
-    ciphertext = signing_secrets.encrypt(secret, signing_secrets.for_endpoint(endpoint_id))
-    answer, headers = _change(
-        "create_endpoint",
-        lambda connection, key: endpoints.create(
-            connection,
-            tenant_id=tenant_id,
-            endpoint_id=endpoint_id,
-            wish=wish,
-            ciphertext=ciphertext,
-            key=key,
+    return with_new_secret(
+        router,
+        EndpointWithSecret,
+        signing_secrets.for_endpoint(endpoint_id),
+        lambda ciphertext: _apply(
+            lambda connection, key: endpoints.create(
+                connection,
+                tenant_id=tenant_id,
+                endpoint_id=endpoint_id,
+                wish=wish,
+                ciphertext=ciphertext,
+                key=key,
+            )
         ),
     )
-    shown = None if headers else secret
-    return api.json_response(201, EndpointWithSecret.model_validate({**answer, "secret": shown}), headers)
 
 
-@router.get("/api/webhook-endpoints", summary="List endpoints")
-def list_endpoints() -> Response[EndpointPage]:
-    """Return every endpoint, the partners of the deployment among them."""
+@route(router, "GET", PATH, scope="admin", summary="List endpoints")
+def list_endpoints() -> EndpointPage:
+    """Return every endpoint, the deployment's partners included."""
     tenant_id = api.client(router).tenant_id
     found = db.run(lambda connection: endpoints.find_all(connection, tenant_id=tenant_id))
-    return api.json_response(
-        200, EndpointPage(data=[EndpointModel.model_validate(one) for one in found], next_cursor=None)
-    )
+    return EndpointPage(data=[EndpointModel.model_validate(one) for one in found], next_cursor=None)
 
 
-@router.get("/api/webhook-endpoints/<endpoint_id>", summary="Read an endpoint")
-def get_endpoint(endpoint_id: Annotated[UUID, Path()]) -> Response[EndpointModel]:
-    """Return one endpoint, without its secret."""
+@route(router, "GET", ONE, scope="admin", errors=(NotFoundError,), summary="Read an endpoint")
+def get_endpoint(endpoint_id: Annotated[UUID, Path()]) -> EndpointModel:
+    """Return one endpoint, without its secrets."""
     tenant_id = api.client(router).tenant_id
     found = db.run(lambda connection: endpoints.get(connection, tenant_id=tenant_id, endpoint_id=endpoint_id))
-    return api.json_response(200, EndpointModel.model_validate(found))
+    return EndpointModel.model_validate(found)
 
 
-@router.patch("/api/webhook-endpoints/<endpoint_id>", summary="Change an endpoint")
+@route(
+    router,
+    "PATCH",
+    ONE,
+    scope="admin",
+    key="optional",
+    errors=(NotFoundError, ConflictError),
+    summary="Change an endpoint",
+)
 def update_endpoint(endpoint_id: Annotated[UUID, Path()], body: EndpointChange) -> Response[EndpointModel]:
-    """Change what is given. Turning an endpoint on forgets how it failed.
+    """Change the given members. Turning an endpoint on resets its failures.
 
-    What is on its way still uses what was for one attempt at the most; after it the delivery goes on with
-    what is, or ends where the endpoint was turned off.
+    Pending deliveries make one more attempt with the old settings at most. Then they go on with the new ones,
+    or are cancelled where the endpoint was turned off.
     """
     tenant_id, now = api.client(router).tenant_id, api.clock()
     given = body.model_dump()
-    answer, headers = _change(
-        "update_endpoint",
+    done = _apply(
         lambda connection, key: endpoints.update(
             connection, tenant_id=tenant_id, endpoint_id=endpoint_id, given=given, key=key, now=now
-        ),
+        )
     )
-    return api.json_response(200, EndpointModel.model_validate(answer), headers)
+    return changes.respond(router, EndpointModel.model_validate(done.answer), replayed=done.replayed)
 
 
-@router.delete("/api/webhook-endpoints/<endpoint_id>", summary="Take a subscriber away", status_code=204)
+@route(
+    router,
+    "DELETE",
+    ONE,
+    scope="admin",
+    key="optional",
+    errors=(NotFoundError, ConflictError),
+    success=204,
+    summary="Delete a subscriber",
+)
 def delete_endpoint(endpoint_id: Annotated[UUID, Path()]) -> Response[None]:
-    """Tell a subscriber nothing more: what is on its way is cancelled, after one attempt each at the most."""
+    """Delete a subscriber: its pending deliveries are cancelled, after one more attempt each at most."""
     tenant_id, now = api.client(router).tenant_id, api.clock()
-    _, headers = api.change(
+    return changes.delete(
         router,
-        "delete_endpoint",
         lambda connection, key: endpoints.delete(
             connection, tenant_id=tenant_id, endpoint_id=endpoint_id, key=key, now=now
         ),
-        publishing.publish,
     )
-    return Response(204, headers=dict(headers))
 
 
-@router.post("/api/webhook-endpoints/<endpoint_id>/rotate-secret", summary="Give a subscriber another secret")
+@route(
+    router,
+    "POST",
+    f"{ONE}/rotate-secret",
+    scope="admin",
+    key="optional",
+    errors=(NotFoundError, ConflictError),
+    summary="Rotate a subscriber's secret",
+)
 def rotate_endpoint_secret(
     endpoint_id: Annotated[UUID, Path()], body: RotationRequest | None = None
 ) -> Response[EndpointWithSecret]:
-    """Make another secret, shown in this answer alone; for a while the one so far signs too.
+    """Make a new secret, returned in this answer only; for a while the current one signs too.
 
-    What is on its way is signed as it was for one attempt at the most, and as it is to be after that.
-    Each secret signs until the time promised when it was replaced. At most three sign at once: a fourth is
-    refused (409).
+    Pending deliveries make one more attempt with the old signatures at most. Each secret signs until the
+    overlap that it was replaced with ends. At most three sign at once: a fourth is refused (409).
     """
     tenant_id, now = api.client(router).tenant_id, api.clock()
-    overlap = timedelta(hours=(body or RotationRequest()).overlap_hours)
-    secret = signing_secrets.make()
-    ciphertext = signing_secrets.encrypt(secret, signing_secrets.for_endpoint(endpoint_id))
-    answer, headers = _change(
-        "rotate_endpoint_secret",
-        lambda connection, key: endpoints.rotate(
-            connection,
-            tenant_id=tenant_id,
-            endpoint_id=endpoint_id,
-            ciphertext=ciphertext,
-            overlap=overlap,
-            key=key,
-            now=now,
+    overlap = (body or RotationRequest()).overlap
+    return with_new_secret(
+        router,
+        EndpointWithSecret,
+        signing_secrets.for_endpoint(endpoint_id),
+        lambda ciphertext: _apply(
+            lambda connection, key: endpoints.rotate(
+                connection,
+                tenant_id=tenant_id,
+                endpoint_id=endpoint_id,
+                ciphertext=ciphertext,
+                overlap=overlap,
+                key=key,
+                now=now,
+            )
         ),
     )
-    shown = None if headers else secret
-    return api.json_response(200, EndpointWithSecret.model_validate({**answer, "secret": shown}), headers)
 
 
-@router.post("/api/webhook-endpoints/<endpoint_id>/test", summary="Send a test event")
+@route(
+    router,
+    "POST",
+    f"{ONE}/test",
+    scope="admin",
+    key="optional",
+    errors=(NotFoundError, ConflictError),
+    summary="Send a test event",
+)
 def test_endpoint(endpoint_id: Annotated[UUID, Path()]) -> Response[TestSent]:
-    """Send a subscriber an event of the type `endpoint.test`, whatever types it has asked for."""
+    """Send a subscriber an event of the type `endpoint.test`, whatever types it subscribes to."""
     tenant_id = api.client(router).tenant_id
-    answer, headers = api.change(
+    return changes.change(
         router,
-        "test_endpoint",
+        TestSent,
         lambda connection, key: endpoints.send_test(
             connection, tenant_id=tenant_id, endpoint_id=endpoint_id, key=key
         ),
-        publishing.publish,
     )
-    return api.json_response(200, TestSent.model_validate(answer), headers)
 
 
-@router.post("/api/webhook-endpoints/<endpoint_id>/recover", summary="Send what an endpoint did not get")
+@route(
+    router,
+    "POST",
+    f"{ONE}/recover",
+    scope="admin",
+    key="optional",
+    errors=(NotFoundError, ConflictError),
+    summary="Recover what an endpoint missed",
+)
 def recover_endpoint(endpoint_id: Annotated[UUID, Path()], body: RecoveryRequest) -> Response[Recovered]:
     """Send again what failed since an instant, and what happened while the endpoint was turned off.
 
-    Nothing is sent of what happened before the endpoint was made, or is no longer kept (90 days).
+    Events from before the endpoint was made, or past their retention (90 days), are not sent.
     """
     tenant_id, now = api.client(router).tenant_id, api.clock()
-    answer, headers = api.change(
+    return changes.change(
         router,
-        "recover_endpoint",
+        Recovered,
         lambda connection, key: endpoints.recover(
             connection, tenant_id=tenant_id, endpoint_id=endpoint_id, since=body.since, key=key, now=now
         ),
-        publishing.publish,
     )
-    return api.json_response(200, Recovered.model_validate(answer), headers)
 
 
-def _change(
-    operation: str, work: "Callable[[Connection, Key], ChangeResult]"
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """Change an endpoint as api.change does; return it and the headers.
+def _apply(work: changes.Work) -> changes.Done:
+    """Do a change of an endpoint as `changes.apply` does; a replay returns the endpoint as it is now.
 
-    The cache gets no more of it than the database keeps for the key.
+    Valkey gets no more of the answer than the database keeps for the key.
     """
     made: list[dict[str, Any]] = []
 
     def once(connection: "Connection", key: "Key") -> "ChangeResult":
-        done = work(connection, key)
-        made.append(done.answer)
-        return replace(done, answer=endpoints.kept(done.answer))
+        result = work(connection, key)
+        made.append(result.answer)
+        return replace(result, answer=endpoints.kept(result.answer))
 
-    kept, headers = api.change(router, operation, once, publishing.publish)
+    done = changes.apply(router, once)
     if made:
-        return made[-1], headers
+        return replace(done, answer=made[-1])
     tenant_id = api.client(router).tenant_id
-    return db.run(lambda connection: endpoints.again(connection, tenant_id=tenant_id, kept=kept)), headers
+    endpoint = db.run(lambda connection: endpoints.again(connection, tenant_id=tenant_id, kept=done.answer))
+    return replace(done, answer=endpoint)

@@ -1,6 +1,6 @@
-"""What the routes of endpoints and deliveries take and give."""
+"""Requests and answers of the administration's routes."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -24,7 +24,7 @@ class _Request(BaseModel):
 
 
 type Url = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_URL), AfterValidator(storable)]
-# For the contract; who asks for another pattern is told by fairslot.subscriptions.accept.
+# For the contract only: fairslot.webhooks.subscriptions.accept refuses any other pattern.
 _PATTERN = WithJsonSchema({"type": "string", "enum": sorted(PATTERNS)})
 type Patterns = Annotated[
     list[Annotated[str, StringConstraints(min_length=1, max_length=100), _PATTERN]],
@@ -37,7 +37,7 @@ type Rate = Annotated[float, Field(ge=0.01, le=1000, allow_inf_nan=False)]
 
 
 class EndpointRequest(_Request):
-    """A subscriber to be told of events; the patterns are types, `appointment.*` and the like, or `*`."""
+    """A subscriber; its patterns are event types, groups such as `appointment.*`, or `*`."""
 
     url: Url
     event_types: Patterns
@@ -49,7 +49,7 @@ class EndpointRequest(_Request):
 
 
 class EndpointChange(_Request):
-    """What is to be otherwise; members that are left out stay as they are."""
+    """What to change; members that are left out stay as they are."""
 
     url: Url | None = None
     event_types: Patterns | None = None
@@ -63,11 +63,11 @@ class EndpointChange(_Request):
     def _has_values(self) -> "EndpointChange":
         without = self.model_fields_set - {"concurrency", "rate_per_second"}
         if any(getattr(self, name) is None for name in without):
-            raise ValueError("null is no value here")
+            raise ValueError("null is not allowed here; leave the member out")
         return self
 
     @model_serializer
-    def _what_is_given(self) -> dict[str, Any]:
+    def _given_members(self) -> dict[str, Any]:
         return {
             name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set
         }
@@ -77,30 +77,34 @@ type Overlap = Annotated[float, Field(ge=0, le=168, allow_inf_nan=False)]
 
 
 class RotationRequest(_Request):
-    """For how many hours the secret so far signs too; with 0 only the new one does."""
+    """For how many hours the current secret signs too; with 0 only the new one does."""
 
-    # A message carries the secrets that were in force when it was written, and waits three days and a half
-    # at the longest (WEBHOOK_GIVE_UP_SECONDS): who drops the old one sooner refuses late attempts.
+    # A message carries the secrets of when it was written, and waits for three and a half days at most
+    # (WEBHOOK_GIVE_UP_SECONDS). A subscriber that drops the old secret sooner refuses late attempts.
     overlap_hours: Overlap = 96
 
+    @property
+    def overlap(self) -> timedelta:
+        return timedelta(hours=self.overlap_hours)
 
-class SourceRotationRequest(_Request):
-    """For how many hours what is signed with the secret so far is good too; with 0 only the new one is."""
+
+class SourceRotationRequest(RotationRequest):
+    """For how many hours the current secret is valid too; with 0 only the new one is."""
 
     # Partners sign at the moment of sending.
     overlap_hours: Overlap = 24
 
 
 class RecoveryRequest(_Request):
-    """From when on."""
+    """The instant from which to recover."""
 
     since: Instant
 
 
 class EndpointModel(BaseModel):
-    """Who is told of events: a subscriber (`standard`) or a partner of the deployment.
+    """A receiver of events: a subscriber (`standard`) or a partner of the deployment.
 
-    `previous_secrets_until` says until when each earlier secret signs too, the newest first.
+    `previous_secrets_until`: until when each earlier secret signs too, the newest first.
     """
 
     endpoint_id: UUID
@@ -122,27 +126,27 @@ class EndpointModel(BaseModel):
 
 
 class EndpointWithSecret(EndpointModel):
-    """An endpoint with its new secret, which is shown this once: a repetition of the request has null."""
+    """An endpoint with its new secret, which is returned only once: a replay has null."""
 
     secret: str | None
 
 
 class EndpointPage(BaseModel):
-    """The endpoints in the order in which they were made."""
+    """The endpoints, the oldest first."""
 
     data: list[EndpointModel]
     next_cursor: str | None
 
 
 class TestSent(BaseModel):
-    """A test event that is on its way."""
+    """A test event that was queued."""
 
     delivery_id: UUID
     event_id: UUID
 
 
 class Recovered(BaseModel):
-    """How many deliveries are on their way again."""
+    """How many deliveries are sent again."""
 
     deliveries: int
 
@@ -163,9 +167,9 @@ class AttemptModel(BaseModel):
 
 
 class DeliveryModel(BaseModel):
-    """One event for one endpoint; `reason` says why it failed or, while it is pending, why it is held.
+    """One event for one endpoint; `reason` says why it failed or, while it is pending, why it is held back.
 
-    `block_unconfirmed`: the calendar may hold a block that we made and whose id we never learnt.
+    `block_unconfirmed`: the calendar may have a block of ours whose id we never received.
     """
 
     delivery_id: UUID
@@ -190,9 +194,9 @@ class DeliveryPage(BaseModel):
 
 
 class SourceModel(BaseModel):
-    """Who signs: requests go to `/api/webhooks/calendar?source=` and this id.
+    """The source of signed events: requests go to `/api/webhooks/calendar?source=` and this id.
 
-    `previous_secrets_until` says until when each earlier secret is good too, the newest first.
+    `previous_secrets_until`: until when each earlier secret is valid too, the newest first.
     """
 
     source_id: UUID
@@ -203,6 +207,6 @@ class SourceModel(BaseModel):
 
 
 class SourceWithSecret(SourceModel):
-    """A source with its new secret, which is shown this once: a repetition of the request has null."""
+    """A source with its new secret, which is returned only once: a replay has null."""
 
     secret: str | None

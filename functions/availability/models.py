@@ -1,4 +1,4 @@
-"""What availability's routes give."""
+"""Answers of availability's routes."""
 
 from datetime import datetime
 from typing import Literal
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Slot(BaseModel):
-    """A bookable start; optional members stand where they were asked for."""
+    """A bookable start; optional members are there if they were asked for."""
 
     start_time: datetime
     end_time: datetime
@@ -18,7 +18,7 @@ class Slot(BaseModel):
 
 
 class Availability(BaseModel):
-    """Bookable starts, and how fresh the knowledge of the coaches' calendars is."""
+    """Bookable starts, and how fresh what we know of the coaches' calendars is."""
 
     calendar_id: str | None
     slots: list[Slot]
@@ -31,8 +31,8 @@ class Availability(BaseModel):
 class ExplainedModel(BaseModel):
     """Whether one coach could take the time, and if not, why.
 
-    unreadable_events is how many events of the coach's calendar could not be read wholly: they count as busy
-    for as long as they may take.
+    unreadable_events is how many events of the coach's calendar could not be read completely: they count as
+    busy for as long as they may last.
     """
 
     model_config = ConfigDict(from_attributes=True)
@@ -66,7 +66,7 @@ class Explanation(BaseModel):
 
 
 class ShareModel(BaseModel):
-    """One coach's part, in bookings and as shares of all; assigned counts what the coach cancelled too."""
+    """One coach's share, in bookings and of all; `assigned` includes what the coach cancelled."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -106,13 +106,13 @@ class DistributionModel(BaseModel):
 
 
 class Dependency(BaseModel):
-    """One thing that this depends on."""
+    """A dependency."""
 
     status: Literal["ok", "down", "unused"]
 
 
 class Outbox(Dependency):
-    """The events that are committed and not yet on the queue."""
+    """The committed events that are not yet on the queue."""
 
     waiting: int
 

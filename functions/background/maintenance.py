@@ -13,7 +13,7 @@ from fairslot.booking import holds
 from fairslot.coach_time import inbound, sync
 from fairslot.coach_time.inbound import act_on
 from fairslot.http.api import clock
-from fairslot.platform import db, deadline
+from fairslot.platform import db, time_limit
 from fairslot.platform.observability import logger, metrics
 from fairslot.webhooks import outbox, publishing, redrive, retention
 
@@ -105,7 +105,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     """Do the task that the schedule, or a person, names: {"task": "slots"} and so on."""
     # Half of the time that is left: what else there is to do has the other half.
     begin_until = time.monotonic() + context.get_remaining_time_in_millis() / 2000
-    with deadline.of(context):
+    with time_limit.of(context):
         done = TASKS[event["task"]](begin_until)
     metrics.add_metric(name="MaintenanceRuns", unit=MetricUnit.Count, value=1)
     logger.info("maintenance", extra={"task": event["task"], **done})

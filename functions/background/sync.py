@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from fairslot.coach_time import sync
 from fairslot.coach_time.fetch_requests import send_fetches
 from fairslot.http.api import clock
-from fairslot.platform import db, deadline
+from fairslot.platform import db, time_limit
 from fairslot.platform.observability import logger, metrics
 
 
@@ -17,7 +17,7 @@ from fairslot.platform.observability import logger, metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     """Put a request on the fetches queue for every coach whose calendar is due."""
     now = clock()
-    with deadline.of(context):
+    with time_limit.of(context):
         fetches = db.run(lambda connection: sync.due(connection, now=now))
         send_fetches(fetches)
     metrics.add_metric(name="CalendarsRequested", unit=MetricUnit.Count, value=len(fetches))

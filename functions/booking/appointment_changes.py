@@ -1,4 +1,4 @@
-"""What becomes of an appointment: moved, handed over, reported on; and why its coach was chosen."""
+"""Changing an appointment: cancelling, rescheduling, reassigning, and reporting its outcome."""
 
 from typing import Annotated
 from uuid import UUID
@@ -9,28 +9,65 @@ from aws_lambda_powertools.event_handler.openapi.params import Path
 
 from booking.models import (
     AppointmentModel,
-    DecisionModel,
+    CancelRequest,
     OutcomeRequest,
     ReassignRequest,
     RescheduleRequest,
 )
-from fairslot.booking import appointments, decisions
-from fairslot.http import api
-from fairslot.platform import db
-from fairslot.webhooks import publishing
+from fairslot.booking import appointments
+from fairslot.domain.errors import IllegalTransitionError, NotFoundError, SlotUnavailableError
+from fairslot.http import api, changes
+from fairslot.http.routing import route
 
 router = Router()  # type: ignore[no-untyped-call]  # the library leaves it untyped
+ONE = "/api/appointments/<appointment_id>"
 
 
-@router.post("/api/appointments/<appointment_id>/reschedule", summary="Move an appointment")
+@route(
+    router,
+    "POST",
+    f"{ONE}/cancel",
+    scope="write",
+    key="optional",
+    errors=(NotFoundError, IllegalTransitionError),
+    summary="Cancel an appointment",
+)
+def cancel_appointment(
+    appointment_id: Annotated[UUID, Path()], body: CancelRequest | None = None
+) -> Response[AppointmentModel]:
+    """Free the time again; unless the coach cancels, the coach's credit is given back."""
+    tenant_id, asked = api.client(router).tenant_id, body or CancelRequest()
+    return changes.change(
+        router,
+        AppointmentModel,
+        lambda connection, key: appointments.cancel(
+            connection,
+            tenant_id=tenant_id,
+            appointment_id=appointment_id,
+            by=asked.by,
+            reason=asked.reason,
+            key=key,
+        ),
+    )
+
+
+@route(
+    router,
+    "POST",
+    f"{ONE}/reschedule",
+    scope="write",
+    key="optional",
+    errors=(NotFoundError, IllegalTransitionError, SlotUnavailableError),
+    summary="Reschedule an appointment",
+)
 def reschedule_appointment(
     appointment_id: Annotated[UUID, Path()], body: RescheduleRequest
 ) -> Response[AppointmentModel]:
-    """Move an appointment to another start; the old one is kept if the new one is not to be had."""
+    """Move an appointment to another start; it stays where it is if the new start is not available."""
     tenant_id = api.client(router).tenant_id
-    answer, headers = api.change(
+    return changes.change(
         router,
-        "reschedule",
+        AppointmentModel,
         lambda connection, key: appointments.reschedule(
             connection,
             tenant_id=tenant_id,
@@ -39,20 +76,26 @@ def reschedule_appointment(
             any_coach=body.coach == "any",
             key=key,
         ),
-        publishing.publish,
     )
-    return api.json_response(200, AppointmentModel.model_validate(answer), headers)
 
 
-@router.post("/api/appointments/<appointment_id>/reassign", summary="Hand an appointment to another coach")
+@route(
+    router,
+    "POST",
+    f"{ONE}/reassign",
+    scope="write",
+    key="optional",
+    errors=(NotFoundError, IllegalTransitionError, SlotUnavailableError),
+    summary="Reassign an appointment to another coach",
+)
 def reassign_appointment(
     appointment_id: Annotated[UUID, Path()], body: ReassignRequest | None = None
 ) -> Response[AppointmentModel]:
-    """Hand an appointment to a named coach of the team, or to whoever's turn it is among the others."""
+    """Give an appointment to a named coach of the team, or to the one the fairness rule chooses."""
     tenant_id, asked = api.client(router).tenant_id, body or ReassignRequest()
-    answer, headers = api.change(
+    return changes.change(
         router,
-        "reassign",
+        AppointmentModel,
         lambda connection, key: appointments.reassign(
             connection,
             tenant_id=tenant_id,
@@ -61,33 +104,27 @@ def reassign_appointment(
             reason=asked.reason,
             key=key,
         ),
-        publishing.publish,
     )
-    return api.json_response(200, AppointmentModel.model_validate(answer), headers)
 
 
-@router.post("/api/appointments/<appointment_id>/outcome", summary="Say how an appointment ended")
+@route(
+    router,
+    "POST",
+    f"{ONE}/outcome",
+    scope="write",
+    key="optional",
+    errors=(NotFoundError, IllegalTransitionError),
+    summary="Report the outcome of an appointment",
+)
 def report_outcome(
     appointment_id: Annotated[UUID, Path()], body: OutcomeRequest
 ) -> Response[AppointmentModel]:
-    """Report that the appointment took place or that the customer did not come; the coach's score learns."""
+    """Report that the appointment took place or that the customer did not come; it updates the score."""
     tenant_id = api.client(router).tenant_id
-    answer, headers = api.change(
+    return changes.change(
         router,
-        "outcome",
+        AppointmentModel,
         lambda connection, key: appointments.report_outcome(
             connection, tenant_id=tenant_id, appointment_id=appointment_id, outcome=body.outcome, key=key
         ),
-        publishing.publish,
     )
-    return api.json_response(200, AppointmentModel.model_validate(answer), headers)
-
-
-@router.get("/api/appointments/<appointment_id>/decision", summary="Why this coach")
-def get_decision(appointment_id: Annotated[UUID, Path()]) -> Response[DecisionModel]:
-    """Return the standing decision: every coach of the team, what they were owed, and why not the others."""
-    tenant_id = api.client(router).tenant_id
-    found = db.run(
-        lambda connection: decisions.decision(connection, tenant_id=tenant_id, appointment_id=appointment_id)
-    )
-    return api.json_response(200, DecisionModel.model_validate(found))

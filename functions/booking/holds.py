@@ -1,4 +1,4 @@
-"""Hold a time while a customer fills in a form."""
+"""Holding a time while a customer fills in a form."""
 
 from typing import Annotated
 from uuid import UUID
@@ -9,19 +9,29 @@ from aws_lambda_powertools.event_handler.openapi.params import Path
 
 from booking.models import HoldModel, HoldRequest
 from fairslot.booking import holds
-from fairslot.http import api
-from fairslot.webhooks import publishing
+from fairslot.domain.errors import HoldLimitError, NotFoundError, SlotUnavailableError
+from fairslot.http import api, changes
+from fairslot.http.routing import route
 
 router = Router()  # type: ignore[no-untyped-call]  # the library leaves it untyped
 
 
-@router.post("/api/holds", summary="Hold a time", status_code=201)
+@route(
+    router,
+    "POST",
+    "/api/holds",
+    scope="write",
+    key="optional",
+    errors=(NotFoundError, SlotUnavailableError, HoldLimitError),
+    success=201,
+    summary="Hold a time",
+)
 def create_hold(body: HoldRequest) -> Response[HoldModel]:
-    """Claim a bookable start for some minutes with the coach whose turn it is."""
+    """Hold a bookable start for some minutes; the fairness rule chooses the coach."""
     client = api.client(router)
-    answer, headers = api.change(
+    return changes.change(
         router,
-        "hold",
+        HoldModel,
         lambda connection, key: holds.hold(
             connection,
             tenant_id=client.tenant_id,
@@ -31,19 +41,23 @@ def create_hold(body: HoldRequest) -> Response[HoldModel]:
             minutes=body.minutes,
             key=key,
         ),
-        publishing.publish,
     )
-    return api.json_response(201, HoldModel.model_validate(answer), headers)
 
 
-@router.delete("/api/holds/<hold_id>", summary="Give a held time back", status_code=204)
+@route(
+    router,
+    "DELETE",
+    "/api/holds/<hold_id>",
+    scope="write",
+    key="optional",
+    errors=(NotFoundError,),
+    success=204,
+    summary="Release a hold",
+)
 def delete_hold(hold_id: Annotated[UUID, Path()]) -> Response[None]:
-    """Give the time back before the hold expires."""
+    """Release the time before the hold expires."""
     tenant_id = api.client(router).tenant_id
-    _, headers = api.change(
+    return changes.delete(
         router,
-        "release",
         lambda connection, key: holds.release(connection, tenant_id=tenant_id, hold_id=hold_id, key=key),
-        publishing.publish,
     )
-    return Response(204, headers=dict(headers))

@@ -1,4 +1,4 @@
-"""What booking's routes take and give."""
+"""Requests and answers of booking's routes."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
@@ -27,13 +27,13 @@ LARGEST_METADATA = 16 * 1024
 
 def _bounded(metadata: dict[str, Any]) -> dict[str, Any]:
     if len(write(metadata).encode()) > LARGEST_METADATA:
-        raise PydanticCustomError("too_large", "metadata is more than 16 KiB")
+        raise PydanticCustomError("too_large", "metadata is larger than 16 KiB")
     return metadata
 
 
 Metadata = Annotated[
     dict[str, Any],
-    Field(max_length=50, description="16 KiB at most as compact JSON; numbers are kept as they are written."),
+    Field(max_length=50, description="16 KiB at most as compact JSON; numbers keep their spelling."),
     AfterValidator(_bounded),
 ]
 
@@ -43,7 +43,7 @@ class _Request(BaseModel):
 
 
 class BookingRequest(_Request):
-    """A customer's wish: a calendar and a bookable start."""
+    """A booking: a calendar, a bookable start and the customer."""
 
     calendar_id: Id
     start_time: Instant
@@ -56,21 +56,21 @@ class BookingRequest(_Request):
 
 
 class CancelRequest(_Request):
-    """Who cancels and why; a coach who cancels keeps the booking on the account."""
+    """Who cancels and why; when a coach cancels, the booking still counts as theirs."""
 
     by: Literal["customer", "coach", "system"] = "customer"
     reason: Annotated[str, StringConstraints(max_length=1000)] | None = None
 
 
 class RescheduleRequest(_Request):
-    """Another start, with the same coach or with anyone whose turn it is."""
+    """Another start, with the same coach or the one that the fairness rule chooses."""
 
     start_time: Instant
     coach: Literal["same_coach", "any"] = "same_coach"
 
 
 class ReassignRequest(_Request):
-    """Another coach: a named one, or without a name whoever's turn it is."""
+    """Another coach: a named one, or the one that the fairness rule chooses."""
 
     coach_id: Id | None = None
     reason: Annotated[str, StringConstraints(max_length=1000)] | None = None
@@ -83,7 +83,7 @@ class OutcomeRequest(_Request):
 
 
 class HoldRequest(_Request):
-    """A bookable start and for how many minutes to hold it."""
+    """A bookable start, and for how many minutes to hold it."""
 
     calendar_id: Id
     start_time: Instant
@@ -104,8 +104,8 @@ class HoldModel(BaseModel):
 class WeighedModel(BaseModel):
     """One coach in a decision; share and credit in bookings.
 
-    Excluded are also who was passed over because others were booking them (`contended`), who was not the one
-    that a person named (`not_named`), and who was to be replaced (`replaced`).
+    Excluded too: who was being booked by another request (`contended`), who was not the coach that a person
+    named (`not_named`), and who was to be replaced (`replaced`).
     """
 
     model_config = ConfigDict(from_attributes=True)
@@ -134,7 +134,7 @@ class WeighedModel(BaseModel):
 
 
 class DecisionModel(BaseModel):
-    """Why an appointment went to its coach; if it is reversed, the credits that it moved went back."""
+    """Why an appointment went to its coach; when it is reversed, its credits were given back."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -164,9 +164,9 @@ class Booked(BaseModel):
 class AppointmentModel(BaseModel):
     """An appointment.
 
-    `external_block` says what the coach's external calendar has of it: `confirmed`, a block by the id
-    `external_calendar_id`; `unconfirmed`, perhaps a block at its time, or at one that it was moved from, of
-    which we never learnt the id; null, none that we know of.
+    `external_block` is its block in the coach's external calendar: `confirmed`, with the id
+    `external_calendar_id`; `unconfirmed`, perhaps there, at its time or an earlier one, with an id that we
+    never received; null, none that we know of.
     """
 
     appointment_id: UUID
@@ -203,10 +203,10 @@ _COACH_EVENTS = _ABSENCE_EVENTS | {"coach.calendar_changed"}
 
 
 class CalendarEvent(BaseModel):
-    """What a calendar or partner tells.
+    """An event from a calendar or partner.
 
-    The members below are those of the event types that we know. What has a type that we do not know is kept
-    as it came, whatever its members are; so is any other member.
+    The members below belong to the event types that we know. An event of an unknown type is stored as it
+    came, whatever its members are; so is any other member.
     """
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -222,12 +222,12 @@ class CalendarEvent(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _read_what_is_known(cls, given: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
+    def _validate_known_type(cls, given: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
         kind = given.get("event_type") if isinstance(given, dict) else None
         if not isinstance(kind, str) or kind in _APPOINTMENT_EVENTS | _COACH_EVENTS:
             return read(given)
         event = read({"event_type": kind})
-        event._unread = given  # noqa: SLF001 - its own class's
+        event._unread = given  # noqa: SLF001 - of its own class
         return event
 
     @model_serializer(mode="wrap")
@@ -236,15 +236,15 @@ class CalendarEvent(BaseModel):
         return written
 
     @model_validator(mode="after")
-    def _has_its_subject(self) -> "CalendarEvent":
+    def _has_required_members(self) -> "CalendarEvent":
         if self.event_type in _APPOINTMENT_EVENTS and self.appointment_id is None:
             raise ValueError("appointment_id is missing")
         if self.event_type in _COACH_EVENTS and self.coach_id is None:
             raise ValueError("coach_id is missing")
         if self.event_type in _ABSENCE_EVENTS and (self.start_time is None) != (self.end_time is None):
-            raise ValueError("start_time and end_time come together")
+            raise ValueError("give both start_time and end_time, or neither")
         if self.start_time and self.end_time and self.end_time <= self.start_time:
-            raise ValueError("end_time is not after start_time")
+            raise ValueError("end_time must be after start_time")
         return self
 
 

@@ -68,6 +68,16 @@ def test_the_caller_is_judged_before_the_request(team: Connection) -> None:
         check_problem(ask("POST", path, body, key=None), 401, "AUTHENTICATION_FAILED")
 
 
+def test_where_there_is_no_route_no_scope_is_needed(team: Connection) -> None:
+    """Any known key is told that there is no such path, or which methods the path has."""
+    add_key(team, "none", scopes=())
+    for method in ("GET", "POST", "DELETE"):
+        check_problem(ask(method, "/api/nothing", key="none"), 404, "NOT_FOUND")
+    for path in ("/api/availability", "/health", "/api/webhook-endpoints"):
+        check_problem(ask("PUT", path, key="none"), 405, "METHOD_NOT_ALLOWED")
+        check_problem(ask("PUT", path, key=None), 401, "AUTHENTICATION_FAILED")
+
+
 def test_a_revoked_key_is_nobodys(team: Connection) -> None:
     """A key that was revoked opens nothing."""
     add_key(team, "revoked-key", revoked=True)

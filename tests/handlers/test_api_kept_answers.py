@@ -25,7 +25,7 @@ def kept(connection: Connection, cache: Redis) -> list[Any]:
     records = [
         cache.get(name)
         for name in cache.scan_iter("*")
-        if cache.type(name) == b"string" and not name.startswith(b"found:")
+        if cache.type(name) == b"string" and not name.startswith(b"known_keys:")
     ]
     answers = [json.loads(json.loads(one)["data"]) for one in records if isinstance(one, bytes)]
     assert answers

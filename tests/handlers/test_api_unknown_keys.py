@@ -54,7 +54,7 @@ def test_past_the_limit_guesses_are_not_looked_up(guarded: Connection, look_ups:
     assert len(look_ups) == LIMIT
     answer = ask_from("192.0.2.1", "another")
     check_problem(answer, 429, "RATE_LIMIT_EXCEEDED")
-    assert answer.json["message"] == "Too many unknown API keys from this address."
+    assert answer.json["message"] == "Too many unknown API keys from this address; wait and try again."
     assert 1 <= int(answer.headers["retry-after"]) <= 60
     assert not [name for name in answer.headers if "ratelimit" in name]
 
@@ -76,7 +76,7 @@ def test_a_key_of_which_nobody_has_heard_waits_for_the_window(guarded: Connectio
     add_key(guarded, "newcomer")
     assert guess(LIMIT + 1)[-1] == 429
     assert ask_from("192.0.2.1", "newcomer").status == 429
-    (counters,) = cache.keys("strangers:*")
+    (counters,) = cache.keys("unknown_keys:*")
     cache.hincrbyfloat(counters, "begun", -120)
     assert ask_from("192.0.2.1", "newcomer").status == 200
 
@@ -90,7 +90,7 @@ def test_a_key_that_was_revoked_is_a_guess_again(guarded: Connection, cache: Red
     assert ask("GET", "/api/appointments").status == 401
     keys.clear_cache()
     assert ask("GET", "/api/appointments").status == 429
-    assert not cache.keys("found:*")
+    assert not cache.keys("known_keys:*")
 
 
 @pytest.mark.parametrize("key", ["k" * 257, "with space", "two,keys", "ключ", "\x00", "", "tab\t"])

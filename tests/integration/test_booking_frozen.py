@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from fairslot.domain.errors import UnavailableError
-from fairslot.platform import db, deadline
+from fairslot.platform import db, time_limit
 from fairslot.platform.db import Connection
 from fairslot.platform.migrate import Schema, migrate
 from fairslot.webhooks import outbox
@@ -165,7 +165,7 @@ def test_a_statement_whose_client_has_given_up_does_not_go_on(
         pids.append(own.info.backend_pid)
         own.execute("SELECT pg_sleep(7)")
 
-    with deadline.within(2.5), pytest.raises(UnavailableError):
+    with time_limit.within(2.5), pytest.raises(UnavailableError):
         db.run(sleep)
     assert len(pids) == 1
     wait_until(lambda: in_state(connection, pids[0], "gone"), 3)

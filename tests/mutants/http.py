@@ -1,4 +1,4 @@
-"""The guards of the HTTP edge: what a key is tied to and keeps, what is given back, and how large it gets."""
+"""The guards of the HTTP edge: contracts, what a key is tied to and keeps, and how large an answer gets."""
 
 from tests.mutants.guard import Guard
 
@@ -7,19 +7,41 @@ _METADATA = f"{_TESTS}/test_api_metadata.py"
 _ANSWERS = f"{_TESTS}/test_api_kept_answers.py"
 _REPEATED = f"{_TESTS}/test_api_idempotency.py"
 _BODIES = f"{_TESTS}/test_api_bad_bodies.py"
+_ROUTING = "tests/unit/http/test_routing.py"
 _QUERIES = f"{_TESTS}/test_api_bad_queries.py"
 
 GUARDS = (
     Guard(
-        "an empty key is none",
+        "a route without a contract starts",
         "http/api.py",
+        "    routing.declared(app)\n",
+        "",
+        f"{_ROUTING}::test_an_app_with_an_undeclared_route_does_not_start",
+    ),
+    Guard(
+        "a route without a contract is served",
+        "http/routing.py",
+        "            return _contract(one)\n    return None",
+        "            return _contracts.get((one.func, one.method, one.path))\n    return None",
+        f"{_ROUTING}::test_a_route_that_is_added_later_is_not_served",
+    ),
+    Guard(
+        "a route's scope is not checked",
+        "access/authorize.py",
+        "    if scope is not None and scope not in caller.scopes:",
+        "    if scope == '':",
+        f"{_TESTS}/test_api_authentication.py::test_a_key_without_the_scope_is_refused",
+    ),
+    Guard(
+        "an empty key is none",
+        "http/changes.py",
         '"idempotency-key") if name in headers}',
         '"idempotency-key") if headers.get(name)}',
         f"{_QUERIES}::test_an_idempotency_key_that_is_none_is_refused",
     ),
     Guard(
         "a default that is written out is another request",
-        "http/api.py",
+        "http/changes.py",
         "value.model_dump(exclude_defaults=True)",
         "value.model_dump(exclude_unset=True)",
         f"{_REPEATED}::test_however_it_is_written_it_is_the_same_request",

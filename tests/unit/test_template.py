@@ -2,12 +2,21 @@
 
 import importlib
 import re
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 
+import admin.app
+import availability.app
+import booking.app
+from fairslot.http.routing import declared
 from fairslot.platform.queue import LONGEST_CALL_SECONDS
 from fairslot.platform.settings import Settings
+from local.routes import Routes
+from local.template import Template
 from tests.support.cloudformation import ROOT, environment, functions, queue_of, resources, template
 
 FUNCTIONS = functions()
@@ -16,6 +25,9 @@ DEAD_LETTER_QUEUES = {name for name in QUEUES if name.endswith("DeadLetterQueue"
 INSIDE = {name for name, one in FUNCTIONS.items() if "VpcConfig" in one}
 PARTNERS = {"CRM_WEBHOOK_URL", "CALENDAR_API_URL"}
 DATA = {"DATABASE_URL", "REDIS_URL"}
+APPS: dict[str, APIGatewayHttpResolver] = {
+    f"{module.__name__}.lambda_handler": module.app for module in (admin.app, availability.app, booking.app)
+}
 
 
 def sources(kind: str) -> list[tuple[str, dict[str, Any]]]:
@@ -194,6 +206,37 @@ def test_no_route_is_given_twice() -> None:
     """Each method and path has one function."""
     routes = [(source.get("Method"), source.get("Path")) for _, source in sources("HttpApi")]
     assert len(routes) == len(set(routes))
+
+
+def test_every_declared_route_is_deployed_with_its_function() -> None:
+    """The template sends each declared method and path to the function that declares it, and no others."""
+    deployed: dict[tuple[str, str], str] = {}
+    for name, source in sources("HttpApi"):
+        if "Path" in source:
+            deployed[source["Method"].upper(), source["Path"]] = FUNCTIONS[name]["Handler"]
+    used = set()
+    for handler, app in APPS.items():
+        for _, contract in declared(app):
+            path = re.sub("<([a-z_]+)>", r"{\1}", contract.path)
+            route = (contract.method, path) if (contract.method, path) in deployed else ("ANY", path)
+            assert deployed[route] == handler, route
+            used.add(route)
+    assert used == deployed.keys() - {("ANY", "$default")}
+
+
+def test_every_method_of_a_path_comes_to_the_function_that_declares_it(root: Path) -> None:
+    """HEAD, and a method that the path does not have, are answered by the function with the path's routes."""
+    deployed = {
+        one.name: one for one in Template(root / "template.yaml", {}, "http://127.0.0.1").functions.values()
+    }
+    routes = Routes((*route, one.name) for one in deployed.values() for route in one.routes)
+    for handler, app in APPS.items():
+        for _, contract in declared(app):
+            path = re.sub("<[a-z_]+>", str(UUID(int=1)), contract.path)
+            for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+                found = routes.find(method, path)
+                assert found is not None
+                assert deployed[found.function].handler == handler, path
 
 
 @pytest.mark.parametrize("name", resources("AWS::CloudWatch::Alarm"))

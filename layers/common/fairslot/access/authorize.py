@@ -1,13 +1,13 @@
-"""Who is let in: known by a key or a signature, within its requests a minute, with the scope for the call."""
+"""Who may make a request: known by a key or a signature, within the rate limit, with the route's scope."""
 
 import base64
 import binascii
 import ipaddress
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-from fairslot.access import signed_requests
+from fairslot.access import limits, signed_requests
 from fairslot.access.keys import Client, authenticate
 from fairslot.domain.errors import (
     Allowance,
@@ -16,51 +16,35 @@ from fairslot.domain.errors import (
     PayloadTooLargeError,
     RateLimitError,
 )
-from fairslot.platform import cache
+
+type Scope = Literal["read", "write", "admin"]
 
 LARGEST_BODY = 64 * 1024
-# The one path where a signature is as good as a key.
-SIGNED_PATH = "/api/webhooks/calendar"
-_READING = frozenset({"GET", "HEAD"})
-# What only an administrator may see or change, but for the readers' report of the work.
-_MANAGED = (
-    "/api/webhook-endpoints",
-    "/api/webhooks/calendar/secret",
-    "/api/deliveries",
-    "/api/coaches",
-    "/api/calendars",
-    "/api/keys",
-)
-_FOR_READERS = frozenset({"/api/coaches/distribution"})
 
 
-def admit(event: Mapping[str, Any], headers: dict[str, str], *, now: datetime) -> Client:
-    """Tell who is calling and count the request; `headers` get what says so, whatever comes of it.
+def authorize(
+    event: Mapping[str, Any], headers: dict[str, str], *, scope: Scope | None, signed: bool, now: datetime
+) -> Client:
+    """Return the caller and count the request; `headers` get the rate-limit headers, refused or not.
+
+    Without a scope any known caller will do. With `signed` a signature is as good as a key.
 
     Raises:
-        AuthenticationError: nobody we know.
-        RateLimitError: it has had its share, or its address has tried too many unknown keys.
-        ForbiddenError: it may not do that.
+        AuthenticationError: an unknown caller.
+        RateLimitError: it is over its rate limit, or its address has tried too many unknown keys.
+        ForbiddenError: it does not have the scope.
 
     """
-    http = event["requestContext"]["http"]
-    caller = _caller(event, http["path"], now)
+    caller = _caller(event, signed=signed, now=now)
     try:
-        allowance = cache.count_request(caller.key_id, caller.rate_limit)
+        allowance = limits.count_request(caller.key_id, caller.rate_limit)
     except RateLimitError as error:
         headers.update(_rate_headers(error.allowance))
         raise
     headers.update(_rate_headers(allowance))
-    if scope_of(http["method"], http["path"]) not in caller.scopes:
-        raise ForbiddenError
+    if scope is not None and scope not in caller.scopes:
+        raise ForbiddenError(f"This route needs the scope `{scope}`; use an API key that has it.")
     return caller
-
-
-def scope_of(method: str, path: str) -> str:
-    """Return the scope that a call needs: `admin`, `read` or `write`."""
-    if path not in _FOR_READERS and any(path == one or path.startswith(f"{one}/") for one in _MANAGED):
-        return "admin"
-    return "read" if method in _READING else "write"
 
 
 def raw_body(event: Mapping[str, Any]) -> bytes:
@@ -68,7 +52,7 @@ def raw_body(event: Mapping[str, Any]) -> bytes:
 
     Raises:
         PayloadTooLargeError: more than 64 KiB.
-        MalformedRequestError: it cannot be read.
+        MalformedRequestError: it cannot be decoded.
 
     """
     body = event.get("body") or ""
@@ -77,25 +61,25 @@ def raw_body(event: Mapping[str, Any]) -> bytes:
     try:
         raw = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
     except (binascii.Error, UnicodeError) as error:
-        raise MalformedRequestError("The body is not UTF-8.") from error
+        raise MalformedRequestError("The body is not UTF-8; send JSON in UTF-8.") from error
     if len(raw) > LARGEST_BODY:
         raise PayloadTooLargeError
     return raw
 
 
-def _caller(event: Mapping[str, Any], path: str, now: datetime) -> Client:
+def _caller(event: Mapping[str, Any], *, signed: bool, now: datetime) -> Client:
     given: Mapping[str, str] = event.get("headers") or {}
     authorization = given.get("authorization", "")
     bearer = authorization[7:] if authorization[:7].lower() == "bearer " else ""
     key = given.get("x-api-key") or bearer
-    if not key and path == SIGNED_PATH and "webhook-signature" in given:
+    if signed and not key and "webhook-signature" in given:
         source_id = (event.get("queryStringParameters") or {}).get("source", "")
         return signed_requests.authenticate(source_id, given, raw_body(event), now=now)
-    return authenticate(key, _address(event["requestContext"]["http"]["sourceIp"]))
+    return authenticate(key, _network(event["requestContext"]["http"]["sourceIp"]))
 
 
-def _address(source: str) -> str:
-    """Return what an address counts as: of IPv6 the network of 64 bits, which is one subscriber's."""
+def _network(source: str) -> str:
+    """Return what an address is counted as: of IPv6 its /64, which belongs to one subscriber."""
     address = ipaddress.ip_address(source)
     if isinstance(address, ipaddress.IPv4Address):
         return str(address)

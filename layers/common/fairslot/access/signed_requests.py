@@ -1,4 +1,4 @@
-"""Who signs its requests to us, after Standard Webhooks 1.0, and whether a signature is theirs.
+"""Requests that a tenant's partners sign (Standard Webhooks 1.0), and the tenant's source with its secrets.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -23,33 +23,37 @@ _SQL = queries("sources")
 
 
 def authenticate(source_id: str, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Client:
-    """Return whose request this is; it may write, to the one path where signatures are taken.
+    """Return whose request this is; it may write.
 
-    A signature by any secret will do that is good now: the newest, or one before it as long as was promised.
+    A signature by any valid secret will do: the newest, or an earlier one until its overlap ends.
 
     Raises:
-        AuthenticationError: no such source, a signature that is not its own, or one of another time.
-        UnavailableError: the secrets cannot be opened now.
+        AuthenticationError: an unknown source, an invalid signature, or a timestamp out of tolerance.
+        UnavailableError: the secrets cannot be decrypted now.
 
     """
     message_id, stamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     is_time = stamp.isascii() and stamp.isdecimal() and len(stamp) <= len(str(2**40))
     if not is_time or abs(now.timestamp() - int(stamp)) > TOLERANCE_SECONDS:
-        raise AuthenticationError("The signature's time is not now.")
+        raise AuthenticationError(
+            "webhook-timestamp is more than five minutes off; send the Unix seconds of now."
+        )
     if not 0 < len(message_id) <= LONGEST_ID:
-        raise AuthenticationError("A signed request has a webhook-id.")
+        raise AuthenticationError(f"Send a webhook-id of 1 to {LONGEST_ID} characters.")
     try:
-        known_as = UUID(source_id)
+        source = UUID(source_id)
     except ValueError as error:
-        raise AuthenticationError("A signed request names its source.") from error
-    values = {"source": known_as, "now": now}
+        raise AuthenticationError("Name the source of the signature: ?source= and its id.") from error
+    values = {"source": source, "now": now}
     row = db.run(lambda connection: connection.execute(_SQL["find"], values).fetchone())
     if row is None:
         raise AuthenticationError
-    context = signing_secrets.for_source(known_as)
-    known = [signing_secrets.decrypt(one, context) for one in row["secrets"]]
-    if not _is_signed(known, headers.get("webhook-signature", ""), message_id, int(stamp), body):
-        raise AuthenticationError("The signature does not fit.")
+    context = signing_secrets.for_source(source)
+    secrets = [signing_secrets.decrypt(one, context) for one in row["secrets"]]
+    if not _is_signed(secrets, headers.get("webhook-signature", ""), message_id, int(stamp), body):
+        raise AuthenticationError(
+            "Invalid signature; sign the id, the timestamp and the body as sent with a valid secret."
+        )
     return Client(
         tenant_id=row["tenant_id"],
         key_id=f"source:{source_id}",
@@ -63,9 +67,15 @@ def source_of(connection: Connection, *, tenant_id: str) -> dict[str, Any]:
     """Return the tenant's source, without its secrets; NotFoundError when it has none."""
     row = connection.execute(_SQL["get"], {"tenant": tenant_id}).fetchone()
     if row is None:
-        raise NotFoundError("There is no secret yet.")
+        raise NotFoundError("This tenant has no secret for calendar events; make one with POST.")
     source: dict[str, Any] = row["source"]
     return source
+
+
+def source_id_of(connection: Connection, *, tenant_id: str) -> UUID | None:
+    """Return the id of the tenant's source, which every rotation keeps; None when it has none."""
+    row = connection.execute(_SQL["get"], {"tenant": tenant_id}).fetchone()
+    return None if row is None else UUID(row["source"]["source_id"])
 
 
 def rotate(
@@ -78,12 +88,12 @@ def rotate(
     key: Key,
     now: datetime,
 ) -> ChangeResult:
-    """Make the tenant's source, or give it another secret; the one so far is good for `overlap` more.
+    """Make the tenant's source, or give it a new secret; the current one stays valid for `overlap`.
 
-    Those before it are good as long as was promised; without an overlap only the new one is.
+    Earlier ones stay valid until the end of their own overlap; without an overlap only the new one is valid.
 
     Raises:
-        ConflictError: as many are good as may, or another request has just made the source.
+        ConflictError: too many secrets are valid, or another request has just made the source.
 
     """
     values = {
@@ -100,29 +110,31 @@ def rotate(
         if row is None:
             if source_of(connection, tenant_id=tenant_id)["source_id"] == str(source_id):
                 raise ConflictError(signing_secrets.TOO_MANY)
-            # Two made it at once, and the secret is locked up for the other's id.
-            raise ConflictError("Another request made the secret just now; ask again.")
+            # Two requests made the source at once, and this secret is encrypted for the id that lost.
+            raise ConflictError("Another request has just made the secret; try again.")
         return row["source"], []
 
     return idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
 
 def delete(connection: Connection, *, tenant_id: str, key: Key, now: datetime) -> ChangeResult:
-    """Take signatures no longer; NotFoundError when the tenant has no source."""
+    """Delete the tenant's source with its secrets; NotFoundError when it has none."""
 
     def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
         if connection.execute(_SQL["delete"], {"tenant": tenant_id}).rowcount == 0:
-            raise NotFoundError("There is no secret.")
+            raise NotFoundError("This tenant has no secret for calendar events.")
         return {}, []
 
     return idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
 
-def _is_signed(known: Sequence[str], given: str, message_id: str, stamp: int, body: bytes) -> bool:
+def _is_signed(secrets: Sequence[str], given: str, message_id: str, stamp: int, body: bytes) -> bool:
     from fairslot.platform import signing
 
-    made = [
+    expected = [
         signing.headers([one], message_id=message_id, timestamp=stamp, content=body)["webhook-signature"]
-        for one in known
+        for one in secrets
     ]
-    return any(hmac.compare_digest(one.encode(), own.encode()) for one in given.split(" ") for own in made)
+    return any(
+        hmac.compare_digest(one.encode(), own.encode()) for one in given.split(" ") for own in expected
+    )

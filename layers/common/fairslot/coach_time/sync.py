@@ -27,7 +27,7 @@ from fairslot.domain.slots import (
     slot_of,
     working_bits,
 )
-from fairslot.platform import deadline
+from fairslot.platform import time_limit
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
@@ -96,7 +96,7 @@ def await_first(
     if fresh:
         send(_fetches(fresh, now))
     limit = settings().first_sync_wait_seconds
-    end = time.monotonic() + min(limit, deadline.left() - _LAST_SECOND)
+    end = time.monotonic() + min(limit, time_limit.left() - _LAST_SECOND)
     while time.monotonic() < end:
         row = connection.execute(_SQL["pending_first"], values).fetchone()
         if row is None or not row["pending"] or now - row["since"] > timedelta(seconds=limit):

@@ -1,8 +1,8 @@
-"""Everything that can go wrong on purpose.
+"""Every error that a client can get.
 
 FairslotError
-├── ValidationError            the request is well formed but cannot be meant
-│   ├── MalformedRequestError  the request cannot be read
+├── ValidationError            the request is well-formed but invalid
+│   ├── MalformedRequestError  the request is malformed
 │   └── PayloadTooLargeError
 ├── AuthenticationError
 ├── ForbiddenError
@@ -16,7 +16,7 @@ FairslotError
 ├── HoldExpiredError
 ├── IdempotencyKeyReusedError
 ├── RateLimitError
-└── UnavailableError           something that we depend on does not answer
+└── UnavailableError           a dependency does not answer
     └── QueueError
 """
 
@@ -24,22 +24,22 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-_REFUSALS = {
-    "inactive": "The calendar is not offered.",
-    "minimum_notice": "That is sooner than the notice that the calendar wants.",
-    "beyond_horizon": "That is further ahead than the calendar opens.",
-    "outside_working_hours": "The calendar is closed on that day.",
-    "daily_maximum": "The calendar has as many appointments on that day as it takes.",
+_UNAVAILABLE = {
+    "inactive": "The calendar is inactive; choose another calendar.",
+    "minimum_notice": "The start is within the calendar's minimum notice; choose a later one.",
+    "beyond_horizon": "The start is beyond the calendar's booking horizon; choose an earlier one.",
+    "outside_working_hours": "The calendar is closed on that day; choose another day.",
+    "daily_maximum": "The calendar is at its daily maximum; choose another day.",
 }
 _TIMINGS = {
-    "not_started": "The appointment is {} and has not begun.",
-    "has_started": "The appointment is {} and has begun.",
+    "not_started": "The appointment is {} and has not started; report its outcome after its start.",
+    "has_started": "The appointment is {} and has started; it can be changed before its start only.",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Allowance:
-    """What is left of a client's requests a minute: `reset` is in how many seconds more are allowed."""
+    """What is left of a limit a minute; in `reset` seconds there is room for another request."""
 
     limit: int
     remaining: int
@@ -47,15 +47,15 @@ class Allowance:
 
 
 class FairslotError(Exception):
-    """Something went wrong."""
+    """Internal error; try again, and report it with its X-Request-Id if it persists."""
 
     code: ClassVar[str] = "INTERNAL_ERROR"
 
     def __init__(self, message: str | None = None, details: Sequence[tuple[str, str]] = ()) -> None:
-        """Take the class's docstring as the message where none is given.
+        """Keep the message, by default the class's docstring, and the details.
 
-        The details are for machines: (dotted location in the request, or member of the thing; what is wrong
-        with it) each.
+        Details are for programs, each a pair: a dotted location in the request, or a member of the resource,
+        and what is wrong there.
         """
         self.message = message or (type(self).__doc__ or "").strip()
         self.details = tuple(details)
@@ -63,125 +63,125 @@ class FairslotError(Exception):
 
 
 class ValidationError(FairslotError):
-    """The request is not valid."""
+    """The request is invalid; `details` says where."""
 
     code = "VALIDATION_ERROR"
 
 
 class MalformedRequestError(ValidationError):
-    """The request cannot be read."""
+    """The request is malformed; `details` says where, if it is known."""
 
 
 class PayloadTooLargeError(ValidationError):
-    """The request's body is too large."""
+    """The body is larger than 64 KiB; send less."""
 
     code = "PAYLOAD_TOO_LARGE"
 
 
 class AuthenticationError(FairslotError):
-    """A valid API key is needed."""
+    """The API key or signature is missing or invalid; send a valid one."""
 
     code = "AUTHENTICATION_FAILED"
 
 
 class ForbiddenError(FairslotError):
-    """This key may not do that."""
+    """The API key does not have the scope of this route; use one that has it."""
 
     code = "FORBIDDEN"
 
 
 class NotFoundError(FairslotError):
-    """There is no such thing."""
+    """There is no such resource; check its id."""
 
     code = "NOT_FOUND"
 
 
 class MethodNotAllowedError(FairslotError):
-    """This path is not for that method; Allow names those that it is for."""
+    """The path does not have this method; the header Allow lists those that it has."""
 
     code = "METHOD_NOT_ALLOWED"
 
     def __init__(self, allowed: Collection[str] = ()) -> None:
-        """Keep the methods that the path is for, sorted."""
+        """Keep the methods that the path has, sorted."""
         super().__init__()
         self.allowed = sorted(allowed)
 
 
 class ConflictError(FairslotError):
-    """The state of things does not allow that."""
+    """The current state does not allow this change; read the resource again."""
 
     code = "CONFLICT"
 
 
 class SlotUnavailableError(ConflictError):
-    """No coach is free at that time."""
+    """No coach is free at that time; choose another start."""
 
     code = "SLOT_UNAVAILABLE"
 
     def __init__(self, reason: str | None = None) -> None:
-        """Say why the calendar itself takes nothing then, in the words of explaining; else nobody is free."""
-        super().__init__(_REFUSALS.get(reason or ""), [("start_time", reason or "no_coach_free")])
+        """Take the calendar's reason, as `explain` names it; without one no coach is free."""
+        super().__init__(_UNAVAILABLE.get(reason or ""), [("start_time", reason or "no_coach_free")])
 
 
 class IllegalTransitionError(ConflictError):
-    """The appointment's state does not allow that."""
+    """The appointment's status or start does not allow this change; read it again."""
 
     code = "ILLEGAL_TRANSITION"
 
     def __init__(self, current: str, timing: str | None = None) -> None:
-        """Name the state that the appointment is in, and whether its start is what stands in the way."""
+        """Name the appointment's status, and whether its start is what prevents the change."""
         super().__init__(
-            _TIMINGS.get(timing or "", "The appointment is {}; that state does not allow this.").format(
-                current
-            ),
+            _TIMINGS.get(
+                timing or "", "The appointment is {}; that status does not allow this change."
+            ).format(current),
             [("status", current), *([("start_time", timing)] if timing else [])],
         )
         self.current = current
 
 
 class HoldLimitError(ConflictError):
-    """This client holds as many times as it may."""
+    """The API key has as many holds as it may have; release one or wait until one expires."""
 
     code = "HOLD_LIMIT_REACHED"
 
 
 class HoldExpiredError(FairslotError):
-    """The hold is gone: it has expired, was released, or is booked already."""
+    """The hold has expired, was released, or is booked already; make a new one."""
 
     code = "HOLD_EXPIRED"
 
 
 class IdempotencyInProgressError(ConflictError):
-    """A request with this idempotency key is being worked on."""
+    """A request with this idempotency key is in progress; try again."""
 
     code = "IDEMPOTENCY_IN_PROGRESS"
 
 
 class IdempotencyKeyReusedError(FairslotError):
-    """This idempotency key was used with another request."""
+    """The idempotency key was used for another request; use a new key."""
 
     code = "IDEMPOTENCY_KEY_REUSED"
 
 
 class RateLimitError(FairslotError):
-    """Too many requests with this key."""
+    """The API key is over its rate limit; wait for the seconds of Retry-After."""
 
     code = "RATE_LIMIT_EXCEEDED"
 
     def __init__(self, allowance: Allowance, message: str | None = None) -> None:
-        """Keep what the client was allowed and when it is again."""
+        """Keep the limit, and when there is room for another request."""
         super().__init__(message)
         self.allowance = allowance
 
 
 class UnavailableError(FairslotError):
-    """Something that this depends on does not answer; try again."""
+    """A dependency does not answer; try again after the seconds of Retry-After."""
 
     code = "SERVICE_UNAVAILABLE"
 
 
 class QueueError(UnavailableError):
-    """The queue did not take every message."""
+    """The queue did not take every message; try again."""
 
     def __init__(self, untaken: Sequence[int] = ()) -> None:
         """Name the messages that the queue did not take, by their position in the call, ascending."""

@@ -1,4 +1,4 @@
-"""JSON as clients send it, held to what can be stored and given back."""
+"""Reading JSON bodies, limited to what can be stored and returned."""
 
 import json
 from collections.abc import Iterable
@@ -8,15 +8,15 @@ from typing import Any
 from fairslot.domain.errors import ValidationError
 from fairslot.domain.json_written import WrittenFloat, WrittenInt
 
-_DEEPEST = 32
+_MAX_DEPTH = 32
 
 
 def read_object(text: str) -> Any:
-    """Read a JSON object, or null, that Postgres can keep; its numbers remember how they were written.
+    """Read a JSON object, or null, that Postgres can store; its numbers keep their spelling.
 
     Raises:
-        JSONDecodeError: no JSON, or with NaN, infinity, a NUL, a lone surrogate or too deep a nesting.
-        ValidationError: JSON of another type.
+        JSONDecodeError: not JSON, or with NaN, infinity, NUL, a lone surrogate, or more than 32 levels.
+        ValidationError: JSON that is not an object.
 
     """
     try:
@@ -25,10 +25,10 @@ def read_object(text: str) -> Any:
     except (ValueError, RecursionError) as error:
         raise json.JSONDecodeError("not JSON", "", 0) from error
     if value is not None and not isinstance(value, dict):
-        # The resolver would take the first entry of an array for the body.
-        raise ValidationError("The body is not an object.", [("body", "model_type")])
+        # The resolver would take the first element of an array as the body.
+        raise ValidationError("The body must be a JSON object.", [("body", "model_type")])
     level: list[Any] = [value]
-    for _ in range(_DEEPEST):
+    for _ in range(_MAX_DEPTH):
         if any("\0" in one for one in level if isinstance(one, str)):
             raise json.JSONDecodeError("a NUL character", "", 0)
         level = [part for one in level for part in _parts(one)]

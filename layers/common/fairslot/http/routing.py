@@ -1,6 +1,6 @@
-"""Where a route is declared: method, path, scope, key, errors and success stand together at its function.
+"""Where a route says everything once: method, path, scope, idempotency key, errors and success.
 
-Authorization, the OpenAPI document and the template's test read what is declared here.
+Authorization, the OpenAPI document and the test of the template read what is declared here.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,6 +10,7 @@ from typing import Any, Literal
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.api_gateway import BaseRouter, Route
 
+from fairslot.access.authorize import Scope
 from fairslot.domain.errors import (
     AuthenticationError,
     FairslotError,
@@ -23,8 +24,7 @@ from fairslot.domain.errors import (
     ValidationError,
 )
 
-type Scope = Literal["read", "write", "admin"]
-type Key = Literal["none", "optional", "required"]
+type KeyUse = Literal["none", "optional", "required"]
 type Errors = tuple[type[FairslotError], ...]
 type Handler = Callable[..., Any]
 
@@ -36,7 +36,7 @@ _WITH_CALLER: Errors = (
     UnavailableError,
 )
 _WITH_BODY: Errors = (PayloadTooLargeError, ValidationError)
-_KEY_ERRORS: dict[Key, Errors] = {
+_WITH_KEY: dict[KeyUse, Errors] = {
     "none": (),
     "optional": (IdempotencyInProgressError, IdempotencyKeyReusedError),
     "required": (IdempotencyKeyReusedError,),
@@ -44,33 +44,34 @@ _KEY_ERRORS: dict[Key, Errors] = {
 
 
 class UndeclaredRouteError(Exception):
-    """A route was registered without `route`: nobody has said which scope it needs."""
+    """A route was not declared with `route`, so nothing says which scope it needs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
     """What a route promises beside its types.
 
-    `scope` is what a caller needs, None where anybody may call. `key`: whether an idempotency key is passed
-    over, taken or required. `signed`: a signature of the tenant's partner is as good as an API key. `errors`:
-    what it can be refused with, beside what every route can.
+    `scope` is what a caller needs; None where anybody may call. `key` says whether an idempotency key is
+    ignored, taken or required. With `signed` a signature of the tenant's partner is as good as an API key.
+    `errors` are its own, beside those that every route has. `success` is the status of what it returns.
     """
 
     method: str
     path: str
     scope: Scope | None
-    key: Key
+    key: KeyUse
     signed: bool
     errors: Errors
+    success: int
 
     def all_errors(self, *, has_body: bool) -> Errors:
-        """Return everything that a request can be refused with."""
-        common = _WITH_CALLER if self.scope else ()
+        """Return every error that the route can answer with, each once."""
+        caller = _WITH_CALLER if self.scope else ()
         body = _WITH_BODY if has_body else ()
-        return (*self.errors, *_KEY_ERRORS[self.key], *common, *body, FairslotError)
+        return tuple(dict.fromkeys((*self.errors, *_WITH_KEY[self.key], *caller, *body, FairslotError)))
 
 
-_contracts: dict[Handler, Contract] = {}
+_contracts: dict[tuple[Handler, str, str], Contract] = {}
 
 
 def route[F: Handler](
@@ -79,38 +80,65 @@ def route[F: Handler](
     path: str,
     *,
     scope: Scope | None,
-    key: Key = "none",
+    key: KeyUse = "none",
     signed: bool = False,
     errors: Errors = (),
+    success: int = 200,
     **documented: Any,
 ) -> Callable[[F], F]:
     """Register a function as a route with its contract; `documented` goes to the resolver's own `route`."""
-    contract = Contract(method=method, path=path, scope=scope, key=key, signed=signed, errors=errors)
+    contract = Contract(
+        method=method, path=path, scope=scope, key=key, signed=signed, errors=errors, success=success
+    )
 
     def declare(handler: F) -> F:
-        _contracts[handler] = contract
-        return router.route(path, method, **documented)(handler)
+        _contracts[handler, method, path] = contract
+        return router.route(path, method, status_code=success, **documented)(handler)
 
     return declare
 
 
 def declared(app: APIGatewayHttpResolver) -> Sequence[tuple[Route, Contract]]:
-    """Return the routes of an app and what they promise.
+    """Return the routes of an app with their contracts.
 
     Raises:
         UndeclaredRouteError: one has no contract.
 
     """
-    found = (*app._static_routes, *app._dynamic_routes)  # noqa: SLF001 - the library has no other way
-    for one in found:
-        if one.func not in _contracts:
-            raise UndeclaredRouteError(f"{one.method} {one.path}")
-    return [(one, _contracts[one.func]) for one in found]
+    return [(one, _contract(one)) for one in _routes(app)]
 
 
-def contract_of(app: APIGatewayHttpResolver, method: str, path: str) -> Contract | None:
-    """Return the contract of the route that answers a request, None where there is no such route."""
-    for one, contract in declared(app):
-        if one.method == method and one.rule.match(path):
-            return contract
+def find(app: APIGatewayHttpResolver, method: str, path: str) -> Contract | None:
+    """Return the contract of the route that the resolver takes for a request, None where it finds none.
+
+    Raises:
+        UndeclaredRouteError: it has no contract.
+
+    """
+    for one in _routes(app):
+        if one.method == method.upper() and one.rule.match(path):
+            return _contract(one)
     return None
+
+
+def methods(app: APIGatewayHttpResolver, path: str) -> set[str]:
+    """Return the methods that a path has routes for."""
+    return {one.method for one in _routes(app) if one.rule.match(path)}
+
+
+def current(app: BaseRouter) -> tuple[Route, Contract]:
+    """Return the route of the current request with its contract."""
+    found: Route = app.context["_route"]
+    return found, _contract(found)
+
+
+def _routes(app: APIGatewayHttpResolver) -> Sequence[Route]:
+    """Return the routes of an app in the order in which the resolver tries them."""
+    return (*app._static_routes, *app._dynamic_routes)  # noqa: SLF001 - the library has no other way
+
+
+def _contract(one: Route) -> Contract:
+    try:
+        return _contracts[one.func, one.method, one.path]
+    except KeyError:
+        raise UndeclaredRouteError(f"Declare {one.method} {one.path} with `route`.") from None

@@ -1,4 +1,4 @@
-"""Types of the HTTP edge that several functions use; each refuses what Postgres could not mean."""
+"""Types of requests that several functions use; each refuses what Postgres cannot store."""
 
 import re
 import unicodedata
@@ -23,28 +23,28 @@ _YEAR = timedelta(days=366)
 
 
 def _in_utc(instant: datetime) -> datetime:
-    """Return the instant in UTC, with a year to spare on both sides for those who reckon with it."""
+    """Return the instant in UTC; code that computes with it has a year to spare on both sides."""
     try:
         return instant.astimezone(UTC) + _YEAR - _YEAR - _YEAR + _YEAR
     except OverflowError as error:
-        raise ValueError("an instant outside the calendar") from error
+        raise ValueError("the instant is out of range") from error
 
 
 def _text(value: object) -> object:
-    """Refuse what pydantic would take for seconds since 1970."""
+    """Refuse numbers, which pydantic would take as seconds since 1970."""
     if not isinstance(value, str) or not _DATE_TIME.match(value):
-        raise ValueError("an instant is a date and a time with an offset, as RFC 3339 writes it")
+        raise ValueError("use a date and a time with an offset (RFC 3339)")
     return value
 
 
 def storable(text: str) -> str:
     if "\0" in text:
-        raise ValueError("a NUL character")
+        raise ValueError("remove the NUL character")
     text.encode()  # a lone surrogate's error is a ValueError too
     return text
 
 
-# Those that reorder or hide text, so that a name shows as another one (Unicode's bidirectional controls). The
+# Unicode's bidirectional controls: they reorder or hide text, so that a name looks like another one. The
 # joiners U+200C and U+200D stay: names in Persian and in Indian scripts are written with them.
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -55,7 +55,7 @@ def _written(value: object) -> object:
 
 def _in_one_line(name: str) -> str:
     if any(one in _BIDI_CONTROLS or unicodedata.category(one) == "Cc" for one in name):
-        raise ValueError("a control character")
+        raise ValueError("remove the control characters")
     return name
 
 
@@ -63,7 +63,7 @@ def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (OSError, ValueError, KeyError) as error:
-        raise ValueError("no such time zone") from error
+        raise ValueError("unknown time zone; use a name of the IANA database") from error
     return name
 
 
@@ -75,7 +75,7 @@ Name = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
     AfterValidator(_in_one_line),
 ]
-# The text of a JSON object; in an answer it is that object, not a string.
+# The text of a JSON object; an answer contains the object, not a string.
 JsonText = Annotated[
     str,
     BeforeValidator(_written),

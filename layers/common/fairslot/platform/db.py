@@ -28,7 +28,7 @@ from fairslot.domain.errors import (
     UnavailableError,
     ValidationError,
 )
-from fairslot.platform import deadline
+from fairslot.platform import time_limit
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
 
@@ -83,7 +83,7 @@ class _Bounded(psycopg.Connection[dict[str, Any]]):
 
     def wait[T](self, gen: "PQGen[T]", interval: float = 0.1, timeout: float | None = None) -> T:
         """Wait for an operation; OperationalError when the time is up."""
-        left = deadline.left()
+        left = time_limit.left()
         if left <= 0:
             self.close()
             raise psycopg.OperationalError("no time is left for the database")
@@ -91,7 +91,7 @@ class _Bounded(psycopg.Connection[dict[str, Any]]):
             bound = left if timeout is None else min(left, timeout)
             return super().wait(gen, interval, None if math.isinf(bound) else bound)
         except psycopg.OperationalError:
-            if deadline.left() <= 0:
+            if time_limit.left() <= 0:
                 self.close()
             raise
 
@@ -103,7 +103,7 @@ def connect(url: str) -> Connection:
         psycopg.OperationalError: the server refuses it, or does not take it in time.
 
     """
-    left = deadline.left()
+    left = time_limit.left()
     if left < _LEAST_CONNECT_SECONDS:
         raise psycopg.errors.ConnectionTimeout("no time is left to connect")
     return _Bounded.connect(
@@ -154,7 +154,7 @@ def run[T](work: Callable[[Connection], T], *, again: bool = True) -> T:
         except psycopg.Error as error:
             broken = _has_broken(error)
             retriable = error.sqlstate in _AGAIN or ((again or not begun) and broken)
-            if not retriable or attempt == _ATTEMPTS - 1 or deadline.left() <= 0:
+            if not retriable or attempt == _ATTEMPTS - 1 or time_limit.left() <= 0:
                 raise translate(error) from error
             if error.sqlstate == _HOLDS_EXPIRED:
                 expired = True
@@ -205,7 +205,7 @@ def _usable() -> Connection:
     connection = _Session.connection
     if connection is not None and time.monotonic() - _Session.used_at > _IDLE_SECONDS:
         try:
-            with deadline.within(_CHECK_SECONDS):
+            with time_limit.within(_CHECK_SECONDS):
                 connection.execute("SELECT 1")
         except psycopg.Error:
             _drop()

@@ -6,7 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from fairslot.domain.errors import QueueError
-from fairslot.platform import deadline
+from fairslot.platform import time_limit
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
@@ -187,14 +187,14 @@ def _persist(part: list[int], call: _Call) -> list[int]:
 
 
 def _is_in_a_hurry() -> bool:
-    return deadline.left() < LONGEST_CALL_SECONDS
+    return time_limit.left() < LONGEST_CALL_SECONDS
 
 
 def _is_left_alone(queue_url: str) -> bool:
     """Tell whether there is no time for another attempt that may last, or the last one did."""
     if not _is_in_a_hurry():
         return False
-    too_late = deadline.left() < CONNECT_SECONDS + READ_SECONDS
+    too_late = time_limit.left() < CONNECT_SECONDS + READ_SECONDS
     return too_late or time.monotonic() < _Silence.until.get(queue_url, 0.0)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from fairslot.domain.errors import UnavailableError
-from fairslot.platform import deadline
+from fairslot.platform import time_limit
 from fairslot.platform.settings import settings
 
 PREFIX = "whsec_"
@@ -102,7 +102,7 @@ def decrypt(ciphertext: str, context: Mapping[str, str]) -> str:
 
 def _kms() -> Any:
     """Return a client that has answered, or given up, before the time of the work at hand is up."""
-    left = deadline.left()
+    left = time_limit.left()
     if left < _CONNECT_SECONDS + _READ_SECONDS:
         raise UnavailableError
     return _client(_ATTEMPTS if left >= _LONGEST_CALL_SECONDS else 1)

@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from fairslot.platform import deadline
+from fairslot.platform import time_limit
 from fairslot.platform.observability import logger, metrics
 
 
@@ -30,5 +30,5 @@ def handle(
 
     # Were it to raise when all fail, Lambda would log the exceptions with their texts.
     processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
-    with deadline.of(context):
+    with time_limit.of(context):
         return process_partial_response(event=event, record_handler=one, processor=processor, context=context)

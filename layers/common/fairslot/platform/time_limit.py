@@ -1,4 +1,4 @@
-"""How long the work at hand may still wait for what it depends on: one budget for all of an invocation.
+"""How long the current work may still wait for its dependencies: one limit for the whole invocation.
 
 See docs/decisions/0046-what-hangs-is-unavailable.md.
 """
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
 _RESERVED_SECONDS = 1.5
 
 
-class _Budget:
-    """When the work at hand has to be done, by the monotonic clock; a process does one thing at a time."""
+class _Limit:
+    """When the current work must be done, by the monotonic clock; a process works on one thing at a time."""
 
     until: float = math.inf
 
 
 def left() -> float:
-    """Return the seconds that are left, none or fewer when the time is up, infinite without a budget."""
-    return _Budget.until - time.monotonic()
+    """Return the seconds that are left: zero or negative after the limit, infinite without one."""
+    return _Limit.until - time.monotonic()
 
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Give the work inside so many seconds, and never more than the work around it has."""
-    before = _Budget.until
-    _Budget.until = min(before, time.monotonic() + seconds)
+    """Limit the work inside to so many seconds, and to what an outer limit leaves."""
+    before = _Limit.until
+    _Limit.until = min(before, time.monotonic() + seconds)
     try:
         yield
     finally:
-        _Budget.until = before
+        _Limit.until = before
 
 
 @contextmanager
 def of(context: "LambdaContext", *, at_most: float = math.inf) -> Iterator[None]:
-    """Give the work inside what its invocation has left, less what answering takes, or `at_most` seconds."""
+    """Limit the work inside to `at_most` seconds, and to what its invocation has left for waiting."""
     with within(min(at_most, context.get_remaining_time_in_millis() / 1000 - _RESERVED_SECONDS)):
         yield

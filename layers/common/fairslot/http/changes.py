@@ -1,0 +1,174 @@
+"""Changing calls: each done once for its idempotency key, its events published after the commit.
+
+Powertools idempotency over Valkey is the fast way to replay an answer. The truth is in Postgres, where the
+answer is kept in the transaction of its effect: see docs/decisions/0076-routes-and-their-contracts.md.
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
+
+from aws_lambda_powertools.event_handler import Response
+from pydantic import BaseModel
+
+from fairslot.domain.errors import IdempotencyInProgressError, MalformedRequestError
+from fairslot.domain.idempotency import ChangeResult, Key, fingerprint
+from fairslot.http import api, routing
+from fairslot.platform import cache, db
+from fairslot.platform.settings import settings
+from fairslot.webhooks import publishing
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
+    from aws_lambda_powertools.utilities.idempotency.persistence.cache import CachePersistenceLayer
+    from redis import Redis
+
+    from fairslot.platform.db import Connection
+
+type Work = Callable[[Connection, Key], ChangeResult]
+
+LONGEST_KEY = 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """The answer of a changing call, and whether it is a replay of what the key was given for before."""
+
+    answer: dict[str, Any]
+    replayed: bool
+
+
+def change[T: BaseModel](router: "BaseRouter", model: type[T], work: "Work") -> Response[T]:
+    """Do a changing call and answer with its model and the route's success."""
+    done = apply(router, work)
+    return respond(router, model.model_validate(done.answer), replayed=done.replayed)
+
+
+def delete(router: "BaseRouter", work: "Work") -> Response[None]:
+    """Do a changing call and answer with the route's success and no body."""
+    return respond(router, None, replayed=apply(router, work).replayed)
+
+
+def respond[T](router: "BaseRouter", body: T, *, replayed: bool) -> Response[T]:
+    """Answer a changing call with the route's success, and say so when it is a replay."""
+    _, contract = routing.current(router)
+    return Response(
+        status_code=contract.success,
+        content_type=None if body is None else "application/json",
+        headers={"Idempotent-Replayed": "true"} if replayed else {},
+        body=body,
+    )
+
+
+def apply(router: "BaseRouter", work: "Work") -> Done:
+    """Do a changing call once for its idempotency key and publish its events.
+
+    The events are published after the commit. A queue that does not take them costs the caller nothing: the
+    sweep sends them later.
+    """
+    key = idempotency_key(router)
+    results: list[ChangeResult] = []
+
+    def once() -> dict[str, Any]:
+        results.append(db.run(lambda connection: work(connection, key), again=key.value is not None))
+        return results[-1].answer
+
+    answer = _replayed_or_done(router, key, once)
+    for one in results:
+        publishing.publish(one.messages)
+    return Done(answer=answer, replayed=all(one.replayed for one in results))
+
+
+def idempotency_key(router: "BaseRouter") -> Key:
+    """Return the current request's idempotency key, tied to the request.
+
+    Raises:
+        MalformedRequestError: it is missing where the route requires it, or two differ, or it is malformed.
+
+    """
+    headers, signed = router.current_event.headers, api.client(router).message_id
+    given = {headers[name] for name in ("x-idempotency-key", "idempotency-key") if name in headers}
+    # What is signed counts: whoever overhears a request could otherwise repeat it under another key.
+    given |= {signed} if signed else set()
+    if len(given) > 1:
+        raise MalformedRequestError("The idempotency keys of the request differ; send one.")
+    value = next(iter(given), None)
+    if value is None and routing.current(router)[1].key == "required":
+        raise MalformedRequestError("This route requires an idempotency key; send X-Idempotency-Key.")
+    if value is not None and not _is_key(value):
+        # An empty one too: ignored, it would let a retry have a second effect.
+        raise MalformedRequestError(
+            f"Invalid idempotency key; use 1 to {LONGEST_KEY} printable ASCII characters."
+        )
+    return Key(value=value, fingerprint=_fingerprint(router), hours=settings().idempotency_hours)
+
+
+def _is_key(value: str) -> bool:
+    return 0 < len(value.strip()) <= len(value) <= LONGEST_KEY and value.isascii() and value.isprintable()
+
+
+def _fingerprint(router: "BaseRouter") -> bytes:
+    """Return the digest of the route and of what it was called with, as it was understood.
+
+    However an instant or an id is written, and whether a default is written out: it is the same request. The
+    query is left out, since all that a changing call has there is who signs.
+    """
+    (route, _), arguments = routing.current(router), router.context["_route_args"]
+    asked = {}
+    for one in (*route.dependant.path_params, *route.dependant.body_params):
+        value = arguments[one.name]
+        asked[one.name] = value.model_dump(exclude_defaults=True) if isinstance(value, BaseModel) else value
+    return fingerprint(f"{route.method} {route.path}", {name: one or {} for name, one in asked.items()})
+
+
+def _replayed_or_done(router: "BaseRouter", key: Key, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the answer that Valkey has for this key, or do the work and let Valkey remember its answer.
+
+    The record is tied to the fingerprint too: another request under the same key comes to Postgres, which
+    refuses it. What `work` raises is not remembered. If Valkey fails, before the work or after it, the work
+    is done once more, and Postgres answers with what was done.
+
+    Raises:
+        IdempotencyInProgressError: the same request is in progress.
+
+    """
+    if key.value is None or not cache.is_in_use():
+        return work()
+    from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
+    from aws_lambda_powertools.utilities.idempotency.exceptions import (
+        IdempotencyAlreadyInProgressError,
+        IdempotencyInconsistentStateError,
+        IdempotencyPersistenceLayerError,
+    )
+
+    def once(*, call: dict[str, str]) -> dict[str, Any]:  # noqa: ARG001 - read by the decorator
+        return work()
+
+    config = IdempotencyConfig(
+        event_key_jmespath="key", expires_after_seconds=key.hours * 3600, raise_on_no_idempotency_key=True
+    )
+    config.register_lambda_context(router.lambda_context)
+    remembered = idempotent_function(
+        once, data_keyword_argument="call", persistence_store=_persistence(cache.client()), config=config
+    )
+    name = f"{api.client(router).tenant_id}\n{key.value}\n{key.fingerprint.hex()}"
+    try:
+        answer: dict[str, Any] = remembered(call={"key": name})
+    except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError) as error:
+        raise IdempotencyInProgressError from error
+    except IdempotencyPersistenceLayerError as error:
+        cache.rest(error)
+        return work()
+    return answer
+
+
+@lru_cache(maxsize=1)
+def _persistence(client: "Redis") -> "CachePersistenceLayer":
+    from aws_lambda_powertools.utilities.idempotency.persistence.cache import CachePersistenceLayer
+
+    with warnings.catch_warnings():
+        # Until Powertools 4 the new name is an alias of the old class, which warns to use the new name.
+        warnings.filterwarnings("ignore", "RedisCachePersistenceLayer", DeprecationWarning)
+        return CachePersistenceLayer(client=cast("Any", client))
