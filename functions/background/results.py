@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from fairslot.coach_time import sync
 from fairslot.coach_time.fetch_requests import send_fetches
 from fairslot.http.api import clock
-from fairslot.messages.deliveries import Attempt
+from fairslot.messages.attempts import Attempt
 from fairslot.platform import db, sqs_batch
 from fairslot.platform.observability import logger, metrics
 from fairslot.webhooks import outbox, publishing

@@ -21,7 +21,9 @@ from fairslot.dispatch.attempt_policy import Verdict, health, verdict, verdict_o
 from fairslot.dispatch.requeue import Return
 from fairslot.dispatch.subscribers import Result, deliver
 from fairslot.domain.errors import QueueError
-from fairslot.messages.deliveries import Attempt, Delivery, MessageError
+from fairslot.messages.attempts import Attempt
+from fairslot.messages.contract import MessageError
+from fairslot.messages.deliveries import Delivery
 from fairslot.platform import queue
 from fairslot.platform.observability import logger, metrics
 from fairslot.platform.settings import settings

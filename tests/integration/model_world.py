@@ -13,7 +13,7 @@ from fairslot.domain.slots import hex_of, instant_of, slot_of, span
 from fairslot.platform.db import Connection
 from tests.integration.model import QUARTER, Calendar, Coach, Model, Span
 from tests.integration.model_team import Member, Team
-from tests.support import world
+from tests.support import readings, world
 from tests.support.world import TENANT
 
 CLEAR = ["webhook_events", "coach_appointments", "idempotency_keys", "calendars", "coaches"]
@@ -97,7 +97,7 @@ def read(connection: Connection, model: Model, coach_id: str, busy: Span, at: da
     width = end - first
     free = (1 << width) - 1 & ~span(slot_of(busy[0]) - first, slot_of(busy[1]) - slot_of(busy[0]), width)
     told = {"coach_id": coach_id, "ok": True, "first_slot": first, "slot_count": width}
-    sync.store(connection, told | {"fetched_at": at.isoformat(), "free": hex_of(free, width)})
+    readings.store(connection, told | {"fetched_at": at.isoformat(), "free": hex_of(free, width)})
     spans = [busy] if busy[0] < busy[1] else []
     model.coaches[coach_id].read(spans, at, instant_of(first + width))
 

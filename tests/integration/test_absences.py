@@ -11,6 +11,7 @@ from fairslot.coach_time import inbound, sync
 from fairslot.domain.idempotency import Key, fingerprint
 from fairslot.domain.slots import hex_of
 from fairslot.platform.db import Connection
+from tests.support import readings
 from tests.support.race import Connect, wait_until, waiting
 from tests.support.world import (
     ALWAYS,
@@ -73,7 +74,7 @@ def outcome(connection: Connection) -> str | None:
 def read_free(connection: Connection, minutes: int) -> None:
     """Store a reading of ana's calendar that knows of nothing."""
     first, end = sync.window(NEW_YORK, NOW)
-    sync.store(
+    readings.store(
         connection,
         {
             "coach_id": "ana",
@@ -151,7 +152,7 @@ def test_days_that_come_later_know_of_it(connection: Connection, kind: str) -> N
         free = hex_of((1 << end - first) - 1, end - first)
         reading = {"coach_id": "ana", "ok": True, "first_slot": first, "free": free}
         at = (NOW + 10 * DAY).isoformat()
-        sync.store(connection, reading | {"fetched_at": at, "slot_count": end - first})
+        readings.store(connection, reading | {"fetched_at": at, "slot_count": end - first})
     looked_at = [far - DAY - HOUR, far - DAY, far, far + HOUR]
     assert [allowed(connection, one) for one in looked_at] == [True, False, False, True]
 

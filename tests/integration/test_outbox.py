@@ -10,7 +10,8 @@ import pytest
 
 from fairslot.domain.errors import QueueError
 from fairslot.domain.idempotency import ChangeResult
-from fairslot.messages.deliveries import Attempt, Delivery
+from fairslot.messages.attempts import Attempt
+from fairslot.messages.deliveries import Delivery
 from fairslot.platform.db import Connection
 from fairslot.webhooks import outbox
 from tests.support.world import NOW, add_endpoint, add_team, appointment_of, book, cancel

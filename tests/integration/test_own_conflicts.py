@@ -9,7 +9,7 @@ import pytest
 
 from fairslot.booking import appointments
 from fairslot.domain.idempotency import NO_KEY, ChangeResult
-from fairslot.messages.deliveries import Attempt, Outcome
+from fairslot.messages.attempts import Attempt, Outcome
 from fairslot.platform.db import Connection
 from fairslot.webhooks import deliveries, outbox
 from tests.support.world import NINE, NOW, TENANT, add_endpoint, add_team, appointment_of, book, reschedule

@@ -10,6 +10,7 @@ from fairslot.coach_time import bookable_starts, sync
 from fairslot.coach_time.bookable_starts import Page, Window
 from fairslot.domain.slots import hex_of, slot_of, span
 from fairslot.platform.db import Connection
+from tests.support import readings
 from tests.support.world import (
     NEW_YORK,
     NINE,
@@ -73,7 +74,9 @@ def listed(connection: Connection, now: datetime = NOW) -> Page:
 
 def test_busy_time_is_not_offered(connection: Connection, calendar: str) -> None:
     """A busy hour takes the starts out that would run into it."""
-    sync.store(connection, reading(connection, [(NINE + timedelta(hours=1), NINE + timedelta(hours=2))], NOW))
+    readings.store(
+        connection, reading(connection, [(NINE + timedelta(hours=1), NINE + timedelta(hours=2))], NOW)
+    )
     page = listed(connection)
     assert page.total == 31 - 5
     assert not page.stale
@@ -82,40 +85,40 @@ def test_busy_time_is_not_offered(connection: Connection, calendar: str) -> None
 
 def test_a_failed_reading_keeps_what_was_known(connection: Connection, calendar: str) -> None:
     """After a failure the last slots stay and the page is stale; the next success ends that."""
-    sync.store(connection, reading(connection, [(NINE, NINE + timedelta(hours=1))], NOW))
+    readings.store(connection, reading(connection, [(NINE, NINE + timedelta(hours=1))], NOW))
     before = listed(connection)
-    sync.store(connection, failure(LATER))
+    readings.store(connection, failure(LATER))
     page = listed(connection)
     assert page.starts == before.starts
     assert page.stale
-    sync.store(connection, reading(connection, [], LATER + timedelta(minutes=1)))
+    readings.store(connection, reading(connection, [], LATER + timedelta(minutes=1)))
     assert not listed(connection).stale
 
 
 def test_an_old_reading_is_stale(connection: Connection, calendar: str) -> None:
     """A reading that is long ago is said to be."""
-    sync.store(connection, reading(connection, [], NOW))
+    readings.store(connection, reading(connection, [], NOW))
     assert not listed(connection, NOW + timedelta(minutes=14)).stale
     assert listed(connection, NOW + timedelta(minutes=16)).stale
 
 
 def test_an_older_reading_never_overwrites_a_younger(connection: Connection, calendar: str) -> None:
     """Readings that come out of order leave the younger one's slots, failures included."""
-    sync.store(connection, reading(connection, [(NINE, NINE + timedelta(hours=8))], LATER))
-    sync.store(connection, reading(connection, [], NOW))
-    sync.store(connection, failure(NOW))
+    readings.store(connection, reading(connection, [(NINE, NINE + timedelta(hours=8))], LATER))
+    readings.store(connection, reading(connection, [], NOW))
+    readings.store(connection, failure(NOW))
     page = listed(connection)
     assert (page.total, page.stale) == (0, False)
 
 
 def test_a_reading_never_frees_what_is_booked(connection: Connection, calendar: str) -> None:
     """A calendar that knows nothing of a booking does not make its time free."""
-    sync.store(connection, reading(connection, [], NOW))
+    readings.store(connection, reading(connection, [], NOW))
     done = book(connection)
-    sync.store(connection, reading(connection, [], LATER))
+    readings.store(connection, reading(connection, [], LATER))
     assert NINE not in {datetime.fromtimestamp(one.slot * 900, UTC) for one in listed(connection).starts}
     check(connection)
-    sync.store(
+    readings.store(
         connection,
         reading(connection, [(NINE, NINE + timedelta(hours=1))], LATER + timedelta(minutes=1)),
     )
@@ -159,12 +162,12 @@ def test_events_that_could_not_be_read_are_noted(connection: Connection, calenda
         assert one.free
         return one.unreadable_events
 
-    assert sync.store(connection, reading(connection, [], LATER) | {"unreadable": 3})
+    assert readings.store(connection, reading(connection, [], LATER) | {"unreadable": 3})
     assert (noted(), listed(connection).stale) == (3, False)
-    sync.store(connection, reading(connection, [], NOW))
-    sync.store(connection, failure(LATER + timedelta(minutes=1)))
+    readings.store(connection, reading(connection, [], NOW))
+    readings.store(connection, failure(LATER + timedelta(minutes=1)))
     assert noted() == 3
-    sync.store(connection, reading(connection, [], LATER + timedelta(minutes=2)))
+    readings.store(connection, reading(connection, [], LATER + timedelta(minutes=2)))
     assert noted() == 0
 
 
@@ -191,7 +194,7 @@ def test_maintenance_moves_the_window(connection: Connection, calendar: str) -> 
 
 def test_blocked_dates_and_hours_apply_to_stored_days(connection: Connection, calendar: str) -> None:
     """A blocked date is closed from the next maintenance on."""
-    sync.store(connection, reading(connection, [], NOW))
+    readings.store(connection, reading(connection, [], NOW))
     connection.execute("UPDATE coaches SET blocked_dates = '{2026-03-03}'")
     sync.extend(connection, now=NOW)
     assert listed(connection).total == 0

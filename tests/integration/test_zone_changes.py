@@ -18,6 +18,7 @@ from fairslot.coach_time import bookable_starts, sync
 from fairslot.coach_time.bookable_starts import Window
 from fairslot.domain.slots import cut_text, hex_of, slot_of, span
 from fairslot.platform.db import Connection
+from tests.support import readings
 from tests.support.race import Connect, Outcome, at_once, attempt, booked, wait_until, waiting
 from tests.support.world import (
     ALWAYS,
@@ -81,7 +82,7 @@ def read(connection: Connection, now: datetime = NOW, busy: tuple[datetime, date
     assert row is not None
     first, end = sync.window(ZoneInfo(row["time_zone"]), now)
     shut = span(slot_of(busy[0]) - first, slot_of(busy[1]) - slot_of(busy[0]), end - first)
-    sync.store(
+    readings.store(
         connection,
         {
             "coach_id": "coach-0",

@@ -10,9 +10,10 @@ from fairslot.booking import appointments, decisions
 from fairslot.coach_time import sync
 from fairslot.domain.idempotency import ChangeResult
 from fairslot.domain.slots import hex_of, slot_of, span
-from fairslot.messages.deliveries import Attempt
+from fairslot.messages.attempts import Attempt
 from fairslot.platform.db import Connection
 from fairslot.webhooks import outbox
+from tests.support import readings
 from tests.support.world import (
     ALWAYS,
     NEW_YORK,
@@ -53,7 +54,7 @@ def read(connection: Connection, began: datetime, *busy: Span) -> None:
     for start, end in busy:
         free &= ~span(slot_of(start) - first, slot_of(end) - slot_of(start), width)
     told = {"coach_id": "ana", "ok": True, "fetched_at": began.isoformat(), "first_slot": first}
-    sync.store(connection, told | {"slot_count": width, "free": hex_of(free, width)})
+    readings.store(connection, told | {"slot_count": width, "free": hex_of(free, width)})
 
 
 def record(

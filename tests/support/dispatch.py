@@ -12,7 +12,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from fairslot.dispatch import blocks, endpoint_limits
-from fairslot.messages.deliveries import Attempt, Delivery
+from fairslot.messages.attempts import Attempt
+from fairslot.messages.deliveries import Delivery
 from fairslot.platform import queue, signing_secrets
 from fairslot.platform.settings import settings
 from local.sqs import SqsStandIn

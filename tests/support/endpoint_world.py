@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from fairslot.messages.deliveries import Attempt
+from fairslot.messages.attempts import Attempt
 from fairslot.platform.db import Connection
 from fairslot.webhooks import outbox
 from tests.support.gateway_events import KEY, Answer, ask

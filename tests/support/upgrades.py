@@ -9,7 +9,8 @@ from functools import partial
 import psycopg
 
 from fairslot.booking import holds
-from fairslot.messages.deliveries import Attempt, Delivery
+from fairslot.messages.attempts import Attempt
+from fairslot.messages.deliveries import Delivery
 from fairslot.platform import db
 from fairslot.platform.migrate import Schema
 from fairslot.webhooks import outbox

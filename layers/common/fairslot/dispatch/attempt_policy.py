@@ -10,7 +10,8 @@ import httpx
 
 from fairslot.dispatch.backoff import delay_seconds
 from fairslot.dispatch.subscribers import Result
-from fairslot.messages.deliveries import Delivery, Outcome
+from fairslot.messages.attempts import Outcome
+from fairslot.messages.deliveries import Delivery
 from fairslot.platform.settings import settings
 
 # From the kernel: the state of a generator made at import would be the same in every restored snapshot.

@@ -18,7 +18,8 @@ from fairslot.dispatch.partners import calendar_api, crm
 from fairslot.dispatch.request import Request
 from fairslot.domain import own_headers
 from fairslot.domain.errors import UnavailableError
-from fairslot.messages.deliveries import Delivery, MessageError
+from fairslot.messages.contract import MessageError
+from fairslot.messages.deliveries import Delivery
 from fairslot.platform import signing, signing_secrets
 from fairslot.platform.http_client import ExchangeError, Reply, get, post
 
