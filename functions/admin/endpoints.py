@@ -52,7 +52,7 @@ def create_endpoint(body: EndpointRequest) -> Response[EndpointWithSecret]:
             connection,
             tenant_id=tenant_id,
             endpoint_id=endpoint_id,
-            wish=wish,
+            subscription=wish,
             ciphertext=ciphertext,
             key=key,
         ),
@@ -187,10 +187,13 @@ def _change(
     def once(connection: "Connection", key: "Key") -> "ChangeResult":
         done = work(connection, key)
         made.append(done.answer)
-        return replace(done, answer=endpoints.kept(done.answer))
+        return replace(done, answer=endpoints.stored_answer(done.answer))
 
     kept, headers = api.change(router, operation, once, publishing.publish)
     if made:
         return made[-1], headers
     tenant_id = api.client(router).tenant_id
-    return db.run(lambda connection: endpoints.again(connection, tenant_id=tenant_id, kept=kept)), headers
+    endpoint = db.run(
+        lambda connection: endpoints.replayed_answer(connection, tenant_id=tenant_id, stored=kept)
+    )
+    return endpoint, headers

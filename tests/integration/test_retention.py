@@ -9,6 +9,7 @@ import pytest
 from background import maintenance
 from fairslot.coach_time import inbound
 from fairslot.domain.idempotency import Key
+from fairslot.platform import clock
 from fairslot.platform.db import Connection
 from fairslot.webhooks import endpoints, retention
 from tests.support.endpoint_world import report
@@ -154,7 +155,8 @@ def test_the_maintenance_of_the_slots_does_it(
     environment(KEEP_EVENTS_DAYS="20")
     (message,) = book(world, NINE).messages
     report(world, message, at=datetime.now(UTC))
-    monkeypatch.setattr(maintenance, "clock", lambda: datetime.now(UTC) + 21 * DAY)
+    later = datetime.now(UTC) + 21 * DAY
+    monkeypatch.setattr(clock, "now", lambda: later)
     done = maintenance.lambda_handler({"task": "slots"}, context())
     assert [done[f"{kind}_deleted"] for kind in ("deliveries", "events", "inbound")] == [1, 1, 0]
     assert counts(world) == [0, 0, 0, 0]

@@ -58,7 +58,7 @@ def swept(connection: Connection, block: Message) -> Message:
 def buried(connection: Connection, block: Message, now: datetime = NOW + MINUTE) -> None:
     """Have a block's message end as a dead letter without a result."""
     letter = (UUID(block["delivery_id"]), block["round"])
-    assert deliveries.mark_dead_letters_failed(connection, letters=[letter], now=now) == 1
+    assert deliveries.mark_dead_letters_failed(connection, rounds=[letter], now=now) == 1
 
 
 def replayed(connection: Connection, block: Message, now: datetime = NOW + HOUR) -> Message:

@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from fairslot.platform import db, dead_letters, queue
+from fairslot.platform import db, queue
 from fairslot.platform.settings import settings
 from fairslot.webhooks import outbox, publishing, redrive
 from local.sqs import REGION
@@ -228,7 +228,7 @@ def world_of(stack: Stack, folder: Path, *, visibility_seconds: int) -> Iterator
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (AWS | urls).items():
             patch.setenv(name, value)
-        patch.setattr(dead_letters, "HIDE_SECONDS", HIDE_SECONDS)
+        patch.setattr(queue, "HIDE_SECONDS", HIDE_SECONDS)
         _forget()
         try:
             with (

@@ -3,7 +3,7 @@
 import json
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ from fairslot.domain.errors import (
 from fairslot.domain.idempotency import Key, fingerprint
 from fairslot.http.json_input import read_object
 from fairslot.platform import cache, db, deadline
+from fairslot.platform import clock as system_clock
 from fairslot.platform.observability import logger, metrics
 from fairslot.platform.settings import settings
 
@@ -115,7 +116,7 @@ def client(app: BaseRouter) -> Client:
 
 def clock() -> datetime:
     """Return the instant that the use cases of a request work with."""
-    return datetime.now(UTC)
+    return system_clock.now()
 
 
 def json_response[T: BaseModel](
