@@ -230,7 +230,7 @@ def stage(
     queue.clear_cache()
     signing_secrets.clear_cache()
     endpoint_limits.clear_cache()
-    blocks.memory.forget()
+    blocks.without_list.clear()
     client.close()
 
 

@@ -83,8 +83,9 @@ def await_first(
 def store(connection: Connection, reading: Reading) -> bool:
     """Keep the outcome of a reading; return whether the coach's slots may have changed.
 
-    A failed reading leaves the slots alone and is only noted. Our own blocks are not busy time, and absences that were told of stand whatever a calendar says. Events
-    that could not be read are noted and no failure: they are busy already.
+    A failed reading leaves the slots alone and is only noted. Our own blocks are not busy time, and absences
+    that were told of stand whatever a calendar says. Events that could not be read are noted and no failure:
+    they are busy already.
     """
     values = {"coach": reading.coach_id, "fetched_at": reading.fetched_at}
     coach = connection.execute(_SQL["hours"], {"coaches": [reading.coach_id]}).fetchone()
