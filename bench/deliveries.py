@@ -153,7 +153,7 @@ class Worker:
 
     def arrivals(self) -> list[float]:
         """Take the results out and return when the subscriber got each, by its monotonic clock."""
-        from fairslot.messages.deliveries import Attempt
+        from fairslot.messages.attempts import Attempt
 
         arrivals = []
         while messages := self.sqs.receive_message(QueueUrl=self.results, MaxNumberOfMessages=10).get(

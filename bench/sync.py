@@ -9,10 +9,12 @@ transaction. It keeps every slot, as our bits do; what it takes with those of th
 beside it.
 """
 
+import json
 import random
 import statistics
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,6 +23,7 @@ from psycopg.sql import SQL, Identifier
 from bench.stack import alternate, median_ratio, stack
 from fairslot.coach_time import sync
 from fairslot.domain.slots import bits_of_hex, day_of, days_between, hex_of, working_bits
+from fairslot.messages.readings import Reading
 from fairslot.platform import db
 from tests.support.team import EVERY_DAY, add_coach
 
@@ -49,7 +52,7 @@ def storing() -> dict[str, dict[str, float]]:
             reading = coach.reading(everything=True)
             for store in (by_rows, by_working_rows):
                 store(reading)
-            sync.store(connection, reading)
+            store_bits(connection, reading)
         connection.execute("VACUUM (ANALYZE)")
         found = {}
         for name, everything in (("3 days differ", False), ("all 60 days differ", True)):
@@ -59,6 +62,11 @@ def storing() -> dict[str, dict[str, float]]:
         return found
 
 
+def store_bits(connection: db.Connection, message: dict[str, Any]) -> None:
+    """Store a message of FetchedQueue as the store function does."""
+    sync.store(connection, Reading.from_json(json.dumps(message)))
+
+
 def measure(
     connection: db.Connection, coaches: Sequence["Coach"], by_rows: Store, *, everything: bool
 ) -> dict[str, float]:
@@ -66,7 +74,7 @@ def measure(
     rounds = []
     for _ in range(1 + ROUNDS):
         asked = [random.choice(coaches).reading(everything=everything) for _ in range(CALLS)]
-        rounds.append(alternate(asked, by_rows, lambda reading: sync.store(connection, reading)))
+        rounds.append(alternate(asked, by_rows, partial(store_bits, connection)))
     rounds = rounds[1:]
     return {
         "times": median_ratio(rounds),
@@ -94,6 +102,7 @@ class Coach:
         return {
             "coach_id": self.coach_id,
             "ok": True,
+            "requested_at": self.now.isoformat(),
             "fetched_at": (self.now + timedelta(seconds=self.number)).isoformat(),
             "first_slot": self.first,
             "slot_count": self.count,

@@ -64,7 +64,7 @@ def create_endpoint(body: EndpointRequest) -> Response[EndpointWithSecret]:
                 connection,
                 tenant_id=tenant_id,
                 endpoint_id=endpoint_id,
-                wish=wish,
+                subscription=wish,
                 ciphertext=ciphertext,
                 key=key,
             )
@@ -226,11 +226,13 @@ def _apply(work: changes.Work) -> changes.Done:
     def once(connection: "Connection", key: "Key") -> "ChangeResult":
         result = work(connection, key)
         made.append(result.answer)
-        return replace(result, answer=endpoints.kept(result.answer))
+        return replace(result, answer=endpoints.stored_answer(result.answer))
 
     done = changes.apply(router, once)
     if made:
         return replace(done, answer=made[-1])
     tenant_id = api.client(router).tenant_id
-    endpoint = db.run(lambda connection: endpoints.again(connection, tenant_id=tenant_id, kept=done.answer))
+    endpoint = db.run(
+        lambda connection: endpoints.replayed_answer(connection, tenant_id=tenant_id, stored=done.answer)
+    )
     return replace(done, answer=endpoint)

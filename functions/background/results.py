@@ -1,4 +1,4 @@
-"""Record what came of the attempts to deliver, and what partners answered."""
+"""Record the results of delivery attempts."""
 
 from typing import Any
 
@@ -8,32 +8,31 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from fairslot.coach_time import sync
 from fairslot.coach_time.fetch_requests import send_fetches
-from fairslot.http.api import clock
-from fairslot.messages.deliveries import Attempt
-from fairslot.platform import db, sqs_batch
+from fairslot.messages.attempts import Attempt
+from fairslot.platform import clock, db, sqs_batch
 from fairslot.platform.observability import logger, metrics
 from fairslot.webhooks import outbox, publishing
 
 
 def record(message: str) -> None:
-    """Record one attempt, send what follows from it, and have a calendar that changed read again.
+    """Record one attempt, publish what follows from it, and have a calendar that changed read again.
 
-    A message that is out of date is taken off the queue. If that fails the result comes again, and with it
-    the wish; what takes the message's place is sent once.
+    An outdated message is deleted from the queue. If that fails the result comes again and tries it again;
+    what replaces the message is sent once.
     """
     attempt = Attempt.from_json(message)
-    messages, coach_id, dropped = db.run(lambda connection: outbox.record(connection, attempt=attempt))
-    publishing.publish(messages)
-    if dropped is not None:
-        publishing.drop_delivery(dropped)
+    recorded = db.run(lambda connection: outbox.record(connection, attempt=attempt))
+    publishing.publish(recorded.messages)
+    if recorded.outdated is not None:
+        publishing.delete_delivery(recorded.outdated)
     metrics.add_metric(name="AttemptsRecorded", unit=MetricUnit.Count, value=1)
-    if coach_id is not None:
-        now = clock()
-        send_fetches(db.run(lambda connection: sync.request(connection, coach_ids=[coach_id], now=now)))
+    if recorded.coach_id is not None:
+        coaches, now = [recorded.coach_id], clock.now()
+        send_fetches(db.run(lambda connection: sync.request(connection, coach_ids=coaches, now=now)))
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
-    """Handle a batch of the results queue."""
+    """Handle a batch of ResultsQueue."""
     return sqs_batch.handle(event, record, context)

@@ -1,4 +1,4 @@
-"""Ask for the external calendars that are due; a schedule calls it."""
+"""Request the external calendars that are due; a schedule calls it."""
 
 from typing import Any
 
@@ -7,16 +7,15 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from fairslot.coach_time import sync
 from fairslot.coach_time.fetch_requests import send_fetches
-from fairslot.http.api import clock
-from fairslot.platform import db, time_limit
+from fairslot.platform import clock, db, time_limit
 from fairslot.platform.observability import logger, metrics
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
-    """Put a request on the fetches queue for every coach whose calendar is due."""
-    now = clock()
+    """Put a request on FetchesQueue for every coach whose calendar is due."""
+    now = clock.now()
     with time_limit.of(context):
         fetches = db.run(lambda connection: sync.due(connection, now=now))
         send_fetches(fetches)

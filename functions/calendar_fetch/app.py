@@ -1,4 +1,4 @@
-"""Reads external calendars: one message of FetchesQueue a coach, one message of FetchedQueue a reading.
+"""Read external calendars: a message of FetchesQueue per coach in, a message of FetchedQueue per reading out.
 
 It reaches the internet and no database.
 """
@@ -16,7 +16,9 @@ from aws_lambda_powertools.utilities.batch import (
 
 from fairslot.calendars.reading import read
 from fairslot.domain.errors import QueueError
-from fairslot.messages.calendars import MessageError, Reading, Request
+from fairslot.messages.contract import MessageError
+from fairslot.messages.fetches import FetchRequest
+from fairslot.messages.readings import Reading
 from fairslot.platform import queue
 from fairslot.platform.observability import logger, metrics
 from fairslot.platform.settings import settings
@@ -26,21 +28,21 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-# What the call that ends an invocation may take, with a second for everything else.
+# The longest call that ends an invocation, and a second for everything else.
 RESERVED_SECONDS = queue.LONGEST_CALL_SECONDS + 1.0
 
 
 @dataclass(slots=True)
 class Batch:
-    """What an invocation has to tell in the end: what came of each calendar."""
+    """The readings of one invocation, sent together at its end."""
 
     seconds: float
     readings: list[Reading] = field(default_factory=list)
 
     async def work(self, record: "SQSRecord") -> None:
-        """Read the calendar that a message asks for. Raises what keeps the message in the queue."""
+        """Read the calendar that a message asks for. An exception keeps the message on the queue."""
         try:
-            request = Request.from_json(record.body)
+            request = FetchRequest.from_json(record.body)
         except MessageError:
             logger.error("malformed message", extra={"message_id": record.message_id})
             raise
@@ -48,22 +50,22 @@ class Batch:
         try:
             reading = await read(request, seconds=self.seconds)
         except Exception as error:
-            # The type alone: an exception's text can quote what was being read.
+            # Only the type: an exception's text can quote customer data.
             kind = type(error).__qualname__
             logger.error(
                 "reading failed unexpectedly", extra={"coach_id": request.coach_id, "exception": kind}
             )
             raise
         self.readings.append(reading)
-        _report(reading, round((perf_counter() - begun) * 1000))
+        _report(request, reading, round((perf_counter() - begun) * 1000))
 
 
 @logger.inject_lambda_context(log_event=False)
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> "PartialItemFailureResponse":
-    """Read the calendars of an SQS batch at once, send what came of each, and answer which messages stay.
+    """Read the calendars of an SQS batch concurrently, send the readings, and return which messages stay.
 
-    A calendar that cannot be read is an outcome too: its message is done, and the next sync asks again.
+    A calendar that cannot be read is a result too: its message is done, and the next sync retries.
     """
     batch = Batch(seconds=context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS)
     processor = AsyncBatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
@@ -71,22 +73,23 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> "PartialI
     try:
         queue.send(settings().fetched_queue_url, [reading.to_json() for reading in batch.readings])
     except QueueError as error:
-        # Nobody would learn of these readings: the messages come back, and the calendars are read again.
+        # The readings are lost: the messages stay, and the calendars are read again.
         logger.error("readings not sent", extra={"untaken": len(error.untaken)})
         response = {"batchItemFailures": [{"itemIdentifier": r["messageId"]} for r in event["Records"]]}
     return response
 
 
-def _report(reading: Reading, milliseconds: int) -> None:
-    request = reading.request
+def _report(request: FetchRequest, reading: Reading, milliseconds: int) -> None:
     facts = {"coach_id": request.coach_id, "kind": request.kind, "latency_ms": milliseconds}
-    if reading.unreadable:
-        logger.warning("calendar read in part", extra={**facts, "unreadable_events": reading.unreadable})
-    elif reading.ok:
-        logger.info("calendar read", extra=facts)
-    else:
+    unreadable = reading.free.unreadable if reading.free is not None else 0
+    if reading.free is None:
         logger.warning("calendar not read", extra={**facts, "error": reading.error})
-    metrics.add_metric(name="CalendarsRead", unit=MetricUnit.Count, value=int(reading.ok))
-    metrics.add_metric(name="CalendarsNotRead", unit=MetricUnit.Count, value=int(not reading.ok))
-    metrics.add_metric(name="CalendarEventsUnreadable", unit=MetricUnit.Count, value=reading.unreadable)
+    elif unreadable:
+        logger.warning("calendar read in part", extra={**facts, "unreadable_events": unreadable})
+    else:
+        logger.info("calendar read", extra=facts)
+    is_read = reading.free is not None
+    metrics.add_metric(name="CalendarsRead", unit=MetricUnit.Count, value=int(is_read))
+    metrics.add_metric(name="CalendarsNotRead", unit=MetricUnit.Count, value=int(not is_read))
+    metrics.add_metric(name="CalendarEventsUnreadable", unit=MetricUnit.Count, value=unreadable)
     metrics.add_metric(name="CalendarLatency", unit=MetricUnit.Milliseconds, value=milliseconds)

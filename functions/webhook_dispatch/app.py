@@ -1,6 +1,6 @@
-"""Delivers our events to their subscribers: one attempt for each message of DeliveriesQueue.
+"""Deliver webhooks: one attempt per message of DeliveriesQueue, its result to ResultsQueue.
 
-It reaches the internet and no database; what came of an attempt goes to ResultsQueue.
+It reaches the internet and no database.
 """
 
 from collections import Counter
@@ -15,13 +15,14 @@ from aws_lambda_powertools.utilities.batch import (
     async_process_partial_response,
 )
 
-from fairslot.dispatch import endpoint_limits
-from fairslot.dispatch import requeue as again
+from fairslot.dispatch import endpoint_limits, requeue
 from fairslot.dispatch.attempt_policy import Verdict, health, verdict, verdict_on_held, wait
-from fairslot.dispatch.requeue import Return
+from fairslot.dispatch.requeue import Requeued
 from fairslot.dispatch.subscribers import Result, deliver
 from fairslot.domain.errors import QueueError
-from fairslot.messages.deliveries import Attempt, Delivery, MessageError
+from fairslot.messages.attempts import Attempt
+from fairslot.messages.contract import MessageError
+from fairslot.messages.deliveries import Delivery
 from fairslot.platform import queue
 from fairslot.platform.observability import logger, metrics
 from fairslot.platform.settings import settings
@@ -31,32 +32,32 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-# A message that nobody can read goes to the dead letters by the receive after its last: let that be soon.
+# SQS makes a malformed message a dead letter when it is received once more after its last attempt: soon.
 LAST_SECONDS = 1
-# What the calls that end an invocation may take, with a second for everything else.
+# The longest call that ends an invocation, and a second for everything else.
 RESERVED_SECONDS = queue.LONGEST_CALL_SECONDS + 1.0
 
 
 class AttemptFailedError(Exception):
-    """The message stays in the queue."""
+    """The attempt failed and will be retried: the message stays on the queue."""
 
 
 @dataclass(slots=True)
 class Batch:
-    """What an invocation has to tell in the end.
+    """The results of one invocation, all sent at its end.
 
-    `attempts` are to be reported, `delays` are the seconds to wait by receipt handle, `returns` are put back
-    as other messages and `aside` goes to the dead letters; what is sent so is done with here.
+    `attempts` go to ResultsQueue, `delays` are the seconds until a retry by receipt handle, `requeued` and
+    `dead_letters` are messages that replace received ones.
     """
 
     seconds: float
     attempts: list[Attempt] = field(default_factory=list)
     delays: dict[str, int] = field(default_factory=dict)
-    returns: list[Return] = field(default_factory=list)
-    aside: list[Return] = field(default_factory=list)
+    requeued: list[Requeued] = field(default_factory=list)
+    dead_letters: list[Requeued] = field(default_factory=list)
 
     async def work(self, record: "SQSRecord") -> None:
-        """Make the attempt that a message asks for. Raises what keeps the message in the queue."""
+        """Make the attempt that a message asks for. An exception keeps the message on the queue."""
         received = int(record.attributes.approximate_receive_count)
         try:
             delivery = Delivery.from_json(record.body)
@@ -66,36 +67,40 @@ class Batch:
             self.delays[record.receipt_handle] = LAST_SECONDS if is_last else wait(received, 0.0)
             raise
         number = delivery.attempts + received
-        if number > settings().webhook_max_attempts:  # it was to be set aside, or its last attempt died
-            self.aside.append(Return.of(record))
+        if (
+            number > settings().webhook_max_attempts
+        ):  # the requeue failed, or the dispatcher died at the last attempt
+            self.dead_letters.append(Requeued.of(record))
             return
         at = datetime.now(UTC)
         try:
             result = await _result(delivery, self.seconds)
-        except endpoint_limits.HeldBackError as closed:
-            self._hold(record, delivery, number - 1, closed)
+        except endpoint_limits.HeldBackError as held_back:
+            self._hold(record, delivery, number - 1, held_back)
             return
-        ruling = verdict(delivery, result, attempt=number, now=datetime.now(UTC))
-        made = _attempt(delivery, number, at, result, ruling)
-        self._report(replace(made, receipt_handle=record.receipt_handle))
-        if ruling.outcome == "retrying":
-            self.delays[record.receipt_handle] = ruling.delay
+        decision = verdict(delivery, result, attempt=number, now=datetime.now(UTC))
+        attempt = _attempt(delivery, number, at, result, decision)
+        self._report(replace(attempt, receipt_handle=record.receipt_handle))
+        if decision.outcome == "retrying":
+            self.delays[record.receipt_handle] = decision.delay
             raise AttemptFailedError
-        if ruling.is_dead_letter:
-            self.aside.append(Return.of(record))
+        if decision.is_dead_letter:
+            self.dead_letters.append(Requeued.of(record))
 
     def _hold(
-        self, record: "SQSRecord", delivery: Delivery, made: int, closed: endpoint_limits.HeldBackError
+        self, record: "SQSRecord", delivery: Delivery, attempts: int, held_back: endpoint_limits.HeldBackError
     ) -> None:
-        """Put a delivery that was not tried back on the queue, or end it if it has waited for too long."""
+        """Requeue a delivery that was not attempted, or end it if it has waited too long."""
         since = delivery.since or _first_received(record)
-        result, at = Result(error=closed.reason), datetime.now(UTC)
-        ruling = verdict_on_held(since, closed.seconds, now=at)
-        self._report(_attempt(delivery, made, at, result, ruling))
-        if ruling.is_dead_letter:
-            self.aside.append(Return.of(record))
+        result, at = Result(error=held_back.reason), datetime.now(UTC)
+        decision = verdict_on_held(since, held_back.seconds, now=at)
+        self._report(_attempt(delivery, attempts, at, result, decision))
+        if decision.is_dead_letter:
+            self.dead_letters.append(Requeued.of(record))
         else:
-            self.returns.append(Return.of(record, ruling.delay, attempts=made, since=since.isoformat()))
+            self.requeued.append(
+                Requeued.of(record, decision.delay, attempts=attempts, since=since.isoformat())
+            )
 
     def _report(self, attempt: Attempt) -> None:
         self.attempts.append(attempt)
@@ -105,7 +110,7 @@ class Batch:
 @logger.inject_lambda_context(log_event=False)
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> "PartialItemFailureResponse":
-    """Make every attempt of an SQS batch at once, report them all, and answer which messages stay."""
+    """Make all attempts of an SQS batch concurrently, report them, and return which messages stay."""
     batch = Batch(seconds=min(settings().webhook_timeout_seconds, _seconds_left(context)))
     processor = AsyncBatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
     response = async_process_partial_response(event, batch.work, processor, context)
@@ -114,54 +119,54 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> "PartialI
     try:
         queue.send(settings().results_queue_url, [attempt.to_json() for attempt in batch.attempts])
     except QueueError as error:
-        # Nobody would learn of these attempts. The messages come back, and the subscribers know the keys.
+        # The results are lost: the messages stay, and subscribers recognize the idempotency keys.
         logger.error("results not sent", extra={"untaken": len(error.untaken)})
         stay = {str(record["messageId"]) for record in event["Records"]}
-        batch.aside.clear()
-    stay |= {one.message_id for one in (*batch.returns, *batch.aside)}
-    for url, others in (
-        (settings().deliveries_queue_url, batch.returns),
-        (settings().deliveries_dead_letter_queue_url, batch.aside),
+        batch.dead_letters.clear()
+    stay |= {one.message_id for one in (*batch.requeued, *batch.dead_letters)}
+    for url, messages in (
+        (settings().deliveries_queue_url, batch.requeued),
+        (settings().deliveries_dead_letter_queue_url, batch.dead_letters),
     ):
-        if others and _seconds_left(context) > 0:
-            stay -= again.send(url, others)
+        if messages and _seconds_left(context) > 0:
+            stay -= requeue.send(url, messages)
     if _seconds_left(context) > 0:
         _postpone(batch.delays)
     return {"batchItemFailures": [{"itemIdentifier": one} for one in sorted(stay)]}
 
 
 async def _result(delivery: Delivery, seconds: float) -> Result:
-    """Make the attempt. Raises gates.ClosedError where the endpoint is to be left alone just now."""
-    gate = endpoint_limits.limiter(str(delivery.endpoint_id or delivery.kind))
+    """Make the attempt. Raises HeldBackError where the endpoint's limits do not allow it now."""
+    limiter = endpoint_limits.limiter(str(delivery.endpoint_id or delivery.kind))
     try:
-        async with gate.slot(
+        async with limiter.slot(
             concurrency=delivery.concurrency, rate=delivery.rate_per_second, seconds=seconds
         ):
             result = await deliver(delivery, seconds=seconds)
-            _tell(gate, delivery, result)
+            _update(limiter, delivery, result)
             return result
     except endpoint_limits.HeldBackError:
         raise
     except MessageError:
         return Result(error="invalid_message")
-    except Exception as error:  # noqa: BLE001  # one delivery's surprise is not the others'
-        # The type alone: an exception's text can quote what was being sent.
+    except Exception as error:  # noqa: BLE001  # it must not fail the other deliveries
+        # Only the type: an exception's text can quote customer data.
         logger.error("delivery failed unexpectedly", extra={"exception": type(error).__qualname__})
         return Result(error="internal")
 
 
-def _tell(limiter: endpoint_limits.EndpointLimiter, delivery: Delivery, result: Result) -> None:
-    """Let an endpoint's limiter know what became of an attempt."""
-    seen = health(delivery, result)
-    if seen.state == "healthy":
-        limiter.answered(seen.pause)
-    elif seen.state != "unknown":
-        limiter.failed(silent=seen.state == "silent")
+def _update(limiter: endpoint_limits.EndpointLimiter, delivery: Delivery, result: Result) -> None:
+    """Note the result of an attempt in the endpoint's limiter."""
+    found = health(delivery, result)
+    if found.state == "healthy":
+        limiter.answered(found.pause)
+    elif found.state != "unknown":
+        limiter.failed(silent=found.state == "silent")
 
 
-def _attempt(delivery: Delivery, number: int, at: datetime, result: Result, ruling: Verdict) -> Attempt:
-    waits = ruling.outcome in {"retrying", "held"}
-    next_attempt_at = datetime.now(UTC) + timedelta(seconds=ruling.delay) if waits else None
+def _attempt(delivery: Delivery, number: int, at: datetime, result: Result, decision: Verdict) -> Attempt:
+    is_waiting = decision.outcome in {"retrying", "held"}
+    next_attempt_at = datetime.now(UTC) + timedelta(seconds=decision.delay) if is_waiting else None
     return Attempt(
         delivery_id=delivery.delivery_id,
         event_id=delivery.event_id,
@@ -169,7 +174,7 @@ def _attempt(delivery: Delivery, number: int, at: datetime, result: Result, ruli
         type=delivery.type,
         attempt=number,
         at=at,
-        outcome=ruling.outcome,
+        outcome=decision.outcome,
         status_code=result.status_code,
         latency_ms=round(result.seconds * 1000),
         error=result.error,
@@ -186,7 +191,7 @@ def _first_received(record: "SQSRecord") -> datetime:
 
 
 def _seconds_left(context: "LambdaContext") -> float:
-    """Return the seconds until there is only time left for one more call to a queue."""
+    """Return the seconds that are left before the time for one more call to a queue."""
     return context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS
 
 
@@ -194,8 +199,8 @@ def _postpone(delays: dict[str, int]) -> None:
     try:
         queue.postpone(settings().deliveries_queue_url, list(delays.items()))
     except QueueError as error:
-        # They come back after the queue's own visibility timeout instead.
-        logger.warning("messages not put off", extra={"untaken": len(error.untaken)})
+        # They are visible again after the queue's visibility timeout instead.
+        logger.warning("retries not delayed", extra={"untaken": len(error.untaken)})
 
 
 def _count(attempts: list[Attempt]) -> None:

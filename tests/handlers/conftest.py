@@ -1,6 +1,5 @@
 """What tests of the HTTP handlers share: a small team at a fixed instant, keys, cache and queues."""
 
-import importlib
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -9,6 +8,7 @@ import pytest
 from moto import mock_aws
 from redis import Redis
 
+from fairslot.platform import clock as system_clock
 from fairslot.platform import signing_secrets
 from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
@@ -21,16 +21,13 @@ from tests.support.queues import Queues
 from tests.support.readings import connect_calendars
 from tests.support.team import add_team
 
-_CLOCKS = ("fairslot.http.api", "background.results", "background.maintenance", "background.sync")
-
 
 @pytest.fixture
 def clock(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Set what time the functions and their database think it is; begins with the small worlds' NOW."""
 
     def set_to(now: datetime) -> None:
-        for name in _CLOCKS:
-            monkeypatch.setattr(importlib.import_module(name), "clock", lambda: now)
+        monkeypatch.setattr(system_clock, "now", lambda: now)
         stop_clock(connection, now)
 
     set_to(NOW)

@@ -11,7 +11,7 @@ from redis import Redis
 
 from background import maintenance, results
 from fairslot.access import keys
-from fairslot.messages.deliveries import Attempt
+from fairslot.messages.attempts import Attempt
 from fairslot.platform import db
 from fairslot.platform.db import Connection
 from local.postgres import EmbeddedPostgres

@@ -33,12 +33,12 @@ def dispatch(sqs: SqsStandIn) -> Iterator[Dispatcher]:
         yield made
 
 
-def closed(sent: Delivery, seconds: float = 0.5) -> endpoint_limits.EndpointLimiter:
+def circuit_open(sent: Delivery, seconds: float = 0.5) -> endpoint_limits.EndpointLimiter:
     """Leave a delivery's endpoint alone for so long."""
-    gate = endpoint_limits.limiter(str(sent.endpoint_id))
-    gate.broken = True
-    gate.closed_until = monotonic() + seconds
-    return gate
+    limiter = endpoint_limits.limiter(str(sent.endpoint_id))
+    limiter.broken = True
+    limiter.open_until = monotonic() + seconds
+    return limiter
 
 
 def opened(sent: Delivery) -> None:
@@ -49,7 +49,7 @@ def opened(sent: Delivery) -> None:
 def hold(dispatch: Dispatcher, sent: Delivery) -> None:
     """Receive a delivery while its endpoint is left alone."""
     messages = dispatch.receive()
-    closed(sent)
+    circuit_open(sent)
     assert dispatch.work(messages) == {"batchItemFailures": []}
     opened(sent)
 
@@ -103,7 +103,7 @@ def test_what_is_held_back_is_delayed_and_not_in_flight(dispatch: Dispatcher) ->
     dispatch.sqs.send_message(
         QueueUrl=dispatch.deliveries, MessageBody=text, MessageGroupId=str(sent.endpoint_id)
     )
-    closed(sent, 2)
+    circuit_open(sent, 2)
     (message,) = dispatch.receive()
     received = datetime.now(UTC)
 
@@ -124,7 +124,7 @@ def test_the_queues_longest_delay_is_not_exceeded(dispatch: Dispatcher) -> None:
     """A pause that is longer is looked at in between."""
     sent = subscription(dispatch.partner.url)
     dispatch.send(sent)
-    closed(sent, 5_000)
+    circuit_open(sent, 5_000)
 
     dispatch.work()
 
@@ -158,14 +158,14 @@ def test_what_cannot_be_put_back_stays(
     """The old message is not given up before the other is there."""
     sent = subscription(dispatch.partner.url)
     dispatch.send(sent)
-    closed(sent)
+    circuit_open(sent)
     (message,) = dispatch.receive()
     set_environment(monkeypatch, {"DELIVERIES_QUEUE_URL": f"{dispatch.deliveries}-gone"})
 
     response = dispatch.work([message])
 
     assert response == {"batchItemFailures": [{"itemIdentifier": message["MessageId"]}]}
-    assert "messages not sent again" in caplog.text
+    assert "messages not requeued" in caplog.text
     assert dispatch.counts() == (0, 1, 0)
 
 
@@ -175,7 +175,7 @@ def test_what_is_held_back_is_put_back_though_nobody_learns_of_it(
     """A results queue that is down costs no attempt of what nothing was sent of; all else stays."""
     sent, other = subscription(dispatch.partner.url), subscription(dispatch.partner.url)
     dispatch.send(sent, other)
-    closed(sent)
+    circuit_open(sent)
     messages = dispatch.receive(at_least=2)
     set_environment(monkeypatch, {"RESULTS_QUEUE_URL": f"{dispatch.results}-gone"})
 
@@ -190,7 +190,7 @@ def test_with_no_time_left_nothing_is_put_back(dispatch: Dispatcher) -> None:
     """The message stays rather than be deleted without another in its place."""
     sent = subscription(dispatch.partner.url)
     dispatch.send(sent)
-    closed(sent)
+    circuit_open(sent)
 
     assert len(dispatch.work(within=context(5))["batchItemFailures"]) == 1
 
@@ -203,7 +203,7 @@ def test_who_is_held_back_for_too_long_ends_among_the_dead_letters(dispatch: Dis
     limit = timedelta(hours=84 + hours)
     sent = replace(subscription(dispatch.partner.url), attempts=2, since=datetime.now(UTC) - limit)
     dispatch.send(sent)
-    closed(sent)
+    circuit_open(sent)
 
     assert dispatch.work() == {"batchItemFailures": []}
 
@@ -238,7 +238,7 @@ def test_a_backlog_ends_nothing_on_the_local_stack(sqs: SqsStandIn) -> None:
         since = datetime.now(UTC) - QUARTER
         sent = replace(subscription(dispatch.partner.url), since=since)
         dispatch.send(sent)
-        closed(sent)
+        circuit_open(sent)
 
         dispatch.work()
 
@@ -261,7 +261,7 @@ def test_dying_between_the_two_messages_loses_nothing(dispatch: Dispatcher) -> N
     """Then there are both: the subscriber is told twice under one id, and nothing is left."""
     sent = subscription(dispatch.partner.url)
     dispatch.send(sent)
-    closed(sent)
+    circuit_open(sent)
     (message,) = dispatch.receive()
     dispatch.invoke([message])  # and nobody deletes the message
     dispatch.show(message)

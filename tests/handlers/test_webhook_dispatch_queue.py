@@ -93,7 +93,7 @@ def test_a_last_attempt_that_cannot_be_set_aside_is_by_sqs(
     for _ in range(3):
         (message,) = dispatch.receive()
         assert len(dispatch.work([message])["batchItemFailures"]) == 1
-    assert "messages not sent again" in caplog.text
+    assert "messages not requeued" in caplog.text
     dispatch.show(message)
     assert dispatch.receive(seconds=2) == []
 
@@ -168,7 +168,7 @@ def test_a_wait_that_cannot_be_set_harms_nothing(
         response = dispatch.work(messages)
 
         assert len(response["batchItemFailures"]) == 1
-        assert "messages not put off" in caplog.text
+        assert "retries not delayed" in caplog.text
         assert len(dispatch.attempts()) == 2
         assert dispatch.work() == {"batchItemFailures": []}
         assert dispatch.attempt().attempt == 2
@@ -187,7 +187,7 @@ def test_a_receipt_that_is_no_longer_good_harms_nothing(
         response = dispatch.work(messages)
 
     assert len(response["batchItemFailures"]) == 2
-    assert "messages not put off" in caplog.text
+    assert "retries not delayed" in caplog.text
     assert dispatch.receive(seconds=10)[0]["MessageId"] == messages[1]["MessageId"]
 
 

@@ -201,4 +201,4 @@ def test_a_subscriber_that_asks_for_time_gets_it_from_all_deliveries(dispatch: D
     attempts = dispatch.attempts()
     assert [attempt.error for attempt in attempts] == ["http_429", "circuit_open"]
     assert len(dispatch.partner.received) == 1
-    assert endpoint_limits.limiter(str(first.endpoint_id)).closed_until > monotonic() + 20
+    assert endpoint_limits.limiter(str(first.endpoint_id)).open_until > monotonic() + 20

@@ -158,12 +158,12 @@ def test_a_message_that_was_received_again_goes_the_next_time(dispatch: Dispatch
 def test_what_was_held_back_finds_out_by_its_next_attempt(dispatch: Dispatcher) -> None:
     """It waits as another message, which carries the old address until then."""
     made = subscriber(dispatch)
-    gate = endpoint_limits.limiter(str(made["endpoint_id"]))
-    gate.broken, gate.closed_until = True, monotonic() + 3
+    limiter = endpoint_limits.limiter(str(made["endpoint_id"]))
+    limiter.broken, limiter.open_until = True, monotonic() + 3
     attempt(dispatch)
     assert delivery()["reason"] == "circuit_open"
     change(made, url=f"{dispatch.partner.url}/new")
-    gate.answered()
+    limiter.answered()
     attempt(dispatch)
     attempt(dispatch)
     assert paths(dispatch) == ["/old", "/old", "/new"]

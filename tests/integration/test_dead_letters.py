@@ -14,7 +14,7 @@ import pytest
 
 from background import maintenance
 from fairslot.domain.idempotency import ChangeResult
-from fairslot.platform import dead_letters
+from fairslot.platform import queue
 from fairslot.platform.db import Connection
 from fairslot.webhooks import redrive
 from local.processes import loader
@@ -107,7 +107,7 @@ def test_a_delivery_that_nobody_heard_of_again_is_failed(connection: Connection,
     """Without a result it is marked with a reason, and its message stays for whoever looks."""
     lose(parts, book(connection))
     done = maintenance.lambda_handler({"task": "dead_letters"}, context())
-    assert done == {"buried": 1, "settled": 0, "sent": 0, "left": 1, "hidden": 0}
+    assert done == {"failed": 1, "settled": 0, "sent": 0, "left": 1, "hidden": 0}
     assert states(connection) == [("failed", "dead_letter", 1)]
     assert parts.set_aside() == 1
 
@@ -127,7 +127,7 @@ def test_what_is_settled_is_taken_away(connection: Connection, parts: Parts) -> 
     messages = lose(parts, book(connection), book(connection))
     record_attempt(connection, messages[0])
     assert redrive.mark_dead_letters_failed(now=LATER) == {
-        "buried": 1,
+        "failed": 1,
         "settled": 1,
         "sent": 0,
         "left": 1,
@@ -142,7 +142,7 @@ def test_a_redrive_sends_what_failed_again(connection: Connection, parts: Parts)
     parts.send(json.dumps(messages[0]))
     parts.die()
     done = maintenance.lambda_handler({"task": "redrive"}, context())
-    assert done == {"buried": 2, "settled": 1, "sent": 2, "left": 0, "hidden": 0}
+    assert done == {"failed": 2, "settled": 1, "sent": 2, "left": 0, "hidden": 0}
     assert parts.set_aside() == 0
     assert states(connection) == [("pending", None, 2)] * 2
     sent = {one["delivery_id"]: one for one in parts.take()}
@@ -157,7 +157,7 @@ def test_a_letter_of_an_earlier_round_says_nothing(connection: Connection, parts
     record_attempt(connection, message, "timeout")
     set_delivery(connection, status="pending", round=2)
     assert redrive.mark_dead_letters_failed(now=LATER) == {
-        "buried": 0,
+        "failed": 0,
         "settled": 1,
         "sent": 0,
         "left": 0,
@@ -174,7 +174,7 @@ def test_what_nobody_can_read_or_receive_stays(connection: Connection, parts: Pa
     parts.send(json.dumps(message | {"round": 10**30}))
     parts.die()
     set_endpoint(connection, enabled=False)
-    assert redrive.redrive(now=LATER) == {"buried": 1, "settled": 0, "sent": 0, "left": 6, "hidden": 0}
+    assert redrive.redrive(now=LATER) == {"failed": 1, "settled": 0, "sent": 0, "left": 6, "hidden": 0}
     assert parts.set_aside() == 6
     assert parts.take() == []
 
@@ -185,7 +185,7 @@ def test_the_command_says_what_it_did(
     """`python -m fairslot.webhooks.redrive` does the same and prints the numbers."""
     lose(parts, book(connection))
     redrive.main()
-    assert capsys.readouterr().out.splitlines()[-1] == "buried 1, settled 0, sent 1, left 0, hidden 0"
+    assert capsys.readouterr().out.splitlines()[-1] == "failed 1, settled 0, sent 1, left 0, hidden 0"
     assert parts.set_aside() == 0
 
 
@@ -193,13 +193,13 @@ def test_what_the_task_leaves_can_be_sent_at_once(connection: Connection, parts:
     """Who redrives in the minutes after the five-minute task finds every letter."""
     lose(parts, *(book(connection) for _ in range(3)))
     assert redrive.mark_dead_letters_failed(now=LATER) == {
-        "buried": 3,
+        "failed": 3,
         "settled": 0,
         "sent": 0,
         "left": 3,
         "hidden": 0,
     }
-    assert redrive.redrive(now=LATER) == {"buried": 0, "settled": 0, "sent": 3, "left": 0, "hidden": 0}
+    assert redrive.redrive(now=LATER) == {"failed": 0, "settled": 0, "sent": 3, "left": 0, "hidden": 0}
 
 
 def test_what_nobody_could_judge_can_be_read_at_once(connection: Connection, parts: Parts) -> None:
@@ -209,7 +209,7 @@ def test_what_nobody_could_judge_can_be_read_at_once(connection: Connection, par
     with pytest.raises(psycopg.Error):
         redrive.redrive(now=LATER)
     connection.execute("ALTER TABLE gone RENAME TO webhook_deliveries")
-    assert redrive.redrive(now=LATER) == {"buried": 1, "settled": 0, "sent": 1, "left": 0, "hidden": 0}
+    assert redrive.redrive(now=LATER) == {"failed": 1, "settled": 0, "sent": 1, "left": 0, "hidden": 0}
 
 
 def test_letters_that_another_reader_has_are_told_of(
@@ -220,11 +220,8 @@ def test_letters_that_another_reader_has_are_told_of(
     assert len(parts.read(60)) == 2
     redrive.main()
     said = capsys.readouterr()
-    assert said.out.splitlines()[-1] == "buried 0, settled 0, sent 0, left 0, hidden 2"
-    assert (
-        said.err
-        == "About 2 dead letters are hidden, as somebody else reads them: run this again in 2 minutes.\n"
-    )
+    assert said.out.splitlines()[-1] == "failed 0, settled 0, sent 0, left 0, hidden 2"
+    assert said.err == "About 2 dead letters are hidden by another reader: run this again in 2 minutes.\n"
 
 
 def test_a_long_reading_meets_no_letter_twice(
@@ -232,10 +229,10 @@ def test_a_long_reading_meets_no_letter_twice(
 ) -> None:
     """It ends, and counts each once, also where what it left is visible again before its end."""
     lose(parts, book(connection), book(connection))
-    monkeypatch.setattr(dead_letters, "HIDE_SECONDS", 0)
+    monkeypatch.setattr(queue, "HIDE_SECONDS", 0)
     monkeypatch.setattr(redrive, "LIMIT", 100)
     set_endpoint(connection, enabled=False)
-    assert redrive.redrive(now=LATER) == {"buried": 2, "settled": 0, "sent": 0, "left": 2, "hidden": 0}
+    assert redrive.redrive(now=LATER) == {"failed": 2, "settled": 0, "sent": 0, "left": 2, "hidden": 0}
     assert parts.set_aside() == 2
 
 
@@ -256,7 +253,7 @@ def test_the_command_says_what_it_was_not_told(
     """Where an address is missing it fails, instead of reporting that there was nothing to do."""
     lose(parts, book(connection))
     environment(**{missing: ""})
-    with pytest.raises(SystemExit, match=f"{missing} must be set"):
+    with pytest.raises(SystemExit, match=f"nothing was done: set {missing};"):
         redrive.main()
     assert parts.set_aside() == 1
 
@@ -285,6 +282,6 @@ def test_the_local_stacks_letters_are_sent_by_make(
     (tmp_path / "stack.json").write_text(json.dumps(state), "utf-8")
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "buried 1, settled 0, sent 1, left 0, hidden 0"
+    assert done.stdout.splitlines()[-1] == "failed 1, settled 0, sent 1, left 0, hidden 0"
     assert parts.set_aside() == 0
     assert len(parts.take()) == 1

@@ -160,8 +160,8 @@ def test_a_calendar_that_grows_stale_is_told_of_once(watched: Connection) -> Non
     sync.request(watched, coach_ids=["outside", "never"], now=NOW)
     watched.execute("UPDATE coach_syncs SET synced_at = %s WHERE coach_id = 'outside'", (NOW,))
     later = NOW + timedelta(seconds=901)
-    assert outbox.tell_stale(watched, now=NOW + timedelta(seconds=899)) == []
-    messages = outbox.tell_stale(watched, now=later)
+    assert outbox.emit_stale(watched, now=NOW + timedelta(seconds=899)) == []
+    messages = outbox.emit_stale(watched, now=later)
     watcher = str(endpoint(watched, "watcher")["endpoint_id"])
     assert [(one["type"], one["endpoint_id"]) for one in messages] == [("calendar.stale", watcher)] * 2
     assert [one["data"] for one in messages] == [
@@ -173,7 +173,7 @@ def test_a_calendar_that_grows_stale_is_told_of_once(watched: Connection) -> Non
             "calendar_ids": ["ext"],
         },
     ]
-    assert outbox.tell_stale(watched, now=later + DAY) == []
+    assert outbox.emit_stale(watched, now=later + DAY) == []
     watched.execute("UPDATE coach_syncs SET synced_at = %s WHERE coach_id = 'outside'", (later + DAY,))
-    assert outbox.tell_stale(watched, now=later + DAY) == []
-    assert len(outbox.tell_stale(watched, now=later + 2 * DAY)) == 1
+    assert outbox.emit_stale(watched, now=later + DAY) == []
+    assert len(outbox.emit_stale(watched, now=later + 2 * DAY)) == 1

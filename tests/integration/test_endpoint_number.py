@@ -20,7 +20,7 @@ def create(connection: Connection, url: str) -> ChangeResult | ConflictError:
     wish = Subscription(url=url, event_types=["*"])
     try:
         return endpoints.create(
-            connection, tenant_id=TENANT, endpoint_id=uuid4(), wish=wish, ciphertext="x", key=NO_KEY
+            connection, tenant_id=TENANT, endpoint_id=uuid4(), subscription=wish, ciphertext="x", key=NO_KEY
         )
     except ConflictError as error:
         return error

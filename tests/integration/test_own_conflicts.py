@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 
 from fairslot.domain.idempotency import ChangeResult
-from fairslot.messages.deliveries import Outcome
+from fairslot.messages.attempts import Outcome
 from fairslot.platform.db import Connection
 from tests.support.attempts import Message, block_of, record_attempt, replay_delivery
 from tests.support.bookings import appointment_now, appointment_of, book, reschedule

@@ -8,6 +8,7 @@ import pytest
 from background import maintenance
 from fairslot.coach_time import inbound
 from fairslot.domain.idempotency import NO_KEY, Key
+from fairslot.platform import clock
 from fairslot.platform.db import Connection
 from fairslot.webhooks import endpoints, retention
 from tests.support.attempts import record_attempt
@@ -153,7 +154,7 @@ def test_the_maintenance_of_the_slots_does_it(
     environment(KEEP_EVENTS_DAYS="20")
     (message,) = book(team, NINE).messages
     record_attempt(team, message, at=datetime.now(UTC))
-    monkeypatch.setattr(maintenance, "clock", lambda: datetime.now(UTC) + 21 * DAY)
+    monkeypatch.setattr(clock, "now", lambda: datetime.now(UTC) + 21 * DAY)
     done = maintenance.lambda_handler({"task": "slots"}, context())
     assert [done[f"{kind}_deleted"] for kind in ("deliveries", "events", "inbound")] == [1, 1, 0]
     assert counts(team) == [0, 0, 0, 0]

@@ -12,7 +12,7 @@ from tests.support.availability import explain, list_page
 from tests.support.bookings import book, cancel
 from tests.support.clock import HOUR, MINUTE, NINE, NOW, SECOND
 from tests.support.invariants import check_invariants
-from tests.support.readings import store_reading
+from tests.support.readings import store_message, store_reading
 from tests.support.team import add_calendar, add_coach, set_coach
 
 LATER = NOW + timedelta(minutes=10)
@@ -56,7 +56,7 @@ def test_a_failed_reading_keeps_what_was_known(connection: Connection, calendar:
     """After a failure the last slots stay and the page is stale; the next success ends that."""
     store_reading(connection, NOW, (NINE, NINE + HOUR))
     before = listed(connection)
-    sync.store(connection, failure(LATER))
+    store_message(connection, failure(LATER))
     page = listed(connection)
     assert page.starts == before.starts
     assert page.stale
@@ -75,7 +75,7 @@ def test_an_older_reading_never_overwrites_a_younger(connection: Connection, cal
     """Readings that come out of order leave the younger one's slots, failures included."""
     store_reading(connection, LATER, (NINE, NINE + timedelta(hours=8)))
     store_reading(connection, NOW)
-    sync.store(connection, failure(NOW))
+    store_message(connection, failure(NOW))
     page = listed(connection)
     assert (page.total, page.stale) == (0, False)
 
@@ -131,7 +131,7 @@ def test_events_that_could_not_be_read_are_noted(connection: Connection, calenda
     assert store_reading(connection, LATER, unreadable=3)
     assert (noted(), listed(connection).stale) == (3, False)
     store_reading(connection, NOW)
-    sync.store(connection, failure(LATER + MINUTE))
+    store_message(connection, failure(LATER + MINUTE))
     assert noted() == 3
     store_reading(connection, LATER + timedelta(minutes=2))
     assert noted() == 0

@@ -11,15 +11,15 @@ GUARDS = (
     Guard(
         "a redirect leads anywhere that a feed may be",
         _FETCH,
-        "url = check(str(target), redirect_rules())",
-        "url = target",
+        "return check(str(target), redirect_rules())",
+        "return target",
         f"{_TESTS}/test_fetch_redirects.py",
     ),
     Guard(
         "cookies go along with a redirect",
-        _FETCH,
-        "    client.cookies.clear()\n",
-        "",
+        "platform/http_client.py",
+        'request = httpx.Request("GET", url,',
+        'request = client.build_request("GET", url,',
         f"{_TESTS}/test_fetch_redirects.py::test_a_place_on_the_same_host_is_found",
     ),
     Guard(

@@ -31,7 +31,7 @@ GUARDS = (
     Guard(
         "everybody waits for a queue that hangs",
         "platform/queue.py",
-        "return too_late or time.monotonic() < _Silence.until.get(queue_url, 0.0)",
+        "return too_late or time.monotonic() < _Unanswered.until.get(queue_url, 0.0)",
         "return too_late",
         f"{_HANGING}::test_a_queue_that_hangs_costs_nobody_a_booking",
     ),

@@ -4,7 +4,7 @@ from tests.mutants.guard import Guard
 
 _ENDPOINTS = "schema/functions/07_endpoints.sql"
 _LIMITS = "dispatch/endpoint_limits.py"
-_LIMITS_TEST = "tests/unit/webhooks/test_endpoint_limits.py"
+_LIMITS_TEST = "tests/unit/dispatch/test_endpoint_limits.py"
 _BLOCKS = "schema/functions/08_blocks.sql"
 _BLOCKS_TEST = "tests/integration/test_unconfirmed_blocks.py"
 _SEARCHES_TEST = "tests/integration/test_block_searches.py"
@@ -19,7 +19,14 @@ GUARDS = (
         "platform/addresses.py",
         "if not all(is_public(address) for address in found):",
         "if not any(is_public(address) for address in found):",
-        "tests/unit/test_addresses.py",
+        "tests/unit/platform/test_addresses.py",
+    ),
+    Guard(
+        "the database writes a message without a member that is read",
+        "schema/functions/06_events.sql",
+        "'endpoint_id', endpoint.endpoint_id, 'revision', endpoint.revision, ",
+        "'endpoint_id', endpoint.endpoint_id, ",
+        "tests/integration/test_delivery_messages.py",
     ),
     Guard(
         "a changed endpoint does not reach what is queued",
@@ -29,15 +36,15 @@ GUARDS = (
         "tests/handlers/test_webhook_revisions.py::test_another_address_is_asked_next",
     ),
     Guard(
-        "a reading of the dead letters keeps hidden what it leaves",
-        "platform/dead_letters.py",
+        "a pass over the dead letters keeps hidden what it leaves",
+        "platform/queue.py",
         "[(handle, 0) for handle in self._held.values()]",
         "[]",
         "tests/integration/test_dead_letters.py::test_what_the_task_leaves_can_be_sent_at_once",
     ),
     Guard(
-        "a reading meets a letter that is visible again",
-        "platform/dead_letters.py",
+        "a pass meets a dead letter that is visible again",
+        "platform/queue.py",
         'if one["MessageId"] not in self._seen]',
         'if one["MessageId"]]',
         "tests/integration/test_dead_letters.py::test_a_long_reading_meets_no_letter_twice",
@@ -47,7 +54,7 @@ GUARDS = (
         "platform/addresses.py",
         "if _AUTHORITY.fullmatch(authority) is None:",
         "if False:",
-        "tests/unit/test_addresses.py",
+        "tests/unit/platform/test_addresses.py",
     ),
     Guard(
         "an address is kept as it was written",
@@ -59,7 +66,7 @@ GUARDS = (
     Guard(
         "the database keeps an endpoint's address for a key",
         "webhooks/endpoints.py",
-        "        return kept(endpoint), messages\n",
+        "        return stored_answer(endpoint), messages\n",
         "        return endpoint, messages\n",
         "tests/handlers/test_api_endpoint_answers.py::test_nothing_of_an_address_is_kept_for_a_key",
     ),
@@ -68,7 +75,7 @@ GUARDS = (
         "dispatch/subscribers.py",
         "if own_headers.may_be_chosen(name)}",
         "if name}",
-        "tests/unit/webhooks/test_own_headers.py",
+        "tests/unit/domain/test_own_headers.py",
     ),
     Guard(
         "the sweep does not say that a result is lost",
@@ -129,8 +136,8 @@ GUARDS = (
     Guard(
         "a partner without a list is asked each time",
         "dispatch/blocks.py",
-        "        memory.note(blocks.partner)\n",
+        "        without_list.add(blocks.partner)\n",
         "",
-        "tests/unit/webhooks/test_block_lists.py",
+        "tests/unit/dispatch/test_block_lists.py",
     ),
 )

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from fairslot.domain.idempotency import NO_KEY, ChangeResult
-from fairslot.messages.deliveries import Attempt
+from fairslot.messages.attempts import Attempt
 from fairslot.platform.db import Connection
 from fairslot.webhooks import deliveries, outbox
 from tests.support.clock import HOUR, NOW

@@ -87,5 +87,5 @@ def published(connection: Connection, change: ChangeResult) -> Message:
 
 def dead_lettered(connection: Connection, block: Message, now: datetime = NOW + MINUTE) -> None:
     """Have a block's message end as a dead letter without a result."""
-    letter = (UUID(block["delivery_id"]), block["round"])
-    assert deliveries.mark_dead_letters_failed(connection, letters=[letter], now=now) == 1
+    dead_letter = (UUID(block["delivery_id"]), block["round"])
+    assert deliveries.mark_dead_letters_failed(connection, rounds=[dead_letter], now=now) == 1

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from fairslot.messages.deliveries import Attempt, Delivery
+from fairslot.messages.attempts import Attempt
+from fairslot.messages.deliveries import Delivery
 from fairslot.platform import signing_secrets
 
 KMS_KEY = "alias/test/webhooks"

@@ -13,7 +13,8 @@ import pytest
 
 from background import results
 from fairslot.dispatch import blocks, endpoint_limits
-from fairslot.messages.deliveries import Attempt, Delivery
+from fairslot.messages.attempts import Attempt
+from fairslot.messages.deliveries import Delivery
 from fairslot.platform import queue, signing_secrets
 from local.sqs import SqsStandIn
 from tests.support.deliveries import KMS_KEY
@@ -148,7 +149,7 @@ def dispatcher(
         yield Dispatcher(client, partner, deliveries, results, dead)
     clear_caches()
     endpoint_limits.clear_cache()
-    blocks.memory.forget()
+    blocks.without_list.clear()
     client.close()
 
 

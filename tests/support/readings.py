@@ -1,5 +1,6 @@
 """What coaches' own calendars say: readings, and absences that arrive as events."""
 
+import json
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -7,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from fairslot.coach_time import sync
 from fairslot.domain.slots import hex_of, slot_of, span
+from fairslot.messages.readings import Reading
 from fairslot.platform.db import Connection
 from tests.support.clock import NEW_YORK, NOW
 from tests.support.team import set_coach
@@ -34,7 +36,14 @@ def store_reading(
     for start, end in busy:
         free &= ~span(slot_of(start) - first, slot_of(end) - slot_of(start), width)
     reading = {"coach_id": coach_id, "ok": True, "fetched_at": began.isoformat(), "first_slot": first}
-    return sync.store(connection, reading | {"slot_count": width, "free": hex_of(free, width), **more})
+    message = reading | {"slot_count": width, "free": hex_of(free, width), **more}
+    return store_message(connection, message)
+
+
+def store_message(connection: Connection, message: dict[str, Any]) -> bool:
+    """Store a reading, given as a message of FetchedQueue; `requested_at` may be left out."""
+    body = {"requested_at": message["fetched_at"], **message}
+    return sync.store(connection, Reading.from_json(json.dumps(body)))
 
 
 def connect_calendars(connection: Connection) -> None:

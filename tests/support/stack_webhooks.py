@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 
-from fairslot.platform import dead_letters, queue
+from fairslot.platform import queue
 from fairslot.webhooks import outbox, publishing, redrive
 from local.sqs import REGION
 from tests.support.environment import clear_caches
@@ -222,7 +222,7 @@ def stack_webhooks(stack: Stack, folder: Path, *, visibility_seconds: int) -> It
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (AWS | urls).items():
             patch.setenv(name, value)
-        patch.setattr(dead_letters, "HIDE_SECONDS", HIDE_SECONDS)
+        patch.setattr(queue, "HIDE_SECONDS", HIDE_SECONDS)
         clear_caches()
         try:
             with (

@@ -168,12 +168,12 @@ def test_a_wait_that_is_too_long_ends_it() -> None:
 
 def test_the_pause_is_random_and_bounded() -> None:
     """Full jitter: anything up to a bound that doubles."""
-    error = module._AttemptError("timeout")  # noqa: SLF001  # drawn here without waiting
+    error = module._RetryableError("timeout")  # noqa: SLF001  # drawn here without waiting
     module.PAUSE_SECONDS = 0.25  # the fixture restores it
     for attempt, longest in [(1, 0.25), (2, 0.5), (3, 1.0), (4, 2.0), (9, 2.0)]:
         drawn = [module._pause(attempt, error) for _ in range(200)]  # noqa: SLF001
         assert 0 <= min(drawn) < longest / 2 < max(drawn) <= longest
-    assert module._pause(1, module._AttemptError("http_429", 7.0)) == 7.0  # noqa: SLF001
+    assert module._pause(1, module._RetryableError("http_429", 7.0)) == 7.0  # noqa: SLF001
 
 
 def test_a_large_body_is_refused() -> None:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import httpx
 import pytest
 
-from fairslot.calendars.fetch import MOST_REDIRECTS, Limits, fetch
+from fairslot.calendars.fetch import Limits, fetch
 from fairslot.calendars.interface import CalendarError
 from fairslot.platform import addresses
+from fairslot.platform.http_client import MOST_REDIRECTS
 from fairslot.platform.settings import settings
 from tests.unit.calendars.test_fetch import Script, ok
 

@@ -12,7 +12,8 @@ import booking.app
 from fairslot.domain.errors import FairslotError, NotFoundError
 from fairslot.http import api
 from fairslot.http.routing import UndeclaredRouteError, declared, find, route
-from tests.support.gateway_events import context, request
+from tests.support.http import request
+from tests.support.lambda_context import context
 
 APPS = [admin.app.app, availability.app.app, booking.app.app]
 OPEN = {("GET", "/health"), ("GET", "/openapi.json")}

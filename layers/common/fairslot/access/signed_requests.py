@@ -19,7 +19,7 @@ from fairslot.platform.queries import queries
 TOLERANCE_SECONDS = 300
 LONGEST_ID = 255
 
-_SQL = queries("sources")
+_SQL = queries("signed_requests")
 
 
 def authenticate(source_id: str, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Client:

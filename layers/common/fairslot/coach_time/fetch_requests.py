@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from aws_lambda_powertools.metrics import MetricUnit
 
-from fairslot.coach_time.sync import Fetch
 from fairslot.domain.errors import UnavailableError
+from fairslot.messages.fetches import FetchRequest
 from fairslot.platform import queue
 from fairslot.platform.observability import logger, metrics
 from fairslot.platform.settings import settings
 
 
-def send_fetches(fetches: Sequence[Fetch]) -> None:
+def send_fetches(fetches: Sequence[FetchRequest]) -> None:
     """Send requests to read calendars; what the queue does not take is left to the schedule."""
     if not fetches:
         return

@@ -13,6 +13,7 @@ from fairslot.coach_time import sync
 from fairslot.coach_time.fetch_requests import send_fetches
 from fairslot.domain.errors import IdempotencyKeyReusedError, IllegalTransitionError, NotFoundError
 from fairslot.domain.idempotency import NO_KEY, Key
+from fairslot.messages.fetches import FetchRequest
 from fairslot.platform import db
 from fairslot.platform.db import Connection, translate
 from fairslot.platform.queries import queries
@@ -41,7 +42,7 @@ class Consequence:
     """
 
     messages: list[dict[str, Any]] = field(default_factory=list)
-    fetches: list[sync.Fetch] = field(default_factory=list)
+    fetches: list[FetchRequest] = field(default_factory=list)
     more: bool = False
 
 

@@ -4,11 +4,9 @@ This side has the database and no way out; the reading is done by a function tha
 round, and queues lie between.
 """
 
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,7 +16,6 @@ from psycopg.errors import ExclusionViolation
 
 from fairslot.domain.slots import (
     WALL_SLOTS,
-    bits_of_hex,
     cut,
     cut_text,
     date_of,
@@ -27,6 +24,8 @@ from fairslot.domain.slots import (
     slot_of,
     working_bits,
 )
+from fairslot.messages.fetches import FetchRequest
+from fairslot.messages.readings import Reading
 from fairslot.platform import time_limit
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
@@ -41,36 +40,13 @@ _LAST_SECOND = 1.0  # in which the page itself is read
 _LOOK_AHEAD_DAYS = 400  # a calendar's horizon has at most 366
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fetch:
-    """A request to read one coach's calendar, as the fetches queue carries it.
-
-    `requested_at` is when it is to be read at the earliest, `delay_seconds` how long that is from now.
-    """
-
-    coach_id: str
-    kind: str
-    url: str | None
-    time_zone: str
-    first_slot: int
-    slot_count: int
-    requested_at: str
-    delay_seconds: int = 0
-
-    def to_json(self) -> str:
-        """Write the message's body; the delay is the queue's to keep."""
-        body = asdict(self)
-        del body["delay_seconds"]
-        return json.dumps(body)
-
-
-def due(connection: Connection, *, now: datetime) -> list[Fetch]:
+def due(connection: Connection, *, now: datetime) -> list[FetchRequest]:
     """Claim the coaches whose calendar was not asked for within the sync interval."""
     before = now - timedelta(seconds=settings().sync_interval_seconds)
     return _fetches(connection.execute(_SQL["due"], {"now": now, "before": before}).fetchall(), now)
 
 
-def request(connection: Connection, *, coach_ids: Sequence[str], now: datetime) -> list[Fetch]:
+def request(connection: Connection, *, coach_ids: Sequence[str], now: datetime) -> list[FetchRequest]:
     """Ask for the calendars of these coaches, each at most once in ten seconds.
 
     What changes meanwhile is read when they are over: events come by the hundred while somebody tidies up.
@@ -83,7 +59,7 @@ def await_first(
     connection: Connection,
     *,
     calendar_ids: Sequence[str],
-    send: Callable[[list[Fetch]], None],
+    send: Callable[[list[FetchRequest]], None],
     now: datetime,
 ) -> None:
     """Have coaches that were never synced read once, and wait a bounded time for them.
@@ -104,29 +80,28 @@ def await_first(
         time.sleep(_POLL_SECONDS)
 
 
-def store(connection: Connection, result: dict[str, Any]) -> bool:
+def store(connection: Connection, reading: Reading) -> bool:
     """Keep the outcome of a reading; return whether the coach's slots may have changed.
 
-    `result` is a message of the fetched queue. A failed reading leaves the slots alone and is only noted.
-    Our own blocks are not busy time, and absences that were told of stand whatever a calendar says. Events
-    that could not be read are noted and no failure: they are busy already.
+    A failed reading leaves the slots alone and is only noted. Our own blocks are not busy time, and absences
+    that were told of stand whatever a calendar says. Events that could not be read are noted and no failure:
+    they are busy already.
     """
-    values = {"coach": result["coach_id"], "fetched_at": datetime.fromisoformat(result["fetched_at"])}
-    coach = connection.execute(_SQL["hours"], {"coaches": [result["coach_id"]]}).fetchone()
+    values = {"coach": reading.coach_id, "fetched_at": reading.fetched_at}
+    coach = connection.execute(_SQL["hours"], {"coaches": [reading.coach_id]}).fetchone()
     if coach is None:
         return False
-    if not result["ok"]:
-        connection.execute(_SQL["failed"], {**values, "error": result["error"]})
+    if reading.free is None:
+        connection.execute(_SQL["failed"], {**values, "error": reading.error})
         return False
-    first, count = result["first_slot"], result["slot_count"]
-    free = bits_of_hex(result["free"], count)
-    days = {**values, **_days(coach, first, count, free)}
+    first, count = reading.free.window.first_slot, reading.free.window.slot_count
+    days = {**values, **_days(coach, first, count, reading.free.bits)}
     try:
         connection.execute(_SQL["store"], days)
     except ExclusionViolation:  # by days of another zone
         _fit(connection, [coach], first)
         connection.execute(_SQL["store"], days)
-    connection.execute(_SQL["note_unreadable"], {**values, "unreadable": result.get("unreadable", 0)})
+    connection.execute(_SQL["note_unreadable"], {**values, "unreadable": reading.free.unreadable})
     return True
 
 
@@ -200,13 +175,13 @@ def window(zone: ZoneInfo, now: datetime) -> tuple[int, int]:
     return first, last + count
 
 
-def _fetches(rows: Sequence[dict[str, Any]], now: datetime) -> list[Fetch]:
+def _fetches(rows: Sequence[dict[str, Any]], now: datetime) -> list[FetchRequest]:
     fetches = []
     for row in rows:
         first, end = window(ZoneInfo(row["time_zone"]), now)
         at = row.get("requested_at", now)
         fetches.append(
-            Fetch(
+            FetchRequest(
                 coach_id=row["coach_id"],
                 kind=row["calendar_kind"],
                 url=row["calendar_url"],

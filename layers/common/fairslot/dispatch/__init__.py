@@ -1,1 +1,1 @@
-"""Outside the VPC: one attempt at one delivery."""
+"""Webhooks outside the VPC: one attempt at one delivery, its limits, and what follows from it."""

@@ -1,4 +1,4 @@
-"""What follows from an attempt at a delivery: its outcome, the next wait, and how the endpoint is doing."""
+"""What follows from an attempt: the outcome, the delay to the next one, and the endpoint's health."""
 
 import math
 from dataclasses import dataclass
@@ -10,18 +10,19 @@ import httpx
 
 from fairslot.dispatch.backoff import delay_seconds
 from fairslot.dispatch.subscribers import Result
-from fairslot.messages.deliveries import Delivery, Outcome
+from fairslot.messages.attempts import Outcome
+from fairslot.messages.deliveries import Delivery
 from fairslot.platform.settings import settings
 
-# From the kernel: the state of a generator made at import would be the same in every restored snapshot.
+# From the kernel: a generator seeded at import would be the same in every restored snapshot.
 _random = SystemRandom().random
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What becomes of a delivery; `delay` is the whole seconds until it is looked at again.
+    """The outcome of an attempt; `delay` is the whole seconds until the next one.
 
-    `is_dead_letter`: it ends here, and its message goes to the dead-letter queue.
+    `is_dead_letter`: there is no next one, and the message goes to the dead-letter queue.
     """
 
     outcome: Outcome
@@ -31,10 +32,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What an attempt says of the endpoint.
+    """What an attempt says about the endpoint.
 
-    `silent`: it gave no answer. `failing`: its answer was its own fault. `healthy`: anything else; then
-    `pause` is the seconds for which it asked to be left alone, 0 for none. `unknown`: nothing was sent.
+    `silent`: no response. `failing`: an error of the endpoint itself. `healthy`: any other response; `pause`
+    is then the seconds that it asked for by Retry-After, 0 for none. `unknown`: nothing was sent.
     """
 
     state: Literal["silent", "failing", "healthy", "unknown"]
@@ -44,9 +45,9 @@ class Health:
 def verdict(delivery: Delivery, result: Result, *, attempt: int, now: datetime) -> Verdict:
     """Return what follows from attempt number `attempt`, counted from 1.
 
-    The last attempt ends a delivery: it is delivered where the subscriber has the event, else it failed. The
-    last is number `webhook_max_attempts`, or that whose successor would come `webhook_give_up_seconds` after
-    the delivery was first held back.
+    The last attempt ends a delivery: as delivered where the subscriber has the event, else as failed. The
+    last is number `webhook_max_attempts`, or the one whose successor would be later than
+    `webhook_give_up_seconds` after the delivery was first received, once it was held back.
     """
     delay = wait(attempt, result.retry_after)
     if result.error is None:
@@ -60,7 +61,7 @@ def verdict(delivery: Delivery, result: Result, *, attempt: int, now: datetime) 
 
 
 def verdict_on_held(since: datetime, seconds: float, *, now: datetime) -> Verdict:
-    """Return what becomes of a delivery that was not tried and may be in so many seconds.
+    """Return what follows for a delivery that was held back and may be attempted in `seconds`.
 
     It fails where that is later than `webhook_give_up_seconds` after `since`.
     """
@@ -82,10 +83,10 @@ def wait(attempt: int, retry_after: float) -> int:
 
 
 def health(delivery: Delivery, result: Result) -> Health:
-    """Return what an attempt says of the endpoint, for its circuit breaker.
+    """Return what an attempt says about the endpoint, for its circuit breaker.
 
-    A partner's 4xx is about one call, and its `Retry-After` too. A subscriber's 429 or 503 with a wish to be
-    left alone is about everything that is sent to it, and is no failure.
+    A partner's 4xx and `Retry-After` are about one call. A subscriber's 429 or 503 with `Retry-After` is
+    about everything that is sent to it, and no failure.
     """
     if result.error in {"timeout", "connection"}:
         return Health("silent")

@@ -1,8 +1,8 @@
-"""Whose block a calendar partner has at a time: asked of its list, where it has one.
+"""Look up the block that a calendar partner has at a time, in its list of blocks.
 
 `GET /coaches/{id}/blocks?start_time=&end_time=` answers `{"blocks": [{"block_id", "start_time",
-"end_time"}]}`. The list is optional in the partner's contract, and so is heeding the query. A process
-remembers for a while that a partner has none.
+"end_time"}]}`. The list is optional in the partner's contract, and so is filtering by the query. A process
+caches for a while that a partner has none.
 """
 
 import json
@@ -14,19 +14,19 @@ from typing import Any
 
 import httpx
 
-from fairslot.platform.http_client import ExchangeError, Reply, get
+from fairslot.platform.http_client import Reply, RequestFailedError, get
 
-# A partner's id longer than this is none.
+# A longer id of a partner is invalid.
 ID_CHARACTERS = 255
-# How long a process takes a partner to have no list after it said so.
-FORGET_SECONDS = 600.0
-# What is said where there is no such thing.
+# How long a process assumes that a partner has no list after it answered so.
+NO_LIST_SECONDS = 600.0
+# The status codes of partners without a list.
 _NO_LIST = frozenset({404, 405, 410, 501})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blocks:
-    """Where a partner lists a coach's blocks, and the instants, RFC 3339 text, of the one to look for."""
+    """Where a partner lists a coach's blocks, and the times, RFC 3339 text, of the one to look up."""
 
     partner: str
     url: str
@@ -35,7 +35,7 @@ class Blocks:
 
 
 class UnreadableError(Exception):
-    """The list could not be read just now; `reply` is what was answered, if anything."""
+    """The list could not be read now; `reply` is the response, if there was one."""
 
     def __init__(self, reason: str, reply: Reply | None = None) -> None:
         super().__init__(reason)
@@ -44,44 +44,44 @@ class UnreadableError(Exception):
 
 
 @dataclass(slots=True)
-class Memory:
-    """Which partners have no list, and until when that is believed; instants are `clock`'s seconds."""
+class NoListCache:
+    """Which partners have no list, and until when that is assumed; instants are seconds of `clock`."""
 
     clock: Callable[[], float] = monotonic
     _until: dict[str, float] = field(default_factory=dict)
 
-    def has_no_list(self, partner: str) -> bool:
-        """Tell whether a partner said so lately."""
+    def __contains__(self, partner: str) -> bool:
+        """Tell whether a partner had no list lately."""
         return self.clock() < self._until.get(partner, 0.0)
 
-    def note(self, partner: str) -> None:
-        """Note that a partner says so."""
-        self._until[partner] = self.clock() + FORGET_SECONDS
+    def add(self, partner: str) -> None:
+        """Note that a partner has no list."""
+        self._until[partner] = self.clock() + NO_LIST_SECONDS
 
-    def forget(self) -> None:
-        """Forget everything."""
+    def clear(self) -> None:
+        """Forget all partners."""
         self._until.clear()
 
 
-memory = Memory()
+without_list = NoListCache()
 
 
-async def look(
+async def look_up(
     blocks: Blocks, *, seconds: float, transport: httpx.AsyncBaseTransport | None = None
 ) -> Mapping[str, str] | None:
-    """Look for a block of that very time: `{"found_block_id": …}`, `{"absent": "true"}`, None without a list.
+    """Look up a block at exactly that time: `{"found_block_id": …}`, `{"absent": "true"}`, None: no list.
 
-    Raises UnreadableError: the partner may have a list, and another try may read it.
+    Raises UnreadableError: the partner may have a list, and a retry may read it.
     """
-    if memory.has_no_list(blocks.partner):
+    if blocks.partner in without_list:
         return None
     query = httpx.QueryParams(start_time=blocks.start_time, end_time=blocks.end_time)
     try:
         reply = await get(f"{blocks.url}?{query}", seconds=seconds, trusted=True, transport=transport)
-    except ExchangeError as error:
+    except RequestFailedError as error:
         raise UnreadableError(error.reason) from None
     if reply.status_code in _NO_LIST:
-        memory.note(blocks.partner)
+        without_list.add(blocks.partner)
         return None
     if httpx.codes.is_server_error(reply.status_code) or reply.status_code == httpx.codes.TOO_MANY_REQUESTS:
         raise UnreadableError(f"http_{reply.status_code}", reply)
@@ -99,7 +99,7 @@ async def look(
 
 
 def _listed(reply: Reply) -> list[Any] | None:
-    """Return what is listed; None where it is no such list, or was cut off and proves nothing."""
+    """Return the listed blocks; None where the body is no such list, or is cut off and proves nothing."""
     if not (reply.whole and httpx.codes.is_success(reply.status_code)):
         return None
     try:

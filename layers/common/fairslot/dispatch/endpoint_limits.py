@@ -1,10 +1,10 @@
-"""What keeps one endpoint from delaying the others: a cap, a rate and a breaker for each, in a process.
+"""Limits per endpoint, so that one does not delay the others: concurrency, rate and a circuit breaker.
 
-A process is given a batch of deliveries and is busy until the slowest has ended, so an endpoint that hangs
-costs everybody its time limit, and one that answers with errors costs them its retries, of every event. After
-some such attempts in a row nothing is sent to it for a while, then one attempt tries whether it is back;
-meanwhile its deliveries go back on the queue, and none counts as tried.
-See Nygard, "Release It!", "Circuit Breaker".
+A process gets a batch of deliveries and is busy until the slowest has ended. An endpoint that hangs costs all
+of them its time limit; one that answers with errors costs them the retries of every event. After some
+failures in a row the circuit opens: nothing is sent for a while, then one attempt probes the endpoint.
+Deliveries that are held back meanwhile are requeued, and none counts as an attempt. See Nygard, "Release
+It!", "Circuit Breaker".
 """
 
 import asyncio
@@ -17,17 +17,16 @@ from time import monotonic
 from fairslot.platform.queue import LONGEST_DELAY_SECONDS
 from fairslot.platform.settings import settings
 
-# Attempts in a row that got no answer before the endpoint is left alone.
+# Timeouts and broken connections in a row that open the circuit.
 SILENCES = 3
-# Attempts in a row that failed in any way: an error costs a hundredth of a silence. A shaky receiver, half of
-# whose answers are errors, comes to that once in a million.
+# Failures of any kind in a row that open the circuit: an error costs a hundredth of a timeout. An endpoint
+# that fails every other time gets there once in a million.
 FAILURES = 20
-# How many attempts at one endpoint a process has under way at once where the endpoint says nothing else.
+# Concurrent attempts per endpoint and process where the endpoint sets no other number.
 CONCURRENCY = 10
-# How long a delivery may hold its batch up to keep to a cap or a rate.
+# How long a delivery may keep its batch waiting for its turn.
 WAIT_SECONDS = 2.0
-# Of the deliveries that are held back, so many a second come back to see: each receipt and each record costs
-# the others about as much as a delivery does.
+# The most deliveries held back that return per second: each costs the others about as much as a delivery.
 RETURNS_PER_SECOND = 5.0
 MOST_KEPT = 10_000
 
@@ -38,7 +37,7 @@ REASONS = frozenset({"circuit_open", "over_limit"})
 class HeldBackError(Exception):
     """Nothing may be sent now.
 
-    `reason` is one of REASONS, `seconds` when to look again: above 0, and at most a queue's longest delay.
+    `reason` is one of REASONS; `seconds` is when to retry, above 0 and at most a queue's longest delay.
     """
 
     def __init__(self, reason: str, seconds: float) -> None:
@@ -49,64 +48,69 @@ class HeldBackError(Exception):
 
 @dataclass(slots=True)
 class RetryStagger:
-    """Those who are to come back one after another; `last` is when the last of them does."""
+    """Spreads retries out in time; `last` is when the last one is due."""
 
     last: float = 0.0
 
-    def join(self, now: float, *, begins: float, apart: float) -> float:
-        """Return the seconds until one more comes back, behind the others, and not before the row begins."""
+    def delay(self, now: float, *, begins: float, apart: float) -> float:
+        """Return the seconds until one more retry, `apart` from the one before and not before `begins`."""
         self.last = max(self.last, begins) + apart
         if self.last > now + LONGEST_DELAY_SECONDS:
-            # The queue keeps nothing back for longer. The rest joins in between those of the second half, so
-            # that they come back evenly, though faster than one by one.
+            # The queue delays no longer. The others are spread over the second half of that time, evenly but
+            # closer together.
             self.last = now + LONGEST_DELAY_SECONDS / 2
         return self.last - now
 
 
 @dataclass(slots=True)
 class EndpointLimiter:
-    """What a process knows of one endpoint; instants are `clock`'s seconds."""
+    """What a process knows of one endpoint; instants are seconds of `clock`.
+
+    `open_until`: nothing is sent before. `broken`: too many failures in a row. `probing`: one attempt is
+    under way to see whether the endpoint is back. `pause`: how long the circuit was open last. `busy`:
+    attempts under way. `waiting`: those waiting for one of them to end. `next_at`: when the rate allows the
+    next attempt.
+    """
 
     clock: Callable[[], float] = monotonic
     failures: int = 0
     silences: int = 0
     broken: bool = False
     pause: float = 0.0
-    closed_until: float = 0.0
-    trying: bool = False
+    open_until: float = 0.0
+    probing: bool = False
     busy: int = 0
     next_at: float = 0.0
-    paused: RetryStagger = field(default_factory=RetryStagger)
-    crowded: RetryStagger = field(default_factory=RetryStagger)
+    open_retries: RetryStagger = field(default_factory=RetryStagger)
+    limit_retries: RetryStagger = field(default_factory=RetryStagger)
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
     @asynccontextmanager
     async def slot(
         self, *, concurrency: int | None, rate: float | None, seconds: float
     ) -> AsyncIterator[None]:
-        """Pass through for one attempt that takes up to so many seconds. Raises ClosedError."""
-        self._check()
+        """Hold a slot for one attempt that takes up to `seconds`. Raises HeldBackError."""
+        self._check_circuit()
         await self._keep_rate(rate)
-        await self._take_place(concurrency or CONCURRENCY)
+        await self._take_slot(concurrency or CONCURRENCY)
         try:
-            self._check()
-            if self.broken:  # the pause is over: the others wait for what comes of this one
-                self.closed_until = self.clock() + seconds
-                self.trying = True
+            self._check_circuit()
+            if self.broken:  # the pause is over: the others wait for the result of this one
+                self.open_until = self.clock() + seconds
+                self.probing = True
             yield
         finally:
-            self._leave_place()
+            self._release_slot()
 
-    def answered(self, asked: float = 0.0) -> None:
-        """Note that it answered as it should, and asked to be left alone for so many seconds."""
+    def answered(self, retry_after: float = 0.0) -> None:
+        """Note that the endpoint answered as it should, and asked for a pause of `retry_after` seconds."""
         self.failures = self.silences = 0
         self.broken = False
-        self.trying = False
+        self.probing = False
         self.pause = 0.0
-        self.paused = RetryStagger()
-        self.closed_until = (
-            self.clock() + min(asked, settings().webhook_longest_pause_seconds) if asked else 0.0
-        )
+        self.open_retries = RetryStagger()
+        longest = settings().webhook_longest_pause_seconds
+        self.open_until = self.clock() + min(retry_after, longest) if retry_after else 0.0
 
     def failed(self, *, silent: bool) -> None:
         """Note that an attempt failed, and whether without an answer."""
@@ -114,18 +118,18 @@ class EndpointLimiter:
         self.silences = self.silences + 1 if silent else 0
         if not self.broken and self.silences < SILENCES and self.failures < FAILURES:
             return
-        # Those that were under way together with the one that broke it do not make the pause longer.
-        if not self.broken or self.trying:
+        # Attempts that were under way when the circuit opened do not make the pause longer.
+        if not self.broken or self.probing:
             self.pause = min(
                 self.pause * 2 or settings().webhook_pause_seconds, settings().webhook_longest_pause_seconds
             )
-        self.broken, self.trying = True, False
-        self.closed_until = self.clock() + self.pause
+        self.broken, self.probing = True, False
+        self.open_until = self.clock() + self.pause
 
-    def _check(self) -> None:
+    def _check_circuit(self) -> None:
         now = self.clock()
-        if now < self.closed_until:
-            seconds = self.paused.join(now, begins=self.closed_until, apart=1 / RETURNS_PER_SECOND)
+        if now < self.open_until:
+            seconds = self.open_retries.delay(now, begins=self.open_until, apart=1 / RETURNS_PER_SECOND)
             raise HeldBackError("circuit_open", seconds)
 
     async def _keep_rate(self, rate: float | None) -> None:
@@ -134,50 +138,52 @@ class EndpointLimiter:
         now = self.clock()
         wait = max(self.next_at - now, 0.0)
         if wait > WAIT_SECONDS:
-            # Each at its own turn: who comes back before it is sent away again.
-            raise HeldBackError("over_limit", self.crowded.join(now, begins=self.next_at, apart=1 / rate))
+            # Each gets a turn of its own: who returned before it would be held back again.
+            seconds = self.limit_retries.delay(now, begins=self.next_at, apart=1 / rate)
+            raise HeldBackError("over_limit", seconds)
         self.next_at = now + wait + 1 / rate
         await asyncio.sleep(wait)
 
-    async def _take_place(self, places: int) -> None:
-        if self.busy < places:
+    async def _take_slot(self, slots: int) -> None:
+        if self.busy < slots:
             self.busy += 1
             return
-        place = asyncio.get_running_loop().create_future()
-        self.waiting.append(place)
+        turn = asyncio.get_running_loop().create_future()
+        self.waiting.append(turn)
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                await place
+                await turn
         except TimeoutError:
-            # No place became free in all that time: the endpoint takes no more than this.
-            apart = max(WAIT_SECONDS / places, 1 / RETURNS_PER_SECOND)
+            # No slot became free in all that time: the endpoint takes no more than this.
+            apart = max(WAIT_SECONDS / slots, 1 / RETURNS_PER_SECOND)
             now = self.clock()
-            raise HeldBackError("over_limit", self.crowded.join(now, begins=now, apart=apart)) from None
+            seconds = self.limit_retries.delay(now, begins=now, apart=apart)
+            raise HeldBackError("over_limit", seconds) from None
         finally:
-            if place in self.waiting:
-                self.waiting.remove(place)
+            if turn in self.waiting:
+                self.waiting.remove(turn)
 
-    def _leave_place(self) -> None:
-        """Give the place to whoever waits longest."""
+    def _release_slot(self) -> None:
+        """Pass the slot on to whoever has waited longest."""
         while self.waiting:
-            place = self.waiting.popleft()
-            if not place.done():
-                place.set_result(None)
+            turn = self.waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
                 return
         self.busy -= 1
 
 
-_gates: dict[str, EndpointLimiter] = {}
+_limiters: dict[str, EndpointLimiter] = {}
 
 
 def limiter(key: str) -> EndpointLimiter:
-    """Return an endpoint's gate in this process."""
-    if len(_gates) >= MOST_KEPT and key not in _gates:
+    """Return the limiter of an endpoint in this process."""
+    if len(_limiters) >= MOST_KEPT and key not in _limiters:
         clear_cache()
-    return _gates.setdefault(key, EndpointLimiter())
+    return _limiters.setdefault(key, EndpointLimiter())
 
 
 def clear_cache() -> None:
-    """Forget all endpoints that nothing is under way to."""
-    for key in [key for key, one in _gates.items() if not one.busy]:
-        del _gates[key]
+    """Forget all endpoints without an attempt under way."""
+    for key in [key for key, one in _limiters.items() if not one.busy]:
+        del _limiters[key]

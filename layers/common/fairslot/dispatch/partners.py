@@ -1,4 +1,4 @@
-"""What the two partners of a deployment are told of an event, and what of their answers is kept."""
+"""The requests to the two partners of a deployment, and what is kept of their responses."""
 
 from urllib.parse import quote
 
@@ -9,24 +9,24 @@ from fairslot.platform.settings import settings
 
 
 def crm(delivery: Delivery) -> Request | None:
-    """Post an appointment's event to one of the CRM's three paths, flat; other events are not for it."""
+    """Post an appointment's event to one of the CRM's three paths; other events are not sent."""
     if not delivery.type.startswith("appointment."):
         return None
     appointment = delivery.appointment()
     path = CRM_PATHS.get(delivery.type, "appointment-updated")
     people = ("contact_name", "contact_email") if path == "appointment-created" else ()
-    told = {name: getattr(appointment, name) for name in (*CRM_MEMBERS, *people)}
+    members = {name: getattr(appointment, name) for name in (*CRM_MEMBERS, *people)}
     webhooks = f"{settings().crm_webhook_url.rstrip('/')}/webhooks"
     return Request(
         url=f"{webhooks}/{path}",
-        body={name: value for name, value in told.items() if value is not None},
+        body={name: value for name, value in members.items() if value is not None},
         keep={"crm_id": ("crm_id", "contact_id")},
-        # A key that it has seen is acknowledged without the id that only the first answer had.
+        # A repeated key is acknowledged without the id, which only the first response had.
         log=f"{webhooks}/log?limit={LOG_LINES}" if path == "appointment-created" else None,
     )
 
 
-# Of the CRM's log, in which what was sent for the first time may be a while ago.
+# Lines of the CRM's log to read: the first attempt may be a while ago.
 LOG_LINES = 1_000
 CRM_PATHS = {"appointment.created": "appointment-created", "appointment.cancelled": "appointment-cancelled"}
 CRM_MEMBERS = (
@@ -42,7 +42,7 @@ CRM_MEMBERS = (
 
 
 def calendar_api(delivery: Delivery) -> Request | None:
-    """Block an appointment's time in the coach's calendar, release a block or find one, by `action`."""
+    """Block an appointment's time in the coach's calendar, release a block, or look one up, by `action`."""
     appointment = delivery.appointment()
     match appointment.action:
         case "block":
@@ -55,7 +55,7 @@ def calendar_api(delivery: Delivery) -> Request | None:
             )
         case "find":
             listed = _blocks(appointment)
-            return Request(url=listed.url, body={}, blocks=listed, only_look=True)
+            return Request(url=listed.url, body={}, blocks=listed, lookup_only=True)
         case "release" if appointment.block_id is not None:
             return Request(
                 url=_coach_url(appointment, "release-slot"), body={"block_id": appointment.block_id}

@@ -1,4 +1,4 @@
-"""What one attempt at a delivery posts, and what it makes of the answer."""
+"""What one attempt posts, and how its response is read."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,13 +10,13 @@ from fairslot.dispatch.blocks import Blocks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What to post to a subscriber.
+    """What to post to an endpoint.
 
-    `keep`: what of the answer is kept, and the answer's members to look for it in, the best first. `log`:
-    where the receiver shows what it took, by key, for what is kept of an answer that was lost. `blocks`:
-    where a calendar lists what it holds, for a block that is refused; with `only_look` nothing is posted.
-    `refusals`: the status codes that no further attempt can change, and what they are called.
-    `headers`: beside the idempotency key. `trusted`: the address is the operator's and not a customer's.
+    `keep`: what is kept of the response, and the members of its JSON to find it in, in order. `log`: the URL
+    where the partner lists what it received by idempotency key, to recover a lost response. `blocks`: where a
+    calendar lists its blocks, for a block that is refused; with `lookup_only` nothing is posted. `refusals`:
+    the status codes that a retry cannot change, and their reasons. `headers`: beside the idempotency key.
+    `trusted`: the URL is the operator's, not a customer's.
     """
 
     url: str
@@ -26,5 +26,5 @@ class Request:
     keep: Mapping[str, Sequence[str]] = field(default_factory=dict)
     log: str | None = None
     blocks: Blocks | None = None
-    only_look: bool = False
+    lookup_only: bool = False
     refusals: Mapping[int, str] = field(default_factory=dict)

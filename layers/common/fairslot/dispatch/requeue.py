@@ -1,7 +1,7 @@
-"""Messages that are sent again in place of what was received: to come back later, or to the dead letters.
+"""Requeue: send a message again in place of a received one, to be tried later or as a dead letter.
 
-Whoever receives a message deletes it only when the other one is on its queue. Dying between the two leaves
-both, which the subscriber tells by the event's id and the record by the delivery's.
+The received message is deleted only once the new one is on its queue. A crash in between leaves both, which
+subscribers recognize by the event's id and the database by the delivery's.
 """
 
 import json
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Return:
-    """What takes the place of a received message; `delay` is in seconds."""
+class Requeued:
+    """The message that replaces a received one; `delay` is in seconds."""
 
     message_id: str
     body: str
@@ -27,11 +27,11 @@ class Return:
     delay: int = 0
 
     @staticmethod
-    def of(record: "SQSRecord", delay: int = 0, **members: Any) -> "Return":
-        """Make one of a message whose body is an object, with these members in it beside its own."""
-        # What this version does not know of a message stays in it.
+    def of(record: "SQSRecord", delay: int = 0, **members: Any) -> "Requeued":
+        """Make one from a message, with these members beside or instead of its own."""
+        # Not by way of Delivery: members of a newer version must stay.
         body: dict[str, Any] = json.loads(record.body) | members
-        return Return(
+        return Requeued(
             message_id=record.message_id,
             body=json.dumps(body, separators=(",", ":")),
             group=str(body.get("endpoint_id")),
@@ -39,18 +39,18 @@ class Return:
         )
 
 
-def send(queue_url: str, returns: Sequence[Return]) -> set[str]:
-    """Send them; return the ids of the received messages that may be deleted now."""
+def send(queue_url: str, messages: Sequence[Requeued]) -> set[str]:
+    """Send the messages; return the ids of the received ones that can be deleted now."""
     untaken: tuple[int, ...] = ()
     try:
         queue.send(
             queue_url,
-            [one.body for one in returns],
-            groups=[one.group for one in returns],
-            delays=[one.delay for one in returns],
+            [one.body for one in messages],
+            groups=[one.group for one in messages],
+            delays=[one.delay for one in messages],
         )
     except QueueError as error:
-        # They come back after the queue's own visibility timeout.
-        logger.warning("messages not sent again", extra={"untaken": len(error.untaken)})
+        # The received ones are visible again after the queue's visibility timeout.
+        logger.warning("messages not requeued", extra={"untaken": len(error.untaken)})
         untaken = error.untaken
-    return {one.message_id for position, one in enumerate(returns) if position not in untaken}
+    return {one.message_id for position, one in enumerate(messages) if position not in untaken}

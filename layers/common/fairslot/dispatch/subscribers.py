@@ -1,4 +1,4 @@
-"""Who is told of our events and how: the kinds of subscriber, and one attempt at a delivery."""
+"""One attempt at a delivery, by the kind of its endpoint."""
 
 import asyncio
 import json
@@ -13,25 +13,26 @@ from typing import Any
 import httpx
 
 from fairslot.dispatch.backoff import LONGEST_SECONDS, retry_after_seconds
-from fairslot.dispatch.blocks import ID_CHARACTERS, Blocks, UnreadableError, look
+from fairslot.dispatch.blocks import ID_CHARACTERS, Blocks, UnreadableError, look_up
 from fairslot.dispatch.partners import calendar_api, crm
 from fairslot.dispatch.request import Request
 from fairslot.domain import own_headers
 from fairslot.domain.errors import UnavailableError
-from fairslot.messages.deliveries import Delivery, MessageError
+from fairslot.messages.contract import MessageError
+from fairslot.messages.deliveries import Delivery
 from fairslot.platform import signing, signing_secrets
-from fairslot.platform.http_client import ExchangeError, Reply, get, post
+from fairslot.platform.http_client import Reply, RequestFailedError, get, post
 
 EXCERPT_BYTES = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What came of one attempt: delivered where there is no `error`.
+    """The result of one attempt; without an `error` the event is delivered.
 
-    `final`: a further attempt would change nothing. `taken`: the subscriber has the event, and what failed is
-    only what we wanted to know of it. `retry_after`: the seconds that the subscriber asked us to wait, 0 for
-    none. `seconds`: how long the exchange took, from name lookup to the last byte.
+    `final`: a retry would change nothing. `taken`: the endpoint has the event, only its response is lost.
+    `retry_after`: the seconds that the endpoint asked to wait, 0 for none. `seconds`: how long it took, from
+    name lookup to the last byte.
     """
 
     error: str | None = None
@@ -47,13 +48,12 @@ class Result:
 async def deliver(
     delivery: Delivery, *, seconds: float, transport: httpx.AsyncBaseTransport | None = None
 ) -> Result:
-    """Make one attempt at a delivery, within `seconds`. Raises MessageError where its data cannot be used.
+    """Make one attempt at a delivery, within `seconds`. Raises MessageError for data that cannot be used.
 
-    A 2xx status delivers. Anything else is worth another attempt, every 4xx included, as Standard
-    Webhooks asks (https://www.standardwebhooks.com, "Deliverability and Reliability"): a receiver that
-    is being deployed or misconfigured answers 401 or 404 for a while, and the event must outlive
-    that. Redirects are not followed. Only what a kind calls a refusal ends a delivery at once. So does
-    a kind that is not known here.
+    A 2xx status delivers. Everything else is retried, including every 4xx, as Standard Webhooks asks
+    (https://www.standardwebhooks.com, "Deliverability and Reliability"): an endpoint that is being deployed
+    or is misconfigured answers 401 or 404 for a while, and the event must outlive that. Redirects are not
+    followed. Only a kind's refusals and an unknown kind end a delivery at once.
     """
     build = KINDS.get(delivery.kind)
     if build is None:
@@ -61,16 +61,22 @@ async def deliver(
     request = build(delivery)
     if request is None:
         return Result()
-    if request.blocks is not None and request.only_look:
-        return await _find(request.blocks, seconds, transport)
-    # One for all attempts, so that a repetition does no harm. A calendar is told two things of one event.
+    if request.blocks is not None and request.lookup_only:
+        return await _find_block(request.blocks, seconds, transport)
+    return await _post(delivery, request, seconds, transport)
+
+
+async def _post(
+    delivery: Delivery, request: Request, seconds: float, transport: httpx.AsyncBaseTransport | None
+) -> Result:
+    # The same for every attempt, so that a repetition does no harm. A calendar gets two requests per event.
     key = delivery.delivery_id if delivery.kind == "calendar_api" else delivery.event_id
-    # In ASCII: what one side can write in UTF-8 another may not be able to read.
+    # In ASCII: not every receiver reads all of UTF-8.
     content = json.dumps(request.body, separators=(",", ":")).encode()
     ends = perf_counter() + seconds
     try:
         signature = await _signature(delivery, content, seconds)
-    except ExchangeError as error:
+    except RequestFailedError as error:
         return Result(error=error.reason, final=error.final)
     begun = perf_counter()
     try:
@@ -82,58 +88,58 @@ async def deliver(
             trusted=request.trusted,
             transport=transport,
         )
-    except ExchangeError as error:
+    except RequestFailedError as error:
         return Result(error=error.reason, final=error.final, seconds=perf_counter() - begun)
-    result = replace(_judge(request, reply), seconds=perf_counter() - begun)
+    result = replace(_result(request, reply), seconds=perf_counter() - begun)
     if result.error is None and request.log is not None and not result.answer:
-        return await _look_up(request, result, str(key), max(ends - perf_counter(), 0), transport)
+        return await _recover_answer(request, result, str(key), max(ends - perf_counter(), 0), transport)
     if result.error == "already_blocked" and request.blocks is not None:
-        return await _identify(request.blocks, result, max(ends - perf_counter(), 0), transport)
+        return await _identify_block(request.blocks, result, max(ends - perf_counter(), 0), transport)
     return result
 
 
-async def _identify(
+async def _identify_block(
     blocks: Blocks, refused: Result, seconds: float, transport: httpx.AsyncBaseTransport | None
 ) -> Result:
-    """Say of a refusal what block is there: it may be our own, whose id was lost with an answer.
+    """Add to a refusal which block is there: it may be our own, if the response with its id was lost.
 
-    A list that cannot be read just now is worth another attempt; whether one is needed the record knows.
+    A list that cannot be read now is worth a retry; the database knows whether one is needed.
     """
     try:
-        return replace(refused, answer=await look(blocks, seconds=seconds, transport=transport) or {})
+        return replace(refused, answer=await look_up(blocks, seconds=seconds, transport=transport) or {})
     except UnreadableError as error:
         wait = _wait(error.reply, {}) if error.reply else 0.0
         return replace(refused, final=False, retry_after=wait)
 
 
-async def _find(blocks: Blocks, seconds: float, transport: httpx.AsyncBaseTransport | None) -> Result:
-    """Look for a block that nobody wants any more, and make none."""
+async def _find_block(blocks: Blocks, seconds: float, transport: httpx.AsyncBaseTransport | None) -> Result:
+    """Look up a block that is no longer needed, and make none."""
     begun = perf_counter()
     try:
-        found = await look(blocks, seconds=seconds, transport=transport)
+        found = await look_up(blocks, seconds=seconds, transport=transport)
     except UnreadableError as error:
         status = error.reply.status_code if error.reply else None
         wait = _wait(error.reply, {}) if error.reply else 0.0
-        took = perf_counter() - begun
-        return Result(error=error.reason, status_code=status, retry_after=wait, seconds=took)
-    took = perf_counter() - begun
+        seconds_taken = perf_counter() - begun
+        return Result(error=error.reason, status_code=status, retry_after=wait, seconds=seconds_taken)
+    seconds_taken = perf_counter() - begun
     if found is None:
-        return Result(error="cannot_list", final=True, seconds=took)
-    return Result(status_code=httpx.codes.OK, answer=found, seconds=took)
+        return Result(error="cannot_list", final=True, seconds=seconds_taken)
+    return Result(status_code=httpx.codes.OK, answer=found, seconds=seconds_taken)
 
 
-async def _look_up(
+async def _recover_answer(
     request: Request, result: Result, key: str, seconds: float, transport: httpx.AsyncBaseTransport | None
 ) -> Result:
-    """Find what is to be kept of a lost answer in the receiver's log, as far as that has it.
+    """Find what is kept of a lost response in the partner's log.
 
-    A log that cannot be read just now is worth another attempt: the receiver knows the key.
+    A log that cannot be read now is worth a retry, which does no harm: the partner knows the key.
     """
     try:
         reply = await get(request.log or "", seconds=seconds, trusted=request.trusted, transport=transport)
-    except ExchangeError:
+    except RequestFailedError:
         return replace(result, error="answer_lost", taken=True)
-    # 501 is said where there is no such thing.
+    # 501: the partner has no log.
     if httpx.codes.is_server_error(reply.status_code) and reply.status_code != httpx.codes.NOT_IMPLEMENTED:
         return replace(result, error="answer_lost", taken=True, retry_after=_wait(reply, {}))
     lines = _answer(reply)[0].get("webhooks")
@@ -144,29 +150,29 @@ async def _look_up(
 
 
 async def _signature(delivery: Delivery, content: bytes, seconds: float) -> Mapping[str, str]:
-    """Sign a body with the endpoint's secrets; the timestamp is the attempt's. Raises ExchangeError."""
+    """Sign a body with the endpoint's secrets; the timestamp is the attempt's. Raises RequestFailedError."""
     if delivery.endpoint_id is None or not delivery.secrets:
         return {}
     context = signing_secrets.for_endpoint(delivery.endpoint_id)
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(seconds):
-            opened = [
-                await loop.run_in_executor(_opener, signing_secrets.decrypt, ciphertext, context)
+            secrets = [
+                await loop.run_in_executor(_decrypting, signing_secrets.decrypt, ciphertext, context)
                 for ciphertext in delivery.secrets
             ]
         return signing.headers(
-            opened, message_id=str(delivery.event_id), timestamp=int(time.time()), content=content
+            secrets, message_id=str(delivery.event_id), timestamp=int(time.time()), content=content
         )
     except (UnavailableError, TimeoutError, signing.SecretError):
-        raise ExchangeError("secret_unavailable") from None
+        raise RequestFailedError("secret_unavailable") from None
 
 
 def standard(delivery: Delivery) -> Request:
-    """Post any event to a customer's own address as Standard Webhooks 1.0 asks: thin, and signed."""
+    """Post any event to a customer's own URL, thin and signed as in Standard Webhooks 1.0."""
     if delivery.url is None or delivery.endpoint_id is None or not delivery.secrets:
         raise MessageError
-    private = PERSONAL | WORDS if delivery.type.startswith("appointment.") else PERSONAL
+    private = PERSONAL | FREE_TEXT if delivery.type.startswith("appointment.") else PERSONAL
     return Request(
         url=delivery.url,
         body={
@@ -175,35 +181,35 @@ def standard(delivery: Delivery) -> Request:
             "version": delivery.version,
             "data": {name: value for name, value in delivery.data.items() if name not in private},
         },
-        # Looked at again: what an endpoint was given before a rule was made is kept, and not sent.
+        # Filtered again: an endpoint may have a header from before it was reserved.
         headers={name: value for name, value in delivery.headers.items() if own_headers.may_be_chosen(name)},
         refusals=GONE,
         trusted=False,
     )
 
 
-# A receiver that wants no more, whatever it is told: https://www.rfc-editor.org/rfc/rfc9110#name-410-gone
+# The endpoint wants no more events: https://www.rfc-editor.org/rfc/rfc9110#name-410-gone
 GONE: Mapping[int, str] = {410: "http_410"}
-# Subscribers learn which appointment and when, and ask for the rest with a key of their own.
+# Subscribers get the appointment's id and times, and read the rest with a key of their own.
 PERSONAL = frozenset({"contact_name", "contact_email", "contact_id", "notes", "metadata"})
-# What somebody wrote about an appointment; of an endpoint it is a word of ours.
-WORDS = frozenset({"reason"})
+# Written by people about an appointment; in an endpoint's event it is a code of ours.
+FREE_TEXT = frozenset({"reason"})
 
-# A further kind is one more function here; a kind that is missing fails its deliveries for good.
+# A new kind is one more function here; deliveries of an unknown kind fail at once.
 KINDS: Mapping[str, Callable[[Delivery], Request | None]] = {
     "crm": crm,
     "calendar_api": calendar_api,
     "standard": standard,
 }
 
-# One thread: whoever waits behind another for the same secret then finds it opened.
-_opener = ThreadPoolExecutor(1, "secrets")
+# One thread: a delivery that waits for another with the same secret then finds it cached.
+_decrypting = ThreadPoolExecutor(1, "secrets")
 
 
-def _judge(request: Request, reply: Reply) -> Result:
+def _result(request: Request, reply: Reply) -> Result:
     excerpt = _excerpt(reply.content)
     answer, readable = _answer(reply)
-    # Where nothing of it is kept, the body means nothing.
+    # Where nothing of the body is kept, it does not matter.
     if httpx.codes.is_success(reply.status_code) and (readable or not request.keep):
         return Result(status_code=reply.status_code, response_excerpt=excerpt, answer=_kept(request, answer))
     refusal = request.refusals.get(reply.status_code)
@@ -222,7 +228,7 @@ def _kept(request: Request, answer: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def _answer(reply: Reply) -> tuple[Mapping[str, Any], bool]:
-    """Read the answer's JSON object; false where it calls itself JSON and is not, as a cut answer does."""
+    """Read the response's JSON object; false where it claims to be JSON and is not, as a cut one does."""
     try:
         answer = json.loads(reply.content)
     except (ValueError, RecursionError):
@@ -242,11 +248,11 @@ def _id(answer: Mapping[str, Any], places: Sequence[str]) -> str | None:
 
 
 def _wait(reply: Reply, answer: Mapping[str, Any]) -> float:
-    """Return the seconds that the subscriber asks for: by Retry-After or, as our partners do, in the body."""
+    """Return the seconds to wait that the endpoint asks for, by Retry-After or in the body as partners do."""
     asked = retry_after_seconds(reply.headers.get("Retry-After"), now=datetime.now(UTC))
     member = answer.get("retry_after")
     if isinstance(member, int | float) and not isinstance(member, bool) and member > 0:
-        # An integer of JSON's can be too large for a float; a NaN is not above 0.
+        # A JSON integer can be too large for a float; NaN is not above 0.
         return max(asked, float(min(member, LONGEST_SECONDS)))
     return asked
 

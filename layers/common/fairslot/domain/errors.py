@@ -10,6 +10,7 @@ FairslotError
 ├── MethodNotAllowedError
 ├── ConflictError
 │   ├── SlotUnavailableError
+│   ├── EndpointExistsError
 │   ├── IllegalTransitionError
 │   ├── HoldLimitError
 │   └── IdempotencyInProgressError
@@ -121,6 +122,10 @@ class SlotUnavailableError(ConflictError):
     def __init__(self, reason: str | None = None) -> None:
         """Take the calendar's reason, as `explain` names it; without one no coach is free."""
         super().__init__(_UNAVAILABLE.get(reason or ""), [("start_time", reason or "no_coach_free")])
+
+
+class EndpointExistsError(ConflictError):
+    """An endpoint with this address already exists."""
 
 
 class IllegalTransitionError(ConflictError):

@@ -1,10 +1,10 @@
-"""Which headers an endpoint may add to its requests: one list, for who takes them and who sends them."""
+"""Which headers an endpoint may add to its requests, for the API and the dispatcher."""
 
 import re
 
-# Ours; the connection's own (RFC 9110, section 7.6.1); conditions and ranges (sections 13 and 14);
-# credentials, as headers are kept in the clear; what tells a receiver, or a proxy before it, who is asking,
-# how, and for what, or which file to send.
+# Reserved: ours; hop-by-hop headers (RFC 9110, section 7.6.1); conditions and ranges (sections 13 and 14);
+# credentials, as headers are stored in plain text; and what a receiver or its proxy trusts to say who sends
+# the request, how and to where, or which file to return.
 _NAMES = frozenset(
     {
         "alt-svc",
@@ -86,7 +86,7 @@ _PREFIXES = (
     "x-ssl-client-",
     "x-webauth-",
 )
-_SIGN = re.compile(r"[^0-9a-z]")
+_SEPARATOR = re.compile(r"[^0-9a-z]")
 
 
 def may_be_chosen(name: str) -> bool:
@@ -96,5 +96,5 @@ def may_be_chosen(name: str) -> bool:
 
 
 def as_read(name: str) -> str:
-    """Return the name as the many receivers know it that make one of `-`, `_` and other signs (RFC 3875)."""
-    return _SIGN.sub("-", name.lower())
+    """Return the name as receivers read it that treat `-`, `_` and other signs alike (CGI: RFC 3875)."""
+    return _SEPARATOR.sub("-", name.lower())

@@ -1,7 +1,7 @@
 """How a function answers HTTP requests: who is calling, what may come in, and how an answer goes out."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
@@ -22,6 +22,7 @@ from fairslot.domain.errors import (
 from fairslot.http import routing
 from fairslot.http.json_input import read_object
 from fairslot.http.problems import problem
+from fairslot.platform import clock as system_clock
 from fairslot.platform import time_limit
 from fairslot.platform.observability import logger, metrics
 
@@ -71,7 +72,7 @@ def client(app: BaseRouter) -> Client:
 
 def clock() -> datetime:
     """Return the instant that the use cases of a request work with."""
-    return datetime.now(UTC)
+    return system_clock.now()
 
 
 def _serve(app: APIGatewayHttpResolver, event: Mapping[str, Any], context: "LambdaContext") -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""What travels over each queue: one contract, used by both ends."""
+"""The messages of each queue: one contract per queue, used by its writer and its reader."""

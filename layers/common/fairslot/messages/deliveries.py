@@ -1,28 +1,19 @@
-"""What travels over DeliveriesQueue (one delivery a message) and ResultsQueue (one attempt a message)."""
+"""DeliveriesQueue: one delivery per message, written by the database, read by the dispatcher."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field, JsonValue, TypeAdapter, ValidationError
 
-# `held`: nothing was sent, and the delivery will be looked at again.
-Outcome = Literal["delivered", "retrying", "failed", "held"]
-
-
-class MessageError(ValueError):
-    """The message does not have the agreed shape."""
-
-    def __init__(self) -> None:
-        """Say no more than that: what is wrong with a customer's data is not for the logs."""
-        super().__init__(type(self).__doc__)
+from fairslot.messages import contract
+from fairslot.messages.contract import MessageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppointmentData:
-    """What an `appointment.*` event says; instants are RFC 3339 text in UTC and pass through unread."""
+    """The data of an `appointment.*` event; instants are RFC 3339 text in UTC, passed on as they are."""
 
     appointment_id: str
     coach_id: str
@@ -41,13 +32,12 @@ class AppointmentData:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One event for one subscriber; `kind` is `crm`, `calendar_api` or `standard`, but any text is read.
+    """One event for one endpoint; `kind` is `crm`, `calendar_api` or `standard`, other values are read too.
 
-    Only `standard` has an address, `headers` and `secrets` of its own: ciphertexts, the newest first, more
-    than one while one replaces the other. `concurrency` and `rate_per_second` bound what one dispatcher does
-    to the endpoint. `revision` is the endpoint's of when the message was made. `round` tells the attempts of
-    one series from those of a replay. What was held back is another message, which carries how many
-    `attempts` were made before it and `since` when the delivery is under way.
+    Only `standard` has a URL, `headers` and `secrets`: ciphertexts, newest first, several during a rotation.
+    `concurrency` and `rate_per_second` limit each dispatcher process. `revision` is the endpoint's when the
+    message was made. `round` separates the first attempts from those of each replay. A requeued message also
+    has the number of `attempts` made before it, and `since`: when the delivery was first received.
     """
 
     delivery_id: UUID
@@ -70,72 +60,20 @@ class Delivery:
 
     @staticmethod
     def from_json(body: str) -> "Delivery":
-        """Read a message's body; members that are not known are passed over. Raises MessageError."""
-        return _read(_DELIVERY, body)
+        """Read a message's body. Raises MessageError."""
+        return contract.read(_DELIVERY, body)
 
     def to_json(self) -> str:
         """Write the message's body."""
-        return _write(_DELIVERY, self)
+        return contract.write(_DELIVERY, self)
 
     def appointment(self) -> AppointmentData:
         """Read `data` as an appointment's. Raises MessageError."""
         try:
             return _APPOINTMENT.validate_python(self.data)
         except ValidationError:
-            # Its text quotes the values, which are a customer's.
             raise MessageError from None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """What came of one attempt at a delivery, or why none was made yet.
-
-    `attempt` counts from 1, and what is held back says how many were made so far; `answer` holds what is
-    kept of the partner's answer: `{"crm_id": …}`, `{"block_id": …}` or nothing. Of a calendar's list it
-    holds `{"found_block_id": …}`, the block at that very time, or `{"absent": "true"}`. By `receipt_handle`
-    the message that asked for the attempt can be taken off the queue; `revision` is the message's.
-    """
-
-    delivery_id: UUID
-    event_id: UUID
-    kind: str
-    type: str
-    attempt: int
-    at: AwareDatetime
-    outcome: Outcome
-    latency_ms: int
-    status_code: int | None = None
-    error: str | None = None
-    response_excerpt: str = ""
-    answer: Mapping[str, str]
-    next_attempt_at: AwareDatetime | None = None
-    round: int = 1
-    revision: int = 1
-    receipt_handle: str | None = None
-
-    @staticmethod
-    def from_json(body: str) -> "Attempt":
-        """Read a message's body; members that are not known are passed over. Raises MessageError."""
-        return _read(_ATTEMPT, body)
-
-    def to_json(self) -> str:
-        """Write the message's body."""
-        return _write(_ATTEMPT, self)
 
 
 _APPOINTMENT = TypeAdapter(AppointmentData)
 _DELIVERY = TypeAdapter(Delivery)
-_ATTEMPT = TypeAdapter(Attempt)
-
-
-def _read[T](adapter: TypeAdapter[T], body: str) -> T:
-    try:
-        return adapter.validate_json(body)
-    except ValidationError:
-        # Its text quotes the values, which are a customer's.
-        raise MessageError from None
-
-
-def _write[T](adapter: TypeAdapter[T], message: T) -> str:
-    # Escaped to ASCII: SQS refuses a body with characters outside XML's, such as U+FFFF.
-    return json.dumps(adapter.dump_python(message, mode="json"), separators=(",", ":"))

@@ -1,7 +1,7 @@
-"""No way in: a request to an address that a customer gave us reaches a public host, or nobody.
+"""SSRF guard: a request to a customer's URL reaches a public host or none.
 
-The name is looked up once, every address that it has must be public, and the connection is made to an address
-that was looked at: a name that changes in between changes nothing. Host and TLS name stay the customer's.
+The name is resolved once, all its addresses must be public, and the connection is made to one of them by
+number: DNS rebinding changes nothing. The Host header and the TLS name stay the customer's.
 """
 
 import asyncio
@@ -20,21 +20,21 @@ import idna
 from fairslot.platform.settings import settings
 
 LOOPBACK = "127.0.0.1"
-# One address of several that does not answer may take so much of the time that the others have.
+# The time limit for one address of several.
 CONNECT_SECONDS = 3.0
-# Names whose servers do not answer keep threads for up to half a minute; their own, and enough of them.
+# Names whose servers do not answer occupy threads for up to half a minute: a pool of their own.
 LOOKUP_THREADS = 64
 LONGEST_NAME = 253
 
-# Of IPv6 only the part that is given out at all, which leaves out mapped, compatible, NAT64 (64:ff9b::/96 and
-# 64:ff9b:1::/48), site-local, unique local, link-local and multicast addresses; and of that part not what has
-# an IPv4 address inside or leads nowhere: Teredo and its neighbours, documentation, 6to4, AS112.
+# Of IPv6 only global unicast, which excludes mapped, compatible, NAT64 (64:ff9b::/96 and 64:ff9b:1::/48),
+# site-local, unique local, link-local and multicast addresses; and of that not what embeds an IPv4 address or
+# leads nowhere: Teredo and its neighbours, documentation, 6to4, AS112.
 # https://www.iana.org/assignments/iana-ipv6-special-registry
-_GIVEN_OUT = ipaddress.IPv6Network("2000::/3")
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _SPECIAL_6 = tuple(
     map(ipaddress.IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20"))
 )
-# What `is_global` lets through: https://www.iana.org/assignments/iana-ipv4-special-registry
+# What `is_global` accepts: https://www.iana.org/assignments/iana-ipv4-special-registry
 _SPECIAL_4 = tuple(
     map(
         ipaddress.IPv4Network,
@@ -43,7 +43,7 @@ _SPECIAL_4 = tuple(
 )
 
 _LABEL = re.compile(r"[0-9a-z](?:[0-9a-z-]{0,61}[0-9a-z])?")
-# RFC 3986, section 3.2, without who is asking: a number in brackets or a name, and a port of ASCII digits.
+# RFC 3986, section 3.2, without user information: a number in brackets or a name, and a port of ASCII digits.
 _AUTHORITY = re.compile(r"(?:\[[^\[\]]*\]|[^\[\]:]*)(?::[0-9]*)?")
 _ESCAPE = re.compile(r"%[0-9a-fA-F]{2}")
 
@@ -51,10 +51,10 @@ type Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 class AddressError(Exception):
-    """Nothing was sent; `reason` is `invalid_url` or `blocked_address`, `final` that it stays so."""
+    """Nothing was sent; `reason` is `invalid_url` or `blocked_address`, `final` that a retry fails too."""
 
     def __init__(self, reason: str, *, final: bool) -> None:
-        """Keep the word alone: addresses can hold secrets."""
+        """Keep only the code: URLs can hold secrets."""
         super().__init__(reason)
         self.reason = reason
         self.final = final
@@ -62,7 +62,7 @@ class AddressError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """The ports for https and for plain http, and whether plain http to 127.0.0.1 is allowed at any port."""
+    """The allowed ports for https and http, and whether http to 127.0.0.1 is allowed on any port."""
 
     https_ports: frozenset[int]
     http_ports: frozenset[int] = frozenset()
@@ -70,19 +70,19 @@ class Rules:
 
 
 def subscriber_rules() -> Rules:
-    """Return what holds for webhooks: https only."""
+    """Return the rules for webhooks: https only."""
     return Rules(https_ports=_ports(), loopback=settings().webhook_allow_loopback_http)
 
 
 def feed_rules() -> Rules:
-    """Return what holds for feeds, which hold no secret of ours: also plain http."""
+    """Return the rules for feeds, which get no secret of ours: http too."""
     return Rules(
         https_ports=_ports(), http_ports=frozenset({80}), loopback=settings().webhook_allow_loopback_http
     )
 
 
 def redirect_rules() -> Rules:
-    """Return what holds for where a feed's server sends us on: https only, as nobody wrote that address."""
+    """Return the rules for redirects of feeds: https only, as no customer chose that address."""
     return subscriber_rules()
 
 
@@ -91,7 +91,7 @@ def _ports() -> frozenset[int]:
 
 
 def check(text: str, rules: Rules) -> httpx.URL:
-    """Read an address and refuse what no name server is needed to judge. Raises AddressError, a final one."""
+    """Parse a URL and refuse what can be refused without DNS. Raises AddressError, a final one."""
     try:
         url = httpx.URL(text)
         authority = urlsplit(text).netloc
@@ -100,15 +100,15 @@ def check(text: str, rules: Rules) -> httpx.URL:
         raise AddressError("invalid_url", final=True) from None
     if url.scheme not in {"http", "https"} or not host or "@" in authority or url.userinfo:
         raise AddressError("invalid_url", final=True)
-    # Python reads `+443`, ` 443`, `4_43` and other scripts' digits for numbers; who else reads it may not.
+    # Python reads `+443`, ` 443`, `4_43` and digits of other scripts as numbers; other parsers may not.
     if _AUTHORITY.fullmatch(authority) is None:
         raise AddressError("invalid_url", final=True)
-    if _is_own(url, rules):
+    if _is_loopback(url, rules):
         return url
     ports = rules.https_ports if url.scheme == "https" else rules.http_ports
     if _port(url) not in ports:
         raise AddressError("invalid_url", final=True)
-    # 127.1, 2130706433 and 0177.0.0.1 are numbers to the system's resolver and to nobody else.
+    # 127.1, 2130706433 and 0177.0.0.1 are addresses to the system's resolver only.
     number = _number(host)
     if number is None and not is_name(host):
         raise AddressError("invalid_url", final=True)
@@ -118,10 +118,11 @@ def check(text: str, rules: Rules) -> httpx.URL:
 
 
 def canonical(text: str, rules: Rules) -> str:
-    """Return an address in the one way in which it is kept, compared and requested. Raises as check() does.
+    """Return the canonical form of a URL, in which it is stored, compared and requested. Raises AddressError.
 
-    By RFC 3986, section 6.2, without undoing escapes: the host in ASCII and lower case and without the dot at
-    its end, a number in its usual form, no default port, no fragment, `/` for no path, `%2F` for `%2f`.
+    By RFC 3986, section 6.2, without decoding escapes: the host in ASCII, lower case and without the final
+    dot, an IP address in its usual form, no default port, no fragment, `/` for an empty path, `%2F` for
+    `%2f`.
     """
     url = check(text, rules)
     host = _host(url)
@@ -133,9 +134,9 @@ def canonical(text: str, rules: Rules) -> str:
 
 
 def is_name(host: str) -> bool:
-    """Tell whether a host can have this name: labels of letters, digits and inner hyphens (RFC 1123, 5891).
+    """Tell whether this is a valid host name: labels of letters, digits and inner hyphens (RFC 1123, 5891).
 
-    `host` is in ASCII and without the dot at its end. A last label of digits alone would be a broken number.
+    `host` is in ASCII and without a final dot. A last label of digits only would be a malformed IP address.
     """
     labels = host.split(".")
     return (
@@ -147,7 +148,7 @@ def is_name(host: str) -> bool:
 
 
 def _is_idna(label: str) -> bool:
-    """Tell whether a label stands for one in another script, if it says so."""
+    """Tell whether a label is valid IDNA, if it is punycode."""
     if not label.startswith("xn--"):
         return True
     try:
@@ -157,26 +158,28 @@ def _is_idna(label: str) -> bool:
 
 
 def is_public(address: str) -> bool:
-    """Tell whether a host on the internet, and nothing else, can have this numeric address."""
+    """Tell whether this is the IP address of a host on the internet."""
     try:
         number = ipaddress.ip_address(address)
     except ValueError:
         return False
     if isinstance(number, ipaddress.IPv6Address):
         return (
-            number in _GIVEN_OUT and number.scope_id is None and not any(number in net for net in _SPECIAL_6)
+            number in _GLOBAL_UNICAST
+            and number.scope_id is None
+            and not any(number in net for net in _SPECIAL_6)
         )
     return number.is_global and not number.is_multicast and not any(number in net for net in _SPECIAL_4)
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):
-    """Looks up and judges the host of every request and passes it on to `inner`, addressed by number.
+    """Resolve and check the host of every request, and pass it on to `inner`, addressed by IP.
 
-    Raises AddressError, and httpx.ConnectError where there is no such name.
+    Raises AddressError, and httpx.ConnectError where the name does not exist.
     """
 
     def __init__(self, inner: httpx.AsyncBaseTransport, rules: Rules, resolve: Resolve | None = None) -> None:
-        """Take what connects, the rules, and how names are looked up: the system's way by default."""
+        """Take the transport, the rules, and the resolver: the system's by default."""
         self._inner = inner
         self._rules = rules
         self._resolve = resolve or lookup
@@ -185,13 +188,13 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         """Send the request to the first of the host's addresses that accepts a connection."""
         url = check(str(request.url), self._rules)
         host = _host(url)
-        if _is_own(url, self._rules):
+        if _is_loopback(url, self._rules):
             return await self._inner.handle_async_request(request)
         found = await self._resolve(host, _port(url))
         if not found:
             raise httpx.ConnectError("no such name")
         if not all(is_public(address) for address in found):
-            # Not final: whose names they are can mend that, and no attempt costs more than the lookup.
+            # Not final: the name's owner can correct it, and a retry costs no more than the lookup.
             raise AddressError("blocked_address", final=False)
         *others, last = found
         for address in others:
@@ -202,12 +205,12 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         return await self._inner.handle_async_request(_addressed(request, last, host))
 
     async def aclose(self) -> None:
-        """Close what connects."""
+        """Close the transport."""
         await self._inner.aclose()
 
 
 async def lookup(host: str, port: int) -> Sequence[str]:
-    """Return the addresses of a name, in the order in which to try them; none where it has none."""
+    """Return the addresses of a name, in the order in which to try them."""
     loop = asyncio.get_running_loop()
     try:
         found = await loop.run_in_executor(_threads(), _getaddrinfo, host, port)
@@ -221,7 +224,7 @@ def _getaddrinfo(host: str, port: int) -> list[tuple[object, object, object, obj
 
 
 def _addressed(request: httpx.Request, address: str, host: str) -> httpx.Request:
-    """Aim a request at a number; Host was set when it was made, and the certificate is for the name."""
+    """Return the request with an IP address for its host; the Host header and the TLS name stay."""
     return httpx.Request(
         request.method,
         request.url.copy_with(host=address),
@@ -236,7 +239,7 @@ def _addressed(request: httpx.Request, address: str, host: str) -> httpx.Request
 
 
 def _host(url: httpx.URL) -> str:
-    """Return the host in ASCII, without the brackets of a number or the dot at a name's end."""
+    """Return the host in ASCII, without the brackets of an IP address or a final dot."""
     return url.raw_host.decode("ascii").removesuffix(".").strip("[]").lower()
 
 
@@ -244,7 +247,7 @@ def _port(url: httpx.URL) -> int:
     return url.port if url.port is not None else (443 if url.scheme == "https" else 80)
 
 
-def _is_own(url: httpx.URL, rules: Rules) -> bool:
+def _is_loopback(url: httpx.URL, rules: Rules) -> bool:
     return rules.loopback and url.scheme == "http" and url.raw_host == LOOPBACK.encode()
 
 

@@ -17,7 +17,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from fairslot.domain.errors import (
-    ConflictError,
+    EndpointExistsError,
     FairslotError,
     HoldExpiredError,
     HoldLimitError,
@@ -180,7 +180,7 @@ def translate(error: psycopg.Error) -> FairslotError | psycopg.Error:
     if error.diag.constraint_name == "coach_appointments_no_overlap":
         return SlotUnavailableError()
     if error.diag.constraint_name == "webhook_endpoints_live":
-        return ConflictError("There is an endpoint with this address already.")
+        return EndpointExistsError()
     # Among these are the classes 53 (no space, no memory), 57 (shutting down) and 58 (the system).
     if state in _AGAIN | _TIMED_OUT | {_TAKES_NO_WRITES} or isinstance(error, psycopg.OperationalError):
         return UnavailableError()

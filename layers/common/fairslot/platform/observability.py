@@ -1,11 +1,11 @@
-"""One logger and one set of metrics for every function; neither opens anything at import."""
+"""The logger and the metrics of every function; neither opens anything at import."""
 
 import logging
 import os
 
 from aws_lambda_powertools import Logger, Metrics
 
-# It writes every address at INFO, and the address of a feed or a subscriber can be a password.
+# httpx logs every URL at INFO, and the URL of a feed or a subscriber can hold a secret.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 logger = Logger(

@@ -1,9 +1,12 @@
-"""Sending to SQS queues and receiving from them; putting off or taking away what was received."""
+"""SQS: send, receive, postpone and delete messages, and read a dead-letter queue."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from fairslot.domain.errors import QueueError
 from fairslot.platform import time_limit
@@ -18,14 +21,14 @@ if TYPE_CHECKING:
         SendMessageBatchRequestEntryTypeDef,
     )
 
-# What SQS takes in one call: 1 MiB since August 2025, but 256 KiB go everywhere.
+# The most per call: 1 MiB since August 2025, but 256 KiB work everywhere.
 BATCH_ENTRIES = 10
 BATCH_BYTES = 262_144
 
-# How long SQS keeps a message that is sent from being received. Such a message is not in flight.
+# SQS's longest DelaySeconds. A delayed message is not in flight.
 LONGEST_DELAY_SECONDS = 900
 
-ROUNDS = 3
+TRIES = 3
 PAUSE_SECONDS = 0.05
 
 CONNECT_SECONDS = 1.0
@@ -33,12 +36,15 @@ READ_SECONDS = 2.0
 CALL_ATTEMPTS = 2
 # Both attempts time out, with the longest pause (1 s) that botocore's standard mode makes between them.
 LONGEST_CALL_SECONDS = CALL_ATTEMPTS * (CONNECT_SECONDS + READ_SECONDS) + 1.0
-# Who has not so much time left makes one attempt, and none for a while at a queue that did not answer.
+# With less time than that there is one attempt, and none for a while at a queue that did not answer.
 REST_SECONDS = 10.0
 
+# Longer than most readings of a dead-letter queue. What a reader that died has hidden is visible after it.
+HIDE_SECONDS = 120
 
-class _Silence:
-    """Until when those in a hurry leave a queue alone, by its address."""
+
+class _Unanswered:
+    """Until when calls that are short of time skip a queue, by its URL."""
 
     until: dict[str, float] = {}  # noqa: RUF012 - the process's own
 
@@ -56,17 +62,16 @@ def send(
 ) -> None:
     """Send each body as one message, at least once.
 
-    Messages of one of the `groups`, given for each body, do not hold up those of the others: on a standard
-    queue that is all that a group does (SQS fair queues). `delays` are the seconds until each can be
-    received, 0 to LONGEST_DELAY_SECONDS.
-    Entries that the queue fails are sent again a few times. Raises QueueError that names the bodies it
-    did not take; what it may have taken without saying so counts as not taken. Where the work at hand has no
-    time for a queue that hangs, one is asked once, and left alone for REST_SECONDS if it does not answer.
+    `groups` names a message group per body: on a standard queue all it does is that one group's backlog does
+    not delay the others (SQS fair queues). `delays` are the seconds until each message can be received, 0 to
+    LONGEST_DELAY_SECONDS. Failed entries are sent again a few times. Raises QueueError with the positions of
+    the bodies that were not confirmed. Where the deadline leaves no time for a queue that hangs, there is one
+    attempt, and none for REST_SECONDS after a queue did not answer.
     """
 
-    def call(part: list[int]) -> _Failures:
+    def call(batch: list[int]) -> _Failures:
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
-            {"Id": str(position), "MessageBody": bodies[position]} for position in part
+            {"Id": str(position), "MessageBody": bodies[position]} for position in batch
         ]
         for entry in entries:
             if groups is not None:
@@ -75,12 +80,12 @@ def send(
                 entry["DelaySeconds"] = delays[int(entry["Id"])]
         return _sqs().send_message_batch(QueueUrl=queue_url, Entries=entries).get("Failed", [])
 
-    _through(queue_url, parts([len(body.encode()) for body in bodies]), call)
+    _in_batches(queue_url, batches([len(body.encode()) for body in bodies]), call)
 
 
 def receive(queue_url: str, *, hide_seconds: int) -> "list[MessageTypeDef]":
-    """Receive up to ten messages, hidden from others for so many seconds; none where there are none."""
-    # A wait, however short, asks all of SQS's servers; without it an empty answer means nothing.
+    """Receive up to ten messages, hidden from other readers for `hide_seconds`."""
+    # Long polling: without it SQS asks only some servers, and an empty answer means nothing.
     answer = _sqs().receive_message(
         QueueUrl=queue_url,
         MaxNumberOfMessages=BATCH_ENTRIES,
@@ -91,7 +96,7 @@ def receive(queue_url: str, *, hide_seconds: int) -> "list[MessageTypeDef]":
 
 
 def in_flight(queue_url: str) -> int:
-    """Return about how many messages somebody has received and not taken away, so that they are hidden."""
+    """Return about how many messages are hidden, because they were received and not deleted."""
     answer = _sqs().get_queue_attributes(
         QueueUrl=queue_url, AttributeNames=["ApproximateNumberOfMessagesNotVisible"]
     )
@@ -99,107 +104,169 @@ def in_flight(queue_url: str) -> int:
 
 
 def postpone(queue_url: str, delays: Sequence[tuple[str, int]]) -> None:
-    """Hide received messages for so many seconds from now: pairs of receipt handle and 0 to 43,200.
+    """Hide received messages from now on: pairs of receipt handle and seconds, 0 to 43,200.
 
-    Raises QueueError that names the pairs that had no effect.
+    Raises QueueError with the positions of the pairs that had no effect.
     """
 
-    def call(part: list[int]) -> _Failures:
+    def call(batch: list[int]) -> _Failures:
         entries: list[ChangeMessageVisibilityBatchRequestEntryTypeDef] = [
             {
                 "Id": str(position),
                 "ReceiptHandle": delays[position][0],
                 "VisibilityTimeout": delays[position][1],
             }
-            for position in part
+            for position in batch
         ]
         return _sqs().change_message_visibility_batch(QueueUrl=queue_url, Entries=entries).get("Failed", [])
 
-    _through(queue_url, parts([0] * len(delays)), call)
+    _in_batches(queue_url, batches([0] * len(delays)), call)
 
 
 def delete(queue_url: str, handles: Sequence[str]) -> None:
-    """Take received messages off a queue, by their receipt handles.
+    """Delete received messages by their receipt handles.
 
-    A handle that is no longer good is passed over: the message is gone, or was received again since. Raises
-    QueueError that names the handles of which the queue said nothing.
+    An outdated handle is no error: the message is gone, or was received again since. Raises QueueError with
+    the positions of the handles for which the queue confirmed nothing.
     """
 
-    def call(part: list[int]) -> _Failures:
+    def call(batch: list[int]) -> _Failures:
         entries: list[DeleteMessageBatchRequestEntryTypeDef] = [
-            {"Id": str(position), "ReceiptHandle": handles[position]} for position in part
+            {"Id": str(position), "ReceiptHandle": handles[position]} for position in batch
         ]
         failed = _sqs().delete_message_batch(QueueUrl=queue_url, Entries=entries).get("Failed", [])
         return [one for one in failed if not one["SenderFault"]]
 
-    _through(queue_url, parts([0] * len(handles)), call)
+    _in_batches(queue_url, batches([0] * len(handles)), call)
 
 
-def parts(sizes: Sequence[int]) -> Iterator[list[int]]:
-    """Group positions as one call takes them; what is too large by itself goes alone, for SQS to judge."""
-    part: list[int] = []
-    size = 0
-    for position, bytes_ in enumerate(sizes):
-        if part and (len(part) == BATCH_ENTRIES or size + bytes_ > BATCH_BYTES):
-            yield part
-            part, size = [], 0
-        part.append(position)
-        size += bytes_
-    if part:
-        yield part
+def batches(sizes: Sequence[int]) -> Iterator[list[int]]:
+    """Group positions into calls; a message that is too large goes alone, for SQS to refuse."""
+    batch: list[int] = []
+    batch_bytes = 0
+    for position, size in enumerate(sizes):
+        if batch and (len(batch) == BATCH_ENTRIES or batch_bytes + size > BATCH_BYTES):
+            yield batch
+            batch, batch_bytes = [], 0
+        batch.append(position)
+        batch_bytes += size
+    if batch:
+        yield batch
 
 
-def _through(queue_url: str, parts: Iterator[list[int]], call: _Call) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A message of a dead-letter queue, and the receipt handle to delete it by."""
+
+    handle: str
+    body: str
+
+
+class DeadLetterReader:
+    """One pass over a dead-letter queue, as a context; each message is seen once.
+
+    What was read and not deleted is hidden from other readers until the context ends, however it ends.
+    """
+
+    def __init__(self, queue_url: str) -> None:
+        """Take the queue's URL."""
+        self._url = queue_url
+        self._seen: set[str] = set()
+        # By message id: a message that is received again has another handle, and the one before may be void.
+        self._held: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Make visible what stays; where that fails it is visible after HIDE_SECONDS, or already."""
+        with suppress(QueueError):
+            postpone(self._url, [(handle, 0) for handle in self._held.values()])
+
+    def batches(self, *, limit: int, until: float | None = None) -> Iterator[list[DeadLetter]]:
+        """Yield up to ten messages at a time and about `limit` in all, until `until` (monotonic clock)."""
+        for _ in range(-(-limit // BATCH_ENTRIES)):
+            if until is not None and time.monotonic() >= until:
+                return
+            found = receive(self._url, hide_seconds=HIDE_SECONDS)
+            if not found:
+                return
+            # In a long pass the first ones are visible again before its end.
+            fresh = [one for one in found if one["MessageId"] not in self._seen]
+            self._seen |= {one["MessageId"] for one in fresh}
+            self._held |= {one["MessageId"]: one["ReceiptHandle"] for one in found}
+            if fresh:
+                yield [DeadLetter(handle=one["ReceiptHandle"], body=one["Body"]) for one in fresh]
+
+    def delete(self, handles: Sequence[str]) -> None:
+        """Delete messages; one that SQS does not delete stays for the next pass."""
+        kept: set[str] = set()
+        try:
+            delete(self._url, handles)
+        except QueueError as error:
+            kept = {handles[position] for position in error.untaken}
+        gone = set(handles) - kept
+        self._held = {message: handle for message, handle in self._held.items() if handle not in gone}
+
+    def hidden_elsewhere(self) -> int:
+        """Return about how many messages other readers have at the moment."""
+        return max(in_flight(self._url) - len(self._held), 0)
+
+
+def _in_batches(queue_url: str, positions: Iterator[list[int]], call: _Call) -> None:
     from botocore.exceptions import BotoCoreError, ClientError  # late: 60 ms of a cold start
 
     untaken: list[int] = []
-    answers = True
-    for part in parts:
-        if not answers or _is_left_alone(queue_url):
-            untaken += part
+    is_answering = True
+    for batch in positions:
+        if not is_answering or _is_skipped(queue_url):
+            untaken += batch
             continue
         try:
-            untaken += _persist(part, call)
+            untaken += _retry(batch, call)
         except ClientError:
-            # An answer, about this part: the others may do better.
-            untaken += part
+            # An answer, about this batch only.
+            untaken += batch
         except BotoCoreError:
-            # No answer: the others would only wait as long.
-            untaken += part
-            answers = False
-            _Silence.until[queue_url] = time.monotonic() + REST_SECONDS
+            # No answer: the other batches would only wait as long.
+            untaken += batch
+            is_answering = False
+            _Unanswered.until[queue_url] = time.monotonic() + REST_SECONDS
     if untaken:
         raise QueueError(untaken)
 
 
-def _persist(part: list[int], call: _Call) -> list[int]:
-    """Repeat what failed through no fault of ours; return what was never taken."""
-    faulty: list[int] = []
-    waiting = part
-    for round_ in range(ROUNDS):
-        time.sleep(PAUSE_SECONDS * round_)
+def _retry(batch: list[int], call: _Call) -> list[int]:
+    """Make a call, again for entries that failed on SQS's side; return those that failed for good."""
+    refused: list[int] = []
+    waiting = batch
+    for retries in range(TRIES):
+        time.sleep(PAUSE_SECONDS * retries)
         failures = call(waiting)
-        faulty += [int(failure["Id"]) for failure in failures if failure["SenderFault"]]
+        refused += [int(failure["Id"]) for failure in failures if failure["SenderFault"]]
         waiting = [int(failure["Id"]) for failure in failures if not failure["SenderFault"]]
         if not waiting:
             break
-    return faulty + waiting
+    return refused + waiting
 
 
-def _is_in_a_hurry() -> bool:
+def _is_short_of_time() -> bool:
     return time_limit.left() < LONGEST_CALL_SECONDS
 
 
-def _is_left_alone(queue_url: str) -> bool:
-    """Tell whether there is no time for another attempt that may last, or the last one did."""
-    if not _is_in_a_hurry():
+def _is_skipped(queue_url: str) -> bool:
+    """Tell whether time is short, and too short for an attempt or the queue did not answer the last one."""
+    if not _is_short_of_time():
         return False
     too_late = time_limit.left() < CONNECT_SECONDS + READ_SECONDS
-    return too_late or time.monotonic() < _Silence.until.get(queue_url, 0.0)
+    return too_late or time.monotonic() < _Unanswered.until.get(queue_url, 0.0)
 
 
 def _sqs() -> "SQSClient":
-    return _client(1 if _is_in_a_hurry() else CALL_ATTEMPTS)
+    return _client(1 if _is_short_of_time() else CALL_ATTEMPTS)
 
 
 @cache
@@ -218,6 +285,6 @@ def _client(attempts: int) -> "SQSClient":
 
 
 def clear_cache() -> None:
-    """Make the next call open a new client, with the environment as it is then."""
+    """Make the next call open a new client, with the environment of then."""
     _client.cache_clear()
-    _Silence.until.clear()
+    _Unanswered.until.clear()

@@ -1,4 +1,4 @@
-"""Signatures of Standard Webhooks 1.0.
+"""Sign requests as Standard Webhooks 1.0 specifies.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -15,14 +15,14 @@ class SecretError(ValueError):
     """The secret is not `whsec_` and base64."""
 
     def __init__(self) -> None:
-        """Say no more than that: the rest is secret."""
+        """Do not quote the secret."""
         super().__init__(type(self).__doc__)
 
 
 def headers(secrets: Sequence[str], *, message_id: str, timestamp: int, content: bytes) -> Mapping[str, str]:
-    """Return the three headers for a body; `timestamp` is the attempt's, in Unix seconds.
+    """Return the three headers of a request; `timestamp` is the attempt's, in Unix seconds.
 
-    With several secrets there is a signature by each, for receivers that know only one. Raises SecretError.
+    With several secrets there is a signature by each: the receiver may know only one. Raises SecretError.
     """
     signed = f"{message_id}.{timestamp}.".encode() + content
     return {

@@ -1,7 +1,7 @@
-"""Signing secrets: made here, shown once, and kept only as ciphertext of the deployment's KMS key.
+"""Signing secrets: generated here, shown once, and stored only as ciphertext of the deployment's KMS key.
 
-A ciphertext is base64 text of what KMS returned. Its encryption context says what the secret is for: KMS
-opens it for nothing else, and a role can be held to one kind of context.
+A ciphertext is KMS's, in base64. Its encryption context says what the secret is for: KMS decrypts it for
+nothing else, and a role can be limited to one kind of context.
 """
 
 import base64
@@ -14,41 +14,41 @@ from uuid import UUID
 from fairslot.domain.errors import UnavailableError
 from fairslot.platform import time_limit
 from fairslot.platform.settings import settings
+from fairslot.platform.signing import PREFIX
 
-PREFIX = "whsec_"
 # Standard Webhooks asks for 24 to 64 bytes.
 SECRET_BYTES = 24
-REMEMBER_SECONDS = 300.0
-# Beside the newest; each costs every message a ciphertext and every attempt a signature.
+CACHE_SECONDS = 300.0
+# Valid beside the newest; each costs every message a ciphertext and every attempt a signature.
 MOST_EARLIER = 2
 TOO_MANY = (
-    f"{MOST_EARLIER + 1} secrets are good at the moment, each until the time that was promised. Wait for the"
-    " first of `previous_secrets_until`, or rotate with `overlap_hours` 0, which leaves only the new one."
+    f"{MOST_EARLIER + 1} secrets are valid at the moment. Wait for the first of `previous_secrets_until`, or"
+    " rotate with `overlap_hours` 0, which leaves only the new one."
 )
-_REMEMBER_AT_MOST = 1_000
+_MOST_CACHED = 1_000
 _CONNECT_SECONDS = 1.0
 _READ_SECONDS = 2.0
 _ATTEMPTS = 2
-# Both attempts time out, with the longest pause of botocore's standard mode between them.
+# Both attempts time out, with the longest pause (1 s) that botocore makes between them.
 _LONGEST_CALL_SECONDS = _ATTEMPTS * (_CONNECT_SECONDS + _READ_SECONDS) + 1.0
 
-_known: dict[tuple[str, frozenset[tuple[str, str]]], tuple[float, str]] = {}
+_cached: dict[tuple[str, frozenset[tuple[str, str]]], tuple[float, str]] = {}
 
 
 def make() -> str:
-    """Return a new secret as Standard Webhooks writes it: `whsec_` and the base64 of 24 random bytes."""
-    import secrets  # late, as boto3: most requests make none
+    """Return a new secret in the form of Standard Webhooks: `whsec_` and the base64 of 24 random bytes."""
+    import secrets  # late, as boto3: most requests need neither
 
     return PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
 def for_endpoint(endpoint_id: UUID) -> dict[str, str]:
-    """Return the encryption context of an endpoint's secrets, which the dispatcher opens."""
+    """Return the encryption context of an endpoint's secrets, which the dispatcher decrypts."""
     return {"endpoint_id": str(endpoint_id)}
 
 
 def for_source(source_id: UUID) -> dict[str, str]:
-    """Return the encryption context of a source's secrets, which the booking function opens."""
+    """Return the encryption context of a source's secrets, which the booking function decrypts."""
     return {"purpose": "inbound", "source_id": str(source_id)}
 
 
@@ -62,7 +62,7 @@ def encrypt(secret: str, context: Mapping[str, str]) -> str:
     from botocore.exceptions import BotoCoreError, ClientError
 
     if not settings().webhook_kms_key_id:
-        raise UnavailableError("Secrets cannot be kept here: no key is set.")
+        raise UnavailableError("Secrets cannot be stored: WEBHOOK_KMS_KEY_ID is not set.")
     try:
         made = _kms().encrypt(
             KeyId=settings().webhook_kms_key_id, Plaintext=secret.encode(), EncryptionContext=context
@@ -73,18 +73,18 @@ def encrypt(secret: str, context: Mapping[str, str]) -> str:
 
 
 def decrypt(ciphertext: str, context: Mapping[str, str]) -> str:
-    """Return the secret of a ciphertext; what was opened is remembered for five minutes.
+    """Return the secret of a ciphertext; it is cached for five minutes.
 
     Raises:
-        UnavailableError: KMS does not answer or does not open it.
+        UnavailableError: KMS does not answer or refuses.
 
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
-    name = ciphertext, frozenset(context.items())
-    known = _known.get(name)
-    if known is not None and time.monotonic() < known[0]:
-        return known[1]
+    cache_key = ciphertext, frozenset(context.items())
+    cached = _cached.get(cache_key)
+    if cached is not None and time.monotonic() < cached[0]:
+        return cached[1]
     try:
         opened = _kms().decrypt(
             KeyId=settings().webhook_kms_key_id,
@@ -93,15 +93,15 @@ def decrypt(ciphertext: str, context: Mapping[str, str]) -> str:
         )
     except (BotoCoreError, ClientError) as error:
         raise UnavailableError from error
-    if len(_known) >= _REMEMBER_AT_MOST:
-        _known.clear()
+    if len(_cached) >= _MOST_CACHED:
+        _cached.clear()
     secret: str = opened["Plaintext"].decode()
-    _known[name] = (time.monotonic() + REMEMBER_SECONDS, secret)
+    _cached[cache_key] = (time.monotonic() + CACHE_SECONDS, secret)
     return secret
 
 
 def _kms() -> Any:
-    """Return a client that has answered, or given up, before the time of the work at hand is up."""
+    """Return a client that answers or times out within the time limit."""
     left = time_limit.left()
     if left < _CONNECT_SECONDS + _READ_SECONDS:
         raise UnavailableError
@@ -124,6 +124,6 @@ def _client(attempts: int) -> Any:
 
 
 def clear_cache() -> None:
-    """Forget what was opened, and make the next call open a new client."""
-    _known.clear()
+    """Forget the secrets, and make the next call open a new client."""
+    _cached.clear()
     _client.cache_clear()

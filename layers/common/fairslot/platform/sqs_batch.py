@@ -1,4 +1,4 @@
-"""Messages of a queue one by one: what fails stays in the queue, and the log names its kind alone."""
+"""Handle the messages of an SQS batch one by one; those that fail stay on the queue."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,20 +15,20 @@ from fairslot.platform.observability import logger, metrics
 def handle(
     event: dict[str, Any], work: Callable[[str], None], context: LambdaContext
 ) -> PartialItemFailureResponse:
-    """Do the work for the body of each message of an SQS batch; answer in time which messages stay."""
+    """Call `work` with the body of each message; return, before the time limit, which messages stay."""
 
-    def one(record: Any) -> None:  # the processor passes it by this name
+    def one(record: Any) -> None:  # the processor's name for the argument
         try:
             work(record.body)
         except Exception as error:
-            # The type alone: an exception's text can quote a row of a customer's.
+            # Only the type: an exception's text can quote customer data.
             logger.error(
                 "message not handled", extra={"error": type(error).__name__, "message_id": record.message_id}
             )
             metrics.add_metric(name="MessagesNotHandled", unit=MetricUnit.Count, value=1)
             raise
 
-    # Were it to raise when all fail, Lambda would log the exceptions with their texts.
+    # It must not raise when all fail: Lambda would log the exceptions' texts.
     processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
     with time_limit.of(context):
         return process_partial_response(event=event, record_handler=one, processor=processor, context=context)

@@ -1,5 +1,5 @@
 -- name: list_page
--- A page of the tenant's deliveries, the newest first.
+-- A page of the tenant's deliveries, newest first.
 SELECT one.delivery
   FROM webhook_endpoints AS endpoint
  CROSS JOIN LATERAL (
@@ -23,14 +23,14 @@ SELECT engine.delivery_json(d) AS delivery
  WHERE d.delivery_id = %(delivery)s AND endpoint.tenant_id = %(tenant)s;
 
 -- name: lock
--- A delivery and whether its endpoint is on, for a replay.
+-- Locks a delivery for a replay; whether its endpoint is enabled.
 SELECT d.status, endpoint.enabled, endpoint.tenant_id
   FROM webhook_deliveries AS d JOIN webhook_endpoints AS endpoint USING (endpoint_id)
  WHERE d.delivery_id = %(delivery)s
    FOR NO KEY UPDATE OF d;
 
 -- name: replay
--- Begins a new round of attempts; what was delivered is delivered again.
+-- Starts a new round of attempts, also of a delivered one.
 UPDATE webhook_deliveries AS d
    SET status = 'pending', round = round + 1, replayed_at = %(now)s, published_at = NULL, next_attempt_at = NULL,
        finished_at = NULL, reason = NULL, results_missing = results_missing OR status = 'delivered'
@@ -39,12 +39,12 @@ RETURNING engine.delivery_json(d) AS delivery,
           (SELECT message || jsonb_build_object('round', d.round)
              FROM engine.delivery_messages() AS m WHERE m.delivery_id = d.delivery_id) AS message;
 
--- name: state
--- What the dead letters' deliveries have come to.
+-- name: states
+-- The status and round of the deliveries of dead letters.
 SELECT delivery_id, status, round FROM webhook_deliveries WHERE delivery_id = ANY (%(deliveries)s::uuid[]);
 
--- name: bury
--- Pending deliveries whose messages ended as dead letters.
+-- name: mark_dead_letters_failed
+-- Fails pending deliveries whose messages are dead letters, each in the round of its message.
 UPDATE webhook_deliveries AS d
    SET status = 'failed', reason = 'dead_letter', finished_at = %(now)s, next_attempt_at = NULL, results_missing = true
  WHERE d.delivery_id IN (

@@ -1,13 +1,13 @@
--- name: one_at_a_time
--- Those who make a tenant's endpoints or move them, until their transaction ends.
+-- name: lock_tenant
+-- Creating a tenant's endpoints and changing their addresses, one transaction at a time.
 SELECT pg_advisory_xact_lock(hashtextextended('fairslot webhook endpoints of ' || %(tenant)s, 0));
 
 -- name: count
--- The tenant's subscribers.
+-- How many subscribers the tenant has.
 SELECT count(*) AS n FROM webhook_endpoints WHERE tenant_id = %(tenant)s AND kind = 'standard' AND deleted_at IS NULL;
 
 -- name: create
--- A subscriber, unless its address is had; no unique violation, which would write the address into the log.
+-- A subscriber, unless its address exists; a unique violation would write the address into Postgres's log.
 INSERT INTO webhook_endpoints AS e (endpoint_id, tenant_id, kind, url, event_types, description, headers, secret,
                                     concurrency, rate_per_second, enabled, disabled_reason, disabled_at)
 VALUES (%(endpoint)s, %(tenant)s, 'standard', %(url)s, %(event_types)s, %(description)s, %(headers)s, %(secret)s,
@@ -17,7 +17,7 @@ ON CONFLICT (tenant_id, kind, url) WHERE deleted_at IS NULL DO NOTHING
 RETURNING engine.endpoint_json(e) AS endpoint;
 
 -- name: list
--- The tenant's endpoints in the order in which they were made.
+-- The tenant's endpoints, oldest first.
 SELECT engine.endpoint_json(e) AS endpoint FROM webhook_endpoints AS e
  WHERE tenant_id = %(tenant)s AND deleted_at IS NULL
  ORDER BY created_at, endpoint_id;
@@ -28,18 +28,18 @@ SELECT engine.endpoint_json(e) AS endpoint FROM webhook_endpoints AS e
  WHERE endpoint_id = %(endpoint)s AND tenant_id = %(tenant)s AND deleted_at IS NULL;
 
 -- name: get_any
--- One endpoint of the tenant, also one that was taken away.
+-- One endpoint of the tenant, deleted or not.
 SELECT engine.endpoint_json(e) AS endpoint FROM webhook_endpoints AS e
  WHERE endpoint_id = %(endpoint)s AND tenant_id = %(tenant)s;
 
 -- name: lock
--- One endpoint of the tenant, for a change.
+-- Locks one endpoint of the tenant for a change.
 SELECT engine.endpoint_json(e) AS endpoint, secret FROM webhook_endpoints AS e
  WHERE endpoint_id = %(endpoint)s AND tenant_id = %(tenant)s AND deleted_at IS NULL
    FOR NO KEY UPDATE;
 
 -- name: update
--- An endpoint as it is to be, unless another has its address; turning it on forgets how it failed.
+-- Changes an endpoint unless another has its address; enabling it clears its failures.
 UPDATE webhook_endpoints AS e
    SET url = %(url)s, event_types = %(event_types)s, description = %(description)s, headers = %(headers)s,
        concurrency = %(concurrency)s, rate_per_second = %(rate_per_second)s, enabled = %(enabled)s,
@@ -55,14 +55,14 @@ UPDATE webhook_endpoints AS e
 RETURNING engine.endpoint_json(e) AS endpoint;
 
 -- name: delete
--- An endpoint; the sweep cancels what is still pending.
+-- Deletes an endpoint; the sweep cancels its pending deliveries.
 UPDATE webhook_endpoints
    SET enabled = false, disabled_reason = 'by_request', disabled_at = coalesce(disabled_at, %(now)s), deleted_at = %(now)s,
        updated_at = %(now)s, older_secrets = '[]'
  WHERE endpoint_id = %(endpoint)s;
 
 -- name: rotate
--- Another secret, unless too many sign; those so far sign too for a while, or without an overlap no longer.
+-- Sets a new secret unless too many are valid; with an overlap the earlier ones sign for a while.
 UPDATE webhook_endpoints AS e
    SET older_secrets = engine.replaced_secrets(p_secret => secret, p_older => older_secrets, p_until => %(until)s,
                                                p_now => %(now)s),
@@ -79,13 +79,13 @@ SELECT engine.emit_notice(p_tenant => %(tenant)s, p_type => 'endpoint.test',
                           p_only => %(endpoint)s)
        AS messages;
 
--- name: one_recovery
--- Of an endpoint at a time, until the transaction ends.
+-- name: lock_recovery
+-- Recoveries of an endpoint, one transaction at a time.
 SELECT pg_advisory_xact_lock(hashtextextended('fairslot recovery of ' || %(endpoint)s::text, 0));
 
--- name: revive
--- Begins a new round of every delivery to the endpoint that came to nothing since an instant.
-WITH revived AS (
+-- name: restart_failed
+-- Starts a new round of the endpoint's failed and cancelled deliveries since an instant.
+WITH restarted AS (
     UPDATE webhook_deliveries AS delivery
        SET status = 'pending', round = round + 1, replayed_at = %(now)s, published_at = NULL, next_attempt_at = NULL,
            finished_at = NULL, reason = NULL
@@ -96,11 +96,11 @@ WITH revived AS (
          ORDER BY delivery_id FOR NO KEY UPDATE)
     RETURNING delivery_id
 )
-SELECT count(*) AS n FROM revived;
+SELECT count(*) AS n FROM restarted;
 
--- name: catch_up
--- Gives the endpoint the events since an instant that it wants and that nobody wrote for it, as it was off; of
--- those before its time none, nor of those that are about to be forgotten.
+-- name: add_missed
+-- Adds deliveries of the events since an instant that the endpoint subscribes to and missed while it was disabled;
+-- none from before it was created or past their retention.
 WITH missed AS (
     INSERT INTO webhook_deliveries (event_id, endpoint_id)
     SELECT event.event_id, endpoint.endpoint_id
@@ -120,7 +120,7 @@ WITH missed AS (
 SELECT count(*) AS n FROM missed;
 
 -- name: unpublished
--- The first messages for an endpoint that are not on the queue.
+-- The endpoint's first messages that are not on the queue.
 SELECT message FROM engine.delivery_messages()
  WHERE delivery_id IN (SELECT delivery_id FROM webhook_deliveries
                         WHERE endpoint_id = %(endpoint)s AND status = 'pending' AND published_at IS NULL

@@ -1,9 +1,9 @@
 -- name: mark_published
--- Notes that deliveries are on the queue.
+-- Marks deliveries as published.
 SELECT engine.mark_published(p_deliveries => %(deliveries)s::uuid[], p_now => %(now)s);
 
--- name: give_up
--- What waits for an endpoint that is turned off, once nothing is under way; for one that is gone, at once.
+-- name: end_disabled
+-- Ends deliveries to a disabled endpoint once none is under way, to a deleted one at once.
 UPDATE webhook_deliveries AS delivery
    SET status = CASE WHEN endpoint.deleted_at IS NULL THEN 'failed' ELSE 'cancelled' END, reason = 'endpoint_disabled',
        finished_at = %(now)s, next_attempt_at = NULL,
@@ -17,7 +17,7 @@ UPDATE webhook_deliveries AS delivery
        FOR NO KEY UPDATE OF d SKIP LOCKED);
 
 -- name: claim
--- Pending deliveries that are not on the queue, or have been silent for too long.
+-- Locks pending deliveries that are not on the queue, or overdue there.
 SELECT delivery.delivery_id, outgoing.message
   FROM (SELECT delivery_id FROM webhook_deliveries AS d
          WHERE status = 'pending'
@@ -29,16 +29,16 @@ SELECT delivery.delivery_id, outgoing.message
            FOR NO KEY UPDATE SKIP LOCKED) AS delivery
   JOIN engine.delivery_messages() AS outgoing USING (delivery_id);
 
--- name: note_sent
--- The time of the sending starts the silence anew. What waits for a release has told of all its attempts; of the rest there
--- may be a message whose results are lost, also where the outbox does not know of a sending.
+-- name: mark_sent
+-- Marks deliveries as published by the sweep. All results of one that awaits a release are known; of any other there may
+-- be a message whose results are lost, even where the outbox does not know that it was sent.
 UPDATE webhook_deliveries
    SET published_at = %(now)s, next_attempt_at = NULL,
        results_missing = results_missing OR reason IS DISTINCT FROM 'awaits_release'
  WHERE delivery_id = ANY (%(deliveries)s::uuid[]);
 
 -- name: record_attempt
--- One attempt, or that none is made yet, what the answer means, and whether its message is to go.
+-- Records one attempt or that it was held back; what follows, and whether its message is outdated.
 SELECT engine.record_attempt(p_delivery => %(delivery_id)s::uuid, p_attempt => %(attempt)s,
                              p_at => %(at)s::timestamptz, p_outcome => %(outcome)s, p_status_code => %(status_code)s,
                              p_latency_ms => %(latency_ms)s, p_error => %(error)s, p_excerpt => %(response_excerpt)s,
@@ -47,7 +47,7 @@ SELECT engine.record_attempt(p_delivery => %(delivery_id)s::uuid, p_attempt => %
                              p_disable_after => %(disable_after)s) AS done;
 
 -- name: look_for_blocks
--- Looks for unconfirmed blocks that nobody wants any more, once a day until they are found or their time is over.
+-- Writes lookups for unconfirmed blocks that are not needed, once a day until found or past.
 SELECT engine.look_for(p_deliveries => ARRAY(
     SELECT d.delivery_id FROM webhook_deliveries AS d JOIN webhook_endpoints AS e USING (endpoint_id)
      WHERE d.unconfirmed_since IS NOT NULL AND d.status = 'failed' AND e.enabled
@@ -57,15 +57,15 @@ SELECT engine.look_for(p_deliveries => ARRAY(
        FOR NO KEY UPDATE OF d SKIP LOCKED), p_now => %(now)s) AS messages;
 
 -- name: unconfirmed_blocks
--- How many blocks may be in calendars now or later without our knowing.
+-- How many current or future blocks may be in a calendar under a lost id.
 SELECT count(*) AS n FROM webhook_deliveries
  WHERE unconfirmed_since IS NOT NULL AND (params ->> 'end_time')::timestamptz > %(now)s;
 
--- name: tell_stale
--- Events about external calendars that could not be read for too long.
+-- name: emit_stale
+-- Writes events for external calendars that have become stale.
 SELECT engine.tell_stale(p_before => %(before)s, p_now => %(now)s) AS messages;
 
 -- name: waiting
--- Deliveries that should be on the queue and are not.
+-- How many deliveries should be on the queue and are not.
 SELECT count(*) AS n FROM webhook_deliveries
  WHERE status = 'pending' AND published_at IS NULL AND created_at < %(unpublished_before)s;

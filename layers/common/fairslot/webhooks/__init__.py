@@ -1,0 +1,1 @@
+"""Webhooks inside the VPC: endpoints, deliveries, the outbox, dead letters and retention."""

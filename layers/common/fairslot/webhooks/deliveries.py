@@ -1,4 +1,4 @@
-"""What was sent, to whom and with what success; and sending it again."""
+"""Deliveries: list, read, replay, and mark as failed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _SQL = queries("deliveries")
 
 @dataclass(frozen=True, kw_only=True)
 class Filter:
-    """Which deliveries: None matches all; instants bound when they were made, the end exclusive."""
+    """Which deliveries: None matches all; they were created in [start, end)."""
 
     endpoint_id: UUID | None = None
     status: DeliveryStatus | None = None
@@ -32,7 +32,7 @@ class Filter:
 def list_page(
     connection: Connection, *, tenant_id: str, where: Filter, after: UUID | None, limit: int
 ) -> Sequence[dict[str, Any]]:
-    """Return up to `limit` deliveries with their attempts, the newest first, after the given one."""
+    """Return up to `limit` deliveries with their attempts, newest first, after the given one."""
     values = {
         "tenant": tenant_id,
         "endpoint": where.endpoint_id,
@@ -48,11 +48,11 @@ def list_page(
 
 
 def get(connection: Connection, *, tenant_id: str, delivery_id: UUID) -> dict[str, Any]:
-    """Return one delivery; NotFoundError when the tenant has no such one."""
+    """Return one delivery. Raises NotFoundError."""
     values = {"tenant": tenant_id, "delivery": delivery_id}
     row = connection.execute(_SQL["get"], values).fetchone()
     if row is None:
-        raise NotFoundError("There is no such delivery.")
+        raise NotFoundError("Delivery not found.")
     delivery: dict[str, Any] = row["delivery"]
     return delivery
 
@@ -65,11 +65,11 @@ def replay(
     key: Key,
     now: datetime,
 ) -> ChangeResult:
-    """Begin another round of attempts at a delivery that is over, with the same ids; None is every tenant.
+    """Start another round of attempts at a delivery that has ended, with the same ids; None is any tenant.
 
     Raises:
         NotFoundError: the tenant has no such delivery.
-        ConflictError: it is under way, or its endpoint is turned off.
+        ConflictError: it is pending, or its endpoint is disabled.
 
     """
 
@@ -77,11 +77,11 @@ def replay(
         values = {"delivery": delivery_id, "now": now}
         known = connection.execute(_SQL["lock"], values).fetchone()
         if known is None or tenant_id not in {None, known["tenant_id"]}:
-            raise NotFoundError("There is no such delivery.")
+            raise NotFoundError("Delivery not found.")
         if known["status"] == "pending":
-            raise ConflictError("The delivery is under way.")
+            raise ConflictError("The delivery is pending. Replay it once it has ended.")
         if not known["enabled"]:
-            raise ConflictError("The endpoint is turned off.")
+            raise ConflictError("The endpoint is disabled. Enable it first.")
         row = connection.execute(_SQL["replay"], values).fetchone()
         return (row["delivery"], [row["message"]]) if row else ({}, [])
 
@@ -89,18 +89,18 @@ def replay(
 
 
 def mark_dead_letters_failed(
-    connection: Connection, *, letters: Sequence[tuple[UUID, int]], now: datetime
+    connection: Connection, *, rounds: Sequence[tuple[UUID, int]], now: datetime
 ) -> int:
-    """Mark deliveries as failed that are pending in the round whose message was set aside; say how many."""
+    """Mark deliveries as failed that are pending in the given round; return how many."""
     values = {
-        "deliveries": [delivery_id for delivery_id, _ in letters],
-        "rounds": [number for _, number in letters],
+        "deliveries": [delivery_id for delivery_id, _ in rounds],
+        "rounds": [number for _, number in rounds],
         "now": now,
     }
-    return connection.execute(_SQL["bury"], values).rowcount
+    return connection.execute(_SQL["mark_dead_letters_failed"], values).rowcount
 
 
 def states(connection: Connection, *, delivery_ids: Sequence[UUID]) -> dict[UUID, tuple[str, int]]:
-    """Return the status and the round of each delivery that there is."""
-    rows = connection.execute(_SQL["state"], {"deliveries": list(delivery_ids)})
+    """Return the status and the round of each delivery that exists."""
+    rows = connection.execute(_SQL["states"], {"deliveries": list(delivery_ids)})
     return {row["delivery_id"]: (row["status"], row["round"]) for row in rows}

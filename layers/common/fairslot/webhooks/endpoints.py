@@ -1,4 +1,4 @@
-"""Who is told of events: subscribers, which a tenant makes itself, and the partners of the deployment."""
+"""Webhook endpoints: a tenant's subscribers, and the partners of the deployment."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from fairslot.domain.errors import ConflictError, NotFoundError
+from fairslot.domain.errors import ConflictError, EndpointExistsError, NotFoundError
 from fairslot.domain.idempotency import ChangeResult, Key
 from fairslot.platform import idempotent, signing_secrets
 from fairslot.platform.db import Connection
@@ -14,10 +14,8 @@ from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
 from fairslot.webhooks.subscriptions import Subscription, accept
 
-# What of a recovery is on the queue at once; the sweep sends the rest.
+# How many deliveries of a recovery are published at once; the sweep sends the rest.
 RECOVER_AT_ONCE = 200
-
-_HAD = "There is an endpoint with this address already."
 
 _SQL = queries("endpoints")
 
@@ -27,25 +25,31 @@ def create(
     *,
     tenant_id: str,
     endpoint_id: UUID,
-    wish: Subscription,
+    subscription: Subscription,
     ciphertext: str,
     key: Key,
     now: datetime | None = None,
 ) -> ChangeResult:
-    """Make a subscriber; the answer is the endpoint without its secret, or for a known key as it is now.
+    """Create a subscriber; the answer is the endpoint without its secret, for a known key as it is now.
 
     Raises:
-        ValidationError: its address, patterns or headers cannot be.
-        ConflictError: the tenant has an endpoint with this address, or as many as it may have.
+        ValidationError: its address, patterns or headers are invalid.
+        EndpointExistsError: the tenant has an endpoint with this address.
+        ConflictError: it has as many endpoints as it may have.
 
     """
-    values = {**accept(wish).columns(), "tenant": tenant_id, "endpoint": endpoint_id, "secret": ciphertext}
+    values = {
+        **accept(subscription).columns(),
+        "tenant": tenant_id,
+        "endpoint": endpoint_id,
+        "secret": ciphertext,
+    }
 
     def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        connection.execute(_SQL["one_at_a_time"], values)
+        connection.execute(_SQL["lock_tenant"], values)
         row = connection.execute(_SQL["create"], values).fetchone()
         if row is None:
-            raise ConflictError(_HAD)
+            raise EndpointExistsError
         _check_number(connection, tenant_id)
         return row["endpoint"], []
 
@@ -53,23 +57,23 @@ def create(
 
 
 def find_all(connection: Connection, *, tenant_id: str) -> list[dict[str, Any]]:
-    """Return the tenant's endpoints, the partners among them."""
+    """Return the tenant's endpoints, including the partners."""
     return [row["endpoint"] for row in connection.execute(_SQL["list"], {"tenant": tenant_id})]
 
 
 def get(connection: Connection, *, tenant_id: str, endpoint_id: UUID) -> dict[str, Any]:
-    """Return one endpoint; NotFoundError when the tenant has no such one."""
+    """Return one endpoint. Raises NotFoundError."""
     return _one(connection, "get", {"tenant": tenant_id, "endpoint": endpoint_id})
 
 
-def kept(endpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what may be kept of an endpoint to answer a request again with again()."""
+def stored_answer(endpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is stored of an endpoint for an idempotency key; see replayed_answer."""
     return {"endpoint_id": endpoint["endpoint_id"]}
 
 
-def again(connection: Connection, *, tenant_id: str, kept: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the endpoint of which something was kept as it is now, also where it was taken away since."""
-    return _one(connection, "get_any", {"tenant": tenant_id, "endpoint": kept["endpoint_id"]})
+def replayed_answer(connection: Connection, *, tenant_id: str, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the endpoint of a stored answer as it is now, even if it was deleted since."""
+    return _one(connection, "get_any", {"tenant": tenant_id, "endpoint": stored["endpoint_id"]})
 
 
 def update(
@@ -81,28 +85,29 @@ def update(
     key: Key,
     now: datetime,
 ) -> ChangeResult:
-    """Change what is given, by the names of Subscription; turning an endpoint on forgets how it failed.
+    """Change the given members, named as in Subscription; enabling an endpoint clears its failures.
 
     Raises:
         NotFoundError: the tenant has no such endpoint.
-        ConflictError: a partner's address is the deployment's, or another endpoint has that address.
-        ValidationError: as for making one.
+        EndpointExistsError: another endpoint has that address.
+        ConflictError: a partner's address and headers belong to the deployment.
+        ValidationError: as for create.
 
     """
 
     def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        # Before the endpoint's own lock, as in making one.
-        connection.execute(_SQL["one_at_a_time"], {"tenant": tenant_id})
+        # Before the endpoint's own lock, as in create.
+        connection.execute(_SQL["lock_tenant"], {"tenant": tenant_id})
         known = _lock(connection, tenant_id, endpoint_id)
         if known["kind"] != "standard" and given.keys() & {"url", "headers"}:
-            raise ConflictError("The deployment decides where a partner is and what it is sent.")
+            raise ConflictError("The URL and headers of a partner are set by the deployment.")
         names = Subscription.__dataclass_fields__
-        wish = Subscription(**{name: given.get(name, known[name]) for name in names})
-        # What stays is not judged: an endpoint from before a rule can still be turned off.
-        values = {**accept(wish, names=given.keys()).columns(), "endpoint": endpoint_id, "now": now}
+        changed = Subscription(**{name: given.get(name, known[name]) for name in names})
+        # What stays is not validated: an endpoint from before a rule can still be disabled.
+        values = {**accept(changed, names=given.keys()).columns(), "endpoint": endpoint_id, "now": now}
         row = connection.execute(_SQL["update"], values).fetchone()
         if row is None:
-            raise ConflictError(_HAD)
+            raise EndpointExistsError
         return row["endpoint"], []
 
     return _once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
@@ -111,18 +116,18 @@ def update(
 def delete(
     connection: Connection, *, tenant_id: str, endpoint_id: UUID, key: Key, now: datetime
 ) -> ChangeResult:
-    """Take a subscriber away; what is still on its way to it is cancelled by the sweep.
+    """Delete a subscriber; the sweep cancels its pending deliveries.
 
     Raises:
         NotFoundError: the tenant has no such endpoint.
-        ConflictError: a partner can be turned off, not taken away.
+        ConflictError: it is a partner.
 
     """
 
     def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
         known = _lock(connection, tenant_id, endpoint_id)
         if known["kind"] != "standard":
-            raise ConflictError("A partner can be turned off, not taken away.")
+            raise ConflictError("A partner cannot be deleted. Disable it instead.")
         connection.execute(_SQL["delete"], {"endpoint": endpoint_id, "now": now})
         return {}, []
 
@@ -139,13 +144,13 @@ def rotate(
     key: Key,
     now: datetime,
 ) -> ChangeResult:
-    """Give a subscriber another secret; for `overlap` the one so far signs too.
+    """Give a subscriber a new secret; for `overlap` the current one signs too.
 
-    Those before it sign as long as was promised. Without an overlap only the new one does.
+    Earlier ones sign until the time promised for them. Without an overlap only the new one signs.
 
     Raises:
         NotFoundError: the tenant has no such endpoint.
-        ConflictError: a partner has no secret, or as many sign as may.
+        ConflictError: it is a partner, or as many secrets are valid as may be.
 
     """
 
@@ -159,7 +164,7 @@ def rotate(
             "now": now,
         }
         row = connection.execute(_SQL["rotate"], values).fetchone()
-        if row is None:  # it is locked: the number of secrets is all that can stand against it
+        if row is None:  # it exists and is locked, so the number of secrets is the reason
             raise ConflictError(signing_secrets.TOO_MANY)
         return row["endpoint"], []
 
@@ -169,17 +174,17 @@ def rotate(
 def send_test(
     connection: Connection, *, tenant_id: str, endpoint_id: UUID, key: Key, now: datetime | None = None
 ) -> ChangeResult:
-    """Send a subscriber the event `endpoint.test`, whatever it has asked for; the answer names the delivery.
+    """Send a subscriber the event `endpoint.test`, whatever its event types; the answer names the delivery.
 
     Raises:
         NotFoundError: the tenant has no such endpoint.
-        ConflictError: it is a partner, or turned off.
+        ConflictError: it is a partner, or disabled.
 
     """
 
     def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
         known = _subscriber(connection, tenant_id, endpoint_id)
-        _is_on(known)
+        _check_enabled(known)
         values = {"tenant": tenant_id, "endpoint": endpoint_id}
         row = connection.execute(_SQL["test"], values).fetchone()
         messages: list[dict[str, Any]] = row["messages"] if row else []
@@ -191,24 +196,24 @@ def send_test(
 def recover(
     connection: Connection, *, tenant_id: str, endpoint_id: UUID, since: datetime, key: Key, now: datetime
 ) -> ChangeResult:
-    """Send an endpoint again what it did not get of the events since an instant; the answer says how many.
+    """Send an endpoint the events since an instant that it did not get; the answer says how many.
 
-    That is every delivery that failed or was cancelled, and the events that found the endpoint turned off,
-    none from before it was made. The first of them are on the queue at once, the sweep sends the rest.
+    These are the deliveries that failed or were cancelled, and the events that it missed while it was
+    disabled, none from before it was created. The first ones are published at once, the sweep sends the rest.
 
     Raises:
         NotFoundError: the tenant has no such endpoint.
-        ConflictError: it is turned off.
+        ConflictError: it is disabled.
 
     """
 
     def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        # Not by the endpoint's lock: who records an attempt takes the delivery first, and then that.
-        connection.execute(_SQL["one_recovery"], {"endpoint": endpoint_id})
-        _is_on(get(connection, tenant_id=tenant_id, endpoint_id=endpoint_id))
-        # Ids begin with the milliseconds (UUID version 7), so the primary key finds what is young.
+        # Not the endpoint's row lock: recording an attempt locks the delivery first and then the endpoint.
+        connection.execute(_SQL["lock_recovery"], {"endpoint": endpoint_id})
+        _check_enabled(get(connection, tenant_id=tenant_id, endpoint_id=endpoint_id))
+        # Ids begin with the milliseconds (UUID version 7), so the primary key finds recent rows.
         first = UUID(int=int(max(since.timestamp(), 0) * 1000) << 80)
-        # An hour less than is kept, so that nothing is forgotten while it is written.
+        # An hour less than the retention, so that nothing is deleted meanwhile.
         kept_since = now - timedelta(days=settings().keep_events_days, hours=-1)
         values = {
             "endpoint": endpoint_id,
@@ -218,7 +223,7 @@ def recover(
             "now": now,
         }
         found = 0
-        for statement in ("revive", "catch_up"):
+        for statement in ("restart_failed", "add_missed"):
             row = connection.execute(_SQL[statement], values).fetchone()
             found += row["n"] if row else 0
         waiting = connection.execute(_SQL["unpublished"], {**values, "limit": RECOVER_AT_ONCE})
@@ -230,27 +235,27 @@ def recover(
 def _once(
     connection: Connection, *, tenant_id: str, key: Key, now: datetime | None, work: idempotent.Work
 ) -> ChangeResult:
-    """Do a change of an endpoint once; the answer to a repetition is the endpoint as it is then.
+    """Make a change of an endpoint once; a repetition is answered with the endpoint as it is then.
 
-    Its id is all that is kept for the key: an address or a header can hold a token.
+    Only its id is stored for the key: an address or a header can hold a token.
     """
-    made: list[dict[str, Any]] = []
+    fresh: list[dict[str, Any]] = []
 
     def once() -> tuple[dict[str, Any], list[dict[str, Any]]]:
         endpoint, messages = work()
-        made.append(endpoint)
-        return kept(endpoint), messages
+        fresh.append(endpoint)
+        return stored_answer(endpoint), messages
 
     done = idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=once)
-    return replace(
-        done, answer=made[-1] if made else again(connection, tenant_id=tenant_id, kept=done.answer)
-    )
+    if fresh:
+        return replace(done, answer=fresh[-1])
+    return replace(done, answer=replayed_answer(connection, tenant_id=tenant_id, stored=done.answer))
 
 
 def _one(connection: Connection, statement: str, values: Mapping[str, Any]) -> dict[str, Any]:
     row = connection.execute(_SQL[statement], values).fetchone()
     if row is None:
-        raise NotFoundError("There is no such endpoint.")
+        raise NotFoundError("Endpoint not found.")
     endpoint: dict[str, Any] = row["endpoint"]
     return endpoint
 
@@ -259,9 +264,7 @@ def _check_number(connection: Connection, tenant_id: str) -> None:
     row = connection.execute(_SQL["count"], {"tenant": tenant_id}).fetchone()
     most = settings().max_endpoints_per_tenant
     if row and row["n"] > most:
-        raise ConflictError(
-            f"There are {most} endpoints, which is as many as there may be. Take one away first."
-        )
+        raise ConflictError(f"The limit of {most} endpoints is reached. Delete one first.")
 
 
 def _lock(connection: Connection, tenant_id: str, endpoint_id: UUID) -> dict[str, Any]:
@@ -271,10 +274,10 @@ def _lock(connection: Connection, tenant_id: str, endpoint_id: UUID) -> dict[str
 def _subscriber(connection: Connection, tenant_id: str, endpoint_id: UUID) -> dict[str, Any]:
     known = _lock(connection, tenant_id, endpoint_id)
     if known["kind"] != "standard":
-        raise ConflictError("That is for subscribers, not for partners.")
+        raise ConflictError("This is possible for subscribers only, not for partners.")
     return known
 
 
-def _is_on(known: Mapping[str, Any]) -> None:
+def _check_enabled(known: Mapping[str, Any]) -> None:
     if not known["enabled"]:
-        raise ConflictError("The endpoint is turned off.")
+        raise ConflictError("The endpoint is disabled. Enable it first.")

@@ -1,4 +1,4 @@
-"""From the outbox to the queue: at once after the commit, and by a sweep for what did not get there."""
+"""Outbox: what is published after a commit, what the sweep publishes later, and the attempts' results."""
 
 import json
 import time
@@ -9,36 +9,35 @@ from typing import Any, NamedTuple
 
 from psycopg.types.json import Jsonb
 
-from fairslot.messages.deliveries import Attempt
+from fairslot.messages.attempts import Attempt
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
 
 _SQL = queries("outbox")
-# Messages that are handed to the queue inside one transaction.
+# The most messages that are sent in one transaction.
 SWEEP = 100
-LOOK_AGAIN = timedelta(days=1)
+LOOKUP_INTERVAL = timedelta(days=1)
 
 
 class Recorded(NamedTuple):
-    """What follows from an attempt.
+    """What follows from an attempt: `messages` to publish and the coach whose calendar it changed.
 
-    The messages to publish, the coach whose calendar changed by it, if any, and the receipt handle of the
-    message that asked for it, if that is to be taken off the queue.
+    `outdated`: the receipt handle of the message that asked for the attempt, if it must be deleted.
     """
 
     messages: list[dict[str, Any]]
     coach_id: str | None
-    dropped: str | None
+    outdated: str | None
 
 
 type Send = Callable[[Sequence[str]], None]
 
 
 def publish(connection: Connection, *, messages: Sequence[dict[str, Any]], send: Send, now: datetime) -> None:
-    """Send messages of a change that is committed, then note that they are on the queue.
+    """Send the messages of a committed change, then mark them as published.
 
-    Dying between the two steps means that the sweep sends them again, which receivers tell by the event's id.
+    After a crash in between the sweep sends them again, which receivers recognize by the event's id.
     """
     if not messages:
         return
@@ -49,10 +48,10 @@ def publish(connection: Connection, *, messages: Sequence[dict[str, Any]], send:
 
 
 def sweep(connection: Connection, *, send: Send, now: datetime, limit: int = SWEEP) -> int:
-    """Send what is committed and not on the queue, and what the queue seems to have lost; return how many.
+    """Send deliveries that are not on the queue, or overdue there; return how many.
 
-    Deliveries are claimed by their state under row locks, never by an id's order, so one that commits late is
-    not passed over; the note is only committed after the queue has taken the messages.
+    They are claimed by state under row locks, not in the order of ids, so that none that commits late is
+    missed. The mark is committed only after the queue has taken the messages.
     """
     values = {
         "now": now,
@@ -65,51 +64,51 @@ def sweep(connection: Connection, *, send: Send, now: datetime, limit: int = SWE
         if rows:
             send([json.dumps(row["message"]) for row in rows])
             connection.execute(
-                _SQL["note_sent"], {"deliveries": [row["delivery_id"] for row in rows], "now": now}
+                _SQL["mark_sent"], {"deliveries": [row["delivery_id"] for row in rows], "now": now}
             )
     return len(rows)
 
 
 def sweep_all(connection: Connection, *, send: Send, now: datetime, deadline: float) -> int:
-    """Sweep until nothing is left or `deadline`, of the monotonic clock, has passed; say how many were sent.
+    """Sweep until nothing is left or `deadline` (monotonic clock) has passed; return how many were sent.
 
-    What waits for endpoints that are turned off is given up first.
+    Deliveries to disabled endpoints are ended first.
     """
     before = now - timedelta(seconds=settings().redeliver_after_seconds)
-    connection.execute(_SQL["give_up"], {"now": now, "overdue_before": before})
+    connection.execute(_SQL["end_disabled"], {"now": now, "overdue_before": before})
     sent = 0
     while True:
-        done = sweep(connection, send=send, now=now, limit=SWEEP)
-        sent += done
-        if done < SWEEP or time.monotonic() >= deadline:
+        swept = sweep(connection, send=send, now=now, limit=SWEEP)
+        sent += swept
+        if swept < SWEEP or time.monotonic() >= deadline:
             return sent
 
 
 def look_for_blocks(connection: Connection, *, now: datetime) -> list[dict[str, Any]]:
-    """Have blocks looked for that nobody wants and whose making was never confirmed; return the messages.
+    """Write lookups for unconfirmed blocks that are no longer needed; return the messages.
 
-    A partner without a list is asked again after LOOK_AGAIN, as it may have one by then.
+    A partner without a list is asked again after LOOKUP_INTERVAL, as it may have one by then.
     """
-    values = {"now": now, "looked_before": now - LOOK_AGAIN, "limit": SWEEP}
+    values = {"now": now, "looked_before": now - LOOKUP_INTERVAL, "limit": SWEEP}
     row = connection.execute(_SQL["look_for_blocks"], values).fetchone()
     messages: list[dict[str, Any]] = row["messages"] if row else []
     return messages
 
 
 def unconfirmed_blocks(connection: Connection, *, now: datetime) -> int:
-    """Return how many blocks may be in coaches' calendars, now or later, without our knowing the id."""
+    """Return how many current or future blocks may be in coaches' calendars under an id that is lost."""
     row = connection.execute(_SQL["unconfirmed_blocks"], {"now": now}).fetchone()
     return int(row["n"]) if row else 0
 
 
-def tell_stale(connection: Connection, *, now: datetime) -> list[dict[str, Any]]:
-    """Write an event for each external calendar that has become stale; return the messages for the queue.
+def emit_stale(connection: Connection, *, now: datetime) -> list[dict[str, Any]]:
+    """Write an event for each external calendar that has become stale; return the messages.
 
-    A reading that fails once is no event: the calendar's knowledge has to be older than
-    `STALE_AFTER_SECONDS`, and is told of once until it is read again.
+    One failed reading is no event: the last good one must be older than `STALE_AFTER_SECONDS`. There is one
+    event until the calendar is read again.
     """
     before = now - timedelta(seconds=settings().stale_after_seconds)
-    row = connection.execute(_SQL["tell_stale"], {"before": before, "now": now}).fetchone()
+    row = connection.execute(_SQL["emit_stale"], {"before": before, "now": now}).fetchone()
     messages: list[dict[str, Any]] = row["messages"] if row else []
     return messages
 
@@ -122,10 +121,10 @@ def waiting(connection: Connection, *, now: datetime) -> int:
 
 
 def record(connection: Connection, *, attempt: Attempt) -> Recorded:
-    """Record one attempt at a delivery, or that it is held back; return what follows from it."""
+    """Record one attempt at a delivery, or that it was held back; return what follows."""
     values = {
         **asdict(attempt),
-        # A message that cannot be taken off goes on: another one in its place would be one more.
+        # A message that cannot be deleted must go on: a replacement would be a second one.
         "revision": attempt.revision if attempt.receipt_handle else None,
         "answer": Jsonb(dict(attempt.answer)),
         "warn_after": timedelta(days=settings().endpoint_warning_days),
@@ -133,4 +132,8 @@ def record(connection: Connection, *, attempt: Attempt) -> Recorded:
     }
     row = connection.execute(_SQL["record_attempt"], values).fetchone()
     done = row["done"] if row else {"messages": [], "sync": None, "drop": False}
-    return Recorded(done["messages"], done["sync"], attempt.receipt_handle if done["drop"] else None)
+    return Recorded(
+        messages=done["messages"],
+        coach_id=done["sync"],
+        outdated=attempt.receipt_handle if done["drop"] else None,
+    )

@@ -1,4 +1,4 @@
-"""What the functions inside the VPC hand to the queues after a commit."""
+"""Publish deliveries to their queue after a commit."""
 
 import json
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ from fairslot.webhooks import outbox
 
 
 def send_deliveries(bodies: Sequence[str]) -> None:
-    """Put messages on the deliveries queue, a group an endpoint; QueueError if it does not take them all."""
+    """Send messages to the deliveries queue, one group per endpoint. Raises QueueError."""
     groups = [str(json.loads(body).get("endpoint_id")) for body in bodies]
     queue.send(settings().deliveries_queue_url, bodies, groups=groups)
 
 
-def drop_delivery(receipt_handle: str) -> None:
-    """Take a message off the deliveries queue; one that was received again since then stays."""
+def delete_delivery(receipt_handle: str) -> None:
+    """Delete a message from the deliveries queue; one that was received again since stays."""
     queue.delete(settings().deliveries_queue_url, [receipt_handle])
 
 
 def publish(messages: list[dict[str, Any]]) -> None:
-    """Publish what a committed change wrote to the outbox; what does not get out is left to the sweep."""
+    """Publish what a committed change wrote to the outbox; what fails is left to the sweep."""
     if not messages:
         return
     try:

@@ -1,8 +1,8 @@
-"""Deliveries whose messages ended in the dead-letter queue: noted as failed, and sent again on demand.
+"""Dead letters of the deliveries queue: mark their deliveries as failed, and redrive them on demand.
 
-`python -m fairslot.webhooks.redrive` sends them again with the environment's database and queues,
-`make redrive` with the local stack's; deployed, the maintenance function does it for the event
-{"task": "redrive"}. See docs/runbooks/dead-letters.md.
+`python -m fairslot.webhooks.redrive` redrives them with the environment's database and queues, `make redrive`
+those of the local stack; deployed, the maintenance function does it for the event {"task": "redrive"}. See
+docs/runbooks/dead-letters.md.
 """
 
 import json
@@ -18,26 +18,27 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from fairslot.domain.errors import ConflictError
 from fairslot.domain.idempotency import NO_KEY
-from fairslot.platform import db, dead_letters
+from fairslot.platform import db
 from fairslot.platform.db import Connection
 from fairslot.platform.observability import metrics
+from fairslot.platform.queue import HIDE_SECONDS, DeadLetter, DeadLetterReader
 from fairslot.platform.settings import settings
 from fairslot.webhooks import deliveries, publishing
 
 LIMIT = 2_000
 _MOST_ROUNDS = 1_000_000
 _NEEDED = ("database_url", "deliveries_queue_url", "deliveries_dead_letter_queue_url")
-_AGAIN = "About {} dead letters are hidden, as somebody else reads them: run this again in {} minutes.\n"
+_HIDDEN = "About {} dead letters are hidden by another reader: run this again in {} minutes.\n"
 
 
 @dataclass
 class Tally:
-    """What became of the letters: failed anew, settled and so taken away, sent again, left as they are.
+    """How many deliveries were marked as failed; how many messages were deleted, sent again and left.
 
-    `hidden`: about how many nobody can see at the moment, since another reader has them.
+    `hidden`: about how many messages other readers have at the moment.
     """
 
-    buried: int = 0
+    failed: int = 0
     settled: int = 0
     sent: int = 0
     left: int = 0
@@ -46,7 +47,7 @@ class Tally:
 
 @dataclass
 class Sorted:
-    """A batch of letters by what their deliveries have come to."""
+    """A batch of dead letters by the state of their deliveries; `settled` are receipt handles."""
 
     settled: list[str] = field(default_factory=list)
     failed: list[tuple[UUID, str]] = field(default_factory=list)
@@ -54,55 +55,53 @@ class Sorted:
 
 
 def mark_dead_letters_failed(*, now: datetime, deadline: float | None = None) -> dict[str, int]:
-    """Mark pending deliveries whose messages were set aside as failed, with the reason `dead_letter`.
+    """Mark pending deliveries whose messages are dead letters as failed, with the reason `dead_letter`.
 
-    Their messages stay. Those of deliveries that are over otherwise are taken away, so that the queue holds
-    what failed and nothing else. `deadline` is the instant of the monotonic clock at which to end.
+    Their messages stay. Messages of deliveries that ended otherwise are deleted, so that the queue holds
+    failed deliveries and nothing else. `deadline` is an instant of the monotonic clock at which to end.
     """
-    return _through(now=now, again=False, deadline=deadline)
+    return _read_all(now=now, redrives=False, deadline=deadline)
 
 
 def redrive(*, now: datetime, deadline: float | None = None) -> dict[str, int]:
-    """Begin another round of every delivery in the dead-letter queue and take its message away.
+    """Begin another round of every delivery in the dead-letter queue and delete its message.
 
-    What is sent is made anew, with the endpoint's address and secrets as they are now. Messages stay that
-    nobody can read, that belong to no delivery, or whose endpoint is turned off. `deadline` as for bury().
+    The new message has the endpoint's address and secrets of now. Messages stay that cannot be read, that
+    belong to no delivery, or whose endpoint is disabled. `deadline` as for mark_dead_letters_failed.
     """
-    return _through(now=now, again=True, deadline=deadline)
+    return _read_all(now=now, redrives=True, deadline=deadline)
 
 
-def _through(*, now: datetime, again: bool, deadline: float | None) -> dict[str, int]:
+def _read_all(*, now: datetime, redrives: bool, deadline: float | None) -> dict[str, int]:
     url, tally = settings().deliveries_dead_letter_queue_url, Tally()
     if url:
-        with dead_letters.Reading(url) as reading:
-            for letters in reading.batches(limit=LIMIT, until=deadline):
-                found = db.run(partial(_sort, letters=letters, now=now, tally=tally))
+        with DeadLetterReader(url) as reader:
+            for batch in reader.batches(limit=LIMIT, until=deadline):
+                found = db.run(partial(_sort, dead_letters=batch, now=now, tally=tally))
                 done = found.settled
-                if again:
+                if redrives:
                     done += _send(found, now, tally)
                 else:
                     tally.left += len(found.failed)
                 tally.left += found.unknown
-                reading.delete(done)
-            tally.hidden = reading.hidden_elsewhere()
-    metrics.add_metric(name="DeadLettersBuried", unit=MetricUnit.Count, value=tally.buried)
+                reader.delete(done)
+            tally.hidden = reader.hidden_elsewhere()
+    metrics.add_metric(name="DeadLettersBuried", unit=MetricUnit.Count, value=tally.failed)
     return asdict(tally)
 
 
-def _sort(
-    connection: Connection, letters: Sequence[dead_letters.DeadLetter], now: datetime, tally: Tally
-) -> Sorted:
-    named = {letter.handle: _name(letter.body) for letter in letters}
-    known = [one for one in named.values() if one is not None]
-    tally.buried += deliveries.mark_dead_letters_failed(connection, letters=known, now=now)
+def _sort(connection: Connection, dead_letters: Sequence[DeadLetter], now: datetime, tally: Tally) -> Sorted:
+    rounds = {one.handle: _round(one.body) for one in dead_letters}
+    known = [one for one in rounds.values() if one is not None]
+    tally.failed += deliveries.mark_dead_letters_failed(connection, rounds=known, now=now)
     states = deliveries.states(connection, delivery_ids=[delivery_id for delivery_id, _ in known])
     found = Sorted()
-    for handle, name in named.items():
-        state = states.get(name[0]) if name else None
-        if name is None or state is None:
+    for handle, one in rounds.items():
+        state = states.get(one[0]) if one else None
+        if one is None or state is None:
             found.unknown += 1
-        elif state == ("failed", name[1]) and name[0] not in {one for one, _ in found.failed}:
-            found.failed.append((name[0], handle))
+        elif state == ("failed", one[1]) and one[0] not in {delivery_id for delivery_id, _ in found.failed}:
+            found.failed.append((one[0], handle))
         else:
             found.settled.append(handle)
             tally.settled += 1
@@ -110,7 +109,7 @@ def _sort(
 
 
 def _send(found: Sorted, now: datetime, tally: Tally) -> list[str]:
-    """Send deliveries again; return the handles of their letters, which are no longer needed."""
+    """Begin another round of failed deliveries; return the handles of the messages to delete."""
     done: list[str] = []
     messages: list[dict[str, Any]] = []
     for delivery_id, handle in found.failed:
@@ -127,8 +126,8 @@ def _send(found: Sorted, now: datetime, tally: Tally) -> list[str]:
     return done
 
 
-def _name(body: str) -> tuple[UUID, int] | None:
-    """Return which delivery and round a message is of; None where it cannot be read."""
+def _round(body: str) -> tuple[UUID, int] | None:
+    """Return the delivery and the round of a message; None where it cannot be read."""
     try:
         message = json.loads(body)
         number = message.get("round", 1)
@@ -138,21 +137,21 @@ def _name(body: str) -> tuple[UUID, int] | None:
 
 
 def main() -> None:
-    """Send everything in the environment's dead-letter queue again and say what was done.
+    """Redrive the environment's dead-letter queue and print the tally.
 
     Raises:
-        SystemExit: the environment does not say where the database or the queues are.
+        SystemExit: the environment does not name the database or the queues.
 
     """
     given = settings().model_dump()
     missing = [name.upper() for name in _NEEDED if not given[name]]
     if missing:
-        sys.exit(f"nothing was done: {', '.join(missing)} must be set; `make redrive` is for the local stack")
+        sys.exit(f"nothing was done: set {', '.join(missing)}; for the local stack use `make redrive`")
     done = redrive(now=datetime.now(UTC))
     db.close()
     sys.stdout.write(", ".join(f"{name} {number}" for name, number in done.items()) + "\n")
     if done["hidden"]:
-        sys.stderr.write(_AGAIN.format(done["hidden"], dead_letters.HIDE_SECONDS // 60))
+        sys.stderr.write(_HIDDEN.format(done["hidden"], HIDE_SECONDS // 60))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Events that are settled are kept for a time and then forgotten: they name customers, and serve nobody."""
+"""Retention: settled events are deleted after `KEEP_EVENTS_DAYS`, as they hold customer data."""
 
 import time
 from datetime import datetime, timedelta
@@ -8,25 +8,25 @@ from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
 
-# Rows that one statement deletes, each in a transaction of its own.
+# Rows per statement, each of which is a transaction of its own.
 PORTION = 1_000
 
-_SQL = queries("forgetting")
+_SQL = queries("retention")
 
 
 def delete_settled(connection: Connection, *, now: datetime, deadline: float) -> dict[str, int]:
-    """Delete what was settled before the time that events are kept for; return how many rows of each kind.
+    """Delete events and deliveries settled longer ago than that; return how many rows of each kind.
 
-    What is pending stays, however old. Ends early when `deadline`, of the monotonic clock, has passed: the
-    next time goes on.
+    Pending ones stay, however old. Ends early when `deadline` (monotonic clock) has passed; the next run goes
+    on.
     """
     before = now - timedelta(days=settings().keep_events_days)
     # Ids begin with the milliseconds (UUID version 7), so the primary key finds what is old.
     values = {"before": before, "first": UUID(int=int(before.timestamp() * 1000) << 80), "portion": PORTION}
     deleted = {}
     for kind in ("deliveries", "events", "inbound"):
-        deleted[kind], done = 0, PORTION
-        while done == PORTION and (time.monotonic() < deadline or not deleted[kind]):
-            done = connection.execute(_SQL[kind], values).rowcount
-            deleted[kind] += done
+        deleted[kind], rows = 0, PORTION
+        while rows == PORTION and (time.monotonic() < deadline or not deleted[kind]):
+            rows = connection.execute(_SQL[kind], values).rowcount
+            deleted[kind] += rows
     return deleted

@@ -1,4 +1,4 @@
-"""What a subscriber can ask for: event types, an address that is not one of ours, and headers of its own."""
+"""What a tenant can choose for an endpoint: event types, a public address, headers of its own."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -23,7 +23,7 @@ EventType = Literal[
     "endpoint.disabled",
     "calendar.stale",
 ]
-# Also what an endpoint gets that is tried, whatever it has asked for.
+# And the test event, which an endpoint gets whatever it subscribed to.
 SentType = Literal[EventType, "endpoint.test"]
 EVENT_TYPES: tuple[str, ...] = get_args(EventType)
 PATTERNS = frozenset({"*", *EVENT_TYPES, *(f"{one.partition('.')[0]}.*" for one in EVENT_TYPES)})
@@ -36,7 +36,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 
 @dataclass(frozen=True, kw_only=True)
 class Subscription:
-    """What a tenant decides about an endpoint; None for a number means the dispatcher's own."""
+    """An endpoint's settings by its tenant; None for a number means the dispatcher's default."""
 
     url: str | None
     event_types: Sequence[str]
@@ -47,34 +47,41 @@ class Subscription:
     enabled: bool = True
 
     def columns(self) -> dict[str, Any]:
-        """Return it as the statements take it."""
+        """Return the parameters of the SQL statements."""
         values = {**asdict(self), "event_types": list(self.event_types)}
         return values | {"headers": Jsonb(values["headers"])}
 
 
-def accept(wish: Subscription, *, names: Collection[str] = ("url", "event_types", "headers")) -> Subscription:
-    """Return what was wished as it is kept, judged in the members named. Raises ValidationError."""
+def accept(
+    given: Subscription, *, names: Collection[str] = ("url", "event_types", "headers")
+) -> Subscription:
+    """Validate the named members and return the subscription as it is stored. Raises ValidationError."""
     if "event_types" in names:
-        _check_types(wish.event_types)
+        _check_types(given.event_types)
     if "headers" in names:
-        _check_headers(wish.headers)
-    return replace(wish, url=_canonical(wish.url or "")) if "url" in names else wish
+        _check_headers(given.headers)
+    return replace(given, url=_canonical(given.url or "")) if "url" in names else given
 
 
 def _check_types(patterns: Sequence[str]) -> None:
     for position, pattern in enumerate(patterns):
         if pattern not in PATTERNS:
             raise ValidationError(
-                "There is no such event type.", [(f"body.event_types.{position}", "unknown_event_type")]
+                "Unknown event type.", [(f"body.event_types.{position}", "unknown_event_type")]
             )
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
         if not _is_header(name, value):
-            raise ValidationError("This header cannot be chosen.", [(f"body.headers.{name}", "header")])
+            raise ValidationError(
+                "This header is reserved, or its name or value is invalid.",
+                [(f"body.headers.{name}", "header")],
+            )
     if len({own_headers.as_read(name) for name in headers}) < len(headers) or len(headers) > MOST_HEADERS:
-        raise ValidationError("Too many headers, or one twice.", [("body.headers", "header")])
+        raise ValidationError(
+            f"More than {MOST_HEADERS} headers, or one twice.", [("body.headers", "header")]
+        )
 
 
 def _canonical(url: str) -> str:
@@ -84,12 +91,12 @@ def _canonical(url: str) -> str:
         found = addresses.canonical(url, addresses.subscriber_rules())
     except addresses.AddressError as error:
         raise ValidationError(
-            "A subscriber has an https address that is reached from the internet.",
+            "The URL must be https and lead to a public address.",
             [("body.url", error.reason)],
         ) from error
     if len(found) > LONGEST_URL:
         raise ValidationError(
-            f"With what is not ASCII escaped, the address has more than {LONGEST_URL:,} characters.",
+            f"The URL has more than {LONGEST_URL:,} characters once non-ASCII ones are escaped.",
             [("body.url", "too_long")],
         )
     return found

@@ -7,7 +7,7 @@ from time import perf_counter
 
 import pytest
 
-from fairslot.platform.http_client import ANSWER_BYTES, ExchangeError, Reply, post
+from fairslot.platform.http_client import ANSWER_BYTES, Reply, RequestFailedError, post
 from tests.support import scripted_partner as partners
 from tests.support.scripted_partner import Behaviour, ScriptedPartner, answer
 
@@ -21,7 +21,7 @@ def partner() -> Iterator[ScriptedPartner]:
         yield server
 
 
-def exchange(url: str, seconds: float = 10.0) -> Reply:
+def send(url: str, seconds: float = 10.0) -> Reply:
     """Post a small body."""
     return asyncio.run(
         post(url, headers={"X-Idempotency-Key": "k"}, content=BODY, seconds=seconds, trusted=True)
@@ -32,7 +32,7 @@ def test_the_body_and_the_answer_pass(partner: ScriptedPartner) -> None:
     """JSON there, status, headers and content back."""
     partner.script = [answer(201, {"id": 1}, Retry_After="3")]
 
-    reply = exchange(f"{partner.url}/path?q=1")
+    reply = send(f"{partner.url}/path?q=1")
 
     (request,) = partner.received
     assert (request.path, request.body) == ("/path?q=1", {"a": "ö"})
@@ -43,13 +43,13 @@ def test_the_body_and_the_answer_pass(partner: ScriptedPartner) -> None:
 
 
 @pytest.mark.parametrize("behaviour", [partners.silence, partners.drip, partners.drip_headers])
-def test_the_whole_exchange_is_bounded(partner: ScriptedPartner, behaviour: Behaviour) -> None:
+def test_the_whole_request_is_bounded(partner: ScriptedPartner, behaviour: Behaviour) -> None:
     """However the time is wasted, a byte now and then included, it ends when it should."""
     partner.script = [behaviour]
     begun = perf_counter()
 
-    with pytest.raises(ExchangeError) as raised:
-        exchange(partner.url, seconds=0.3)
+    with pytest.raises(RequestFailedError) as raised:
+        send(partner.url, seconds=0.3)
 
     assert raised.value.reason == "timeout"
     assert 0.3 <= perf_counter() - begun < 3
@@ -60,9 +60,9 @@ def test_a_partner_that_accepts_no_connection_in_time_is_a_timeout() -> None:
     with (
         socket.create_server(("127.0.0.1", 0), backlog=0) as full,
         socket.create_connection(full.getsockname()),
-        pytest.raises(ExchangeError) as raised,
+        pytest.raises(RequestFailedError) as raised,
     ):
-        exchange(f"http://127.0.0.1:{full.getsockname()[1]}", seconds=0.3)
+        send(f"http://127.0.0.1:{full.getsockname()[1]}", seconds=0.3)
 
     assert raised.value.reason == "timeout"
 
@@ -72,8 +72,8 @@ def test_a_broken_connection_is_told(partner: ScriptedPartner, behaviour: Behavi
     """There is no whole answer, whatever broke."""
     partner.script = [behaviour]
 
-    with pytest.raises(ExchangeError) as raised:
-        exchange(partner.url)
+    with pytest.raises(RequestFailedError) as raised:
+        send(partner.url)
 
     assert raised.value.reason == "connection"
 
@@ -83,8 +83,8 @@ def test_a_partner_that_is_not_there_is_told() -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         address = gone.getsockname()
 
-    with pytest.raises(ExchangeError) as raised:
-        exchange(f"http://127.0.0.1:{address[1]}")
+    with pytest.raises(RequestFailedError) as raised:
+        send(f"http://127.0.0.1:{address[1]}")
 
     assert raised.value.reason == "connection"
 
@@ -92,17 +92,17 @@ def test_a_partner_that_is_not_there_is_told() -> None:
 @pytest.mark.parametrize("url", ["", "/webhooks/x", "ftp://example.com/", "http://[::1"])
 def test_an_address_that_is_none_is_told(url: str) -> None:
     """A mistake in a setting is no surprise."""
-    with pytest.raises(ExchangeError) as raised:
-        exchange(url)
+    with pytest.raises(RequestFailedError) as raised:
+        send(url)
 
     assert raised.value.reason == "invalid_url"
 
 
 def test_only_the_beginning_of_an_endless_answer_is_read(partner: ScriptedPartner) -> None:
-    """Memory and time stay bounded, and the exchange counts as answered."""
+    """Memory and time stay bounded, and the request counts as answered."""
     partner.script = [partners.flood]
 
-    reply = exchange(partner.url)
+    reply = send(partner.url)
 
     assert (reply.status_code, len(reply.content), reply.whole) == (200, ANSWER_BYTES, False)
 
@@ -111,7 +111,7 @@ def test_a_redirect_is_not_followed(partner: ScriptedPartner) -> None:
     """What was meant for one address goes to no other."""
     partner.script = [answer(307, {}, Location=f"{partner.url}/elsewhere")]
 
-    assert exchange(f"{partner.url}/here").status_code == 307
+    assert send(f"{partner.url}/here").status_code == 307
     assert [request.path for request in partner.received] == ["/here"]
 
 
@@ -122,4 +122,4 @@ def test_the_environments_proxy_is_not_used(
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
 
-    assert exchange(partner.url).status_code == 200
+    assert send(partner.url).status_code == 200

@@ -215,9 +215,9 @@ def test_received_messages_are_taken_away(sqs: ScriptedSqs) -> None:
 @given(st.lists(st.integers(min_value=0, max_value=300_000), max_size=60))
 def test_every_message_is_in_one_call_and_no_call_is_too_large(sizes: list[int]) -> None:
     """Calls hold ten messages and 256 KiB at most, or one message; none is lost, doubled or out of order."""
-    parts = list(queue.parts(sizes))
+    batches = list(queue.batches(sizes))
 
-    assert [position for part in parts for position in part] == list(range(len(sizes)))
-    for part in parts:
-        assert 1 <= len(part) <= queue.BATCH_ENTRIES
-        assert len(part) == 1 or sum(sizes[position] for position in part) <= queue.BATCH_BYTES
+    assert [position for batch in batches for position in batch] == list(range(len(sizes)))
+    for batch in batches:
+        assert 1 <= len(batch) <= queue.BATCH_ENTRIES
+        assert len(batch) == 1 or sum(sizes[position] for position in batch) <= queue.BATCH_BYTES

@@ -1,5 +1,5 @@
 -- name: find
--- Whose source this is and the secrets that are good now, the newest first.
+-- The tenant of a source and its valid secrets, newest first.
 SELECT tenant_id, rate_limit,
        secret || ARRAY(SELECT kept.one ->> 'secret'
                          FROM jsonb_array_elements(engine.earlier_secrets(p_older => older_secrets, p_after => %(now)s))
@@ -12,8 +12,8 @@ SELECT tenant_id, rate_limit,
 SELECT engine.source_json(known) AS source FROM inbound_sources AS known WHERE tenant_id = %(tenant)s;
 
 -- name: rotate
--- Makes the tenant's source or gives it another secret, unless too many are good; without an overlap only the
--- new one is.
+-- Creates the tenant's source or sets a new secret unless too many are valid; with an overlap the earlier ones stay
+-- valid for a while.
 INSERT INTO inbound_sources AS known (source_id, tenant_id, secret, created_at, updated_at)
 VALUES (%(source)s, %(tenant)s, %(secret)s, %(now)s, %(now)s)
 ON CONFLICT (tenant_id) DO UPDATE
@@ -27,5 +27,5 @@ ON CONFLICT (tenant_id) DO UPDATE
 RETURNING engine.source_json(known) AS source;
 
 -- name: delete
--- The tenant's source.
+-- Deletes the tenant's source.
 DELETE FROM inbound_sources WHERE tenant_id = %(tenant)s;

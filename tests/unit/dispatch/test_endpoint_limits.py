@@ -29,7 +29,7 @@ def clock() -> Clock:
 
 
 def attempt(
-    gate: EndpointLimiter,
+    limiter: EndpointLimiter,
     *,
     answers: bool,
     asked: float = 0.0,
@@ -40,82 +40,82 @@ def attempt(
 
     async def run() -> str:
         try:
-            async with gate.slot(concurrency=None, rate=rate, seconds=5):
+            async with limiter.slot(concurrency=None, rate=rate, seconds=5):
                 if answers:
-                    gate.answered(asked)
+                    limiter.answered(asked)
                 else:
-                    gate.failed(silent=silent)
+                    limiter.failed(silent=silent)
                 return "passed"
-        except HeldBackError as closed:
-            return f"{closed.reason} {closed.seconds:g}"
+        except HeldBackError as held_back:
+            return f"{held_back.reason} {held_back.seconds:g}"
 
     return asyncio.run(run())
 
 
 def test_an_endpoint_that_hangs_is_left_alone_for_longer_and_longer(clock: Clock) -> None:
     """After three attempts in a row; then one tries, and each failure doubles the pause."""
-    gate = EndpointLimiter(clock=clock)
-    assert [attempt(gate, answers=False) for _ in range(4)] == ["passed"] * 3 + ["circuit_open 15.2"]
+    limiter = EndpointLimiter(clock=clock)
+    assert [attempt(limiter, answers=False) for _ in range(4)] == ["passed"] * 3 + ["circuit_open 15.2"]
     for pause in (30, 60, 120, 240, 300, 300):
-        clock.now = gate.closed_until
-        assert attempt(gate, answers=False) == "passed"
-        assert attempt(gate, answers=True) == f"circuit_open {pause}.2"
-    clock.now = gate.closed_until
-    assert [attempt(gate, answers=True) for _ in range(5)] == ["passed"] * 5
-    assert [attempt(gate, answers=False) for _ in range(4)] == ["passed"] * 3 + ["circuit_open 15.2"]
+        clock.now = limiter.open_until
+        assert attempt(limiter, answers=False) == "passed"
+        assert attempt(limiter, answers=True) == f"circuit_open {pause}.2"
+    clock.now = limiter.open_until
+    assert [attempt(limiter, answers=True) for _ in range(5)] == ["passed"] * 5
+    assert [attempt(limiter, answers=False) for _ in range(4)] == ["passed"] * 3 + ["circuit_open 15.2"]
 
 
 def test_an_endpoint_that_answers_with_errors_is_left_alone_too(clock: Clock) -> None:
     """After twenty attempts in a row, as an error costs less than silence; then each goes on with it."""
-    gate = EndpointLimiter(clock=clock)
-    failing = [attempt(gate, answers=False, silent=False) for _ in range(21)]
+    limiter = EndpointLimiter(clock=clock)
+    failing = [attempt(limiter, answers=False, silent=False) for _ in range(21)]
     assert failing == ["passed"] * 20 + ["circuit_open 15.2"]
-    clock.now = gate.closed_until
-    assert attempt(gate, answers=False, silent=False) == "passed"
-    assert attempt(gate, answers=True) == "circuit_open 30.2"
-    clock.now = gate.closed_until
-    assert [attempt(gate, answers=True) for _ in range(3)] == ["passed"] * 3
-    again = [attempt(gate, answers=False, silent=False) for _ in range(21)]
+    clock.now = limiter.open_until
+    assert attempt(limiter, answers=False, silent=False) == "passed"
+    assert attempt(limiter, answers=True) == "circuit_open 30.2"
+    clock.now = limiter.open_until
+    assert [attempt(limiter, answers=True) for _ in range(3)] == ["passed"] * 3
+    again = [attempt(limiter, answers=False, silent=False) for _ in range(21)]
     assert again == ["passed"] * 20 + ["circuit_open 15.2"]
 
 
 def test_errors_and_silence_together_are_failures(clock: Clock) -> None:
     """Whoever answers now and then is not silent, and fails all the same."""
-    gate = EndpointLimiter(clock=clock)
+    limiter = EndpointLimiter(clock=clock)
     for _ in range(10):
-        assert attempt(gate, answers=False, silent=True) == "passed"
-        assert attempt(gate, answers=False, silent=False) == "passed"
-    assert attempt(gate, answers=True) == "circuit_open 15.2"
+        assert attempt(limiter, answers=False, silent=True) == "passed"
+        assert attempt(limiter, answers=False, silent=False) == "passed"
+    assert attempt(limiter, answers=True) == "circuit_open 15.2"
 
 
 def test_an_answer_between_two_failures_keeps_it_open(clock: Clock) -> None:
     """Failures now and then are each delivery's own."""
-    gate = EndpointLimiter(clock=clock)
+    limiter = EndpointLimiter(clock=clock)
     for _ in range(10):
-        assert [attempt(gate, answers=answers) for answers in (False, False, True)] == ["passed"] * 3
+        assert [attempt(limiter, answers=answers) for answers in (False, False, True)] == ["passed"] * 3
 
 
 def test_ten_that_fail_together_count_as_one_reason_to_pause(clock: Clock) -> None:
     """They were under way when the breaker opened."""
-    gate = EndpointLimiter(clock=clock)
+    limiter = EndpointLimiter(clock=clock)
     for _ in range(10):
-        gate.failed(silent=True)
-    assert attempt(gate, answers=True) == "circuit_open 15.2"
+        limiter.failed(silent=True)
+    assert attempt(limiter, answers=True) == "circuit_open 15.2"
 
 
 def test_those_who_wait_come_back_one_by_one(clock: Clock) -> None:
     """However many there are, they do not all come back to a pause's end; an answer forgets the row."""
-    gate = EndpointLimiter(clock=clock, broken=True, closed_until=clock.now + 10)
-    assert [attempt(gate, answers=True) for _ in range(3)] == [f"circuit_open 10.{n}" for n in (2, 4, 6)]
-    clock.now = gate.closed_until
-    assert attempt(gate, answers=True, asked=1) == "passed"
-    assert attempt(gate, answers=True) == "circuit_open 1.2"
+    limiter = EndpointLimiter(clock=clock, broken=True, open_until=clock.now + 10)
+    assert [attempt(limiter, answers=True) for _ in range(3)] == [f"circuit_open 10.{n}" for n in (2, 4, 6)]
+    clock.now = limiter.open_until
+    assert attempt(limiter, answers=True, asked=1) == "passed"
+    assert attempt(limiter, answers=True) == "circuit_open 1.2"
 
 
 def test_who_would_come_back_too_late_for_the_queue_comes_evenly_all_the_same(clock: Clock) -> None:
     """SQS keeps a message back for 15 minutes: a longer row is folded into the second half of them."""
-    gate = EndpointLimiter(clock=clock, broken=True, closed_until=clock.now + 300)
-    returns = [float(attempt(gate, answers=True).removeprefix("circuit_open ")) for _ in range(20_000)]
+    limiter = EndpointLimiter(clock=clock, broken=True, open_until=clock.now + 300)
+    returns = [float(attempt(limiter, answers=True).removeprefix("circuit_open ")) for _ in range(20_000)]
     assert max(returns) <= 900
     assert min(returns) > 300
     seconds = Counter(int(one) for one in returns)
@@ -128,41 +128,41 @@ def test_while_one_tries_the_others_wait(clock: Clock) -> None:
     """The end of the pause does not let a crowd in."""
 
     async def run() -> None:
-        async with gate.slot(concurrency=None, rate=None, seconds=5):
+        async with limiter.slot(concurrency=None, rate=None, seconds=5):
             with pytest.raises(HeldBackError, match="circuit_open"):
-                async with gate.slot(concurrency=None, rate=None, seconds=5):
+                async with limiter.slot(concurrency=None, rate=None, seconds=5):
                     pass
-            gate.answered()
-        async with gate.slot(concurrency=None, rate=None, seconds=5):
+            limiter.answered()
+        async with limiter.slot(concurrency=None, rate=None, seconds=5):
             pass
 
-    gate = EndpointLimiter(clock=clock, broken=True, closed_until=clock.now)
+    limiter = EndpointLimiter(clock=clock, broken=True, open_until=clock.now)
     asyncio.run(run())
 
 
 def test_an_endpoint_that_asks_to_be_left_alone_is(clock: Clock) -> None:
     """By all deliveries, and for five minutes at the most: then one asks again."""
-    gate = EndpointLimiter(clock=clock)
-    assert attempt(gate, answers=True, asked=20) == "passed"
-    assert attempt(gate, answers=True) == "circuit_open 20.2"
+    limiter = EndpointLimiter(clock=clock)
+    assert attempt(limiter, answers=True, asked=20) == "passed"
+    assert attempt(limiter, answers=True) == "circuit_open 20.2"
     clock.now += 20
-    assert attempt(gate, answers=True, asked=1e9) == "passed"
-    assert attempt(gate, answers=True) == "circuit_open 300.2"
+    assert attempt(limiter, answers=True, asked=1e9) == "passed"
+    assert attempt(limiter, answers=True) == "circuit_open 300.2"
 
 
 def test_a_rate_is_kept_by_short_waits_or_by_coming_back(clock: Clock) -> None:
     """Two seconds are waited for; longer waits are the queue's, and each has its own turn there."""
-    gate = EndpointLimiter(clock=clock)
-    assert [attempt(gate, answers=True, rate=10) for _ in range(3)] == ["passed"] * 3
-    assert gate.next_at == pytest.approx(1_000.3)
-    gate.next_at = 1_010.0
-    assert [attempt(gate, answers=True, rate=10) for _ in range(3)] == [
+    limiter = EndpointLimiter(clock=clock)
+    assert [attempt(limiter, answers=True, rate=10) for _ in range(3)] == ["passed"] * 3
+    assert limiter.next_at == pytest.approx(1_000.3)
+    limiter.next_at = 1_010.0
+    assert [attempt(limiter, answers=True, rate=10) for _ in range(3)] == [
         f"over_limit 10.{n}" for n in (1, 2, 3)
     ]
     clock.now = 1_010.0
-    assert attempt(gate, answers=True, rate=10) == "passed"
-    gate.next_at = 1_020.0
-    assert attempt(gate, answers=True, rate=10) == "over_limit 10.1", "an answer does not forget this row"
+    assert attempt(limiter, answers=True, rate=10) == "passed"
+    limiter.next_at = 1_020.0
+    assert attempt(limiter, answers=True, rate=10) == "over_limit 10.1", "an answer does not forget this row"
 
 
 def test_no_more_than_the_cap_are_under_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,22 +171,22 @@ def test_no_more_than_the_cap_are_under_way(monkeypatch: pytest.MonkeyPatch) -> 
     most, under_way = 0, 0
     waits: list[float] = []
 
-    async def one(gate: EndpointLimiter, ends: asyncio.Event) -> str:
+    async def one(limiter: EndpointLimiter, ends: asyncio.Event) -> str:
         nonlocal most, under_way
         try:
-            async with gate.slot(concurrency=2, rate=None, seconds=5):
+            async with limiter.slot(concurrency=2, rate=None, seconds=5):
                 under_way += 1
                 most = max(most, under_way)
                 await ends.wait()
                 under_way -= 1
                 return "passed"
-        except HeldBackError as closed:
-            waits.append(closed.seconds)
-            return closed.reason
+        except HeldBackError as held_back:
+            waits.append(held_back.seconds)
+            return held_back.reason
 
     async def run(*, quick: bool) -> list[str]:
-        gate, ends = EndpointLimiter(), asyncio.Event()
-        tasks = [asyncio.create_task(one(gate, ends)) for _ in range(5)]
+        limiter, ends = EndpointLimiter(), asyncio.Event()
+        tasks = [asyncio.create_task(one(limiter, ends)) for _ in range(5)]
         if quick:
             ends.set()
         else:
@@ -194,7 +194,7 @@ def test_no_more_than_the_cap_are_under_way(monkeypatch: pytest.MonkeyPatch) -> 
             await asyncio.gather(*(task for task in tasks[2:]))
             ends.set()
         done = await asyncio.gather(*tasks)
-        assert gate.busy == 0
+        assert limiter.busy == 0
         return list(done)
 
     assert asyncio.run(run(quick=True)) == ["passed"] * 5

@@ -104,13 +104,13 @@ def test_a_partner_without_a_list_is_not_asked_again_and_again(status: int) -> N
 def test_what_is_remembered_is_believed_for_a_while() -> None:
     """A partner may have a list one day."""
     now = 0.0
-    memory = blocks.Memory(clock=lambda: now)
-    memory.note("partner")
-    now = blocks.FORGET_SECONDS - 1
-    assert memory.has_no_list("partner")
-    assert not memory.has_no_list("another")
-    now = blocks.FORGET_SECONDS
-    assert not memory.has_no_list("partner")
+    without_list = blocks.NoListCache(clock=lambda: now)
+    without_list.add("partner")
+    now = blocks.NO_LIST_SECONDS - 1
+    assert "partner" in without_list
+    assert "another" not in without_list
+    now = blocks.NO_LIST_SECONDS
+    assert "partner" not in without_list
 
 
 @pytest.mark.parametrize(("status", "wait"), [(503, 7.0), (500, 7.0), (429, 7.0), (0, 0.0)])

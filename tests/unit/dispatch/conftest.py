@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fairslot.dispatch.blocks import memory
+from fairslot.dispatch.blocks import without_list
 from fairslot.platform.settings import settings
 
 
@@ -16,4 +16,4 @@ def addresses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     settings.cache_clear()
     yield
     settings.cache_clear()
-    memory.forget()
+    without_list.clear()

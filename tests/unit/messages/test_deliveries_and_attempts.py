@@ -1,4 +1,4 @@
-"""The queues' messages: written and read again, and refused without repeating what they say."""
+"""The messages of DeliveriesQueue and ResultsQueue: written, read again, and refused without quoting them."""
 
 import json
 from datetime import UTC, datetime
@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairslot.messages.deliveries import Attempt, Delivery, MessageError
+from fairslot.messages.attempts import Attempt
+from fairslot.messages.contract import MessageError
+from fairslot.messages.deliveries import Delivery
 
 DELIVERY: dict[str, Any] = {
     "delivery_id": "5f0c6b9c-3a9e-4a27-9f0b-0c6b8a0f3c11",

@@ -1,5 +1,5 @@
 -- name: deliveries
--- A portion of those that are settled since long ago, with their attempts; what somebody holds stays for now.
+-- Deletes a portion of the deliveries settled before an instant, with their attempts; locked ones stay for now.
 DELETE FROM webhook_deliveries
  WHERE delivery_id IN (
     SELECT delivery_id FROM webhook_deliveries
@@ -7,7 +7,7 @@ DELETE FROM webhook_deliveries
      ORDER BY delivery_id LIMIT %(portion)s FOR UPDATE SKIP LOCKED);
 
 -- name: events
--- A portion of the old ones that no delivery is left of.
+-- Deletes a portion of the old events that have no delivery left.
 DELETE FROM webhook_events
  WHERE event_id IN (
     SELECT event_id FROM webhook_events AS event
@@ -16,7 +16,7 @@ DELETE FROM webhook_events
      ORDER BY event_id LIMIT %(portion)s FOR UPDATE SKIP LOCKED);
 
 -- name: inbound
--- A portion of what partners told us and was acted on long ago; their keys are free again.
+-- Deletes a portion of the inbound events processed before an instant; their keys are free again.
 DELETE FROM inbound_events
  WHERE event_id IN (
     SELECT event_id FROM inbound_events

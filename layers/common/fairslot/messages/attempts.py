@@ -1,0 +1,53 @@
+"""ResultsQueue: one attempt per message, written by the dispatcher, read by the results function."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, TypeAdapter
+
+from fairslot.messages import contract
+
+# `held`: nothing was sent, and the delivery was requeued.
+Outcome = Literal["delivered", "retrying", "failed", "held"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """The result of one attempt at a delivery, or why none was made.
+
+    `attempt` counts from 1; of a held delivery it is the number of attempts so far. `answer` is what is kept
+    of the partner's answer: `{"crm_id": …}`, `{"block_id": …}` or nothing. Of a list of blocks it
+    is `{"found_block_id": …}`, the block at exactly that time, or `{"absent": "true"}`. `receipt_handle`
+    deletes the message that asked for the attempt; `revision` is that message's.
+    """
+
+    delivery_id: UUID
+    event_id: UUID
+    kind: str
+    type: str
+    attempt: int
+    at: AwareDatetime
+    outcome: Outcome
+    latency_ms: int
+    status_code: int | None = None
+    error: str | None = None
+    response_excerpt: str = ""
+    answer: Mapping[str, str]
+    next_attempt_at: AwareDatetime | None = None
+    round: int = 1
+    revision: int = 1
+    receipt_handle: str | None = None
+
+    @staticmethod
+    def from_json(body: str) -> "Attempt":
+        """Read a message's body. Raises MessageError."""
+        return contract.read(_ATTEMPT, body)
+
+    def to_json(self) -> str:
+        """Write the message's body."""
+        return contract.write(_ATTEMPT, self)
+
+
+_ATTEMPT = TypeAdapter(Attempt)

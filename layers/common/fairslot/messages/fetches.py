@@ -1,0 +1,58 @@
+"""FetchesQueue: one calendar to read per message, written by the sync, read by the calendar reader."""
+
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from fairslot.domain.slots import Window
+from fairslot.messages import contract
+from fairslot.messages.contract import MessageError
+
+LONGEST_WINDOW = 40_000  # slots; a year of the longest days has 38,064
+
+
+class FetchRequest(BaseModel):
+    """A request to read the `slot_count` slots from `first_slot` of one coach's calendar.
+
+    `requested_at`, RFC 3339 text, is when to read it at the earliest; `delay_seconds` is how far ahead that
+    was when the request was made. The queue keeps the delay, so it is not part of the message.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    coach_id: str = Field(min_length=1)
+    kind: str
+    url: str | None = None
+    time_zone: str
+    first_slot: int
+    slot_count: Annotated[int, Field(ge=1, le=LONGEST_WINDOW)]
+    requested_at: str
+    delay_seconds: int = Field(default=0, exclude=True)
+
+    @staticmethod
+    def from_json(body: str) -> "FetchRequest":
+        """Read a message's body. Raises MessageError."""
+        request = contract.read(_FETCH_REQUEST, body)
+        try:
+            ZoneInfo(request.time_zone)
+        except (ValueError, ZoneInfoNotFoundError):
+            raise MessageError from None
+        return request
+
+    def to_json(self) -> str:
+        """Write the message's body."""
+        return contract.write(_FETCH_REQUEST, self)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The coach's time zone."""
+        return ZoneInfo(self.time_zone)
+
+    @property
+    def window(self) -> Window:
+        """The slots to read."""
+        return Window(self.first_slot, self.slot_count)
+
+
+_FETCH_REQUEST = TypeAdapter(FetchRequest)

@@ -1,0 +1,110 @@
+"""FetchedQueue: one reading of a calendar per message, written by the calendar reader, stored by the sync."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter
+
+from fairslot.domain.slots import Window, bits_of_hex, hex_of
+from fairslot.messages import contract
+from fairslot.messages.contract import MessageError
+from fairslot.messages.fetches import LONGEST_WINDOW, FetchRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FreeSlots:
+    """The free slots of a window, a bit each, first slot highest.
+
+    `unreadable` is how many events could not be read wholly; they count as busy.
+    """
+
+    window: Window
+    bits: int
+    unreadable: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """The result of reading one calendar: the free slots, or None and the `error`.
+
+    `fetched_at` is when the reading began, which orders the readings of a calendar.
+    """
+
+    coach_id: str
+    requested_at: str
+    fetched_at: AwareDatetime
+    free: FreeSlots | None = None
+    error: str | None = None
+
+    @staticmethod
+    def of(
+        request: FetchRequest,
+        *,
+        fetched_at: AwareDatetime,
+        free: FreeSlots | None = None,
+        error: str | None = None,
+    ) -> "Reading":
+        """Make the answer to a request."""
+        return Reading(
+            coach_id=request.coach_id,
+            requested_at=request.requested_at,
+            fetched_at=fetched_at,
+            free=free,
+            error=error,
+        )
+
+    @staticmethod
+    def from_json(body: str) -> "Reading":
+        """Read a message's body. Raises MessageError."""
+        wire = contract.read(_WIRE, body)
+        return Reading(
+            coach_id=wire.coach_id,
+            requested_at=wire.requested_at,
+            fetched_at=wire.fetched_at,
+            free=_free(wire) if wire.ok else None,
+            error=None if wire.ok else wire.error,
+        )
+
+    def to_json(self) -> str:
+        """Write the message's body, without the members that have nothing to say."""
+        wire = _Wire(
+            coach_id=self.coach_id,
+            requested_at=self.requested_at,
+            fetched_at=self.fetched_at,
+            ok=self.free is not None,
+            error=self.error,
+        )
+        if self.free is not None:
+            window = self.free.window
+            wire.first_slot, wire.slot_count = window.first_slot, window.slot_count
+            wire.free = hex_of(self.free.bits, window.slot_count)
+            wire.unreadable = self.free.unreadable or None
+        return contract.to_json(wire.model_dump(mode="json", exclude_none=True))
+
+
+class _Wire(BaseModel):
+    """The message's members; `free` is hex as of `hex_of`."""
+
+    coach_id: Annotated[str, Field(min_length=1)]
+    requested_at: str
+    fetched_at: AwareDatetime
+    ok: bool
+    error: str | None = None
+    first_slot: int | None = None
+    slot_count: Annotated[int, Field(ge=1, le=LONGEST_WINDOW)] | None = None
+    free: str | None = None
+    unreadable: Annotated[int, Field(ge=0)] | None = None
+
+
+_WIRE = TypeAdapter(_Wire)
+
+
+def _free(wire: _Wire) -> FreeSlots:
+    if wire.first_slot is None or wire.slot_count is None or wire.free is None:
+        raise MessageError
+    window = Window(wire.first_slot, wire.slot_count)
+    try:
+        bits = bits_of_hex(wire.free, window.slot_count)
+    except ValueError:
+        raise MessageError from None
+    return FreeSlots(window=window, bits=bits, unreadable=wire.unreadable or 0)
