@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from fairslot.coach_time import sync
+from fairslot.coach_time.days import extend_days
 from fairslot.domain.slots import SLOT_SECONDS
 from fairslot.platform.db import Connection
 from tests.support.api_world import booked
@@ -184,7 +184,7 @@ def test_local_times_are_those_of_the_zones_clocks(world: Connection, zone: str)
     """Over a change of the clocks every local start names the instant and the offset of its own day."""
     add_coach(world, Coach(coach_id="night", working_hours=ALWAYS))
     add_calendar(world, "night", ["night"])
-    sync.extend(world, now=NOW)
+    extend_days(world, now=NOW)
     found = page(calendar_id="night", start="2026-03-07T00:00:00Z", end="2026-04-07T00:00:00Z", timezone=zone)
     assert len(found["slots"]) == 31 * 96
     for slot in found["slots"]:

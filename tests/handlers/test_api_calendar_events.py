@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from background import maintenance
-from fairslot.coach_time import inbound, sync
+from fairslot.coach_time import inbound
+from fairslot.coach_time.days import extend_days
 from fairslot.platform.db import Connection
 from tests.support.api_world import Queues, add_key, book, booked, check_problem, count, rows
 from tests.support.gateway_events import Answer, ask, context
@@ -45,7 +46,7 @@ def external(world: Connection, queues: Queues) -> Connection:
     """One coach more, alone on the calendar `ext`, whose own calendar is elsewhere and was read just now."""
     add_coach(world, Coach(coach_id="outside", kind="calendar_api"))
     add_calendar(world, "ext", ["outside"])
-    sync.extend(world, now=NOW)
+    extend_days(world, now=NOW)
     world.execute("UPDATE coach_slots SET external = ~0::bit(104) WHERE coach_id = 'outside'")
     world.execute(
         "INSERT INTO coach_syncs (coach_id, first_requested_at, requested_at, synced_at)"

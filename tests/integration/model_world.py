@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from fairslot.booking.distribution import distribution
 from fairslot.coach_time import bookable_starts, sync
 from fairslot.coach_time.bookable_starts import Window
+from fairslot.coach_time.days import extend_days, horizon_slots
 from fairslot.domain.fair_share import MILLION
 from fairslot.domain.slots import hex_of, instant_of, slot_of, span
 from fairslot.platform.db import Connection
@@ -88,12 +89,12 @@ def build(connection: Connection, model: Model) -> None:
             time_zone=calendar.zone.key,
             policy=calendar.team.policy,
         )
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
 
 
 def read(connection: Connection, model: Model, coach_id: str, busy: Span, at: datetime) -> None:
     """Let both read a coach's external calendar, busy once at most; the reading began at an instant."""
-    first, end = sync.window(model.coaches[coach_id].zone, model.now)
+    first, end = horizon_slots(model.coaches[coach_id].zone, model.now)
     width = end - first
     free = (1 << width) - 1 & ~span(slot_of(busy[0]) - first, slot_of(busy[1]) - slot_of(busy[0]), width)
     told = {"coach_id": coach_id, "ok": True, "first_slot": first, "slot_count": width}

@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 
 from fairslot.coach_time import inbound, sync
+from fairslot.coach_time.days import delete_old_days, extend_days, horizon_slots
 from fairslot.domain.idempotency import Key, fingerprint
 from fairslot.domain.slots import hex_of
 from fairslot.platform.db import Connection
@@ -72,7 +73,7 @@ def outcome(connection: Connection) -> str | None:
 
 def read_free(connection: Connection, minutes: int) -> None:
     """Store a reading of ana's calendar that knows of nothing."""
-    first, end = sync.window(NEW_YORK, NOW)
+    first, end = horizon_slots(NEW_YORK, NOW)
     sync.store(
         connection,
         {
@@ -113,7 +114,7 @@ def kind(request: pytest.FixtureRequest, connection: Connection) -> str:
     add_coach(connection, Coach(coach_id="ana", working_hours=ALWAYS, max_per_day=100))
     connection.execute("UPDATE coaches SET calendar_kind = %s, calendar_url = 'https://x.test/'", (found,))
     add_calendar(connection, "cal", ["ana"])
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     if found != "none":
         read_free(connection, 0)
     return found
@@ -125,7 +126,7 @@ def ana(connection: Connection) -> None:
     add_coach(connection, Coach(coach_id="ana", working_hours=ALWAYS, max_per_day=100))
     add_calendar(connection, "cal", ["ana"])
     add_endpoint(connection, "crm", "appointment.*")
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
 
 
 def test_it_outlives_every_reading(connection: Connection, kind: str) -> None:
@@ -136,7 +137,7 @@ def test_it_outlives_every_reading(connection: Connection, kind: str) -> None:
     for minutes in (1, 2):
         if kind != "none":
             read_free(connection, minutes)
-        sync.extend(connection, now=NOW)
+        extend_days(connection, now=NOW)
         assert edges(connection) == SHUT
 
 
@@ -145,9 +146,9 @@ def test_days_that_come_later_know_of_it(connection: Connection, kind: str) -> N
     far = NINE + 65 * DAY
     times = {"start_time": (far - DAY).isoformat(), "end_time": (far + HOUR).isoformat()}
     tell(connection, "coach.unavailable", **times)
-    sync.extend(connection, now=NOW + 10 * DAY)
+    extend_days(connection, now=NOW + 10 * DAY)
     if kind != "none":
-        first, end = sync.window(NEW_YORK, NOW + 10 * DAY)
+        first, end = horizon_slots(NEW_YORK, NOW + 10 * DAY)
         free = hex_of((1 << end - first) - 1, end - first)
         reading = {"coach_id": "ana", "ok": True, "first_slot": first, "free": free}
         at = (NOW + 10 * DAY).isoformat()
@@ -160,7 +161,7 @@ def test_days_that_are_cut_anew_know_of_it(connection: Connection, ana: None) ->
     """Where a day was missing, it comes with what is known of it."""
     tell(connection, "coach.unavailable")
     connection.execute("DELETE FROM coach_slots WHERE local_date = '2026-03-03'")
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     assert edges(connection) == SHUT
 
 
@@ -169,7 +170,7 @@ def test_it_is_forgotten_when_days_are(connection: Connection, ana: None) -> Non
     tell(connection, "coach.unavailable")
     left = []
     for days in (7, 8):
-        sync.forget(connection, now=NINE + days * DAY)
+        delete_old_days(connection, now=NINE + days * DAY)
         row = connection.execute("SELECT count(*) AS n FROM coach_absences").fetchone()
         left.append(row and row["n"])
     assert left == [1, 0]

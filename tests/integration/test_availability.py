@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fairslot.coach_time import bookable_starts, sync
+from fairslot.coach_time import bookable_starts
 from fairslot.coach_time.bookable_starts import Page, Window
+from fairslot.coach_time.days import extend_days
 from fairslot.domain.errors import NotFoundError
 from fairslot.domain.slots import instant_of, slot_of
 from fairslot.platform.db import Connection
@@ -94,7 +95,7 @@ def test_a_coach_never_synced_is_not_offered(connection: Connection) -> None:
     """Who has an external calendar that was never read is not free, and the page says it is stale."""
     add_coach(connection, Coach(coach_id="new", kind="calendar_api"))
     add_calendar(connection, "cal", ["new"])
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     page = listed(connection)
     assert (page.total, page.stale, page.synced_at) == (0, True, None)
 
@@ -140,7 +141,7 @@ def test_listing_and_booking_are_one_predicate(connection: Connection, data: st.
         min_notice_minutes=data.draw(st.sampled_from([0, 7, 600])),
         horizon_days=data.draw(st.sampled_from([2, 3, 60])),
     )
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     first = slot_of(NOW)
     for coach_id in ("ny", "ldn"):
         for _ in range(data.draw(st.integers(0, 6))):
@@ -160,6 +161,6 @@ def test_nothing_past_is_listed(connection: Connection) -> None:
     """The current quarter has begun, so the first start is a later one."""
     add_coach(connection, Coach(coach_id="owl", working_hours=ALWAYS, time_zone="UTC"))
     add_calendar(connection, "cal", ["owl"])
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     assert instant_of(listed(connection).starts[0].slot) == NOW + QUARTER
     assert NOW.astimezone(UTC) == NOW

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from fairslot.coach_time import bookable_starts, sync
+from fairslot.coach_time import bookable_starts
 from fairslot.coach_time.bookable_starts import Window
+from fairslot.coach_time.days import extend_days
 from fairslot.domain.slots import instant_of
 from fairslot.platform.db import Connection
 from tests.support.world import ALWAYS, TENANT, Coach, add_calendar, add_coach, book, hold
@@ -24,7 +25,7 @@ def awake(connection: Connection) -> Connection:
     """One coach who is always there, and what they offer."""
     add_coach(connection, Coach(coach_id="ana", time_zone="UTC", working_hours=ALWAYS, max_per_day=50))
     add_calendar(connection, "cal", ["ana"], duration=15)
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     return connection
 
 

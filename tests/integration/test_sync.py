@@ -8,6 +8,7 @@ import pytest
 from fairslot.booking import decisions
 from fairslot.coach_time import bookable_starts, sync
 from fairslot.coach_time.bookable_starts import Page, Window
+from fairslot.coach_time.days import delete_old_days, extend_days, horizon_slots
 from fairslot.domain.slots import hex_of, slot_of, span
 from fairslot.platform.db import Connection
 from tests.support.world import (
@@ -31,13 +32,13 @@ def calendar(connection: Connection) -> str:
     """A calendar of one coach whose external calendar was never read."""
     add_coach(connection, Coach(coach_id="ana", kind="calendar_api"))
     add_calendar(connection, "cal", ["ana"])
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     return "cal"
 
 
 def reading(connection: Connection, busy: list[tuple[datetime, datetime]], at: datetime) -> dict[str, Any]:
     """Return a reading of ana's calendar that was begun at an instant and has these busy times."""
-    first, end_slot = sync.window(NEW_YORK, NOW)
+    first, end_slot = horizon_slots(NEW_YORK, NOW)
     slot_count = end_slot - first
     free = (1 << slot_count) - 1
     for start, end in busy:
@@ -181,9 +182,9 @@ def test_maintenance_moves_the_window(connection: Connection, calendar: str) -> 
         "SELECT count(*) AS n, min(local_date)::text AS first, max(local_date)::text AS last FROM coach_slots"
     )
     before = connection.execute(days).fetchone()
-    sync.extend(connection, now=NOW + timedelta(days=9))
-    sync.extend(connection, now=NOW + timedelta(days=9))
-    sync.forget(connection, now=NOW + timedelta(days=9))
+    extend_days(connection, now=NOW + timedelta(days=9))
+    extend_days(connection, now=NOW + timedelta(days=9))
+    delete_old_days(connection, now=NOW + timedelta(days=9))
     after = connection.execute(days).fetchone()
     assert before == {"n": 61, "first": "2026-03-02", "last": "2026-05-01"}
     assert after == {"n": 68, "first": "2026-03-04", "last": "2026-05-10"}
@@ -193,5 +194,5 @@ def test_blocked_dates_and_hours_apply_to_stored_days(connection: Connection, ca
     """A blocked date is closed from the next maintenance on."""
     sync.store(connection, reading(connection, [], NOW))
     connection.execute("UPDATE coaches SET blocked_dates = '{2026-03-03}'")
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     assert listed(connection).total == 0

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from fairslot.coach_time import bookable_starts, sync
 from fairslot.coach_time.bookable_starts import Window
-from fairslot.domain.slots import cut_text, hex_of, slot_of, span
+from fairslot.coach_time.days import extend_days, horizon_slots
+from fairslot.domain.slots import days_text, hex_of, slot_of, span
 from fairslot.platform.db import Connection
 from tests.support.race import Connect, Outcome, at_once, attempt, booked, wait_until, waiting
 from tests.support.world import (
@@ -67,7 +68,7 @@ def add_movers(connection: Connection, count: int = 1, zone: str = "UTC", kind: 
             Coach(coach_id=coach_id, time_zone=zone, working_hours=ALWAYS, max_per_day=99, kind=kind),
         )
     add_calendar(connection, "cal", coaches)
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
 
 
 def move(connection: Connection, zone: str) -> None:
@@ -79,7 +80,7 @@ def read(connection: Connection, now: datetime = NOW, busy: tuple[datetime, date
     """Keep a reading of coach-0's calendar."""
     row = connection.execute("SELECT time_zone FROM coaches WHERE coach_id = 'coach-0'").fetchone()
     assert row is not None
-    first, end = sync.window(ZoneInfo(row["time_zone"]), now)
+    first, end = horizon_slots(ZoneInfo(row["time_zone"]), now)
     shut = span(slot_of(busy[0]) - first, slot_of(busy[1]) - slot_of(busy[0]), end - first)
     sync.store(
         connection,
@@ -113,7 +114,7 @@ def check_days(connection: Connection, now: datetime) -> None:
     ).fetchall()
     assert rows
     for row in rows:
-        assert row["days"] == cut_text(ZoneInfo(row["time_zone"]), slot_of(now), row["last"] + 1)
+        assert row["days"] == days_text(ZoneInfo(row["time_zone"]), slot_of(now), row["last"] + 1)
     check(connection)
 
 
@@ -134,11 +135,11 @@ def test_days_follow_the_coach(
             move(connection, what)
             if step == "read":
                 read(connection, now)
-            sync.extend(connection, now=now)
+            extend_days(connection, now=now)
             check_days(connection, now)
         elif step == "wait":
             now += timedelta(hours=what)
-            sync.extend(connection, now=now)
+            extend_days(connection, now=now)
         elif step == "cancel" and done:
             cancel(connection, done.pop(what % len(done)))
         elif step == "book":
@@ -147,7 +148,7 @@ def test_days_follow_the_coach(
             got = booked([attempt(partial(book, connection, start, now=now))])
             assert bool(got) == offered
             done += got
-    sync.extend(connection, now=now)
+    extend_days(connection, now=now)
     check_days(connection, now)
 
 
@@ -159,7 +160,7 @@ def test_the_calendar_keeps_its_say(connection: Connection, horizon: None) -> No
     hold(connection)
     before = listed(connection)
     move(connection, "America/Los_Angeles")
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     assert listed(connection) == before
     check_days(connection, NOW)
 
@@ -172,13 +173,13 @@ def test_the_clocks_move(
     now = datetime(2026, 12, 1, 18, tzinfo=UTC)
     with (files("tzdata") / "zoneinfo/America/Chicago").open("rb") as chicago:
         winnipeg = ZoneInfo.from_file(chicago, key="America/Winnipeg")
-    monkeypatch.setattr(sync, "ZoneInfo", lambda _: winnipeg)
+    monkeypatch.setattr("fairslot.coach_time.days.ZoneInfo", lambda _: winnipeg)
     add_movers(connection, zone="America/Winnipeg")
-    sync.extend(connection, now=now)
+    extend_days(connection, now=now)
     done = book(connection, now + timedelta(days=30), now=now)
     monkeypatch.undo()
     environment(HORIZON_DAYS="60")
-    sync.extend(connection, now=now)
+    extend_days(connection, now=now)
     check_days(connection, now)
     assert appointment_of(done).start_time not in listed(connection, now + timedelta(days=29))
 
@@ -200,7 +201,7 @@ def test_moving_while_customers_book(connection: Connection, connect: Connect, h
     def coaches() -> list[Outcome]:
         for _ in range(20):
             move(mover, next(moving))
-            sync.extend(mover, now=NOW)
+            extend_days(mover, now=NOW)
         return []
 
     works: list[Callable[[], list[Outcome]]] = [
@@ -233,7 +234,7 @@ def test_a_move_waits_for_a_booking_in_hand(
     def coach() -> None:
         cut.wait(30)
         move(mover, "Asia/Tokyo")
-        sync.extend(mover, now=NOW)
+        extend_days(mover, now=NOW)
 
     cut = threading.Event()
     at_once([change, coach])

@@ -204,7 +204,7 @@ _EXTERNAL = (
     Guard(
         "a portion is not noted with what it did",
         "coach_time/inbound.py",
-        '_SQL["note_progress" if consequence.more else "processed"]',
+        '_SQL["note_progress" if step.outcome is None else "processed"]',
         '_SQL["processed"]',
         _ABSENCES,
     ),

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from fairslot.booking import appointments, decisions
 from fairslot.coach_time import sync
+from fairslot.coach_time.days import extend_days, horizon_slots
 from fairslot.domain.idempotency import ChangeResult
 from fairslot.domain.slots import hex_of, slot_of, span
 from fairslot.messages.deliveries import Attempt
@@ -41,13 +42,13 @@ def add_ana(connection: Connection) -> None:
     add_calendar(connection, "cal", ["ana"])
     add_endpoint(connection, "calendar_api", "appointment.*")
     add_endpoint(connection, "crm", "appointment.conflict")
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     read(connection, NOW)
 
 
 def read(connection: Connection, began: datetime, *busy: Span) -> None:
     """Store a reading of ana's calendar that began at an instant and has these busy times."""
-    first, end_slot = sync.window(NEW_YORK, NOW)
+    first, end_slot = horizon_slots(NEW_YORK, NOW)
     width = end_slot - first
     free = (1 << width) - 1
     for start, end in busy:

@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from psycopg.types.json import Jsonb
 
 from fairslot.booking import appointments, holds
-from fairslot.coach_time import sync
+from fairslot.coach_time.absences import begin_absence
+from fairslot.coach_time.days import extend_days
 from fairslot.domain.idempotency import ChangeResult, Key
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
@@ -92,7 +93,7 @@ def add_team(connection: Connection, size: int, *, calendar_id: str = "cal", **c
     for coach_id in coaches:
         add_coach(connection, Coach(coach_id=coach_id))
     add_calendar(connection, calendar_id, coaches, **calendar)
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     return coaches
 
 
@@ -193,7 +194,7 @@ def reschedule(
 
 def shut(connection: Connection, coach_id: str, start: datetime, end: datetime) -> None:
     """Have a coach say not to be there for a time."""
-    sync.begin_absence(connection, coach_id=coach_id, start=start, end=end, event_id=uuid4())
+    begin_absence(connection, coach_id=coach_id, start=start, end=end, event_id=uuid4())
 
 
 def credits_of(connection: Connection) -> dict[str, int]:

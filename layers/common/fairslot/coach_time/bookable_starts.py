@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from fairslot.booking import holds
 from fairslot.domain.errors import NotFoundError
-from fairslot.domain.slots import SLOT_SECONDS, WALL_SLOTS, cut, instant_of, runs, slot_from, span
+from fairslot.domain.slots import SLOT_SECONDS, WALL_SLOTS, instant_of, runs, slice_of, slot_from, span
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
@@ -204,7 +204,7 @@ def _starts(
 def _stretch(days: Mapping[str, Any], column: str, first: int, length: int) -> int:
     """Return `length` slots of a coach from slot `first`."""
     text = days[column]
-    return cut(int(text, 2), len(text), first - days["first_slot"], length)
+    return slice_of(int(text, 2), len(text), first - days["first_slot"], length)
 
 
 def _full(days: Mapping[str, Any], first: int, width: int) -> int:

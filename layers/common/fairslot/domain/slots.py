@@ -76,7 +76,7 @@ def days_between(zone: ZoneInfo, first: int, end: int) -> list[date]:
 
 
 @lru_cache(maxsize=1_000)
-def cut_text(zone: ZoneInfo, first: int, end: int) -> str:
+def days_text(zone: ZoneInfo, first: int, end: int) -> str:
     """Write the local days that have a slot in [first, end) as the database does those that it has.
 
     "first slot/number of slots/days since 1970,…", in order; "" for none.
@@ -118,7 +118,7 @@ def span(offset: int, length: int, width: int) -> int:
     return ((1 << end - begin) - 1) << width - end if begin < end else 0
 
 
-def cut(bits: int, width: int, offset: int, length: int) -> int:
+def slice_of(bits: int, width: int, offset: int, length: int) -> int:
     """Return `length` slots from slot `offset` of `width` slots; a slot outside them is 0."""
     shift = width - offset - length
     moved = bits >> shift if shift >= 0 else bits << -shift

@@ -1,10 +1,14 @@
--- name: known
--- The answer that was given for a key.
+-- name: find
+-- The answer that is stored for a key.
 SELECT engine.idempotent_answer(p_tenant => %(tenant)s, p_key => %(key)s, p_fingerprint => %(fingerprint)s,
                                 p_now => coalesce(%(now)s, clock_timestamp())) AS answer;
 
--- name: remember
--- Keeps an answer for its key, if there is one.
+-- name: store
+-- Stores an answer for its key, if there is one.
 SELECT engine.remember_answer(p_tenant => %(tenant)s, p_key => %(key)s, p_fingerprint => %(fingerprint)s,
                               p_keep => %(keep)s, p_now => coalesce(%(now)s, clock_timestamp()),
                               p_answer => %(answer)s, p_messages => '[]');
+
+-- name: delete_expired
+-- Deletes the answers whose time is over.
+DELETE FROM idempotency_keys WHERE expires_at <= %(now)s;
