@@ -79,7 +79,7 @@ def sent_at_another_revision(connection: Connection, block: Message) -> Message:
     record(connection, block, "retrying", error="http_503")
     connection.execute("UPDATE webhook_endpoints SET concurrency = 3 WHERE kind = 'calendar_api'")
     row = connection.execute(
-        "SELECT engine.settle_message(%s, 1, %s, 1, %s) AS done",
+        "SELECT engine.drop_or_replace_message(%s, 1, %s, 1, %s) AS done",
         (block["delivery_id"], NOW + MINUTE, block["revision"]),
     ).fetchone()
     assert row is not None
@@ -222,7 +222,8 @@ def test_a_list_that_cannot_be_read_delays_no_conflict(connection: Connection) -
     [told] = record(connection, block_of(made), "retrying", at=LATER, error="already_blocked")
     assert told["type"] == "appointment.conflict"
     row = connection.execute(
-        "SELECT engine.settle_message(%s, 1, %s, 1, 1) AS done", (block_of(made)["delivery_id"], LATER)
+        "SELECT engine.drop_or_replace_message(%s, 1, %s, 1, 1) AS done",
+        (block_of(made)["delivery_id"], LATER),
     ).fetchone()
     assert row is not None
     assert row["done"] == {"drop": True, "messages": []}, "its message has nothing more to do"

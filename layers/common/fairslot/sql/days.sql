@@ -19,21 +19,21 @@ SELECT coach_id, string_agg(first_slot || '/' || slot_count || '/' || local_date
 SELECT engine.upsert_days(p_coach => %(coach)s, p_fetched_at => %(fetched_at)s,
                           p_first_slots => %(first_slots)s::integer[], p_slot_counts => %(slot_counts)s::smallint[],
                           p_dates => %(dates)s::date[], p_working => %(working)s::text[],
-                          p_external => %(external)s::text[], p_max => %(max_per_day)s::smallint);
+                          p_external => %(external)s::text[], p_max_per_day => %(max_per_day)s::smallint);
 
 -- name: extend
 -- Adds the days that are missing; on those that are there the external calendar's bits stay.
 SELECT engine.upsert_days(p_coach => %(coach)s, p_fetched_at => NULL, p_first_slots => %(first_slots)s::integer[],
                           p_slot_counts => %(slot_counts)s::smallint[], p_dates => %(dates)s::date[],
                           p_working => %(working)s::text[], p_external => %(external)s::text[],
-                          p_max => %(max_per_day)s::smallint)
+                          p_max_per_day => %(max_per_day)s::smallint)
  WHERE EXISTS (SELECT FROM coaches WHERE coach_id = %(coach)s AND time_zone = %(time_zone)s);
 
 -- name: replace
 -- Replaces days of another zone by those of the coach's zone; one transaction.
-SELECT engine.recut_days(p_coach => %(coach)s, p_zone => %(time_zone)s, p_from => %(from)s,
+SELECT engine.replace_days(p_coach => %(coach)s, p_zone => %(time_zone)s, p_from => %(from)s,
                          p_first => %(first_slots)s, p_count => %(slot_counts)s, p_dates => %(dates)s,
-                         p_working => %(working)s, p_external => %(external)s, p_max => %(max_per_day)s::smallint),
+                         p_working => %(working)s, p_external => %(external)s, p_max_per_day => %(max_per_day)s::smallint),
        engine.apply_absences(p_coach => %(coach)s);
 
 -- name: delete_old

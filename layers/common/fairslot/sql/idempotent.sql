@@ -5,8 +5,8 @@ SELECT engine.idempotent_answer(p_tenant => %(tenant)s, p_key => %(key)s, p_fing
 
 -- name: store
 -- Stores an answer for its key, if there is one.
-SELECT engine.remember_answer(p_tenant => %(tenant)s, p_key => %(key)s, p_fingerprint => %(fingerprint)s,
-                              p_keep => %(keep)s, p_now => coalesce(%(now)s, clock_timestamp()),
+SELECT engine.store_answer(p_tenant => %(tenant)s, p_key => %(key)s, p_fingerprint => %(fingerprint)s,
+                              p_keep_for => %(keep)s, p_now => coalesce(%(now)s, clock_timestamp()),
                               p_answer => %(answer)s, p_messages => '[]');
 
 -- name: delete_expired
