@@ -1,5 +1,20 @@
 -- Rescheduling, reassigning and the outcome of appointments.
 
+-- The team for a time, best first, as if the decision about an appointment were undone; for p_only and p_except see
+-- without_decision().
+CREATE OR REPLACE FUNCTION engine.ranked_team_for_change(
+    p_appointment uuid, p_calendar text, p_policy text, p_from integer, p_count integer, p_before integer,
+    p_after integer, p_only text, p_except text
+) RETURNS candidate[] LANGUAGE plpgsql AS $$
+DECLARE
+    v_team candidate[] := engine.without_decision(
+        p_team => ARRAY(SELECT one FROM engine.candidates(p_calendar => p_calendar, p_from => p_from, p_count => p_count,
+                                                          p_before => p_before, p_after => p_after) AS one),
+        p_appointment => p_appointment, p_only => p_only, p_except => p_except);
+BEGIN
+    RETURN ARRAY(SELECT one FROM engine.ranked_candidates(p_policy, v_team) AS one);
+END $$;
+
 -- Moves an appointment to another start before it begins, with its coach or, with p_any_coach, with whoever's turn it
 -- is. If the rule chooses the same coach, the credits stay; if nothing would change, nothing does. Whatever is raised
 -- keeps the old time.
@@ -42,12 +57,10 @@ BEGIN
     PERFORM engine.check_expired_holds(v_calendar.calendar_id, v_now);
     PERFORM engine.lock_days(v_old, v_takes);
     PERFORM engine.release_time(p_coach => v_old.coach_id, p_start => v_old.start_time, p_takes => v_old.takes);
-    v_team := engine.without_decision(
-        p_team => ARRAY(SELECT one FROM engine.candidates(p_calendar => v_calendar.calendar_id, p_from => v_from,
-                                                          p_count => v_count, p_before => v_before,
-                                                          p_after => v_after) AS one),
-        p_appointment => p_appointment, p_only => CASE WHEN NOT p_any_coach THEN v_old.coach_id END, p_except => NULL);
-    v_team := ARRAY(SELECT one FROM engine.ranked_candidates(v_calendar.policy, v_team) AS one);
+    v_team := engine.ranked_team_for_change(
+        p_appointment => p_appointment, p_calendar => v_calendar.calendar_id, p_policy => v_calendar.policy,
+        p_from => v_from, p_count => v_count, p_before => v_before, p_after => v_after,
+        p_only => CASE WHEN NOT p_any_coach THEN v_old.coach_id END, p_except => NULL);
     v_coach := CASE WHEN v_team[1].excluded IS NULL THEN v_team[1].coach_id END;
     IF v_coach IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'no coach is free';
@@ -109,13 +122,10 @@ BEGIN
     PERFORM engine.lock_days(v_old, v_old.takes);
     v_from := engine.slot_of(v_old.start_time);
     v_end := engine.slot_of(v_old.end_time);
-    v_team := engine.without_decision(
-        p_team => ARRAY(SELECT one FROM engine.candidates(p_calendar => v_calendar.calendar_id, p_from => v_from,
-                                                          p_count => v_end - v_from,
-                                                          p_before => v_from - engine.slot_of(lower(v_old.takes)),
-                                                          p_after => engine.slot_of(upper(v_old.takes)) - v_end) AS one),
-        p_appointment => p_appointment, p_only => p_coach, p_except => v_old.coach_id);
-    v_team := ARRAY(SELECT one FROM engine.ranked_candidates(v_policy, v_team) AS one);
+    v_team := engine.ranked_team_for_change(
+        p_appointment => p_appointment, p_calendar => v_calendar.calendar_id, p_policy => v_policy, p_from => v_from,
+        p_count => v_end - v_from, p_before => v_from - engine.slot_of(lower(v_old.takes)),
+        p_after => engine.slot_of(upper(v_old.takes)) - v_end, p_only => p_coach, p_except => v_old.coach_id);
     IF v_team[1].coach_id IS NULL OR v_team[1].excluded IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'no coach is free';
     END IF;
