@@ -69,14 +69,14 @@ _ONCE = (
     Guard(
         "a change that may be made is made again without a key",
         "platform/db.py",
-        "(again or not begun) and broken",
+        "(idempotent or not begun) and broken",
         "broken",
         f"{_LOST}::test_a_booking_without_a_key_is_not_tried_again",
     ),
     Guard(
         "a lost connection is not opened again",
         "platform/db.py",
-        "(again or not begun) and broken",
+        "(idempotent or not begun) and broken",
         "False",
         f"{_LOST}::test_a_change_with_a_key_is_made_once",
     ),

@@ -182,7 +182,7 @@ def change(
     kept: list[ChangeResult] = []
 
     def once() -> dict[str, Any]:
-        kept.append(db.run(lambda connection: work(connection, key), again=key.value is not None))
+        kept.append(db.run(lambda connection: work(connection, key), idempotent=key.value is not None))
         return kept[-1].answer
 
     answer, replayed = cache.replay(operation, key, client(app).tenant_id, once, app.lambda_context)
