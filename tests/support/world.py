@@ -43,7 +43,7 @@ class Coach:
 
 
 def add_coach(connection: Connection, coach: Coach) -> None:
-    """Make a coach; the days come with `sync.extend`."""
+    """Make a coach; the days come with `extend_days`."""
     connection.execute(
         queries("admin")["add_coach"],
         {
