@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bench.stack import alternate, median_ratio, quiet, stack
-from fairslot.coach_time import bookable_starts, sync
+from fairslot.coach_time import bookable_starts
+from fairslot.coach_time.days import extend_days
 from fairslot.platform import db
 from tests.support.http import add_key, request
 from tests.support.lambda_context import context
@@ -84,7 +85,7 @@ def ask(asked: dict[str, Any]) -> None:
 def add_teams(connection: db.Connection) -> None:
     """Make the coaches, their days and a calendar for each size."""
     add_coach(connection, "coach")
-    sync.extend(connection, now=datetime.now(UTC))
+    extend_days(connection, now=datetime.now(UTC))
     for size, _ in SIZES:
         add_calendar(connection, f"cal-{size}", [])
     # Filling takes longer on a busy machine than a request may.

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import psycopg
 
 from fairslot.booking import appointments
-from fairslot.coach_time import sync
+from fairslot.coach_time.days import extend_days
 from fairslot.domain.idempotency import Key
 from fairslot.platform import db
 from fairslot.platform.migrate import migrate
@@ -62,7 +62,7 @@ def database(partners: Sequence[str] = PARTNERS) -> Iterator[EmbeddedPostgres]:
                 for coach_id in coaches:
                     add_coach(connection, coach_id, time_zone="UTC", max_per_day=10_000, working_hours=ALWAYS)
                 add_calendar(connection, name, coaches, duration=15)
-            sync.extend(connection, now=datetime.now(UTC))
+            extend_days(connection, now=datetime.now(UTC))
         yield server
 
 

@@ -24,7 +24,7 @@ from zoneinfo import ZoneInfo
 from bench.deliveries import subscriber_url
 from bench.handlers import asked, starts
 from bench.stack import add_team, stack
-from fairslot.coach_time import sync
+from fairslot.coach_time.days import horizon_slots
 from fairslot.platform import db
 from tests.support.deliveries import delivery
 from tests.support.http import request
@@ -132,7 +132,7 @@ def fetch() -> dict[str, Any]:
     """Return a message of the fetches queue."""
     zone = "America/New_York"
     now = datetime.now(UTC)
-    first, end = sync.window(ZoneInfo(zone), now)
+    first, end = horizon_slots(ZoneInfo(zone), now)
     return {
         "coach_id": "coach-1",
         "kind": "calendar_api",

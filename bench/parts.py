@@ -21,30 +21,41 @@ ROUNDS = 400
 PARTS: Mapping[str, tuple[str, str, str]] = {
     "telling subscribers (event, deliveries, messages)": (
         "book",
-        "engine.emit_event('appointment.created', a, NULL)",
+        "engine.emit_event(p_type => 'appointment.created', a => a, p_old => NULL)",
         "'[]'",
     ),
     "the decision (record and credits)": (
         "assign_coach",
-        "PERFORM engine.decide(p_calendar, p_calendar.policy, a.appointment_id, v_team, p_now);",
+        """PERFORM engine.record_assignment(p_calendar => p_calendar, p_policy => p_calendar.policy,
+                                     p_appointment => a.appointment_id, p_team => v_team, p_now => p_now);""",
         "",
     ),
     "taking the coach's time": (
         "assign_coach",
-        "PERFORM engine.take_time(a.coach_id, a.start_time, a.takes);",
+        "PERFORM engine.take_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);",
         "",
     ),
     "looking for the key's answer": (
         "book",
-        "v_answer := engine.idempotent_answer(p_tenant, p_key, p_fingerprint, v_now);",
+        (
+            "v_answer := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, "
+            "p_fingerprint => p_fingerprint,\n                                         p_now => v_now);"
+        ),
         "",
     ),
     "the calendar's own rules": (
         "assign_coach",
-        "PERFORM engine.check_start(p_calendar, p_start, NULL, p_now);",
+        (
+            "PERFORM engine.check_start(p_calendar => p_calendar, p_start => p_start, "
+            "p_except => NULL, p_now => p_now);"
+        ),
         "",
     ),
-    "expired holds": ("assign_coach", "PERFORM engine.check_holds(p_calendar.calendar_id, p_now);", ""),
+    "expired holds": (
+        "assign_coach",
+        "PERFORM engine.check_expired_holds(p_calendar.calendar_id, p_now);",
+        "",
+    ),
 }
 
 

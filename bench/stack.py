@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fairslot.coach_time import sync
+from fairslot.coach_time.days import extend_days
 from fairslot.platform import cache, db, queue
 from fairslot.platform.migrate import migrate
 from fairslot.platform.settings import settings
@@ -61,7 +61,7 @@ def add_team(connection: db.Connection, size: int, **columns: object) -> None:
     for coach_id in coaches:
         add_coach(connection, coach_id, time_zone="UTC", max_per_day=10_000, working_hours=ALWAYS)
     add_calendar(connection, "cal", coaches, **columns)  # type: ignore[arg-type]
-    sync.extend(connection, now=datetime.now(UTC))
+    extend_days(connection, now=datetime.now(UTC))
     add_key(connection, rate_limit=10_000_000)
 
 

@@ -22,6 +22,7 @@ from psycopg.sql import SQL, Identifier
 
 from bench.stack import alternate, median_ratio, stack
 from fairslot.coach_time import sync
+from fairslot.coach_time.days import extend_days, horizon_slots
 from fairslot.domain.slots import bits_of_hex, day_of, days_between, hex_of, working_bits
 from fairslot.messages.readings import Reading
 from fairslot.platform import db
@@ -44,8 +45,8 @@ def storing() -> dict[str, dict[str, float]]:
         coaches = [Coach(f"coach-{number}", now) for number in range(COACHES)]
         for coach in coaches:
             add_coach(connection, coach.coach_id, kind="calendar_api")
-        sync.extend(connection, now=now)
-        first, end = sync.window(ZONE, now)
+        extend_days(connection, now=now)
+        first, end = horizon_slots(ZONE, now)
         by_rows = rows(connection, "slot_rows", first, end, range(end - first))
         by_working_rows = rows(connection, "working_rows", first, end, working_offsets(first, end))
         for coach in coaches:
@@ -88,7 +89,7 @@ class Coach:
 
     def __init__(self, coach_id: str, now: datetime) -> None:
         self.coach_id, self.now, self.number = coach_id, now, 0
-        self.first, end = sync.window(ZONE, now)
+        self.first, end = horizon_slots(ZONE, now)
         self.count = end - self.first
         self.hours = [""] * -(-self.count // 4)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from psycopg.types.json import Jsonb
 
 from fairslot.access import keys
-from fairslot.coach_time import sync
+from fairslot.coach_time.days import extend_days
 from fairslot.platform import db
 from fairslot.platform.queries import queries
 
@@ -86,7 +86,7 @@ def load(
                 "types": ["appointment.*"],
             },
         )
-        sync.extend(connection, now=datetime.now(UTC))
+        extend_days(connection, now=datetime.now(UTC))
     return True
 
 

@@ -10,9 +10,11 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from fairslot.booking import holds
-from fairslot.coach_time import inbound, sync
+from fairslot.coach_time import inbound
+from fairslot.coach_time.days import delete_old_days, extend_days
 from fairslot.coach_time.inbound import act_on
-from fairslot.platform import clock, db, time_limit
+from fairslot.coach_time.zones import zones_apart
+from fairslot.platform import clock, db, idempotent, time_limit
 from fairslot.platform.observability import logger, metrics
 from fairslot.webhooks import outbox, publishing, redrive, retention
 
@@ -23,9 +25,10 @@ _INBOUND_GRACE = timedelta(seconds=30)
 def maintain_slots(until: float) -> dict[str, int]:
     """Add the days that came into the horizon, delete what is past its retention, compare the time zones."""
     now = clock.now()
-    coaches = db.run(lambda connection: sync.extend(connection, now=now))
+    coaches = db.run(lambda connection: extend_days(connection, now=now))
     _compare_zones(now)
-    days, keys = db.run(lambda connection: sync.forget(connection, now=now))
+    days = db.run(lambda connection: delete_old_days(connection, now=now))
+    keys = db.run(lambda connection: idempotent.delete_expired(connection, now=now))
     events = db.run(lambda connection: retention.delete_settled(connection, now=now, deadline=until))
     deleted = {f"{kind}_deleted": number for kind, number in events.items()}
     return {"coaches": coaches, "days_deleted": days, "keys_deleted": keys, **deleted}
@@ -33,7 +36,7 @@ def maintain_slots(until: float) -> dict[str, int]:
 
 def _compare_zones(now: datetime) -> None:
     """Report zones that the database and the functions know differently: docs/runbooks/zones-apart.md."""
-    apart = db.run(lambda connection: sync.zones_apart(connection, now=now))
+    apart = db.run(lambda connection: zones_apart(connection, now=now))
     if apart:
         logger.warning("zones apart", extra={"zones": apart})
     metrics.add_metric(name="ZonesApart", unit=MetricUnit.Count, value=len(apart))

@@ -1,4 +1,4 @@
-"""The custom resource `Migrations`: the schema changes as a part of the deployment, before any function."""
+"""The custom resource `Migrations`: a deployment migrates the database before it updates any function."""
 
 import json
 import signal
@@ -16,7 +16,7 @@ from fairslot.platform.settings import settings
 
 # Fixed: CloudFormation deletes the resource when this changes.
 _RESOURCE_ID = "fairslot-migrations"
-# Kept back from the function's time, to cancel what runs in the database and to answer.
+# Reserved to cancel the statement in the database and to answer.
 _RESERVE_SECONDS = 40.0
 # An answer may have 4,096 bytes, and an error can be long.
 _REASON_CHARACTERS = 1000
@@ -25,22 +25,22 @@ _REASON_CHARACTERS = 1000
 class OutOfTimeError(KeyboardInterrupt):
     """The migrations did not end in time.
 
-    A KeyboardInterrupt, because for that alone psycopg cancels the query in the
-    server; otherwise it would go on there, with its locks.
+    A KeyboardInterrupt, because only then psycopg cancels the query in the server, where it would otherwise
+    go on with its locks.
     """
 
 
 class AnswerError(Exception):
-    """CloudFormation's address did not take the answer."""
+    """CloudFormation did not accept the answer."""
 
 
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
-    """Migrate the database of the environment and tell CloudFormation how it went.
+    """Migrate the database of the environment and report the outcome to CloudFormation.
 
     `event` is a custom resource request (AWS CloudFormation User Guide, "Custom resource request objects").
 
     Raises:
-        AnswerError: the answer was not taken. Lambda calls again then; to migrate twice does no harm.
+        AnswerError: the answer was not accepted. Then Lambda calls again; migrating twice does no harm.
 
     """
     seconds = context.get_remaining_time_in_millis() / 1000 - _RESERVE_SECONDS
@@ -51,10 +51,10 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
 def respond(
     event: dict[str, Any], *, work: Callable[[], list[str]], seconds: float, client: httpx.Client
 ) -> None:
-    """Do the work on Create and Update, for `seconds` at most, and answer the request in every case.
+    """Do the work on Create and Update, for `seconds` at most, and always answer the request.
 
     Raises:
-        AnswerError: the answer was not taken.
+        AnswerError: the answer was not accepted.
 
     """
     answer: dict[str, Any] = {"Status": "SUCCESS", "Data": {"Applied": "0"}}
@@ -73,7 +73,7 @@ def respond(
 
 
 def _reason(error: BaseException) -> str:
-    """Return the kind of the error and its first line; Postgres quotes people's data in the second."""
+    """Return the error's type and first line; in the second, Postgres quotes personal data."""
     lines = (str(error) or type(error).__doc__ or "").splitlines() or [""]
     return f"{type(error).__name__}: {lines[0]}"[:_REASON_CHARACTERS]
 
@@ -96,11 +96,11 @@ def _at_most(seconds: float) -> Iterator[None]:
 
 
 def _answer(client: httpx.Client, event: dict[str, Any], answer: dict[str, Any]) -> None:
-    """Put the answer to the request's own address ("Custom resource response objects")."""
+    """Put the answer to the request's ResponseURL ("Custom resource response objects")."""
     names = {name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")}
     body = json.dumps({"PhysicalResourceId": _RESOURCE_ID} | names | answer).encode()
     try:
-        # As bytes, so without a content type: the signature was made for none.
+        # As bytes, so without a content type: the URL is signed for none.
         client.put(event["ResponseURL"], content=body).raise_for_status()
     except httpx.HTTPStatusError as error:
         raise AnswerError(f"answered {error.response.status_code}") from None

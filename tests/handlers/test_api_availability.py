@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from fairslot.coach_time import sync
+from fairslot.coach_time.days import extend_days
 from fairslot.domain.slots import SLOT_SECONDS
 from fairslot.platform.db import Connection
 from tests.support.clock import NINE, NOW, QUARTER, SECOND
@@ -181,7 +181,7 @@ def test_local_times_are_those_of_the_zones_clocks(team: Connection, zone: str) 
     """Over a change of the clocks every local start names the instant and the offset of its own day."""
     add_coach(team, "night", working_hours=ALWAYS)
     add_calendar(team, "night", ["night"])
-    sync.extend(team, now=NOW)
+    extend_days(team, now=NOW)
     found = page(calendar_id="night", start="2026-03-07T00:00:00Z", end="2026-04-07T00:00:00Z", timezone=zone)
     assert len(found["slots"]) == 31 * 96
     for slot in found["slots"]:

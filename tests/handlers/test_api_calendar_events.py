@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from background import maintenance
-from fairslot.coach_time import inbound, sync
+from fairslot.coach_time import inbound
+from fairslot.coach_time.days import extend_days
 from fairslot.platform.db import Connection
 from tests.support.clock import MINUTE, NINE, NOW
 from tests.support.endpoints import add_endpoint
@@ -47,7 +48,7 @@ def external(team: Connection, queues: Queues) -> Connection:
     """One coach more, alone on the calendar `ext`, whose own calendar is elsewhere and was read just now."""
     add_coach(team, "outside", kind="calendar_api")
     add_calendar(team, "ext", ["outside"])
-    sync.extend(team, now=NOW)
+    extend_days(team, now=NOW)
     team.execute("UPDATE coach_slots SET external = ~0::bit(104) WHERE coach_id = 'outside'")
     team.execute(
         "INSERT INTO coach_syncs (coach_id, first_requested_at, requested_at, synced_at)"

@@ -10,7 +10,7 @@ import pytest
 
 from background import store
 from background import sync as schedule
-from fairslot.coach_time import sync
+from fairslot.coach_time.days import extend_days, horizon_slots
 from fairslot.domain.slots import hex_of
 from fairslot.platform.db import Connection
 from tests.support.clock import MINUTE, NOW, SECOND
@@ -32,12 +32,12 @@ def add_external(connection: Connection, *coach_ids: str, calendar_id: str = "ex
     for coach_id in coach_ids:
         add_coach(connection, coach_id, kind="calendar_api", working_hours=ALWAYS)
     add_calendar(connection, calendar_id, list(coach_ids))
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
 
 
 def read(connection: Connection, coach_id: str, at: datetime, **result: Any) -> None:
     """Have the reading of a coach's calendar kept as it comes from the queue, all of it free unless told."""
-    first, end = sync.window(ZoneInfo("America/New_York"), NOW)
+    first, end = horizon_slots(ZoneInfo("America/New_York"), NOW)
     message = {
         "coach_id": coach_id,
         "requested_at": at.isoformat(),
@@ -91,7 +91,7 @@ def test_the_first_request_has_unread_calendars_read(
     assert (found["slots"], found["stale"], found["synced_at"]) == ([], True, None)
     fetches = queues.take("FETCHES")
     assert sorted(fetch["coach_id"] for fetch in fetches) == ["one", "two"]
-    first, end = sync.window(ZoneInfo("America/New_York"), NOW)
+    first, end = horizon_slots(ZoneInfo("America/New_York"), NOW)
     for fetch in fetches:
         assert fetch == {
             "coach_id": fetch["coach_id"],

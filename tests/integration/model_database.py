@@ -6,7 +6,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fairslot.booking.distribution import distribution
-from fairslot.coach_time import sync
+from fairslot.coach_time.days import extend_days, horizon_slots
 from fairslot.domain.fair_share import MILLION
 from fairslot.domain.slots import instant_of
 from fairslot.platform.db import Connection
@@ -86,14 +86,14 @@ def build(connection: Connection, model: Model) -> None:
             time_zone=calendar.zone.key,
             policy=calendar.team.policy,
         )
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
 
 
 def read(connection: Connection, model: Model, coach_id: str, busy: Span, at: datetime) -> None:
     """Let both read a coach's external calendar, busy once at most; the reading began at an instant."""
     zone = model.coaches[coach_id].zone
     store_reading(connection, at, busy, coach_id=coach_id, zone=zone, now=model.now)
-    end = sync.window(zone, model.now)[1]
+    end = horizon_slots(zone, model.now)[1]
     spans = [busy] if busy[0] < busy[1] else []
     model.coaches[coach_id].read(spans, at, instant_of(end))
 

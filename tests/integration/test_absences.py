@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from fairslot.coach_time import inbound, sync
+from fairslot.coach_time import inbound
+from fairslot.coach_time.days import delete_old_days, extend_days
 from fairslot.platform.db import Connection
 from tests.support.bookings import book, hold
 from tests.support.clock import DAY, HOUR, MINUTE, NINE, NOW
@@ -63,7 +64,7 @@ def kind(request: pytest.FixtureRequest, connection: Connection) -> str:
     add_coach(connection, "ana", working_hours=ALWAYS, max_per_day=100)
     set_coach(connection, calendar_kind=found, calendar_url="https://x.test/")
     add_calendar(connection, "cal", ["ana"])
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     if found != "none":
         read_free(connection, 0)
     return found
@@ -75,7 +76,7 @@ def ana(connection: Connection) -> None:
     add_coach(connection, "ana", working_hours=ALWAYS, max_per_day=100)
     add_calendar(connection, "cal", ["ana"])
     add_endpoint(connection, "crm", "appointment.*")
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
 
 
 def test_it_outlives_every_reading(connection: Connection, kind: str) -> None:
@@ -86,7 +87,7 @@ def test_it_outlives_every_reading(connection: Connection, kind: str) -> None:
     for minutes in (1, 2):
         if kind != "none":
             read_free(connection, minutes)
-        sync.extend(connection, now=NOW)
+        extend_days(connection, now=NOW)
         assert edges(connection) == SHUT
 
 
@@ -95,7 +96,7 @@ def test_days_that_come_later_know_of_it(connection: Connection, kind: str) -> N
     far = NINE + 65 * DAY
     times = {"start_time": (far - DAY).isoformat(), "end_time": (far + HOUR).isoformat()}
     tell(connection, "coach.unavailable", **times)
-    sync.extend(connection, now=NOW + 10 * DAY)
+    extend_days(connection, now=NOW + 10 * DAY)
     if kind != "none":
         store_reading(connection, NOW + 10 * DAY, now=NOW + 10 * DAY)
     looked_at = [far - DAY - HOUR, far - DAY, far, far + HOUR]
@@ -106,7 +107,7 @@ def test_days_that_are_cut_anew_know_of_it(connection: Connection, ana: None) ->
     """Where a day was missing, it comes with what is known of it."""
     tell(connection, "coach.unavailable")
     connection.execute("DELETE FROM coach_slots WHERE local_date = '2026-03-03'")
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     assert edges(connection) == SHUT
 
 
@@ -115,7 +116,7 @@ def test_it_is_forgotten_when_days_are(connection: Connection, ana: None) -> Non
     tell(connection, "coach.unavailable")
     left = []
     for days in (7, 8):
-        sync.forget(connection, now=NINE + days * DAY)
+        delete_old_days(connection, now=NINE + days * DAY)
         row = connection.execute("SELECT count(*) AS n FROM coach_absences").fetchone()
         left.append(row and row["n"])
     assert left == [1, 0]

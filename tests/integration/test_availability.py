@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fairslot.coach_time import bookable_starts, sync
+from fairslot.coach_time import bookable_starts
+from fairslot.coach_time.days import extend_days
 from fairslot.domain.errors import NotFoundError
 from fairslot.domain.slots import instant_of, slot_of
 from fairslot.platform.db import Connection
@@ -66,7 +67,7 @@ def test_a_coach_never_synced_is_not_offered(connection: Connection) -> None:
     """Who has an external calendar that was never read is not free, and the page says it is stale."""
     add_coach(connection, "new", kind="calendar_api")
     add_calendar(connection, "cal", ["new"])
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     page = list_page(connection)
     assert (page.total, page.stale, page.synced_at) == (0, True, None)
 
@@ -108,7 +109,7 @@ def test_listing_and_booking_are_one_predicate(connection: Connection, data: st.
         min_notice_minutes=data.draw(st.sampled_from([0, 7, 600])),
         horizon_days=data.draw(st.sampled_from([2, 3, 60])),
     )
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     first = slot_of(NOW)
     for coach_id in ("ny", "ldn"):
         for _ in range(data.draw(st.integers(0, 6))):
@@ -128,6 +129,6 @@ def test_nothing_past_is_listed(connection: Connection) -> None:
     """The current quarter has begun, so the first start is a later one."""
     add_coach(connection, "owl", working_hours=ALWAYS, time_zone="UTC")
     add_calendar(connection, "cal", ["owl"])
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     assert instant_of(list_page(connection).starts[0].slot) == NOW + QUARTER
     assert NOW.astimezone(UTC) == NOW

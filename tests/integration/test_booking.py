@@ -8,7 +8,7 @@ from functools import partial
 import psycopg
 import pytest
 
-from fairslot.coach_time import sync
+from fairslot.coach_time.days import extend_days
 from fairslot.domain.errors import (
     IdempotencyKeyReusedError,
     IllegalTransitionError,
@@ -109,7 +109,7 @@ def test_the_daily_maximum_holds_in_the_coachs_zone(connection: Connection, conn
     """Requests on both sides of midnight UTC race for the last place of one local day."""
     add_coach(connection, "sydney", time_zone="Australia/Sydney", max_per_day=2, working_hours=ALWAYS)
     add_calendar(connection, "cal", ["sydney"], duration=15)
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     midnight_utc = datetime.fromisoformat("2026-03-04T00:00:00Z")  # 11:00 in Sydney
     starts = [midnight_utc + n * QUARTER for n in range(-6, 6)]
     done = race([lambda start=start: book(connect(), start) for start in starts])  # type: ignore[misc]
@@ -123,7 +123,7 @@ def test_an_appointment_may_cross_local_midnight(connection: Connection) -> None
     """It takes time of two rows and counts on the day on which it starts."""
     add_coach(connection, "owl", working_hours=ALWAYS)
     add_calendar(connection, "cal", ["owl"], duration=60)
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     before_midnight = datetime.fromisoformat("2026-03-04T23:30:00-05:00")
     book(connection, before_midnight)
     days = connection.execute("SELECT local_date::text FROM coach_slots WHERE booked = 1").fetchall()
@@ -142,7 +142,7 @@ def test_two_midnights_race_without_deadlock(connection: Connection, connect: Co
         add_coach(connection, coach_id, working_hours=ALWAYS)
     for calendar_id in ("one", "two"):
         add_calendar(connection, calendar_id, ["owl", "bat"], duration=60)
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     midnight = datetime.fromisoformat("2026-03-05T00:00:00-05:00")
     clients = [connect() for _ in range(8)]
     for round_ in range(5):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, note, settings
 from hypothesis import strategies as st
 
-from fairslot.coach_time import sync
+from fairslot.coach_time.days import extend_days
 from fairslot.platform.db import Connection
 from tests.support.bookings import appointment_of, book
 from tests.support.clock import DAY, HALF
@@ -84,7 +84,7 @@ def test_a_race_for_the_last_places_of_a_day(
     add_coach(connection, "coach", time_zone=name, max_per_day=most, working_hours=ALWAYS)
     for calendar_id in CALENDARS:
         add_calendar(connection, calendar_id, ["coach"])
-    sync.extend(connection, now=now)
+    extend_days(connection, now=now)
     starts = [first + step * HALF for step in steps]
 
     def ask(n: int) -> Outcome:

@@ -57,7 +57,7 @@ def test_a_booking_without_a_key_is_not_tried_again(
     """Nobody knows whether it was made, so the caller is told, and it is never made twice."""
     proxy.lose(loss, b"SELECT engine.book(")
     with pytest.raises(UnavailableError):
-        db.run(book, again=False)
+        db.run(book, idempotent=False)
     assert count(connection, "coach_appointments") == 1 if loss == "answer" else 0
     check_invariants(connection)
 
@@ -84,6 +84,6 @@ def test_clearing_expired_holds_may_be_cut_off_too(
         hold(connection)
     later = NOW + timedelta(minutes=5)
     proxy.lose(loss, b"SELECT engine.expire_holds(")
-    db.run(lambda connection: book(connection, key=key, now=later), again=key.value is not None)
+    db.run(lambda connection: book(connection, key=key, now=later), idempotent=key.value is not None)
     assert count(connection, "coach_appointments") == 1
     check_invariants(connection)

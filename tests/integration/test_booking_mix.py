@@ -13,7 +13,7 @@ import pytest
 
 from fairslot.booking import holds
 from fairslot.booking.appointments import Canceller, Outcome
-from fairslot.coach_time import sync
+from fairslot.coach_time.days import extend_days
 from fairslot.domain.errors import (
     HoldExpiredError,
     IllegalTransitionError,
@@ -60,7 +60,7 @@ def night(connection: Connection) -> Connection:
     add_calendar(connection, "long", COACHES[:4], duration=60)
     add_calendar(connection, "short", COACHES[2:], duration=15, policy="highest_score")
     add_calendar(connection, "wide", COACHES[1:5], buffer_before=15, buffer_after=30)
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     return connection
 
 

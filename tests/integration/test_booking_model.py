@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 
 from fairslot.booking import appointments, holds
 from fairslot.booking.appointments import Canceller, Outcome
-from fairslot.coach_time import sync
+from fairslot.coach_time.days import extend_days
 from fairslot.domain.errors import FairslotError
 from fairslot.domain.idempotency import ChangeResult, Key
 from fairslot.platform.db import Connection, translate
@@ -201,7 +201,7 @@ class Engine(RuleBasedStateMachine):
     def maintain(self) -> None:
         """Expired holds are given back; making the days ahead changes nothing for those that are there."""
         assert holds.expire(self.connection, now=self.model.now) == self.model.expire()
-        sync.extend(self.connection, now=self.model.now)
+        extend_days(self.connection, now=self.model.now)
 
     @rule(minutes=st.sampled_from([1, 5, 30, 120, 300]))
     def wait(self, minutes: int) -> None:

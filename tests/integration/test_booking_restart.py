@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import pytest
 
-from fairslot.coach_time import sync
+from fairslot.coach_time.days import extend_days
 from fairslot.platform import db
 from fairslot.platform.db import Connection
 from fairslot.platform.migrate import migrate
@@ -37,7 +37,7 @@ def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
                 add_coach(connection, coach_id, working_hours=ALWAYS, max_per_day=90)
             add_calendar(connection, "cal", coaches)
             add_calendar(connection, "long", coaches[:4], duration=60, buffer_after=15)
-            sync.extend(connection, now=datetime.now(UTC))
+            extend_days(connection, now=datetime.now(UTC))
         yield server
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from fairslot.booking import decisions
-from fairslot.coach_time import sync
+from fairslot.coach_time.days import extend_days
 from fairslot.domain.errors import NotFoundError, SlotUnavailableError
 from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection
@@ -39,7 +39,7 @@ def test_highest_score_takes_the_best_who_is_free(connection: Connection) -> Non
     for coach_id, score in (("ana", 0.6), ("ben", 0.9), ("cy", 0.8)):
         add_coach(connection, coach_id, score=score)
     add_calendar(connection, "cal", ["ana", "ben", "cy"], policy="highest_score")
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     assert [appointment_of(book(connection)).coach_id for _ in range(3)] == ["ben", "cy", "ana"]
     assert set(credits_of(connection).values()) == {0}
     check_invariants(connection)

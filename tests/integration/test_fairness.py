@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fairslot.booking import holds
 from fairslot.booking.distribution import Distribution, distribution
-from fairslot.coach_time import sync
+from fairslot.coach_time.days import extend_days
 from fairslot.domain.errors import NotFoundError
 from fairslot.domain.fair_share import Candidate, assign
 from fairslot.platform.db import Connection
@@ -180,7 +180,7 @@ def test_the_highest_score_has_no_bound(connection: Connection) -> None:
     for coach_id, score in (("ana", 0.9), ("ben", 0.6)):
         add_coach(connection, coach_id, score=score)
     add_calendar(connection, "cal", ["ana", "ben"], policy="highest_score")
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     made = [book(connection, NINE + n * HALF) for n in range(6)]
     connection.execute("SELECT engine.leave_team('cal', 'ben', %s)", (NOW,))
     cancel(connection, made[0])

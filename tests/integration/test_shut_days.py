@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from fairslot.coach_time import sync
+from fairslot.coach_time.days import extend_days
 from fairslot.platform.db import Connection
 from tests.support.availability import listed_starts
 from tests.support.bookings import book, delete_appointments, hold
@@ -23,7 +23,7 @@ def awake(connection: Connection) -> Connection:
     """One coach who is always there, and what they offer."""
     add_coach(connection, "ana", time_zone="UTC", working_hours=ALWAYS, max_per_day=50)
     add_calendar(connection, "cal", ["ana"], duration=15)
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     return connection
 
 

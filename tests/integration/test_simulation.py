@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fairslot.coach_time import sync
+from fairslot.coach_time.days import extend_days
 from fairslot.domain.fair_share import Candidate, weights
 from fairslot.domain.slots import slot_of
 from fairslot.platform.db import Connection
@@ -80,7 +80,7 @@ def test_the_database_does_what_the_rule_says(connection: Connection) -> None:
         coaches = [f"coach-{number}" for number in numbers]
         add_calendar(connection, calendar_id, coaches)
         calendars[calendar_id] = Calendar(connection, calendar_id, coaches)
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     made: list[tuple[ChangeResult, Calendar, int]] = []
     for number in range(BOOKINGS):
         if number == BOOKINGS // 2:

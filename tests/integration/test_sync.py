@@ -7,6 +7,7 @@ import pytest
 
 from fairslot.coach_time import sync
 from fairslot.coach_time.bookable_starts import Page
+from fairslot.coach_time.days import delete_old_days, extend_days
 from fairslot.platform.db import Connection
 from tests.support.availability import explain, list_page
 from tests.support.bookings import book, cancel
@@ -23,7 +24,7 @@ def calendar(connection: Connection) -> str:
     """A calendar of one coach whose external calendar was never read."""
     add_coach(connection, "ana", kind="calendar_api")
     add_calendar(connection, "cal", ["ana"])
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     return "cal"
 
 
@@ -150,9 +151,9 @@ def test_maintenance_moves_the_window(connection: Connection, calendar: str) -> 
         "SELECT count(*) AS n, min(local_date)::text AS first, max(local_date)::text AS last FROM coach_slots"
     )
     before = connection.execute(days).fetchone()
-    sync.extend(connection, now=NOW + timedelta(days=9))
-    sync.extend(connection, now=NOW + timedelta(days=9))
-    sync.forget(connection, now=NOW + timedelta(days=9))
+    extend_days(connection, now=NOW + timedelta(days=9))
+    extend_days(connection, now=NOW + timedelta(days=9))
+    delete_old_days(connection, now=NOW + timedelta(days=9))
     after = connection.execute(days).fetchone()
     assert before == {"n": 61, "first": "2026-03-02", "last": "2026-05-01"}
     assert after == {"n": 68, "first": "2026-03-04", "last": "2026-05-10"}
@@ -162,5 +163,5 @@ def test_blocked_dates_and_hours_apply_to_stored_days(connection: Connection, ca
     """A blocked date is closed from the next maintenance on."""
     store_reading(connection, NOW)
     set_coach(connection, blocked_dates="{2026-03-03}")
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     assert listed(connection).total == 0

@@ -43,7 +43,7 @@ def sent_at_another_revision(connection: Connection, block: Message) -> Message:
     set_endpoint(connection, "calendar_api", concurrency=3)
     row = one_row(
         connection,
-        "SELECT engine.settle_message(%s, 1, %s, 1, %s) AS done",
+        "SELECT engine.drop_or_replace_message(%s, 1, %s, 1, %s) AS done",
         (block["delivery_id"], NOW + MINUTE, block["revision"]),
     )
     [again] = row["done"]["messages"]
@@ -186,7 +186,7 @@ def test_a_list_that_cannot_be_read_delays_no_conflict(connection: Connection) -
     assert told["type"] == "appointment.conflict"
     row = one_row(
         connection,
-        "SELECT engine.settle_message(%s, 1, %s, 1, 1) AS done",
+        "SELECT engine.drop_or_replace_message(%s, 1, %s, 1, 1) AS done",
         (block_of(made)["delivery_id"], LATER),
     )
     assert row["done"] == {"drop": True, "messages": []}, "its message has nothing more to do"

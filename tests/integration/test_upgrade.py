@@ -11,7 +11,7 @@ from functools import partial
 import psycopg
 import pytest
 
-from fairslot.coach_time import sync
+from fairslot.coach_time.days import extend_days
 from fairslot.platform import db
 from fairslot.platform.migrate import FUNCTIONS, migrate
 from local.postgres import EmbeddedPostgres
@@ -98,7 +98,7 @@ def test_clients_go_on_while_functions_change_again_and_again(url: str, clients:
     rounds(clients)
 
 
-@pytest.mark.parametrize("work", [book, partial(sync.extend, now=NOW)], ids=["book", "cut days anew"])
+@pytest.mark.parametrize("work", [book, partial(extend_days, now=NOW)], ids=["book", "cut days anew"])
 def test_a_statement_under_way_goes_on_over_a_change(
     url: str, work: Callable[[db.Connection], object]
 ) -> None:

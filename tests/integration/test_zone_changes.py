@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from fairslot.coach_time import sync
-from fairslot.domain.slots import cut_text, slot_of
+from fairslot.coach_time.days import extend_days
+from fairslot.domain.slots import days_text, slot_of
 from fairslot.platform.db import Connection
 from tests.support.availability import listed_starts
 from tests.support.bookings import appointment_of, book, cancel, hold
@@ -56,7 +56,7 @@ def add_movers(connection: Connection, count: int = 1, zone: str = "UTC", kind: 
     for coach_id in coaches:
         add_coach(connection, coach_id, time_zone=zone, working_hours=ALWAYS, max_per_day=99, kind=kind)
     add_calendar(connection, "cal", coaches)
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
 
 
 def move(connection: Connection, zone: str) -> None:
@@ -87,7 +87,7 @@ def check_days(connection: Connection, now: datetime) -> None:
     ).fetchall()
     assert rows
     for row in rows:
-        assert row["days"] == cut_text(ZoneInfo(row["time_zone"]), slot_of(now), row["last"] + 1)
+        assert row["days"] == days_text(ZoneInfo(row["time_zone"]), slot_of(now), row["last"] + 1)
     check_invariants(connection)
 
 
@@ -108,11 +108,11 @@ def test_days_follow_the_coach(
             move(connection, what)
             if step == "read":
                 read(connection, now)
-            sync.extend(connection, now=now)
+            extend_days(connection, now=now)
             check_days(connection, now)
         elif step == "wait":
             now += timedelta(hours=what)
-            sync.extend(connection, now=now)
+            extend_days(connection, now=now)
         elif step == "cancel" and done:
             cancel(connection, done.pop(what % len(done)))
         elif step == "book":
@@ -121,7 +121,7 @@ def test_days_follow_the_coach(
             got = booked([attempt(partial(book, connection, start, now=now))])
             assert bool(got) == offered
             done += got
-    sync.extend(connection, now=now)
+    extend_days(connection, now=now)
     check_days(connection, now)
 
 
@@ -133,7 +133,7 @@ def test_the_calendar_keeps_its_say(connection: Connection, horizon: None) -> No
     hold(connection)
     before = listed(connection)
     move(connection, "America/Los_Angeles")
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     assert listed(connection) == before
     check_days(connection, NOW)
 
@@ -146,13 +146,13 @@ def test_the_clocks_move(
     now = datetime(2026, 12, 1, 18, tzinfo=UTC)
     with (files("tzdata") / "zoneinfo/America/Chicago").open("rb") as chicago:
         winnipeg = ZoneInfo.from_file(chicago, key="America/Winnipeg")
-    monkeypatch.setattr(sync, "ZoneInfo", lambda _: winnipeg)
+    monkeypatch.setattr("fairslot.coach_time.days.ZoneInfo", lambda _: winnipeg)
     add_movers(connection, zone="America/Winnipeg")
-    sync.extend(connection, now=now)
+    extend_days(connection, now=now)
     done = book(connection, now + timedelta(days=30), now=now)
     monkeypatch.undo()
     environment(HORIZON_DAYS="60")
-    sync.extend(connection, now=now)
+    extend_days(connection, now=now)
     check_days(connection, now)
     assert appointment_of(done).start_time not in listed(connection, now + timedelta(days=29))
 
@@ -174,7 +174,7 @@ def test_moving_while_customers_book(connection: Connection, connect: Connect, h
     def coaches() -> list[Outcome]:
         for _ in range(20):
             move(mover, next(moving))
-            sync.extend(mover, now=NOW)
+            extend_days(mover, now=NOW)
         return []
 
     works: list[Callable[[], list[Outcome]]] = [
@@ -207,7 +207,7 @@ def test_a_move_waits_for_a_booking_in_hand(
     def coach() -> None:
         cut.wait(30)
         move(mover, "Asia/Tokyo")
-        sync.extend(mover, now=NOW)
+        extend_days(mover, now=NOW)
 
     cut = threading.Event()
     at_once([change, coach])

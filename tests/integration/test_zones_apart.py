@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from background import maintenance
-from fairslot.coach_time import sync
+from fairslot.coach_time.zones import zones_apart
 from fairslot.domain.slots import day_of
 from fairslot.platform.db import Connection
 from tests.support.clock import NOW
@@ -24,7 +24,7 @@ def edition(monkeypatch: pytest.MonkeyPatch) -> None:
         first, count = day_of(zone, day)
         return (first + 4, count) if zone.key == "Africa/Nairobi" else (first, count)
 
-    monkeypatch.setattr(sync, "day_of", day_of_edition)
+    monkeypatch.setattr("fairslot.coach_time.zones.day_of", day_of_edition)
 
 
 def add_calendars(connection: Connection, **zones: str) -> None:
@@ -36,13 +36,13 @@ def add_calendars(connection: Connection, **zones: str) -> None:
 def test_zones_that_agree(connection: Connection) -> None:
     """Clocks that go back over midnight and days that begin at odd hours are no difference."""
     add_calendars(connection, a="Europe/Berlin", b="Atlantic/Azores", c="Africa/Cairo", d="Asia/Kathmandu")
-    assert sync.zones_apart(connection, now=NOW) == []
+    assert zones_apart(connection, now=NOW) == []
 
 
 def test_a_zone_may_be_called_as_an_abbreviation_is(connection: Connection) -> None:
     """Postgres would take these for offsets that know no summer time."""
     add_calendars(connection, a="CET", b="MET", c="EET", d="WET", e="EST", f="MST", g="HST", h="GMT")
-    assert sync.zones_apart(connection, now=NOW) == []
+    assert zones_apart(connection, now=NOW) == []
 
 
 @pytest.mark.usefixtures("edition")
@@ -50,7 +50,7 @@ def test_zones_that_differ(connection: Connection) -> None:
     """By their editions; and a name can be known to one side alone."""
     add_calendars(connection, a="Africa/Nairobi", b="UTC", c="Nowhere/Else", d="Africa/Nairobi")
     add_calendar(connection, "unlimited", [], time_zone="Else/Where")
-    assert sync.zones_apart(connection, now=NOW) == ["Africa/Nairobi", "Nowhere/Else"]
+    assert zones_apart(connection, now=NOW) == ["Africa/Nairobi", "Nowhere/Else"]
 
 
 @pytest.mark.usefixtures("edition")
@@ -58,7 +58,7 @@ def test_a_blocked_date_has_a_zone_too(connection: Connection) -> None:
     """Not the daily maximum alone is meant in days; a calendar that is closed down does not count."""
     add_calendar(connection, "blocked", [], time_zone="Africa/Nairobi", blocked_dates=["2026-12-24"])
     add_calendar(connection, "closed", [], time_zone="Nowhere/Else", max_per_day=1, active=False)
-    assert sync.zones_apart(connection, now=NOW) == ["Africa/Nairobi"]
+    assert zones_apart(connection, now=NOW) == ["Africa/Nairobi"]
 
 
 @pytest.mark.usefixtures("edition")

@@ -39,7 +39,7 @@ GUARDS = (
     Guard(
         "additional dates stay in their series",
         _SERIES,
-        "    _take_out_dates(series, event, named, zone)\n",
+        "    _separate_dates(series, event, named, zone)\n",
         "",
         f"{_TESTS}/test_feed_series.py",
     ),

@@ -16,7 +16,7 @@ _FROZEN = f"{_TESTS}/test_booking_frozen.py"
 _KEYS = f"{_TESTS}/test_booking_keys.py"
 _LOST = f"{_TESTS}/test_booking_lost_answers.py"
 _OUTBOX = f"{_TESTS}/test_outbox.py"
-_COACHES = "sql/coaches.sql"
+_SYNC_SQL = "sql/sync.sql"
 _SYNC = f"{_TESTS}/test_sync.py"
 _TEN = "test_a_change_is_read_at_once_and_the_next_ones_when_ten_seconds_are_over"
 _ABSENCES = f"{_TESTS}/test_absences.py"
@@ -69,14 +69,14 @@ _ONCE = (
     Guard(
         "a change that may be made is made again without a key",
         "platform/db.py",
-        "(again or not begun) and broken",
+        "(idempotent or not begun) and broken",
         "broken",
         f"{_LOST}::test_a_booking_without_a_key_is_not_tried_again",
     ),
     Guard(
         "a lost connection is not opened again",
         "platform/db.py",
-        "(again or not begun) and broken",
+        "(idempotent or not begun) and broken",
         "False",
         f"{_LOST}::test_a_change_with_a_key_is_made_once",
     ),
@@ -93,8 +93,8 @@ _TOLD = (
     Guard(
         "no delivery is written",
         _EVENTS,
-        "WHERE tenant_id = a.tenant_id AND enabled AND engine.wants(event_types, p_type)",
-        "WHERE false AND engine.wants(event_types, p_type)",
+        "WHERE tenant_id = a.tenant_id AND enabled AND engine.matches_type(event_types, p_type)",
+        "WHERE false AND engine.matches_type(event_types, p_type)",
         _OUTBOX,
     ),
     Guard(
@@ -165,14 +165,14 @@ _OTHERS = (
     ),
     Guard(
         "every change is a read",
-        _COACHES,
+        _SYNC_SQL,
         "OR sync.requested_at <= %(now)s OR sync.requested_at > %(now)s + %(pause)s",
         "OR true",
         f"{_SYNC}::{_TEN}",
     ),
     Guard(
         "what changes within ten seconds is not read",
-        _COACHES,
+        _SYNC_SQL,
         "OR sync.requested_at <= %(now)s OR",
         "OR sync.requested_at <= %(now)s - %(pause)s OR",
         f"{_SYNC}::{_TEN}",
@@ -190,21 +190,21 @@ _EXTERNAL = (
     Guard(
         "a reading ends an absence",
         _COACH_DAYS,
-        " & ~coalesce(gone.bits, 0::bit(104)), p_max",
-        ", p_max",
+        " & ~coalesce(gone.bits, 0::bit(104)), p_max_per_day",
+        ", p_max_per_day",
         f"{_ABSENCES}::test_it_outlives_every_reading",
     ),
     Guard(
         "a reading does not wait for an absence that is being written",
         _COACH_DAYS,
-        "    PERFORM engine.lock_external(p_coach);\n    IF p_fetched_at",
+        "    PERFORM engine.lock_external_calendar(p_coach);\n    IF p_fetched_at",
         "    IF p_fetched_at",
         f"{_ABSENCES}::test_a_reading_that_is_being_stored_knows_of_it",
     ),
     Guard(
         "a portion is not noted with what it did",
         "coach_time/inbound.py",
-        '_SQL["note_progress" if consequence.more else "processed"]',
+        '_SQL["note_progress" if step.outcome is None else "processed"]',
         '_SQL["processed"]',
         _ABSENCES,
     ),
@@ -218,7 +218,7 @@ _EXTERNAL = (
     Guard(
         "a block that met one of ours is a conflict",
         _BLOCKS_SQL,
-        "v_awaits := engine.block_awaits(d, p_at);",
+        "v_awaits := engine.release_state(d, p_at);",
         "v_awaits := NULL;",
         f"{_WAITING}::test_a_block_waits_for_the_release_that_it_met",
     ),
@@ -232,7 +232,7 @@ _EXTERNAL = (
     Guard(
         "results of a calendar's actions do not take turns",
         _DELIVERIES,
-        "        PERFORM engine.lock_external(v_coach);\n",
+        "        PERFORM engine.lock_external_calendar(v_coach);\n",
         "        NULL;\n",
         f"{_WAITING}::test_refusal_and_release_that_are_recorded_at_once",
     ),
@@ -253,7 +253,8 @@ _EXTERNAL = (
     Guard(
         "an answer that is recorded late shows no conflict",
         _DELIVERIES,
-        "        v_messages := v_messages || engine.settle_unconfirmed(p_delivery, v_event, p_at);\n",
+        "        messages := engine.resolve_unconfirmed("
+        "p_delivery => d.delivery_id, p_event => p_event, p_at => p_at);\n",
         "        NULL;\n",
         f"{_CONFLICTS}::test_an_answer_that_is_recorded_late_shows_the_conflict",
     ),

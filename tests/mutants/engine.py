@@ -19,11 +19,16 @@ _ORDER = f"{_TESTS}/test_booking_lock_order.py"
 _RACES = f"{_TESTS}/test_booking_races.py"
 
 _ADMITS = """
-            AND engine.day_admits(day, p_from, p_from + p_count, p_before, p_after)
+            AND engine.day_admits(day => day, p_from => p_from, p_to => p_from + p_count,
+                                  p_before => p_before, p_after => p_after)
             FOR NO KEY UPDATE SKIP LOCKED;"""
 _LOOK_AGAIN = """
           ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE;
-        v_team := engine.ranked_team(p_calendar, p_from, p_count, p_before, p_after);"""
+        v_team := engine.ranked_team(p_calendar => p_calendar, p_from => p_from, p_count => p_count,
+                                     p_before => p_before, p_after => p_after);"""
+_RELEASE = (
+    "    PERFORM engine.release_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);\n"
+)
 _CALENDAR = "WHERE calendar_id = p_calendar AND tenant_id = p_tenant"
 
 _TIME = (
@@ -72,7 +77,7 @@ _TIME = (
     Guard(
         "an outcome locks whose calendars it will",
         _APPOINTMENTS,
-        "ELSIF p_all AND v_coach <>",
+        "ELSIF p_all_of_coach AND v_coach <>",
         "ELSIF false AND v_coach <>",
         _ORDER,
     ),
@@ -114,8 +119,8 @@ _TIME = (
     Guard(
         "cancelling does not free the time",
         _BOOKING,
-        "    PERFORM engine.release_time(a.coach_id, a.start_time, a.takes);\n    IF p_by",
-        "    IF p_by",
+        f"{_RELEASE}    IF p_cancelled_by",
+        "    IF p_cancelled_by",
         _BOOK,
     ),
     Guard(
@@ -128,8 +133,8 @@ _TIME = (
     Guard(
         "a buffer may lie on another appointment",
         _SLOTS,
-        "AND (p_before + p_after = 0 OR engine.has_slots(day.open",
-        "AND (true OR engine.has_slots(day.open",
+        "AND (p_before + p_after = 0 OR engine.has_slots(p_bits => day.open",
+        "AND (true OR engine.has_slots(p_bits => day.open",
         f"{_TESTS}/test_decisions.py::test_every_reason_has_its_case",
     ),
 )
@@ -145,7 +150,7 @@ _FAIRNESS = (
     Guard(
         "a coach who cancels is refunded",
         _BOOKING,
-        "    IF p_by <> 'coach' THEN\n",
+        "    IF p_cancelled_by <> 'coach' THEN\n",
         "    IF true THEN\n",
         _BOOK,
     ),
@@ -218,7 +223,7 @@ _HELD = (
     Guard(
         "a client holds what it likes",
         _HOLDS_SQL,
-        "    IF p_most <= (SELECT count(*)",
+        "    IF p_limit <= (SELECT count(*)",
         "    IF 1000000 <= (SELECT count(*)",
         _HOLDS,
     ),
@@ -267,7 +272,7 @@ _HELD = (
     Guard(
         "a customer cancels what has begun",
         _BOOKING,
-        "    IF p_by = 'customer' AND v_now >= v_old.start_time THEN\n",
+        "    IF p_cancelled_by = 'customer' AND v_now >= v_old.start_time THEN\n",
         "    IF false THEN\n",
         f"{_LIVES}::test_what_has_begun_stays_where_it_is",
     ),
@@ -281,7 +286,7 @@ _HELD = (
     Guard(
         "a move to where it is counts as one",
         _CHANGES,
-        "    IF v_stays AND NOT p_any THEN\n",
+        "    IF v_stays AND NOT p_any_coach THEN\n",
         "    IF false THEN\n",
         f"{_LIVES}::test_moving_to_where_it_is_changes_nothing",
     ),

@@ -49,8 +49,8 @@ GUARDS = (
     Guard(
         "who books is kept with the key",
         "schema/functions/13_booking.sql",
-        "v_now, engine.booked_json(a),",
-        "v_now, engine.appointment_json(a),",
+        "p_answer => engine.booked_json(a),",
+        "p_answer => engine.appointment_json(a),",
         _ANSWERS,
     ),
     Guard(

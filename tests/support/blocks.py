@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from fairslot.coach_time import sync
+from fairslot.coach_time.days import extend_days
 from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection
 from fairslot.webhooks import deliveries, outbox
@@ -23,7 +23,7 @@ def add_ana(connection: Connection) -> None:
     add_calendar(connection, "cal", ["ana"])
     add_endpoint(connection, "calendar_api", "appointment.*")
     add_endpoint(connection, "crm", "appointment.conflict")
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     store_reading(connection, NOW)
 
 

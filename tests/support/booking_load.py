@@ -15,7 +15,7 @@ import httpx
 import psycopg
 from psycopg.rows import dict_row
 
-from fairslot.coach_time import sync
+from fairslot.coach_time.days import extend_days
 from tests.support.http import add_key
 from tests.support.stack import Stack, wait_until
 from tests.support.team import add_calendar, add_coach
@@ -68,7 +68,7 @@ def add_team(stack: Stack) -> None:
         for coach_id in coaches:
             add_coach(connection, coach_id, max_per_day=100, kind="calendar_api")
         add_calendar(connection, "load", coaches)
-        sync.extend(connection, now=datetime.now(UTC))
+        extend_days(connection, now=datetime.now(UTC))
         add_key(connection, KEY, rate_limit=10_000_000)
     wait_until(lambda: bool(_free(stack)) and not _page(stack)["stale"], 60, "the calendars are read")
 

@@ -6,7 +6,8 @@ from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
-from fairslot.coach_time import sync
+from fairslot.coach_time import absences, sync
+from fairslot.coach_time.days import horizon_slots
 from fairslot.domain.slots import hex_of, slot_of, span
 from fairslot.messages.readings import Reading
 from fairslot.platform.db import Connection
@@ -30,7 +31,7 @@ def store_reading(
     It covers the window that is read at `now`; `more` are further members of the message. Returns whether the
     coach's slots may have changed.
     """
-    first, end_slot = sync.window(zone, now)
+    first, end_slot = horizon_slots(zone, now)
     width = end_slot - first
     free = (1 << width) - 1
     for start, end in busy:
@@ -54,4 +55,4 @@ def connect_calendars(connection: Connection) -> None:
 
 def begin_absence(connection: Connection, coach_id: str, start: datetime, end: datetime) -> None:
     """Have a coach report an absence."""
-    sync.begin_absence(connection, coach_id=coach_id, start=start, end=end, event_id=uuid4())
+    absences.begin_absence(connection, coach_id=coach_id, start=start, end=end, event_id=uuid4())

@@ -5,7 +5,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from fairslot.coach_time import sync
+from fairslot.coach_time.days import extend_days
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 from tests.support.clock import NOW
@@ -27,7 +27,7 @@ def add_coach(
     kind: str = "none",
     tenant_id: str = TENANT,
 ) -> None:
-    """Add a coach, whose external calendar is of this `kind`; the days come with `sync.extend`."""
+    """Add a coach, whose external calendar is of this `kind`; the days come with `extend_days`."""
     connection.execute(
         queries("admin")["add_coach"],
         {
@@ -77,7 +77,7 @@ def add_team(
     for coach_id in coaches:
         add_coach(connection, coach_id, kind=kind)
     add_calendar(connection, calendar_id, coaches, **calendar)
-    sync.extend(connection, now=NOW)
+    extend_days(connection, now=NOW)
     return coaches
 
 

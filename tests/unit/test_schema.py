@@ -95,6 +95,14 @@ def test_arguments_are_named(root: Path) -> None:
             assert len(given) == 1 or all("=>" in one for one in given), f"{file.name}: {name}"
 
 
+def test_functions_name_the_arguments_of_one_another(root: Path) -> None:
+    """A call of more than two arguments says which is which."""
+    for file, text in texts(root, "functions").items():
+        code = re.sub(r"--.*|FUNCTION engine\.", "", text)
+        for name, given in calls(code):
+            assert len(given) <= 2 or all("=>" in one for one in given), f"{file}: {name}"
+
+
 @pytest.mark.parametrize("folder", ["tables", "functions"])
 def test_a_file_can_be_read_at_once(root: Path, folder: str) -> None:
     """None has 300 lines or more."""

@@ -12,7 +12,7 @@ import pytest
 import recurring_ical_events
 from icalendar import Calendar
 
-from fairslot.calendars.feed_zones import forget_zones
+from fairslot.calendars.feed_zones import clear_zones
 from fairslot.calendars.icalendar_feed import free_of
 from fairslot.calendars.interface import CalendarError
 from fairslot.domain import slots
@@ -84,7 +84,7 @@ def by_hand(path: Path, zone: ZoneInfo) -> list[Stretch]:
 
 def by_the_package(body: bytes, zone: ZoneInfo) -> list[Stretch]:
     """Return when events take place by the recurrence package alone, as far as it reads them."""
-    forget_zones()
+    clear_zones()
     found = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""Book and cancel appointments, each in one call of a database function, and read them."""
+"""Appointments: book, change and read them; each change is one call of a database function."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -25,7 +25,7 @@ _SQL = queries("appointments")
 
 @dataclass(frozen=True, kw_only=True)
 class Booked:
-    """What a booking is answered with; instants are UTC."""
+    """The answer to a booking; instants are UTC."""
 
     appointment_id: UUID
     calendar_id: str
@@ -37,7 +37,7 @@ class Booked:
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> Self:
-        """Read what the database's booked_json or appointment_json wrote."""
+        """Read what booked_json() or appointment_json() of the database wrote."""
         values = dict(given)
         values["appointment_id"] = UUID(values["appointment_id"])
         for name in ("start_time", "end_time", "created_at", "updated_at", "cancelled_at"):
@@ -85,16 +85,16 @@ def book(
     now: datetime | None = None,
     hold_id: UUID | None = None,
 ) -> ChangeResult:
-    """Book the calendar at an instant with the coach whose turn it is, or with the one who is held.
+    """Book the calendar at an instant with the coach whose turn it is, or with the coach of the hold.
 
-    Without `now` it is the database's clock that counts, here as in every change.
+    Without `now` the database's clock counts, here as in every change.
 
     Raises:
         SlotUnavailableError: no coach of the team is free then.
         HoldExpiredError: the hold is gone.
         NotFoundError: the tenant has no such calendar.
         ValidationError: the instant is past or off the calendar's grid.
-        IdempotencyKeyReusedError: the key came with another request before.
+        IdempotencyKeyReusedError: the key was used for another request.
 
     """
     values = {
@@ -105,7 +105,7 @@ def book(
         "email": contact.email,
         "notes": contact.notes,
         "timezone": contact.timezone,
-        "metadata": Jsonb(write(metadata)),  # as a string: jsonb would write its numbers anew
+        "metadata": Jsonb(write(metadata)),  # as a string: jsonb would change how its numbers are written
         "hold": hold_id,
         "now": now,
     }
@@ -145,10 +145,10 @@ def reschedule(
 ) -> ChangeResult:
     """Move an appointment to another start, with its coach or with whoever's turn it is.
 
-    The old time is kept when the new one is not to be had. With the same coach the credits stay.
+    It keeps its old time if the new one is not free. With the same coach the credits stay.
 
     Raises:
-        SlotUnavailableError: the coach, or everybody, is taken then.
+        SlotUnavailableError: the coach, or everybody, is busy then.
         NotFoundError, IllegalTransitionError, ValidationError: as for booking and cancelling.
 
     """
@@ -175,7 +175,7 @@ def reassign(
     """Hand an appointment to a named coach of the team, or to whoever's turn it is among the others.
 
     Raises:
-        SlotUnavailableError: that coach, or everybody else, is taken then.
+        SlotUnavailableError: that coach, or everybody else, is busy then.
         NotFoundError, IllegalTransitionError, ValidationError: as for booking and cancelling.
 
     """
@@ -198,7 +198,7 @@ def report_outcome(
     key: Key,
     now: datetime | None = None,
 ) -> ChangeResult:
-    """Say how an appointment ended; the coach's score and the weights that follow from it move.
+    """Store how an appointment ended, and update the coach's score and the weights that follow from it.
 
     Raises:
         NotFoundError: the tenant has no such appointment.
@@ -210,7 +210,7 @@ def report_outcome(
 
 
 def get(connection: Connection, *, tenant_id: str, appointment_id: UUID) -> Appointment:
-    """Return one appointment; NotFoundError when the tenant has no such one."""
+    """Return one appointment; NotFoundError when the tenant has no such appointment."""
     values = {"tenant": tenant_id, "appointment": appointment_id}
     row = connection.execute(_SQL["get"], values).fetchone()
     if row is None:

@@ -1,4 +1,4 @@
-"""Why this coach, and why not the others."""
+"""Why a coach was chosen, and why a coach cannot be booked."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _SQL = queries("decisions")
 
 @dataclass(frozen=True, kw_only=True)
 class Weighed:
-    """One coach in a decision; weight relative, share and credit in bookings, None for those not eligible."""
+    """One coach in a decision: weight is relative, share and credit in bookings; None if not eligible."""
 
     coach_id: str
     eligible: bool
@@ -32,7 +32,7 @@ class Weighed:
 class Decision:
     """The last decision about an appointment; `seq` numbers the calendar's decisions.
 
-    One that is `reversed` has no effect any more: the credits that it moved went back, as for a cancellation.
+    A `reversed` decision has no effect any more: its credits were given back, as on a cancellation.
     """
 
     appointment_id: UUID
@@ -48,7 +48,7 @@ class Decision:
 
 @dataclass(frozen=True, kw_only=True)
 class Explained:
-    """Whether one coach could take a time, and if not, why.
+    """Whether a coach is free for an appointment, and if not, why.
 
     `unreadable_events` of the coach's calendar count as busy for as long as they may take.
     """
@@ -60,10 +60,10 @@ class Explained:
 
 
 def decision(connection: Connection, *, tenant_id: str, appointment_id: UUID) -> Decision:
-    """Return why an appointment went to its coach.
+    """Return the last decision about an appointment.
 
     Raises:
-        NotFoundError: the tenant has no such appointment, or its decision is gone.
+        NotFoundError: the tenant has no such appointment, or no decision about it is stored.
 
     """
     row = connection.execute(
@@ -93,9 +93,9 @@ def explain(
     start_time: datetime,
     now: datetime | None = None,
 ) -> list[Explained]:
-    """Say of each coach of a calendar whether an appointment could start at an instant, by the one predicate.
+    """Return for each coach of a calendar whether an appointment could start at an instant.
 
-    Holds that have expired are given back first, as for a listing.
+    Expired holds are released first, as for a listing.
 
     Raises:
         NotFoundError: the tenant has no such calendar.
@@ -147,7 +147,7 @@ def _weighed(one: Mapping[str, Any]) -> Weighed:
 
 
 def _reason(row: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """Say a decision to a person."""
+    """Write a decision for a person to read."""
     eligible = [one for one in row["candidates"] if "share" in one]
     best = next(one for one in eligible if one["coach_id"] == row["chosen"])
     name = names.get(best["coach_id"], best["coach_id"])

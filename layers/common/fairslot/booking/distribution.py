@@ -1,4 +1,4 @@
-"""How fairly the work is shared: what each coach was owed and what they got."""
+"""How fairly bookings are shared: what each coach was entitled to, and what the coach got."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,19 +7,19 @@ from math import fsum, sqrt
 from typing import Any
 
 from fairslot.domain.errors import NotFoundError
+from fairslot.domain.fair_share import MILLION
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 
 _SQL = queries("distribution")
-MILLION = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
     """One coach's part; assigned, entitled, deviation and credit in bookings, utilization from 0 to 1.
 
-    appointments_count is of those that stand; assigned counts those too that the coach took and then
-    cancelled. Who has left the team has weight and credit 0.
+    appointments_count leaves cancelled appointments out; assigned includes those that the coach cancelled.
+    A coach who has left the team has weight and credit 0.
     """
 
     coach_id: str
@@ -43,11 +43,11 @@ class Distribution:
     fairness_score is 1 minus the population standard deviation of utilization; jain_index is Jain's index of
     the assigned over the entitled bookings.
 
-    The deviations are of the period and sum to 0. What one period leaves a coach owed the next one pays, so
-    that only the whole record is bounded: there the deviation is minus the credit. max_deviation, the largest
-    of those, stays within `bound` bookings: (n - 1) / 2, one for each of the `refunds` (a reversal moves
-    nobody by more than a booking, and choosing leads no further out), and (n - 2) / 2 for each coach who left
-    a team of n. highest_score bounds nothing: `bound` is None then, and max_deviation that of the period.
+    Deviations are those of the period and sum to 0. A later period makes up for an earlier one, so only the
+    deviation over all time is bounded: it is minus the credit. max_deviation is the largest of those and at
+    most `bound` bookings: (n - 1) / 2, one for each of the `refunds` (reversals: none moves a coach by more
+    than a booking, and choosing does not widen the gap), and (n - 2) / 2 for each coach who left a team of n.
+    highest_score has no bound: then `bound` is None, and max_deviation is that of the period.
     """
 
     calendar_id: str | None

@@ -1,4 +1,4 @@
-"""Hold a coach's time for some minutes while a customer makes up their mind."""
+"""Holds: a coach's time, reserved for some minutes while the customer decides."""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -21,21 +21,21 @@ def hold(
     key: Key,
     now: datetime | None = None,
 ) -> ChangeResult:
-    """Claim the time of the coach whose turn it is; the answer is the hold.
+    """Hold the time of the coach whose turn it is; the answer is the hold.
 
-    It is counted and refused like a booking, and its decision stands until it expires or is released. Without
-    `now` the database's clock decides when that is.
+    It counts and is refused like a booking, and its decision stands until it expires or is released. Without
+    `now` the database's clock counts.
 
     Raises:
         SlotUnavailableError: no coach of the team is free then.
-        HoldLimitError: the client holds `MAX_HOLDS_PER_CLIENT` times already.
+        HoldLimitError: the client has `MAX_HOLDS_PER_CLIENT` holds already.
         NotFoundError, ValidationError: as for booking.
 
     """
     values = {
         "tenant": tenant_id,
         "client": client_id,
-        "most": settings().max_holds_per_client,
+        "limit": settings().max_holds_per_client,
         "calendar": calendar_id,
         "start": start_time,
         "for": timedelta(minutes=minutes),
@@ -47,11 +47,11 @@ def hold(
 def release(
     connection: Connection, *, tenant_id: str, hold_id: UUID, key: Key, now: datetime | None = None
 ) -> ChangeResult:
-    """Give a held time back; NotFoundError when the tenant has no such live hold."""
+    """Release a hold; NotFoundError when the tenant has no such live hold."""
     return call(connection, "holds", "release", {"tenant": tenant_id, "hold": hold_id, "now": now}, key)
 
 
 def expire(connection: Connection, *, now: datetime | None = None) -> int:
-    """Give back every held time that has expired; return how many."""
+    """Release every hold that has expired; return how many. Without `now` the database's clock counts."""
     row = connection.execute(queries("holds")["expire"], {"now": now}).fetchone()
     return int(row["n"]) if row else 0

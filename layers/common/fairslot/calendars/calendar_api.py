@@ -17,7 +17,7 @@ _trusting = partial(fetch, trusted=True)
 
 
 class _Entry(BaseModel):
-    """A stretch of time that is free as a whole, or is not."""
+    """A period that is free as a whole, or is not."""
 
     model_config = ConfigDict(strict=True)
 
@@ -53,9 +53,9 @@ class CalendarApi:
         self._now = now
 
     async def free(self, window: Window) -> Free:
-        """Return the slots that some entry declares free for the whole of its length.
+        """Return the slots that lie in an available entry as a whole.
 
-        An entry that is not available says nothing about its halves: others overlap it.
+        An entry that is not available says nothing about either half: others overlap it.
         """
         days = str(self._days(window))
         body = await self._read(self._url, params={"days": days}, accept="application/json")
@@ -66,7 +66,7 @@ class CalendarApi:
         return Free(bits)
 
     def _days(self, window: Window) -> int:
-        """Count the days from today to the window's end, as the API counts them: today is the first."""
+        """Return the number of days from today to the window's end; the API counts today as the first."""
         today = self._now().astimezone(self._zone).date()
         last = date_of(self._zone, window.end_slot - 1)
         return max((last - today).days, 0) + 1

@@ -1,7 +1,7 @@
-"""The parts of a feed, each read by itself: one that cannot be read spoils none of the others.
+"""The parts of a feed, each read on its own: one that cannot be read does not affect the others.
 
-What cannot be read fails closed. An event takes all the time that it may take: from the day before it starts
-to the day after it ends, and to the end of the window where it recurs or its end cannot be read.
+Unreadable parts fail closed. Such an event takes all the time that it may take: from the day before it starts
+to the day after it ends, or to the end of the window if it recurs or its end cannot be read.
 """
 
 import re
@@ -18,7 +18,7 @@ from fairslot.domain.slots import Window, day_of
 
 SERIES = ("RRULE", "RDATE")
 ZONED = ("DTSTART", "DTEND", "RECURRENCE-ID", "RDATE")
-# Without these an event takes as much time or more.
+# Without these an event takes the same time or more.
 SPARED = {"TRANSP", "STATUS", "EXDATE"}
 MARGIN = timedelta(days=1)
 
@@ -26,20 +26,20 @@ _DATE = re.compile(r"([0-9]{8})(T[0-9]{6}Z?)?")
 
 
 class UnreadableError(Exception):
-    """It is not known when a part takes time."""
+    """It cannot be told when a part takes time."""
 
 
 def read_zones(parts: Iterable[Part]) -> None:
-    """Make the zones known that a calendar defines; one that cannot be read stays unknown."""
+    """Register the zones that a calendar defines; a zone that cannot be read stays unknown."""
     for part in parts:
         try:
             Component.from_ical("\r\n".join(part.lines))
-        except Exception:  # noqa: BLE001, S112  # a stranger's text can make a parser raise anything
+        except Exception:  # noqa: BLE001, S112  # untrusted text can make a parser raise anything
             continue
 
 
 def read(part: Part) -> Any:
-    """Return the component that a part is. Raises UnreadableError, or what the parser does."""
+    """Parse a part into its component. Raises UnreadableError, or what the parser raises."""
     component = Component.from_ical("\r\n".join(_with_values(part.lines)))
     wrong = {name for name, _ in component.errors}
     if not wrong <= SPARED:
@@ -47,9 +47,9 @@ def read(part: Part) -> Any:
     for name in wrong:
         component.pop(name)
     for name in ZONED:
-        if any(_is_nowhere(one) for one in listed(component, name)):
+        if any(_has_unknown_zone(one) for one in listed(component, name)):
             raise UnreadableError
-    if any(_is_nowhere(one) for one in listed(component, "EXDATE")):
+    if any(_has_unknown_zone(one) for one in listed(component, "EXDATE")):
         component.pop("EXDATE")
     for name in ("DTSTART", "DTEND", "DURATION", "RECURRENCE-ID", "UID", "SEQUENCE", "TRANSP", "STATUS"):
         if len(listed(component, name)) > 1:
@@ -60,7 +60,7 @@ def read(part: Part) -> Any:
 
 
 def is_whole(part: Part) -> bool:
-    """Tell whether a part says nothing that is left out when it is read."""
+    """Tell whether reading a part leaves nothing out."""
     return len(_with_values(part.lines)) == len(part.lines)
 
 
@@ -71,12 +71,12 @@ def floats(part: Part) -> bool:
 
 
 def takes_time(part: Part) -> bool:
-    """Tell whether a part may take time, by its words alone."""
+    """Tell whether a part may take time, by its text alone."""
     return part.values("TRANSP") != ["TRANSPARENT"] and part.values("STATUS") != ["CANCELLED"]
 
 
 def closed(part: Part, window: Window, zone: ZoneInfo) -> tuple[int, int]:
-    """Return the slots [first, end) that a part may take which cannot be read: whole days of the coach."""
+    """Return the slots [first, end) that an unreadable part may take: whole days of the coach."""
     starts, ends = _days(part, "DTSTART"), _days(part, "DTEND")
     range_ = "".join(line.upper() for line in part.lines if property_of(line) == "RECURRENCE-ID")
     first, end = window.first_slot, window.end_slot
@@ -90,7 +90,7 @@ def closed(part: Part, window: Window, zone: ZoneInfo) -> tuple[int, int]:
 
 
 def listed(component: Any, name: str) -> list[Any]:
-    """Return the values of a property, however often it is there."""
+    """Return the values of a property, which may occur once, several times or not at all."""
     found = component.get(name, [])
     return found if isinstance(found, list) else [found]
 
@@ -114,12 +114,12 @@ def _check_event(event: Any) -> None:
 
 
 def _with_values(lines: list[str]) -> list[str]:
-    """Leave out rules and dates without a value: they say that there is none."""
+    """Leave out rules and dates without a value: they mean that there is none."""
     return [line for line in lines if property_of(line) not in {*SERIES, "EXDATE"} or value(line)]
 
 
 def _days(part: Part, name: str) -> list[date]:
-    """Return the days of a property, none at all if one of them is not to be read."""
+    """Return the days of a property, none at all if one of them cannot be read."""
     found = [_DATE.fullmatch(text) for text in part.values(name)]
     try:
         return [date.fromisoformat(match.group(1)) for match in found if match] if all(found) else []
@@ -128,7 +128,7 @@ def _days(part: Part, name: str) -> list[date]:
 
 
 def _lengths(part: Part, starts: list[date]) -> list[date]:
-    """Return the day on which a part ends by its duration."""
+    """Return the days on which a part ends by its durations."""
     try:
         lengths = [vDuration.from_ical(text) for text in part.values("DURATION")]  # type: ignore[no-untyped-call]
         return [max(starts) + length + MARGIN for length in lengths] if starts else []
@@ -140,8 +140,8 @@ def _has_end(part: Part) -> bool:
     return any(property_of(line) in {"DTEND", "DURATION"} for line in part.lines)
 
 
-def _is_nowhere(found: Any) -> bool:
-    """Tell whether a value has times in a zone that is not known: the parser takes them for floating."""
+def _has_unknown_zone(found: Any) -> bool:
+    """Tell whether a value has times in an unknown zone: the parser takes them for floating."""
     return "TZID" in found.params and any(_is_floating(part.dt) for part in getattr(found, "dts", [found]))
 
 

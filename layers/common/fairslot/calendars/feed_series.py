@@ -1,8 +1,9 @@
-"""Which events of a feed belong together, brought into series that the recurrence package reads exactly.
+"""The series of a feed: events that belong together, in a form that the recurrence package reads exactly.
 
-recurring-ical-events knows an occurrence by its time in UTC or in its zone, so that an exception at 09:00
-in New York would also take away the occurrence at 14:00, and a RANGE in such a series is lost. So additional
-dates stand for themselves, and where a series still occurs several times a day its exceptions come on top.
+recurring-ical-events identifies an occurrence by its time in UTC or in its zone, so an exception at 09:00 in
+New York would also remove the occurrence at 14:00, and a RANGE in such a series is lost. Therefore additional
+dates become events of their own, and exceptions of a series that occurs several times a day replace nothing:
+their time counts in addition.
 """
 
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """What moves all occurrences of a series from one on: that one, and what it becomes (THISANDFUTURE)."""
+    """A change of all occurrences of a series from one on: that one, and what it becomes (THISANDFUTURE)."""
 
     series: Any
     moved: date
@@ -38,7 +39,7 @@ class Range:
 
 @dataclass(slots=True)
 class Series:
-    """Events that are calculated together; `extra` is when they take place besides, from start to end."""
+    """Events that are calculated together; `extra` has further times, from start to end."""
 
     entries: list[Entry]
     ranges: list[Range] = field(default_factory=list)
@@ -51,10 +52,10 @@ def takes_time(event: Any) -> bool:
 
 
 def arrange(group: list[Entry], zone: ZoneInfo) -> Iterator[Series]:
-    """Yield the series of one UID: the newest version with its exceptions, and whatever does not fit.
+    """Yield the series of one UID: the newest version with its exceptions, and the events that do not fit.
 
-    Of two with another SEQUENCE the higher is the newer version. Two that are equally new are two events:
-    not every calendar makes UIDs as it should. Raises UnreadableError.
+    A higher SEQUENCE is a newer version. Two equally new versions are two events: not every calendar makes
+    its UIDs unique. Raises UnreadableError.
     """
     cores = _newest([one for one in group if "RECURRENCE-ID" not in one.event])
     exceptions: dict[datetime, list[Entry]] = {}
@@ -81,7 +82,7 @@ def _newest(versions: list[Entry]) -> list[Entry]:
 
 def _with_exceptions(core: Entry, exceptions: list[Entry], zone: ZoneInfo) -> Iterator[Series]:
     series, event = Series([core]), core.event
-    left_out = _left_out(event, zone)
+    excluded = _excluded(event, zone)
     is_plain = not is_subdaily(event)
     named = {}
     for one in exceptions:
@@ -99,16 +100,16 @@ def _with_exceptions(core: Entry, exceptions: list[Entry], zone: ZoneInfo) -> It
             changed.add("RECURRENCE-ID", at)
             changed["RECURRENCE-ID"].params = params
             series.entries.append(one)
-        if not fits or at in left_out:
+        if not fits or at in excluded:
             yield _alone(one)
         changed.pop("EXDATE", None)
-    _take_out_dates(series, event, named, zone)
-    _exclude(event, left_out if is_plain else [])
+    _separate_dates(series, event, named, zone)
+    _exclude(event, excluded if is_plain else [])
     yield series
 
 
 def _alone(entry: Entry) -> Series:
-    """Return an event that replaces nothing, or no longer does."""
+    """Return the entry as an event of its own, which replaces no occurrence."""
     event = entry.event.copy()
     event.pop("RECURRENCE-ID", None)
     event["UID"] = str(uuid4())
@@ -116,7 +117,7 @@ def _alone(entry: Entry) -> Series:
 
 
 def _named(event: Any, moment: date, zone: ZoneInfo) -> date | None:
-    """Return which occurrence a RECURRENCE-ID or EXDATE names, as the series counts, or None."""
+    """Return the occurrence that a RECURRENCE-ID or EXDATE names, in the series' kind of time, or None."""
     start = event["DTSTART"].dt
     try:
         own = alike(moment, start, zone)
@@ -134,8 +135,8 @@ def _same_zone(one: date, other: date) -> bool:
     return kinds[0] == kinds[1]
 
 
-def _left_out(event: Any, zone: ZoneInfo) -> list[date]:
-    """Return what EXDATE names: occurrences, and days of a series that occurs once a day."""
+def _excluded(event: Any, zone: ZoneInfo) -> list[date]:
+    """Return what EXDATE excludes: occurrences, and days of a series that occurs once a day."""
     found = []
     for moment in (one.dt for dates in listed(event, "EXDATE") for one in dates.dts):
         is_day = not isinstance(moment, datetime)
@@ -145,16 +146,16 @@ def _left_out(event: Any, zone: ZoneInfo) -> list[date]:
     return found
 
 
-def _exclude(event: Any, left_out: list[date]) -> None:
+def _exclude(event: Any, excluded: list[date]) -> None:
     event.pop("EXDATE", None)
-    for moment in left_out:
+    for moment in excluded:
         event.add("EXDATE", [moment])
 
 
-def _take_out_dates(series: Series, event: Any, named: dict[datetime, Entry], zone: ZoneInfo) -> None:
-    """Let additional dates (RDATE) stand for themselves, but for those that an EXDATE or an exception names.
+def _separate_dates(series: Series, event: Any, named: dict[datetime, Entry], zone: ZoneInfo) -> None:
+    """Make additional dates (RDATE) times of their own, except those that an EXDATE or an exception names.
 
-    One that comes after a RANGE is where it was and where it is moved to.
+    One that comes after a RANGE takes both its own time and the time it is moved to.
     """
     start, end = event["DTSTART"].dt, event["DTEND"].dt
     kind = isinstance(start, datetime)
@@ -184,32 +185,32 @@ def _take_out_dates(series: Series, event: Any, named: dict[datetime, Entry], zo
 
 
 def is_after(range_: Range, start: date, zone: ZoneInfo) -> bool:
-    """Tell whether an occurrence may be one that a range moves."""
+    """Tell whether a range may move an occurrence."""
     return instant(start, zone) > instant(range_.moved, zone) - timedelta(days=1)
 
 
 def moved_by(range_: Range, start: date, zone: ZoneInfo) -> Iterator[tuple[date, date]]:
-    """Yield when an occurrence takes place that a range moves, by the clocks of either zone.
+    """Yield the times to which a range moves an occurrence, by the clocks of either zone.
 
-    A day is moved to a day, if that is what the range does, and otherwise counts from its midnight.
+    If the range moves days, a day is moved to a day; otherwise it counts from its midnight.
     """
     begins, ends = range_.event["DTSTART"].dt, range_.event["DTEND"].dt
     if not any(isinstance(one, datetime) for one in (begins, start, range_.moved)):
         yield start + (begins - range_.moved), start + (ends - range_.moved)
         return
     own = _zone_of(range_.series["DTSTART"].dt, zone)
-    was, now = _wall(range_.moved, own, zone), _wall(start, own, zone)
+    was, now = _wall_time(range_.moved, own, zone), _wall_time(start, own, zone)
     if not isinstance(range_.moved, datetime):
         was = datetime.combine(range_.moved, now.time())
     for clock in {own, _zone_of(begins, zone)}:
-        moved = (_wall(begins, clock, zone) + (now - was)).replace(tzinfo=clock)
-        yield moved, moved + (_wall(ends, clock, zone) - _wall(begins, clock, zone))
+        moved = (_wall_time(begins, clock, zone) + (now - was)).replace(tzinfo=clock)
+        yield moved, moved + (_wall_time(ends, clock, zone) - _wall_time(begins, clock, zone))
 
 
 def _zone_of(moment: date, zone: ZoneInfo) -> tzinfo:
     return (isinstance(moment, datetime) and moment.tzinfo) or zone
 
 
-def _wall(moment: date, clock: tzinfo, zone: ZoneInfo) -> datetime:
-    """Return what a clock shows at a time."""
+def _wall_time(moment: date, clock: tzinfo, zone: ZoneInfo) -> datetime:
+    """Return the wall time of a moment in a zone."""
     return instant(moment, zone).astimezone(clock).replace(tzinfo=None)

@@ -1,7 +1,7 @@
-"""The first look at an iCalendar feed: whether it is whole, and which lines of it tell time.
+"""A first scan of an iCalendar feed: whether it is complete, and which of its lines concern times.
 
-Feeds hold years of meetings with their descriptions, while a reading wants some weeks of times. Parsing
-is what costs (0.3 ms an event), so what cannot matter is left out before it, by the text alone.
+Feeds hold years of meetings with descriptions, and a reading needs some weeks of times. Parsing is expensive
+(0.3 ms an event), so this leaves out what cannot matter, by the text alone.
 """
 
 import re
@@ -17,7 +17,7 @@ SERIES = {"RRULE", "RDATE", "RECURRENCE-ID"}
 ZONE, EVENT, BUSY, HOURS = "VTIMEZONE", "VEVENT", "VFREEBUSY", "VAVAILABILITY"
 ZONE_NAME = "X-WR-TIMEZONE"
 _READ = ([EVENT], [BUSY], [HOURS])
-# Offsets move a date by less than a day, and a second day is for what nobody thought of.
+# Offsets move a date by less than a day; the second day is a reserve.
 MARGIN = timedelta(days=2)
 
 _FOLD = re.compile(r"\r?\n[ \t]")
@@ -27,7 +27,7 @@ _PLAIN = re.compile(r"([0-9]{8})(T[0-9]{6}Z?)?")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A component of a calendar: its name, and those of its unfolded lines that tell time."""
+    """A component of a calendar: its name, and its unfolded lines that concern times."""
 
     name: str
     lines: list[str]
@@ -38,10 +38,10 @@ class Part:
 
 
 def only_times(body: bytes, first: date, last: date) -> list[list[Part]]:
-    """Return the zones of each calendar of a feed and the times of what may touch the days first to last.
+    """Return, for each calendar of a feed, its zones and what may touch the days first to last.
 
-    Raises CalendarError: `invalid_body` when it is no iCalendar or not whole, `too_complex` when too
-    many components are left.
+    Raises CalendarError: `invalid_body` if it is not iCalendar or incomplete, `too_complex` if too many
+    components remain.
     """
     lines = _FOLD.sub("", body.decode("utf-8-sig", "replace")).replace("\r\n", "\n").split("\n")
     scan = _Scan((first - MARGIN).strftime("%Y%m%d"), (last + MARGIN).strftime("%Y%m%d"))
@@ -52,13 +52,13 @@ def only_times(body: bytes, first: date, last: date) -> list[list[Part]]:
 
 
 class _Scan:
-    """Follows the components of a feed and keeps the lines that tell time."""
+    """Follows the components of a feed and keeps the lines that concern times."""
 
     def __init__(self, first: str, last: str) -> None:
         self._first, self._last = first, last
         self._open: list[str] = []
         self._kept: list[list[Part]] = []
-        self._part: list[str] = []  # the component that is being read
+        self._part: list[str] = []  # the lines of the component being read
         self._components = 0
 
     def take(self, line: str) -> None:
@@ -76,7 +76,7 @@ class _Scan:
             self._part.append(line)
 
     def result(self) -> list[list[Part]]:
-        """Return what was kept, once every component has ended."""
+        """Return what was kept; every component must have ended."""
         if self._open or not self._kept:
             raise CalendarError("invalid_body")
         return self._kept
@@ -87,7 +87,7 @@ class _Scan:
                 raise CalendarError("invalid_body")
             self._kept.append([])
         elif component == "VCALENDAR" or (component in {EVENT, BUSY} and len(self._open) > 1):
-            raise CalendarError("invalid_body")  # where nobody would look for it
+            raise CalendarError("invalid_body")  # not where RFC 5545 allows it
         elif len(self._open) == 1:
             self._part = [f"BEGIN:{component}"]
         elif self._inside(ZONE):
@@ -113,7 +113,7 @@ class _Scan:
         return self._open[1:2] == [component]
 
     def _may_matter(self, part: Part) -> bool:
-        """Tell whether an event may touch the days: a series may, and so may what is hard to tell."""
+        """Tell whether an event may touch the days; a series may, and so may what a scan cannot tell."""
         names = [property_of(line) for line in part.lines]
         starts, ends = part.values("DTSTART"), part.values("DTEND")
         found = [_PLAIN.fullmatch(text) for text in starts + ends]
@@ -130,5 +130,5 @@ def property_of(line: str) -> str:
 
 
 def value(line: str) -> str:
-    """Return what follows the last colon, which is the value where values hold no colon, in upper case."""
+    """Return what follows the last colon, in upper case: the value, unless it contains a colon."""
     return line.rpartition(":")[2].strip().upper()

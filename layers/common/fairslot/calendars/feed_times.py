@@ -1,6 +1,6 @@
-"""The times of a feed's events, brought into forms that leave no two readings.
+"""The times of a feed's events, in unambiguous forms.
 
-Where two readings are possible the event takes the time of both: better busy than free by mistake.
+An ambiguous event takes the time of both meanings: better busy than free by mistake.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ DAY = timedelta(days=1)
 
 
 def settle(event: Any, zone: ZoneInfo) -> None:
-    """Bring an event's end and rules into the kind of time in which it starts.
+    """Convert an event's end and rules to the kind of time of its start.
 
     All-day and floating times are the coach's. Raises UnreadableError.
     """
@@ -31,13 +31,13 @@ def settle(event: Any, zone: ZoneInfo) -> None:
     for rule in listed(event, "RRULE"):
         if "UNTIL" in rule:
             rule["UNTIL"] = [_until(until, start, zone) for until in rule["UNTIL"]]
-    # The first occurrence is one, whatever the rule says.
+    # The first occurrence takes place whatever the rule says.
     if any(_is_over(rule, start, zone) for rule in listed(event, "RRULE")):
         event.pop("RRULE")
 
 
 def _ends(event: Any, start: date, zone: ZoneInfo) -> Iterator[date]:
-    """Yield when an event may end, in the kind of time in which it starts."""
+    """Yield when an event may end, in the kind of time of its start."""
     if "DTEND" in event:
         yield from _ends_at(event["DTEND"].dt, start, zone)
     if "DURATION" in event:
@@ -65,7 +65,7 @@ def _ends_at(end: date, start: date, zone: ZoneInfo) -> Iterator[date]:
 
 
 def _ends_after(length: timedelta, start: date, zone: ZoneInfo) -> Iterator[date]:
-    """PT24H is 24 hours, P1D goes to the same time, and both read alike: the later is busy for either."""
+    """Yield both meanings: PT24H is 24 hours, P1D is the same time next day, and both parse alike."""
     if not isinstance(start, datetime):
         yield start - DAY * (-length // DAY)
         return
@@ -93,7 +93,7 @@ def is_subdaily(event: Any) -> bool:
 
 
 def alike(moment: date, start: date, zone: ZoneInfo) -> date:
-    """Return a time as a series counts that starts so: in its zone, floating, or a day.
+    """Convert a time to the kind of a series' start: in its zone, floating, or a day.
 
     Raises UnreadableError.
     """
@@ -111,14 +111,14 @@ def alike(moment: date, start: date, zone: ZoneInfo) -> date:
 
 
 def instant(moment: date, zone: ZoneInfo) -> datetime:
-    """Return the instant in UTC of a time, which is in the zone when it is floating; of a day its start."""
+    """Return a time's instant in UTC; a floating time is in the zone, a day is its start."""
     if not isinstance(moment, datetime):
         moment = datetime.combine(moment, time())
     return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
 
 
 def touched(start: date, end: date, zone: ZoneInfo, *, recurs: bool) -> tuple[int, int]:
-    """Return the slots [first, end) that an occurrence touches, none when it takes no time."""
+    """Return the slots [first, end) that an occurrence touches; none if it takes no time."""
     if not isinstance(start, datetime):
         return day_of(zone, start)[0], day_of(zone, max(end, start + DAY))[0]
     if not isinstance(end, datetime):
@@ -127,16 +127,16 @@ def touched(start: date, end: date, zone: ZoneInfo, *, recurs: bool) -> tuple[in
     if not length:
         return 0, 0
     if recurs or ends <= begins:
-        # Where clocks change meanwhile, RFC 5545 keeps the length and most calendars the time at which
-        # it ends: the later one is busy for either.
+        # Across a clock change RFC 5545 keeps the length, and most calendars keep the end time: the later end
+        # covers both.
         ends = max(ends, begins + length)
     return slot_of(begins), slot_from(ends)
 
 
 def _until(until: date, start: date, zone: ZoneInfo) -> date:
-    """Return the last instant of a series in the kind of time in which it starts.
+    """Return the last instant of a series in the kind of time of its start.
 
-    RFC 5545 wants a date for all-day events and UTC for the others; feeds give what they like.
+    RFC 5545 requires a date for all-day events and UTC for others; feeds do not always comply.
     """
     if not isinstance(start, datetime):
         if not isinstance(until, datetime):
@@ -150,5 +150,5 @@ def _until(until: date, start: date, zone: ZoneInfo) -> date:
 
 
 def _is_over(rule: Any, start: date, zone: ZoneInfo) -> bool:
-    """Tell whether a series has ended before it starts."""
+    """Tell whether a series ends before it starts."""
     return any(instant(until, zone) < instant(start, zone) for until in rule.get("UNTIL", ()))

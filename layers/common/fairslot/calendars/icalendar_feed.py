@@ -1,4 +1,4 @@
-"""An iCalendar feed (RFC 5545): what its events and busy periods leave free."""
+"""An iCalendar feed (RFC 5545), and what its events and busy periods leave free."""
 
 import asyncio
 import warnings
@@ -19,7 +19,7 @@ from fairslot.calendars.feed_parts import takes_time as may_take_time
 from fairslot.calendars.feed_series import Entry, Range, Series, arrange, is_after, moved_by, takes_time
 from fairslot.calendars.feed_text import EVENT, HOURS, ZONE, ZONE_NAME, Part, only_times
 from fairslot.calendars.feed_times import instant, settle, touched
-from fairslot.calendars.feed_zones import forget_zones
+from fairslot.calendars.feed_zones import clear_zones
 from fairslot.calendars.fetch import fetch
 from fairslot.calendars.interface import CalendarError, Free
 from fairslot.calendars.time_limit import TookTooLongError, within
@@ -28,8 +28,8 @@ from fairslot.domain.slots import Window, date_of, instant_of, slot_from, slot_o
 READ_SECONDS = 3.0
 _DAY = timedelta(days=1)
 
-# One feed at a time: the zones that a feed defines are known to the whole of the icalendar package, and two
-# calculations at once would only take turns. Its own thread, as the loop's shared ones look up names.
+# One feed at a time: the icalendar package registers a feed's zones globally, and two calculations at once
+# would only take turns. A thread of its own, as the event loop's default threads resolve names.
 _alone = ThreadPoolExecutor(1, "feed")
 
 type _Slots = Iterator[tuple[int, int]]
@@ -46,7 +46,7 @@ class IcalendarFeed:
         self._read = read
 
     async def free(self, window: Window) -> Free:
-        """Return every slot that no event or busy period touches: working hours are applied elsewhere."""
+        """Return every slot that no event or busy period touches; working hours are applied elsewhere."""
         body = await self._read(self._url, accept="text/calendar, */*;q=0.1")
         return await asyncio.get_running_loop().run_in_executor(_alone, free_of, body, window, self._zone)
 
@@ -54,9 +54,8 @@ class IcalendarFeed:
 def free_of(body: bytes, window: Window, zone: ZoneInfo, seconds: float = READ_SECONDS) -> Free:
     """Return the slots that a feed leaves free, to a coach in that zone. Raises CalendarError.
 
-    All-day and floating times are the coach's. Transparent, cancelled and empty events take no time; one that
-    cannot be read takes all that it may.
-    To be called by one thread at a time.
+    All-day and floating times are in the coach's zone. Transparent, cancelled and empty events take no time;
+    an unreadable one takes all the time that it may. Not thread-safe.
     """
     try:
         return within(seconds, lambda: _free(body, window, zone))
@@ -64,7 +63,7 @@ def free_of(body: bytes, window: Window, zone: ZoneInfo, seconds: float = READ_S
         raise CalendarError("too_complex") from None
     except CalendarError:
         raise
-    except Exception:  # noqa: BLE001  # a stranger's text can make a parser raise anything, and quotes it
+    except Exception:  # noqa: BLE001  # untrusted text can make a parser raise anything, and the error quotes it
         raise CalendarError("invalid_body") from None
 
 
@@ -86,9 +85,9 @@ def _free(body: bytes, window: Window, zone: ZoneInfo) -> Free:
 
 
 def _readings(parts: Sequence[Part], zone: ZoneInfo) -> _Readings:
-    """Yield the zones whose clocks floating times may mean, each with what is to be read by them.
+    """Yield the zones that floating times may be in, each with the parts to read in it.
 
-    RFC 5545 says the coach's; a calendar that names a zone (X-WR-TIMEZONE) may mean that: busy for either.
+    RFC 5545 says the coach's; a calendar that names one (X-WR-TIMEZONE) may mean that: both count as busy.
     """
     known = [part for part in parts if part.name != ZONE_NAME]
     yield zone, known
@@ -104,7 +103,7 @@ def _readings(parts: Sequence[Part], zone: ZoneInfo) -> _Readings:
 
 
 class _Reading:
-    """Reads one calendar of a feed; `unreadable` are the parts of it that could not be read wholly."""
+    """Reads one calendar of a feed; `unreadable` has the parts that could not be read fully."""
 
     def __init__(self, window: Window, zone: ZoneInfo) -> None:
         self._window = window
@@ -112,8 +111,8 @@ class _Reading:
         self.unreadable: dict[int, Part] = {}
 
     def busy(self, parts: Sequence[Part]) -> _Slots:
-        """Yield the slots [first, end) that are touched by what takes time."""
-        forget_zones()
+        """Yield the slots [first, end) that events and busy periods touch."""
+        clear_zones()
         read_zones(part for part in parts if part.name == ZONE)
         groups: dict[str, list[Entry]] = {}
         for part in parts:
@@ -125,16 +124,16 @@ class _Reading:
         for group in groups.values():
             yield from self._or_closed([one.part for one in group], partial(self._arrange, group, series))
         try:
-            # All at once is faster than one after the other.
+            # All at once is faster than one by one.
             yield from [*self._occurrences(series)]
-        except Exception:  # noqa: BLE001  # as above; what cannot be calculated is found one by one
+        except Exception:  # noqa: BLE001  # as above; one by one, only the series at fault is unreadable
             for one in series:
                 yield from self._or_closed(
                     [two.part for two in one.entries], partial(self._occurrences, [one])
                 )
 
     def _or_closed(self, parts: Sequence[Part], work: Callable[[], Iterable[tuple[int, int]]]) -> _Slots:
-        """Yield what `work` does, or all the time that the parts may take which it cannot read."""
+        """Yield what `work` yields, or all the time that the parts may take if it fails."""
         try:
             yield from [*work()]
         except Exception:  # noqa: BLE001  # as above
@@ -143,7 +142,7 @@ class _Reading:
                 yield closed(part, self._window, self._zone)
 
     def _group(self, part: Part, groups: dict[str, list[Entry]]) -> _Slots:
-        """Read an event and put it to those of its UID; without one it stands for itself."""
+        """Read an event and add it to the group of its UID; without one it is its own group."""
         event = read(part)
         settle(event, self._zone)
         groups.setdefault(event.get("UID") or str(uuid4()), []).append(Entry(event, part))
@@ -170,7 +169,7 @@ class _Reading:
                 yield touched(event["DTSTART"].dt, event["DTEND"].dt, self._zone, recurs=recurs)
 
     def _moved(self, range_: Range) -> _Slots:
-        """Yield where a range puts the occurrences that come after its own."""
+        """Yield the times to which a range moves the occurrences after its own."""
         if not takes_time(range_.event):
             return
         calendar = Calendar()
@@ -183,7 +182,7 @@ class _Reading:
                     yield touched(start, end, self._zone, recurs=True)
 
     def _between(self, calendar: Calendar, reach: timedelta) -> list[Any]:
-        """Return the occurrences in the window and so far around it."""
+        """Return the occurrences in the window and within `reach` around it."""
         # Floating times are compared in the zone of the bounds.
         start = instant_of(self._window.first_slot).astimezone(self._zone) - _DAY - reach
         end = instant_of(self._window.end_slot).astimezone(self._zone) + _DAY + reach

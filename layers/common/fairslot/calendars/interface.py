@@ -1,4 +1,4 @@
-"""What every kind of external calendar offers, and how reading one can fail."""
+"""The interface of every kind of external calendar, and the error of reading one."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -7,23 +7,23 @@ from fairslot.domain.slots import Window
 
 
 class CalendarError(Exception):
-    """The calendar could not be read; `reason` is a stable word for the record.
+    """The calendar could not be read; `reason` is a stable code.
 
     timeout, connection, http_503 (any status), invalid_url, blocked_address, too_many_redirects,
     invalid_body, too_large, too_complex, unknown_kind.
     """
 
     def __init__(self, reason: str) -> None:
-        """Keep the word alone: the causes' texts can quote addresses and what is in a calendar."""
+        """Take the code alone: the texts of causes can quote addresses and calendar entries."""
         super().__init__(reason)
         self.reason = reason
 
 
 @dataclass(frozen=True, slots=True)
 class Free:
-    """What a calendar leaves free: the bits of a window, first slot highest, 1 where it allows all of a slot.
+    """What a calendar leaves free: the bits of a window, first slot highest, 1 where all of a slot is free.
 
-    `unreadable` is how many of its events could not be read wholly; what they may take is not free.
+    `unreadable` is how many events could not be read fully; the time that they may take is not free.
     """
 
     bits: int
@@ -36,5 +36,5 @@ class ExternalCalendar(Protocol):
     async def free(self, window: Window) -> Free:
         """Return what the calendar leaves free of the window.
 
-        What cannot be read raises CalendarError and is never shown as free, nor as an empty calendar.
+        A calendar that cannot be read raises CalendarError; it never counts as free or empty.
         """

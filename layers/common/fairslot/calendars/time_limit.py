@@ -1,4 +1,4 @@
-"""A bound on how long a calculation may take that a stranger's data decides about."""
+"""A time limit for calculations whose length untrusted data decides."""
 
 import ctypes
 import threading
@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 
 class TookTooLongError(BaseException):
-    """The calculation was stopped. No Exception, so that no handler inside of it takes it for its own."""
+    """The calculation was stopped. Not an Exception, so that no handler inside of it catches it."""
 
 
 def within[T](seconds: float, work: Callable[[], T]) -> T:
     """Return what `work` returns, or raise TookTooLongError in it after so many seconds.
 
-    Only Python code is stopped, not one long call into C, so `work` must not wait for anything. There
-    is no kinder way: a recurrence rule that never occurs yields nothing between two steps at which a
-    clock could be looked at, and a signal reaches the main thread alone.
+    Only Python code is stopped, not one long call into C, so `work` must not wait for anything. Other ways
+    fail: a recurrence rule that never occurs yields no value at which a clock could be checked, and
+    signals reach only the main thread.
     """
     guard = threading.Lock()
     thread = ctypes.c_ulong(threading.get_ident())

@@ -1,4 +1,4 @@
-"""The times at which calendars can be booked, from the stored slots alone."""
+"""The bookable starts of calendars, calculated from the stored days alone."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 
 from fairslot.booking import holds
 from fairslot.domain.errors import NotFoundError
-from fairslot.domain.slots import SLOT_SECONDS, WALL_SLOTS, cut, instant_of, runs, slot_from, span
+from fairslot.domain.slots import SLOT_SECONDS, WALL_SLOTS, instant_of, runs, slice_of, slot_from, span
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
 
-_SQL = queries("availability")
+_SQL = queries("bookable_starts")
 _MINUTES = SLOT_SECONDS // 60
 _QUARTERS = [f"T{quarter // 4:02}:{quarter % 4 * 15:02}:00Z" for quarter in range(WALL_SLOTS)]
 
@@ -32,7 +32,7 @@ class Start:
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """Bookable starts, by calendar and time, and how fresh the knowledge is."""
+    """Bookable starts, by calendar and time, and how fresh the readings behind them are."""
 
     starts: Sequence[Start]
     total: int
@@ -43,7 +43,7 @@ class Page:
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """What is asked for: starts in [start, end), after a (calendar, slot), at most `limit`."""
+    """Which starts to list: those in [start, end), after a (calendar, slot), at most `limit`."""
 
     start: datetime
     end: datetime
@@ -54,7 +54,7 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True)
 class Team:
-    """A tenant's calendars and who holds them."""
+    """A tenant's calendars and their active coaches."""
 
     calendars: Sequence[Mapping[str, Any]]
     members: Sequence[Mapping[str, Any]]
@@ -78,9 +78,9 @@ def team(
     now: datetime,
     clock: datetime | None = None,
 ) -> Team:
-    """Return the calendars that are meant and their coaches; holds that have expired by then are given back.
+    """Return the tenant's calendars, or one of them, with their coaches, after clearing expired holds.
 
-    `clock` is what holds expire by; without it, the database's own.
+    Holds expire by `clock`, without it by the database's clock.
 
     Raises:
         NotFoundError: the tenant has no such calendar.
@@ -106,7 +106,7 @@ def list_starts(connection: Connection, *, team: Team, window: Window, now: date
             for member in team.members
             if member["calendar_id"] == calendar["calendar_id"] and member["coach_id"] in days
         ]
-        starts += _starts(calendar, coaches, window, now, _shut(connection, calendar, window, now))
+        starts += _starts(calendar, coaches, window, now, _closed(connection, calendar, window, now))
     total = len(starts)
     if window.after is not None:
         starts = [start for start in starts if (start.calendar_id, start.slot) > window.after]
@@ -128,7 +128,7 @@ def list_starts(connection: Connection, *, team: Team, window: Window, now: date
 
 
 def _days(connection: Connection, team: Team, window: Window, now: datetime) -> dict[str, Mapping[str, Any]]:
-    """Read the coaches' days; a coach whose external calendar was never read is left out."""
+    """Read the coaches' days, without coaches whose external calendar was never read."""
     known = sorted({m["coach_id"] for m in team.members if not m["external"] or m["synced_at"] is not None})
     reach = max((_reach(calendar) for calendar in team.calendars), default=0)
     values = {
@@ -140,21 +140,21 @@ def _days(connection: Connection, team: Team, window: Window, now: datetime) -> 
     return {row["coach_id"]: row for row in connection.execute(_SQL["days"], values)}
 
 
-def _shut(
+def _closed(
     connection: Connection, calendar: Mapping[str, Any], window: Window, now: datetime
 ) -> list[tuple[int, int]]:
     """Return the slots [first, end) of the days on which nothing of the calendar may start."""
-    if not calendar["has_shut_days"]:
+    if not calendar["has_closed_days"]:
         return []
     values = {"calendar": calendar["calendar_id"], "start": window.start, "end": window.end, "now": now}
     return [
         (slot_from(row["starts"]), slot_from(row["ends"]))
-        for row in connection.execute(_SQL["shut_days"], values)
+        for row in connection.execute(_SQL["closed_days"], values)
     ]
 
 
 def _reach(calendar: Mapping[str, Any]) -> int:
-    """Return how many slots before or after its start an appointment of the calendar can touch."""
+    """Return how far from its start an appointment of the calendar can reach, in slots."""
     return int(calendar["slot_duration"] + calendar["buffer_before"] + calendar["buffer_after"]) // _MINUTES
 
 
@@ -163,9 +163,9 @@ def _starts(
     coaches: Sequence[tuple[str, Mapping[str, Any]]],
     window: Window,
     now: datetime,
-    shut: Sequence[tuple[int, int]],
+    closed: Sequence[tuple[int, int]],
 ) -> list[Start]:
-    """Return the starts of one calendar: the database's day_admits, a whole row of slots at a time."""
+    """Return the starts of one calendar: day_admits() of the database, for all slots at once."""
     count, before, after = (
         calendar[name] // _MINUTES for name in ("slot_duration", "buffer_before", "buffer_after")
     )
@@ -175,7 +175,7 @@ def _starts(
     if width <= 0 or not coaches:
         return []
     grid = _grid(first, width, calendar["slot_interval"] // _MINUTES)
-    for begin, over in shut:
+    for begin, over in closed:
         grid &= ~span(begin - first, over - begin, width)
     by_coach: list[tuple[str, int]] = []
     for coach_id, days in coaches:
@@ -204,11 +204,11 @@ def _starts(
 def _stretch(days: Mapping[str, Any], column: str, first: int, length: int) -> int:
     """Return `length` slots of a coach from slot `first`."""
     text = days[column]
-    return cut(int(text, 2), len(text), first - days["first_slot"], length)
+    return slice_of(int(text, 2), len(text), first - days["first_slot"], length)
 
 
 def _full(days: Mapping[str, Any], first: int, width: int) -> int:
-    """Return the slots of the days on which a coach has all the appointments there may be."""
+    """Return the slots of the days on which a coach has reached the daily maximum."""
     bits = 0
     for begin, length in days["full"] or ():
         bits |= span(begin - first, length, width)

@@ -1,4 +1,4 @@
-"""Asking for external calendars to be read, by the fetches queue."""
+"""Requests to read external calendars, sent to the fetches queue."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from fairslot.platform.settings import settings
 
 
 def send_fetches(fetches: Sequence[FetchRequest]) -> None:
-    """Send requests to read calendars; what the queue does not take is left to the schedule."""
+    """Send requests to read calendars; those that the queue does not take are sent again by the schedule."""
     if not fetches:
         return
     try:

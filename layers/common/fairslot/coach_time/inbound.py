@@ -1,4 +1,4 @@
-"""What calendars and partners tell us: kept first, then acted on, once for each key."""
+"""Inbound events of calendars and partners: stored first, then processed, once for each key."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,6 +10,8 @@ from psycopg.types.json import Jsonb
 
 from fairslot.booking import appointments
 from fairslot.coach_time import sync
+from fairslot.coach_time.absences import begin_absence, end_absence
+from fairslot.coach_time.days import has_coach
 from fairslot.coach_time.fetch_requests import send_fetches
 from fairslot.domain.errors import IdempotencyKeyReusedError, IllegalTransitionError, NotFoundError
 from fairslot.domain.idempotency import NO_KEY, Key
@@ -20,7 +22,7 @@ from fairslot.platform.queries import queries
 from fairslot.webhooks.publishing import publish
 
 _SQL = queries("inbound")
-# How many appointments are acted on in one transaction: it holds their calendars, some milliseconds for each.
+# Appointments a transaction changes at most: it locks their calendars, for some milliseconds each.
 PORTION = 10
 _COACH_EVENTS = {"coach.unavailable", "coach.available", "coach.calendar_changed"}
 _COUNTED = ("cancelled", "kept", "reassigned")
@@ -28,7 +30,7 @@ _COUNTED = ("cancelled", "kept", "reassigned")
 
 @dataclass(frozen=True, kw_only=True)
 class Received:
-    """An event as it is kept; `fresh` is false for one that had come before."""
+    """A stored event; `fresh` is false for one that was received before."""
 
     event_id: UUID
     fresh: bool
@@ -38,7 +40,7 @@ class Received:
 class Consequence:
     """What must be sent because of an event: messages of the outbox and calendars to read.
 
-    `more`: that was a portion, and the event is to be acted on again.
+    `more`: that was a portion, and the event must be processed again.
     """
 
     messages: list[dict[str, Any]] = field(default_factory=list)
@@ -46,17 +48,22 @@ class Consequence:
     more: bool = False
 
 
-# An outcome, None while there is more to do; what follows; how far the event has come.
-type _Step = tuple[str | None, Consequence, dict[str, Any]]
+@dataclass(frozen=True, kw_only=True)
+class _Step:
+    """What one transaction did about an event; without an `outcome`, `progress` says where to go on."""
+
+    outcome: str | None = None
+    consequence: Consequence = field(default_factory=Consequence)
+    progress: dict[str, Any] = field(default_factory=dict)
 
 
 def receive(
     connection: Connection, *, tenant_id: str, key: Key, kind: str, body: dict[str, Any], now: datetime
 ) -> Received:
-    """Keep an event before anything is done about it.
+    """Store an event before anything is done about it.
 
     Raises:
-        IdempotencyKeyReusedError: the key came with another event.
+        IdempotencyKeyReusedError: the key was used for another event.
 
     """
     values = {
@@ -79,47 +86,48 @@ def receive(
 
 
 def process(connection: Connection, *, event_id: UUID, now: datetime) -> Consequence:
-    """Act on a kept event, or on the next portion of it, unless that is done or being done by another.
+    """Process a stored event, or the next portion of it, unless that is done or somebody else is doing it.
 
-    What is done and the note of it are one transaction, so that anybody can go on where another died.
+    The changes and the progress are one transaction, so that another process can go on after a crash.
     """
     with connection.transaction():
         row = connection.execute(_SQL["claim"], {"event": event_id}).fetchone()
         if row is None:
             return Consequence()
-        outcome, consequence, progress = _act(connection, row, now)
-        values = {"event": event_id, "outcome": outcome, "progress": Jsonb(progress), "now": now}
-        connection.execute(_SQL["note_progress" if consequence.more else "processed"], values)
-    return consequence
+        step = _act(connection, row, now)
+        values = {"event": event_id, "outcome": step.outcome, "progress": Jsonb(step.progress), "now": now}
+        connection.execute(_SQL["note_progress" if step.outcome is None else "processed"], values)
+    return step.consequence
 
 
 def left_over(connection: Connection, *, before: datetime) -> list[UUID]:
-    """Return the events that were kept before an instant and never acted on."""
+    """Return the events that were received before an instant and never processed."""
     return [row["event_id"] for row in connection.execute(_SQL["left_over"], {"before": before})]
 
 
 def _act(connection: Connection, event: dict[str, Any], now: datetime) -> _Step:
     if event["type"] == "appointment.cancelled":
-        return *_cancel(connection, event, now), {}
+        return _cancel(connection, event, now)
     if event["type"] not in _COACH_EVENTS:
-        return "noted", Consequence(), {}
+        return _Step(outcome="noted")
     coach_id, (start, end) = event["body"]["coach_id"], _times(event["body"])
-    if not sync.owns(connection, tenant_id=event["tenant_id"], coach_id=coach_id):
-        return "not_found", Consequence(), {}
+    if not has_coach(connection, tenant_id=event["tenant_id"], coach_id=coach_id):
+        return _Step(outcome="not_found")
     outcome = "sync"
     if start and end and event["type"] == "coach.unavailable":
         if event["progress"] is None:
-            # First of all nothing new gets in; what is there follows.
+            # The time is closed in a transaction of its own, so that nothing new is booked meanwhile.
             event_id = event["event_id"]
-            sync.begin_absence(connection, coach_id=coach_id, start=start, end=end, event_id=event_id)
-            return None, Consequence(more=True), {"after": None}
+            begin_absence(connection, coach_id=coach_id, start=start, end=end, event_id=event_id)
+            return _Step(consequence=Consequence(more=True), progress={"after": None})
         step = _release_next(connection, event, now)
-        if step[1].more:
+        if step.consequence.more:
             return step
         outcome = _counts(event["progress"])
     elif start and end and event["type"] == "coach.available":
-        sync.end_absence(connection, coach_id=coach_id, start=start, end=end)
-    return outcome, Consequence(fetches=sync.request(connection, coach_ids=[coach_id], now=now)), {}
+        end_absence(connection, coach_id=coach_id, start=start, end=end)
+    fetches = sync.request(connection, coach_ids=[coach_id], now=now)
+    return _Step(outcome=outcome, consequence=Consequence(fetches=fetches))
 
 
 def _times(body: dict[str, Any]) -> tuple[datetime | None, datetime | None]:
@@ -128,7 +136,7 @@ def _times(body: dict[str, Any]) -> tuple[datetime | None, datetime | None]:
 
 
 def _release_next(connection: Connection, event: dict[str, Any], now: datetime) -> _Step:
-    """Do with the next appointments of a coach who is not there what their calendars' policies say."""
+    """Keep, reassign or cancel the absent coach's next appointments, as their calendars' policies say."""
     body, progress = event["body"], event["progress"]
     start, end = _times(body)
     values = {
@@ -145,14 +153,14 @@ def _release_next(connection: Connection, event: dict[str, Any], now: datetime) 
     done: dict[str, Any] = row["done"] if row else {"after": None, "messages": []}
     counts = {name: progress.get(name, 0) + done.get(name, 0) for name in _COUNTED}
     consequence = Consequence(messages=done["messages"], more=done["after"] is not None)
-    return None, consequence, {"after": done["after"], **counts}
+    return _Step(consequence=consequence, progress={"after": done["after"], **counts})
 
 
 def _counts(progress: dict[str, Any]) -> str:
     return ", ".join(f"{name} {progress[name]}" for name in _COUNTED if progress.get(name)) or "sync"
 
 
-def _cancel(connection: Connection, event: dict[str, Any], now: datetime) -> tuple[str, Consequence]:
+def _cancel(connection: Connection, event: dict[str, Any], now: datetime) -> _Step:
     try:
         with connection.transaction():
             done = appointments.cancel(
@@ -165,15 +173,15 @@ def _cancel(connection: Connection, event: dict[str, Any], now: datetime) -> tup
                 now=now,
             )
     except psycopg.DatabaseError as error:
-        said = translate(error)
-        if isinstance(said, NotFoundError | IllegalTransitionError):
-            return said.code.lower(), Consequence()
+        meant = translate(error)
+        if isinstance(meant, NotFoundError | IllegalTransitionError):
+            return _Step(outcome=meant.code.lower())
         raise
-    return "cancelled", Consequence(messages=done.messages)
+    return _Step(outcome="cancelled", consequence=Consequence(messages=done.messages))
 
 
 def act_on(event_id: UUID, *, now: datetime) -> None:
-    """Act on an inbound event, portion by portion, and send what follows from each."""
+    """Process an inbound event, portion by portion, and send what follows from each."""
     more = True
     while more:
         done = db.run(lambda connection: process(connection, event_id=event_id, now=now))

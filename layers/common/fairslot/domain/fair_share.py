@@ -1,9 +1,8 @@
 """Who gets the appointment: the weighted greedy carpool, in whole millionths of a booking.
 
 The rule and its bound go back to Naor's note on the carpool problem of Fagin and Williams (1983); greedy is
-optimal among online rules (Coppersmith, Nowicki, Paleologo, Tresser, Wu, ACM TALG 7(3), 2011). The database
-applies the same rules under the calendar's lock; these are their pure twins, which tests and replays compare
-with.
+optimal among online rules (Coppersmith, Nowicki, Paleologo, Tresser, Wu, ACM TALG 7(3), 2011). Bookings use
+the same rules in the database, under the calendar's lock; tests, replay and what-if compare with these.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ HIGHEST_SCORE = "highest_score"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
-    """A coach who could take it: weight and credit in millionths, last_seq of the last decision won."""
+    """An eligible coach: weight and credit in millionths, last_seq the number of the last decision won."""
 
     coach_id: str
     weight: int
@@ -26,7 +25,7 @@ class Candidate:
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """Who was chosen; what each was due (shares sum to a million) and how the credits move (to 0)."""
+    """Who was chosen, everybody's share (they sum to a million) and how the credits move (by 0 in sum)."""
 
     chosen: str
     shares: dict[str, int]
@@ -36,12 +35,12 @@ class Assignment:
 def assign(candidates: Sequence[Candidate], policy: str = "fair_share") -> Assignment:
     """Choose the largest credit + share; ties go to the least recently assigned, then to the lowest id.
 
-    Shares are rounded down, and what rounding leaves goes to the chosen coach, so that credits sum to 0.
-    The policy `highest_score` goes by the score alone, with the same ties, and moves no credits. ValueError
-    when there is nobody to choose.
+    Shares are rounded down; the chosen coach gets what rounding leaves, so that credits sum to 0. The policy
+    `highest_score` goes by the score, with the same ties, and moves no credits. ValueError without
+    candidates.
     """
     if not candidates:
-        raise ValueError("nobody to choose from")
+        raise ValueError("no candidates")
     total = sum(one.weight for one in candidates)
     shares = {one.coach_id: one.weight * MILLION // total for one in candidates}
     if policy == HIGHEST_SCORE:
@@ -73,7 +72,7 @@ def weights(
 
 
 def distribute_credit(amount: int, weights: Mapping[str, int]) -> dict[str, int]:
-    """Share out an amount of credit by weight, rounded towards 0; what is left goes to the lowest id."""
+    """Divide an amount of credit by weight, rounded towards 0; the lowest id gets the rest."""
     total = sum(weights.values())
     sign = -1 if amount < 0 else 1
     parts = {coach: sign * (abs(amount) * weight // total) for coach, weight in weights.items()}
@@ -83,7 +82,7 @@ def distribute_credit(amount: int, weights: Mapping[str, int]) -> dict[str, int]
 
 
 def bound(size: int) -> float:
-    """Return how many bookings a coach of a team of this size can be off at most, at any moment."""
+    """Return the most bookings by which a coach in a team of this size can deviate, at any moment."""
     return max(size - 1, 0) / 2
 
 

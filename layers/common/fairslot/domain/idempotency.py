@@ -1,4 +1,4 @@
-"""Idempotency keys: what a key is tied to. The answer itself is kept in the transaction of its effect."""
+"""Idempotency keys and what they are tied to; the answer is stored in the transaction of its change."""
 
 import hashlib
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ from fairslot.domain.json_written import write
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
-    """A client's idempotency key (None: it gave none) and what it was given for.
+    """A client's idempotency key (None: it sent none), and the request that it belongs to.
 
-    `fingerprint` is a SHA-256 of the request; `hours` is how long the answer is kept.
+    `fingerprint` is a SHA-256 of the request; `hours` is how long the answer is stored.
     """
 
     value: str | None
@@ -20,7 +20,7 @@ class Key:
     hours: int = 24
 
 
-# For what we do of our own accord: nothing is kept to answer it again.
+# For our own changes: no answer is stored.
 NO_KEY = Key(value=None, fingerprint=b"")
 
 
@@ -31,7 +31,7 @@ def fingerprint(operation: str, asked: Mapping[str, Any]) -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class ChangeResult:
-    """What a changing call did: its answer (JSON), and the messages to publish after the commit."""
+    """What a change did: its answer (JSON), and the messages to publish after the commit."""
 
     answer: dict[str, Any]
     replayed: bool

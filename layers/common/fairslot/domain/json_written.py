@@ -1,7 +1,7 @@
 """JSON whose numbers stay as they were written: 1.10 is not 1.1, and 9e307 is five characters long.
 
-Neither Python's floats nor Postgres' jsonb keep that: the one forgets digits, the other writes every number
-out. So what clients may put anything into is kept and given back as text.
+Python's floats lose digits, and Postgres' jsonb writes every number out. So JSON that is the client's own is
+stored and returned as text.
 """
 
 import json
@@ -9,13 +9,13 @@ import re
 from collections.abc import Mapping
 from typing import Self
 
-# No other text of an answer begins like this: neither what clients send nor what Postgres holds has a NUL.
+# No other text of an answer begins with it: clients cannot send NUL, and Postgres cannot store it.
 _MARK = "\0"
 _MARKED = re.compile(r'"\\u0000((?:[^"\\]|\\.)*)"')
 
 
 class WrittenInt(int):
-    """A whole number that remembers how it was written."""
+    """An integer that remembers how it was written."""
 
     text: str
 
@@ -27,7 +27,7 @@ class WrittenInt(int):
 
 
 class WrittenFloat(float):
-    """Another number that remembers how it was written."""
+    """A float that remembers how it was written."""
 
     text: str
 
@@ -57,11 +57,11 @@ def write(value: object, *, in_order: bool = False) -> str:
 
 
 def dump(answer: object) -> str:
-    """Write an answer as compact JSON, and what as_json() marked as the JSON that it is."""
+    """Write an answer as compact JSON; texts that as_json() marked are inserted as they are."""
     text = json.dumps(answer, separators=(",", ":"), ensure_ascii=False)
     return _MARKED.sub(lambda found: str(json.loads(f'"{found[1]}"')), text)
 
 
 def as_json(text: str) -> str:
-    """Mark a text of JSON as what dump() writes as it is."""
+    """Mark a text of JSON for dump() to insert as it is."""
     return _MARK + text

@@ -44,7 +44,7 @@ def instant_of(slot: int) -> datetime:
 def day_of(zone: ZoneInfo, day: date) -> tuple[int, int]:
     """Return (first slot, number of slots) of a local day.
 
-    The days of a zone follow one another without a hole or an overlap. A day has 96 slots, 88 to
+    The days of a zone follow one another without a gap or an overlap. A day has 96 slots, 88 to
     104 where clocks change (Antarctica/Troll moves them by two hours), and none where a zone
     skipped the date (Pacific/Apia, 2011-12-30).
     """
@@ -76,8 +76,8 @@ def days_between(zone: ZoneInfo, first: int, end: int) -> list[date]:
 
 
 @lru_cache(maxsize=1_000)
-def cut_text(zone: ZoneInfo, first: int, end: int) -> str:
-    """Write the local days that have a slot in [first, end) as the database does those that it has.
+def days_text(zone: ZoneInfo, first: int, end: int) -> str:
+    """Write the local days that have a slot in [first, end) as the database writes the stored ones.
 
     "first slot/number of slots/days since 1970,…", in order; "" for none.
     """
@@ -113,12 +113,12 @@ def runs(bits: int, length: int) -> int:
 
 
 def span(offset: int, length: int, width: int) -> int:
-    """Return the bits of slots offset to offset + length - 1 of `width`; what is outside is left off."""
+    """Return the bits of slots offset to offset + length - 1 of `width`; those outside are left out."""
     begin, end = max(offset, 0), min(offset + length, width)
     return ((1 << end - begin) - 1) << width - end if begin < end else 0
 
 
-def cut(bits: int, width: int, offset: int, length: int) -> int:
+def slice_of(bits: int, width: int, offset: int, length: int) -> int:
     """Return `length` slots from slot `offset` of `width` slots; a slot outside them is 0."""
     shift = width - offset - length
     moved = bits >> shift if shift >= 0 else bits << -shift
@@ -224,7 +224,7 @@ def _minute(text: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The slots that are asked for: `first_slot` and the `slot_count` - 1 after it."""
+    """A range of slots: `first_slot` and the `slot_count` - 1 after it."""
 
     first_slot: int
     slot_count: int

@@ -72,7 +72,7 @@ def apply(router: "BaseRouter", work: "Work") -> Done:
     results: list[ChangeResult] = []
 
     def once() -> dict[str, Any]:
-        results.append(db.run(lambda connection: work(connection, key), again=key.value is not None))
+        results.append(db.run(lambda connection: work(connection, key), idempotent=key.value is not None))
         return results[-1].answer
 
     answer = _replayed_or_done(router, key, once)

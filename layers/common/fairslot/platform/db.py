@@ -1,10 +1,10 @@
-"""The one connection of an execution environment, and what its errors mean.
+"""The database connection of an execution environment, retries, and the meaning of its errors.
 
-The connection is opened when first needed, is in autocommit mode and never prepares statements: each
-use case is one statement, which is its own transaction, and RDS Proxy can share the server's sessions.
+The connection is opened on first use, in autocommit mode and without prepared statements: each use case is
+one statement, which is its own transaction, and RDS Proxy can share the server's sessions.
 
-No wait for the server outlasts the budget of the work at hand, whatever became of the server: its own
-timeouts say nothing while its processes stand still, and the kernel goes on acknowledging for them.
+No wait for the server outlasts the time limit of the work at hand. The server's own timeouts do not help
+while its processes are frozen, and the kernel still acknowledges packets for them.
 """
 
 import math
@@ -41,19 +41,19 @@ _ATTEMPTS = 5
 _IDLE_SECONDS = 2.0
 _CHECK_SECONDS = 1.0
 _CONNECT_SECONDS = 3
-_LEAST_CONNECT_SECONDS = 2  # libpq's own rule: a shorter timeout is taken for this
-# So long a server that did not take a connection in time is left alone.
+_LEAST_CONNECT_SECONDS = 2  # libpq takes a shorter timeout for this one
+# The pause after a server did not accept a connection in time.
 _REST_SECONDS = 1.0
-_AGAIN = {"40P01", "40001", "FS425", "FS426"}
+_RETRIED = {"40P01", "40001", "FS425", "FS426"}
 _HOLDS_EXPIRED = "FS426"
-_TIMED_OUT = {"57014", "55P03", "25P03", "25P04"}  # of a statement, a lock, an idle and a long transaction
-_TAKES_NO_WRITES = "25006"  # it has become a replica: the address leads elsewhere by now
+_TIMED_OUT = {"57014", "55P03", "25P03", "25P04"}  # a statement, a lock, an idle and a long transaction
+_READ_ONLY = "25006"  # the server has become a replica, and the address leads to another one
 _PLAIN: dict[str, type[FairslotError]] = {
     "FS411": HoldExpiredError,
     "FS412": HoldLimitError,
     "FS422": IdempotencyKeyReusedError,
 }
-_SAYS_WHAT: dict[str, Callable[[str, str | None], FairslotError]] = {
+_WITH_DETAIL: dict[str, Callable[[str, str | None], FairslotError]] = {
     "FS404": lambda what, _: NotFoundError(f"There is no such {what}."),
     "FS409": lambda _, reason: SlotUnavailableError(reason),
     "FS410": IllegalTransitionError,
@@ -62,12 +62,12 @@ _INVALID = {
     "off_grid": ("start_time", "start_time is not on the calendar's interval grid."),
     "in_the_past": ("start_time", "start_time is in the past."),
     "not_what_is_held": ("hold_id", "The hold is for another calendar or start_time."),
-    "same_coach": ("coach_id", "The appointment is with this coach already."),
+    "same_coach": ("coach_id", "The appointment is already with this coach."),
 }
 
 
 class _Session:
-    """The process's connection, when it was last used, and until when none is opened."""
+    """The process's connection, when it was last used, and until when no other is opened."""
 
     connection: Connection | None = None
     used_at: float = 0.0
@@ -75,18 +75,18 @@ class _Session:
 
 
 class _Bounded(psycopg.Connection[dict[str, Any]]):
-    """A connection that waits as long as the work at hand may, and is closed when that was not enough.
+    """A connection that waits within the time limit of the work at hand and is closed when that is over.
 
-    Every wait of a connection for its server goes through `wait`. What a statement that was cut off has done
-    is not known, and its answer may still come: the connection must not be used for another.
+    Every wait for the server goes through `wait`. It is not known what an interrupted statement has done, and
+    its answer may still come: the connection must not be used for another statement.
     """
 
     def wait[T](self, gen: "PQGen[T]", interval: float = 0.1, timeout: float | None = None) -> T:
-        """Wait for an operation; OperationalError when the time is up."""
+        """Wait for an operation; OperationalError once the time limit is over."""
         left = time_limit.left()
         if left <= 0:
             self.close()
-            raise psycopg.OperationalError("no time is left for the database")
+            raise psycopg.OperationalError("the time limit is over")
         try:
             bound = left if timeout is None else min(left, timeout)
             return super().wait(gen, interval, None if math.isinf(bound) else bound)
@@ -100,12 +100,12 @@ def connect(url: str) -> Connection:
     """Open a connection as every use case expects it.
 
     Raises:
-        psycopg.OperationalError: the server refuses it, or does not take it in time.
+        psycopg.OperationalError: the server refuses it, or does not accept it in time.
 
     """
     left = time_limit.left()
     if left < _LEAST_CONNECT_SECONDS:
-        raise psycopg.errors.ConnectionTimeout("no time is left to connect")
+        raise psycopg.errors.ConnectionTimeout("not enough time left to connect")
     return _Bounded.connect(
         url,
         autocommit=True,
@@ -130,15 +130,15 @@ def _drop() -> None:
         connection.close()
 
 
-def run[T](work: Callable[[Connection], T], *, again: bool = True) -> T:
-    """Do a piece of work on the connection, and once more where that is right.
+def run[T](work: Callable[[Connection], T], *, idempotent: bool = True) -> T:
+    """Do a piece of work on the connection, and retry it where that is safe.
 
-    A deadlock, a serialization failure or a lost race for an idempotency key is tried again with jitter. A
-    broken connection is tried again only with `again`, or where the work was not begun: else it may be done.
-    Where the server takes no connection in time, or the time is up, nothing is tried again.
+    A deadlock, a serialization failure or a lost race for an idempotency key is retried with jitter. After a
+    broken connection the work may be done already: it is retried only if it is `idempotent` or had not begun.
+    Nothing is retried if the server accepts no connection in time, or once the time limit is over.
 
     Raises:
-        FairslotError: what the database said, in our terms.
+        FairslotError: the database's error, translated.
 
     """
     expired = False
@@ -153,7 +153,7 @@ def run[T](work: Callable[[Connection], T], *, again: bool = True) -> T:
             result = work(connection)
         except psycopg.Error as error:
             broken = _has_broken(error)
-            retriable = error.sqlstate in _AGAIN or ((again or not begun) and broken)
+            retriable = error.sqlstate in _RETRIED or ((idempotent or not begun) and broken)
             if not retriable or attempt == _ATTEMPTS - 1 or time_limit.left() <= 0:
                 raise translate(error) from error
             if error.sqlstate == _HOLDS_EXPIRED:
@@ -167,14 +167,14 @@ def run[T](work: Callable[[Connection], T], *, again: bool = True) -> T:
 
 
 def translate(error: psycopg.Error) -> FairslotError | psycopg.Error:
-    """Say a database error in our terms, by its SQLSTATE and constraint; else return it as it is."""
+    """Translate a database error by its SQLSTATE and constraint; return any other as it is."""
     said = error.diag.message_primary or ""
     state = error.sqlstate or ""
     if state == "FS400":
         place, message = _INVALID[said]
         return ValidationError(message, [(f"body.{place}", said)])
-    if state in _SAYS_WHAT:
-        return _SAYS_WHAT[state](said, error.diag.message_detail)
+    if state in _WITH_DETAIL:
+        return _WITH_DETAIL[state](said, error.diag.message_detail)
     if state in _PLAIN:
         return _PLAIN[state]()
     if error.diag.constraint_name == "coach_appointments_no_overlap":
@@ -182,26 +182,26 @@ def translate(error: psycopg.Error) -> FairslotError | psycopg.Error:
     if error.diag.constraint_name == "webhook_endpoints_live":
         return EndpointExistsError()
     # Among these are the classes 53 (no space, no memory), 57 (shutting down) and 58 (the system).
-    if state in _AGAIN | _TIMED_OUT | {_TAKES_NO_WRITES} or isinstance(error, psycopg.OperationalError):
+    if state in _RETRIED | _TIMED_OUT | {_READ_ONLY} or isinstance(error, psycopg.OperationalError):
         return UnavailableError()
     return error
 
 
 def _has_broken(error: psycopg.Error) -> bool:
-    """Drop a connection that is of no use any more; tell whether another one may be of more."""
+    """Drop an unusable connection; return whether a new one may help."""
     connection = _Session.connection
     is_good = connection is not None and not (connection.broken or connection.closed)
-    if is_good and error.sqlstate != _TAKES_NO_WRITES:
+    if is_good and error.sqlstate != _READ_ONLY:
         return False
     _drop()
-    # A server that takes no connection in time would not take the next one either.
+    # A server that accepts no connection in time would not accept the next one either.
     return isinstance(error, psycopg.OperationalError) and not isinstance(
         error, psycopg.errors.ConnectionTimeout
     )
 
 
 def _usable() -> Connection:
-    """Return the connection, looked at first if it was left alone: a sandbox may have been frozen."""
+    """Return the connection, tested first if it was idle: the execution environment may have been frozen."""
     connection = _Session.connection
     if connection is not None and time.monotonic() - _Session.used_at > _IDLE_SECONDS:
         try:
@@ -215,9 +215,9 @@ def _usable() -> Connection:
 
 
 def _opened() -> Connection:
-    """Open the process's connection; a server that just now did not take one in time is not asked at once."""
+    """Open the process's connection, unless the server failed to accept one a moment ago."""
     if time.monotonic() < _Session.rest_until:
-        raise psycopg.errors.ConnectionTimeout("the database did not answer a moment ago")
+        raise psycopg.errors.ConnectionTimeout("the database accepted no connection a moment ago")
     try:
         return connect(settings().database_url)
     except psycopg.errors.ConnectionTimeout:

@@ -1,4 +1,4 @@
-"""Changes that Python makes of several statements: done once for an idempotency key, in one transaction."""
+"""Changes that happen once for an idempotency key: those made in Python, and calls of database functions."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ from fairslot.domain.idempotency import ChangeResult, Key
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 
-_SQL = queries("answers")
+_SQL = queries("idempotent")
 
 type Work = Callable[[], tuple[dict[str, Any], list[dict[str, Any]]]]
 
@@ -19,22 +19,22 @@ type Work = Callable[[], tuple[dict[str, Any], list[dict[str, Any]]]]
 def once(
     connection: Connection, *, tenant_id: str, key: Key, now: datetime | None, work: Work
 ) -> ChangeResult:
-    """Do the work unless its key has an answer; it returns that answer and the messages for the queue.
+    """Do the work in one transaction, unless its key has an answer; `work` returns (answer, messages).
 
-    The answer is kept as it is: nothing that may be shown once only belongs into it.
+    The answer is stored as it is: nothing that is shown only once belongs in it.
 
     Raises:
-        IdempotencyKeyReusedError: the key came with another request before.
+        IdempotencyKeyReusedError: the key was used for another request.
 
     """
     values = {"tenant": tenant_id, "key": key.value, "fingerprint": key.fingerprint, "now": now}
     with connection.transaction():
-        row = connection.execute(_SQL["known"], values).fetchone()
+        row = connection.execute(_SQL["find"], values).fetchone()
         if row and row["answer"] is not None:
             return ChangeResult(answer=row["answer"], replayed=True, messages=[])
         answer, messages = work()
         connection.execute(
-            _SQL["remember"], {**values, "keep": timedelta(hours=key.hours), "answer": Jsonb(answer)}
+            _SQL["store"], {**values, "keep": timedelta(hours=key.hours), "answer": Jsonb(answer)}
         )
     return ChangeResult(answer=answer, replayed=False, messages=messages)
 
@@ -42,7 +42,7 @@ def once(
 def call(
     connection: Connection, aggregate: str, statement: str, values: Mapping[str, Any], key: Key
 ) -> ChangeResult:
-    """Call one of the database's changing functions."""
+    """Call a database function that changes something and stores its answer for the key itself."""
     given = {
         **values,
         "key": key.value,
@@ -53,3 +53,8 @@ def call(
     if row is None:
         raise NotFoundError
     return ChangeResult(**row["done"])
+
+
+def delete_expired(connection: Connection, *, now: datetime) -> int:
+    """Delete the answers whose time is over; return how many."""
+    return connection.execute(_SQL["delete_expired"], {"now": now}).rowcount

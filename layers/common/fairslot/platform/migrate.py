@@ -1,7 +1,7 @@
-"""Bring a database up to date: the tables by numbered files that run once, the functions as one set.
+"""Migrate a database: tables by numbered files that run once, functions as one set, in one transaction.
 
 `schema/tables/` is applied in order, each file once. `schema/functions/` has the current text of every
-function; whenever that is not what was applied last, all of it is applied. Both are one transaction.
+function; all of it is applied whenever it is not what was applied last.
 """
 
 import hashlib
@@ -17,13 +17,13 @@ from fairslot.platform.settings import settings
 
 FUNCTIONS = "functions"
 _LOCK = 7_215_204_113
-# Requests lock tables in orders of their own, and whoever notices a deadlock first gives way.
+# Requests lock tables in other orders, and the first to notice a deadlock is rolled back.
 _ATTEMPTS = 10
-# The timeouts are for requests. To wait for a lock without end is safe: no transaction outlasts its timeout.
+# The timeouts are for requests. Waiting for a lock without one is safe: no transaction outlasts its own.
 _WITHOUT_TIMEOUTS = """
     SELECT set_config(name, '0', true)
       FROM unnest('{lock_timeout, statement_timeout, transaction_timeout}'::text[]) AS name"""
-# By default a schema that is named as the role would come before it.
+# By default a schema with the role's name would come before it.
 _TABLES_IN_PUBLIC = "SET LOCAL search_path = public"
 _LEDGER = """
     CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -38,30 +38,30 @@ _LEDGER = """
 _NOTE_FUNCTIONS = """
     INSERT INTO schema_functions (digest) VALUES (%s)
     ON CONFLICT (digest) DO UPDATE SET applied_at = excluded.applied_at"""
-# Whatever CREATE OR REPLACE wrote has this transaction as its xmin. What has not is no longer in the set.
+# Functions that CREATE OR REPLACE wrote have this transaction as xmin; the others are no longer in the set.
 _LEFT_OVER = """
     SELECT string_agg(oid::regprocedure::text, ', ') FROM pg_proc
      WHERE pronamespace = to_regnamespace('engine') AND xmin <> pg_current_xact_id()::xid"""
 _BEFORE_BASELINE = "0001_coaches_and_calendars.sql"
-# What `python -m fairslot.platform.migrate` ends with then.
+# The exit code of `python -m fairslot.platform.migrate` then.
 BEFORE_BASELINE_CODE = 3
 
 
 class MigrationChangedError(Exception):
-    """A migration that was applied has been edited since."""
+    """A migration was edited after it was applied."""
 
 
 class BeforeBaselineError(Exception):
-    """The data is of an earlier version of Fairslot and cannot be carried over; use an empty database."""
+    """The data is of an earlier version of Fairslot and cannot be migrated; use an empty database."""
 
     def __init__(self) -> None:
-        """Say what the class says."""
+        """Use the docstring as the message."""
         super().__init__(self.__doc__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Schema:
-    """What a database is to be: the names and texts of the files with tables and with functions, in order."""
+    """The names and texts of the files with tables and with functions, in order."""
 
     tables: list[tuple[str, str]] = field(default_factory=list)
     functions: list[tuple[str, str]] = field(default_factory=list)
@@ -72,24 +72,24 @@ class Schema:
         return cls(tables=_texts("tables"), functions=_texts("functions"))
 
     def followed_by(self, *tables: tuple[str, str], functions: list[tuple[str, str]] | None = None) -> Self:
-        """Return it with more table files and, if they are given, with other functions."""
+        """Return this schema with more table files and, if given, with other functions."""
         return replace(self, tables=[*self.tables, *tables], functions=functions or self.functions)
 
     @property
     def digest(self) -> str:
-        """Stand for the text of all functions."""
+        """The digest of all functions' text."""
         return _digest("".join(text for _, text in self.functions))
 
 
 def migrate(url: str, schema: Schema | None = None) -> list[str]:
     """Bring the database at `url` up to date; return the names of table files applied, and "functions".
 
-    Safe to run twice, by several at once, and while others book: a lock orders the runs. One that fails
-    leaves nothing of itself behind.
+    It may run twice, several times at once, and while requests are served: a lock orders the runs. A run that
+    fails changes nothing.
 
     Raises:
-        MigrationChangedError: an applied file is no longer what was applied.
-        BeforeBaselineError: the database is too old to be brought up to date.
+        MigrationChangedError: an applied file was edited.
+        BeforeBaselineError: the database is too old to be migrated.
 
     """
     schema = schema or Schema.current()
@@ -100,7 +100,7 @@ def migrate(url: str, schema: Schema | None = None) -> list[str]:
 
 
 def _apply(url: str, schema: Schema) -> list[str]:
-    """Apply what is missing in one transaction; requests wait for the tables that it changes."""
+    """Apply what is missing in one transaction; requests wait for the tables it changes."""
     with (
         psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection,
         connection.transaction(),
@@ -113,7 +113,7 @@ def _apply(url: str, schema: Schema) -> list[str]:
 
 
 def _apply_tables(connection: psycopg.Connection, schema: Schema) -> list[str]:
-    """Apply what was not yet applied, and return the names."""
+    """Apply the table files that were not applied yet; return their names."""
     known: dict[str, str] = dict(
         connection.execute("SELECT name, checksum FROM schema_migrations").fetchall()
     )
@@ -136,9 +136,9 @@ def _apply_tables(connection: psycopg.Connection, schema: Schema) -> list[str]:
 def _apply_functions(connection: psycopg.Connection, schema: Schema) -> list[str]:
     """Apply the functions unless they are what was applied last.
 
-    They are replaced, not dropped and made again: a statement that is under way calls a function by its
-    number, which only a replacement keeps. What is no longer in the set goes, unless the set was here
-    before: then an older version is brought back, and the newer one may still run.
+    They are replaced, not dropped and created: a running statement calls a function by its OID, which only
+    replacing keeps. Functions that are no longer in the set are dropped, unless this set was applied before:
+    then it is a rollback, and the newer version may still be running.
     """
     seen = [
         row[0] for row in connection.execute("SELECT digest FROM schema_functions ORDER BY applied_at DESC")
@@ -167,7 +167,7 @@ def _digest(text: str) -> str:
 
 
 def main() -> None:
-    """Migrate the database of the environment and say what was done."""
+    """Migrate the database of the environment and print what was applied."""
     try:
         applied = migrate(settings().database_url)
     except BeforeBaselineError as error:

@@ -8,7 +8,7 @@ _BLOCK = re.compile(r"^-- name: (?P<name>[a-z_]+)\n(?P<about>(?:^-- .+\n)+)", re
 
 
 class BlocksError(Exception):
-    """A `.sql` file does not consist of named blocks."""
+    """A `.sql` file is not made of named, described blocks."""
 
 
 @cache
@@ -20,11 +20,11 @@ def queries(aggregate: str) -> dict[str, bytes]:
 def blocks(text: str) -> dict[str, bytes]:
     """Return the statements of a text by name.
 
-    A block begins with a line `-- name: book`, goes on with one comment or more that say what it does, and
-    ends where the next begins.
+    A block begins with a line `-- name: book` and comments that say what it does, and ends where the next
+    begins.
 
     Raises:
-        BlocksError: something stands before the first block, a name is missing what it does, or comes twice.
+        BlocksError: there is text before the first block, or a block lacks its comment or has another's name.
 
     """
     marks = list(_BLOCK.finditer(text))

@@ -1,4 +1,4 @@
-"""What the environment decides, read once and only when first asked for."""
+"""The settings, read from the environment on first use."""
 
 import os
 from functools import cache
@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Settings(BaseModel):
     """Every setting, named as its environment variable in lower case.
 
-    Addresses are URLs; a missing partner address means that the partner is not
-    used. Durations carry their unit in the name.
+    Addresses are URLs; without its address a partner is not used. Durations carry their unit in the name.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -35,37 +34,37 @@ class Settings(BaseModel):
     calendar_attempts: int = Field(4, ge=1)
 
     webhook_timeout_seconds: float = Field(15.0, gt=0)
-    # Seconds from a failed attempt to the next, the last number for all that follow.
+    # Seconds from a failed attempt to the next; the last number is for all that follow.
     webhook_schedule_seconds: str = Field(
         "5,300,1800,7200,18000,36000,43200", pattern=r"^\d{1,5}(\.\d+)?(,\d{1,5}(\.\d+)?)*$"
     )
-    # The part of each wait that is left to chance: 0 for none, 1 for all of it.
+    # The part of each delay that is random: 0 for none, 1 for all of it.
     webhook_jitter: float = Field(0.2, ge=0, le=1)
-    # How long an endpoint that does not answer is left alone: at first, doubling up to the longest.
+    # How long an open circuit breaker lets nothing through: at first, doubling up to the longest.
     webhook_pause_seconds: float = Field(15.0, gt=0)
     webhook_longest_pause_seconds: float = Field(300.0, gt=0)
     webhook_max_attempts: int = Field(13, ge=1, le=1000)
-    # What was ever held back is not tried later than this after its first receipt; 13 attempts take as long.
+    # The time limit of a delivery that was held back, from its first receipt; 13 attempts take as long.
     webhook_give_up_seconds: float = Field(302_400.0, gt=0)
     webhook_allowed_ports: str = Field("443,8443", pattern=r"^\d{1,5}(,\d{1,5})*$")
     webhook_kms_key_id: str = ""
-    # The local stack's and the tests' alone.
+    # For the local stack and the tests only.
     webhook_allow_loopback_http: bool = False
     outbox_grace_seconds: float = Field(10.0, ge=0)
     redeliver_after_seconds: int = Field(3_600, ge=1)
-    # An endpoint that only fails is warned of after so many days and turned off after so many.
+    # Days of failures alone until the tenant is warned, and until the endpoint is turned off.
     endpoint_warning_days: float = Field(4.0, gt=0)
     endpoint_disable_days: float = Field(5.0, gt=0)
 
-    # From one address; beyond it keys that nobody has seen are not looked up for the rest of the minute.
+    # Per address; beyond it, keys that are not cached are not looked up for the rest of the minute.
     max_unknown_keys_per_minute: int = Field(60, ge=1)
     max_holds_per_client: int = Field(20, ge=0)
     idempotency_hours: int = Field(24, ge=1)
     keep_slots_days: int = Field(7, ge=0)
-    # Each is a row more that every booking writes.
+    # Every booking writes a row for each.
     max_endpoints_per_tenant: int = Field(50, ge=1)
-    # How long events, their deliveries and what partners told us are kept once they are settled; longer than
-    # the fortnight that a dead letter can be sent again in.
+    # The retention of settled events, their deliveries and inbound events; longer than the 14 days in which a
+    # dead letter can be sent again.
     keep_events_days: int = Field(90, ge=15)
 
 

@@ -1,31 +1,31 @@
 -- name: book
--- Takes the time of the coach whose turn it is; one transaction.
+-- Books the time of the coach whose turn it is, or confirms a hold; one transaction.
 SELECT engine.book(p_tenant => %(tenant)s, p_calendar => %(calendar)s, p_start => %(start)s,
                    p_contact_name => %(name)s, p_contact_email => %(email)s, p_notes => %(notes)s,
                    p_timezone => %(timezone)s, p_metadata => %(metadata)s, p_hold => %(hold)s::uuid, p_key => %(key)s,
-                   p_fingerprint => %(fingerprint)s, p_keep => %(keep)s, p_now => %(now)s) AS done;
+                   p_fingerprint => %(fingerprint)s, p_keep_for => %(keep)s, p_now => %(now)s) AS done;
 
 -- name: cancel
--- Frees the time and gives the credits back; one transaction.
-SELECT engine.cancel(p_tenant => %(tenant)s, p_appointment => %(appointment)s, p_by => %(by)s, p_reason => %(reason)s,
-                     p_key => %(key)s, p_fingerprint => %(fingerprint)s, p_keep => %(keep)s, p_now => %(now)s) AS done;
+-- Cancels an appointment; one transaction.
+SELECT engine.cancel(p_tenant => %(tenant)s, p_appointment => %(appointment)s, p_cancelled_by => %(by)s, p_reason => %(reason)s,
+                     p_key => %(key)s, p_fingerprint => %(fingerprint)s, p_keep_for => %(keep)s, p_now => %(now)s) AS done;
 
 -- name: reschedule
--- Moves the appointment, or leaves it all as it was; one transaction.
+-- Moves an appointment, or leaves everything as it was; one transaction.
 SELECT engine.reschedule(p_tenant => %(tenant)s, p_appointment => %(appointment)s, p_start => %(start)s,
-                         p_any => %(any)s, p_key => %(key)s, p_fingerprint => %(fingerprint)s, p_keep => %(keep)s,
+                         p_any_coach => %(any)s, p_key => %(key)s, p_fingerprint => %(fingerprint)s, p_keep_for => %(keep)s,
                          p_now => %(now)s) AS done;
 
 -- name: reassign
--- Hands the appointment to another coach; one transaction.
+-- Hands an appointment to another coach; one transaction.
 SELECT engine.reassign(p_tenant => %(tenant)s, p_appointment => %(appointment)s, p_coach => %(coach)s,
-                       p_reason => %(reason)s, p_key => %(key)s, p_fingerprint => %(fingerprint)s, p_keep => %(keep)s,
+                       p_reason => %(reason)s, p_key => %(key)s, p_fingerprint => %(fingerprint)s, p_keep_for => %(keep)s,
                        p_now => %(now)s) AS done;
 
 -- name: report_outcome
--- Says how the appointment ended and learns from it; one transaction.
+-- Stores how an appointment ended and updates the score; one transaction.
 SELECT engine.report_outcome(p_tenant => %(tenant)s, p_appointment => %(appointment)s, p_outcome => %(outcome)s,
-                             p_key => %(key)s, p_fingerprint => %(fingerprint)s, p_keep => %(keep)s, p_now => %(now)s) AS done;
+                             p_key => %(key)s, p_fingerprint => %(fingerprint)s, p_keep_for => %(keep)s, p_now => %(now)s) AS done;
 
 -- name: get
 -- One appointment of the tenant.

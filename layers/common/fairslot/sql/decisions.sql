@@ -1,5 +1,5 @@
 -- name: decision
--- The last decision about an appointment of the tenant, with the names of those weighed, and whether it was undone.
+-- The last decision about an appointment of the tenant, the names of its candidates, and whether it was undone.
 SELECT log.calendar_id, log.seq, log.policy, log.policy_version, log.chosen, log.candidates,
        EXISTS (SELECT FROM distribution_log AS undone
                 WHERE undone.appointment_id = log.appointment_id AND undone.reverses_seq = log.seq) AS reversed,
@@ -11,15 +11,15 @@ SELECT log.calendar_id, log.seq, log.policy, log.policy_version, log.chosen, log
  LIMIT 1;
 
 -- name: grid
--- Whether an instant is on the calendar's grid, and whether holds have expired that still take time.
+-- Whether an instant is on the calendar's grid, and whether expired holds still take time.
 SELECT engine.instant_of(engine.slot_of(%(start)s)) = %(start)s
            AND engine.slot_of(%(start)s) %% (slot_interval / 15) = 0 AS fits,
        (SELECT engine.holds_have_expired(%(now)s)) AS has_expired_holds
   FROM calendars WHERE calendar_id = %(calendar)s AND tenant_id = %(tenant)s;
 
 -- name: explain
--- Each coach of a calendar and why not, if not; what is held is told from what is booked, and both from what
--- only their buffers take. Days are kept up to the deployment's horizon: what a calendar opens beyond it is beyond it too.
+-- Each coach of a calendar and why an appointment cannot start then, or null. Booked time is either held, booked or a buffer.
+-- Days are stored up to the deployment's horizon: a start after the last one is beyond the horizon too.
 SELECT one.coach_id,
        coalesce(
            engine.calendar_refusal(p_calendar => calendar, p_start => %(start)s, p_except => NULL,

@@ -1,8 +1,8 @@
 -- name: shares
--- Per coach, what the decisions about the appointments of a period gave and owed, and what stands booked.
--- A period has the decisions about the appointments that start in it. What has none (a hold that ended, a coach who
--- left) counts when it was written. Each record moves got - owed by minus what it moved the credit; highest_score moves
--- no credits, and owes the shares.
+-- Per coach, what the decisions of a period gave (got) and owed (owed), and the appointments that stand.
+-- A period has the decisions about the appointments that start in it. One without an appointment (a hold that ended, a coach
+-- who left) counts when it was written. A decision that moves a credit by x moves got - owed by -x; highest_score moves no
+-- credits and owes the shares.
 WITH offered AS (
     SELECT calendar_id FROM calendars
      WHERE tenant_id = %(tenant)s AND (%(calendar)s::text IS NULL OR calendar_id = %(calendar)s)
@@ -60,8 +60,8 @@ SELECT coach.coach_id, coach.name, coach.score, coach.max_per_day, coalesce(memb
 SELECT 1 AS known FROM calendars WHERE tenant_id = %(tenant)s AND calendar_id = %(calendar)s;
 
 -- name: bound
--- How far a credit can be off at the most: (n - 1) / 2 for each calendar, of which credits add up, and what
--- reversals and leavers can have added; null where a calendar does not share.
+-- The bound of a coach's credit: (n - 1) / 2 for each calendar of n coaches, as their credits add up, and what reversals and
+-- coaches who left can have added; null if a calendar's policy is not fair_share.
 SELECT coalesce(sum(team.undone), 0)::integer AS refunds,
        CASE WHEN coalesce(bool_and(team.policy = 'fair_share'), true) THEN
            coalesce(sum(greatest(team.size - 1, 0) / 2.0 + team.undone + team.gone), 0)::float8 END AS bound

@@ -74,7 +74,7 @@ RETURNING engine.endpoint_json(e) AS endpoint;
 
 -- name: test
 -- An event for this endpoint alone.
-SELECT engine.emit_notice(p_tenant => %(tenant)s, p_type => 'endpoint.test',
+SELECT engine.emit_tenant_event(p_tenant => %(tenant)s, p_type => 'endpoint.test',
                           p_data => jsonb_build_object('endpoint_id', %(endpoint)s::uuid), p_except => NULL,
                           p_only => %(endpoint)s)
        AS messages;
@@ -108,7 +108,7 @@ WITH missed AS (
       JOIN webhook_events AS event ON event.tenant_id = endpoint.tenant_id
      WHERE endpoint.endpoint_id = %(endpoint)s AND endpoint.kind <> 'calendar_api'
        AND event.event_id >= %(first)s AND event.created_at >= greatest(%(since)s, %(kept_since)s, endpoint.created_at)
-       AND engine.wants(p_patterns => endpoint.event_types, p_type => event.type)
+       AND engine.matches_type(p_patterns => endpoint.event_types, p_type => event.type)
        AND event.type <> 'endpoint.test'
        AND (event.appointment_id IS NOT NULL OR endpoint.kind = 'standard')
        AND event.data ->> 'endpoint_id' IS DISTINCT FROM endpoint.endpoint_id::text

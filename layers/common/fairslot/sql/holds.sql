@@ -1,14 +1,14 @@
 -- name: hold
--- Claims the time of the coach whose turn it is; one transaction.
-SELECT engine.hold(p_tenant => %(tenant)s, p_client => %(client)s, p_most => %(most)s, p_calendar => %(calendar)s,
-                   p_start => %(start)s, p_for => %(for)s, p_key => %(key)s, p_fingerprint => %(fingerprint)s,
-                   p_keep => %(keep)s, p_now => %(now)s) AS done;
+-- Holds the time of the coach whose turn it is; one transaction.
+SELECT engine.hold(p_tenant => %(tenant)s, p_client => %(client)s, p_limit => %(limit)s, p_calendar => %(calendar)s,
+                   p_start => %(start)s, p_duration => %(for)s, p_key => %(key)s, p_fingerprint => %(fingerprint)s,
+                   p_keep_for => %(keep)s, p_now => %(now)s) AS done;
 
 -- name: release
--- Gives a held time back; one transaction.
+-- Releases a hold; one transaction.
 SELECT engine.release_hold(p_tenant => %(tenant)s, p_hold => %(hold)s, p_key => %(key)s,
-                           p_fingerprint => %(fingerprint)s, p_keep => %(keep)s, p_now => %(now)s) AS done;
+                           p_fingerprint => %(fingerprint)s, p_keep_for => %(keep)s, p_now => %(now)s) AS done;
 
 -- name: expire
--- Gives back what has expired; one transaction.
+-- Releases the holds that have expired; one transaction.
 SELECT engine.expire_holds(p_now => %(now)s) AS n;

@@ -31,5 +31,5 @@ UPDATE inbound_events SET progress = %(progress)s WHERE event_id = %(event)s;
 -- name: release_next_appointments
 -- Handles the next appointments and holds of an absent coach by their calendars' policies.
 SELECT engine.release_next_appointments(p_tenant => %(tenant)s, p_coach => %(coach)s, p_from => %(from)s,
-                                        p_to => %(to)s, p_after => %(after)s::timestamptz, p_most => %(most)s,
+                                        p_to => %(to)s, p_after => %(after)s::timestamptz, p_limit => %(most)s,
                                         p_reason => %(reason)s, p_now => %(now)s) AS done;

@@ -47,12 +47,12 @@ SELECT engine.record_attempt(p_delivery => %(delivery_id)s::uuid, p_attempt => %
                              p_disable_after => %(disable_after)s) AS done;
 
 -- name: look_for_blocks
--- Writes lookups for unconfirmed blocks that are not needed, once a day until found or past.
-SELECT engine.look_for(p_deliveries => ARRAY(
+-- Looks for unconfirmed blocks that nobody wants any more, once a day until found or past.
+SELECT engine.find_blocks(p_deliveries => ARRAY(
     SELECT d.delivery_id FROM webhook_deliveries AS d JOIN webhook_endpoints AS e USING (endpoint_id)
      WHERE d.unconfirmed_since IS NOT NULL AND d.status = 'failed' AND e.enabled
        AND coalesce(d.looked_at < %(looked_before)s, true) AND (d.params ->> 'end_time')::timestamptz > %(now)s
-       AND NOT engine.is_wanted(d)
+       AND NOT engine.block_is_needed(d)
      ORDER BY d.delivery_id LIMIT %(limit)s
        FOR NO KEY UPDATE OF d SKIP LOCKED), p_now => %(now)s) AS messages;
 
@@ -63,7 +63,7 @@ SELECT count(*) AS n FROM webhook_deliveries
 
 -- name: emit_stale
 -- Writes events for external calendars that have become stale.
-SELECT engine.tell_stale(p_before => %(before)s, p_now => %(now)s) AS messages;
+SELECT engine.notify_stale_calendars(p_before => %(before)s, p_now => %(now)s) AS messages;
 
 -- name: waiting
 -- How many deliveries should be on the queue and are not.

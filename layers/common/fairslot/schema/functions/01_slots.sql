@@ -7,8 +7,8 @@ CREATE OR REPLACE FUNCTION engine.span_mask(p_offset integer, p_length integer, 
         THEN (~((~(0::bit(104))) >> (least(p_offset + p_length, p_count) - greatest(p_offset, 0)))) >> greatest(p_offset, 0)
         ELSE 0::bit(104) END;
 
--- The slot that an instant lies in. Each part of what is labelled immutable must be so too, or Postgres does not inline it:
--- extract() from a timestamptz is not.
+-- The slot that contains an instant. Each part of an immutable function must be immutable too, or Postgres does not
+-- inline it: extract() from a timestamptz is not.
 CREATE OR REPLACE FUNCTION engine.slot_of(p_instant timestamptz) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN floor(date_part('epoch', p_instant - '1970-01-01Z'::timestamptz) / 900)::integer;
@@ -18,27 +18,29 @@ CREATE OR REPLACE FUNCTION engine.instant_of(p_slot integer) RETURNS timestamptz
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN to_timestamp(p_slot::double precision * 900);
 
--- An instant as the API writes it.
+-- An instant as the API writes it, in UTC.
 CREATE OR REPLACE FUNCTION engine.zulu(p_instant timestamptz) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN to_char(p_instant AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"');
 
--- Whether a day has all of the slots [p_from, p_to) set that lie in it. One substring is cheaper than masks, and cheap
+-- Whether all of the slots [p_from, p_to) that lie in a day are set. One substring is cheaper than masks, and cheap
 -- enough for Postgres to inline.
 CREATE OR REPLACE FUNCTION engine.has_slots(p_bits bit, p_first integer, p_count smallint, p_from integer, p_to integer)
     RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN position(B'0' IN substring(p_bits FROM greatest(p_from - p_first, 0) + 1
         FOR greatest(least(p_to - p_first, p_count) - greatest(p_from - p_first, 0), 0))) = 0;
 
--- The one predicate: does this day let an appointment of the slots [p_from, p_to) stand? The appointment itself needs
--- working hours, its buffers need not; it counts towards the maximum of the day it starts on.
+-- The one predicate: whether a day admits an appointment of the slots [p_from, p_to). The appointment needs working
+-- hours, its buffers do not; it counts towards the maximum of the day on which it starts.
 CREATE OR REPLACE FUNCTION engine.day_admits(
     day coach_slots, p_from integer, p_to integer, p_before integer, p_after integer
 ) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN engine.has_slots(day.free, day.first_slot, day.slot_count, p_from, p_to)
-       AND (p_before + p_after = 0 OR engine.has_slots(day.open, day.first_slot, day.slot_count,
-                                                       p_from - p_before, p_to + p_after))
+    RETURN engine.has_slots(p_bits => day.free, p_first => day.first_slot, p_count => day.slot_count, p_from => p_from,
+                            p_to => p_to)
+       AND (p_before + p_after = 0 OR engine.has_slots(p_bits => day.open, p_first => day.first_slot,
+                                                       p_count => day.slot_count, p_from => p_from - p_before,
+                                                       p_to => p_to + p_after))
        AND (day.booked < day.max_per_day OR p_from < day.first_slot OR p_from >= day.first_slot + day.slot_count);
 
 -- The slots that a span touches.
@@ -46,29 +48,32 @@ CREATE OR REPLACE FUNCTION engine.slots_of(p_span tstzrange) RETURNS int4range L
     RETURN int4range(engine.slot_of(lower(p_span)),
                      engine.slot_of(upper(p_span) + interval '15 minutes' - interval '1 microsecond'));
 
--- The bits of a day that lie in any of the stretches of slots.
+-- The bits of a day that lie in any of the ranges of slots.
 CREATE OR REPLACE FUNCTION engine.day_mask(p_stretches int4range[], p_first integer, p_count smallint) RETURNS bit(104)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN p_stretches = '{}' THEN 0::bit(104) ELSE coalesce(
-        (SELECT bit_or(engine.span_mask(lower(one) - p_first, upper(one) - lower(one), p_count))
+        (SELECT bit_or(engine.span_mask(p_offset => lower(one) - p_first, p_length => upper(one) - lower(one),
+                                        p_count => p_count))
            FROM unnest(p_stretches) AS one
           WHERE one && int4range(p_first, p_first + p_count)), 0::bit(104)) END;
 
--- The same for many days in order, by their number from 1, those that have none left out.
+-- The same for several days in order, numbered from 1; days without such bits are left out.
 CREATE OR REPLACE FUNCTION engine.day_masks(p_stretches int4range[], p_firsts integer[], p_counts smallint[])
     RETURNS TABLE (day bigint, bits bit(104)) LANGUAGE sql STABLE AS $$
-    SELECT day, bit_or(engine.span_mask(lower(one) - p_firsts[day], upper(one) - lower(one), p_counts[day]))
+    SELECT day, bit_or(engine.span_mask(p_offset => lower(one) - p_firsts[day], p_length => upper(one) - lower(one),
+                                        p_count => p_counts[day]))
       FROM unnest(p_stretches) AS one,
            generate_series(greatest(width_bucket(lower(one), p_firsts), 1), width_bucket(upper(one) - 1, p_firsts)) AS day
      GROUP BY day
 $$;
 
--- A zone by a name that Postgres takes for a zone: it takes these four for abbreviations, of offsets that no summer changes.
+-- A zone's name as Postgres understands it: it takes these four for abbreviations of offsets without summer time.
 CREATE OR REPLACE FUNCTION engine.full_zone(p_zone text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE p_zone WHEN 'CET' THEN 'Europe/Brussels' WHEN 'MET' THEN 'Europe/Brussels' WHEN 'EET' THEN 'Europe/Athens'
                        WHEN 'WET' THEN 'Europe/Lisbon' ELSE p_zone END;
 
--- The first instant of a day of a zone. A day that begins twice (Havana: 00:00 to 01:00 in autumn) begins the first time.
+-- The first instant of a day in a zone. A day that begins twice (Havana: 00:00 to 01:00 in autumn) begins the first
+-- time.
 CREATE OR REPLACE FUNCTION engine.day_start(p_zone text, p_day date) RETURNS timestamptz LANGUAGE sql STABLE
     RETURN (SELECT min(one.instant)
               FROM (SELECT p_day::timestamp AT TIME ZONE engine.full_zone(p_zone) - make_interval(mins => 15 * step)

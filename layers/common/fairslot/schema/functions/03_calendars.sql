@@ -1,16 +1,19 @@
 -- What a calendar allows: its notice, its horizon, and the days on which nothing may start.
 
 -- The first instant that the calendar's notice allows.
-CREATE OR REPLACE FUNCTION engine.opens_at(p_calendar calendars, p_now timestamptz) RETURNS timestamptz LANGUAGE sql STABLE
+CREATE OR REPLACE FUNCTION engine.opens_at(p_calendar calendars, p_now timestamptz)
+    RETURNS timestamptz LANGUAGE sql STABLE
     RETURN p_now + make_interval(mins => (p_calendar).min_notice_minutes);
 
 -- The first instant beyond the calendar's horizon.
-CREATE OR REPLACE FUNCTION engine.closes_at(p_calendar calendars, p_now timestamptz) RETURNS timestamptz LANGUAGE sql STABLE
+CREATE OR REPLACE FUNCTION engine.closes_at(p_calendar calendars, p_now timestamptz)
+    RETURNS timestamptz LANGUAGE sql STABLE
     RETURN p_now + make_interval(hours => 24 * (p_calendar).horizon_days);
 
--- The days of a window on which nothing of a calendar may start: blocked dates, and days that have the calendar's maximum
--- without the appointment p_except and without holds that have expired. Instants [starts, ends); the reason of each.
-CREATE OR REPLACE FUNCTION engine.shut_days(
+-- The days around a window on which nothing may start in a calendar, as instants [starts, ends) with the reason:
+-- blocked dates, and days that have reached the calendar's maximum. The appointment p_except and expired holds do not
+-- count.
+CREATE OR REPLACE FUNCTION engine.closed_days(
     p_calendar calendars, p_from timestamptz, p_to timestamptz, p_except uuid, p_now timestamptz
 ) RETURNS TABLE (starts timestamptz, ends timestamptz, reason text) LANGUAGE sql STABLE AS $$
     SELECT engine.day_start(p_calendar.time_zone, day.on_day), engine.day_start(p_calendar.time_zone, day.on_day + 1),
@@ -32,13 +35,14 @@ CREATE OR REPLACE FUNCTION engine.shut_days(
              WHERE p_calendar.max_per_day = 0) AS day
 $$;
 
--- Why a calendar is shut on the day of an instant, or null.
-CREATE OR REPLACE FUNCTION engine.shut_reason(p_calendar calendars, p_start timestamptz, p_except uuid, p_now timestamptz)
+-- Why a calendar is closed on the day of an instant, or null.
+CREATE OR REPLACE FUNCTION engine.closed_reason(p_calendar calendars, p_start timestamptz, p_except uuid, p_now timestamptz)
     RETURNS text LANGUAGE sql STABLE
-    RETURN (SELECT shut.reason FROM engine.shut_days(p_calendar, p_start, p_start, p_except, p_now) AS shut
-             WHERE p_start >= shut.starts AND p_start < shut.ends LIMIT 1);
+    RETURN (SELECT closed.reason FROM engine.closed_days(p_calendar => p_calendar, p_from => p_start, p_to => p_start,
+                                                       p_except => p_except, p_now => p_now) AS closed
+             WHERE p_start >= closed.starts AND p_start < closed.ends LIMIT 1);
 
--- Why nothing of the calendar can start at an instant, or null.
+-- Why the calendar allows no start at an instant, or null.
 CREATE OR REPLACE FUNCTION engine.calendar_refusal(
     p_calendar calendars, p_start timestamptz, p_except uuid, p_now timestamptz
 ) RETURNS text LANGUAGE sql STABLE
@@ -47,10 +51,11 @@ CREATE OR REPLACE FUNCTION engine.calendar_refusal(
         WHEN p_start <= p_now OR p_start < engine.opens_at(p_calendar, p_now) THEN 'minimum_notice'
         WHEN p_start >= engine.closes_at(p_calendar, p_now) THEN 'beyond_horizon'
         WHEN (p_calendar).max_per_day IS NOT NULL OR (p_calendar).blocked_dates <> '{}'
-            THEN engine.shut_reason(p_calendar, p_start, p_except, p_now)
+            THEN engine.closed_reason(p_calendar => p_calendar, p_start => p_start, p_except => p_except, p_now => p_now)
     END;
 
--- Refuses a start that cannot be meant, and one that the calendar does not take now, with the reason as its detail.
+-- Raises FS400 for a start off the grid or in the past, and FS409 for one that the calendar refuses, with the reason as
+-- DETAIL.
 CREATE OR REPLACE FUNCTION engine.check_start(p_calendar calendars, p_start timestamptz, p_except uuid, p_now timestamptz)
     RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -62,8 +67,9 @@ BEGIN
     ELSIF p_start <= p_now THEN
         RAISE EXCEPTION USING ERRCODE = 'FS400', MESSAGE = 'in_the_past';
     END IF;
-    v_refusal := engine.calendar_refusal(p_calendar, p_start, p_except, p_now);
+    v_refusal := engine.calendar_refusal(p_calendar => p_calendar, p_start => p_start, p_except => p_except,
+                                         p_now => p_now);
     IF v_refusal IS NOT NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'the calendar does not take it', DETAIL = v_refusal;
+        RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'the calendar refuses this start', DETAIL = v_refusal;
     END IF;
 END $$;

@@ -1,8 +1,8 @@
--- Appointments as they are shown and locked.
+-- Appointments: their JSON, and their locks.
 --
 -- Locks are always taken in this order: calendars by id, appointments, coach_slots by (coach_id, first_slot).
 
--- An appointment as the API shows it, but for its metadata, which are a text: within jsonb numbers would be written anew.
+-- An appointment as the API shows it. Its metadata is text: jsonb would write its numbers in another form.
 CREATE OR REPLACE FUNCTION engine.appointment_json(a coach_appointments) RETURNS jsonb LANGUAGE sql STABLE
     RETURN jsonb_build_object(
         'appointment_id', a.appointment_id, 'calendar_id', a.calendar_id, 'coach_id', a.coach_id,
@@ -15,14 +15,14 @@ CREATE OR REPLACE FUNCTION engine.appointment_json(a coach_appointments) RETURNS
         'conflict', a.conflict, 'created_at', engine.zulu(a.created_at), 'updated_at', engine.zulu(a.updated_at),
         'cancelled_at', engine.zulu(a.cancelled_at));
 
--- The answer to a booking: nothing that says who the customer is, as it is kept with the key.
+-- The answer to a booking. It is stored with the key, so it has no personal data.
 CREATE OR REPLACE FUNCTION engine.booked_json(a coach_appointments) RETURNS jsonb LANGUAGE sql STABLE
     RETURN jsonb_build_object(
         'appointment_id', a.appointment_id, 'calendar_id', a.calendar_id, 'coach_id', a.coach_id,
         'start_time', engine.zulu(a.start_time), 'end_time', engine.zulu(a.end_time),
         'status', a.status, 'version', a.version);
 
--- Locks an appointment of the tenant and returns it; refuses one that is not scheduled.
+-- Locks an appointment of the tenant and returns it; raises FS404 or, unless it is scheduled, FS410.
 CREATE OR REPLACE FUNCTION engine.lock_appointment(p_tenant text, p_appointment uuid)
     RETURNS coach_appointments LANGUAGE plpgsql AS $$
 DECLARE
@@ -37,8 +37,9 @@ BEGIN
     RETURN a;
 END $$;
 
--- Locks the calendar of an appointment, or with p_all every calendar of its coach, in order; returns its own.
-CREATE OR REPLACE FUNCTION engine.lock_calendars(p_tenant text, p_appointment uuid, p_all boolean)
+-- Locks the calendar of an appointment, or with p_all_of_coach every calendar of its coach, in order; returns the
+-- appointment's own.
+CREATE OR REPLACE FUNCTION engine.lock_calendars(p_tenant text, p_appointment uuid, p_all_of_coach boolean)
     RETURNS calendars LANGUAGE plpgsql AS $$
 DECLARE
     v_coach    text := (SELECT coach_id FROM coach_appointments WHERE appointment_id = p_appointment);
@@ -47,7 +48,7 @@ BEGIN
     PERFORM FROM calendars AS calendar
       WHERE EXISTS (SELECT FROM coach_appointments AS a
                      WHERE a.appointment_id = p_appointment AND a.tenant_id = p_tenant
-                       AND (a.calendar_id = calendar.calendar_id OR p_all AND EXISTS (
+                       AND (a.calendar_id = calendar.calendar_id OR p_all_of_coach AND EXISTS (
                            SELECT FROM coach_calendars AS member
                             WHERE member.calendar_id = calendar.calendar_id AND member.coach_id = a.coach_id)))
       ORDER BY calendar_id FOR NO KEY UPDATE;
@@ -55,14 +56,14 @@ BEGIN
      WHERE a.appointment_id = p_appointment AND a.tenant_id = p_tenant;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'appointment';
-    ELSIF p_all AND v_coach <> (SELECT coach_id FROM coach_appointments WHERE appointment_id = p_appointment) THEN
-        RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = 'the appointment was handed over meanwhile';
+    ELSIF p_all_of_coach AND v_coach <> (SELECT coach_id FROM coach_appointments WHERE appointment_id = p_appointment) THEN
+        RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = 'the appointment was reassigned meanwhile';
     END IF;
     RETURN v_calendar;
 END $$;
 
--- Locks every day that moving an appointment to p_takes could touch, in the one order, so that what is read
--- afterwards stays true.
+-- Locks every day that moving an appointment to p_takes could change, in order, so that what is read afterwards stays
+-- true.
 CREATE OR REPLACE FUNCTION engine.lock_days(a coach_appointments, p_takes tstzrange) RETURNS void LANGUAGE sql AS $$
     SELECT FROM coach_slots AS day
      WHERE (day.coach_id = a.coach_id

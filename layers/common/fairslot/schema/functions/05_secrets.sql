@@ -1,12 +1,13 @@
--- Signing secrets that were replaced, of endpoints and of sources.
+-- Replaced signing secrets, of endpoints and of inbound sources.
 
--- Those of the replaced secrets, [{"secret": ciphertext, "until": instant}], the newest first, that are good after p_after.
+-- The replaced secrets that are valid after p_after: [{"secret": ciphertext, "until": instant}], newest first.
 CREATE OR REPLACE FUNCTION engine.earlier_secrets(p_older jsonb, p_after timestamptz) RETURNS jsonb LANGUAGE sql STABLE
     RETURN (SELECT coalesce(jsonb_agg(kept.one ORDER BY kept.position), '[]')
               FROM jsonb_array_elements(p_older) WITH ORDINALITY AS kept (one, position)
              WHERE (kept.one ->> 'until')::timestamptz > p_after);
 
--- The replaced secrets of before, with the one that is replaced now in front; without an overlap none of them is good.
+-- The replaced secrets after one more is replaced, newest first; without an overlap (p_until) no old secret stays
+-- valid.
 CREATE OR REPLACE FUNCTION engine.replaced_secrets(p_secret text, p_older jsonb, p_until timestamptz, p_now timestamptz)
     RETURNS jsonb LANGUAGE sql STABLE
     RETURN CASE WHEN p_until > p_now
@@ -14,7 +15,7 @@ CREATE OR REPLACE FUNCTION engine.replaced_secrets(p_secret text, p_older jsonb,
              || engine.earlier_secrets(p_older, p_now)
         ELSE '[]' END;
 
--- Until when each of the replaced secrets is good, as the API writes it, the newest first.
+-- Until when each replaced secret is valid, as the API writes it, newest first.
 CREATE OR REPLACE FUNCTION engine.earlier_until(p_older jsonb) RETURNS jsonb LANGUAGE sql STABLE
     RETURN (SELECT coalesce(jsonb_agg(engine.zulu((kept.one ->> 'until')::timestamptz) ORDER BY kept.position), '[]')
               FROM jsonb_array_elements(p_older) WITH ORDINALITY AS kept (one, position));

@@ -1,10 +1,11 @@
--- Events: how they are written, what is sent of them, and to whom.
+-- Events: writing them, and the messages that are sent of them.
 
--- Whether patterns such as appointment.* cover a type; a subquery would not be inlined.
-CREATE OR REPLACE FUNCTION engine.wants(p_patterns text[], p_type text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+-- Whether patterns such as appointment.* match an event type. No subquery: it would not be inlined.
+CREATE OR REPLACE FUNCTION engine.matches_type(p_patterns text[], p_type text)
+    RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN p_patterns && ARRAY[p_type, split_part(p_type, '.', 1) || '.*', '*'];
 
--- What the queue carries for a delivery. Subscribers of kind standard get nothing that says who the customer is.
+-- The queue message of a delivery. Subscribers (kind standard) get no personal data.
 CREATE OR REPLACE FUNCTION engine.delivery_message(d webhook_deliveries, event webhook_events, endpoint webhook_endpoints)
     RETURNS jsonb LANGUAGE sql STABLE
     RETURN jsonb_build_object(
@@ -22,17 +23,18 @@ CREATE OR REPLACE FUNCTION engine.delivery_message(d webhook_deliveries, event w
                                   engine.earlier_secrets(endpoint.older_secrets, now()), '$[*].secret') END)
           ELSE '{}' END;
 
--- What the queue carries for each delivery, to be narrowed by its columns: Postgres inlines it like a view.
+-- The queue message of each delivery, to be filtered by its columns: Postgres inlines it like a view.
 CREATE OR REPLACE FUNCTION engine.delivery_messages() RETURNS TABLE (delivery_id uuid, event_id uuid, message jsonb)
     LANGUAGE sql STABLE AS $$
-    SELECT delivery.delivery_id, delivery.event_id, engine.delivery_message(delivery, event, endpoint)
+    SELECT delivery.delivery_id, delivery.event_id, engine.delivery_message(d => delivery, event => event,
+                                                                            endpoint => endpoint)
       FROM webhook_deliveries AS delivery
       JOIN webhook_events AS event USING (event_id)
       JOIN webhook_endpoints AS endpoint USING (endpoint_id)
 $$;
 
--- What the calendar API must do about a change of an appointment: release the block of the old time, make one for the new.
--- Each action says whose time it is about and which.
+-- What the calendar API must do about a change of an appointment: release the block of the old time, make one for the
+-- new. Each action names the coach and the time.
 CREATE OR REPLACE FUNCTION engine.calendar_actions(p_old coach_appointments, a coach_appointments) RETURNS SETOF jsonb
     LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_object('action', 'release', 'coach_id', p_old.coach_id, 'block_id', p_old.external_calendar_id,
@@ -47,10 +49,10 @@ CREATE OR REPLACE FUNCTION engine.calendar_actions(p_old coach_appointments, a c
        AND (p_old.coach_id, p_old.takes) IS DISTINCT FROM (a.coach_id, a.takes)
 $$;
 
--- Writes an event and a delivery for every endpoint that wants it; returns the messages that the queue must get.
--- p_old is the appointment before the change (null: there was none); p_more goes into the event's data.
+-- Writes an event and a delivery for every endpoint that subscribes to it; returns the messages for the queue. p_old is
+-- the appointment before the change, or null; p_extra is added to the event's data.
 CREATE OR REPLACE FUNCTION engine.emit_event(
-    p_type text, a coach_appointments, p_old coach_appointments, p_more jsonb DEFAULT '{}'
+    p_type text, a coach_appointments, p_old coach_appointments, p_extra jsonb DEFAULT '{}'
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_messages jsonb := '[]';
@@ -64,30 +66,31 @@ BEGIN
         'appointment_id', a.appointment_id, 'calendar_id', a.calendar_id, 'coach_id', a.coach_id,
         'start_time', engine.zulu(a.start_time), 'end_time', engine.zulu(a.end_time), 'timezone', a.timezone,
         'status', a.status, 'version', a.version,
-        'contact_name', a.contact_name, 'contact_email', a.contact_email, 'contact_id', a.crm_contact_id) || p_more)
+        'contact_name', a.contact_name, 'contact_email', a.contact_email, 'contact_id', a.crm_contact_id) || p_extra)
     RETURNING * INTO v_event;
     FOR v_endpoint IN
-        SELECT * FROM webhook_endpoints WHERE tenant_id = a.tenant_id AND enabled AND engine.wants(event_types, p_type)
+        SELECT * FROM webhook_endpoints WHERE tenant_id = a.tenant_id AND enabled AND engine.matches_type(event_types, p_type)
     LOOP
         IF v_endpoint.kind <> 'calendar_api' THEN
             INSERT INTO webhook_deliveries (event_id, endpoint_id) VALUES (v_event.event_id, v_endpoint.endpoint_id)
             RETURNING * INTO v_delivery;
-            v_messages := v_messages || engine.delivery_message(v_delivery, v_event, v_endpoint);
+            v_messages := v_messages || engine.delivery_message(d => v_delivery, event => v_event, endpoint => v_endpoint);
         ELSE
             FOR v_params IN SELECT action FROM engine.calendar_actions(p_old, a) AS action LOOP
                 INSERT INTO webhook_deliveries (event_id, endpoint_id, params)
                 VALUES (v_event.event_id, v_endpoint.endpoint_id, v_params)
                 RETURNING * INTO v_delivery;
-                v_messages := v_messages || engine.delivery_message(v_delivery, v_event, v_endpoint);
+                v_messages := v_messages || engine.delivery_message(d => v_delivery, event => v_event,
+                                                                    endpoint => v_endpoint);
             END LOOP;
         END IF;
     END LOOP;
     RETURN v_messages;
 END $$;
 
--- Writes an event that is about no appointment, for subscribers that want it (all but p_except), or for p_only whether
--- it wants it or not; returns the messages that the queue must get.
-CREATE OR REPLACE FUNCTION engine.emit_notice(
+-- Writes an event that is not about an appointment, for the subscribers of its type without p_except, or for p_only
+-- alone whatever it subscribes to; returns the messages for the queue.
+CREATE OR REPLACE FUNCTION engine.emit_tenant_event(
     p_tenant text, p_type text, p_data jsonb, p_except uuid DEFAULT NULL, p_only uuid DEFAULT NULL
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -98,21 +101,22 @@ BEGIN
     INSERT INTO webhook_deliveries (event_id, endpoint_id)
     SELECT v_event, endpoint_id FROM webhook_endpoints
      WHERE tenant_id = p_tenant AND kind = 'standard' AND enabled AND endpoint_id IS DISTINCT FROM p_except
-       AND CASE WHEN p_only IS NULL THEN engine.wants(event_types, p_type) ELSE endpoint_id = p_only END;
+       AND CASE WHEN p_only IS NULL THEN engine.matches_type(event_types, p_type) ELSE endpoint_id = p_only END;
     RETURN (SELECT coalesce(jsonb_agg(message), '[]') FROM engine.delivery_messages() WHERE event_id = v_event);
 END $$;
 
--- Notes that deliveries are on the queue. Losing this note in a crash only sends them once more, so it does not
--- wait for the disk.
-CREATE OR REPLACE FUNCTION engine.mark_published(p_deliveries uuid[], p_now timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+-- Notes that deliveries are on the queue. It does not wait for the disk: if a crash loses the note, they are only sent
+-- again.
+CREATE OR REPLACE FUNCTION engine.mark_published(p_deliveries uuid[], p_now timestamptz)
+    RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     UPDATE webhook_deliveries SET published_at = p_now
      WHERE delivery_id = ANY (p_deliveries) AND published_at IS NULL;
 END $$;
 
--- Puts blocks back on their way; returns the messages that the queue must get. Attempts go on being counted.
-CREATE OR REPLACE FUNCTION engine.send_again(p_deliveries uuid[]) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- Sends deliveries again that were held back; returns the messages for the queue. Attempts go on being counted.
+CREATE OR REPLACE FUNCTION engine.requeue_deliveries(p_deliveries uuid[]) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE webhook_deliveries SET reason = NULL, published_at = NULL, next_attempt_at = NULL
      WHERE delivery_id = ANY (p_deliveries);

@@ -1,6 +1,6 @@
--- Who is told of events and how they are doing.
+-- Webhook endpoints and their health.
 
--- An endpoint as the API shows it; its secrets are not part of it.
+-- An endpoint as the API shows it, without its secrets.
 CREATE OR REPLACE FUNCTION engine.endpoint_json(e webhook_endpoints) RETURNS jsonb LANGUAGE sql STABLE
     RETURN jsonb_build_object(
         'endpoint_id', e.endpoint_id, 'kind', e.kind, 'url', e.url, 'event_types', e.event_types,
@@ -11,22 +11,22 @@ CREATE OR REPLACE FUNCTION engine.endpoint_json(e webhook_endpoints) RETURNS jso
         'previous_secrets_until', engine.earlier_until(e.older_secrets),
         'created_at', engine.zulu(e.created_at), 'updated_at', engine.zulu(e.updated_at));
 
--- Turns an endpoint off and tells the tenant's other subscribers why.
+-- Turns an endpoint off and tells the tenant's other subscribers why; returns the messages for the queue.
 CREATE OR REPLACE FUNCTION engine.disable_endpoint(e webhook_endpoints, p_reason text, p_at timestamptz)
     RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE webhook_endpoints SET enabled = false, disabled_reason = p_reason, disabled_at = p_at, updated_at = p_at
      WHERE endpoint_id = e.endpoint_id;
-    RETURN engine.emit_notice(e.tenant_id, 'endpoint.disabled', jsonb_build_object(
+    RETURN engine.emit_tenant_event(p_tenant => e.tenant_id, p_type => 'endpoint.disabled', p_data => jsonb_build_object(
         'endpoint_id', e.endpoint_id, 'kind', e.kind, 'description', e.description, 'reason', p_reason,
-        'failing_since', engine.zulu(e.failing_since), 'disabled_at', engine.zulu(p_at)), e.endpoint_id);
+        'failing_since', engine.zulu(e.failing_since), 'disabled_at', engine.zulu(p_at)), p_except => e.endpoint_id);
 END $$;
 
--- What an attempt says of the endpoint's health. 410 turns a subscriber off at once; of a partner, who is everybody's, it is
--- one failed call. Attempts that failed over p_warn_after without a success between are told of, and those over
--- p_disable_after turn it off, no sooner after the warning than the two are apart. What failed or was not sent by our own
--- doing does not count, nor what was attempted before it was turned on again. Returns the messages that the queue must get.
-CREATE OR REPLACE FUNCTION engine.judge_endpoint(
+-- Updates an endpoint's health by an attempt; returns the messages for the queue. After p_warn_after of failures alone
+-- the tenant is warned, after p_disable_after the endpoint is turned off, no sooner after the warning than the two are
+-- apart. 410 turns a subscriber off at once; from a partner, whom all tenants share, it is a failed attempt. Failures
+-- of our own, attempts that were not made, and attempts from before the endpoint was last turned on do not count.
+CREATE OR REPLACE FUNCTION engine.update_endpoint_health(
     p_endpoint uuid, p_at timestamptz, p_outcome text, p_error text,
     p_warn_after interval, p_disable_after interval
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -43,7 +43,7 @@ BEGIN
                       'circuit_open', 'over_limit', 'secret_unavailable') THEN
         RETURN '[]';
     END IF;
-    -- Most failures change nothing here, and must not wait for one another.
+    -- Most failures change nothing here, and must not wait for a lock.
     PERFORM FROM webhook_endpoints
       WHERE endpoint_id = p_endpoint AND enabled
         AND (v_gone OR failing_since IS NULL OR failing_since <= p_at - p_warn_after);
@@ -54,22 +54,23 @@ BEGIN
     IF NOT FOUND OR p_at < e.enabled_at THEN
         RETURN '[]';
     ELSIF v_gone AND e.kind = 'standard' THEN
-        RETURN engine.disable_endpoint(e, 'gone', p_at);
+        RETURN engine.disable_endpoint(e => e, p_reason => 'gone', p_at => p_at);
     ELSIF e.failing_since IS NULL THEN
         UPDATE webhook_endpoints SET failing_since = p_at WHERE endpoint_id = p_endpoint;
     ELSIF e.warned_at IS NULL AND e.failing_since <= p_at - p_warn_after THEN
         UPDATE webhook_endpoints SET warned_at = p_at WHERE endpoint_id = p_endpoint;
-        RETURN engine.emit_notice(e.tenant_id, 'endpoint.failing', jsonb_build_object(
+        RETURN engine.emit_tenant_event(p_tenant => e.tenant_id, p_type => 'endpoint.failing', p_data => jsonb_build_object(
             'endpoint_id', e.endpoint_id, 'kind', e.kind, 'description', e.description,
             'failing_since', engine.zulu(e.failing_since),
-            'disabled_after', engine.zulu(greatest(e.failing_since + p_disable_after, p_at + v_grace))), e.endpoint_id);
+            'disabled_after', engine.zulu(greatest(e.failing_since + p_disable_after, p_at + v_grace))),
+            p_except => e.endpoint_id);
     ELSIF e.failing_since <= p_at - p_disable_after AND e.warned_at <= p_at - v_grace THEN
-        RETURN engine.disable_endpoint(e, 'failing', p_at);
+        RETURN engine.disable_endpoint(e => e, p_reason => 'failing', p_at => p_at);
     END IF;
     RETURN '[]';
 END $$;
 
--- Counts the changes of what messages carry and of being told at all: the one place that does, whoever makes the change.
+-- Counts an endpoint's changes that concern its messages or whether it gets any, whoever makes them.
 CREATE OR REPLACE FUNCTION engine.note_revision() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.revision := OLD.revision + 1;
@@ -79,7 +80,7 @@ BEGIN
     RETURN NEW;
 END $$;
 
--- Made once: whoever replaces a trigger locks its table. Where it is to be another, a migration drops it first.
+-- Created once: replacing a trigger locks its table. A migration that wants another one drops it first.
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'webhook_endpoints_revision') THEN
@@ -94,9 +95,10 @@ BEGIN
     END IF;
 END $$;
 
--- Tells, once a lapse, of external calendars that nobody could read since p_before; returns the messages that the
--- queue must get. A reading that succeeds ends the lapse.
-CREATE OR REPLACE FUNCTION engine.tell_stale(p_before timestamptz, p_now timestamptz) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- Reports, once per outage, external calendars that could not be read since p_before; returns the messages for the
+-- queue. A reading that succeeds ends the outage.
+CREATE OR REPLACE FUNCTION engine.notify_stale_calendars(p_before timestamptz, p_now timestamptz)
+    RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_one      record;
     v_messages jsonb := '[]';
@@ -109,7 +111,8 @@ BEGIN
          ORDER BY coach_id LIMIT 500 FOR NO KEY UPDATE OF sync SKIP LOCKED
     LOOP
         UPDATE coach_syncs SET stale_told_at = p_now WHERE coach_id = v_one.coach_id;
-        v_messages := v_messages || engine.emit_notice(v_one.tenant_id, 'calendar.stale', jsonb_build_object(
+        v_messages := v_messages || engine.emit_tenant_event(
+            p_tenant => v_one.tenant_id, p_type => 'calendar.stale', p_data => jsonb_build_object(
             'coach_id', v_one.coach_id, 'synced_at', engine.zulu(v_one.synced_at), 'error', v_one.error,
             'calendar_ids', (SELECT coalesce(jsonb_agg(calendar_id ORDER BY calendar_id), '[]')
                                FROM coach_calendars WHERE coach_id = v_one.coach_id)));

@@ -1,13 +1,13 @@
--- The blocks that the calendar API holds for appointments, and conflicts with what is not ours. Why so: docs/decisions/0073.
+-- The blocks that the calendar API holds for appointments, and conflicts with time taken elsewhere: docs/decisions/0073.
 
--- Whoever writes what a coach's external calendar allows, or what is asked of it, does so one after another and takes this
--- before any other lock: what is read afterwards stays true.
-CREATE OR REPLACE FUNCTION engine.lock_external(p_coach text) RETURNS void LANGUAGE sql AS $$
+-- Orders the writers of what a coach's external calendar allows and of what it is asked to do. It is taken before any
+-- other lock, so that what is read afterwards stays true.
+CREATE OR REPLACE FUNCTION engine.lock_external_calendar(p_coach text) RETURNS void LANGUAGE sql AS $$
     SELECT pg_advisory_xact_lock(hashtextextended(p_coach, 2))
 $$;
 
 -- The deliveries that ask or asked the calendar API for something about a coach's time in a span.
-CREATE OR REPLACE FUNCTION engine.calendar_actions_over(p_coach text, p_from timestamptz, p_to timestamptz)
+CREATE OR REPLACE FUNCTION engine.overlapping_calendar_actions(p_coach text, p_from timestamptz, p_to timestamptz)
     RETURNS SETOF webhook_deliveries LANGUAGE sql STABLE AS $$
     SELECT * FROM webhook_deliveries
      WHERE params ? 'action' AND params ->> 'coach_id' = p_coach
@@ -15,22 +15,30 @@ CREATE OR REPLACE FUNCTION engine.calendar_actions_over(p_coach text, p_from tim
        AND params ->> 'start_time' < engine.zulu(p_to) COLLATE "C"
 $$;
 
--- When the answer arrived with which a delivery was delivered.
+-- The other ones of these over the time of a delivery.
+CREATE OR REPLACE FUNCTION engine.overlapping_calendar_actions(d webhook_deliveries) RETURNS SETOF webhook_deliveries
+    LANGUAGE sql STABLE AS $$
+    SELECT other.* FROM engine.overlapping_calendar_actions(
+               p_coach => d.params ->> 'coach_id', p_from => (d.params ->> 'start_time')::timestamptz,
+               p_to => (d.params ->> 'end_time')::timestamptz) AS other
+     WHERE other.delivery_id <> d.delivery_id
+$$;
+
+-- When the answer arrived that delivered a delivery.
 CREATE OR REPLACE FUNCTION engine.answered_at(p_delivery uuid) RETURNS timestamptz LANGUAGE sql STABLE AS $$
     SELECT max(at + latency_ms * interval '1 ms') FROM webhook_attempts
      WHERE delivery_id = p_delivery AND outcome = 'delivered'
 $$;
 
--- Whether a block that was refused by p_at may have met what is ours and goes: "awaits_release" while another action over
--- its time is under way, "released" if a block was given back after the attempt began (clocks may be a second apart),
--- null if neither, or if nobody wants the block any more: then somebody took that time outside this system.
-CREATE OR REPLACE FUNCTION engine.block_awaits(d webhook_deliveries, p_at timestamptz) RETURNS text LANGUAGE sql STABLE AS $$
+-- Whether a block that was refused by p_at may have met a block of ours: "awaits_release" while another action over its
+-- time is under way, "released" if a block was released after the attempt began (clocks may be a second apart), else
+-- null. Also null if the block is no longer needed: then the time was taken outside this system.
+CREATE OR REPLACE FUNCTION engine.release_state(d webhook_deliveries, p_at timestamptz)
+    RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN bool_or(other.status = 'pending') THEN 'awaits_release' WHEN count(*) > 0 THEN 'released' END
-      FROM engine.calendar_actions_over(d.params ->> 'coach_id', (d.params ->> 'start_time')::timestamptz,
-                                 (d.params ->> 'end_time')::timestamptz) AS other
-     WHERE other.delivery_id <> d.delivery_id
-       -- Of two that wait for one another neither would ever go on.
-       AND (other.status = 'pending' AND other.reason IS DISTINCT FROM 'awaits_release'
+      FROM engine.overlapping_calendar_actions(d) AS other
+       -- Two that wait for each other would wait for ever.
+     WHERE (other.status = 'pending' AND other.reason IS DISTINCT FROM 'awaits_release'
             OR other.status = 'delivered' AND other.params ->> 'action' = 'release'
                AND engine.answered_at(other.delivery_id) > p_at - interval '1 second')
        AND EXISTS (SELECT FROM webhook_events AS event JOIN coach_appointments AS a USING (appointment_id)
@@ -38,9 +46,9 @@ CREATE OR REPLACE FUNCTION engine.block_awaits(d webhook_deliveries, p_at timest
                       AND a.coach_id = d.params ->> 'coach_id' AND engine.zulu(a.start_time) = d.params ->> 'start_time')
 $$;
 
--- Whether the calendar may have got a block of which we know nothing: a result is missing, or an attempt ended without an
--- answer, with one that does not say that nothing was done, or before it was reported. Every attempt but a series' first has
--- one before it that was to be repeated; if that is not on record, whoever made it died, or its result is still on its way.
+-- Whether the calendar may have a block that we do not know of: a result is missing, or an attempt ended without an
+-- answer or with one that may follow a change. Every attempt but a round's first has one before it that was to be
+-- retried; if that one is not on record, its process died, or its result is still on its way.
 CREATE OR REPLACE FUNCTION engine.may_have_blocked(d webhook_deliveries) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT d.results_missing OR EXISTS (
         SELECT FROM webhook_attempts AS made
@@ -53,57 +61,55 @@ CREATE OR REPLACE FUNCTION engine.may_have_blocked(d webhook_deliveries) RETURNS
                        AND before.outcome = 'retrying' AND before.round = made.round)))
 $$;
 
--- Whether an appointment still stands where a delivery's block was to be.
-CREATE OR REPLACE FUNCTION engine.is_wanted(d webhook_deliveries) RETURNS boolean LANGUAGE sql STABLE AS $$
+-- Whether an appointment still stands at the time of a delivery's block.
+CREATE OR REPLACE FUNCTION engine.block_is_needed(d webhook_deliveries) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT FROM webhook_events AS event JOIN coach_appointments AS a USING (appointment_id)
                     WHERE event.event_id = d.event_id AND a.status <> 'cancelled' AND a.coach_id = d.params ->> 'coach_id'
                       AND engine.zulu(a.start_time) = d.params ->> 'start_time')
 $$;
 
--- Whether a block at a delivery's time is another appointment's, or is being given back.
-CREATE OR REPLACE FUNCTION engine.is_anothers(d webhook_deliveries, p_block text) RETURNS boolean LANGUAGE sql STABLE AS $$
+-- Whether a block at a delivery's time belongs to another appointment or is being released.
+CREATE OR REPLACE FUNCTION engine.belongs_to_another(d webhook_deliveries, p_block text)
+    RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT FROM coach_appointments AS a
                     WHERE a.coach_id = d.params ->> 'coach_id' AND a.start_time = (d.params ->> 'start_time')::timestamptz
                       AND a.external_calendar_id = p_block
                       AND a.appointment_id <> (SELECT appointment_id FROM webhook_events WHERE event_id = d.event_id))
-        OR EXISTS (SELECT FROM engine.calendar_actions_over(
-                       d.params ->> 'coach_id', (d.params ->> 'start_time')::timestamptz,
-                       (d.params ->> 'end_time')::timestamptz) AS other
+        OR EXISTS (SELECT FROM engine.overlapping_calendar_actions(d) AS other
                     WHERE other.params ->> 'action' = 'release' AND other.params ->> 'block_id' = p_block)
 $$;
 
 -- Other deliveries over a delivery's time whose blocks may be in the calendar without our knowing.
-CREATE OR REPLACE FUNCTION engine.unconfirmed_beside(d webhook_deliveries) RETURNS uuid[] LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION engine.unconfirmed_overlapping(d webhook_deliveries) RETURNS uuid[] LANGUAGE sql STABLE AS $$
     SELECT ARRAY(SELECT other.delivery_id
-                   FROM engine.calendar_actions_over(d.params ->> 'coach_id', (d.params ->> 'start_time')::timestamptz,
-                                              (d.params ->> 'end_time')::timestamptz) AS other
-                  WHERE other.delivery_id <> d.delivery_id AND other.unconfirmed_since IS NOT NULL
+                   FROM engine.overlapping_calendar_actions(d) AS other
+                  WHERE other.unconfirmed_since IS NOT NULL
                   ORDER BY other.delivery_id)
 $$;
 
--- What a calendar's refusal means. p_listed is the block at that very time in the partner's list: '' if there is none, null
--- if the list was not to be had. "ours": the block that is there is this delivery's; "awaits_release" and "released": as
--- block_awaits; "block_unconfirmed": it may be ours, or another's whose block is unconfirmed; "already_blocked": somebody
--- took that time outside this system.
-CREATE OR REPLACE FUNCTION engine.judge_refusal(d webhook_deliveries, p_at timestamptz, p_listed text)
+-- What a calendar's refusal means. p_listed is the block at that very time in the partner's list: '' if there is none,
+-- null if the list is not available. "ours": the block is this delivery's; "awaits_release" and "released": as
+-- release_state() says; "block_unconfirmed": it may be ours, or another appointment's unconfirmed block;
+-- "already_blocked": the time was taken outside this system.
+CREATE OR REPLACE FUNCTION engine.classify_refusal(d webhook_deliveries, p_at timestamptz, p_listed text)
     RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE
     v_may    boolean := engine.may_have_blocked(d);
     v_awaits text;
 BEGIN
-    IF v_may AND p_listed <> '' AND NOT engine.is_anothers(d, p_listed) THEN
+    IF v_may AND p_listed <> '' AND NOT engine.belongs_to_another(d, p_listed) THEN
         RETURN 'ours';
     END IF;
-    v_awaits := engine.block_awaits(d, p_at);
+    v_awaits := engine.release_state(d, p_at);
     IF v_awaits IS NOT NULL THEN
         RETURN v_awaits;
-    ELSIF v_may AND p_listed IS NULL OR engine.unconfirmed_beside(d) <> '{}' THEN
+    ELSIF v_may AND p_listed IS NULL OR engine.unconfirmed_overlapping(d) <> '{}' THEN
         RETURN 'block_unconfirmed';
     END IF;
     RETURN 'already_blocked';
 END $$;
 
--- The one place that notes that a block is unconfirmed, or no longer, whoever ends its delivery.
+-- Notes that a block became unconfirmed, or no longer is, whatever ends its delivery.
 CREATE OR REPLACE FUNCTION engine.note_unconfirmed() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     NEW.unconfirmed_since := CASE
@@ -122,7 +128,7 @@ BEGIN
     RETURN NEW;
 END $$;
 
--- Made once: whoever replaces a trigger locks its table. Where it is to be another, a migration drops it first.
+-- Created once: replacing a trigger locks its table. A migration that wants another one drops it first.
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'webhook_deliveries_unconfirmed') THEN
@@ -133,9 +139,10 @@ BEGIN
     END IF;
 END $$;
 
--- Begins a round that makes no block and only looks for the one that may be there: nobody wants it any more. Returns the
--- messages that the queue must get.
-CREATE OR REPLACE FUNCTION engine.look_for(p_deliveries uuid[], p_now timestamptz) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- Begins a round that makes no block and only looks for one that is no longer needed; returns the messages for the
+-- queue.
+CREATE OR REPLACE FUNCTION engine.find_blocks(p_deliveries uuid[], p_now timestamptz)
+    RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE webhook_deliveries
        SET params = params || '{"action": "find"}', status = 'pending', round = round + 1, replayed_at = p_now,
@@ -146,15 +153,14 @@ BEGIN
              WHERE delivery_id = ANY (p_deliveries) AND looked_at = p_now);
 END $$;
 
--- Keeps the block that the calendar has for an event, or has it released when the appointment has moved on meanwhile or has
--- another; one that another appointment has, or that is being given back, stays as it is. Returns the messages that the
--- queue must get.
-CREATE OR REPLACE FUNCTION engine.keep_block(p_delivery webhook_deliveries, p_event webhook_events, p_block text)
+-- Stores the calendar's block with the event's appointment, or releases it if the appointment has moved on or has
+-- another; a block that belongs to another appointment or is being released stays. Returns the messages for the queue.
+CREATE OR REPLACE FUNCTION engine.attach_block(p_delivery webhook_deliveries, p_event webhook_events, p_block text)
     RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_release uuid;
 BEGIN
-    IF engine.is_anothers(p_delivery, p_block) THEN
+    IF engine.belongs_to_another(p_delivery, p_block) THEN
         RETURN '[]';
     END IF;
     UPDATE coach_appointments AS a SET external_calendar_id = p_block
@@ -171,8 +177,8 @@ BEGIN
     RETURN (SELECT jsonb_agg(message) FROM engine.delivery_messages() WHERE delivery_id = v_release);
 END $$;
 
--- Marks an appointment whose time somebody took outside this system, and notes which refusal says so; returns the messages
--- that the queue must get. One that has its block needs no other.
+-- Marks an appointment whose time was taken outside this system, and notes which refusal says so; returns the messages
+-- for the queue. An appointment that has its block is no conflict.
 CREATE OR REPLACE FUNCTION engine.mark_conflict(p_delivery webhook_deliveries, p_event webhook_events, p_at timestamptz)
     RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -184,12 +190,12 @@ BEGIN
      WHERE appointment_id = p_event.appointment_id AND status = 'scheduled' AND NOT conflict AND external_calendar_id IS NULL
        AND coach_id = p_event.data ->> 'coach_id' AND engine.zulu(start_time) = p_event.data ->> 'start_time'
     RETURNING * INTO a;
-    RETURN CASE WHEN FOUND THEN engine.emit_event('appointment.conflict', a, a) ELSE '[]' END;
+    RETURN CASE WHEN FOUND THEN engine.emit_event(p_type => 'appointment.conflict', a => a, p_old => a) ELSE '[]' END;
 END $$;
 
--- What an attempt that is recorded late tells of a block that is unconfirmed: once every attempt is on record and none can
--- have got through, what ended the delivery stands. Returns the messages that the queue must get.
-CREATE OR REPLACE FUNCTION engine.settle_unconfirmed(p_delivery uuid, p_event webhook_events, p_at timestamptz)
+-- Ends the doubt about an unconfirmed block once every attempt is on record and none can have made it: then what ended
+-- the delivery stands. Returns the messages for the queue.
+CREATE OR REPLACE FUNCTION engine.resolve_unconfirmed(p_delivery uuid, p_event webhook_events, p_at timestamptz)
     RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     d       webhook_deliveries;
@@ -197,17 +203,18 @@ DECLARE
 BEGIN
     SELECT * INTO d FROM webhook_deliveries WHERE delivery_id = p_delivery;
     IF d.status <> 'failed' OR d.unconfirmed_since IS NULL OR engine.may_have_blocked(d)
-       OR engine.unconfirmed_beside(d) <> '{}' THEN
+       OR engine.unconfirmed_overlapping(d) <> '{}' THEN
         RETURN '[]';
     END IF;
     SELECT error INTO v_error FROM webhook_attempts
      WHERE delivery_id = p_delivery AND outcome = 'failed' AND round = d.round ORDER BY at DESC LIMIT 1;
     UPDATE webhook_deliveries SET reason = v_error WHERE delivery_id = p_delivery;
-    RETURN CASE WHEN v_error = 'already_blocked' THEN engine.mark_conflict(d, p_event, p_at) ELSE '[]' END;
+    RETURN CASE WHEN v_error = 'already_blocked' THEN engine.mark_conflict(p_delivery => d, p_event => p_event,
+                                                                           p_at => p_at) ELSE '[]' END;
 END $$;
 
--- Takes back a conflict that is none: what refused the block was the same block, sent twice, which the appointment has now.
--- Subscribers are told that the appointment changed. Returns the messages that the queue must get.
+-- Clears a conflict whose refusal came from the appointment's own block, sent twice; subscribers get
+-- appointment.updated. Returns the messages for the queue.
 CREATE OR REPLACE FUNCTION engine.clear_conflict(
     p_delivery webhook_deliveries, p_event webhook_events, p_block text, p_at timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -219,11 +226,11 @@ BEGIN
      WHERE appointment_id = p_event.appointment_id AND conflict AND conflict_delivery = p_delivery.delivery_id
        AND external_calendar_id = p_block
     RETURNING * INTO a;
-    RETURN CASE WHEN FOUND THEN engine.emit_event('appointment.updated', a, a) ELSE '[]' END;
+    RETURN CASE WHEN FOUND THEN engine.emit_event(p_type => 'appointment.updated', a => a, p_old => a) ELSE '[]' END;
 END $$;
 
--- Marks an appointment whose coach is not there; returns the messages that the queue must get. What a refused block made a
--- conflict stays one from now on, whatever becomes of the block.
+-- Marks an appointment whose coach is away; returns the messages for the queue. If a refused block had made it a
+-- conflict, it now stays one whatever becomes of the block.
 CREATE OR REPLACE FUNCTION engine.mark_unavailable(p_appointment uuid, p_now timestamptz)
     RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -234,5 +241,5 @@ BEGIN
     UPDATE coach_appointments SET conflict = true, version = version + 1, updated_at = p_now
      WHERE appointment_id = p_appointment AND NOT conflict
     RETURNING * INTO a;
-    RETURN CASE WHEN FOUND THEN engine.emit_event('appointment.conflict', a, a) ELSE '[]' END;
+    RETURN CASE WHEN FOUND THEN engine.emit_event(p_type => 'appointment.conflict', a => a, p_old => a) ELSE '[]' END;
 END $$;

@@ -1,6 +1,6 @@
--- Weights, turns and credits: whose turn it is, what a decision moves, and how it is undone.
+-- Fairness: weights, whose turn it is, how a decision moves the credits, and how it is undone.
 
--- The weight of a coach is clip((score / team mean)^exponent, low, high), times the manual weight.
+-- Derives the weights of a team: clip((score / team mean)^exponent, low, high), times the manual weight.
 CREATE OR REPLACE FUNCTION engine.refresh_weights(p_calendar text) RETURNS void LANGUAGE sql
 BEGIN ATOMIC
     UPDATE coach_calendars AS member
@@ -17,9 +17,9 @@ BEGIN ATOMIC
      WHERE member.calendar_id = team.calendar_id AND coach.coach_id = member.coach_id;
 END;
 
--- The score is a Beta belief whose prior is the team's mean. The excess over the prior fades first, then the outcome
--- counts one; every calendar that the coach serves gets its weights anew.
-CREATE OR REPLACE FUNCTION engine.learn(p_calendar calendars, p_coach text, p_completed boolean, p_now timestamptz)
+-- Updates a coach's score, a Beta belief whose prior is the team's mean: the evidence so far fades, then the outcome
+-- counts one. Every calendar of the coach gets new weights.
+CREATE OR REPLACE FUNCTION engine.update_score(p_calendar calendars, p_coach text, p_completed boolean, p_now timestamptz)
     RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_mean  double precision;
@@ -45,11 +45,12 @@ BEGIN
     PERFORM engine.refresh_weights(calendar_id) FROM coach_calendars WHERE coach_id = p_coach ORDER BY calendar_id;
 END $$;
 
--- Best first, then those who are not eligible. fair_share is the weighted greedy carpool: the largest credit + share, then
--- the least recently assigned, then the lowest id; everybody eligible gains the share and the first pays a booking.
--- highest_score: the score alone, then the same, and no credits move, as it does not share. Shares are millionths, rounded
--- down; what rounding leaves is the first one's.
-CREATE OR REPLACE FUNCTION engine.ranked(p_policy text, p_team candidate[]) RETURNS SETOF candidate LANGUAGE sql STABLE AS $$
+-- Candidates in order, those who are not eligible last. fair_share is the weighted greedy carpool: the largest credit +
+-- share, then the least recently assigned, then the lowest id; everybody eligible gains the share and the first pays a
+-- booking. highest_score goes by the score, with the same ties, and moves no credits. Shares are millionths, rounded
+-- down; the first gets what rounding leaves.
+CREATE OR REPLACE FUNCTION engine.ranked_candidates(p_policy text, p_team candidate[])
+    RETURNS SETOF candidate LANGUAGE sql STABLE AS $$
     SELECT one.coach_id, one.score, one.weight, one.credit, one.last, one.days, one.first_slot, one.excluded,
            CASE WHEN one.place = 1 THEN 1000000 - one.others ELSE one.share END,
            CASE WHEN p_policy = 'highest_score' THEN one.share * 0 WHEN one.place = 1 THEN -one.others ELSE one.share END
@@ -69,8 +70,8 @@ CREATE OR REPLACE FUNCTION engine.ranked(p_policy text, p_team candidate[]) RETU
      ORDER BY one.place
 $$;
 
--- Divides an amount of credit among a calendar's team, without p_except, by weight; what rounding leaves goes to the lowest
--- id.
+-- Divides an amount of credit among a calendar's team, without p_except, by weight; the lowest id gets what rounding
+-- leaves.
 CREATE OR REPLACE FUNCTION engine.distribute_credit(p_calendar text, p_amount bigint, p_except text DEFAULT NULL)
     RETURNS TABLE (coach_id text, weight integer, delta bigint) LANGUAGE sql STABLE AS $$
     SELECT part.coach_id, part.weight,
@@ -81,8 +82,8 @@ CREATE OR REPLACE FUNCTION engine.distribute_credit(p_calendar text, p_amount bi
              WHERE member.calendar_id = p_calendar AND member.coach_id IS DISTINCT FROM p_except) AS part
 $$;
 
--- What undoing an appointment's standing decision does, coach by coach; nothing where there is none. What a coach
--- who has left the team would give back is distributed among the rest.
+-- What undoing an appointment's current decision does, per coach; no rows without one. What a coach who has left the
+-- team would give back is divided among the rest.
 CREATE OR REPLACE FUNCTION engine.reversal(p_appointment uuid) RETURNS TABLE (
     calendar_id text, seq bigint, policy text, policy_version integer, chosen text,
     coach_id text, weight integer, share bigint, delta bigint, last_seq bigint
@@ -107,12 +108,14 @@ CREATE OR REPLACE FUNCTION engine.reversal(p_appointment uuid) RETURNS TABLE (
       FROM made
       JOIN coach_calendars AS member ON member.calendar_id = made.calendar_id
       LEFT JOIN moved ON moved.coach_id = member.coach_id
-      LEFT JOIN LATERAL (SELECT part.delta FROM gone, engine.distribute_credit(made.calendar_id, gone.delta) AS part
+      LEFT JOIN LATERAL (SELECT part.delta FROM gone, engine.distribute_credit(p_calendar => made.calendar_id,
+                                                                               p_amount => gone.delta) AS part
                           WHERE gone.delta <> 0 AND part.coach_id = member.coach_id) AS extra ON true
      WHERE moved.coach_id IS NOT NULL OR extra.delta IS NOT NULL
 $$;
 
--- Keeps a row of the record under the calendar's next number, which it returns; the caller has the calendar's lock.
+-- Writes a row of the record under the calendar's next number and returns the number; the caller has locked the
+-- calendar.
 CREATE OR REPLACE FUNCTION engine.record_decision(
     p_calendar text, p_appointment uuid, p_kind text, p_reverses bigint, p_policy text, p_version integer, p_chosen text,
     p_candidates jsonb, p_now timestamptz
@@ -129,18 +132,19 @@ BEGIN
 END $$;
 
 -- Records the choice of the first of a ranked team and moves the credits by it.
-CREATE OR REPLACE FUNCTION engine.decide(
+CREATE OR REPLACE FUNCTION engine.record_assignment(
     p_calendar calendars, p_policy text, p_appointment uuid, p_team candidate[], p_now timestamptz
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_chosen text := p_team[1].coach_id;
     v_seq    bigint := engine.record_decision(
-        p_calendar.calendar_id, p_appointment, 'assigned', NULL, p_policy, p_calendar.policy_version, v_chosen,
-        (SELECT jsonb_agg(CASE WHEN one.excluded IS NOT NULL
+        p_calendar => p_calendar.calendar_id, p_appointment => p_appointment, p_kind => 'assigned',
+        p_reverses => NULL, p_policy => p_policy, p_version => p_calendar.policy_version, p_chosen => v_chosen,
+        p_candidates => (SELECT jsonb_agg(CASE WHEN one.excluded IS NOT NULL
                 THEN jsonb_build_object('coach_id', one.coach_id, 'score', one.score, 'excluded', one.excluded)
                 ELSE jsonb_build_object('coach_id', one.coach_id, 'score', one.score, 'weight', one.weight,
                                         'credit', one.credit, 'last', one.last, 'share', one.share, 'delta', one.delta)
-                END ORDER BY one.coach_id COLLATE "C") FROM unnest(p_team) AS one), p_now);
+                END ORDER BY one.coach_id COLLATE "C") FROM unnest(p_team) AS one), p_now => p_now);
 BEGIN
     UPDATE coach_calendars AS member
        SET credit = member.credit + one.delta,
@@ -149,8 +153,9 @@ BEGIN
      WHERE member.calendar_id = p_calendar.calendar_id AND member.coach_id = one.coach_id AND one.excluded IS NULL;
 END $$;
 
--- Undoes the credits of an appointment's standing decision, exactly.
-CREATE OR REPLACE FUNCTION engine.reverse_decision(p_appointment uuid, p_now timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+-- Undoes the credits of an appointment's current decision, exactly.
+CREATE OR REPLACE FUNCTION engine.reverse_decision(p_appointment uuid, p_now timestamptz)
+    RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_one record;
 BEGIN
@@ -164,17 +169,18 @@ BEGIN
     END IF;
     UPDATE coach_calendars AS member
        SET credit = member.credit + (one.value ->> 'delta')::bigint,
-           -- Who is next in a tie goes back too, unless the coach was chosen again since.
+           -- The order of ties goes back too, unless the coach was chosen again since.
            last_assigned_seq = CASE WHEN member.last_assigned_seq = v_one.seq THEN (one.value ->> 'last')::bigint
                                     ELSE member.last_assigned_seq END
       FROM jsonb_array_elements(v_one.candidates) AS one
      WHERE member.calendar_id = v_one.calendar_id AND member.coach_id = one.value ->> 'coach_id';
-    PERFORM engine.record_decision(v_one.calendar_id, p_appointment, 'reversed', v_one.seq, v_one.policy,
-                                   v_one.policy_version, v_one.chosen, v_one.candidates, p_now);
+    PERFORM engine.record_decision(p_calendar => v_one.calendar_id, p_appointment => p_appointment, p_kind => 'reversed',
+                                   p_reverses => v_one.seq, p_policy => v_one.policy, p_version => v_one.policy_version,
+                                   p_chosen => v_one.chosen, p_candidates => v_one.candidates, p_now => p_now);
 END $$;
 
--- The team as it would be with the appointment's decision undone, without the coach p_except, who is to be replaced, and
--- anybody but p_only, who was named.
+-- The team as if the appointment's decision were undone. Not eligible: the coach p_except, who is being replaced, and
+-- with p_only everybody else.
 CREATE OR REPLACE FUNCTION engine.without_decision(p_team candidate[], p_appointment uuid, p_only text, p_except text)
     RETURNS candidate[] LANGUAGE sql STABLE AS $$
     SELECT coalesce(array_agg(ROW(one.coach_id, one.score, one.weight, one.credit + coalesce(undo.delta, 0),
@@ -185,7 +191,7 @@ CREATE OR REPLACE FUNCTION engine.without_decision(p_team candidate[], p_appoint
       FROM unnest(p_team) AS one LEFT JOIN engine.reversal(p_appointment) AS undo USING (coach_id)
 $$;
 
--- A coach joins a team with no credit and no debt, so as to be neither flooded nor starved.
+-- Adds a coach to a team with no credit and no debt, so that bookings neither flood nor pass the newcomer.
 CREATE OR REPLACE FUNCTION engine.join_team(p_calendar text, p_coach text, p_manual_weight double precision)
     RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -196,7 +202,7 @@ BEGIN
     PERFORM engine.refresh_weights(p_calendar);
 END $$;
 
--- A coach leaves a team: the credit is distributed among the rest by weight, so that it still sums to 0.
+-- Removes a coach from a team and divides the credit among the rest by weight, so that it still sums to 0.
 CREATE OR REPLACE FUNCTION engine.leave_team(p_calendar text, p_coach text, p_now timestamptz)
     RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -210,14 +216,15 @@ BEGIN
     END IF;
     SELECT coalesce(jsonb_agg(jsonb_build_object('coach_id', part.coach_id, 'weight', part.weight, 'delta', part.delta)
                               ORDER BY part.coach_id COLLATE "C"), '[]')
-      INTO v_log FROM engine.distribute_credit(p_calendar, v_credit, p_coach) AS part;
+      INTO v_log FROM engine.distribute_credit(p_calendar => p_calendar, p_amount => v_credit, p_except => p_coach) AS part;
     UPDATE coach_calendars AS member SET credit = member.credit + (one ->> 'delta')::bigint
       FROM jsonb_array_elements(v_log) AS one
      WHERE member.calendar_id = p_calendar AND member.coach_id = one ->> 'coach_id';
     DELETE FROM coach_calendars WHERE calendar_id = p_calendar AND coach_id = p_coach;
-    PERFORM engine.record_decision(p_calendar, NULL, 'left', NULL, policy, policy_version, p_coach,
-                                   v_log || jsonb_build_object('coach_id', p_coach, 'delta', -v_credit),
-                                   coalesce(p_now, clock_timestamp()))
+    PERFORM engine.record_decision(p_calendar => p_calendar, p_appointment => NULL, p_kind => 'left', p_reverses => NULL,
+                                   p_policy => policy, p_version => policy_version, p_chosen => p_coach,
+                                   p_candidates => v_log || jsonb_build_object('coach_id', p_coach, 'delta', -v_credit),
+                                   p_now => coalesce(p_now, clock_timestamp()))
        FROM calendars WHERE calendar_id = p_calendar;
     PERFORM engine.refresh_weights(p_calendar);
 END $$;

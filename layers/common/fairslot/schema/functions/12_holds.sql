@@ -1,4 +1,4 @@
--- Holds: a coach's time for some minutes.
+-- Holds: a coach's time, reserved for some minutes.
 
 -- A hold as the API shows it.
 CREATE OR REPLACE FUNCTION engine.hold_json(a coach_appointments) RETURNS jsonb LANGUAGE sql STABLE
@@ -6,10 +6,10 @@ CREATE OR REPLACE FUNCTION engine.hold_json(a coach_appointments) RETURNS jsonb 
         'start_time', engine.zulu(a.start_time), 'end_time', engine.zulu(a.end_time),
         'expires_at', engine.zulu(a.expires_at));
 
--- Claims the time of the coach whose turn it is for some minutes; p_most bounds the live holds of a client.
+-- Holds the time of the coach whose turn it is for p_duration; p_limit is the most live holds a client may have.
 CREATE OR REPLACE FUNCTION engine.hold(
-    p_tenant text, p_client text, p_most integer, p_calendar text, p_start timestamptz, p_for interval,
-    p_key text, p_fingerprint bytea, p_keep interval, p_now timestamptz
+    p_tenant text, p_client text, p_limit integer, p_calendar text, p_start timestamptz, p_duration interval,
+    p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_now      timestamptz;
@@ -24,20 +24,24 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'calendar';
     END IF;
     v_now := coalesce(p_now, clock_timestamp());
-    v_answer := engine.idempotent_answer(p_tenant, p_key, p_fingerprint, v_now);
+    v_answer := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
+                                         p_now => v_now);
     IF v_answer IS NOT NULL THEN
-        RETURN engine.replayed(v_answer);
+        RETURN engine.replayed_answer(v_answer);
     END IF;
-    IF p_most <= (SELECT count(*) FROM coach_appointments
+    IF p_limit <= (SELECT count(*) FROM coach_appointments
                    WHERE status = 'held' AND expires_at > v_now AND held_by = p_client) THEN
         RAISE EXCEPTION USING ERRCODE = 'FS412', MESSAGE = 'too many holds';
     END IF;
-    a := engine.assign_coach(v_calendar, p_start, v_now, 'held', NULL, NULL, NULL, NULL, '{}', p_client, v_now + p_for);
-    RETURN engine.remember_answer(p_tenant, p_key, p_fingerprint, p_keep, v_now, engine.hold_json(a), '[]');
+    a := engine.assign_coach(p_calendar => v_calendar, p_start => p_start, p_now => v_now, p_status => 'held',
+                             p_contact_name => NULL, p_contact_email => NULL, p_notes => NULL, p_timezone => NULL,
+                             p_metadata => '{}', p_held_by => p_client, p_expires => v_now + p_duration);
+    RETURN engine.store_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
+                               p_keep_for => p_keep_for, p_now => v_now, p_answer => engine.hold_json(a),
+                               p_messages => '[]');
 END $$;
 
--- Turns a live hold into the appointment; the decision was made when it was held. What cannot begin any more is refused as
--- booking refuses it.
+-- Turns a live hold into the appointment; its decision stands. Raises FS400 once the start is past, as booking does.
 CREATE OR REPLACE FUNCTION engine.confirm_hold(
     p_hold uuid, p_calendar calendars, p_start timestamptz, p_now timestamptz, p_contact_name text, p_contact_email text,
     p_notes text, p_timezone text, p_metadata jsonb
@@ -52,11 +56,11 @@ BEGIN
     SELECT * INTO v_hold FROM coach_appointments
      WHERE appointment_id = p_hold AND tenant_id = p_calendar.tenant_id AND status = 'held' FOR NO KEY UPDATE;
     IF NOT FOUND OR v_hold.expires_at <= p_now THEN
-        RAISE EXCEPTION USING ERRCODE = 'FS411', MESSAGE = 'the hold is gone';
+        RAISE EXCEPTION USING ERRCODE = 'FS411', MESSAGE = 'the hold has expired or was released';
     ELSIF (v_hold.calendar_id, v_hold.start_time) <> (p_calendar.calendar_id, p_start) THEN
         RAISE EXCEPTION USING ERRCODE = 'FS400', MESSAGE = 'not_what_is_held';
     ELSIF NOT (p_calendar).active THEN
-        RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'the calendar does not take it', DETAIL = 'inactive';
+        RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'the calendar refuses this start', DETAIL = 'inactive';
     END IF;
     UPDATE coach_appointments
        SET status = 'scheduled', held_by = NULL, expires_at = NULL, created_at = p_now, updated_at = p_now,
@@ -67,17 +71,17 @@ BEGIN
     RETURN a;
 END $$;
 
--- Gives a held time back; the caller has the locks of the calendar and the row.
+-- Gives a held time back; the caller has locked the calendar and the row.
 CREATE OR REPLACE FUNCTION engine.drop_hold(a coach_appointments, p_now timestamptz) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM engine.release_time(a.coach_id, a.start_time, a.takes);
+    PERFORM engine.release_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);
     PERFORM engine.reverse_decision(a.appointment_id, p_now);
     DELETE FROM coach_appointments WHERE appointment_id = a.appointment_id;
 END $$;
 
--- Gives a live hold back at its client's wish; the answer says nothing.
+-- Gives a live hold back at its client's request; the answer is empty.
 CREATE OR REPLACE FUNCTION engine.release_hold(
-    p_tenant text, p_hold uuid, p_key text, p_fingerprint bytea, p_keep interval, p_now timestamptz
+    p_tenant text, p_hold uuid, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_now    timestamptz := coalesce(p_now, clock_timestamp());
@@ -87,10 +91,11 @@ BEGIN
     PERFORM FROM calendars
       WHERE calendar_id = (SELECT calendar_id FROM coach_appointments WHERE appointment_id = p_hold AND tenant_id = p_tenant)
         FOR NO KEY UPDATE;
-    -- Only now: who waited for the same release finds its answer and no hold.
-    v_answer := engine.idempotent_answer(p_tenant, p_key, p_fingerprint, v_now);
+    -- After the lock: a caller who waited for the same release finds its answer instead of a missing hold.
+    v_answer := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
+                                         p_now => v_now);
     IF v_answer IS NOT NULL THEN
-        RETURN engine.replayed(v_answer);
+        RETURN engine.replayed_answer(v_answer);
     END IF;
     SELECT * INTO a FROM coach_appointments
      WHERE appointment_id = p_hold AND tenant_id = p_tenant AND status = 'held' FOR UPDATE;
@@ -98,10 +103,11 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'hold';
     END IF;
     PERFORM engine.drop_hold(a, v_now);
-    RETURN engine.remember_answer(p_tenant, p_key, p_fingerprint, p_keep, v_now, '{}', '[]');
+    RETURN engine.store_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
+                               p_keep_for => p_keep_for, p_now => v_now, p_answer => '{}', p_messages => '[]');
 END $$;
 
--- Gives back the time of every hold that has expired; returns how many.
+-- Gives back the time of every expired hold; returns how many.
 CREATE OR REPLACE FUNCTION engine.expire_holds(p_now timestamptz) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
     v_now       timestamptz := coalesce(p_now, clock_timestamp());

@@ -1,10 +1,9 @@
 -- Booking and cancelling.
 
--- Books the time with the coach whose turn it is, or confirms the hold p_hold; the answer does not
--- say who booked.
+-- Books a time with the coach whose turn it is, or confirms the hold p_hold; the answer has no personal data.
 CREATE OR REPLACE FUNCTION engine.book(
     p_tenant text, p_calendar text, p_start timestamptz, p_contact_name text, p_contact_email text, p_notes text,
-    p_timezone text, p_metadata jsonb, p_hold uuid, p_key text, p_fingerprint bytea, p_keep interval, p_now timestamptz
+    p_timezone text, p_metadata jsonb, p_hold uuid, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_now      timestamptz;
@@ -17,50 +16,59 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'calendar';
     END IF;
     v_now := coalesce(p_now, clock_timestamp());
-    v_answer := engine.idempotent_answer(p_tenant, p_key, p_fingerprint, v_now);
+    v_answer := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
+                                         p_now => v_now);
     IF v_answer IS NOT NULL THEN
-        RETURN engine.replayed(v_answer);
+        RETURN engine.replayed_answer(v_answer);
     END IF;
     IF p_hold IS NULL THEN
-        a := engine.assign_coach(v_calendar, p_start, v_now, 'scheduled', p_contact_name, p_contact_email, p_notes,
-                                 p_timezone, p_metadata, NULL, NULL);
+        a := engine.assign_coach(p_calendar => v_calendar, p_start => p_start, p_now => v_now, p_status => 'scheduled',
+                                 p_contact_name => p_contact_name, p_contact_email => p_contact_email, p_notes => p_notes,
+                                 p_timezone => p_timezone, p_metadata => p_metadata, p_held_by => NULL, p_expires => NULL);
     ELSE
-        a := engine.confirm_hold(p_hold, v_calendar, p_start, v_now, p_contact_name, p_contact_email, p_notes, p_timezone,
-                                 p_metadata);
+        a := engine.confirm_hold(p_hold => p_hold, p_calendar => v_calendar, p_start => p_start, p_now => v_now,
+                                 p_contact_name => p_contact_name, p_contact_email => p_contact_email, p_notes => p_notes,
+                                 p_timezone => p_timezone, p_metadata => p_metadata);
     END IF;
-    RETURN engine.remember_answer(p_tenant, p_key, p_fingerprint, p_keep, v_now, engine.booked_json(a),
-                                  engine.emit_event('appointment.created', a, NULL));
+    RETURN engine.store_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
+                               p_keep_for => p_keep_for, p_now => v_now, p_answer => engine.booked_json(a),
+                               p_messages => engine.emit_event(p_type => 'appointment.created', a => a, p_old => NULL));
 END $$;
 
--- Cancels a scheduled appointment: frees the time and, unless the coach cancels, undoes the decision. What has begun is no
--- longer the customer's to cancel: they came or they did not.
+-- Cancels a scheduled appointment: frees the time and, unless the coach cancels, undoes the decision. A customer can
+-- only cancel before it starts.
 CREATE OR REPLACE FUNCTION engine.cancel(
-    p_tenant text, p_appointment uuid, p_by text, p_reason text,
-    p_key text, p_fingerprint bytea, p_keep interval, p_now timestamptz
+    p_tenant text, p_appointment uuid, p_cancelled_by text, p_reason text,
+    p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    v_calendar calendars := engine.lock_calendars(p_tenant, p_appointment, false);
+    v_calendar calendars := engine.lock_calendars(p_tenant => p_tenant, p_appointment => p_appointment,
+                                                  p_all_of_coach => false);
     v_now      timestamptz := coalesce(p_now, clock_timestamp());
-    v_answer   jsonb := engine.idempotent_answer(p_tenant, p_key, p_fingerprint, v_now);
+    v_answer   jsonb := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
+                                                 p_now => v_now);
     v_old      coach_appointments;
     a          coach_appointments;
 BEGIN
     IF v_answer IS NOT NULL THEN
-        RETURN engine.replayed(v_answer);
+        RETURN engine.replayed_answer(v_answer);
     END IF;
     v_old := engine.lock_appointment(p_tenant, p_appointment);
-    IF p_by = 'customer' AND v_now >= v_old.start_time THEN
+    IF p_cancelled_by = 'customer' AND v_now >= v_old.start_time THEN
         RAISE EXCEPTION USING ERRCODE = 'FS410', MESSAGE = v_old.status, DETAIL = 'has_started';
     END IF;
     UPDATE coach_appointments
-       SET status = 'cancelled', version = version + 1, cancelled_by = p_by, cancel_reason = p_reason,
+       SET status = 'cancelled', version = version + 1, cancelled_by = p_cancelled_by, cancel_reason = p_reason,
            cancelled_at = v_now, updated_at = v_now
      WHERE appointment_id = p_appointment
     RETURNING * INTO a;
-    PERFORM engine.release_time(a.coach_id, a.start_time, a.takes);
-    IF p_by <> 'coach' THEN
+    PERFORM engine.release_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);
+    IF p_cancelled_by <> 'coach' THEN
         PERFORM engine.reverse_decision(p_appointment, v_now);
     END IF;
-    RETURN engine.remember_answer(p_tenant, p_key, p_fingerprint, p_keep, v_now, engine.appointment_json(a),
-                           engine.emit_event('appointment.cancelled', a, v_old, jsonb_build_object('cancelled_by', p_by)));
+    RETURN engine.store_answer(
+        p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now,
+        p_answer => engine.appointment_json(a),
+        p_messages => engine.emit_event(p_type => 'appointment.cancelled', a => a, p_old => v_old,
+                                        p_extra => jsonb_build_object('cancelled_by', p_cancelled_by)));
 END $$;

@@ -1,16 +1,33 @@
--- What happens to an appointment after it is booked.
+-- Rescheduling, reassigning and the outcome of appointments.
 
--- Moves an appointment to another start, with its coach (p_any false) or whoever's turn it is, until it begins. The coach
--- stays where the rule would choose the same one anyway, and then the credits stay too; and what would be as it is stays as
--- it is. Atomic: whatever is raised keeps the old time.
+-- The team for a time, best first, as if the decision about an appointment were undone; for p_only and p_except see
+-- without_decision().
+CREATE OR REPLACE FUNCTION engine.ranked_team_for_change(
+    p_appointment uuid, p_calendar text, p_policy text, p_from integer, p_count integer, p_before integer,
+    p_after integer, p_only text, p_except text
+) RETURNS candidate[] LANGUAGE plpgsql AS $$
+DECLARE
+    v_team candidate[] := engine.without_decision(
+        p_team => ARRAY(SELECT one FROM engine.candidates(p_calendar => p_calendar, p_from => p_from, p_count => p_count,
+                                                          p_before => p_before, p_after => p_after) AS one),
+        p_appointment => p_appointment, p_only => p_only, p_except => p_except);
+BEGIN
+    RETURN ARRAY(SELECT one FROM engine.ranked_candidates(p_policy, v_team) AS one);
+END $$;
+
+-- Moves an appointment to another start before it begins, with its coach or, with p_any_coach, with whoever's turn it
+-- is. If the rule chooses the same coach, the credits stay; if nothing would change, nothing does. Whatever is raised
+-- keeps the old time.
 CREATE OR REPLACE FUNCTION engine.reschedule(
-    p_tenant text, p_appointment uuid, p_start timestamptz, p_any boolean,
-    p_key text, p_fingerprint bytea, p_keep interval, p_now timestamptz
+    p_tenant text, p_appointment uuid, p_start timestamptz, p_any_coach boolean,
+    p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    v_calendar calendars := engine.lock_calendars(p_tenant, p_appointment, false);
+    v_calendar calendars := engine.lock_calendars(p_tenant => p_tenant, p_appointment => p_appointment,
+                                                  p_all_of_coach => false);
     v_now      timestamptz := coalesce(p_now, clock_timestamp());
-    v_answer   jsonb := engine.idempotent_answer(p_tenant, p_key, p_fingerprint, v_now);
+    v_answer   jsonb := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
+                                                 p_now => v_now);
     v_old      coach_appointments;
     v_team     candidate[];
     v_coach    text;
@@ -23,7 +40,7 @@ DECLARE
     a          coach_appointments;
 BEGIN
     IF v_answer IS NOT NULL THEN
-        RETURN engine.replayed(v_answer);
+        RETURN engine.replayed_answer(v_answer);
     END IF;
     v_old := engine.lock_appointment(p_tenant, p_appointment);
     IF v_now >= v_old.start_time THEN
@@ -31,26 +48,31 @@ BEGIN
     END IF;
     v_stays := (p_start, engine.instant_of(v_from + v_count), v_takes) = (v_old.start_time, v_old.end_time, v_old.takes)
                AND NOT v_old.conflict;
-    IF v_stays AND NOT p_any THEN
-        RETURN engine.remember_answer(p_tenant, p_key, p_fingerprint, p_keep, v_now, engine.appointment_json(v_old), '[]');
+    IF v_stays AND NOT p_any_coach THEN
+        RETURN engine.store_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
+                                   p_keep_for => p_keep_for, p_now => v_now, p_answer => engine.appointment_json(v_old),
+                                   p_messages => '[]');
     END IF;
-    PERFORM engine.check_start(v_calendar, p_start, p_appointment, v_now);
-    PERFORM engine.check_holds(v_calendar.calendar_id, v_now);
+    PERFORM engine.check_start(p_calendar => v_calendar, p_start => p_start, p_except => p_appointment, p_now => v_now);
+    PERFORM engine.check_expired_holds(v_calendar.calendar_id, v_now);
     PERFORM engine.lock_days(v_old, v_takes);
-    PERFORM engine.release_time(v_old.coach_id, v_old.start_time, v_old.takes);
-    v_team := engine.without_decision(
-        ARRAY(SELECT one FROM engine.candidates(v_calendar.calendar_id, v_from, v_count, v_before, v_after) AS one),
-        p_appointment, CASE WHEN NOT p_any THEN v_old.coach_id END, NULL);
-    v_team := ARRAY(SELECT one FROM engine.ranked(v_calendar.policy, v_team) AS one);
+    PERFORM engine.release_time(p_coach => v_old.coach_id, p_start => v_old.start_time, p_takes => v_old.takes);
+    v_team := engine.ranked_team_for_change(
+        p_appointment => p_appointment, p_calendar => v_calendar.calendar_id, p_policy => v_calendar.policy,
+        p_from => v_from, p_count => v_count, p_before => v_before, p_after => v_after,
+        p_only => CASE WHEN NOT p_any_coach THEN v_old.coach_id END, p_except => NULL);
     v_coach := CASE WHEN v_team[1].excluded IS NULL THEN v_team[1].coach_id END;
     IF v_coach IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'no coach is free';
     ELSIF v_stays AND v_coach = v_old.coach_id THEN
-        PERFORM engine.take_time(v_old.coach_id, v_old.start_time, v_old.takes);
-        RETURN engine.remember_answer(p_tenant, p_key, p_fingerprint, p_keep, v_now, engine.appointment_json(v_old), '[]');
+        PERFORM engine.take_time(p_coach => v_old.coach_id, p_start => v_old.start_time, p_takes => v_old.takes);
+        RETURN engine.store_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
+                                   p_keep_for => p_keep_for, p_now => v_now, p_answer => engine.appointment_json(v_old),
+                                   p_messages => '[]');
     ELSIF v_coach <> v_old.coach_id THEN
         PERFORM engine.reverse_decision(p_appointment, v_now);
-        PERFORM engine.decide(v_calendar, v_calendar.policy, p_appointment, v_team, v_now);
+        PERFORM engine.record_assignment(p_calendar => v_calendar, p_policy => v_calendar.policy,
+                                         p_appointment => p_appointment, p_team => v_team, p_now => v_now);
     END IF;
     UPDATE coach_appointments
        SET coach_id = v_coach, start_time = p_start, end_time = engine.instant_of(v_from + v_count), takes = v_takes,
@@ -58,22 +80,27 @@ BEGIN
            external_calendar_id = CASE WHEN (v_coach, v_takes) = (v_old.coach_id, v_old.takes) THEN external_calendar_id END
      WHERE appointment_id = p_appointment
     RETURNING * INTO a;
-    PERFORM engine.take_time(a.coach_id, a.start_time, a.takes);
-    RETURN engine.remember_answer(p_tenant, p_key, p_fingerprint, p_keep, v_now, engine.appointment_json(a),
-        engine.emit_event('appointment.rescheduled', a, v_old, jsonb_build_object(
+    PERFORM engine.take_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);
+    RETURN engine.store_answer(
+        p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now,
+        p_answer => engine.appointment_json(a),
+        p_messages => engine.emit_event(p_type => 'appointment.rescheduled', a => a, p_old => v_old,
+                                        p_extra => jsonb_build_object(
             'previous_start_time', engine.zulu(v_old.start_time), 'previous_coach_id', v_old.coach_id)));
 END $$;
 
--- Hands an appointment to a named coach of the team, or to whoever's turn it is among the others. A choice that a
--- person makes is nobody's turn: it moves no credits, and the decision that it replaces is undone.
+-- Hands an appointment to a named coach of the team, or to whoever's turn it is among the others. A choice by hand
+-- moves no credits; the decision that it replaces is undone.
 CREATE OR REPLACE FUNCTION engine.reassign(
     p_tenant text, p_appointment uuid, p_coach text, p_reason text,
-    p_key text, p_fingerprint bytea, p_keep interval, p_now timestamptz
+    p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    v_calendar calendars := engine.lock_calendars(p_tenant, p_appointment, false);
+    v_calendar calendars := engine.lock_calendars(p_tenant => p_tenant, p_appointment => p_appointment,
+                                                  p_all_of_coach => false);
     v_now      timestamptz := coalesce(p_now, clock_timestamp());
-    v_answer   jsonb := engine.idempotent_answer(p_tenant, p_key, p_fingerprint, v_now);
+    v_answer   jsonb := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
+                                                 p_now => v_now);
     v_policy   text := CASE WHEN p_coach IS NULL THEN v_calendar.policy ELSE 'manual' END;
     v_old      coach_appointments;
     v_team     candidate[];
@@ -82,7 +109,7 @@ DECLARE
     a          coach_appointments;
 BEGIN
     IF v_answer IS NOT NULL THEN
-        RETURN engine.replayed(v_answer);
+        RETURN engine.replayed_answer(v_answer);
     END IF;
     v_old := engine.lock_appointment(p_tenant, p_appointment);
     IF p_coach = v_old.coach_id THEN
@@ -91,15 +118,14 @@ BEGIN
         SELECT FROM coach_calendars WHERE calendar_id = v_old.calendar_id AND coach_id = p_coach) THEN
         RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'coach';
     END IF;
-    PERFORM engine.check_holds(v_calendar.calendar_id, v_now);
+    PERFORM engine.check_expired_holds(v_calendar.calendar_id, v_now);
     PERFORM engine.lock_days(v_old, v_old.takes);
     v_from := engine.slot_of(v_old.start_time);
     v_end := engine.slot_of(v_old.end_time);
-    v_team := engine.without_decision(
-        ARRAY(SELECT one FROM engine.candidates(v_calendar.calendar_id, v_from, v_end - v_from,
-            v_from - engine.slot_of(lower(v_old.takes)), engine.slot_of(upper(v_old.takes)) - v_end) AS one),
-        p_appointment, p_coach, v_old.coach_id);
-    v_team := ARRAY(SELECT one FROM engine.ranked(v_policy, v_team) AS one);
+    v_team := engine.ranked_team_for_change(
+        p_appointment => p_appointment, p_calendar => v_calendar.calendar_id, p_policy => v_policy, p_from => v_from,
+        p_count => v_end - v_from, p_before => v_from - engine.slot_of(lower(v_old.takes)),
+        p_after => engine.slot_of(upper(v_old.takes)) - v_end, p_only => p_coach, p_except => v_old.coach_id);
     IF v_team[1].coach_id IS NULL OR v_team[1].excluded IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'no coach is free';
     END IF;
@@ -109,27 +135,33 @@ BEGIN
            conflict = false, external_calendar_id = NULL
      WHERE appointment_id = p_appointment
     RETURNING * INTO a;
-    PERFORM engine.decide(v_calendar, v_policy, p_appointment, v_team, v_now);
-    PERFORM engine.release_time(v_old.coach_id, v_old.start_time, v_old.takes);
-    PERFORM engine.take_time(a.coach_id, a.start_time, a.takes);
-    RETURN engine.remember_answer(p_tenant, p_key, p_fingerprint, p_keep, v_now, engine.appointment_json(a),
-        engine.emit_event('appointment.reassigned', a, v_old, jsonb_build_object(
+    PERFORM engine.record_assignment(p_calendar => v_calendar, p_policy => v_policy, p_appointment => p_appointment,
+                                     p_team => v_team, p_now => v_now);
+    PERFORM engine.release_time(p_coach => v_old.coach_id, p_start => v_old.start_time, p_takes => v_old.takes);
+    PERFORM engine.take_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);
+    RETURN engine.store_answer(
+        p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now,
+        p_answer => engine.appointment_json(a),
+        p_messages => engine.emit_event(p_type => 'appointment.reassigned', a => a, p_old => v_old,
+                                        p_extra => jsonb_build_object(
             'previous_coach_id', v_old.coach_id, 'reason', p_reason)));
 END $$;
 
--- Says how an appointment ended that has begun, and learns from it.
+-- Stores how an appointment that has begun ended, and updates the coach's score.
 CREATE OR REPLACE FUNCTION engine.report_outcome(
-    p_tenant text, p_appointment uuid, p_outcome text, p_key text, p_fingerprint bytea, p_keep interval, p_now timestamptz
+    p_tenant text, p_appointment uuid, p_outcome text, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    v_calendar calendars := engine.lock_calendars(p_tenant, p_appointment, true);
+    v_calendar calendars := engine.lock_calendars(p_tenant => p_tenant, p_appointment => p_appointment,
+                                                  p_all_of_coach => true);
     v_now      timestamptz := coalesce(p_now, clock_timestamp());
-    v_answer   jsonb := engine.idempotent_answer(p_tenant, p_key, p_fingerprint, v_now);
+    v_answer   jsonb := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
+                                                 p_now => v_now);
     v_old      coach_appointments;
     a          coach_appointments;
 BEGIN
     IF v_answer IS NOT NULL THEN
-        RETURN engine.replayed(v_answer);
+        RETURN engine.replayed_answer(v_answer);
     END IF;
     v_old := engine.lock_appointment(p_tenant, p_appointment);
     IF v_now < v_old.start_time THEN
@@ -138,7 +170,10 @@ BEGIN
     UPDATE coach_appointments SET status = p_outcome, version = version + 1, updated_at = v_now
      WHERE appointment_id = p_appointment
     RETURNING * INTO a;
-    PERFORM engine.learn(v_calendar, a.coach_id, p_outcome = 'completed', v_now);
-    RETURN engine.remember_answer(p_tenant, p_key, p_fingerprint, p_keep, v_now, engine.appointment_json(a),
-                           engine.emit_event('appointment.' || p_outcome, a, v_old));
+    PERFORM engine.update_score(p_calendar => v_calendar, p_coach => a.coach_id, p_completed => p_outcome = 'completed',
+                                p_now => v_now);
+    RETURN engine.store_answer(
+        p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now,
+        p_answer => engine.appointment_json(a),
+        p_messages => engine.emit_event(p_type => 'appointment.' || p_outcome, a => a, p_old => v_old));
 END $$;

@@ -1,21 +1,21 @@
--- The tables. The functions, which have a schema of their own, are in ../functions and are applied after this.
+-- The baseline, part 1: calendars, coaches and appointments. The functions are in ../functions and are applied later.
 
 CREATE EXTENSION IF NOT EXISTS btree_gist;
 CREATE SCHEMA engine;
-COMMENT ON SCHEMA engine IS 'the functions, all of them applied as one set; what is in it and not in the set is dropped';
+COMMENT ON SCHEMA engine IS 'the functions: they are applied as one set, and any other function in here is dropped';
 
--- How long anybody may keep others waiting. They belong to the database, as RDS Proxy refuses connection options and
--- pins a session on SET; sessions that are open already go on without. Each is longer than the one before:
+-- Timeouts, so that no session keeps the others waiting. They are the database's, as RDS Proxy refuses connection options
+-- and pins a session on SET; sessions that are already open keep their own. Each is longer than the one before:
 --
--- idle_in_transaction_session_timeout, 4 s: a client that was frozen or cut off inside a transaction loses it, and its
---   locks with it. Ours are idle there only while the sweep hands 100 messages to the queue, in ten calls of 10 to 20 ms.
--- lock_timeout, 5 s: longer than that, so that who waits for a frozen client's locks goes on and is not refused. A booking
---   holds its calendar for a few milliseconds, so that a live queue of a thousand fits too. Who answers HTTP gives up on
---   the database after 5.5 s (docs/decisions/0046): the server says before that a lock was not to be had.
--- statement_timeout, 8 s: the HTTP functions have 10 s; a statement whose caller has given up must not go on alone.
--- transaction_timeout, 20 s: the sum of several statements, whatever each of them does.
+-- idle_in_transaction_session_timeout, 4 s: a client that is frozen or cut off inside a transaction loses it with its locks.
+--   Ours are idle inside one only while the sweep sends 100 messages to the queue, in ten calls of 10 to 20 ms.
+-- lock_timeout, 5 s: longer, so that a client waiting for a frozen one's locks gets them. A booking locks its calendar for
+--   a few milliseconds, so a queue of a thousand fits too. HTTP functions give up on the database after 5.5 s
+--   (docs/decisions/0046): the server's error comes before that.
+-- statement_timeout, 8 s: the HTTP functions have 10 s, and a statement must not outlive its caller.
+-- transaction_timeout, 20 s: for all statements together.
 --
--- And client_connection_check_interval, 1 s: what runs or waits for a client that has gone is cancelled.
+-- client_connection_check_interval, 1 s: the statement of a client that is gone is cancelled.
 DO $$
 BEGIN
     EXECUTE format('ALTER DATABASE %I SET idle_in_transaction_session_timeout = ''4s''', current_database());
@@ -63,7 +63,7 @@ COMMENT ON COLUMN coaches.score IS 'alpha / (alpha + beta), or what it was given
 COMMENT ON COLUMN coaches.working_hours IS
     '{"mon": [["09:00", "17:00"]], …} in the coach''s zone; an interval that ends at or before its start crosses midnight';
 
--- When a coach's external calendar was asked for and read; apart from coaches, as it changes all the time.
+-- When a coach's external calendar was requested and read; apart from coaches, as it changes all the time.
 CREATE TABLE coach_syncs (
     coach_id            text PRIMARY KEY REFERENCES coaches ON DELETE CASCADE,
     first_requested_at  timestamptz,
@@ -75,9 +75,9 @@ CREATE TABLE coach_syncs (
     stale_told_at       timestamptz,
     unreadable_events   integer NOT NULL DEFAULT 0
 );
-COMMENT ON COLUMN coach_syncs.synced_at IS 'when the reading of what is stored began';
+COMMENT ON COLUMN coach_syncs.synced_at IS 'when the reading that is stored began';
 COMMENT ON COLUMN coach_syncs.unreadable_events IS
-    'how many events of what is stored could not be read wholly; they are busy for as long as they may take';
+    'how many events of the stored reading could not be read fully; they are busy for as long as they may take';
 
 CREATE TABLE calendars (
     calendar_id         text PRIMARY KEY,
@@ -104,9 +104,9 @@ CREATE TABLE calendars (
     conflict_policy     text NOT NULL DEFAULT 'keep' CHECK (conflict_policy IN ('keep', 'reassign', 'cancel'))
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE calendars IS 'Durations in minutes. A booking locks its row, which orders the decisions of the calendar.';
-COMMENT ON COLUMN calendars.time_zone IS 'in which max_per_day and blocked_dates are meant';
+COMMENT ON COLUMN calendars.time_zone IS 'in which max_per_day and blocked_dates count';
 COMMENT ON COLUMN calendars.conflict_policy IS
-    'when the coach becomes unavailable: keep and mark it, hand it to whoever''s turn it is (or mark it), or cancel it';
+    'for an appointment whose coach is away: keep and mark it, reassign it (or mark it if nobody is free), or cancel it';
 
 CREATE TABLE coach_calendars (
     calendar_id        text NOT NULL REFERENCES calendars ON DELETE CASCADE,
@@ -124,9 +124,8 @@ COMMENT ON COLUMN coach_calendars.credit IS 'bookings owed to the coach, in mill
 
 -- The 15-minute slots of each coach, a row a local day, a bit a slot.
 
--- Booking changes neither column of the constraint, so its updates stay HOT. The 64-bit hash stands for the coach: a new
--- day costs a third of what it does with the name, and no two of a million coaches share it but with a chance of 1 in 30
--- million.
+-- Booking changes neither column of the constraint, so its updates stay HOT. A 64-bit hash stands for the coach: inserting a
+-- day costs a third of what it costs with the name, and two of a million coaches share it with a chance of 1 in 30 million.
 CREATE TABLE coach_slots (
     coach_id     text NOT NULL REFERENCES coaches ON DELETE CASCADE,
     first_slot   integer NOT NULL,
@@ -145,13 +144,13 @@ CREATE TABLE coach_slots (
 ) WITH (fillfactor = 70);
 COMMENT ON TABLE coach_slots IS
     'Bit i from the left is the slot first_slot + i, where a slot number is Unix time / 900; bits from slot_count on are 0 in
-     working and external. 104 bits hold the longest day there is (26 hours, Antarctica/Troll).';
-COMMENT ON COLUMN coach_slots.working IS 'what the working hours allow';
-COMMENT ON COLUMN coach_slots.external IS 'what the external calendar allows';
-COMMENT ON COLUMN coach_slots.taken IS 'what appointments, holds and their buffers take';
+     working and external. 104 bits hold the longest day (26 hours, Antarctica/Troll).';
+COMMENT ON COLUMN coach_slots.working IS '1: in the working hours';
+COMMENT ON COLUMN coach_slots.external IS '1: the external calendar leaves it free';
+COMMENT ON COLUMN coach_slots.taken IS '1: an appointment, a hold or a buffer takes it';
 COMMENT ON COLUMN coach_slots.booked IS 'appointments and holds that start on this day';
 
--- The slots one by one, for people.
+-- The slots one by one, for people to read.
 CREATE VIEW coach_slot_list AS
 SELECT day.coach_id,
        day.local_date,
@@ -172,10 +171,10 @@ CREATE TABLE coach_absences (
     PRIMARY KEY (coach_id, event_id, span)
 );
 COMMENT ON TABLE coach_absences IS
-    'When coaches said not to be there; it holds whatever their calendars say, until it is over or they are back sooner.';
-COMMENT ON COLUMN coach_absences.event_id IS 'which of inbound_events said so; an absence outlives its event''s row';
+    'When coaches are away: it holds whatever their calendars say, until it is over or they are back sooner.';
+COMMENT ON COLUMN coach_absences.event_id IS 'the inbound event that said so; an absence outlives its event''s row';
 
--- What is booked, why that coach, and what has to be told.
+-- What is booked, and why with that coach.
 
 CREATE TABLE coach_appointments (
     appointment_id        uuid PRIMARY KEY DEFAULT uuidv7(),
@@ -218,17 +217,17 @@ CREATE INDEX coach_appointments_by_calendar ON coach_appointments (calendar_id, 
 CREATE INDEX coach_appointments_held ON coach_appointments (expires_at) WHERE status = 'held';
 CREATE INDEX coach_appointments_by_tenant ON coach_appointments (tenant_id, start_time, appointment_id);
 COMMENT ON TABLE coach_appointments IS
-    'A hold is a row too, in the state held: it becomes the appointment when it is confirmed and goes when it expires.';
+    'A hold is a row with the status held: confirming it makes it the appointment, expiry deletes it.';
 COMMENT ON COLUMN coach_appointments.takes IS 'the appointment with its buffers';
 COMMENT ON COLUMN coach_appointments.metadata IS
-    'as the client wrote it, without spaces: jsonb would write every number out, and 9e307 has 308 digits then';
-COMMENT ON COLUMN coach_appointments.external_calendar_id IS 'the block that the external calendar holds for it';
+    'as the client wrote it, without spaces: jsonb would write 9e307 with 308 digits';
+COMMENT ON COLUMN coach_appointments.external_calendar_id IS 'its block in the external calendar';
 COMMENT ON COLUMN coach_appointments.block_unconfirmed IS
-    'a block of it may be in a calendar, at its time or one that it was moved from, whose id is not known';
+    'a block whose id we do not know may be in a calendar, at its time or at one that it was moved from';
 COMMENT ON COLUMN coach_appointments.conflict_delivery IS
-    'the block whose refusal alone made it a conflict; null: something else did, or it was before this was noted';
+    'the delivery whose refusal alone made it a conflict; null: something else did';
 
--- A coach who may be given a booking, or why not. Functions pass it on; no table has it.
+-- A coach who is considered for a booking. Functions pass it on; no table has it.
 CREATE TYPE candidate AS (
     coach_id text, score double precision, weight bigint, credit bigint, last bigint,
     days integer, first_slot integer, excluded text, share bigint, delta bigint
@@ -249,13 +248,13 @@ CREATE TABLE distribution_log (
     CHECK ((kind = 'reversed') = (reverses_seq IS NOT NULL))
 );
 CREATE INDEX distribution_log_appointment ON distribution_log (appointment_id);
--- What moved credits without a booking: the reversals, which the bound of the deviations counts, and the leavers.
+-- What moved credits without a booking: reversals, which the bound of the deviations counts, and coaches who left.
 CREATE INDEX distribution_log_undone ON distribution_log (calendar_id, decided_at) WHERE kind <> 'assigned';
 COMMENT ON COLUMN distribution_log.candidates IS
     '[{coach_id, score, weight, share, credit, last, delta} or {coach_id, score, excluded}, …]; weights, shares and credits
      in millionths; share is what the coach was due, delta how the credit moved. All that a replay needs is here.';
 
--- An answer that was given for an idempotency key, written in the transaction of its effect.
+-- The answer for an idempotency key, written in the transaction of its change.
 CREATE TABLE idempotency_keys (
     tenant_id    text NOT NULL,
     key          text NOT NULL,

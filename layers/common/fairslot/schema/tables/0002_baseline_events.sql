@@ -1,6 +1,6 @@
--- The rest of the baseline: who is told of events, what they were told, and what partners tell us.
+-- The baseline, part 2: webhook endpoints, events, deliveries and inbound events.
 
--- Who is told of events and how they are doing: our two partners and the subscribers of our customers.
+-- Who receives events: our two partners and the subscribers of our customers.
 CREATE TABLE webhook_endpoints (
     endpoint_id      uuid PRIMARY KEY DEFAULT uuidv7(),
     tenant_id        text NOT NULL,
@@ -30,17 +30,17 @@ CREATE TABLE webhook_endpoints (
 CREATE UNIQUE INDEX webhook_endpoints_live ON webhook_endpoints (tenant_id, kind, url) NULLS NOT DISTINCT
     WHERE deleted_at IS NULL;
 COMMENT ON COLUMN webhook_endpoints.url IS
-    'of a subscriber, as addresses.canonical() writes it: equal addresses are equal texts; null: a partner''s';
+    'a subscriber''s, in canonical form: equal addresses are equal texts; null: a partner''s';
 COMMENT ON COLUMN webhook_endpoints.secret IS
-    'ciphertext, base64, with the endpoint''s id as its encryption context; who can read this table cannot sign';
+    'ciphertext, base64, with the endpoint''s id as its encryption context: reading this table is not enough to sign';
 COMMENT ON COLUMN webhook_endpoints.older_secrets IS
-    'what was replaced and signs too until its time is over, the newest first: [{"secret": ciphertext, "until": instant}]';
+    'replaced secrets that still sign, newest first: [{"secret": ciphertext, "until": instant}]';
 COMMENT ON COLUMN webhook_endpoints.deleted_at IS 'the row stays for the deliveries that name it';
-COMMENT ON COLUMN webhook_endpoints.concurrency IS 'attempts under way at once; null: what the dispatcher allows everybody';
-COMMENT ON COLUMN webhook_endpoints.revision IS 'goes up with every change of what messages carry, and of being told at all';
+COMMENT ON COLUMN webhook_endpoints.concurrency IS 'most concurrent attempts; null: the dispatcher''s default';
+COMMENT ON COLUMN webhook_endpoints.revision IS 'goes up with every change of what messages carry, and when it is turned on or off';
 COMMENT ON COLUMN webhook_endpoints.enabled_at IS 'when it was last turned on again';
 
--- The outbox: what happened, written in the transaction in which it happened.
+-- The outbox: events, written in the transaction of their change.
 CREATE TABLE webhook_events (
     event_id        uuid PRIMARY KEY DEFAULT uuidv7(),
     tenant_id       text NOT NULL,
@@ -52,7 +52,7 @@ CREATE TABLE webhook_events (
 );
 CREATE INDEX webhook_events_appointment ON webhook_events (appointment_id);
 
--- One event for one endpoint. A row without published_at has not reached the queue yet.
+-- One event for one endpoint. Without published_at it has not reached the queue yet.
 CREATE TABLE webhook_deliveries (
     delivery_id        uuid PRIMARY KEY DEFAULT uuidv7(),
     event_id           uuid NOT NULL REFERENCES webhook_events ON DELETE CASCADE,
@@ -75,21 +75,21 @@ CREATE INDEX webhook_deliveries_event ON webhook_deliveries (event_id);
 CREATE INDEX webhook_deliveries_pending ON webhook_deliveries (created_at) WHERE status = 'pending';
 CREATE INDEX webhook_deliveries_unconfirmed ON webhook_deliveries (delivery_id) WHERE unconfirmed_since IS NOT NULL;
 CREATE INDEX webhook_deliveries_by_endpoint ON webhook_deliveries (endpoint_id, delivery_id);
--- What the calendar API is or was asked to do about a coach's time in a span.
+-- Finds what the calendar API is or was asked to do about a coach's time in a span.
 CREATE INDEX webhook_deliveries_by_coach ON webhook_deliveries ((params ->> 'coach_id'), (params ->> 'end_time') COLLATE "C")
     WHERE params ? 'action';
-COMMENT ON COLUMN webhook_deliveries.params IS 'what this endpoint is told beyond the event, such as which block to release';
-COMMENT ON COLUMN webhook_deliveries.round IS 'each replay begins another series of attempts';
+COMMENT ON COLUMN webhook_deliveries.params IS 'data for this endpoint beyond the event''s, such as the block to release';
+COMMENT ON COLUMN webhook_deliveries.round IS 'each replay begins another round of attempts';
 COMMENT ON COLUMN webhook_deliveries.reason IS
     'why it failed: the last attempt''s error, block_unconfirmed, dead_letter or endpoint_disabled; while it is pending, why
-     nothing is sent: what holds it back, or awaits_release: it met a block of ours that goes or is looked for';
+     nothing is sent: what holds it back, or awaits_release: a block of ours was in the way and is released or looked for';
 COMMENT ON COLUMN webhook_deliveries.results_missing IS
-    'it was sent again, or ended, though an attempt may have been made whose result is not on record';
+    'it was sent again or ended, though the result of an attempt may be missing';
 COMMENT ON COLUMN webhook_deliveries.unconfirmed_since IS
-    'since when a calendar may hold its block without our knowing the id; null: it is known, or cannot be there';
-COMMENT ON COLUMN webhook_deliveries.looked_at IS 'when its block was last looked for';
+    'since when a calendar may have its block without our knowing the id; null: it is known, or cannot be there';
+COMMENT ON COLUMN webhook_deliveries.looked_at IS 'when its block was last searched for';
 COMMENT ON COLUMN webhook_deliveries.revision IS
-    'the endpoint''s, when another message took the place of one that was out of date; null: none did';
+    'the endpoint''s, when a message that was out of date was last replaced; null: never';
 
 CREATE TABLE webhook_attempts (
     delivery_id       uuid NOT NULL REFERENCES webhook_deliveries ON DELETE CASCADE,
@@ -103,9 +103,9 @@ CREATE TABLE webhook_attempts (
     round             integer NOT NULL,
     PRIMARY KEY (delivery_id, attempt, at)
 );
-COMMENT ON COLUMN webhook_attempts.round IS 'the series of attempts that this one belongs to';
+COMMENT ON COLUMN webhook_attempts.round IS 'the delivery''s round that this attempt belongs to';
 
--- What partners told us, stored before anything is done about it.
+-- Events that partners sent us, stored before they are processed.
 CREATE TABLE inbound_events (
     event_id      uuid PRIMARY KEY DEFAULT uuidv7(),
     tenant_id     text NOT NULL,
@@ -120,9 +120,9 @@ CREATE TABLE inbound_events (
     UNIQUE (tenant_id, key)
 );
 CREATE INDEX inbound_events_open ON inbound_events (received_at) WHERE processed_at IS NULL;
-COMMENT ON COLUMN inbound_events.progress IS 'how far a change that is made in portions has come; null: not begun';
+COMMENT ON COLUMN inbound_events.progress IS 'how far an event that is processed in portions has come; null: not begun';
 
--- Who signs its requests to us. The id stands in the address, which is no secret.
+-- Who signs requests to us. The id is part of the address and no secret.
 CREATE TABLE inbound_sources (
     source_id        uuid PRIMARY KEY,
     tenant_id        text NOT NULL UNIQUE,

@@ -31,7 +31,7 @@ def test_ties_go_to_the_least_recent_then_to_the_lowest_id() -> None:
 
 def test_nobody_cannot_be_chosen() -> None:
     """An empty team is the caller's error."""
-    with pytest.raises(ValueError, match="nobody"):
+    with pytest.raises(ValueError, match="no candidates"):
         assign([])
 
 

@@ -3,22 +3,22 @@
 SELECT calendar_id, name, slot_duration, slot_interval, buffer_before, buffer_after,
        engine.opens_at(p_calendar => calendar, p_now => %(now)s) AS opens_at,
        engine.closes_at(p_calendar => calendar, p_now => %(now)s) AS closes_at,
-       blocked_dates <> '{}' OR max_per_day IS NOT NULL AS has_shut_days,
+       blocked_dates <> '{}' OR max_per_day IS NOT NULL AS has_closed_days,
        (SELECT engine.holds_have_expired(%(clock)s)) AS has_expired_holds
   FROM calendars AS calendar
  WHERE tenant_id = %(tenant)s AND active AND (%(calendar)s::text IS NULL OR calendar_id = %(calendar)s)
  ORDER BY calendar_id;
 
--- name: shut_days
+-- name: closed_days
 -- The days of one calendar on which nothing may start.
-SELECT shut.starts, shut.ends
+SELECT closed.starts, closed.ends
   FROM calendars AS calendar
- CROSS JOIN LATERAL engine.shut_days(p_calendar => calendar, p_from => %(start)s, p_to => %(end)s, p_except => NULL,
-                                     p_now => %(now)s) AS shut
+ CROSS JOIN LATERAL engine.closed_days(p_calendar => calendar, p_from => %(start)s, p_to => %(end)s, p_except => NULL,
+                                     p_now => %(now)s) AS closed
  WHERE calendar.calendar_id = %(calendar)s;
 
 -- name: teams
--- Each calendar's active coaches and when their calendars were read.
+-- The calendars' active coaches, and when the coaches' own calendars were read.
 SELECT member.calendar_id, member.coach_id, coach.calendar_kind <> 'none' AS external, sync.synced_at,
        coalesce(sync.failures, 0) AS failures, sync.first_requested_at
   FROM coach_calendars AS member
@@ -28,9 +28,9 @@ SELECT member.calendar_id, member.coach_id, coach.calendar_kind <> 'none' AS ext
  ORDER BY member.calendar_id, member.coach_id;
 
 -- name: days
--- The slots of coaches as one string of bits each, days that are missing filled with 0.
--- `free` lets an appointment stand, `open` its buffers, `full` are the days at their maximum: pairs of first slot and length.
--- A coach's days are read in order from the index, one coach after another: sorting them all takes longer.
+-- Each coach's slots as one string of bits; missing days are filled with 0.
+-- `free` admits appointments, `open` their buffers; `full` has the days at their maximum, as [first slot, length].
+-- The days of one coach after the other come from the index in order: sorting them all takes longer.
 SELECT asked.coach_id, own.*
   FROM unnest(%(coaches)s::text[]) AS asked (coach_id) CROSS JOIN LATERAL (
     SELECT min(first_slot) AS first_slot,

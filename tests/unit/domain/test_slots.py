@@ -220,7 +220,7 @@ def test_cut_reads_a_part_of_a_row(data: st.DataObject, width: int, offset: int,
     """A slot outside the row reads as 0."""
     bits = data.draw(st.integers(0, (1 << width) - 1))
     expected = [i - offset for i in slots.positions(bits, width) if offset <= i < offset + length]
-    assert list(slots.positions(slots.cut(bits, width, offset, length), length)) == expected
+    assert list(slots.positions(slots.slice_of(bits, width, offset, length), length)) == expected
 
 
 @given(st.data(), st.integers(0, 6000))

@@ -1,0 +1,45 @@
+-- name: coaches
+-- What the days of active coaches are made of; null: of all of them.
+SELECT coach_id, tenant_id, time_zone, working_hours, blocked_dates, max_per_day, calendar_kind
+  FROM coaches
+ WHERE active AND (%(coaches)s::text[] IS NULL OR coach_id = ANY (%(coaches)s))
+ ORDER BY coach_id;
+
+-- name: stored
+-- Each coach's days that end after a slot, in one text: see days_text().
+SELECT coach_id, string_agg(first_slot || '/' || slot_count || '/' || local_date - '1970-01-01'::date, ','
+                            ORDER BY first_slot) AS days
+  FROM coach_slots
+ WHERE coach_id = ANY (%(coaches)s)
+   AND first_slot > %(first)s - 104 AND first_slot + slot_count > %(first)s
+ GROUP BY coach_id;
+
+-- name: store
+-- Stores what a calendar leaves free; an older reading never overwrites a younger one.
+SELECT engine.upsert_days(p_coach => %(coach)s, p_fetched_at => %(fetched_at)s,
+                          p_first_slots => %(first_slots)s::integer[], p_slot_counts => %(slot_counts)s::smallint[],
+                          p_dates => %(dates)s::date[], p_working => %(working)s::text[],
+                          p_external => %(external)s::text[], p_max_per_day => %(max_per_day)s::smallint);
+
+-- name: extend
+-- Adds the days that are missing; on those that are there the external calendar's bits stay.
+SELECT engine.upsert_days(p_coach => %(coach)s, p_fetched_at => NULL, p_first_slots => %(first_slots)s::integer[],
+                          p_slot_counts => %(slot_counts)s::smallint[], p_dates => %(dates)s::date[],
+                          p_working => %(working)s::text[], p_external => %(external)s::text[],
+                          p_max_per_day => %(max_per_day)s::smallint)
+ WHERE EXISTS (SELECT FROM coaches WHERE coach_id = %(coach)s AND time_zone = %(time_zone)s);
+
+-- name: replace
+-- Replaces days of another zone by those of the coach's zone; one transaction.
+SELECT engine.replace_days(p_coach => %(coach)s, p_zone => %(time_zone)s, p_from => %(from)s,
+                         p_first => %(first_slots)s, p_count => %(slot_counts)s, p_dates => %(dates)s,
+                         p_working => %(working)s, p_external => %(external)s, p_max_per_day => %(max_per_day)s::smallint),
+       engine.apply_absences(p_coach => %(coach)s);
+
+-- name: delete_old
+-- Deletes the days that ended before a slot.
+DELETE FROM coach_slots WHERE first_slot + slot_count <= %(before)s;
+
+-- name: has_coach
+-- Whether the tenant has the coach.
+SELECT count(*) AS n FROM coaches WHERE tenant_id = %(tenant)s AND coach_id = %(coach)s;

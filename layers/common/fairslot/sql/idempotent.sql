@@ -1,0 +1,14 @@
+-- name: find
+-- The answer that is stored for a key.
+SELECT engine.idempotent_answer(p_tenant => %(tenant)s, p_key => %(key)s, p_fingerprint => %(fingerprint)s,
+                                p_now => coalesce(%(now)s, clock_timestamp())) AS answer;
+
+-- name: store
+-- Stores an answer for its key, if there is one.
+SELECT engine.store_answer(p_tenant => %(tenant)s, p_key => %(key)s, p_fingerprint => %(fingerprint)s,
+                              p_keep_for => %(keep)s, p_now => coalesce(%(now)s, clock_timestamp()),
+                              p_answer => %(answer)s, p_messages => '[]');
+
+-- name: delete_expired
+-- Deletes the answers whose time is over.
+DELETE FROM idempotency_keys WHERE expires_at <= %(now)s;
