@@ -99,7 +99,7 @@ class Resolver:
         return {name: one for name, one in resolved.items() if one is not None}
 
     def holds(self, condition: str) -> bool:
-        """Tell whether a named condition holds."""
+        """Warn whether a named condition holds."""
         if condition not in self._conditions:
             raise TemplateError(f"there is no condition {condition}")
         return bool(self.value(self._conditions[condition]))

@@ -11,7 +11,7 @@ import psycopg
 
 from fairslot.platform.migrate import BEFORE_BASELINE_CODE
 from local.function_env import PYTHONPATH
-from local.processes import StartError, bound_to_us
+from local.processes import StartError, die_with_parent
 
 # The demo data tells for itself whether there is anything; asking first saves half a second.
 _HAS_COACHES = "SELECT EXISTS (SELECT FROM coaches)"
@@ -56,7 +56,7 @@ def _has_coaches(url: str) -> bool:
 async def _run(module: str, url: str, log: Path, meanings: Mapping[int, str] | None = None) -> list[str]:
     """Run a module to its end and return the lines that it printed; `meanings` are of its exit codes."""
     process = await asyncio.create_subprocess_exec(
-        *bound_to_us(signal.SIGKILL),
+        *die_with_parent(signal.SIGKILL),
         *(sys.executable, "-m", module),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -11,7 +11,7 @@ from uuid import uuid4
 from aiohttp import web
 
 from local.gateway_payload import AnswerError, Request, Response, event, message, plain_path, response
-from local.logs import Log, Tell, unheard
+from local.logs import Log, Warn, ignore
 from local.routes import Routes
 from local.runtime_api import LARGEST_PAYLOAD, Answer
 
@@ -45,12 +45,12 @@ class Gateway:
         *,
         port: int = 0,
         seconds: float = _TIMEOUT_SECONDS,
-        tell: Tell = unheard,
+        warn: Warn = ignore,
     ) -> None:
         self.port = port
         self._routes = routes
         self._functions = functions
-        self._log = Log(log, tell)
+        self._log = Log(log, warn)
         self._seconds = seconds
         server = web.Server(self._serve, access_log=None, keepalive_timeout=75)
         self._runner = web.ServerRunner(server, shutdown_timeout=_DRAIN_SECONDS)

@@ -36,7 +36,7 @@ class Partner(Program):
             env={**os.environ, "PYTHONPATH": PYTHONPATH, "PYTHONUNBUFFERED": "1"},
         )
 
-    def _answers(self) -> bool:
+    def _is_ready(self) -> bool:
         with self.log.open("rb") as log:
             log.seek(self._said_before)
             said = re.search(rb"listening on 127\.0\.0\.1:(\d+)", log.read())

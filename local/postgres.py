@@ -86,9 +86,15 @@ class EmbeddedPostgres(Program):
             death_signal=self.stop_signal,
         )
 
-    def finish(self) -> None:
+    def wait_until_ready(self) -> None:
         """Wait until the server takes connections, and make the role and the database if missing."""
-        super().finish()
+        super().wait_until_ready()
+        try:
+            self._make_database()
+        except psycopg.OperationalError as error:  # killed meanwhile
+            raise StartError(f"postgres stopped while it was starting: {error}", self.log) from error
+
+    def _make_database(self) -> None:
         role, password = sql.Identifier(_OWNER), sql.Literal(self._passwords[_OWNER])
         with psycopg.connect(self.admin_url(), autocommit=True) as admin:
             if admin.execute("SELECT FROM pg_roles WHERE rolname = %s", (_OWNER,)).rowcount == 0:
@@ -139,7 +145,7 @@ class EmbeddedPostgres(Program):
             if not _is_postgres(pid):
                 lock.unlink()
 
-    def _answers(self) -> bool:
+    def _is_ready(self) -> bool:
         try:
             with psycopg.connect(self.admin_url(), connect_timeout=2):
                 return True
@@ -148,7 +154,7 @@ class EmbeddedPostgres(Program):
 
 
 def _is_postgres(pid: int) -> bool:
-    """Tell whether a process is a Postgres; where that cannot be known, whether it is there at all."""
+    """Warn whether a process is a Postgres; where that cannot be known, whether it is there at all."""
     try:
         return b"postgres" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except FileNotFoundError:

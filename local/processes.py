@@ -1,6 +1,7 @@
 """Programs that the local stack starts: each dies with whoever started it."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -13,7 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import Self
 
-# What `spawn` gives: a program that runs.
+# Below what Linux (32768) and macOS (49152) choose from by themselves.
+_PORTS = range(20_000, 32_768)
+
+# A program that `spawn` started.
 type Child = subprocess.Popen[bytes]
 
 
@@ -57,10 +61,10 @@ class Program(ABC):
         """Start the process."""
 
     @abstractmethod
-    def _answers(self) -> bool:
-        """Tell whether it can be used."""
+    def _is_ready(self) -> bool:
+        """Warn whether it can be used."""
 
-    def begin(self) -> None:
+    def launch(self) -> None:
         """Start it without waiting for it, so that others can start meanwhile.
 
         Raises:
@@ -72,7 +76,7 @@ class Program(ABC):
         except OSError as error:
             raise StartError(f"{self.log.stem} could not be started: {error}") from error
 
-    def finish(self) -> None:
+    def wait_until_ready(self) -> None:
         """Wait until it answers.
 
         Raises:
@@ -81,7 +85,7 @@ class Program(ABC):
         """
         name = self.log.stem
         deadline = time.monotonic() + self.start_seconds
-        while not self._answers():
+        while not self._is_ready():
             code = self._process.poll() if self._process else 0
             if code is not None:
                 raise StartError(f"{name} ended with code {code} while starting", self.log)
@@ -91,8 +95,8 @@ class Program(ABC):
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        self.begin()
-        self.finish()
+        self.launch()
+        self.wait_until_ready()
 
     def stop(self) -> None:
         """Ask it to stop and kill it if it is late; harmless where it does not run."""
@@ -118,7 +122,7 @@ class Program(ABC):
         self.stop()
 
 
-def bound_to_us(death_signal: int) -> list[str]:
+def die_with_parent(death_signal: int) -> list[str]:
     """Return what stands before a command so that the kernel signals it when its starter's thread is gone.
 
     Without util-linux's setpriv, as on a Mac, it is nothing: then a supervisor that is
@@ -137,7 +141,7 @@ def _setpriv() -> str | None:
     return found if trial.returncode == 0 else None
 
 
-def loader() -> dict[str, str]:
+def library_path() -> dict[str, str]:
     """Return the variables by which some Pythons find their own library, clean environment or not."""
     names = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
     return {name: os.environ[name] for name in names if name in os.environ}
@@ -158,7 +162,7 @@ def spawn(
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [*bound_to_us(death_signal), *command],
+            [*die_with_parent(death_signal), *command],
             stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -173,11 +177,17 @@ def spawn(
 
 
 def free_port() -> int:
-    """Return a loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port that is free, and that the kernel gives to no connection or `bind(0)` meanwhile.
+
+    A port of the kernel's own range may be somebody's before the program that it is for listens on it. Two
+    processes that choose at the same time take the same one with a chance of 1 to the size of the range.
+    """
+    # Not the shared generator: tests seed it, and would all choose the same.
+    for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise StartError(f"no port from {_PORTS.start} to {_PORTS.stop - 1} is free")
 
 
 def tail(log: Path, lines: int = 20) -> str:

@@ -42,7 +42,7 @@ class QueueClient:
         """Delete messages and return the ids of those that were not: their receipt was out of date."""
         return await self._batches("DeleteMessageBatch", queue, messages, {})
 
-    async def show_again(self, queue: str, messages: Sequence[dict[str, Any]]) -> list[str]:
+    async def make_visible(self, queue: str, messages: Sequence[dict[str, Any]]) -> list[str]:
         """Make messages visible at once and return the ids of those that could not be."""
         return await self._batches("ChangeMessageVisibilityBatch", queue, messages, {"VisibilityTimeout": 0})
 

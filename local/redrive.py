@@ -10,7 +10,7 @@ from pathlib import Path
 
 from fairslot.webhooks import redrive
 from local.sqs import SqsStandIn
-from local.stack_options import Options
+from local.stack_options import StackOptions
 
 
 def environment(data: Path) -> dict[str, str] | None:
@@ -32,7 +32,7 @@ def environment(data: Path) -> dict[str, str] | None:
 
 def main() -> None:
     """Send them again and say what was done."""
-    data = Options.read(os.environ).data
+    data = StackOptions.from_environment(os.environ).data
     found = environment(data)
     if found is None:
         sys.exit(f"no stack runs on {data}: `make run` starts one, FAIRSLOT_DATA says where else to look")

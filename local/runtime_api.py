@@ -16,7 +16,7 @@ from uuid import uuid4
 from aiohttp import web
 
 from local.logs import Log
-from local.processes import bound_to_us
+from local.processes import die_with_parent
 from local.sqs import ACCOUNT, REGION
 
 LARGEST_PAYLOAD = 6 * 1024 * 1024 + 100  # bytes, either way: Lambda's own limit for a synchronous invocation
@@ -105,7 +105,7 @@ class Sandbox:
         self._log.write(b"")  # there before the first word
         # A pipe, as on Lambda: a function that wrote into the file itself would fail with it.
         return await asyncio.create_subprocess_exec(
-            *bound_to_us(signal.SIGKILL),
+            *die_with_parent(signal.SIGKILL),
             *(sys.executable, "-m", "awslambdaric", self._handler),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,

@@ -11,7 +11,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local.processes import Child, Program, StartError, free_port, loader, spawn
+from local.processes import Child, Program, StartError, free_port, library_path, spawn
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
@@ -107,7 +107,7 @@ class SqsStandIn(Program):
     def _environment(self) -> dict[str, str]:
         state = str(self._state.resolve())
         return {
-            **loader(),
+            **library_path(),
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": state,
             "TMPDIR": state,
@@ -125,7 +125,7 @@ class SqsStandIn(Program):
             "LOG_LEVEL": "WARNING",
         }
 
-    def _answers(self) -> bool:
+    def _is_ready(self) -> bool:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=2)
         try:
             connection.request("GET", "/_ministack/health")

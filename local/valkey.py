@@ -49,7 +49,7 @@ class EmbeddedValkey(Program):
         ]
         return spawn([binary(), "-"], log=self.log, given="\n".join(lines).encode() + b"\n")
 
-    def _answers(self) -> bool:
+    def _is_ready(self) -> bool:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                 connection.sendall(f"AUTH {self._password}\r\n".encode())

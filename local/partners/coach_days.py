@@ -42,5 +42,5 @@ def meetings(coach_id: str, day: date) -> list[Interval]:
 
 
 def overlap(one: Interval, other: Interval) -> bool:
-    """Tell whether two half-open intervals share time."""
+    """Warn whether two half-open intervals share time."""
     return one[0] < other[1] and other[0] < one[1]

@@ -18,7 +18,7 @@ from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform import dead_letters
 from fairslot.platform.db import Connection
 from fairslot.webhooks import redrive
-from local.processes import loader
+from local.processes import library_path
 from local.sqs import SqsStandIn
 from tests.support.endpoint_world import report
 from tests.support.gateway_events import context
@@ -271,7 +271,7 @@ def test_the_local_stacks_letters_are_sent_by_make(
     lose(parts, book(connection))
     command = ["make", "--no-print-directory", "redrive"]
     environment = {
-        **loader(),
+        **library_path(),
         "PATH": os.environ["PATH"],
         "FAIRSLOT_DATA": str(tmp_path),
         "PYTHONDONTWRITEBYTECODE": "1",

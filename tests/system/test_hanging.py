@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.support.frozen import frozen
-from tests.system.conftest import CALM, Stack, start, stop, wait_until
+from tests.system.conftest import CALM, Stack, running, stop, wait_until
 from tests.system.test_journey import appointments, starts
 
 CLIENTS = 12
@@ -21,10 +21,10 @@ FUNCTION_SECONDS = 10.0  # the timeout of the functions that answer HTTP
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Stack]:
     """A stack of the test's own, its calendars read."""
-    running = start(tmp_path / "data", CALM)
-    wait_until(lambda: len(starts(running)) > 200, 30, "the calendars are read")
-    yield running
-    assert stop(running) == 0
+    with running(tmp_path / "data", CALM) as stack:
+        wait_until(lambda: len(starts(stack)) > 200, 30, "the calendars are read")
+        yield stack
+        assert stop(stack) == 0
 
 
 def book(stack: Stack, number: int, start_time: str) -> tuple[httpx.Response, float]:

@@ -84,7 +84,7 @@ def _is_back_again(world: World, before: int) -> bool:
 
 def times_back(world: World) -> int:
     """Return how often the stack has said that a part which ended is ready again."""
-    return sum("is back" in line for line in world.stack.said)
+    return sum("running again" in line for line in world.stack.said)
 
 
 @contextmanager

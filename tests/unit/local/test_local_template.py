@@ -91,7 +91,7 @@ def test_functions_carry_their_globals_and_events(tmp_path: Path) -> None:
     ]
     assert inside.logging == {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "INFO"}
     assert (outside.timeout, outside.reserved) == (30, 3)
-    assert outside.queues == [QueueSource("WorkQueue", 5, 2, reports_failures=True, most_at_once=20)]
+    assert outside.queues == [QueueSource("WorkQueue", 5, 2, reports_failures=True, max_concurrency=20)]
 
 
 def test_an_event_without_a_path_answers_the_rest(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_queues_carry_their_attributes_and_dead_letters(tmp_path: Path) -> None:
 
 def variables(template: Template, name: str, **caller: str) -> dict[str, str]:
     """Return what a function finds in its environment."""
-    return function_env.of_function(
+    return function_env.variables(
         template.functions[name],
         template,
         addresses={"DATABASE_URL": DATABASE, "PARTNER_URL": "http://partner"},
@@ -156,7 +156,7 @@ def test_the_callers_settings_win_over_the_local_and_those_over_the_template(tmp
         ("!GetAtt Secret.Arn", "Secret .* does not exist on this machine"),
         ("!Ref Nothing", "there is no Nothing"),
         ("!ImportValue x", "does not know Fn::ImportValue"),
-        ('"{{resolve:ssm:x}}"', "a secret that is not known here"),
+        ('"{{resolve:ssm:x}}"', "a secret that is not available locally"),
     ],
 )
 def test_what_has_no_meaning_here_is_said(tmp_path: Path, expression: str, problem: str) -> None:
@@ -177,7 +177,7 @@ def test_the_projects_template_runs_here(root: Path) -> None:
     """Every variable and every schedule of the template that is deployed has a meaning here."""
     template = Template(root / "template.yaml", {}, ENDPOINT)
     for function in template.functions.values():
-        function_env.of_function(
+        function_env.variables(
             function,
             template,
             addresses={"DATABASE_URL": DATABASE, "REDIS_URL": "redis://here"},
