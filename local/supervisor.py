@@ -193,7 +193,8 @@ class Supervisor:
         self._stops.push_async_callback(self._queues.close)
         await self._make_queues()
         self._running.poll(self._queues, self._stops)
-        self._say("queues", f"polling {sum(len(one.queues) for one in self._template.functions.values())}")
+        count = sum(len(function.queues) for function in self._template.functions.values())
+        self._say("queues", f"{count} are polled")
 
     async def _prepare_restarted(self, name: str) -> None:
         if name == self._sqs.log.stem:  # it has lost what it had not saved

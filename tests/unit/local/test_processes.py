@@ -1,4 +1,4 @@
-"""What every program of the local stack needs of the machine."""
+"""Ports for the programs of the local stack."""
 
 import random
 import socket
