@@ -1,4 +1,4 @@
-"""Load the demo data into a database; what is there already is left as it is."""
+"""Loads the demo data into an empty database."""
 
 import sys
 from datetime import UTC, datetime
@@ -91,10 +91,12 @@ def load(
 
 
 def main() -> None:
-    """Load the demo data into the environment's database and say so."""
+    """Load the demo data into the database of DATABASE_URL and print whether it was loaded."""
     loaded = db.run(load)
     db.close()
-    sys.stdout.write("loaded the demo data\n" if loaded else "the database has data; left as it is\n")
+    sys.stdout.write(
+        "loaded the demo data\n" if loaded else "the database has data already; nothing was loaded\n"
+    )
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from local.supervisor import Supervisor
 
 
 def say(name: str, text: str) -> None:
-    """Warn the terminal something of a part, if there still is one."""
+    """Print on the terminal something of a part, if there still is one."""
     _print(f"{name:<13} {text}")
 
 

@@ -278,7 +278,7 @@ def test_the_local_stacks_letters_are_sent_by_make(
     }
     none = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     assert none.returncode != 0
-    assert "no stack runs" in none.stderr
+    assert "no local stack is running" in none.stderr
     state = {
         "pid": os.getpid(),
         "database_url": database_url,

@@ -8,7 +8,7 @@ _BOUND_SECONDS = 30.0
 
 
 def running(pid: int) -> bool:
-    """Warn whether a process runs; one that is dead but not yet buried does not."""
+    """Return whether a process runs; one that is dead but not yet buried does not."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
     except (FileNotFoundError, ProcessLookupError):

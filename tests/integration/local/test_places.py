@@ -72,7 +72,7 @@ def test_a_part_that_cannot_keep_its_data_is_said_in_a_line(tmp_path: Path) -> N
 
 
 def test_dead_letters_of_a_stack_that_cannot_be_there(tmp_path: Path) -> None:
-    """The command says that no stack runs there, also where the place is a file."""
+    """The command says that no stack is running there, also where the place is a file."""
     file = tmp_path / "file"
     file.write_text("")
     done = subprocess.run(
@@ -83,4 +83,4 @@ def test_dead_letters_of_a_stack_that_cannot_be_there(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr.splitlines()) == (1, [done.stderr.strip()])
-    assert f"no stack runs on {file}" in done.stderr
+    assert f"no local stack is running on {file}" in done.stderr

@@ -182,7 +182,7 @@ def programs(stack: Stack, name: bytes) -> list[int]:
 
 
 def _works(state: Any) -> bool:
-    """Warn whether the database, the cache and a queue of the template answer."""
+    """Return whether the database, the cache and a queue of the template answer."""
     try:
         question = httpx.post(
             state["sqs_endpoint"],
