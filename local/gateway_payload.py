@@ -64,8 +64,7 @@ def event(request: Request, route_key: str, path_parameters: dict[str, str]) -> 
     """Return the event for a request that matched a route."""
     headers = _joined(request.headers)
     cookies = headers.pop("cookie", None)
-    path = plain_path(request.path)
-    now = time.time()
+    path, now = plain_path(request.path), time.time()
     made: dict[str, Any] = {
         "version": "2.0",
         "routeKey": route_key,
