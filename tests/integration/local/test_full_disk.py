@@ -153,7 +153,7 @@ async def test_a_schedule_goes_on_whatever_happens() -> None:
     assert warnings[0] == "the schedule Tidy failed and has stopped: OSError(28, 'No space left on device')"
 
 
-async def test_a_task_that_ends_by_an_error_is_told_of_at_once() -> None:
+async def test_a_task_that_fails_warns_at_once() -> None:
     """One that is stopped, or done, is not."""
     warnings: list[str] = []
 

@@ -52,7 +52,7 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("place", UNUSABLE.values(), ids=UNUSABLE.keys())
-def test_data_that_cannot_be_kept_there_is_said_in_a_line(tmp_path: Path, place: str) -> None:
+def test_a_data_directory_that_cannot_be_written_is_a_one_line_error(tmp_path: Path, place: str) -> None:
     """With the place, the reason and the variable that moves it; nothing is started."""
     (tmp_path / "logs").write_text("")
     data = tmp_path / place
@@ -62,7 +62,7 @@ def test_data_that_cannot_be_kept_there_is_said_in_a_line(tmp_path: Path, place:
     assert "None" not in said
 
 
-def test_a_part_that_cannot_keep_its_data_is_said_in_a_line(tmp_path: Path) -> None:
+def test_a_program_that_cannot_write_its_data_is_a_one_line_error(tmp_path: Path) -> None:
     """With the part's name; what was started before it is stopped."""
     (tmp_path / "valkey").write_text("")
     said = Stack(tmp_path).failure()

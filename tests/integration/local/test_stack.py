@@ -129,14 +129,14 @@ def test_a_second_stack_on_the_same_data_says_who_has_it(stack: Stack) -> None:
     assert get(f"{stack.state()['gateway']}/health").status_code == 200
 
 
-def test_a_port_that_is_taken_is_said_at_once(stack: Stack, tmp_path: Path) -> None:
+def test_a_port_that_is_taken_fails_at_once(stack: Stack, tmp_path: Path) -> None:
     """Before anything is started."""
     taken = stack.state()["gateway"].rpartition(":")[2]
     assert f"port {taken}: Address already in use" in Stack(tmp_path, PORT=taken).failure()
     assert not (tmp_path / "postgres").exists()
 
 
-def test_a_part_that_dies_comes_back(stack: Stack) -> None:
+def test_a_program_that_dies_is_restarted(stack: Stack) -> None:
     """At the same address, as a managed service would, and with its queues."""
     state = stack.state()
     for part in ("postgres", "valkey", "sqs"):
@@ -146,9 +146,7 @@ def test_a_part_that_dies_comes_back(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize(("part", "program"), [("sqs", b"sqs_server.py"), ("postgres", b"cluster")])
-def test_a_part_that_is_killed_while_it_restarts_comes_back(
-    tmp_path: Path, part: str, program: bytes
-) -> None:
+def test_a_program_killed_while_it_restarts_is_restarted(tmp_path: Path, part: str, program: bytes) -> None:
     """The stack tries again, and tells the terminal of each failure."""
     stack = Stack(tmp_path / "data")
     try:

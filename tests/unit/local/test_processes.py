@@ -9,7 +9,7 @@ from local.processes import free_port
 _KERNELS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
-def test_a_free_port_is_none_that_the_kernel_gives_to_others() -> None:
+def test_a_free_port_is_outside_the_kernels_range() -> None:
     """Or a connection could take it before the program that it is for has started."""
     lowest = int(_KERNELS.read_text("utf-8").split()[0]) if _KERNELS.exists() else 49_152
     ports = [free_port() for _ in range(20)]
