@@ -4,6 +4,9 @@ SHELL := /bin/bash
 BIN := .venv/bin
 UV := .tools/uv/bin/uv
 PYTHON ?= python3
+# A worker a core; each has a Postgres, a Valkey and queues of its own where its tests need them.
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8
 export PYTHONPATH := $(CURDIR)/functions:$(CURDIR)/layers/common:$(CURDIR)
 export UV_PYTHON_DOWNLOADS ?= automatic
 
@@ -36,54 +39,56 @@ $(UV): requirements/uv.txt
 	@$(UV) pip sync --quiet --python .tools/sam --require-hashes requirements/sam.txt
 	@touch $@
 
-install: .venv/.installed .tools/ministack/.installed ## install what running needs
+install: .venv/.installed .tools/ministack/.installed ## install what the other targets need
 
 run: install ## start the whole system on this machine
 	@exec $(BIN)/python -m local.stack
 
 test: check ## every check and every test
-	@$(BIN)/python -m pytest tests/integration tests/handlers tests/system
+	@$(PYTEST) tests/integration tests/handlers
+	@# In one process: they start whole stacks and measure times.
+	@$(BIN)/python -m pytest tests/system
 
 check: install ## format, lint, types, import rules, unit tests (under a minute)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/python -m pytest -q tests/unit
+	@$(PYTEST) -q tests/unit
 
-format: install ## rewrite the code in the house format
+format: install ## format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-requirements: $(UV) ## compile the pinned requirements anew
+requirements: $(UV) ## recompile the pinned requirements
 	@requirements/compile.sh
 
-replay: install ## make every recorded decision of the local stack again (ARGS="--calendar cal-1")
+replay: install ## recompute every recorded decision and compare (ARGS="--calendar cal-1")
 	@$(BIN)/python -m tools.replay $(ARGS)
 
-what-if: install ## run the record under another rule (ARGS="--gamma 2 --plot shares.png")
+what-if: install ## run the recorded history under another rule (ARGS="--gamma 2 --plot shares.png")
 	@$(BIN)/python -m tools.replay --what-if $(ARGS)
 
-openapi: install ## write the HTTP contract anew from the handlers' types
+openapi: install ## regenerate the OpenAPI document from the handlers' types
 	@$(BIN)/python -m tools.openapi
 
-bench: install ## measure every goal in one run and print it beside what was measured
+bench: install ## measure everything that has a goal and print both (three minutes)
 	@$(BIN)/python -m bench
 
-mutants: install ## take each guard out in turn and expect its test to fail (minutes)
+mutants: install ## remove each guard in turn and expect its test to fail (minutes)
 	@$(BIN)/python -m tests.mutants
 
-redrive: ## send the dead letters of the stack that runs on this machine again
+redrive: ## requeue the dead letters of the local stack
 	@$(BIN)/python -m local.redrive
 
-migrate: install ## bring the schema of $$DATABASE_URL up to date
+migrate: install ## bring the schema of DATABASE_URL up to date
 	@$(BIN)/python -m fairslot.platform.migrate
 
 SHIPPED := template.yaml samconfig.toml $(shell find functions layers/common -name __pycache__ -prune -o -print)
 .aws-sam/.built: $(SHIPPED) .tools/sam/.installed
 	@echo "building what is deployed into .aws-sam"
 	@mkdir -p .aws-sam/state
-	@# Nothing but the package index is asked: no telemetry, and the check for a newer release is done.
+	@# No telemetry and no check for a newer release: the build contacts only the package index.
 	@printf '{"lastVersionCheck": %s}' "$$(date +%s)" > .aws-sam/state/metadata.json
 	@sam() { env -u PYTHONPATH -u MAKEFLAGS -u MFLAGS SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR=.aws-sam/state \
 	  PATH="$(CURDIR)/.tools/sam/bin:$$PATH" .tools/sam/bin/sam "$$@" > .aws-sam/log 2>&1 \
@@ -91,8 +96,8 @@ SHIPPED := template.yaml samconfig.toml $(shell find functions layers/common -na
 	  sam validate --lint && sam build
 	@touch $@
 
-template: install .aws-sam/.built ## build what is deployed and check that it is whole
+template: install .aws-sam/.built ## build what is deployed and test it
 	@$(BIN)/python -m pytest -q tests/system/test_template.py
 
-clean: ## remove what the targets made, the data excepted
+clean: ## remove everything that the targets made, except the data
 	@rm -rf .venv .tools .aws-sam .mypy_cache .ruff_cache .pytest_cache

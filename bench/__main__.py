@@ -1,6 +1,6 @@
-"""Measure every goal in one run and print it beside what was measured: `make bench`, about three minutes.
+"""Measure everything that has a goal and print both side by side: `make bench`, about three minutes.
 
-Every part is measured in a process of its own, one after another. The last run is kept under bench/results/.
+Each part is measured in a process of its own, one after another. The last run is kept in bench/results/.
 """
 
 import multiprocessing
@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 
-from bench import availability, booking, cold_start, deliveries, handlers, sync
-from bench.table import Row, heading, keep
+from bench import availability, booking, booking_growth, booking_handler, cold_start, deliveries, sync
+from bench.table import COLUMNS, Row, heading, keep
 
 PAGE_MS = {(6, 7): 3, (100, 30): 10, (1_000, 30): 50, (10_000, 30): 150}
 
@@ -25,19 +25,19 @@ def of_booking() -> Iterator[Row]:
     goals = {"1 client": 0.40, "8 spread": 0.25, "8 at one instant": 0.15}
     for name, ratio in alone(booking.throughput).items():
         yield Row(f"booking in the database, {name}, of the bare commit", goals[name], ratio, at_least=True)
-    for factor, ratio in alone(booking.growth).items():
+    for factor, ratio in alone(booking_growth.growth).items():
         yield Row(f"booking with {factor} times the history", 1.1, ratio, "times")
 
 
 def of_the_handler() -> Iterator[Row]:
     """Measure the whole booking handler."""
-    found = alone(handlers.booking)
+    found = alone(booking_handler.booking)
     note = f"{found['handler_ms']:.2f} of {found['call_ms']:.2f} ms"
     yield Row("booking handler against its database call, p50", 2.5, found["ratio"], "times", note=note)
 
 
 def of_availability() -> Iterator[Row]:
-    """Measure the pages, by size, and against their SQL."""
+    """Measure pages by size, and against their SQL."""
     found = alone(availability.pages)
     for (coaches, days), page in found.items():
         note = f"{page['ms']:.2f} of {page['sql_ms']:.2f} ms"
@@ -49,14 +49,14 @@ def of_availability() -> Iterator[Row]:
 
 
 def of_sync() -> Iterator[Row]:
-    """Measure keeping a reading, against a row a slot."""
+    """Measure storing a reading, against one row per slot."""
     for what, found in alone(sync.storing).items():
         note = (
             f"{found['bits_ms']:.2f} against {found['rows_ms']:.2f} ms;"
             f" {found['working_times']:.1f} times with rows for working hours alone"
         )
         yield Row(
-            f"sync of one coach against a row a slot, {what}",
+            f"sync of one coach against one row per slot, {what}",
             10,
             found["times"],
             "times",
@@ -66,7 +66,7 @@ def of_sync() -> Iterator[Row]:
 
 
 def of_cold_starts() -> Iterator[Row]:
-    """Measure import and first answer, by function."""
+    """Measure import and first response, by function."""
     for module, found in alone(cold_start.ratios).items():
         note = f"{found['ms']:.0f} of {found['imports_ms']:.0f} ms"
         name = module.partition(".")[0]
@@ -83,10 +83,10 @@ def of_dispatch() -> Iterator[Row]:
 
 
 def main() -> None:
-    """Print the table while it grows, and keep it."""
+    """Print each row of the table when it is measured, and keep the table."""
     begun = time.monotonic()
     head = heading()
-    print(f"{head}\n")
+    print(f"{head}\n\n{COLUMNS}")
     rows = []
     for part in (of_booking, of_the_handler, of_availability, of_sync, of_cold_starts, of_dispatch):
         for row in part():

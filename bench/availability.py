@@ -1,10 +1,10 @@
-"""Pages of availability through the handler, and the handler against its bare SQL, in one run.
+"""Pages of availability through the handler, and the handler against its SQL alone, in one run.
 
     PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.availability
 
 Ten thousand coaches with 60 days each, a third of their hours busy, in teams of four sizes. Nothing of a
-page is cached. The bare SQL is what the use case was seen to run, with the same values, on a connection of
-the same kind, its rows read as the driver gives them.
+page is cached. The SQL alone is the recorded statements of the use case, with the same values, on the same
+kind of connection; the rows are fetched and dropped.
 """
 
 import statistics
@@ -28,13 +28,13 @@ type Statement = tuple[Any, Any]
 
 
 class Recorder:
-    """A connection that notes what it is asked."""
+    """A connection that records its statements."""
 
     def __init__(self, connection: db.Connection) -> None:
         self.connection, self.seen = connection, list[Statement]()
 
     def execute(self, query: Any, values: Any = None) -> Any:
-        """Note a statement and run it."""
+        """Record a statement and execute it."""
         self.seen.append((query, values))
         return self.connection.execute(query, values)
 
@@ -59,7 +59,7 @@ def page(connection: db.Connection, coaches: int, days: int) -> dict[str, float]
         for query, values in recorder.seen:
             connection.execute(query, values).fetchall()
 
-    rounds = [alternate(requests(coaches, days), ask, bare) for _ in range(1 + ROUNDS)][1:]
+    rounds = [alternate(requests(coaches, days), invoke, bare) for _ in range(1 + ROUNDS)][1:]
     return {
         "ms": statistics.median(statistics.median(one) for one, _ in rounds) * 1000,
         "sql_ms": statistics.median(statistics.median(other) for _, other in rounds) * 1000,
@@ -73,11 +73,11 @@ def requests(coaches: int, days: int) -> list[dict[str, Any]]:
     return [request("GET", "/api/availability", query=query) for _ in range(CALLS[coaches])]
 
 
-def ask(asked: dict[str, Any]) -> None:
-    """Have the handler answer, with starts."""
+def invoke(request: dict[str, Any]) -> None:
+    """Invoke the handler; the page must have starts."""
     from availability.app import lambda_handler  # late: only then is the environment there
 
-    answer = lambda_handler(asked, context())
+    answer = lambda_handler(request, context())
     if answer["statusCode"] != 200 or '"start_time"' not in answer["body"]:  # noqa: PLR2004
         raise SystemExit(answer["body"][:500])
 

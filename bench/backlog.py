@@ -1,9 +1,9 @@
-"""Whether the local stack delivers faster than it books: both in one run, on its own settings.
+"""Whether the local stack delivers faster than it books: both in one run, with its own settings.
 
     PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.backlog
 
-Clients book over HTTP as fast as they are answered; each booking is two deliveries, to stand-ins with their
-usual latency and faults. It begins with a backlog that slow partners made.
+Clients book over HTTP as fast as they get responses; each booking makes two deliveries, to stand-ins with
+their usual latency and faults. The run begins with a backlog that slow partners made.
 """
 
 import tempfile
@@ -18,7 +18,7 @@ SECONDS = 30.0
 
 
 def main() -> None:
-    """Print what a run came to."""
+    """Print the result of a run."""
     with tempfile.TemporaryDirectory() as folder:
         stack = start(Path(folder) / "data", {})
         try:

@@ -1,10 +1,10 @@
-"""Importing a function and its first answer, against the same libraries imported alone, in one run.
+"""Importing a function and its first response, against importing the same libraries alone, in one run.
 
     PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.cold_start
 
-Every sample is a process of its own, from its start to its end, in turns. The first answer is a real one:
-Postgres, Valkey, queues and partners run, and nothing is connected before. The other side imports the modules
-of others that the first process had in the end, in that order, the late ones too, and none of ours.
+Every sample is a process of its own, from start to end, in turns. The first response is a real one: Postgres,
+Valkey, queues and partners run, and nothing is connected before. The other side imports the third-party and
+standard modules that the first process had at its end, in the same order, and none of ours.
 """
 
 import json
@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from bench.deliveries import subscriber_url
-from bench.handlers import asked, starts
+from bench.booking_handler import booking_request, starts
 from bench.stack import add_team, stack
+from bench.subscriber import subscriber_url
 from fairslot.coach_time.days import horizon_slots
 from fairslot.platform import db
 from tests.support.deliveries import delivery
@@ -67,7 +67,7 @@ NAMES = "\nsys.stderr.write('\\0' + ' '.join(sys.modules))"
 
 
 def ratios() -> dict[str, dict[str, float]]:
-    """Return by function the median of the pairs' ratios, and of each side the milliseconds."""
+    """Return by function the median ratio of the pairs, and each side in milliseconds."""
     with functions() as makers:
         return {module: cold(module, make) for module, make in makers.items()}
 
@@ -91,7 +91,7 @@ def cold(module: str, make: Make) -> dict[str, float]:
 
 
 def library_names(module: str, make: Make) -> str:
-    """Return the modules of others that importing a function and answering once takes, in order."""
+    """Return the library modules that importing a function and its first response load, in order."""
     names = run(FIRST_ANSWER + NAMES, json.dumps(make()), module).stderr.rpartition("\0")[2].split()
     return "\n".join(name for name in names if name.partition(".")[0] not in OURS)
 
@@ -104,7 +104,7 @@ def run(code: str, given: str, module: str) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def functions() -> Iterator[dict[str, Make]]:
-    """Start what the functions talk to; give for each what makes an event for it."""
+    """Start what the functions talk to; yield for each a maker of its events."""
     with (
         tempfile.TemporaryDirectory() as folder,
         stack() as parts,
@@ -121,7 +121,7 @@ def functions() -> Iterator[dict[str, Make]]:
         )
         instants = starts()
         yield {
-            "booking.app": lambda: asked(next(instants)),
+            "booking.app": lambda: booking_request(next(instants)),
             "availability.app": lambda: request("GET", "/api/availability", query={"calendar_id": "cal"}),
             "webhook_dispatch.app": lambda: batch_event(delivery().to_json()),
             "calendar_fetch.app": lambda: batch_event(json.dumps(fetch())),

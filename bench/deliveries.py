@@ -1,28 +1,26 @@
-"""How fast one dispatcher is: deliveries a second, and the way from queue to subscriber when idle.
+"""Deliveries a second of one dispatcher, and the time from queue to subscriber when idle.
 
-    PYTHONPATH=functions:layers/common:. .venv/bin/python bench/deliveries.py
+    PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.deliveries
 
-The subscriber is a process of its own and answers at once, with its clock as the CRM's id; the queue is the
-local stand-in over HTTP. The worker does all that Lambda's poller and the function do: receive, attempt, send
-the results, delete. When idle, the stand-in looks into its queue every 100 ms only, so messages are sent at
-no fixed moment of its round, and the share of the way that is the function's own is shown beside the whole.
+The subscriber is a process of its own and answers at once; the queue is the local stand-in over HTTP. The
+worker does what Lambda's poller and the function do: receive, attempt, send the results, delete. The time
+from the receipt on, which is the function's own, is shown beside the whole.
 """
 
-import asyncio
 import os
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bench.subscriber import subscriber_url
 from fairslot.messages.deliveries import Delivery
 from fairslot.platform.settings import settings
 from local.sqs import SqsStandIn
@@ -31,11 +29,6 @@ BACKLOG = 1_500
 IDLE = 100
 
 type Make = Callable[[], Delivery]
-
-
-def main() -> None:
-    """Print the figures."""
-    print(figures())
 
 
 def figures() -> dict[str, float]:
@@ -57,20 +50,8 @@ def figures() -> dict[str, float]:
     }
 
 
-@contextmanager
-def subscriber_url() -> Iterator[str]:
-    """Run the subscriber."""
-    command = [sys.executable, __file__, "subscriber"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)  # noqa: S603  # this file
-    try:
-        yield f"http://127.0.0.1:{process.stdout.readline().strip() if process.stdout else ''}"
-    finally:
-        process.kill()
-        process.communicate()
-
-
 def signed_for(sqs: SqsStandIn, url: str) -> Make:
-    """Return what makes deliveries for one subscriber with a secret of its own."""
+    """Return a maker of deliveries for one subscriber with its own secret."""
     from tests.support.deliveries import KMS_KEY, delivery, subscription
 
     sqs.make_key(KMS_KEY)
@@ -91,14 +72,14 @@ class Worker:
         os.environ.update(DELIVERIES_QUEUE_URL=self.deliveries, RESULTS_QUEUE_URL=self.results)
 
     def rate(self, make: Make | None = None) -> float:
-        """Return the deliveries a second from a backlog, of the CRM's if no others are made."""
+        """Return the deliveries a second from a backlog, of the CRM's by default."""
         self.fill(BACKLOG, make)
         begun = time.perf_counter()
         self.work(BACKLOG)
         return BACKLOG / (time.perf_counter() - begun)
 
     def waits(self) -> tuple[list[float], list[float]]:
-        """Return the seconds to each arrival, one at a time: from before its sending and from its receipt."""
+        """Return the seconds to each arrival, one delivery at a time: since sending, since receipt."""
         self.arrivals()
         waits, own = [], []
         with ThreadPoolExecutor(1) as pool:
@@ -114,19 +95,19 @@ class Worker:
         return waits, own
 
     def drain(self, count: int) -> None:
-        """Send and deliver so many."""
+        """Send and deliver `count`."""
         self.fill(count)
         self.work(count)
 
     def fill(self, count: int, make: Make | None = None) -> None:
-        """Send so many deliveries."""
+        """Send `count` deliveries to the queue."""
         from fairslot.platform import queue
         from tests.support.deliveries import delivery
 
         queue.send(self.deliveries, [(make or delivery)().to_json() for _ in range(count)])
 
     def work(self, count: int) -> float:
-        """Receive, invoke and delete until so many are done; return when the last batch was received."""
+        """Receive, invoke and delete until `count` are done; return when the last batch was received."""
         from tests.support.lambda_context import context
         from tests.support.sqs_events import received_event
         from webhook_dispatch.app import lambda_handler
@@ -152,7 +133,7 @@ class Worker:
         return received
 
     def arrivals(self) -> list[float]:
-        """Take the results out and return when the subscriber got each, by its monotonic clock."""
+        """Take the results from the queue; return when the subscriber got each, by the monotonic clock."""
         from fairslot.messages.attempts import Attempt
 
         arrivals = []
@@ -165,23 +146,5 @@ class Worker:
         return arrivals
 
 
-async def subscriber() -> None:
-    """Answer every request at once, and say on which port."""
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        body = b'{"success":true,"crm_id":"%.6f"}' % time.monotonic()
-        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=1_000)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-
-
 if __name__ == "__main__":
-    if sys.argv[1:] == ["subscriber"]:
-        asyncio.run(subscriber())
-    else:
-        main()
+    print(figures())

@@ -1,46 +1,27 @@
-"""How far a coach is off what is due, under our rule and under others, on one made-up history.
+"""How far coaches deviate from their entitlement under our rule and under others, on one made-up history.
 
     PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.fairness
 
 20 coaches of different scores serve 3 calendars; 20,000 bookings come at times at which some of them are
 free; one joins half way, one is away for a while, a tenth of the bookings is cancelled soon after. Every rule
-gets the same history. What is due is the weighted share of each booking among those who were free for it.
+gets the same history. An entitlement is the weighted share of each booking among the coaches free for it.
 """
 
 import argparse
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from bench.fairness_history import Team, history, teams
 from fairslot.booking.distribution import jain_index
-from fairslot.domain.fair_share import MILLION, Candidate, assign, weights
-
-SOON = 100  # a booking is cancelled before so many others are made
+from fairslot.domain.fair_share import MILLION, Candidate, assign
 
 type Choose = Callable[["Accounts", Sequence[Candidate]], str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Team:
-    """Who serves a calendar, with which weights; how often each coach is free."""
-
-    weights: Mapping[str, int]
-    scores: Mapping[str, float]
-    free: Mapping[str, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Event:
-    """A booking with those who are free for it, or the cancellation of booking `number`."""
-
-    number: int
-    calendar_id: str
-    free: tuple[str, ...] | None
-
-
 @dataclass
 class Accounts:
-    """One calendar under one rule: each coach's credit, bookings got and bookings owed (millionths)."""
+    """One calendar under one rule: each coach's credit, bookings assigned and entitled to (millionths)."""
 
     team: Team
     chance: random.Random
@@ -52,7 +33,7 @@ class Accounts:
     worst: float = 0.0
 
     def candidates(self, free: Sequence[str]) -> list[Candidate]:
-        """Return those who are free as they stand now."""
+        """Return the free coaches with their credit."""
         return [
             Candidate(
                 coach_id=coach,
@@ -65,7 +46,7 @@ class Accounts:
         ]
 
     def book(self, number: int, free: Sequence[str], choose: Choose) -> str:
-        """Give a booking to one of those who are free; return to whom."""
+        """Assign a booking to one of the free coaches; return which."""
         candidates = self.candidates(free)
         shares = assign(candidates).shares
         chosen = choose(self, candidates)
@@ -75,7 +56,7 @@ class Accounts:
         return chosen
 
     def cancel(self, number: int) -> None:
-        """Undo a booking: it is neither got nor owed."""
+        """Undo a booking, assigned and entitled."""
         self._move(*self.made.pop(number), -1)
 
     def _move(self, chosen: str, shares: Mapping[str, int], sign: int) -> None:
@@ -93,24 +74,24 @@ def fair_share(_: Accounts, candidates: Sequence[Candidate]) -> str:
 
 
 def highest_score(_: Accounts, candidates: Sequence[Candidate]) -> str:
-    """Choose the best of those who are free, always."""
+    """Choose the free coach with the highest score."""
     return assign(candidates, "highest_score").chosen
 
 
 def least_bookings(accounts: Accounts, candidates: Sequence[Candidate]) -> str:
-    """Choose whoever has got the fewest."""
+    """Choose the coach with the fewest bookings."""
     return min(candidates, key=lambda one: (accounts.assigned.get(one.coach_id, 0), one.coach_id)).coach_id
 
 
 def round_robin(_: Accounts, candidates: Sequence[Candidate]) -> str:
-    """Choose whoever's last booking is the longest ago."""
+    """Choose the coach whose last booking is the oldest."""
     return min(
         candidates, key=lambda one: (-1 if one.last_seq is None else one.last_seq, one.coach_id)
     ).coach_id
 
 
 def weighted_random(accounts: Accounts, candidates: Sequence[Candidate]) -> str:
-    """Draw by lot, with the weights as chances."""
+    """Choose at random, with the weights as probabilities."""
     return accounts.chance.choices(candidates, [one.weight for one in candidates])[0].coach_id
 
 
@@ -129,39 +110,6 @@ REFERENCE = {
     "round robin": (270.0, None),
     "weighted random": (50.0, None),
 }
-
-
-def teams(chance: random.Random, *, coaches: int, calendars: int) -> dict[str, Team]:
-    """Make up calendars whose teams overlap."""
-    everybody = [f"coach-{number:02}" for number in range(1, coaches + 1)]
-    scores = {coach: round(chance.uniform(0.35, 0.95), 3) for coach in everybody}
-    free = {coach: chance.uniform(0.2, 0.95) for coach in everybody}
-    made = {}
-    for number in range(1, calendars + 1):
-        own = {coach: scores[coach] for coach in everybody if chance.random() < 0.6} or scores  # noqa: PLR2004
-        made[f"cal-{number}"] = Team(
-            weights=weights(own, gamma=4, low=0.5, high=2, manual={}), scores=own, free=free
-        )
-    return made
-
-
-def history(
-    chance: random.Random, teams: Mapping[str, Team], *, bookings: int, cancelled: float
-) -> Iterator[Event]:
-    """Yield bookings and cancellations; the first coach joins half way, the last is away for a quarter."""
-    newcomer, absent = "coach-01", max(coach for team in teams.values() for coach in team.weights)
-    standing: list[tuple[int, str]] = []
-    for number in range(bookings):
-        calendar_id = chance.choice(list(teams))
-        here = {coach for coach in teams[calendar_id].weights if coach != newcomer or number >= bookings // 2}
-        if bookings // 4 <= number < bookings // 2:
-            here.discard(absent)
-        free = [coach for coach in sorted(here) if chance.random() < teams[calendar_id].free[coach]]
-        yield Event(number=number, calendar_id=calendar_id, free=tuple(free or sorted(here)))
-        standing.append((number, calendar_id))
-        if chance.random() < cancelled:
-            undone, where = standing.pop(-chance.randint(1, min(SOON, len(standing))))
-            yield Event(number=undone, calendar_id=where, free=None)
 
 
 def simulate(
@@ -195,7 +143,7 @@ def simulate(
 
 
 def main() -> None:
-    """Print each rule's figures beside those that were expected."""
+    """Print each rule's figures beside the expected ones."""
     parser = argparse.ArgumentParser(prog="python -m bench.fairness")
     parser.add_argument("--bookings", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)

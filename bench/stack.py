@@ -1,4 +1,4 @@
-"""What measurements stand on: Postgres, Valkey and queues of their own, and the quiet to measure in."""
+"""What measurements share: Postgres, Valkey and queues of their own, and turns of two sides."""
 
 import os
 import statistics
@@ -33,7 +33,7 @@ class Stack:
 
 @contextmanager
 def stack() -> Iterator[Stack]:
-    """Start everything that the functions inside the VPC talk to, and tell the environment of it."""
+    """Start what the functions inside the VPC talk to, and set its addresses in the environment."""
     with (
         tempfile.TemporaryDirectory() as folder,
         EmbeddedPostgres(Path(folder)) as postgres,
@@ -54,7 +54,7 @@ def stack() -> Iterator[Stack]:
 
 
 def add_team(connection: db.Connection, size: int, **columns: object) -> None:
-    """Make the calendar `cal`, always open, with its coaches' days, two partners to tell, and a key."""
+    """Make the calendar `cal`, always open, with its coaches' days, both partners' endpoints, and a key."""
     for kind in ("crm", "calendar_api"):
         add_endpoint(connection, kind, "appointment.*")
     coaches = [f"coach-{number}" for number in range(size)]
@@ -67,7 +67,7 @@ def add_team(connection: db.Connection, size: int, **columns: object) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Send what functions log and count to nowhere."""
+    """Discard the logs and metrics of functions."""
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
         yield
 
@@ -75,7 +75,7 @@ def quiet() -> Iterator[None]:
 def alternate[T](
     given: Sequence[T], one: Callable[[T], object], other: Callable[[T], object]
 ) -> tuple[list[float], list[float]]:
-    """Do both with each of what is given, each first every other time; return the seconds of each."""
+    """Do both with each of `given`, taking turns to go first; return the seconds of each."""
     took: tuple[list[float], list[float]] = ([], [])
     for number, what in enumerate(given):
         for side, work in ((0, one), (1, other)) if number % 2 else ((1, other), (0, one)):
@@ -86,5 +86,5 @@ def alternate[T](
 
 
 def median_ratio(rounds: Sequence[tuple[Sequence[float], Sequence[float]]]) -> float:
-    """Return the median of the rounds' ratios, each that of the two sides' medians."""
+    """Return the median over the rounds of the ratio of the two sides' medians."""
     return statistics.median(statistics.median(one) / statistics.median(other) for one, other in rounds)

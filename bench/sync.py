@@ -1,12 +1,11 @@
-"""Keeping what one coach's external calendar says, against writing a row a slot, in one run.
+"""Storing a reading of one coach's external calendar, against writing one row per slot, in one run.
 
     PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.sync
 
-Both sides get the same readings of 60 days for the same coaches and work them out of the message. A reading
-differs from the coach's last on three days, as most do, or on every day, at worst. The row-a-slot side is
-given what helps it: numbers instead of instants, one DELETE and one INSERT of arrays, sent together in one
-transaction. It keeps every slot, as our bits do; what it takes with those of the working hours alone is shown
-beside it.
+Both sides get the same messages, readings of 60 days for the same coaches. A reading differs from the coach's
+last one on three days, as most do, or on every day, the worst case. The rows are written as fast as possible:
+numbers instead of instants, one DELETE and one INSERT of arrays, in one transaction and one round trip. They
+hold every slot, as our bits do; the time with the slots of the working hours alone is shown beside it.
 """
 
 import json
@@ -39,7 +38,7 @@ type Store = Callable[[dict[str, Any]], None]
 
 
 def storing() -> dict[str, dict[str, float]]:
-    """Return by what changes how many times cheaper ours is, and each side in milliseconds."""
+    """Return by kind of change how many times faster ours is, and each side in milliseconds."""
     with stack() as parts, db.connect(parts.postgres.url) as connection:
         now = datetime.now(UTC)
         coaches = [Coach(f"coach-{number}", now) for number in range(COACHES)]
@@ -71,11 +70,11 @@ def store_bits(connection: db.Connection, message: dict[str, Any]) -> None:
 def measure(
     connection: db.Connection, coaches: Sequence["Coach"], by_rows: Store, *, everything: bool
 ) -> dict[str, float]:
-    """Keep readings both ways, in turns."""
+    """Store readings both ways, in turns."""
     rounds = []
     for _ in range(1 + ROUNDS):
-        asked = [random.choice(coaches).reading(everything=everything) for _ in range(CALLS)]
-        rounds.append(alternate(asked, by_rows, partial(store_bits, connection)))
+        readings = [random.choice(coaches).reading(everything=everything) for _ in range(CALLS)]
+        rounds.append(alternate(readings, by_rows, partial(store_bits, connection)))
     rounds = rounds[1:]
     return {
         "times": median_ratio(rounds),
@@ -85,7 +84,7 @@ def measure(
 
 
 class Coach:
-    """A coach with a calendar elsewhere; whole hours are busy."""
+    """A coach with an external calendar; whole hours are busy."""
 
     def __init__(self, coach_id: str, now: datetime) -> None:
         self.coach_id, self.now, self.number = coach_id, now, 0
@@ -113,7 +112,7 @@ class Coach:
 
 
 def rows(connection: db.Connection, table: str, first: int, end: int, offsets: Sequence[int]) -> Store:
-    """Make a table and return what keeps a reading in it, a row for each of these slots of [first, end)."""
+    """Make a table; return what stores a reading in it, a row for each of these slots of [first, end)."""
     create, delete, insert = (
         SQL(text).format(table=Identifier(table))
         for text in (

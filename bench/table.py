@@ -1,4 +1,4 @@
-"""The table of goals: what was asked, what was measured, and whether that is enough."""
+"""The table of goals: each goal, what was measured, and whether it is met."""
 
 import json
 import os
@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+COLUMNS = f"{'measurement':<64} {'goal':>8} {'measured':>9} {'unit':<6} {'result':<7}  details"
 COMMAND = "make bench"
 RESULTS = Path(__file__).parent / "results"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A goal and what came of it, None where it is not built; `at_least` says which side is good."""
+    """A goal and its measurement, None if not built; `at_least`: the goal is a minimum, not a maximum."""
 
     what: str
     goal: float
@@ -32,15 +33,15 @@ class Row:
         return self.measured >= self.goal if self.at_least else self.measured <= self.goal
 
     def __str__(self) -> str:
-        """Write a line of the table."""
-        side = "≥" if self.at_least else "≤"
+        """Return a line of the table."""
+        relation = "≥" if self.at_least else "≤"
         found = "not built       " if self.measured is None else f"{self.measured:>9.2f} {self.unit:<6}"
         met = "met" if self.is_met else "NOT MET"
-        return f"{self.what:<64} {side} {self.goal:>6g} {found} {met:<7}  {self.note}".rstrip()
+        return f"{self.what:<64} {relation} {self.goal:>6g} {found} {met:<7}  {self.note}".rstrip()
 
 
 def heading() -> str:
-    """Say when, where and of what."""
+    """Return when, where and at which commit the run was made."""
     said = subprocess.run(
         ["git", "describe", "--always", "--dirty"],  # noqa: S607 - whichever git there is
         capture_output=True,
@@ -54,10 +55,10 @@ def heading() -> str:
 
 
 def keep(heading: str, rows: Sequence[Row], seconds: float) -> None:
-    """Write the run into bench/results/, over the last one."""
+    """Write the run into bench/results/, replacing the last one."""
     RESULTS.mkdir(exist_ok=True)
     busy = f"{seconds:.0f} s; load of the last 5 minutes {os.getloadavg()[1]:.1f}, this run's included"
-    lines = [heading, "", *map(str, rows), "", busy]
+    lines = [heading, "", COLUMNS, *map(str, rows), "", busy]
     (RESULTS / "last.txt").write_text("\n".join(lines) + "\n", "utf-8")
     found = {
         "run": heading,

@@ -1,4 +1,4 @@
-"""The parts of CloudFormation's language that the local stack understands."""
+"""The subset of CloudFormation that the template uses."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -9,11 +9,11 @@ import yaml
 
 
 class TemplateError(Exception):
-    """The template says something that has no meaning on one machine."""
+    """The template has something that the local stack does not support."""
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads `!Ref x` and its like as their long forms, `{"Ref": x}`."""
+    """Reads short forms such as `!Ref x` as their long forms, `{"Ref": x}`."""
 
 
 def _long_form(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def _long_form(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> dict[str, 
 
 _Loader.add_multi_constructor("!", _long_form)
 
-# Gives the value of a resource (its Ref), or of one of its attributes.
+# Returns the value of a resource (its Ref), or of one of its attributes.
 type Lookup = Callable[[str, str | None], str]
 
 
@@ -41,7 +41,7 @@ def load(path: Path) -> dict[str, Any]:
     """Read a template's YAML.
 
     Raises:
-        TemplateError: it is no YAML, or no mapping.
+        TemplateError: it is not YAML, or not a mapping.
 
     """
     try:
@@ -49,14 +49,14 @@ def load(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         raise TemplateError(f"{path}: {error}") from error
     if not isinstance(document, dict):
-        raise TemplateError(f"{path} is no template")
+        raise TemplateError(f"{path} is not a template")
     return document
 
 
 class Resolver:
-    """Gives a template's expressions their values.
+    """Evaluates the expressions of a template.
 
-    `parameters` win over the template's defaults; `lookup` answers for resources.
+    `parameters` win over the template's defaults; `lookup` returns the values of resources.
     """
 
     def __init__(self, document: Mapping[str, Any], parameters: Mapping[str, str], lookup: Lookup) -> None:
@@ -78,10 +78,10 @@ class Resolver:
         }
 
     def value(self, expression: Any) -> Any:
-        """Return what an expression stands for; entries without a value are left out.
+        """Return the value of an expression; entries without a value are left out.
 
         Raises:
-            TemplateError: a function or a resource that the local stack does not know.
+            TemplateError: the local stack does not support a function or a resource.
 
         """
         if isinstance(expression, list):
@@ -99,7 +99,7 @@ class Resolver:
         return {name: one for name, one in resolved.items() if one is not None}
 
     def holds(self, condition: str) -> bool:
-        """Tell whether a named condition holds."""
+        """Return whether a named condition holds."""
         if condition not in self._conditions:
             raise TemplateError(f"there is no condition {condition}")
         return bool(self.value(self._conditions[condition]))

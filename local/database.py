@@ -1,4 +1,4 @@
-"""Brings the database up to date and fills an empty one, by the programs that do so anywhere."""
+"""Migrates the database and loads the demo data, with the same programs as everywhere."""
 
 import asyncio
 import os
@@ -11,16 +11,16 @@ import psycopg
 
 from fairslot.platform.migrate import BEFORE_BASELINE_CODE
 from local.function_env import PYTHONPATH
-from local.processes import StartError, bound_to_us
+from local.processes import StartError, die_with_parent
 
-# The demo data tells for itself whether there is anything; asking first saves half a second.
+# `local.demo` checks this too; checking here first saves half a second.
 _HAS_COACHES = "SELECT EXISTS (SELECT FROM coaches)"
 
 
 async def prepare(url: str, log: Path, *, data: Path | None) -> str:
-    """Migrate the database at `url`, load the demo data into an empty one and say what was done.
+    """Migrate the database at `url`, load the demo data if it is empty, and return what was done.
 
-    `data` is the folder that the database is in, None where the caller gave its address.
+    `data` is the folder that the database is in, None if the caller gave its address.
 
     Raises:
         StartError: one of the two failed.
@@ -54,9 +54,9 @@ def _has_coaches(url: str) -> bool:
 
 
 async def _run(module: str, url: str, log: Path, meanings: Mapping[int, str] | None = None) -> list[str]:
-    """Run a module to its end and return the lines that it printed; `meanings` are of its exit codes."""
+    """Run a module and return the lines that it printed; `meanings` explain its exit codes."""
     process = await asyncio.create_subprocess_exec(
-        *bound_to_us(signal.SIGKILL),
+        *die_with_parent(signal.SIGKILL),
         *(sys.executable, "-m", module),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

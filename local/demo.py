@@ -1,4 +1,4 @@
-"""Load the demo data into a database; what is there already is left as it is."""
+"""Loads the demo data into an empty database."""
 
 import sys
 from datetime import UTC, datetime
@@ -24,6 +24,7 @@ CALENDARS = {
     "cal-2": ("Technical Interview", 45, ("coach-2", "coach-4", "coach-6")),
     "cal-3": ("Quick Check-in", 15, ("coach-1", "coach-3")),
 }
+_SQL = queries("admin")
 _EVERY_DAY = {day: [["09:00", "17:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
 
 
@@ -31,70 +32,67 @@ def load(
     connection: db.Connection, *, tenant_id: str = keys.DEFAULT_TENANT, calendar_kind: str = "calendar_api"
 ) -> bool:
     """Load the demo data unless there are coaches; return whether it was loaded."""
-    statements = queries("admin")
     with connection.transaction():
-        row = connection.execute(statements["count_coaches"]).fetchone()
+        row = connection.execute(_SQL["count_coaches"]).fetchone()
         if row and row["n"]:
             return False
-        for key, rate in KEYS.items():
-            connection.execute(
-                statements["add_key"],
-                {
-                    "tenant": tenant_id,
-                    "hash": keys.hash_key(key),
-                    "label": key.rsplit("-", 1)[0],
-                    "scopes": ["read", "write", "admin"],
-                    "rate_limit": rate,
-                },
-            )
-        for coach_id, (name, score) in COACHES.items():
-            connection.execute(
-                statements["add_coach"],
-                {
-                    "tenant": tenant_id,
-                    "coach": coach_id,
-                    "name": name,
-                    "time_zone": "America/New_York",
-                    "score": score,
-                    "max_per_day": 10,
-                    "working_hours": Jsonb(_EVERY_DAY),
-                    "kind": calendar_kind,
-                    "url": None,
-                },
-            )
-        for calendar_id, (name, duration, team) in CALENDARS.items():
-            connection.execute(
-                statements["add_calendar"],
-                {
-                    "tenant": tenant_id,
-                    "calendar": calendar_id,
-                    "name": name,
-                    "duration": duration,
-                    "interval": 15,
-                },
-            )
-            connection.execute(statements["join_team"], {"calendar": calendar_id, "coaches": list(team)})
-            connection.execute(statements["refresh_weights"], {"calendar": calendar_id})
-        connection.execute(
-            statements["add_endpoint"], {"tenant": tenant_id, "kind": "crm", "types": ["appointment.*"]}
-        )
-        connection.execute(
-            statements["add_endpoint"],
-            {
-                "tenant": tenant_id,
-                "kind": "calendar_api",
-                "types": ["appointment.*"],
-            },
-        )
+        _add_keys(connection, tenant_id)
+        _add_coaches(connection, tenant_id, calendar_kind)
+        _add_calendars(connection, tenant_id)
+        for kind in ("crm", "calendar_api"):
+            values = {"tenant": tenant_id, "kind": kind, "types": ["appointment.*"]}
+            connection.execute(_SQL["add_endpoint"], values)
         extend_days(connection, now=datetime.now(UTC))
     return True
 
 
+def _add_keys(connection: db.Connection, tenant_id: str) -> None:
+    for key, rate in KEYS.items():
+        values = {
+            "tenant": tenant_id,
+            "hash": keys.hash_key(key),
+            "label": key.rsplit("-", 1)[0],
+            "scopes": ["read", "write", "admin"],
+            "rate_limit": rate,
+        }
+        connection.execute(_SQL["add_key"], values)
+
+
+def _add_coaches(connection: db.Connection, tenant_id: str, calendar_kind: str) -> None:
+    for coach_id, (name, score) in COACHES.items():
+        values = {
+            "tenant": tenant_id,
+            "coach": coach_id,
+            "name": name,
+            "time_zone": "America/New_York",
+            "score": score,
+            "max_per_day": 10,
+            "working_hours": Jsonb(_EVERY_DAY),
+            "kind": calendar_kind,
+            "url": None,
+        }
+        connection.execute(_SQL["add_coach"], values)
+
+
+def _add_calendars(connection: db.Connection, tenant_id: str) -> None:
+    for calendar_id, (name, duration, team) in CALENDARS.items():
+        values = {
+            "tenant": tenant_id,
+            "calendar": calendar_id,
+            "name": name,
+            "duration": duration,
+            "interval": 15,
+        }
+        connection.execute(_SQL["add_calendar"], values)
+        connection.execute(_SQL["join_team"], {"calendar": calendar_id, "coaches": list(team)})
+        connection.execute(_SQL["refresh_weights"], {"calendar": calendar_id})
+
+
 def main() -> None:
-    """Load the demo data into the environment's database and say so."""
+    """Load the demo data into the database of DATABASE_URL and print whether it was loaded."""
     loaded = db.run(load)
     db.close()
-    sys.stdout.write("loaded the demo data\n" if loaded else "the database has data; left as it is\n")
+    sys.stdout.write("loaded the demo data\n" if loaded else "the database has data; nothing was loaded\n")
 
 
 if __name__ == "__main__":

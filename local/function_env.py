@@ -4,29 +4,29 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fairslot.platform.settings import Settings
-from local.processes import loader
+from local.processes import library_path
 from local.template import Function, Template
 
 ROOT = Path(__file__).parents[1]
 PYTHONPATH = ":".join(str(ROOT / folder) for folder in ("functions", "layers/common", "."))
 
-# Shorter than what is deployed, so that a person sees a retry happen.
+# Shorter than on AWS, so that a person sees a retry happen.
 LOCAL_SETTINGS = {
     "WEBHOOK_SCHEDULE_SECONDS": "1,2,4,8,16,30",
     "WEBHOOK_JITTER": "1",
     "WEBHOOK_PAUSE_SECONDS": "2",
     "WEBHOOK_LONGEST_PAUSE_SECONDS": "30",
-    # Time for every attempt, which is four minutes, and for waiting in a row of what is held back, which is
-    # up to a quarter of an hour each time.
+    # Time for every attempt (four minutes), and for waiting behind other deliveries that are delayed (up to a
+    # quarter of an hour each time).
     "WEBHOOK_GIVE_UP_SECONDS": "3600",
     "WEBHOOK_TIMEOUT_SECONDS": "5",
     "WEBHOOK_ALLOW_LOOPBACK_HTTP": "true",
-    # Longer than a message waits behind a backlog; what the queues lose is sent again sooner: `lost`.
+    # Longer than a message waits behind a backlog; `lost_messages` resends sooner what the queues lose.
     "REDELIVER_AFTER_SECONDS": "600",
 }
 
 
-def of_function(
+def variables(
     function: Function,
     template: Template,
     *,
@@ -35,12 +35,12 @@ def of_function(
     sqs: Mapping[str, str],
     data: Path,
 ) -> dict[str, str]:
-    """Return all of a function's variables; nothing of ours reaches it that Lambda would not give it.
+    """Return a function's whole environment; it inherits nothing that Lambda would not give it.
 
-    The `caller`'s variables that name a setting or a variable of this function win over the
-    local settings, those over the template. An address of `addresses`, or of the caller,
-    goes only to the functions that the template gives it to: what cannot reach the
-    database there cannot reach it here. `sqs` is how boto3 finds the queues.
+    The `caller`'s variables that name a setting or a variable of this function win over the local settings,
+    and those win over the template. An address, of `addresses` or of the caller, goes only to the functions
+    that the template gives it to: what cannot reach the database on AWS cannot reach it here. `sqs` is how
+    boto3 finds the queues.
     """
     settings = {name.upper() for name in Settings.model_fields}
     chosen = {
@@ -60,7 +60,7 @@ def _runtime(function: Function, data: Path) -> dict[str, str]:
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
     """
     return {
-        **loader(),
+        **library_path(),
         "_HANDLER": function.handler,
         "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
         "AWS_LAMBDA_FUNCTION_NAME": function.name,

@@ -1,4 +1,4 @@
-"""The HTTP front: what API Gateway does between a client and a function."""
+"""The HTTP gateway: what API Gateway does between a client and a function."""
 
 import asyncio
 import json
@@ -11,15 +11,15 @@ from uuid import uuid4
 from aiohttp import web
 
 from local.gateway_payload import AnswerError, Request, Response, event, message, plain_path, response
-from local.logs import Log, Tell, unheard
+from local.logs import Log, Warn, ignore
 from local.routes import Routes
 from local.runtime_api import LARGEST_PAYLOAD, Answer
 
 _LARGEST_BODY = 10 * 1024 * 1024
-_MOST_READ = 8 * _LARGEST_BODY  # a client hears that its body is too large once it has sent it
+_MOST_READ = 8 * _LARGEST_BODY  # the client gets its 413 after it has sent the body
 _TIMEOUT_SECONDS = 30.0
 _DRAIN_SECONDS = 3.0
-# What the server itself says about the connection.
+# Headers that the server sets itself.
 _HOP_BY_HOP = {"connection", "content-length", "date", "keep-alive", "transfer-encoding", "upgrade"}
 
 
@@ -32,9 +32,9 @@ class Invokable(Protocol):
 
 
 class Gateway:
-    """Answers HTTP on a loopback port by invoking functions, by their names in the routes.
+    """Serves HTTP on a loopback port by invoking the functions that the routes name.
 
-    `seconds` is how long it waits for one; each request is a line of JSON in `log`.
+    `seconds` is the time limit of an invocation; each request is a line of JSON in `log`.
     """
 
     def __init__(
@@ -45,12 +45,12 @@ class Gateway:
         *,
         port: int = 0,
         seconds: float = _TIMEOUT_SECONDS,
-        tell: Tell = unheard,
+        warn: Warn = ignore,
     ) -> None:
         self.port = port
         self._routes = routes
         self._functions = functions
-        self._log = Log(log, tell)
+        self._log = Log(log, warn)
         self._seconds = seconds
         server = web.Server(self._serve, access_log=None, keepalive_timeout=75)
         self._runner = web.ServerRunner(server, shutdown_timeout=_DRAIN_SECONDS)
@@ -73,7 +73,7 @@ class Gateway:
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
-        """Take no more requests and let those that run end, for a few seconds."""
+        """Accept no more requests, and let running ones finish for a few seconds."""
         await self._runner.cleanup()
 
     async def _serve(self, received: web.BaseRequest) -> web.StreamResponse:
@@ -133,7 +133,7 @@ class Gateway:
 
 
 async def _body(received: web.BaseRequest) -> bytes | None:
-    """Return the body, or None where it is larger than the gateway takes."""
+    """Return the body, or None if it is larger than the gateway allows."""
     if not received.can_read_body:
         return b""
     if received.headers.get("Expect", "").lower() == "100-continue" and received.transport is not None:
@@ -149,7 +149,7 @@ async def _body(received: web.BaseRequest) -> bytes | None:
 
 
 def _headers(received: web.BaseRequest) -> list[tuple[str, Any]]:
-    """Return the client's headers and those that the gateway puts in."""
+    """Return the client's headers and those that the gateway adds."""
     own = {
         "x-amzn-trace-id": f"Root=1-{int(time.time()):08x}-{uuid4().hex[:24]}",
         "x-forwarded-port": (received.host or "").rpartition(":")[2],

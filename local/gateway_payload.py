@@ -22,12 +22,12 @@ _STATUSES = range(200, 600)
 
 
 class AnswerError(ValueError):
-    """A function's answer that the gateway cannot read; the client gets 500."""
+    """A function's response is invalid; the client gets 500."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a client sent: `path` and `query` as they came, header names in any case."""
+    """A client's request: `path` and `query` as received, header names in any case."""
 
     method: str
     path: str
@@ -40,7 +40,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What goes back to the client."""
+    """The response to the client."""
 
     status: int
     headers: list[tuple[str, str]] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Response:
 
 
 def plain_path(path: str) -> str:
-    """Return a path as routes see it: every escape undone but `%25`, as the gateway does it."""
+    """Return a path with every escape but `%25` decoded, as the gateway matches it."""
     parts = re.split(r"(%25)", path)
     return "".join(
         part
@@ -64,8 +64,7 @@ def event(request: Request, route_key: str, path_parameters: dict[str, str]) -> 
     """Return the event for a request that matched a route."""
     headers = _joined(request.headers)
     cookies = headers.pop("cookie", None)
-    path = plain_path(request.path)
-    now = time.time()
+    path, now = plain_path(request.path), time.time()
     made: dict[str, Any] = {
         "version": "2.0",
         "routeKey": route_key,
@@ -104,7 +103,7 @@ def event(request: Request, route_key: str, path_parameters: dict[str, str]) -> 
 
 
 def response(payload: bytes) -> Response:
-    """Read a function's answer: an object with a `statusCode`, or any JSON, which then is the body.
+    """Read a function's response: an object with a `statusCode`, or other JSON, which is then the body.
 
     Raises:
         AnswerError: it is neither, or a field of it has the wrong shape.
@@ -133,12 +132,12 @@ def response(payload: bytes) -> Response:
 
 
 def message(status: int, text: str) -> Response:
-    """Return the gateway's own answer."""
+    """Return a response of the gateway itself."""
     return Response(status, [("content-type", "application/json")], _compact({"message": text}))
 
 
 def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return headers in lower case, what came several times joined."""
+    """Return headers in lower case, repeated ones joined."""
     found: dict[str, str] = {}
     for name, value in headers:
         key = name.lower()
@@ -149,7 +148,7 @@ def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _together(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return query parameters, the values of one that came several times joined by commas."""
+    """Return query parameters, the values of a repeated one joined by commas."""
     found: dict[str, str] = {}
     for name, value in pairs:
         found[name] = f"{found[name]},{value}" if name in found else value
@@ -157,7 +156,7 @@ def _together(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _body(body: bytes, content_type: str) -> tuple[str, bool]:
-    """Return a body as the event holds it; base64 for all but a few types, forms and no type among them."""
+    """Return a body as in the event; in base64 for all but text types, also for forms and no type."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind.startswith("text/") or kind in _TEXT_TYPES:
         return body.decode("utf-8", "replace"), False

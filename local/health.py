@@ -1,4 +1,4 @@
-"""Whether the stack answers."""
+"""Waits for a healthy stack."""
 
 import asyncio
 import time
@@ -14,10 +14,10 @@ _ROUTE = ("GET", "/health")
 
 
 async def wait(url: str, template: Template, logs: Path) -> None:
-    """Return when GET /health answers 200, at once where the template has no such route.
+    """Return when GET /health answers 200, or immediately if the template has no such route.
 
     Raises:
-        StartError: it does not come to that; holds its last answer.
+        StartError: it did not in time; has the last response.
 
     """
     function = next((one for one in template.functions.values() if _ROUTE in one.routes), None)

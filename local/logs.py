@@ -1,33 +1,33 @@
-"""Logs and tasks of the stack: what cannot be written, or ends by an error, is told and fails nobody else."""
+"""Logs and background tasks of the stack: one that fails prints a warning and stops nothing else."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-# Tells a person one line.
-type Tell = Callable[[str], None]
+# Prints a line on the terminal about something that should not happen.
+type Warn = Callable[[str], None]
 
 
-def unheard(_: str) -> None:
-    """Tell nobody."""
+def ignore(_: str) -> None:
+    """Drop a warning."""
 
 
 class Log:
-    """A file that lines are added to; those that cannot be written are lost, which is told once."""
+    """A file that lines are appended to; those that cannot be written are lost, with one warning."""
 
-    def __init__(self, path: Path, tell: Tell = unheard) -> None:
+    def __init__(self, path: Path, warn: Warn = ignore) -> None:
         self.path = path
-        self._tell = tell
+        self._warn = warn
         self._fails = False
-        self._torn = b""  # what ends a line of which only a part was written
+        self._torn = b""  # a newline after a line that was written in part
 
     def line(self, text: str) -> None:
-        """Add a line."""
+        """Append a line."""
         self.write(text.encode("utf-8", "replace") + b"\n")
 
     def write(self, data: bytes) -> None:
-        """Add what a program has said, lines or parts of them."""
+        """Append a program's output, in lines or parts of them."""
         data = self._torn + data
         left = data
         try:
@@ -38,20 +38,20 @@ class Log:
             if left != data:
                 self._torn = b"\n"
             if not self._fails:
-                self._tell(f"{self.path} cannot be written, lines are lost: {error.strerror}")
+                self._warn(f"{self.path} cannot be written, so lines of it are lost: {error.strerror}")
             self._fails = True
             return
         if self._fails:
-            self._tell(f"{self.path} is written again")
+            self._warn(f"{self.path} can be written again")
         self._fails, self._torn = False, b""
 
 
-def watched(work: Coroutine[Any, Any, None], name: str, tell: Tell) -> asyncio.Task[None]:
-    """Begin a task, and tell if it ends by an error: nobody may ever ask for what became of it."""
+def start_task(work: Coroutine[Any, Any, None], name: str, warn: Warn) -> asyncio.Task[None]:
+    """Start a background task whose result nobody awaits; warn if it fails."""
 
     def look(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            tell(f"{name} has ended: {error!r}")
+            warn(f"{name} failed and has stopped: {error!r}")
 
     task = asyncio.create_task(work)
     task.add_done_callback(look)

@@ -1,4 +1,4 @@
-"""An event source mapping: takes messages from a queue to a function, as Lambda does.
+"""An event source mapping: polls a queue and invokes a function with its messages, as Lambda does.
 
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from local.gateway import Invokable
-from local.logs import Tell, unheard, watched
+from local.logs import Warn, ignore, start_task
 from local.queue_client import QueueClient, QueueError
 from local.runtime_api import Answer
 from local.sqs import REGION
@@ -21,9 +21,9 @@ _PAUSE_SECONDS = 1.0
 
 
 class Poller:
-    """Polls the queue at `url` and invokes `function` with batches, `most` of them at a time.
+    """Polls the queue at `url` and invokes `function` with batches, at most `max_batches` at a time.
 
-    `note` gets what goes wrong, `tell` what should not.
+    `log` gets failures that are retried, `warn` those that should not happen.
     """
 
     def __init__(
@@ -34,18 +34,18 @@ class Poller:
         function: Invokable,
         client: QueueClient,
         *,
-        most: int,
-        note: Callable[[str], None],
-        tell: Tell = unheard,
+        max_batches: int,
+        log: Callable[[str], None],
+        warn: Warn = ignore,
     ) -> None:
         self._source = source
         self._url = url
         self._arn = arn
         self._function = function
         self._client = client
-        self._note = note
-        self._tell = tell
-        self._free = asyncio.Semaphore(most)
+        self._log_line = log
+        self._warn = warn
+        self._free = asyncio.Semaphore(max_batches)
         self._batches: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         self._receiving = False
@@ -53,10 +53,10 @@ class Poller:
 
     def start(self) -> None:
         """Begin to poll."""
-        self._loop = watched(self._poll(), f"the poller of {self._source.queue}", self._tell)
+        self._loop = start_task(self._poll(), f"the poller of {self._source.queue}", self._warn)
 
     async def stop(self, seconds: float) -> None:
-        """Poll no more, give what runs `seconds` to end and put back what does not."""
+        """Stop polling; let running batches finish for `seconds`, then make the rest visible again."""
         self._stopping.set()
         if self._loop is not None:
             if not self._receiving:  # then it waits for a batch to end
@@ -76,17 +76,17 @@ class Poller:
             try:
                 messages = await self._receive()
             except QueueError as error:
-                self._note(f"{self._source.queue}: {error}")
+                self._log_line(f"{self._source.queue}: {error}")
                 await self._pause()
-            except Exception as error:  # noqa: BLE001 - whatever it is, the queue goes on being polled
-                self._tell(f"{self._source.queue} could not be polled: {error!r}")
+            except Exception as error:  # noqa: BLE001 - polling goes on whatever it is
+                self._warn(f"{self._source.queue} could not be polled, trying again: {error!r}")
                 await self._pause()
             finally:
                 self._receiving = False
             if not messages:
                 self._free.release()
                 continue
-            batch = watched(self._handle(messages), f"a batch of {self._source.queue}", self._tell)
+            batch = start_task(self._handle(messages), f"a batch of {self._source.queue}", self._warn)
             self._batches.add(batch)
             batch.add_done_callback(self._done)
 
@@ -102,15 +102,19 @@ class Poller:
             return
 
     async def _receive(self) -> list[dict[str, Any]]:
-        """Return a batch: what is there, or with a window what comes until it closes."""
+        """Return a batch: what is in the queue, and with a batching window what comes until it closes."""
         size = self._source.batch_size
         messages = await self._client.receive(self._url, size, _WAIT_SECONDS)
-        closes = time.monotonic() + self._source.window
+        closes = time.monotonic() + self._source.batching_window
         while messages and len(messages) < size and (left := closes - time.monotonic()) > 0:
             if self._stopping.is_set():
                 break
             wait = min(_WAIT_SECONDS, max(1, round(left)))
-            messages += await self._client.receive(self._url, size - len(messages), wait)
+            try:
+                messages += await self._client.receive(self._url, size - len(messages), wait)
+            except QueueError as error:  # those received already are hidden from every other poll
+                self._log_line(f"{self._source.queue}: {error}")
+                break
         return messages
 
     async def _handle(self, messages: list[dict[str, Any]]) -> None:
@@ -119,7 +123,7 @@ class Poller:
         try:
             answer = await self._function.invoke(json.dumps(event).encode())
         except asyncio.CancelledError:
-            await self._client.show_again(self._url, messages)
+            await self._client.make_visible(self._url, messages)
             raise
         done = succeeded(answer, messages, reports_failures=self._source.reports_failures)
         if not done:
@@ -127,10 +131,12 @@ class Poller:
         try:
             late = await self._client.delete(self._url, done)
         except QueueError as error:
-            self._note(f"{self._source.queue}: {error}")
+            self._log_line(f"{self._source.queue}: {error}")
             return
         if late:
-            self._note(f"{self._source.queue}: {len(late)} messages were handled too late to be deleted")
+            self._log_line(
+                f"{self._source.queue}: {len(late)} messages not deleted, their visibility timeout is over"
+            )
 
 
 def record(message: dict[str, Any], arn: str) -> dict[str, Any]:
@@ -165,8 +171,8 @@ def succeeded(
 ) -> list[dict[str, Any]]:
     """Return the messages to delete.
 
-    A function that fails has done none of them. One that reports failures has done all
-    but those it names; if its report makes no sense, none.
+    None if the function failed. If it reports failures, all but those that it names; none if its report is
+    invalid.
     """
     if answer.error is not None:
         return []

@@ -1,4 +1,4 @@
-"""A function's processes: started when they are needed, up to a cap; what comes beyond waits its turn."""
+"""A function's processes: started on demand up to a limit; further requests wait in order."""
 
 import asyncio
 import json
@@ -9,12 +9,12 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from local.logs import Log, Tell, unheard
+from local.logs import Log, Warn, ignore
 from local.runtime_api import Answer, GoneError, Sandbox
 
 
 class InitError(Exception):
-    """A process that was started for a request could not be; holds the answer for the one who asked."""
+    """A process that was started for a request failed to start; holds the answer to that request."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.payload.decode("utf-8", "replace"))
@@ -22,9 +22,9 @@ class InitError(Exception):
 
 
 class Pool:
-    """The processes of one function, at most `most` of them; `seconds` is the function's timeout.
+    """At most `max_processes` processes of one function; `seconds` is the function's timeout.
 
-    What they say goes into `log`; `tell` gets what a person should know of that.
+    Their output goes into `log`; `warn` learns if that cannot be written.
     """
 
     def __init__(
@@ -33,14 +33,14 @@ class Pool:
         environment: Mapping[str, str],
         log: Path,
         *,
-        most: int,
+        max_processes: int,
         seconds: float,
-        tell: Tell = unheard,
+        warn: Warn = ignore,
     ) -> None:
-        self.most = most
+        self.max_processes = max_processes
         self._handler = handler
         self._environment = environment
-        self._log = Log(log, tell)
+        self._log = Log(log, warn)
         self._seconds = seconds
         self._all: set[Sandbox] = set()
         self._idle: list[Sandbox] = []
@@ -57,7 +57,7 @@ class Pool:
     async def invoke(self, event: bytes) -> Answer:
         """Run the function once and return its answer, or its failure.
 
-        Who stops waiting leaves the queue; an invocation that has begun goes on without them.
+        A cancelled call leaves the queue; an invocation that has begun runs to its end.
         """
         while True:
             try:
@@ -71,7 +71,7 @@ class Pool:
                 return await asyncio.shield(run)
 
     async def warm(self) -> Answer | None:
-        """Start one process if there is none; return the failure if it does not come up."""
+        """Start a process if there is none; return the failure if it does not start."""
         if not self._all:
             try:
                 self._offer(await self._take())
@@ -80,7 +80,7 @@ class Pool:
         return None
 
     async def stop(self, seconds: float = 0.0) -> None:
-        """Give what runs `seconds` to finish, then kill every process and wait until all are gone."""
+        """Let running invocations finish for `seconds`, then kill all processes and wait for their end."""
         if self._runs and seconds > 0:
             await asyncio.wait(self._runs, timeout=seconds)
         self._stopped = True
@@ -107,9 +107,9 @@ class Pool:
         if self._stopped:
             return
         wanted = sum(not waiter.done() for waiter in self._waiting) - len(self._starts)
-        for _ in range(min(wanted, self.most - len(self._all))):
+        for _ in range(min(wanted, self.max_processes - len(self._all))):
             sandbox = Sandbox(
-                self._handler, self._environment, self._log, on_idle=self._offer, on_end=self._forget
+                self._handler, self._environment, self._log, on_idle=self._offer, on_end=self._remove
             )
             self._all.add(sandbox)
             start = asyncio.create_task(self._start(sandbox))
@@ -128,10 +128,10 @@ class Pool:
 
     def _has_started(self, start: asyncio.Task[None]) -> None:
         self._starts.discard(start)
-        self._grow()  # for whom came while it was failing
+        self._grow()  # for requests that came while it was failing
 
     def _offer(self, sandbox: Sandbox) -> None:
-        """Give a process that waits for work to the request that waits longest."""
+        """Give an idle process to the request that has waited longest."""
         if self._stopped or sandbox not in self._all:
             return
         waiter = self._next_waiter()
@@ -147,7 +147,7 @@ class Pool:
                 return waiter
         return None
 
-    def _forget(self, sandbox: Sandbox) -> None:
+    def _remove(self, sandbox: Sandbox) -> None:
         self._all.discard(sandbox)
         if sandbox in self._idle:
             self._idle.remove(sandbox)

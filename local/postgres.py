@@ -34,7 +34,7 @@ _DEFAULTS = {
 class EmbeddedPostgres(Program):
     """One server with the database `fairslot`, owned by a role that is no superuser, as on RDS.
 
-    The data and the passwords stay under `data_dir`; `stop()` and `start()` keep the port too.
+    The data and the passwords are under `data_dir`; `stop()` and `start()` keep the port.
     """
 
     start_seconds = 60.0  # recovery after a crash takes its time
@@ -86,9 +86,15 @@ class EmbeddedPostgres(Program):
             death_signal=self.stop_signal,
         )
 
-    def finish(self) -> None:
-        """Wait until the server takes connections, and make the role and the database if missing."""
-        super().finish()
+    def wait_until_ready(self) -> None:
+        """Wait until the server accepts connections, and make the role and the database if missing."""
+        super().wait_until_ready()
+        try:
+            self._make_database()
+        except psycopg.OperationalError as error:  # killed meanwhile
+            raise StartError(f"postgres stopped while it was starting: {error}", self.log) from error
+
+    def _make_database(self) -> None:
         role, password = sql.Identifier(_OWNER), sql.Literal(self._passwords[_OWNER])
         with psycopg.connect(self.admin_url(), autocommit=True) as admin:
             if admin.execute("SELECT FROM pg_roles WHERE rolname = %s", (_OWNER,)).rowcount == 0:
@@ -132,14 +138,14 @@ class EmbeddedPostgres(Program):
         fresh.rename(self.data)
 
     def _clear_stale_lock(self) -> None:
-        """Take away what a killed server left: Postgres stumbles if its number is another program's now."""
+        """Remove the lock file of a killed server: Postgres does not start if another program has its id."""
         lock = self.data / "postmaster.pid"
         with suppress(FileNotFoundError, PermissionError, IndexError, ValueError):
             pid = int(lock.read_text("utf-8").splitlines()[0])
             if not _is_postgres(pid):
                 lock.unlink()
 
-    def _answers(self) -> bool:
+    def _is_ready(self) -> bool:
         try:
             with psycopg.connect(self.admin_url(), connect_timeout=2):
                 return True
@@ -148,7 +154,7 @@ class EmbeddedPostgres(Program):
 
 
 def _is_postgres(pid: int) -> bool:
-    """Tell whether a process is a Postgres; where that cannot be known, whether it is there at all."""
+    """Return whether a process is a Postgres; if that cannot be known, whether it exists."""
     try:
         return b"postgres" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except FileNotFoundError:

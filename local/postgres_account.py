@@ -1,4 +1,4 @@
-"""The account that Postgres runs under: it refuses to be root, so for root that is `nobody`."""
+"""The account that Postgres runs under: `nobody` if we are root, which Postgres refuses to run as."""
 
 import os
 import pwd
@@ -25,7 +25,7 @@ def installation() -> Path:
 
 @dataclass(frozen=True)
 class Account:
-    """Where Postgres runs from, where its data lies, and what stands before its command."""
+    """The folders of Postgres' programs and data, and the prefix of its commands."""
 
     install: Path
     data: Path
@@ -33,22 +33,22 @@ class Account:
     prefix: list[str] = field(default_factory=list)
 
     def give(self, path: Path) -> None:
-        """Make a file or folder the account's own."""
+        """Change the owner of a file or folder to this account."""
         if self.owner is not None:
             os.chown(path, *self.owner)
 
     def run(self, program: str, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
-        """Run one of Postgres' programs to its end, output and errors in one."""
+        """Run one of Postgres' programs to its end; stdout has its errors too."""
         command = [*self.prefix, str(self.install / "bin" / program), *arguments]
         return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/", check=False)
 
 
 def choose(data: Path) -> Account:
-    """Return the account that can run the wheel's Postgres on `data`, whose folder exists.
+    """Return an account that can run the wheel's Postgres on `data`, whose folder exists.
 
-    An ordinary user is that account. For root it is `nobody`, and a path that nobody
-    can't traverse, such as a clone under /root, takes a capability to search folders;
-    where that is not to be had, copies at a place that all can reach.
+    An ordinary user runs it as itself, root as `nobody`. If `nobody` cannot traverse the path, such as that
+    of a clone under /root, it gets a capability to search folders; if that is not possible, the programs are
+    copied to, and the data put in, a folder that everyone can reach.
     """
     if os.geteuid() != 0:
         return Account(installation(), data)
@@ -95,8 +95,8 @@ def _works(account: Account) -> bool:
 
 
 def _elsewhere(data: Path, owner: tuple[int, int], prefix: list[str]) -> Account:
-    """Return an account with the programs copied to, and the data under, a folder that all can reach."""
-    name = data / "elsewhere"  # goes with the data: who removes that gets an empty database
+    """Return an account with programs and data in a folder that everyone can reach."""
+    name = data / "elsewhere"  # kept with the data: removing that means an empty database
     if not name.exists():
         write_private(name, f"fairslot-{secrets.token_hex(8)}")
     home = _ELSEWHERE / name.read_text("utf-8")

@@ -1,6 +1,7 @@
-"""Programs that the local stack starts: each dies with whoever started it."""
+"""Programs that the local stack starts: each ends when its parent does."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -13,12 +14,15 @@ from functools import cache
 from pathlib import Path
 from typing import Self
 
-# What `spawn` gives: a program that runs.
+# Below what Linux (32768) and macOS (49152) choose from by themselves.
+_PORTS = range(20_000, 32_768)
+
+# A program that `spawn` started.
 type Child = subprocess.Popen[bytes]
 
 
 class StartError(Exception):
-    """A part of the local stack did not start; `log` says why."""
+    """A program of the local stack did not start; `log` has the details."""
 
     def __init__(self, message: str, log: Path | None = None) -> None:
         super().__init__(message)
@@ -26,7 +30,7 @@ class StartError(Exception):
 
 
 class Program(ABC):
-    """A program on a loopback port that can be started, stopped and started again; a context manager too."""
+    """A program on a loopback port that can be started, stopped and restarted; also a context manager."""
 
     start_seconds = 20.0
     stop_seconds = 3.0
@@ -39,7 +43,7 @@ class Program(ABC):
 
     @property
     def pid(self) -> int | None:
-        """Its process, if it was started."""
+        """Its process id, if it was started."""
         return self._process.pid if self._process else None
 
     @property
@@ -50,21 +54,21 @@ class Program(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """The address, secrets included."""
+        """The address, with its password if it has one."""
 
     @abstractmethod
     def _spawn(self) -> Child:
         """Start the process."""
 
     @abstractmethod
-    def _answers(self) -> bool:
-        """Tell whether it can be used."""
+    def _is_ready(self) -> bool:
+        """Return whether it accepts requests."""
 
-    def begin(self) -> None:
-        """Start it without waiting for it, so that others can start meanwhile.
+    def launch(self) -> None:
+        """Start it without waiting until it is ready, so that others can start meanwhile.
 
         Raises:
-            StartError: there is no place for its files, or no such program.
+            StartError: its files cannot be written, or there is no such program.
 
         """
         try:
@@ -72,30 +76,30 @@ class Program(ABC):
         except OSError as error:
             raise StartError(f"{self.log.stem} could not be started: {error}") from error
 
-    def finish(self) -> None:
-        """Wait until it answers.
+    def wait_until_ready(self) -> None:
+        """Wait until it accepts requests.
 
         Raises:
-            StartError: it ended, or does not answer in time.
+            StartError: it ended, or was not ready in time.
 
         """
         name = self.log.stem
         deadline = time.monotonic() + self.start_seconds
-        while not self._answers():
+        while not self._is_ready():
             code = self._process.poll() if self._process else 0
             if code is not None:
                 raise StartError(f"{name} ended with code {code} while starting", self.log)
             if time.monotonic() > deadline:
-                raise StartError(f"{name} did not answer within {self.start_seconds:.0f} s", self.log)
+                raise StartError(f"{name} was not ready within {self.start_seconds:.0f} s", self.log)
             time.sleep(0.01)
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
-        self.begin()
-        self.finish()
+        """Start it and wait until it is ready."""
+        self.launch()
+        self.wait_until_ready()
 
     def stop(self) -> None:
-        """Ask it to stop and kill it if it is late; harmless where it does not run."""
+        """Stop it, and kill it if that takes too long; does nothing if it is not running."""
         process, self._process = self._process, None
         if process is None or process.poll() is not None:
             return
@@ -118,11 +122,11 @@ class Program(ABC):
         self.stop()
 
 
-def bound_to_us(death_signal: int) -> list[str]:
-    """Return what stands before a command so that the kernel signals it when its starter's thread is gone.
+def die_with_parent(death_signal: int) -> list[str]:
+    """Return a command prefix that makes the kernel signal the program when the thread that started it ends.
 
-    Without util-linux's setpriv, as on a Mac, it is nothing: then a supervisor that is
-    killed leaves its children behind.
+    Empty without util-linux's setpriv, as on macOS: there a supervisor that is killed leaves its children
+    running.
     """
     setpriv = _setpriv()
     return [setpriv, f"--pdeathsig={signal.Signals(death_signal).name[3:]}", "--"] if setpriv else []
@@ -137,8 +141,8 @@ def _setpriv() -> str | None:
     return found if trial.returncode == 0 else None
 
 
-def loader() -> dict[str, str]:
-    """Return the variables by which some Pythons find their own library, clean environment or not."""
+def library_path() -> dict[str, str]:
+    """Return the variables by which some builds of Python find their own library."""
     names = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
     return {name: os.environ[name] for name in names if name in os.environ}
 
@@ -149,17 +153,17 @@ def spawn(
     log: Path,
     env: Mapping[str, str] | None = None,
     death_signal: int = signal.SIGKILL,
-    given: bytes | None = None,
+    stdin: bytes | None = None,
 ) -> Child:
-    """Start a program in a session of its own: no terminal, so Ctrl-C reaches it only through us.
+    """Start a program in a session of its own: Ctrl-C in the terminal does not reach it.
 
-    Its output is appended to `log`; `given` is what it reads from its standard input.
+    Its output is appended to `log`; it reads `stdin` from its standard input.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [*bound_to_us(death_signal), *command],
-            stdin=subprocess.DEVNULL if given is None else subprocess.PIPE,
+            [*die_with_parent(death_signal), *command],
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
             env=env,
@@ -168,20 +172,26 @@ def spawn(
         )
     if process.stdin is not None:
         with suppress(BrokenPipeError), process.stdin as pipe:
-            pipe.write(given or b"")
+            pipe.write(stdin or b"")
     return process
 
 
 def free_port() -> int:
-    """Return a loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a free loopback port outside the kernel's own range.
+
+    A port of that range could be given to a connection before the program listens on it. Two processes that
+    choose at the same moment get the same port with a probability of one to the size of our range.
+    """
+    # Not the shared generator: tests seed it, and would all choose the same.
+    for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise StartError(f"no port from {_PORTS.start} to {_PORTS.stop - 1} is free")
 
 
 def tail(log: Path, lines: int = 20) -> str:
-    """Return the last lines of a log, or nothing where there is none."""
+    """Return the last lines of a log; empty if it does not exist."""
     try:
         return "\n".join(log.read_text("utf-8", "replace").splitlines()[-lines:])
     except FileNotFoundError:
@@ -189,7 +199,7 @@ def tail(log: Path, lines: int = 20) -> str:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, all of it or nothing."""
+    """Write a file atomically, readable by its owner alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f"{path.name}.new")
     fresh.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""The few calls of SQS that the poller needs, over its JSON protocol and without a thread a call."""
+"""The SQS calls that the local stack needs, over the JSON protocol and asyncio."""
 
 import json
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 import aiohttp
 
-_MOST_IN_A_BATCH = 10
+_BATCH_SIZE = 10
 
 
 class QueueError(Exception):
@@ -14,23 +14,23 @@ class QueueError(Exception):
 
 
 class QueueClient:
-    """Calls one endpoint; a queue is named by its URL, a message is what ReceiveMessage gave."""
+    """Calls one endpoint; queues are given by URL, messages as ReceiveMessage returned them."""
 
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
         self._session: aiohttp.ClientSession | None = None
 
     async def create(self, name: str, attributes: dict[str, str]) -> None:
-        """Make a queue, or give the one that is there these attributes."""
+        """Create a queue, or set the attributes of the one that exists."""
         url = (await self._call("CreateQueue", {"QueueName": name}))["QueueUrl"]
         if attributes:
             await self._call("SetQueueAttributes", {"QueueUrl": url, "Attributes": attributes})
 
-    async def receive(self, queue: str, most: int, wait: int) -> list[dict[str, Any]]:
-        """Return up to `most` messages, waiting up to `wait` seconds for the first."""
+    async def receive(self, queue: str, limit: int, wait: int) -> list[dict[str, Any]]:
+        """Return up to `limit` messages, waiting up to `wait` seconds for the first."""
         request = {
             "QueueUrl": queue,
-            "MaxNumberOfMessages": min(most, _MOST_IN_A_BATCH),
+            "MaxNumberOfMessages": min(limit, _BATCH_SIZE),
             "WaitTimeSeconds": wait,
             "MessageSystemAttributeNames": ["All"],
             "MessageAttributeNames": ["All"],
@@ -39,11 +39,11 @@ class QueueClient:
         return messages
 
     async def delete(self, queue: str, messages: Sequence[dict[str, Any]]) -> list[str]:
-        """Delete messages and return the ids of those that were not: their receipt was out of date."""
+        """Delete messages; return the ids of those not deleted because their receipt handle had expired."""
         return await self._batches("DeleteMessageBatch", queue, messages, {})
 
-    async def show_again(self, queue: str, messages: Sequence[dict[str, Any]]) -> list[str]:
-        """Make messages visible at once and return the ids of those that could not be."""
+    async def make_visible(self, queue: str, messages: Sequence[dict[str, Any]]) -> list[str]:
+        """Make messages visible now; return the ids of those that could not be."""
         return await self._batches("ChangeMessageVisibilityBatch", queue, messages, {"VisibilityTimeout": 0})
 
     async def close(self) -> None:
@@ -55,8 +55,8 @@ class QueueClient:
         self, action: str, queue: str, messages: Sequence[dict[str, Any]], extra: dict[str, Any]
     ) -> list[str]:
         failed: list[str] = []
-        for start in range(0, len(messages), _MOST_IN_A_BATCH):
-            batch = messages[start : start + _MOST_IN_A_BATCH]
+        for start in range(0, len(messages), _BATCH_SIZE):
+            batch = messages[start : start + _BATCH_SIZE]
             entries = [
                 {"Id": str(place), "ReceiptHandle": one["ReceiptHandle"], **extra}
                 for place, one in enumerate(batch)

@@ -1,6 +1,6 @@
-"""Send the dead letters of the local stack again: `python -m local.redrive`, or `make redrive`.
+"""Requeues the dead letters of the running local stack: `make redrive`, or `python -m local.redrive`.
 
-Environment: FAIRSLOT_DATA (.data), as for the stack, which has to be running.
+Environment: FAIRSLOT_DATA (.data), the same as the stack's.
 """
 
 import json
@@ -10,11 +10,11 @@ from pathlib import Path
 
 from fairslot.webhooks import redrive
 from local.sqs import SqsStandIn
-from local.stack_options import Options
+from local.stack_options import StackOptions
 
 
 def environment(data: Path) -> dict[str, str] | None:
-    """Return the variables that lead to database and queues of the stack on this data, if one runs."""
+    """Return the addresses of the stack on this data as variables; None if it is not running."""
     try:
         state = json.loads((data / "stack.json").read_text("utf-8"))
         os.kill(state["pid"], 0)
@@ -31,11 +31,11 @@ def environment(data: Path) -> dict[str, str] | None:
 
 
 def main() -> None:
-    """Send them again and say what was done."""
-    data = Options.read(os.environ).data
+    """Requeue them and print the result."""
+    data = StackOptions.from_environment(os.environ).data
     found = environment(data)
     if found is None:
-        sys.exit(f"no stack runs on {data}: `make run` starts one, FAIRSLOT_DATA says where else to look")
+        sys.exit(f"no local stack is running on {data}: start it with `make run`, or set FAIRSLOT_DATA")
     os.environ.update(found)
     redrive.main()
 

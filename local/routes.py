@@ -1,4 +1,4 @@
-"""Which route answers a request, chosen as API Gateway chooses.
+"""Matches requests to routes as API Gateway does.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html
 """
@@ -10,7 +10,7 @@ from enum import IntEnum
 
 
 class _Kind(IntEnum):
-    """A route's segments, the closest match first."""
+    """The kinds of a route's segments, the most specific first."""
 
     WORD = 0
     PARAMETER = 1
@@ -19,7 +19,7 @@ class _Kind(IntEnum):
 
 @dataclass(frozen=True)
 class Match:
-    """The route that answers, with the values of its path parameters."""
+    """A matched route, with the values of its path parameters."""
 
     function: str
     route_key: str
@@ -48,7 +48,7 @@ class Routes:
         self._routes = sorted(made, key=lambda one: (one.closeness, one.method == "ANY"))
 
     def find(self, method: str, path: str) -> Match | None:
-        """Return the closest route for a path whose escapes are undone, or None."""
+        """Return the most specific route for a decoded path, or None."""
         for route in self._routes:
             if route.method in {method, "ANY"} and (found := route.pattern.fullmatch(path)):
                 return Match(route.function, route.key, dict(zip(route.names, found.groups(), strict=True)))

@@ -16,19 +16,19 @@ from uuid import uuid4
 from aiohttp import web
 
 from local.logs import Log
-from local.processes import bound_to_us
+from local.processes import die_with_parent
 from local.sqs import ACCOUNT, REGION
 
 LARGEST_PAYLOAD = 6 * 1024 * 1024 + 100  # bytes, either way: Lambda's own limit for a synchronous invocation
-_DRAIN_SECONDS = 1.0  # for the last words of a process that has ended
+_DRAIN_SECONDS = 1.0  # to read the last output of a process that has ended
 _START_SECONDS = 20.0  # Lambda gives 10; a laptop starting nine functions at once is slower
-_MOST_SAID = 65_536  # bytes at once
+_READ_SIZE = 65_536  # bytes at once
 _API = "/2018-06-01/runtime/"
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What an invocation gave: JSON, and the kind of the failure if it is one."""
+    """The result of an invocation: JSON, and the kind of error if it failed."""
 
     payload: bytes
     error: str | None = None
@@ -36,19 +36,19 @@ class Answer:
 
 
 def failure(kind: str, message: str, request_id: str = "") -> Answer:
-    """Return the answer that Lambda gives in place of a function that could not."""
+    """Return the error that Lambda answers for a function that failed."""
     text = json.dumps({"errorType": kind, "errorMessage": message})
     return Answer(text.encode(), kind, request_id)
 
 
 class GoneError(Exception):
-    """The process was gone before it could be given the event."""
+    """The process ended before it got the event."""
 
 
 class Sandbox:
     """One process of one function.
 
-    `on_idle` is called whenever it waits for work, `on_end` once when its process is gone.
+    `on_idle` is called whenever it waits for an event, `on_end` once when its process has ended.
     """
 
     def __init__(
@@ -77,11 +77,11 @@ class Sandbox:
 
     @property
     def pid(self) -> int | None:
-        """The process, if it was started."""
+        """The process id, if it was started."""
         return self._process.pid if self._process else None
 
     async def start(self) -> Answer | None:
-        """Start the process and wait until it asks for work; return the failure if it never does."""
+        """Start the process and wait until it asks for an event; return the failure if it does not."""
         loop = asyncio.get_running_loop()
         try:
             self._listener = await loop.create_server(self._api, "127.0.0.1", 0)
@@ -102,10 +102,10 @@ class Sandbox:
             return failure("Sandbox.Timedout", f"Init timed out after {_START_SECONDS:.0f} seconds")
 
     async def _spawn(self, port: int) -> asyncio.subprocess.Process:
-        self._log.write(b"")  # there before the first word
-        # A pipe, as on Lambda: a function that wrote into the file itself would fail with it.
+        self._log.write(b"")  # the file exists from the start
+        # A pipe, as on Lambda: if the function wrote to the file itself, a full disk would stop it.
         return await asyncio.create_subprocess_exec(
-            *bound_to_us(signal.SIGKILL),
+            *die_with_parent(signal.SIGKILL),
             *(sys.executable, "-m", "awslambdaric", self._handler),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -116,16 +116,16 @@ class Sandbox:
         )
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
-        """Write down what the process says."""
+        """Log the output of the process."""
         if process.stdout is not None:
-            while said := await process.stdout.read(_MOST_SAID):
-                self._log.write(said)
+            while output := await process.stdout.read(_READ_SIZE):
+                self._log.write(output)
 
     async def invoke(self, payload: bytes, seconds: float) -> Answer:
-        """Hand an event to the waiting process and return what it answers, or how it failed.
+        """Give an event to the idle process; return its result, or how it failed.
 
         Raises:
-            GoneError: it never got the event.
+            GoneError: the process ended before it got the event.
 
         """
         if self._work is None or self._work.done():
@@ -142,20 +142,20 @@ class Sandbox:
             return failure("Sandbox.Timedout", message, request_id)
 
     def kill(self) -> None:
-        """Kill the process, as Lambda does with one that is late."""
+        """Kill the process, as Lambda does at a timeout."""
         if self._process is not None and self._process.returncode is None:
             with suppress(ProcessLookupError):
                 self._process.kill()
 
     async def stop(self) -> None:
-        """Kill the process and wait until it is gone; one that is about to start is killed then."""
+        """Kill the process and wait for its end; one that is being started is killed once it has started."""
         self._stopping = True
         self.kill()
         if self._watcher is not None:
             await self._watcher
 
     async def _watch(self, process: asyncio.subprocess.Process) -> None:
-        """See to it that nobody waits for a process that is gone."""
+        """Wait for the end of the process, then fail everything that waits for it."""
         code = await process.wait()
         if self._listening is not None:
             await asyncio.wait([self._listening], timeout=_DRAIN_SECONDS)
@@ -195,7 +195,7 @@ class Sandbox:
         return _accepted()
 
     async def _next(self) -> web.StreamResponse:
-        """Keep the process waiting until there is an event for it."""
+        """Let the process wait until there is an event for it."""
         self._work = asyncio.get_running_loop().create_future()
         if not self._started.done():
             self._started.set_result(None)

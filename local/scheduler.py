@@ -1,8 +1,7 @@
 """EventBridge's schedules.
 
-Each fires once right after the start, so that nobody waits five minutes for the first sync,
-and then at its rate. One that is still running when its time comes again is run
-beside itself, as EventBridge does. A failed run is not repeated: the next time is.
+Each fires right after the start, so that nobody waits five minutes for the first sync, and then at its rate.
+Runs may overlap, as with EventBridge. A failed run is not retried before the next one is due.
 """
 
 import asyncio
@@ -13,44 +12,44 @@ from typing import Any
 from uuid import uuid4
 
 from local.gateway import Invokable
-from local.logs import Tell, unheard, watched
+from local.logs import Warn, ignore, start_task
 from local.schedules import interval
 from local.sqs import ACCOUNT, REGION
 from local.template import Schedule
 
 
 class Scheduler:
-    """Fires schedules, each with its function; `note` gets what goes wrong, `tell` what should not."""
+    """Invokes functions on schedule; `log` gets failed runs, `warn` what should not happen."""
 
     def __init__(
         self,
         schedules: Sequence[tuple[Schedule, Invokable]],
-        note: Callable[[str], None],
+        log: Callable[[str], None],
         *,
-        tell: Tell = unheard,
+        warn: Warn = ignore,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._schedules = [(one, interval(one.expression), function) for one, function in schedules]
-        self._note = note
-        self._tell = tell
+        self._log_line = log
+        self._warn = warn
         self._clock = clock
         self._sleep = sleep
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Fire each schedule and begin to watch the clock."""
+        """Fire each schedule now, and from now on at its rate."""
         for schedule, every, function in self._schedules:
             self._spawn(self._watch(schedule, every, function), schedule)
 
     async def stop(self) -> None:
-        """Fire no more; what runs is left to its function's own end."""
+        """Stop firing; running invocations go on."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _spawn(self, work: Coroutine[Any, Any, None], schedule: Schedule) -> None:
-        task = watched(work, f"the schedule {schedule.name}", self._tell)
+        task = start_task(work, f"the schedule {schedule.name}", self._warn)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -68,7 +67,7 @@ class Scheduler:
         answer = await function.invoke(json.dumps(event(schedule, due)).encode())
         if answer.error is not None:
             text = answer.payload.decode("utf-8", "replace")
-            self._note(f"{schedule.name} failed: {text[:300]}")
+            self._log_line(f"{schedule.name} failed: {text[:300]}")
 
 
 def event(schedule: Schedule, due: datetime) -> Any:

@@ -10,14 +10,14 @@ _UNITS = {"minute": 60, "hour": 3_600, "day": 86_400}  # seconds
 
 
 class ScheduleError(ValueError):
-    """An expression that EventBridge would refuse, or of a kind that the local stack does not know."""
+    """An expression that EventBridge would refuse, or that the local stack does not support."""
 
 
 def interval(expression: str) -> timedelta:
     """Return the time between two runs.
 
     Raises:
-        ScheduleError: it is no rate.
+        ScheduleError: it is not a valid rate.
 
     """
     rate = re.fullmatch(r"rate\((\d+) (minute|hour|day)(s?)\)", expression.strip())

@@ -1,6 +1,6 @@
-"""`ministack` as the stand-in for SQS and KMS: these alone, loopback only, the state kept between runs.
+"""`ministack` as the stand-in for SQS and KMS: only these, loopback only, with persistent state.
 
-It lives in an environment of its own, `.tools/ministack`, because it pins botocore.
+It has an environment of its own, `.tools/ministack`, because it pins botocore.
 """
 
 import os
@@ -11,7 +11,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local.processes import Child, Program, StartError, free_port, loader, spawn
+from local.processes import Child, Program, StartError, free_port, library_path, spawn
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
@@ -25,14 +25,14 @@ ACCOUNT = "000000000000"
 
 
 class SqsStandIn(Program):
-    """One service; `stop()` saves the queues, what is in them and the keys, `start()` brings them back."""
+    """One service; `stop()` saves queues, messages and keys, `start()` loads them."""
 
     stop_seconds = 5.0
 
     def __init__(self, data_dir: Path, *, log: Path | None = None) -> None:
         super().__init__(log or data_dir / "logs" / "sqs.log", free_port())
         self._state = data_dir / "sqs"
-        # What was sent before this is lost, as it was killed; None where it stopped in good order.
+        # Messages sent before this are lost: it was killed. None if it was shut down cleanly.
         self.lost_before: datetime | None = None
 
     @property
@@ -42,19 +42,19 @@ class SqsStandIn(Program):
 
     @property
     def endpoint_url(self) -> str:
-        """The address, by the name that boto3 gives it."""
+        """The address, as boto3 names it."""
         return self.url
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a process needs in its environment so that boto3 finds this service."""
+        """The variables by which boto3 finds this service."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
-            # No detours through a proxy or an account of the person who runs this.
+            # Ignore the proxy and the AWS account of the person who runs this.
             "AWS_EC2_METADATA_DISABLED": "true",
             "NO_PROXY": "127.0.0.1,localhost",
         }
@@ -66,7 +66,7 @@ class SqsStandIn(Program):
         return boto3.client("sqs", **self._access())
 
     def make_key(self, alias: str) -> None:
-        """Make a key with this alias, such as `alias/webhooks`, where there is none."""
+        """Make a key with this alias, such as `alias/webhooks`, if there is none."""
         import boto3
 
         kms: KMSClient = boto3.client("kms", **self._access())
@@ -85,8 +85,8 @@ class SqsStandIn(Program):
             "endpoint_url": self.endpoint_url,
             "region_name": REGION,
             "aws_access_key_id": "test",
-            "aws_secret_access_key": "test",  # the stand-in takes anything
-            "config": Config(proxies={}),  # no detour through the caller's proxy
+            "aws_secret_access_key": "test",  # the stand-in accepts any
+            "config": Config(proxies={}),  # ignore the caller's proxy
         }
 
     def _spawn(self) -> Child:
@@ -107,25 +107,25 @@ class SqsStandIn(Program):
     def _environment(self) -> dict[str, str]:
         state = str(self._state.resolve())
         return {
-            **loader(),
+            **library_path(),
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": state,
             "TMPDIR": state,
             "SERVICES": "sqs,kms",
             "PERSIST_STATE": "1",
             "STATE_DIR": state,
-            # It files queues under this port, whatever port it listens on, so that the
-            # next run finds them; the addresses it gives out follow the caller's Host.
+            # It stores queues under this port, whatever port it listens on, so that the next run finds them;
+            # the addresses it returns follow the caller's Host.
             "GATEWAY_PORT": "4566",
             "MINISTACK_REGION": REGION,
             "MINISTACK_ACCOUNT_ID": ACCOUNT,
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",
-            "DOCKER_HOST": "unix:///nonexistent",  # it would tidy up containers
+            "DOCKER_HOST": "unix:///nonexistent",  # it would remove containers
             "LOG_LEVEL": "WARNING",
         }
 
-    def _answers(self) -> bool:
+    def _is_ready(self) -> bool:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=2)
         try:
             connection.request("GET", "/_ministack/health")

@@ -1,9 +1,9 @@
-"""Serves ministack so that a message reaches at once whoever waits for it, and no key is lost.
+"""Serves ministack, with immediate delivery to waiting receivers and keys that survive a kill.
 
-Run as a script by the Python of `.tools/ministack`, with the port as its argument and a file that it
-removes when all is saved. As it comes, a waiting receiver looks for messages ten times a second; SQS
-itself does not keep it waiting. And it saves its state only when it is stopped in good order; messages
-that a kill loses are sent again from the outbox, but what a lost key locked up nobody opens again.
+Run as a script by the Python of `.tools/ministack`. Arguments: the port, and a file that it removes when all
+state is saved. Ministack itself polls for messages ten times a second while a receiver waits, where SQS
+delivers at once. And it saves its state only on a clean shutdown: messages that a kill loses are resent from
+the outbox, but what was encrypted with a lost key could never be decrypted.
 """
 
 import asyncio
@@ -18,20 +18,20 @@ from ministack.core import persistence  # type: ignore[import-not-found]
 from ministack.services import sqs  # type: ignore[import-not-found]
 
 
-class Bell:
-    """Stands in the queue service for its `asyncio` and for the event that it sets on each message."""
+class ReceiverWakeup:
+    """Replaces the queue service's `asyncio` and the event that it sets on each message."""
 
     def __init__(self) -> None:
         self._asleep: set[asyncio.Future[None]] = set()
 
     def set(self) -> None:
-        """Wake every receiver; each then looks whether the message is its own."""
+        """Wake every receiver; each then looks for a message of its own queue."""
         for sleeper in self._asleep:
             if not sleeper.done():
                 sleeper.set_result(None)
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep so long, or until the bell rings."""
+        """Sleep for `seconds`, or until a message comes."""
         sleeper = asyncio.get_running_loop().create_future()
         self._asleep.add(sleeper)
         try:
@@ -43,12 +43,12 @@ class Bell:
         return getattr(asyncio, name)
 
 
-async def keep_keys() -> None:
+async def persist_keys() -> None:
     """Save the keys within half a second of a change; never returns."""
     saved = None
     while True:
         await asyncio.sleep(0.5)
-        kms = sys.modules.get("ministack.services.kms")  # there once somebody used it
+        kms = sys.modules.get("ministack.services.kms")  # loaded on first use
         if kms is not None and (state := repr(kms.get_state())) != saved:
             persistence.save_state("kms", kms.get_state())
             saved = state
@@ -56,14 +56,14 @@ async def keep_keys() -> None:
 
 async def main() -> None:
     """Serve until a signal comes."""
-    sqs.asyncio = sqs.esm_wake = Bell()
+    sqs.asyncio = sqs.esm_wake = ReceiverWakeup()
     config = Config()
     config.bind = [f"127.0.0.1:{sys.argv[1]}"]
     config.keep_alive_timeout = 75
     config.graceful_timeout = 1
-    keeper = asyncio.create_task(keep_keys())
+    persisting = asyncio.create_task(persist_keys())
     await serve(app, config)
-    keeper.cancel()
+    persisting.cancel()
 
 
 if __name__ == "__main__":

@@ -1,12 +1,15 @@
-"""The whole system on this machine: `python -m local.stack`, or `make run`.
+"""The whole system on this machine: `make run`, which sets PYTHONPATH and runs `python -m local.stack`.
 
-Starts Postgres, Valkey, the queues and the partners' stand-ins where their addresses are not
-given, migrates, and runs the functions of `template.yaml` behind an HTTP front. Ctrl-C stops it.
+Starts the queues, and Postgres, Valkey, the calendar API and the CRM unless the environment gives their
+addresses; migrates the database, loads the demo data into an empty one, and serves the functions of
+`template.yaml` over HTTP, from the queues and on schedule. A program that ends is restarted. Ctrl-C stops it.
 
-Environment: PORT (3000), FAIRSLOT_DATA (.data), CALENDAR_PORT (3001), CRM_PORT (3002),
-HTTP_PROCESSES (4) and QUEUE_PROCESSES (12), the most of one function; DATABASE_URL, REDIS_URL,
-CALENDAR_API_URL, CRM_WEBHOOK_URL and AUTH_SERVICE_URL, used where given; and every setting of
-`fairslot/platform/settings.py`.
+Environment, with defaults:
+    PORT (3000), CALENDAR_PORT (3001), CRM_PORT (3002)
+    FAIRSLOT_DATA (.data): the directory of data, logs and stack.json, which says where everything is
+    HTTP_PROCESSES (4), QUEUE_PROCESSES (12): the most processes of one function
+    DATABASE_URL, REDIS_URL, CALENDAR_API_URL, CRM_WEBHOOK_URL: used instead of starting these
+    AUTH_SERVICE_URL, and every setting of `fairslot/platform/settings.py`
 """
 
 import asyncio
@@ -18,12 +21,12 @@ import traceback
 from contextlib import suppress
 
 from local.processes import StartError, tail
-from local.stack_options import OptionError, Options
+from local.stack_options import OptionError, StackOptions
 from local.supervisor import Supervisor
 
 
 def say(name: str, text: str) -> None:
-    """Tell the terminal something of a part, if there still is one."""
+    """Print on the terminal something of a part, if there still is one."""
     _print(f"{name:<13} {text}")
 
 
@@ -32,27 +35,27 @@ def _print(line: str) -> None:
         print(line, flush=True)
 
 
-async def run(options: Options) -> int:
-    """Run a stack until a signal comes, or until it fails; return the exit code."""
+async def run(options: StackOptions) -> int:
+    """Run a stack until a signal or a failure; return the exit code."""
     began = time.monotonic()
     supervisor = Supervisor(options, say)
-    asked = asyncio.Event()
+    stop_requested = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, _on_signal, asked)
+        loop.add_signal_handler(number, _on_signal, stop_requested)
 
     async def live() -> None:
         url = await supervisor.start()
-        _print(f"ready {url} ({time.monotonic() - began:.1f} s), Ctrl-C stops it")
+        _print(f"ready {url} ({time.monotonic() - began:.1f} s); Ctrl-C stops it")
         await supervisor.watch()
 
-    life, waiting = asyncio.create_task(live()), asyncio.create_task(asked.wait())
+    life, waiting = asyncio.create_task(live()), asyncio.create_task(stop_requested.wait())
     await asyncio.wait({life, waiting}, return_when=asyncio.FIRST_COMPLETED)
     failed = life.done()
     if failed:
         _explain(life.exception())
     else:
-        _print("stopping")
+        _print("stopping (Ctrl-C again stops at once)")
     for task in (life, waiting):
         task.cancel()
     await asyncio.gather(life, waiting, return_exceptions=True)
@@ -60,15 +63,15 @@ async def run(options: Options) -> int:
     return 1 if failed else 0
 
 
-def _on_signal(asked: asyncio.Event) -> None:
-    if asked.is_set():
-        _print("stopping at once")
-        os._exit(1)  # the kernel ends the children, Postgres and the queues in good order
-    asked.set()
+def _on_signal(stop_requested: asyncio.Event) -> None:
+    if stop_requested.is_set():
+        _print("stopping now")
+        os._exit(1)  # the kernel signals the children; Postgres and the queues shut down cleanly
+    stop_requested.set()
 
 
 def _explain(error: BaseException | None) -> None:
-    """Say why it failed, with the end of the log that tells more."""
+    """Print why it failed, with the end of the log."""
     if not isinstance(error, StartError):
         traceback.print_exception(error)
         return
@@ -80,7 +83,7 @@ def _explain(error: BaseException | None) -> None:
 def main() -> int:
     """Run the stack that the environment describes; return the exit code."""
     try:
-        options = Options.read(os.environ)
+        options = StackOptions.from_environment(os.environ)
     except OptionError as error:
         print(f"failed: {error}", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""Starts all parts of the local stack in their order, and stops them in the reverse of it."""
+"""Starts everything in the local stack in order, and stops it in reverse order."""
 
 import asyncio
 import fcntl
@@ -7,11 +7,10 @@ import os
 import socket
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
-from local import database, dependencies, function_env, health, lost
+from local import database, dependencies, function_env, health, lost_messages
 from local.cloudformation import TemplateError
 from local.functions import Functions
 from local.logs import Log
@@ -20,96 +19,88 @@ from local.postgres import EmbeddedPostgres
 from local.processes import Program, StartError, write_private
 from local.queue_client import QueueClient, QueueError
 from local.sqs import SqsStandIn
-from local.stack_options import Options
+from local.stack_options import StackOptions
 from local.template import Template
 from local.valkey import EmbeddedValkey
 
 
 class Supervisor:
-    """One local stack on one data directory; `say` tells a person the name of a part and what of it."""
+    """One local stack on one data directory; `say` prints a program's name and what happened to it."""
 
-    def __init__(self, options: Options, say: dependencies.Say) -> None:
+    def __init__(self, options: StackOptions, say: dependencies.Say) -> None:
         self._options = options
         self._say = say
         self._data = options.data
         self._logs = options.data / "logs"
-        self._log = Log(self._logs / "stack.log", self._tell)
-        self._state = options.data / "stack.json"
+        self._log = Log(self._logs / "stack.log", self._warn)
+        self._state_file = options.data / "stack.json"
         self._stops = AsyncExitStack()
         self._sqs = SqsStandIn(options.data)
-        self._own: dict[str, Program] = {}  # by the variable that would name another one
+        self._replaceable: dict[str, Program] = {}  # by the variable that gives another one's address
         self._queues = QueueClient(self._sqs.url)
-        self._template: Template | None = None
-        self._recovering: set[asyncio.Task[None]] = set()
-        self._recover: partial[None] | None = None
+        self._resending: set[asyncio.Task[None]] = set()
         self._lock_file: TextIO | None = None
+        # Set by `start`.
+        self._template: Template
+        self._running: Functions
+        self._url: str
 
     async def start(self) -> str:
-        """Start everything, say each step and return the address; `stop` after a failure too.
+        """Start everything, print each step and return the address; call `stop` after a failure too.
 
         Raises:
             StartError: a step failed.
 
         """
-        self._claim()
+        self._open_data()
         _check_port(self._options.port)
         self._say("data", f"in {_short(self._data)}, logs in {_short(self._logs)}")
         try:
-            self._template = template = Template(
-                function_env.ROOT / "template.yaml", self._options.caller, self._sqs.url
-            )
-            self._choose_own()
-            await dependencies.start(self._parts, self._stops, self._say)
+            template = Template(function_env.ROOT / "template.yaml", self._options.environment, self._sqs.url)
+            self._choose_programs()
+            await dependencies.start(self._programs, self._stops, self._say)
             for alias in template.key_aliases:
                 await asyncio.to_thread(self._sqs.make_key, alias)
-            addresses = self._addresses()
-            functions = self._functions(template, addresses)
+            functions = self._functions(template)
         except TemplateError as error:
             raise StartError(str(error)) from error
-        await self._prepare(functions, addresses["DATABASE_URL"])
-        await self._serve_queues(template, functions)
-        url = await self._serve_http(functions)
-        self._recover = partial(self._send_lost_again, functions, addresses["DATABASE_URL"])
-        self._recover()
+        self._template, self._running = template, functions
+        await self._prepare_database(functions)
+        await self._serve_queues()
+        self._url = await self._serve_http(functions)
+        self._resend_lost()
         scheduler = functions.scheduler()
         self._stops.push_async_callback(scheduler.stop)
         scheduler.start()
-        await health.wait(url, template, self._logs)
-        self._write_state(url, template, addresses, functions)
-        return url
+        await health.wait(self._url, template, self._logs)
+        self._write_state()
+        return self._url
 
     async def watch(self) -> None:
-        """Keep the parts running; never returns.
+        """Keep the programs running; never returns.
 
         Raises:
-            StartError: a part ended and does not come back.
+            StartError: one ended and could not be restarted.
 
         """
-
-        async def prepare(name: str) -> None:
-            if name == self._sqs.log.stem and self._template:  # it forgets what it did not come to save
-                await self._make_queues(self._template)
-                if self._recover:
-                    self._recover()
-
-        await dependencies.watch(self._parts, self._say, prepare)
+        await dependencies.watch(self._programs, self._say, self._prepare_restarted)
 
     async def stop(self) -> None:
-        """Stop all that was started, the last first; harmless where nothing was."""
+        """Stop everything that was started, the last first; does nothing if nothing was."""
         if self._lock_file is None:
             return
-        self._state.unlink(missing_ok=True)
+        self._state_file.unlink(missing_ok=True)
         try:
             await self._stops.aclose()
         finally:
             self._lock_file.close()
 
     @property
-    def _parts(self) -> dict[str, Program]:
-        return {part.log.stem: part for part in (*self._own.values(), self._sqs)}
+    def _programs(self) -> dict[str, Program]:
+        return {program.log.stem: program for program in (*self._replaceable.values(), self._sqs)}
 
-    def _claim(self) -> None:
-        """Make the data directory where it is missing, and take it for this stack."""
+    def _open_data(self) -> None:
+        """Make the data directory if it is missing, and lock it for this stack."""
         try:
             self._logs.mkdir(parents=True, exist_ok=True)
             self._lock()
@@ -126,19 +117,19 @@ class Supervisor:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            who = lock.read().strip()
+            owner = lock.read().strip()
             lock.close()
             raise StartError(
-                f"a local stack (process {who}) is running on {_short(self._data)} already; "
-                "give this one a FAIRSLOT_DATA and a PORT of its own"
+                f"{_short(self._data)} is in use by another local stack (process {owner}); "
+                "stop that one, or set FAIRSLOT_DATA and PORT for this one"
             ) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
         self._lock_file = lock
 
-    def _choose_own(self) -> None:
-        """Choose what is started here: what the caller gives no address of."""
+    def _choose_programs(self) -> None:
+        """Choose what to start here: everything that the environment gives no address of."""
         data, options = self._data, self._options
         partners = data / "partners"
         choices: dict[str, Program] = {
@@ -147,22 +138,22 @@ class Supervisor:
             "CALENDAR_API_URL": Partner("calendar_api", options.calendar_port, partners, self._logs),
             "CRM_WEBHOOK_URL": Partner("crm", options.crm_port, partners, self._logs),
         }
-        self._own = {name: part for name, part in choices.items() if options.given(name) is None}
+        self._replaceable = {name: one for name, one in choices.items() if options.address(name) is None}
 
     def _addresses(self) -> dict[str, str]:
-        """Return the addresses of all that the functions talk to."""
+        """Return the addresses of everything that the functions talk to."""
         names = ("DATABASE_URL", "REDIS_URL", "CALENDAR_API_URL", "CRM_WEBHOOK_URL", "AUTH_SERVICE_URL")
-        own = {name: part.url for name, part in self._own.items()}
-        given = {name: address for name in names if (address := self._options.given(name))}
+        own = {name: program.url for name, program in self._replaceable.items()}
+        given = {name: address for name in names if (address := self._options.address(name))}
         return own | given
 
-    def _functions(self, template: Template, addresses: dict[str, str]) -> Functions:
+    def _functions(self, template: Template) -> Functions:
         environments = {
-            name: function_env.of_function(
+            name: function_env.variables(
                 function,
                 template,
-                addresses=addresses,
-                caller=self._options.caller,
+                addresses=self._addresses(),
+                caller=self._options.environment,
                 sqs=self._sqs.environment,
                 data=self._data,
             )
@@ -172,45 +163,57 @@ class Supervisor:
             template,
             environments,
             self._logs,
-            processes=self._options.processes,
-            note=self._note,
-            tell=self._tell,
+            http_processes=self._options.http_processes,
+            queue_processes=self._options.queue_processes,
+            log=self._log_line,
+            warn=self._warn,
         )
         self._stops.push_async_callback(functions.stop)
         return functions
 
-    async def _prepare(self, functions: Functions, database_url: str) -> None:
+    async def _prepare_database(self, functions: Functions) -> None:
         """Prepare the database while the first functions start; they connect only when they are used."""
-        data = None if self._options.given("DATABASE_URL") else self._data
+        data = None if self._options.address("DATABASE_URL") else self._data
         done, _ = await asyncio.gather(
-            database.prepare(database_url, self._logs / "migrate.log", data=data), functions.warm()
+            database.prepare(self._addresses()["DATABASE_URL"], self._logs / "migrate.log", data=data),
+            functions.warm(),
         )
         self._say("database", done)
 
-    async def _make_queues(self, template: Template) -> None:
-        """Make the queues, or give those that are there the template's attributes."""
+    async def _make_queues(self) -> None:
+        """Make the queues, or set the template's attributes of those that exist."""
         try:
-            # What a redrive policy names must be there before it.
-            for queue in sorted(template.queues.values(), key=lambda one: one.dead_letters is not None):
+            # The dead-letter queue that a redrive policy names must exist before it.
+            for queue in sorted(self._template.queues.values(), key=lambda one: one.dead_letters is not None):
                 await self._queues.create(queue.name, queue.attributes)
         except QueueError as error:
-            raise StartError(str(error), self._sqs.log) from error
+            raise StartError(f"the queues could not be made: {error}", self._sqs.log) from error
 
-    async def _serve_queues(self, template: Template, functions: Functions) -> None:
+    async def _serve_queues(self) -> None:
         self._stops.push_async_callback(self._queues.close)
-        await self._make_queues(template)
-        functions.poll(self._queues, self._stops)
-        self._say("queues", f"polling {sum(len(one.queues) for one in template.functions.values())}")
+        await self._make_queues()
+        self._running.poll(self._queues, self._stops)
+        count = sum(len(function.queues) for function in self._template.functions.values())
+        self._say("queues", f"{count} are polled")
 
-    def _send_lost_again(self, functions: Functions, database_url: str) -> None:
-        """Have sent again, in the background, what was on the queues when they were killed."""
+    async def _prepare_restarted(self, name: str) -> None:
+        if name == self._sqs.log.stem:  # it has lost what it had not saved
+            await self._make_queues()
+            self._resend_lost()
+        self._write_state()
+
+    def _resend_lost(self) -> None:
+        """Send again, in the background, the messages that were on the queues when they were killed."""
         if self._sqs.lost_before is not None:
-            work = lost.send_again(
-                database_url, before=self._sqs.lost_before, sweep=functions.sweep, note=self._note
+            work = lost_messages.resend(
+                self._addresses()["DATABASE_URL"],
+                before=self._sqs.lost_before,
+                sweep=self._running.sweep,
+                log=self._log_line,
             )
             task = asyncio.create_task(work)
-            self._recovering.add(task)
-            task.add_done_callback(self._recovering.discard)
+            self._resending.add(task)
+            task.add_done_callback(self._resending.discard)
             self._stops.callback(task.cancel)
 
     async def _serve_http(self, functions: Functions) -> str:
@@ -222,21 +225,20 @@ class Supervisor:
             raise StartError(f"cannot listen on port {self._options.port}: {error.strerror}") from error
         return gateway.url
 
-    def _note(self, text: str) -> None:
-        """Write down what is no person's concern while it runs."""
+    def _log_line(self, text: str) -> None:
+        """Log what is expected to happen now and then, such as a retry."""
         self._log.line(f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {text}")
 
-    def _tell(self, text: str) -> None:
-        """Tell a person what should not happen."""
+    def _warn(self, text: str) -> None:
+        """Print what should not happen."""
         self._say("trouble", text)
 
-    def _write_state(
-        self, url: str, template: Template, addresses: dict[str, str], functions: Functions
-    ) -> None:
-        """Say where everything is, for tests and people; it holds passwords."""
-        state = {
+    def _write_state(self) -> None:
+        """Write where everything is, for tests and people; the file holds passwords."""
+        addresses = self._addresses()
+        state: dict[str, Any] = {
             "pid": os.getpid(),
-            "gateway": url,
+            "gateway": self._url,
             "database_url": addresses["DATABASE_URL"],
             "redis_url": addresses["REDIS_URL"],
             "partners": {
@@ -245,16 +247,16 @@ class Supervisor:
                 "auth": addresses.get("AUTH_SERVICE_URL"),
             },
             "sqs_endpoint": self._sqs.url,
-            "queues": {name: template.queue_url(name) for name in template.queues},
-            "pids": {name: part.pid for name, part in self._parts.items()},
-            "functions": {name: pool.pids for name, pool in functions.pools.items()},
+            "queues": {name: self._template.queue_url(name) for name in self._template.queues},
+            "pids": {name: program.pid for name, program in self._programs.items()},
+            "functions": {name: pool.pids for name, pool in self._running.pools.items()},
             "logs": str(self._logs),
         }
-        write_private(self._state, json.dumps(state, indent=2) + "\n")
+        write_private(self._state_file, json.dumps(state, indent=2) + "\n")
 
 
 def _check_port(port: int) -> None:
-    """Find out at once, and not after seconds, that the front's port is taken."""
+    """Fail at once, and not after seconds, if the port of the HTTP front is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -264,7 +266,7 @@ def _check_port(port: int) -> None:
 
 
 def _short(path: Path) -> str:
-    """Return a path as a person would write it from here."""
+    """Return a path relative to the current folder where it is inside it."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:

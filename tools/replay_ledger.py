@@ -1,6 +1,6 @@
-"""The credits of one calendar, moved record by record: as written, or under another rule.
+"""The credits of one calendar, record by record: as recorded, or under another rule.
 
-Pure: it works on what `distribution_log` says and on `fairslot.domain.fair_share` alone.
+Pure: it needs only the rows of `distribution_log` and `fairslot.domain.fair_share`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ class ReplayError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One row of the log; `candidates` as its column has them."""
+    """One row of the log; `candidates` as in its column."""
 
     seq: int
     kind: str
@@ -27,13 +27,13 @@ class Entry:
 
     @property
     def eligible(self) -> list[Mapping[str, Any]]:
-        """Those among whom was chosen."""
+        """The candidates that could be chosen."""
         return [one for one in self.candidates if "share" in one]
 
 
 @dataclass
 class Standing:
-    """A coach: credit (millionths) and last decision won in the team; bookings got, and owed (millionths)."""
+    """A coach: credit (millionths), last decision won, bookings assigned and entitled to (millionths)."""
 
     credit: int = 0
     last_seq: int | None = None
@@ -42,30 +42,30 @@ class Standing:
 
 
 @dataclass
-class Made:
-    """A decision that may be reversed yet."""
+class Decision:
+    """A decision that can still be reversed."""
 
-    done: Assignment
+    assignment: Assignment
     last_seqs: dict[str, int | None]
 
 
 @dataclass
 class Ledger:
-    """What everybody is owed after the records so far; `left` are those who are in no team now."""
+    """Every coach's standing after the records so far; `left` are the coaches who left the team."""
 
     standings: dict[str, Standing] = field(default_factory=dict)
     left: set[str] = field(default_factory=set)
-    made: dict[int, Made] = field(default_factory=dict)
+    decisions: dict[int, Decision] = field(default_factory=dict)
 
     def of(self, coach_id: str) -> Standing:
-        """Return a coach's standing; whoever is new, or is back, has no credit and no debt."""
+        """Return a coach's standing; one who is new or has come back starts with no credit."""
         self.left.discard(coach_id)
         return self.standings.setdefault(coach_id, Standing())
 
     def candidates(
         self, eligible: Sequence[Mapping[str, Any]], weights: Mapping[str, int]
     ) -> list[Candidate]:
-        """Return the eligible coaches of a record as they stand here."""
+        """Return the eligible coaches of a record with their standing in this ledger."""
         return [
             Candidate(
                 coach_id=one["coach_id"],
@@ -78,9 +78,9 @@ class Ledger:
         ]
 
     def decide(self, seq: int, candidates: Sequence[Candidate], policy: str) -> Assignment:
-        """Apply the rule, and keep what it did."""
+        """Apply the rule and record its decision."""
         done = assign(candidates, policy)
-        self.made[seq] = Made(done, {one.coach_id: one.last_seq for one in candidates})
+        self.decisions[seq] = Decision(done, {one.coach_id: one.last_seq for one in candidates})
         for coach_id, delta in done.deltas.items():
             standing = self.of(coach_id)
             standing.credit += delta
@@ -90,28 +90,28 @@ class Ledger:
         return done
 
     def reverse(self, seq: int, team: Mapping[str, int]) -> dict[str, int]:
-        """Undo a decision and return how the credits of the team (weights by coach) move.
+        """Undo a decision and return the changes of the team's credits; `team` is weights by coach.
 
-        `team` has at least those of the decision who are in it still; what the others would give back is
-        spread over it.
+        `team` must have every coach of the decision who has not left. What those who left would give back is
+        distributed over it.
         """
-        made = self.made.pop(seq)
-        gone = sum(-delta for coach, delta in made.done.deltas.items() if coach not in team)
+        decision = self.decisions.pop(seq)
+        gone = sum(-delta for coach, delta in decision.assignment.deltas.items() if coach not in team)
         extra = distribute_credit(gone, team) if gone else {}
         deltas = {}
         for coach_id in team:
-            deltas[coach_id] = extra.get(coach_id, 0) - made.done.deltas.get(coach_id, 0)
+            deltas[coach_id] = extra.get(coach_id, 0) - decision.assignment.deltas.get(coach_id, 0)
             standing = self.of(coach_id)
             standing.credit += deltas[coach_id]
             if standing.last_seq == seq:
-                standing.last_seq = made.last_seqs[coach_id]
-        for coach_id, share in made.done.shares.items():
+                standing.last_seq = decision.last_seqs[coach_id]
+        for coach_id, share in decision.assignment.shares.items():
             self.standings[coach_id].entitled -= share
-        self.standings[made.done.chosen].assigned -= 1
+        self.standings[decision.assignment.chosen].assigned -= 1
         return deltas
 
     def leave(self, coach_id: str, team: Mapping[str, int]) -> dict[str, int]:
-        """Spread the credit of one who leaves over the rest (weights by coach); return how credits move."""
+        """Distribute the credit of a leaving coach over the `team` (weights by coach); return the changes."""
         standing = self.of(coach_id)
         deltas = distribute_credit(standing.credit, team)
         for mate, delta in deltas.items():
@@ -123,7 +123,7 @@ class Ledger:
 
 
 def check(entry: Entry, ledger: Ledger) -> None:
-    """Apply a record to the ledger as it was; ReplayError names the first thing that is not as recorded."""
+    """Apply a record to the ledger; raises ReplayError with the first value that differs from the record."""
     if entry.kind == "assigned":
         _check_decision(entry, ledger)
     elif entry.kind == "reversed":
@@ -144,21 +144,21 @@ def _check_decision(entry: Entry, ledger: Ledger) -> None:
         raise ReplayError(f"seq {entry.seq}: nobody was eligible")
     done = ledger.decide(entry.seq, candidates, entry.policy)
     if done.chosen != entry.chosen:
-        raise ReplayError(f"seq {entry.seq}: {entry.chosen} was chosen, by replay it is {done.chosen}")
+        raise ReplayError(f"seq {entry.seq}: chosen: recorded {entry.chosen}, replayed {done.chosen}")
     _same(entry, "share", {one["coach_id"]: one["share"] for one in eligible}, done.shares)
     _same(entry, "delta", {one["coach_id"]: one["delta"] for one in eligible}, done.deltas)
 
 
 def _check_reversal(entry: Entry, ledger: Ledger) -> None:
-    made = ledger.made.get(entry.reverses_seq or 0)
-    if made is None:
+    decision = ledger.decisions.get(entry.reverses_seq or 0)
+    if decision is None:
         raise ReplayError(f"seq {entry.seq}: there is no decision {entry.reverses_seq} to reverse")
     team = _weights(entry.candidates)
-    for coach_id in made.done.shares.keys() - team.keys() - ledger.left:
-        raise ReplayError(f"seq {entry.seq}: {coach_id} is left out and has not left the team")
-    lasts = {coach_id: made.last_seqs.get(coach_id) for coach_id in team}
+    for coach_id in decision.assignment.shares.keys() - team.keys() - ledger.left:
+        raise ReplayError(f"seq {entry.seq}: {coach_id} is missing but has not left the team")
+    lasts = {coach_id: decision.last_seqs.get(coach_id) for coach_id in team}
     deltas = ledger.reverse(entry.reverses_seq or 0, team)
-    shares = {coach_id: -made.done.shares.get(coach_id, 0) for coach_id in team}
+    shares = {coach_id: -decision.assignment.shares.get(coach_id, 0) for coach_id in team}
     for name, found in (("share", shares), ("delta", deltas), ("last", lasts)):
         _same(entry, name, {one["coach_id"]: one[name] for one in entry.candidates}, found)
 
@@ -171,6 +171,6 @@ def _same(entry: Entry, what: str, recorded: Mapping[str, Any], found: Mapping[s
     for coach_id in sorted(recorded.keys() | found.keys()):
         if recorded.get(coach_id) != found.get(coach_id):
             raise ReplayError(
-                f"seq {entry.seq}: {what} of {coach_id} is {recorded.get(coach_id)} in the record, "
-                f"{found.get(coach_id)} by replay"
+                f"seq {entry.seq}: {what} of {coach_id}: recorded {recorded.get(coach_id)}, "
+                f"replayed {found.get(coach_id)}"
             )

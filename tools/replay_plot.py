@@ -1,4 +1,4 @@
-"""Deviations over time, under the record and under the what-if, as a picture."""
+"""A plot of the deviations over time, as recorded and under the other rule."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,8 +7,8 @@ from tools.what_if import Course
 
 
 def draw(title: str, courses: Mapping[str, Course], bound: float, file: Path) -> None:
-    """Draw a panel a course: each coach's deviation by record, and the bound; the suffix says the format."""
-    from matplotlib.figure import Figure  # half a second, and only for plots
+    """Draw a panel for each course: each coach's deviation, and the bound; the suffix is the format."""
+    from matplotlib.figure import Figure  # takes half a second, and only plots need it
 
     figure = Figure(figsize=(7 * len(courses), 4.5), layout="tight")
     panels = figure.subplots(1, len(courses), squeeze=False, sharey=True)
@@ -22,6 +22,6 @@ def draw(title: str, courses: Mapping[str, Course], bound: float, file: Path) ->
         panel.set_title(f"{title}, {name}: {course.most:.2f} off at most, Jain {course.jain:.4f}")
         panel.set_xlabel("record")
         panel.set_ylabel("assigned - entitled, in bookings")
-        if 0 < len(coaches) <= 12:  # noqa: PLR2004 - beyond that a legend hides more than it tells
+        if 0 < len(coaches) <= 12:  # noqa: PLR2004 - a longer legend covers the plot
             panel.legend(fontsize="x-small", ncols=2)
     figure.savefig(file)

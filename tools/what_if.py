@@ -1,4 +1,4 @@
-"""The same history under another rule: same eligibility, same cancellations, other choices."""
+"""The same history under another rule: same eligible coaches and cancellations, other choices."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,10 +12,10 @@ MANUAL = "manual"
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """A rule to run the history under; None leaves what the record says.
+    """A rule to run the history under; None keeps what was recorded.
 
-    gamma, low and high come together: weights are then made anew of the recorded scores and the manual
-    weights given here (1 for the rest).
+    With gamma, the weights are recomputed from the recorded scores, low, high and the manual weights given
+    here (1 for the rest).
     """
 
     policy: str | None = None
@@ -25,11 +25,11 @@ class Rule:
     manual: Mapping[str, float] = field(default_factory=dict)
 
     def policy_of(self, entry: Entry) -> str:
-        """Return the policy for a record; what a person chose stays a person's choice."""
+        """Return the policy for a record; a manual assignment stays manual."""
         return entry.policy if entry.policy == MANUAL else self.policy or entry.policy
 
     def weights_of(self, entry: Entry) -> dict[str, int]:
-        """Return the weights of a record's coaches, of those eligible at least."""
+        """Return the weights of a record's coaches; has at least the eligible ones."""
         if self.gamma is None:
             return {one["coach_id"]: one["weight"] for one in entry.eligible}
         scores = {one["coach_id"]: one["score"] for one in entry.candidates}
@@ -38,9 +38,9 @@ class Rule:
 
 @dataclass
 class Course:
-    """How a history went under a rule, in bookings.
+    """The outcome of a history under a rule; deviations in bookings.
 
-    `path` has each coach's deviation after some records; `most` is the largest after any.
+    `path` has each coach's deviation after some of the records; `most` is the largest after any record.
     """
 
     standings: Mapping[str, Standing]
@@ -59,12 +59,12 @@ class Course:
 
 
 def deviation(standing: Standing) -> float:
-    """Return how many bookings a coach got beyond what was due."""
+    """Return a coach's assigned minus entitled bookings."""
     return standing.assigned - standing.entitled / MILLION
 
 
 def run(entries: Iterable[Entry], rule: Rule, *, every: int = 1) -> Course:
-    """Run a history under a rule, noting the deviations at every so many records."""
+    """Run a history under a rule, keeping the deviations of one record in `every`."""
     ledger = Ledger()
     course = Course(ledger.standings)
     for number, entry in enumerate(entries, start=1):
@@ -84,7 +84,7 @@ def run(entries: Iterable[Entry], rule: Rule, *, every: int = 1) -> Course:
 
 
 def table(calendar_id: str, record: Course, other: Course) -> str:
-    """Write both courses beside each other, a line a coach."""
+    """Return both courses side by side, one line for each coach."""
     lines = [
         f"{calendar_id:<20} {'as recorded':>32}   {'what if':>32}",
         f"{'coach':<20} " + "   ".join([f"{'assigned':>9} {'entitled':>11} {'deviation':>10}"] * 2),
@@ -105,5 +105,5 @@ def _cells(one: Standing) -> str:
 
 
 def stride(entries: Sequence[Entry], points: int = 1_000) -> int:
-    """Return after how many records each to note deviations, so that a plot has about `points`."""
+    """Return the `every` of `run` that gives a plot about `points` points."""
     return max(1, len(entries) // points)

@@ -1,10 +1,10 @@
 """A stand-in of the calendar API: `python -m local.partners.calendar_api --port 3001 --data DIR`.
 
 Every coach id is known and open from 09:00 to 17:00 New York time every day, apart from a few
-made-up meetings and the blocks. Unless told otherwise 10% of the calls answer 503, a call takes
-50 to 300 ms and none hangs: CALENDAR_FAILURE_RATE, CALENDAR_LATENCY_MS ("100-1200"),
-CALENDAR_HANG_RATE and CALENDAR_GARBAGE_RATE at the start, POST /control later. The faults leave
-alone /control, /health and /blocks.
+made-up meetings and the blocks. By default 10% of the calls answer 503, a call takes 50 to 300 ms
+and none hangs. Change that with CALENDAR_FAILURE_RATE, CALENDAR_LATENCY_MS ("100-1200"),
+CALENDAR_HANG_RATE and CALENDAR_GARBAGE_RATE at the start, or POST /control later. /control, /health
+and /blocks have no faults.
 
 GET  /coaches/{id}/availability?days=N
      {"coach_id","timezone","slots":[{"start_time","end_time","available"}],"total_available","generated_at"}
@@ -51,7 +51,7 @@ routes = web.RouteTableDef()
 
 
 def build(data: Path, faults: Faults | None = None) -> web.Application:
-    """Make the application that keeps its blocks under `data`."""
+    """Make the application, with its database under `data`."""
     app = web.Application()
     app[DATABASE] = server.open_database(data / "calendar_api.sqlite", SCHEMA)
     app.on_cleanup.append(_close)
@@ -62,7 +62,7 @@ def build(data: Path, faults: Faults | None = None) -> web.Application:
 
 @routes.get("/coaches/{coach_id}/availability")
 async def availability(request: web.Request) -> web.Response:
-    """Answer the overlapping entries of the next days, today included."""
+    """Return the overlapping entries of the next days, today included."""
     coach_id, today = request.match_info["coach_id"], datetime.now(coach_days.ZONE).date()
     days = server.whole_number(request, "days", 7, MOST_DAYS)
     slots = []
@@ -81,7 +81,7 @@ async def availability(request: web.Request) -> web.Response:
 
 @routes.post("/coaches/{coach_id}/block-slot")
 async def block_slot(request: web.Request) -> web.Response:
-    """Take a coach's time; 409 when a block has a part of it, 400 when it is no time."""
+    """Block a coach's time; 409 if it overlaps a block, 400 if it is invalid."""
     coach_id, (start, end) = request.match_info["coach_id"], _interval(await server.json_object(request))
     if next(_blocks(request, coach_id, start, end), None) is not None:
         raise server.problem(web.HTTPConflict, "Slot already blocked")
@@ -99,7 +99,7 @@ async def block_slot(request: web.Request) -> web.Response:
 
 @routes.post("/coaches/{coach_id}/release-slot")
 async def release_slot(request: web.Request) -> web.Response:
-    """Give a block back; a second time is as good as the first, an unknown block is 404."""
+    """Release a block; repeatable, 404 for an unknown block."""
     block_id = (await server.json_object(request)).get("block_id")
     if not isinstance(block_id, str):
         raise server.problem(web.HTTPBadRequest, "block_id is required")
@@ -114,7 +114,7 @@ async def release_slot(request: web.Request) -> web.Response:
 
 @routes.get("/coaches/{coach_id}/settings")
 async def coach_settings(_request: web.Request) -> web.Response:
-    """Answer the rules of a coach, which are everyone's."""
+    """Return the settings of a coach, the same for all."""
     hours = {"start": f"{coach_days.OPENS:%H:%M}", "end": f"{coach_days.CLOSES:%H:%M}"}
     answer = {
         "working_hours": {**hours, "timezone": coach_days.ZONE.key},
@@ -126,7 +126,7 @@ async def coach_settings(_request: web.Request) -> web.Response:
 
 @routes.get("/coaches/{coach_id}/calendar.ics")
 async def feed(request: web.Request) -> web.Response:
-    """Answer the busy time of the next 60 days as an iCalendar feed."""
+    """Return the busy time of the next 60 days as an iCalendar feed."""
     coach_id, today = request.match_info["coach_id"], datetime.now(coach_days.ZONE).date()
     busy = list(_blocks(request, coach_id, coach_days.opening(today)[0], datetime.max.replace(tzinfo=UTC)))
     for number in range(FEED_DAYS):
@@ -145,7 +145,7 @@ async def feed(request: web.Request) -> web.Response:
 
 @routes.get("/coaches/{coach_id}/blocks")
 async def coach_blocks(request: web.Request) -> web.Response:
-    """Answer a coach's blocks; with start_time and end_time those that have a part of that time."""
+    """Return a coach's blocks; with start_time and end_time those that overlap that time."""
     rows = request.app[DATABASE].execute(
         "SELECT block_id, coach_id, start_time, end_time, created_at FROM blocks"
         " WHERE coach_id = ? AND released_at IS NULL AND end_time > ? AND start_time < ? ORDER BY start_time",
@@ -161,7 +161,7 @@ async def coach_blocks(request: web.Request) -> web.Response:
 
 @routes.get("/blocks")
 async def blocks(request: web.Request) -> web.Response:
-    """Answer every block there is, or those of one coach."""
+    """Return every block, or those of one coach."""
     query = (
         "SELECT block_id, coach_id, start_time, end_time, created_at FROM blocks WHERE released_at IS NULL"
     )
@@ -173,7 +173,7 @@ async def blocks(request: web.Request) -> web.Response:
 
 @routes.get("/health")
 async def health(_request: web.Request) -> web.Response:
-    """Answer that it is up."""
+    """Return that it is up."""
     return web.json_response({"status": "healthy", "service": "calendar-api"})
 
 
@@ -187,9 +187,9 @@ def _entry(entry: Interval, busy: list[Interval]) -> dict[str, Any]:
 
 
 def _blocks(request: web.Request, coach_id: str, since: datetime, until: datetime) -> Iterator[Interval]:
-    """Yield the blocks that have a part of this time, in order, and look at no others but one.
+    """Yield the blocks that overlap this time, in order, reading at most one other.
 
-    A coach's blocks never overlap, so by their ends they are in the order of their starts too.
+    A coach's blocks never overlap, so the order of their ends is that of their starts.
     """
     for row in request.app[DATABASE].execute(BY_END, (coach_id, server.rfc3339(since))):
         start, end = (datetime.fromisoformat(row[name]) for name in ("start_time", "end_time"))
@@ -199,13 +199,13 @@ def _blocks(request: web.Request, coach_id: str, since: datetime, until: datetim
 
 
 def _text(given: str | None, otherwise: str) -> str:
-    """Write an instant of a query as it is stored."""
+    """Format an instant of a query as it is stored."""
     instant = _instant(given)
     return server.rfc3339(instant) if instant else otherwise
 
 
 def _interval(body: dict[str, Any]) -> Interval:
-    """Read start_time and end_time; 400 unless they are instants, in order and not a month apart."""
+    """Read start_time and end_time; 400 unless they are instants, in order, at most 31 days apart."""
     start, end = _instant(body.get("start_time")), _instant(body.get("end_time"))
     if start is None or end is None:
         raise server.problem(web.HTTPBadRequest, "start_time and end_time must be instants with an offset")
@@ -215,7 +215,7 @@ def _interval(body: dict[str, Any]) -> Interval:
 
 
 def _instant(text: object) -> datetime | None:
-    """Read an RFC 3339 instant into UTC; None when it is none."""
+    """Parse an RFC 3339 instant into UTC; None if it is invalid."""
     try:
         instant = datetime.fromisoformat(text) if isinstance(text, str) else None
         return instant.astimezone(UTC) if instant and instant.tzinfo else None

@@ -1,4 +1,4 @@
-"""The made-up days of the stand-in's coaches: the same for a coach and a date, whoever asks and when."""
+"""The made-up days of the stand-in's coaches: a function of the coach and the date alone."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
@@ -29,7 +29,7 @@ def entries(day: date) -> Iterator[Interval]:
 
 
 def meetings(coach_id: str, day: date) -> list[Interval]:
-    """Return what a coach has on that day besides us: at most two meetings of 30 to 60 minutes."""
+    """Return a coach's other meetings on a day: at most two, of 30 to 60 minutes."""
     draw = sha256(f"{coach_id} {day.isoformat()}".encode()).digest()
     opens, closes = opening(day)
     found = []
@@ -42,5 +42,5 @@ def meetings(coach_id: str, day: date) -> list[Interval]:
 
 
 def overlap(one: Interval, other: Interval) -> bool:
-    """Tell whether two half-open intervals share time."""
+    """Return whether two half-open intervals overlap."""
     return one[0] < other[1] and other[0] < one[1]

@@ -1,13 +1,13 @@
 """A stand-in of the CRM: `python -m local.partners.crm --port 3002 --data DIR`.
 
-Unless told otherwise 10% of the calls answer 503, a call takes 50 to 300 ms and none hangs:
-CRM_FAILURE_RATE, CRM_LATENCY_MS ("100-1200"), CRM_HANG_RATE and CRM_GARBAGE_RATE at the start, POST
-/control later. The faults leave alone /control, /health and /webhooks/log.
+By default 10% of the calls answer 503, a call takes 50 to 300 ms and none hangs. Change that with
+CRM_FAILURE_RATE, CRM_LATENCY_MS ("100-1200"), CRM_HANG_RATE and CRM_GARBAGE_RATE at the start, or POST
+/control later. /control, /health and /webhooks/log have no faults.
 
 POST /webhooks/appointment-created    {"success","crm_id","contact_id"}; 400 without X-Idempotency-Key
 POST /webhooks/appointment-updated    {"success"}
 POST /webhooks/appointment-cancelled  {"success"}
-     a key it has seen                {"success","message":"Already processed"}
+     a known key                      {"success","message":"Already processed"}
 GET  /webhooks/log?limit=100
      {"webhooks":[{"received_at","path","idempotency_key","body","crm_id"}],"total"}: the last ones in order
      of arrival, a repeated key once
@@ -40,7 +40,7 @@ routes = web.RouteTableDef()
 
 
 def build(data: Path, faults: Faults | None = None) -> web.Application:
-    """Make the application that keeps what it received under `data`."""
+    """Make the application, with its database under `data`."""
     app = web.Application()
     app[DATABASE] = server.open_database(data / "crm.sqlite", SCHEMA)
     app.on_cleanup.append(_close)
@@ -51,7 +51,7 @@ def build(data: Path, faults: Faults | None = None) -> web.Application:
 
 @routes.post("/webhooks/{event:appointment-(?:created|updated|cancelled)}")
 async def webhook(request: web.Request) -> web.Response:
-    """Take one event, once a key."""
+    """Store an event, once for each key."""
     key = request.headers.get("X-Idempotency-Key", "").strip()
     if not key:
         raise server.problem(web.HTTPBadRequest, "X-Idempotency-Key is required")
@@ -78,7 +78,7 @@ async def webhook(request: web.Request) -> web.Response:
 
 @routes.get("/webhooks/log")
 async def log(request: web.Request) -> web.Response:
-    """Answer the last events in order of arrival."""
+    """Return the last events in order of arrival."""
     limit = server.whole_number(request, "limit", 100, MOST_LINES)
     names = ("received_at", "path", "idempotency_key", "body", "crm_id")
     rows = request.app[DATABASE].execute("SELECT * FROM webhooks ORDER BY number DESC LIMIT ?", (limit,))
@@ -89,7 +89,7 @@ async def log(request: web.Request) -> web.Response:
 
 @routes.get("/contacts/{contact_id}")
 async def contact(request: web.Request) -> web.Response:
-    """Answer a contact as its last event told, with its appointments."""
+    """Return a contact as of its last event, with its appointments."""
     contact_id = request.match_info["contact_id"]
     rows = (
         request.app[DATABASE]
@@ -108,12 +108,12 @@ async def contact(request: web.Request) -> web.Response:
 
 @routes.get("/health")
 async def health(_request: web.Request) -> web.Response:
-    """Answer that it is up."""
+    """Return that it is up."""
     return web.json_response({"status": "healthy", "service": "crm"})
 
 
 def _known(database: sqlite3.Connection, appointment_id: str) -> tuple[str | None, str | None]:
-    """Return the ids of the CRM for an appointment, as far as it knows them."""
+    """Return the CRM's ids of an appointment and its contact, None if unknown."""
     row = database.execute(
         "SELECT crm_id, contact_id FROM webhooks WHERE appointment_id = ? ORDER BY number DESC LIMIT 1",
         (appointment_id,),
@@ -122,7 +122,7 @@ def _known(database: sqlite3.Connection, appointment_id: str) -> tuple[str | Non
 
 
 def _contact_id(body: dict[str, Any]) -> str:
-    """Return one id a person: what the event gives, or else one made of the address."""
+    """Return the contact id that the event gives, or else one derived from the email address."""
     given = body.get("contact_id")
     if isinstance(given, str) and given:
         return given

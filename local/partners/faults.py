@@ -1,4 +1,4 @@
-"""How a stand-in misbehaves: slow, failing, silent or talking nonsense, as much as it is told to."""
+"""Configurable faults of a stand-in: latency, errors, requests that hang, invalid responses."""
 
 import asyncio
 import os
@@ -13,16 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 type Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 CLOSING = web.AppKey("closing", asyncio.Event)
-EXEMPT = {"/control", "/health", "/blocks", "/webhooks/log"}  # what people and tests look at
-LOOK_SECONDS = 0.2  # how often a silent request looks whether its client is still there
+EXEMPT = {"/control", "/health", "/blocks", "/webhooks/log"}  # for people and tests
+LOOK_SECONDS = 0.2  # how often a hanging request checks whether its client is still connected
 
 
 class Faults(BaseModel):
-    """What share of the requests goes wrong; rates from 0 to 1, latency in milliseconds.
+    """The faults of a stand-in; rates from 0 to 1, latency in milliseconds.
 
-    `hang_rate` never answers, `failure_rate` answers 503, `garbage_rate` answers 200 with half a
-    body. Where `only` is given, faults meet only the paths that contain it. A fault is decided
-    before any effect, so a request that failed has changed nothing.
+    `hang_rate`: no response; `failure_rate`: 503; `garbage_rate`: 200 with half a body. With `only`, faults
+    apply only to paths that contain it. A request with a fault has no effect.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -54,7 +53,7 @@ class Faults(BaseModel):
 
 
 def add_faults(app: web.Application, faults: Faults) -> None:
-    """Let the application misbehave, and serve GET and POST /control to see and change how."""
+    """Add faults to the application, and GET and POST /control to see and change them."""
     current = faults
 
     async def show(_request: web.Request) -> web.Response:
@@ -78,7 +77,7 @@ def add_faults(app: web.Application, faults: Faults) -> None:
         return await _with_faults(request, handler, current)
 
     app[CLOSING] = asyncio.Event()
-    app.on_shutdown.append(_let_go)
+    app.on_shutdown.append(_end_hanging)
     app.middlewares.append(misbehave)
     app.router.add_get("/control", show)
     app.router.add_post("/control", change)
@@ -86,7 +85,7 @@ def add_faults(app: web.Application, faults: Faults) -> None:
 
 async def _with_faults(request: web.Request, handler: Handler, faults: Faults) -> web.StreamResponse:
     if random.random() < faults.hang_rate:
-        return await _stay_silent(request)
+        return await _hang(request)
     await asyncio.sleep(random.uniform(*faults.latency_ms) / 1000)
     if random.random() < faults.failure_rate:
         return web.json_response({"error": "Service temporarily unavailable", "retry_after": 5}, status=503)
@@ -95,8 +94,8 @@ async def _with_faults(request: web.Request, handler: Handler, faults: Faults) -
     return await handler(request)
 
 
-async def _stay_silent(request: web.Request) -> web.Response:
-    """Wait until the client or this server goes away; nobody is left to read the answer."""
+async def _hang(request: web.Request) -> web.Response:
+    """Wait until the client disconnects or this server stops; the response reaches nobody."""
     closing = request.app[CLOSING]
     while request.transport is not None and not closing.is_set():
         with suppress(TimeoutError):
@@ -106,5 +105,5 @@ async def _stay_silent(request: web.Request) -> web.Response:
     return web.Response(status=503)
 
 
-async def _let_go(app: web.Application) -> None:
+async def _end_hanging(app: web.Application) -> None:
     app[CLOSING].set()

@@ -1,4 +1,4 @@
-"""What every stand-in shares: its command line, its port, its little database and its errors."""
+"""What the stand-ins share: command line, port, SQLite database and errors."""
 
 import argparse
 import asyncio
@@ -19,8 +19,7 @@ type Build = Callable[[Path], web.Application]
 def main(build: Build, *, port: int, description: str) -> None:
     """Serve the application that `build` makes for --data, until SIGINT or SIGTERM.
 
-    Prints `listening on 127.0.0.1:PORT` when requests are taken. A port in use (or port 0) is
-    exchanged for a free one.
+    Prints `listening on 127.0.0.1:PORT` when it is ready; a free port if the given one is in use or 0.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--port", type=int, default=port)
@@ -50,7 +49,7 @@ async def _serve(app: web.Application, port: int) -> None:
 
 
 def open_database(path: Path, schema: str) -> sqlite3.Connection:
-    """Open (or make) the database of a stand-in; each statement commits by itself."""
+    """Open the database of a stand-in, made if missing; each statement commits by itself."""
     database = sqlite3.connect(path, isolation_level=None)
     database.row_factory = sqlite3.Row
     database.executescript(f"PRAGMA journal_mode = wal; PRAGMA synchronous = normal; {schema}")
@@ -58,7 +57,7 @@ def open_database(path: Path, schema: str) -> sqlite3.Connection:
 
 
 async def json_object(request: web.Request) -> dict[str, Any]:
-    """Return the body as a JSON object; 400 when it is none."""
+    """Return the body as a JSON object; 400 if it is not one."""
     try:
         body = await request.json()
     except ValueError:
@@ -69,7 +68,7 @@ async def json_object(request: web.Request) -> dict[str, Any]:
 
 
 def whole_number(request: web.Request, name: str, default: int, highest: int) -> int:
-    """Return a query parameter from 1 to `highest`; 400 when it is something else."""
+    """Return a query parameter from 1 to `highest`; 400 if it is invalid."""
     text = request.query.get(name, str(default))
     if not (text.isdecimal() and 1 <= int(text) <= highest):
         raise problem(web.HTTPBadRequest, f"{name} must be a whole number from 1 to {highest}")
@@ -77,15 +76,15 @@ def whole_number(request: web.Request, name: str, default: int, highest: int) ->
 
 
 def problem(kind: type[web.HTTPException], message: str) -> web.HTTPException:
-    """Return the answer that says what was wrong, as the partners say it."""
+    """Return an error response in the partners' format."""
     return kind(text=f'{{"error": "{message}"}}', content_type="application/json")
 
 
 def rfc3339(instant: datetime) -> str:
-    """Write an instant in UTC, ending in Z."""
+    """Format an instant in UTC, ending in Z."""
     return instant.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def now() -> str:
-    """Write this instant."""
+    """Return the current time in that format."""
     return rfc3339(datetime.now(UTC))

@@ -17,7 +17,7 @@ from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform import queue
 from fairslot.platform.db import Connection
 from fairslot.webhooks import redrive
-from local.processes import loader
+from local.processes import library_path
 from local.sqs import SqsStandIn
 from tests.support.attempts import record_attempt
 from tests.support.bookings import book
@@ -265,14 +265,14 @@ def test_the_local_stacks_letters_are_sent_by_make(
     lose(parts, book(connection))
     command = ["make", "--no-print-directory", "redrive"]
     environment = {
-        **loader(),
+        **library_path(),
         "PATH": os.environ["PATH"],
         "FAIRSLOT_DATA": str(tmp_path),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     none = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
     assert none.returncode != 0
-    assert "no stack runs" in none.stderr
+    assert "no local stack is running" in none.stderr
     state = {
         "pid": os.getpid(),
         "database_url": database_url,

@@ -77,28 +77,28 @@ def test_every_history_replays(connection: Connection, seed: int) -> None:
 TAMPERED = {
     "a choice": (
         "UPDATE distribution_log SET chosen = 'coach-03' WHERE seq = 1",
-        "seq 1: coach-03 was chosen, by replay it is coach-01",
+        "seq 1: chosen: recorded coach-03, replayed coach-01",
     ),
     "a share": (
         "UPDATE distribution_log SET candidates = jsonb_set(candidates, '{2,share}', '333334') WHERE seq = 2",
-        "seq 2: share of coach-03 is 333334 in the record, 333333 by replay",
+        "seq 2: share of coach-03: recorded 333334, replayed 333333",
     ),
     "a credit before": (
         "UPDATE distribution_log SET candidates = jsonb_set(candidates, '{2,credit}', '7') WHERE seq = 3",
-        "seq 3: credit of coach-03 is 7 in the record, 666666 by replay",
+        "seq 3: credit of coach-03: recorded 7, replayed 666666",
     ),
     "a weight": (
         "UPDATE distribution_log SET candidates = jsonb_set(candidates, '{0,weight}', '2000000')",
-        "seq 1: share of coach-01 is 333334 in the record, 500000 by replay",
+        "seq 1: share of coach-01: recorded 333334, replayed 500000",
     ),
     "a reversal": (
         "UPDATE distribution_log SET candidates = jsonb_set(candidates, '{0,delta}', '0') WHERE seq = 5",
-        "seq 5: delta of coach-01 is 0 in the record, -333333 by replay",
+        "seq 5: delta of coach-01: recorded 0, replayed -333333",
     ),
-    "a row": ("DELETE FROM distribution_log WHERE seq = 2", "seq 2: is missing"),
+    "a row": ("DELETE FROM distribution_log WHERE seq = 2", "seq 2: the record is missing"),
     "a credit now": (
         "UPDATE coach_calendars SET credit = credit + 1 WHERE coach_id = 'coach-02'",
-        "at the end: credit of coach-02 is 1000000, 999999 by replay",
+        "at the end: credit of coach-02: recorded 1000000, replayed 999999",
     ),
 }
 
@@ -134,15 +134,15 @@ def test_the_command(
 
     assert replay.main([]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "cal: 6 records, every choice, share and credit as recorded",
-        "half: 2 records, every choice, share and credit as recorded",
+        "cal: 6 records replayed; every choice, share and credit equals the record",
+        "half: 2 records replayed; every choice, share and credit equals the record",
     ]
 
     plot = tmp_path / "what-if.png"
     what_if = ["--calendar", "cal", "--what-if", "--policy", "highest_score", "--plot", str(plot)]
     assert replay.main(what_if) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "cal: 6 records, every choice, share and credit as recorded",
+        "cal: 6 records replayed; every choice, share and credit equals the record",
         "cal                                       as recorded                            what if",
         "coach                 assigned    entitled  deviation    assigned    entitled  deviation",
         "coach-01                     2      2.0000    +0.0000           0      2.0000    -2.0000",
@@ -155,22 +155,25 @@ def test_the_command(
 
     connection.execute("UPDATE distribution_log SET chosen = 'coach-03' WHERE seq = 1")
     assert replay.main(["--calendar", "cal"]) == 1
-    assert "cal: seq 1: coach-03 was chosen, by replay it is coach-01" in capsys.readouterr().out
+    assert "cal: seq 1: chosen: recorded coach-03, replayed coach-01" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--gamma", "nan"], "argument --gamma: nan is no number"),
-        (["--gamma", "inf"], "argument --gamma: inf is no number"),
+        (["--gamma", "nan"], "argument --gamma: nan is not a number"),
+        (["--gamma", "inf"], "argument --gamma: inf is not a number"),
         (["--gamma", "-1"], "argument --gamma: -1 is not from 0 to 100"),
         (["--gamma", "1e9"], "argument --gamma: 1e9 is not from 0 to 100"),
-        (["--gamma", "much"], "argument --gamma: much is no number"),
+        (["--gamma", "much"], "argument --gamma: much is not a number"),
         (["--low", "0"], "argument --low: 0 is not above 0"),
         (["--high", "-2"], "argument --high: -2 is not above 0"),
-        (["--low", "3", "--high", "1"], "cal: the lowest weight, 3, is above the highest, 1"),
-        (["--low", "3"], "cal: the lowest weight, 3, is above the highest, 2"),
-        (["--gamma", "1", "--plot", "x.foo"], "argument --plot: x.foo is none of .png, .svg, .pdf"),
+        (["--low", "3", "--high", "1"], "cal: --low (3) is above --high (1)"),
+        (["--low", "3"], "cal: --low (3) is above --high (2)"),
+        (
+            ["--gamma", "1", "--plot", "x.foo"],
+            "argument --plot: x.foo does not end in one of .png, .svg, .pdf",
+        ),
         (["--gamma", "1", "--plot", "/nowhere/x.png"], "argument --plot: there is no folder /nowhere"),
     ],
 )

@@ -64,7 +64,7 @@ class Calendar:
     def undo(self, seq: int) -> None:
         """Count a cancellation."""
         self.seq += 1
-        self.ledger.reverse(seq, dict.fromkeys(self.ledger.made[seq].done.shares, 1))
+        self.ledger.reverse(seq, dict.fromkeys(self.ledger.decisions[seq].assignment.shares, 1))
 
 
 SCORES = {f"coach-{number}": 0.35 + number * 0.06 for number in range(1, 10)}

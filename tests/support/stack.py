@@ -7,13 +7,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
+import pytest
 
 from local.function_env import PYTHONPATH
 from local.processes import free_port
@@ -78,7 +80,9 @@ def start(data: Path, variables: Mapping[str, str], module: str = "local.stack")
 
     threading.Thread(target=read, daemon=True).start()
     ready.wait(60)
-    assert any(line.startswith("ready") for line in said), "\n".join(said)
+    if not any(line.startswith("ready") for line in said):
+        _end(process, signal.SIGTERM)
+        pytest.fail("\n".join(said))
     addresses = json.loads((data / "stack.json").read_text("utf-8"))
     return Stack(
         process=process,
@@ -94,8 +98,29 @@ def stop(stack: Stack, number: signal.Signals = signal.SIGTERM) -> int:
     """Stop a stack and return its exit code."""
     for client in (stack.api, stack.calendar, stack.crm):
         client.close()
-    stack.process.send_signal(number)
-    return stack.process.wait(30)
+    return _end(stack.process, number)
+
+
+@contextmanager
+def running(data: Path, variables: Mapping[str, str]) -> Iterator[Stack]:
+    """Start a stack, and stop it at the end if the test has not done so."""
+    stack = start(data, variables)
+    try:
+        yield stack
+    finally:
+        if stack.process.poll() is None:
+            stop(stack)
+
+
+def _end(process: subprocess.Popen[str], number: signal.Signals) -> int:
+    """Send a signal and return the exit code; kill the process if it does not end."""
+    process.send_signal(number)
+    try:
+        return process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()  # what it has started ends with it
+        process.wait()
+        raise
 
 
 def wait_until(holds: Callable[[], bool], seconds: float, what: str) -> None:

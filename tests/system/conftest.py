@@ -4,12 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.stack import CALM, FAULTS, Stack, start, stop
+from tests.support.stack import CALM, FAULTS, Stack, running
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """One stack for the tests that need no other settings."""
-    running = start(tmp_path_factory.mktemp("stack") / "data", FAULTS | CALM)
-    yield running
-    stop(running)
+    with running(tmp_path_factory.mktemp("stack") / "data", FAULTS | CALM) as one:
+        yield one

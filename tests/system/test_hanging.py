@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.support.processes import frozen
-from tests.support.stack import CALM, Stack, appointments, start, starts, stop, wait_until
+from tests.support.stack import CALM, Stack, appointments, running, starts, stop, wait_until
 
 CLIENTS = 12
 REQUESTS = 60
@@ -20,10 +20,10 @@ FUNCTION_SECONDS = 10.0  # the timeout of the functions that answer HTTP
 @pytest.fixture
 def own(tmp_path: Path) -> Iterator[Stack]:
     """A stack of the test's own, its calendars read."""
-    running = start(tmp_path / "data", CALM)
-    wait_until(lambda: len(starts(running)) > 200, 30, "the calendars are read")
-    yield running
-    assert stop(running) == 0
+    with running(tmp_path / "data", CALM) as stack:
+        wait_until(lambda: len(starts(stack)) > 200, 30, "the calendars are read")
+        yield stack
+        assert stop(stack) == 0
 
 
 def book(stack: Stack, number: int, start_time: str) -> tuple[httpx.Response, float]:

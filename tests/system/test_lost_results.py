@@ -83,7 +83,7 @@ def _is_back_again(webhooks: StackWebhooks, before: int) -> bool:
 
 def times_back(webhooks: StackWebhooks) -> int:
     """Return how often the stack has said that a part which ended is ready again."""
-    return sum("is back" in line for line in webhooks.stack.said)
+    return sum("running again" in line for line in webhooks.stack.said)
 
 
 @contextmanager

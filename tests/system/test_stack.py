@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stack import CALM, Stack, appointments, book, start, starts, stop, wait_until
+from tests.support.stack import CALM, Stack, appointments, book, running, starts, stop, wait_until
 
 
 def left_over(data: Path) -> list[str]:
@@ -36,22 +36,22 @@ def seconds_to_ready(stack: Stack) -> float:
 def test_data_is_there_again_and_no_process_is_left(tmp_path: Path) -> None:
     """A booking survives Ctrl-C, SIGKILL and SIGTERM; none leaves a process; starting again is quick."""
     data = tmp_path / "data"
-    first = start(data, CALM)
-    wait_until(lambda: len(starts(first)) > 0, 30, "the calendars are read")
-    booked = book(first, starts(first)[0]["start_time"]).json()["appointment_id"]
-    assert len(left_over(data)) > 8
-    assert stop(first, signal.SIGINT) == 0
+    with running(data, CALM) as first:
+        wait_until(lambda: len(starts(first)) > 0, 30, "the calendars are read")
+        booked = book(first, starts(first)[0]["start_time"]).json()["appointment_id"]
+        assert len(left_over(data)) > 8
+        assert stop(first, signal.SIGINT) == 0
     assert left_over(data) == []
 
-    second = start(data, CALM)
-    assert seconds_to_ready(second) < 5
-    assert booked in appointments(second)
-    stop(second, signal.SIGKILL)
+    with running(data, CALM) as second:
+        assert seconds_to_ready(second) < 5
+        assert booked in appointments(second)
+        stop(second, signal.SIGKILL)
     wait_until(lambda: left_over(data) == [], 15, "what it started ends with it")
 
-    third = start(data, CALM)
-    assert booked in appointments(third)
-    assert stop(third, signal.SIGTERM) == 0
+    with running(data, CALM) as third:
+        assert booked in appointments(third)
+        assert stop(third, signal.SIGTERM) == 0
     assert left_over(data) == []
 
 
@@ -59,12 +59,10 @@ def test_data_is_there_again_and_no_process_is_left(tmp_path: Path) -> None:
 def test_two_stand_side_by_side(stack: Stack, tmp_path: Path) -> None:
     """Another with its own port and data runs beside it; a partner whose port is taken moves and says so."""
     taken = stack.state["partners"]["crm"].rsplit(":", 1)[1]
-    other = start(tmp_path / "data", CALM | {"CRM_PORT": taken})
-    try:
+    with running(tmp_path / "data", CALM | {"CRM_PORT": taken}) as other:
         moved = other.state["partners"]["crm"].rsplit(":", 1)[1]
         assert moved != taken
         assert any(line.startswith("crm") and moved in line and taken in line for line in other.said)
         assert other.api.get("/health").status_code == stack.api.get("/health").status_code == 200
         assert appointments(other) == {}
-    finally:
         assert stop(other) == 0

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from local.logs import Tell, unheard
+from local.logs import Warn, ignore
 from local.pools import Pool
-from local.processes import loader
+from local.processes import library_path
 
 _HANDLERS = Path(__file__).parent
 _BOUND_SECONDS = 30.0
@@ -31,10 +31,10 @@ async def make_pool(tmp_path: Path) -> AsyncIterator[MakePool]:
     pools: list[Pool] = []
 
     def make(
-        handler: str, *, most: int = 2, seconds: float = 10.0, tell: Tell = unheard, **variables: str
+        handler: str, *, max_processes: int = 2, seconds: float = 10.0, warn: Warn = ignore, **variables: str
     ) -> Pool:
         environment = {
-            **loader(),
+            **library_path(),
             "AWS_LAMBDA_FUNCTION_NAME": "Tried",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "256",
             "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
@@ -43,7 +43,7 @@ async def make_pool(tmp_path: Path) -> AsyncIterator[MakePool]:
             **variables,
         }
         log = tmp_path / "function.log"
-        pools.append(Pool(handler, environment, log, most=most, seconds=seconds, tell=tell))
+        pools.append(Pool(handler, environment, log, max_processes=max_processes, seconds=seconds, warn=warn))
         return pools[-1]
 
     yield make

@@ -1,4 +1,4 @@
-"""Waiting, above all for processes to be gone."""
+"""Waiting for conditions, such as the end of a process."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ _BOUND_SECONDS = 30.0
 
 
 def running(pid: int) -> bool:
-    """Tell whether a process runs; one that is dead but not yet buried does not."""
+    """Return whether a process runs; one that has ended but was not reaped does not."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
     except (FileNotFoundError, ProcessLookupError):

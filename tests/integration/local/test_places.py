@@ -52,7 +52,7 @@ UNUSABLE = {
 
 
 @pytest.mark.parametrize("place", UNUSABLE.values(), ids=UNUSABLE.keys())
-def test_data_that_cannot_be_kept_there_is_said_in_a_line(tmp_path: Path, place: str) -> None:
+def test_a_data_directory_that_cannot_be_written_is_a_one_line_error(tmp_path: Path, place: str) -> None:
     """With the place, the reason and the variable that moves it; nothing is started."""
     (tmp_path / "logs").write_text("")
     data = tmp_path / place
@@ -62,7 +62,7 @@ def test_data_that_cannot_be_kept_there_is_said_in_a_line(tmp_path: Path, place:
     assert "None" not in said
 
 
-def test_a_part_that_cannot_keep_its_data_is_said_in_a_line(tmp_path: Path) -> None:
+def test_a_program_that_cannot_write_its_data_is_a_one_line_error(tmp_path: Path) -> None:
     """With the part's name; what was started before it is stopped."""
     (tmp_path / "valkey").write_text("")
     said = Stack(tmp_path).failure()
@@ -72,7 +72,7 @@ def test_a_part_that_cannot_keep_its_data_is_said_in_a_line(tmp_path: Path) -> N
 
 
 def test_dead_letters_of_a_stack_that_cannot_be_there(tmp_path: Path) -> None:
-    """The command says that no stack runs there, also where the place is a file."""
+    """The command says that no stack is running there, also where the place is a file."""
     file = tmp_path / "file"
     file.write_text("")
     done = subprocess.run(
@@ -83,4 +83,4 @@ def test_dead_letters_of_a_stack_that_cannot_be_there(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stderr.splitlines()) == (1, [done.stderr.strip()])
-    assert f"no stack runs on {file}" in done.stderr
+    assert f"no local stack is running on {file}" in done.stderr

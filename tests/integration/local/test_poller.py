@@ -1,15 +1,19 @@
 """Queues, polled against the real stand-in and a real function."""
 
+import asyncio
 import itertools
 import json
+import os
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.poller import Poller
-from local.queue_client import QueueClient
+from local.queue_client import QueueClient, QueueError
 from local.sqs import SqsStandIn
 from local.template import Queue, QueueSource
 from tests.integration.local.conftest import MakePool, eventually
@@ -17,6 +21,8 @@ from tests.integration.local.conftest import MakePool, eventually
 pytestmark = pytest.mark.anyio
 
 _numbers = itertools.count()
+KILLS = 12
+KILL_EVERY_SECONDS = 0.1
 
 type Send = Callable[..., list[str]]
 type Start = Callable[..., Awaitable[Poller]]
@@ -52,6 +58,10 @@ class Place:
         ]  # type: ignore[assignment]
         return int(found[names[0]]), int(found[names[1]])
 
+    def set(self, **attributes: str) -> None:
+        """Change attributes of the queue."""
+        self._boto.set_queue_attributes(QueueUrl=self.url, Attributes=attributes)  # type: ignore[arg-type]
+
     def show_hidden(self, batch: list[dict[str, Any]]) -> None:
         """Let a batch's messages be seen again, as if the visibility timeout were over."""
         for one in batch:
@@ -81,11 +91,11 @@ async def start(sqs: SqsStandIn, place: Place, make_pool: MakePool) -> AsyncIter
     client = QueueClient(sqs.url)
     pollers: list[Poller] = []
 
-    async def begin(*, most: int = 1, batch_size: int = 10, window: float = 0) -> Poller:
-        source = QueueSource("Work", batch_size, window, reports_failures=True, most_at_once=None)
-        pool = make_pool("lambda_handlers.messages", most=most)
+    async def begin(*, max_batches: int = 1, batch_size: int = 10, window: float = 0) -> Poller:
+        source = QueueSource("Work", batch_size, window, reports_failures=True, max_concurrency=None)
+        pool = make_pool("lambda_handlers.messages", max_processes=max_batches)
         await pool.warm()
-        poller = Poller(source, place.url, place.arn, pool, client, most=most, note=print)
+        poller = Poller(source, place.url, place.arn, pool, client, max_batches=max_batches, log=print)
         poller.start()
         pollers.append(poller)
         return poller
@@ -135,7 +145,7 @@ async def test_a_function_that_fails_has_its_whole_batch_again(place: Place, sta
 async def test_no_more_batches_run_than_may(place: Place, start: Start, tmp_path: Path) -> None:
     """The rest stays in the queue."""
     place.send("hold", "hold", "hold")
-    await start(most=2, batch_size=1)
+    await start(max_batches=2, batch_size=1)
     await eventually(lambda: len(list(tmp_path.glob("held-*"))) == 2)
     assert place.counts() == (1, 2)
     (tmp_path / "go").touch()
@@ -150,6 +160,50 @@ async def test_a_window_gathers_what_comes_within_it(place: Place, start: Start)
     place.send("nothing", "nothing")
     await eventually(lambda: place.counts() == (0, 0))
     assert [len(batch) for batch in place.batches()] == [3]
+
+
+async def test_a_window_that_the_queue_service_cuts_short_loses_nothing(
+    place: Place, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was received before is handled at once, and not once its visibility timeout is over."""
+    receive = QueueClient.receive
+
+    async def once(client: QueueClient, queue: str, most: int, wait: int) -> list[dict[str, Any]]:
+        if place.counts() == (0, 1):
+            raise QueueError("ReceiveMessage: the service is gone")
+        return await receive(client, queue, most, wait)
+
+    monkeypatch.setattr(QueueClient, "receive", once)
+    await start(batch_size=3, window=5)
+    place.send("nothing")
+    await eventually(lambda: len(place.batches()) == 1)
+    await eventually(lambda: place.counts() == (0, 0))
+
+
+async def test_messages_come_again_when_their_processes_were_killed(
+    place: Place, make_pool: MakePool, sqs: SqsStandIn, tmp_path: Path
+) -> None:
+    """Every batch's process is killed again and again: each message is handled after its timeout."""
+    client, pool = QueueClient(sqs.url), make_pool("lambda_handlers.messages", max_processes=4)
+    source = QueueSource("Work", 1, 0, reports_failures=True, max_concurrency=None)
+    poller = Poller(source, place.url, place.arn, pool, client, max_batches=4, log=print)
+    place.set(VisibilityTimeout="2", RedrivePolicy="")
+    place.send(*["hold"] * 6)
+    poller.start()
+    try:
+        killed = set[int]()
+        while len(killed) < KILLS:
+            await eventually(lambda: bool(pool.pids))
+            for pid in pool.pids:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    killed.add(pid)
+            await asyncio.sleep(KILL_EVERY_SECONDS)
+        (tmp_path / "go").touch()
+        await eventually(lambda: place.counts() == (0, 0))
+    finally:
+        await poller.stop(0)
+        await client.close()
 
 
 async def test_what_is_running_at_a_stop_is_put_back(place: Place, start: Start, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ async def test_requests_that_meet_get_processes_up_to_the_cap_and_then_wait(
     make_pool: MakePool, tmp_path: Path
 ) -> None:
     """Each process has one at a time; all are answered in the end."""
-    pool = make_pool("lambda_handlers.answer", most=2)
+    pool = make_pool("lambda_handlers.answer", max_processes=2)
     requests = [asyncio.create_task(ask(pool, do="hold", folder=str(tmp_path))) for _ in range(5)]
     await eventually(lambda: len(list(tmp_path.glob("held-*"))) == 2)
     assert len(pool.pids) == 2
@@ -85,7 +85,7 @@ async def test_a_process_that_ends_fails_its_request_and_is_replaced(
     make_pool: MakePool, do: str, how: str
 ) -> None:
     """The next request finds a new one."""
-    pool = make_pool("lambda_handlers.answer", most=1)
+    pool = make_pool("lambda_handlers.answer", max_processes=1)
     before = await ask(pool)
     failed = await fail(pool, do=do)
     assert failed.error == "Runtime.ExitError"
@@ -95,7 +95,7 @@ async def test_a_process_that_ends_fails_its_request_and_is_replaced(
 
 async def test_a_process_killed_while_it_waits_costs_no_request(make_pool: MakePool) -> None:
     """Nobody is told of it."""
-    pool = make_pool("lambda_handlers.answer", most=1)
+    pool = make_pool("lambda_handlers.answer", max_processes=1)
     before = (await ask(pool))["pid"]
     os.kill(before, signal.SIGKILL)
     await eventually(lambda: before not in pool.pids)
@@ -106,7 +106,7 @@ async def test_those_who_wait_for_a_process_that_ends_get_another(
     make_pool: MakePool, tmp_path: Path
 ) -> None:
     """A death does not strand the queue."""
-    pool = make_pool("lambda_handlers.answer", most=1)
+    pool = make_pool("lambda_handlers.answer", max_processes=1)
     held = asyncio.create_task(fail(pool, do="hold", folder=str(tmp_path)))
     await eventually(lambda: bool(list(tmp_path.glob("held-*"))))
     waiting = asyncio.create_task(ask(pool, waited=True))
@@ -117,7 +117,7 @@ async def test_those_who_wait_for_a_process_that_ends_get_another(
 
 async def test_a_late_function_is_killed_and_replaced(make_pool: MakePool, tmp_path: Path) -> None:
     """The timeout is the template's."""
-    pool = make_pool("lambda_handlers.answer", most=1, seconds=1.0)
+    pool = make_pool("lambda_handlers.answer", max_processes=1, seconds=1.0)
     late = await fail(pool, do="hold", folder=str(tmp_path))
     assert late.error == "Sandbox.Timedout"
     assert "timed out after 1.00 seconds" in json.loads(late.payload)["errorMessage"]
@@ -136,7 +136,7 @@ async def test_a_module_that_cannot_be_imported_fails_each_request(make_pool: Ma
 
 async def test_an_answer_over_lambdas_limit_is_a_failure(make_pool: MakePool) -> None:
     """6 MB and a little, as there."""
-    pool = make_pool("lambda_handlers.answer", most=1)
+    pool = make_pool("lambda_handlers.answer", max_processes=1)
     failed = await fail(pool, do="large", size=LARGEST_PAYLOAD)
     assert failed.error == "Function.ResponseSizeTooLarge"
     assert len(await ask(pool, do="large", size=LARGEST_PAYLOAD - 100)) == LARGEST_PAYLOAD - 100
@@ -144,7 +144,7 @@ async def test_an_answer_over_lambdas_limit_is_a_failure(make_pool: MakePool) ->
 
 async def test_who_stops_waiting_leaves_the_queue(make_pool: MakePool, tmp_path: Path) -> None:
     """What had not begun never begins; what had goes on."""
-    pool = make_pool("lambda_handlers.answer", most=1)
+    pool = make_pool("lambda_handlers.answer", max_processes=1)
     running = asyncio.create_task(ask(pool, do="hold", folder=str(tmp_path)))
     await eventually(lambda: bool(list(tmp_path.glob("held-*"))))
     other = tmp_path / "other"

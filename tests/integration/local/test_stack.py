@@ -16,10 +16,11 @@ import pytest
 import redis
 
 from local.function_env import PYTHONPATH
-from local.processes import bound_to_us, loader
+from local.processes import die_with_parent, library_path
 from tests.integration.local.endings import children, running, wait_for, wait_for_end
 
 _BOUND_SECONDS = 60.0
+KILLS = 3  # while the part restarts
 
 
 class Stack:
@@ -28,9 +29,9 @@ class Stack:
     def __init__(self, data: Path, **environment: str) -> None:
         self.data = data
         self.process = subprocess.Popen(
-            [*bound_to_us(signal.SIGTERM), sys.executable, "-m", "local.stack"],
+            [*die_with_parent(signal.SIGTERM), sys.executable, "-m", "local.stack"],
             env={
-                **loader(),
+                **library_path(),
                 "PATH": os.environ["PATH"],
                 "PYTHONPATH": PYTHONPATH,
                 "FAIRSLOT_DATA": str(data),
@@ -128,14 +129,14 @@ def test_a_second_stack_on_the_same_data_says_who_has_it(stack: Stack) -> None:
     assert get(f"{stack.state()['gateway']}/health").status_code == 200
 
 
-def test_a_port_that_is_taken_is_said_at_once(stack: Stack, tmp_path: Path) -> None:
+def test_a_port_that_is_taken_fails_at_once(stack: Stack, tmp_path: Path) -> None:
     """Before anything is started."""
     taken = stack.state()["gateway"].rpartition(":")[2]
     assert f"port {taken}: Address already in use" in Stack(tmp_path, PORT=taken).failure()
     assert not (tmp_path / "postgres").exists()
 
 
-def test_a_part_that_dies_comes_back(stack: Stack) -> None:
+def test_a_program_that_dies_is_restarted(stack: Stack) -> None:
     """At the same address, as a managed service would, and with its queues."""
     state = stack.state()
     for part in ("postgres", "valkey", "sqs"):
@@ -144,8 +145,42 @@ def test_a_part_that_dies_comes_back(stack: Stack) -> None:
     wait_for(lambda: _works(state))
 
 
+@pytest.mark.parametrize(("part", "program"), [("sqs", b"sqs_server.py"), ("postgres", b"cluster")])
+def test_a_program_killed_while_it_restarts_is_restarted(tmp_path: Path, part: str, program: bytes) -> None:
+    """The stack tries again, and tells the terminal of each failure."""
+    stack = Stack(tmp_path / "data")
+    try:
+        stack.ready()
+        state = stack.state()
+        killed = state["pids"][part]
+        os.kill(killed, signal.SIGKILL)
+        for _ in range(KILLS):
+            wait_for_end(killed)
+            wait_for(lambda: stack.process.poll() is not None or bool(programs(stack, program)))
+            [killed] = programs(stack, program)
+            os.kill(killed, signal.SIGKILL)
+        wait_for_end(killed)
+        wait_for(lambda: _works(state))
+        wait_for(lambda: [stack.state()["pids"][part]] == programs(stack, program))
+    finally:
+        stack.process.send_signal(signal.SIGINT)
+        said, errors = stack.process.communicate(timeout=_BOUND_SECONDS)
+    assert stack.process.returncode == 0, errors
+    assert sum(line.startswith("trouble") and part in line for line in said.splitlines()) >= KILLS, said
+
+
+def programs(stack: Stack, name: bytes) -> list[int]:
+    """Return the stack's children that have a word in their command."""
+    found = []
+    for pid in children(stack.process.pid):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if name in Path(f"/proc/{pid}/cmdline").read_bytes() and running(pid):
+                found.append(pid)
+    return found
+
+
 def _works(state: Any) -> bool:
-    """Tell whether the database, the cache and a queue of the template answer."""
+    """Return whether the database, the cache and a queue of the template answer."""
     try:
         question = httpx.post(
             state["sqs_endpoint"],

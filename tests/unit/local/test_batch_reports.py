@@ -1,4 +1,4 @@
-"""Which messages of a batch are done, and what a function sees of one."""
+"""Which messages of a batch have succeeded, and the event of a message."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ MESSAGES: list[dict[str, Any]] = [{"MessageId": name, "ReceiptHandle": f"r-{name
     ],
 )
 def test_a_report_says_what_failed(payload: bytes, done: str) -> None:
-    """An empty report is success, one that makes no sense is failure of all."""
+    """An empty report means success, an invalid one that all have failed."""
     found = succeeded(Answer(payload), MESSAGES, reports_failures=True)
     assert "".join(one["MessageId"] for one in found) == done
 
@@ -48,7 +48,7 @@ def test_a_function_that_does_not_report_has_done_all() -> None:
 
 
 def test_a_message_becomes_a_record() -> None:
-    """In the names and shapes of Lambda's event."""
+    """With the names and shapes of Lambda's event."""
     message = {
         "MessageId": "m",
         "ReceiptHandle": "r",

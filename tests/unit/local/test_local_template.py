@@ -79,7 +79,7 @@ def read(tmp_path: Path, text: str = TEMPLATE, **variables: str) -> Template:
 
 
 def test_functions_carry_their_globals_and_events(tmp_path: Path) -> None:
-    """What a function says itself wins over the globals; a condition that fails leaves it out."""
+    """A function's own properties win over the globals; a false condition leaves it out."""
     template = read(tmp_path)
     inside, outside = template.functions["Inside"], template.functions["Outside"]
     assert sorted(template.functions) == ["Inside", "Outside"]
@@ -91,11 +91,11 @@ def test_functions_carry_their_globals_and_events(tmp_path: Path) -> None:
     ]
     assert inside.logging == {"AWS_LAMBDA_LOG_FORMAT": "JSON", "AWS_LAMBDA_LOG_LEVEL": "INFO"}
     assert (outside.timeout, outside.reserved) == (30, 3)
-    assert outside.queues == [QueueSource("WorkQueue", 5, 2, reports_failures=True, most_at_once=20)]
+    assert outside.queues == [QueueSource("WorkQueue", 5, 2, reports_failures=True, max_concurrency=20)]
 
 
 def test_an_event_without_a_path_answers_the_rest(tmp_path: Path) -> None:
-    """It is the route of every request that has no other."""
+    """It matches every request that no other route does."""
     text = TEMPLATE.replace('{Method: get, Path: "/things/{id}"}', "{}")
     assert read(tmp_path, text).functions["Inside"].routes == [("ANY", "$default")]
 
@@ -114,7 +114,7 @@ def test_queues_carry_their_attributes_and_dead_letters(tmp_path: Path) -> None:
 
 def variables(template: Template, name: str, **caller: str) -> dict[str, str]:
     """Return what a function finds in its environment."""
-    return function_env.of_function(
+    return function_env.variables(
         template.functions[name],
         template,
         addresses={"DATABASE_URL": DATABASE, "PARTNER_URL": "http://partner"},
@@ -156,28 +156,28 @@ def test_the_callers_settings_win_over_the_local_and_those_over_the_template(tmp
         ("!GetAtt Secret.Arn", "Secret .* does not exist on this machine"),
         ("!Ref Nothing", "there is no Nothing"),
         ("!ImportValue x", "does not know Fn::ImportValue"),
-        ('"{{resolve:ssm:x}}"', "a secret that is not known here"),
+        ('"{{resolve:ssm:x}}"', "a secret that is not available locally"),
     ],
 )
-def test_what_has_no_meaning_here_is_said(tmp_path: Path, expression: str, problem: str) -> None:
+def test_an_unsupported_expression_is_an_error(tmp_path: Path, expression: str, problem: str) -> None:
     """The message names the function and the variable."""
     text = TEMPLATE.replace("NAME: !Sub", f"ODD: {expression}\n              NAME: !Sub")
     with pytest.raises(TemplateError, match=f"Inside, variable ODD: .*{problem}"):
         variables(read(tmp_path, text), "Inside")
 
 
-def test_an_unknown_kind_of_event_is_said(tmp_path: Path) -> None:
-    """Something that would be deployed but not run here must not go unseen."""
+def test_an_unsupported_event_type_is_an_error(tmp_path: Path) -> None:
+    """What would run on AWS but not here must not go unnoticed."""
     text = TEMPLATE.replace("Type: HttpApi", "Type: S3")
     with pytest.raises(TemplateError, match="events of type S3"):
         read(tmp_path, text)
 
 
 def test_the_projects_template_runs_here(root: Path) -> None:
-    """Every variable and every schedule of the template that is deployed has a meaning here."""
+    """Every variable and every schedule of our template is supported."""
     template = Template(root / "template.yaml", {}, ENDPOINT)
     for function in template.functions.values():
-        function_env.of_function(
+        function_env.variables(
             function,
             template,
             addresses={"DATABASE_URL": DATABASE, "REDIS_URL": "redis://here"},

@@ -1,4 +1,4 @@
-"""Which route answers."""
+"""Matching requests to routes."""
 
 import pytest
 
@@ -28,7 +28,7 @@ ROUTES = Routes(
     ],
 )
 def test_the_closest_route_answers(method: str, path: str, function: str, parameters: dict[str, str]) -> None:
-    """A word is closer than a parameter, that than the rest; a method is closer than any."""
+    """A word is more specific than a parameter, a parameter than a greedy one, a method than ANY."""
     found = ROUTES.find(method, path)
     assert found is not None
     assert (found.function, found.parameters) == (function, parameters)
@@ -38,7 +38,7 @@ def test_the_closest_route_answers(method: str, path: str, function: str, parame
     ("method", "path"), [("POST", "/things"), ("HEAD", "/"), ("POST", "/things//cancel")]
 )
 def test_no_route_answers_what_none_covers(method: str, path: str) -> None:
-    """HEAD is no GET, and a parameter is never empty."""
+    """HEAD does not match GET, and a parameter is never empty."""
     assert ROUTES.find(method, path) is None
 
 

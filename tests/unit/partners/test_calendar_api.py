@@ -1,4 +1,4 @@
-"""The stand-in calendar keeps the partner's contract and misbehaves as much as it is told to."""
+"""The stand-in calendar keeps the partner's contract and has the faults that it is given."""
 
 import random
 import socket
@@ -102,7 +102,7 @@ def test_a_block_takes_every_entry_that_it_touches(calendar: httpx.Client) -> No
 
 
 def test_overlapping_blocks_conflict(calendar: httpx.Client) -> None:
-    """A block that shares time with another of the same coach is refused, one beside it is not."""
+    """A block that overlaps another of the same coach is refused, an adjacent one is not."""
 
     def block(coach: str, start: str, end: str) -> tuple[int, str | None]:
         times = {"start_time": f"2031-01-06T{start}-05:00", "end_time": f"2031-01-06T{end}-05:00"}
@@ -183,7 +183,7 @@ def _medians(call: Callable[[str], httpx.Response], *coaches: str) -> list[float
 
 
 def test_a_coachs_blocks_are_listed(calendar: httpx.Client) -> None:
-    """All of them, or those that have a part of a time; another coach's never."""
+    """All of them, or those that overlap a time; never another coach's."""
     ids = []
     for coach, hour in (("coach-1", 10), ("coach-1", 11), ("coach-2", 10)):
         times = {"start_time": f"2031-01-06T{hour}:00:00Z", "end_time": f"2031-01-06T{hour}:30:00Z"}
@@ -214,7 +214,7 @@ def test_a_coachs_blocks_are_listed(calendar: httpx.Client) -> None:
     ],
 )
 def test_bad_blocks(calendar: httpx.Client, body: bytes) -> None:
-    """What is no stretch of time is 400 and blocks nothing."""
+    """An invalid interval is 400 and blocks nothing."""
     answer = calendar.post("/coaches/coach-1/block-slot", content=body)
     assert (answer.status_code, list(answer.json())) == (400, ["error"])
     assert calendar.get("/blocks").json()["total"] == 0
@@ -254,7 +254,7 @@ def test_failures_have_no_effect(calendar: httpx.Client) -> None:
 
 
 def test_faults_of_one_coach(calendar: httpx.Client) -> None:
-    """A path can be singled out, to hang or to talk nonsense while the others are well."""
+    """Faults can be limited to a path."""
     calendar.post("/control", json={"hang_rate": 1, "only": "/coach-1/"})
     with pytest.raises(httpx.ReadTimeout):
         calendar.get("/coaches/coach-1/settings", timeout=0.3)
@@ -270,7 +270,7 @@ def test_faults_of_one_coach(calendar: httpx.Client) -> None:
     "body", [b"5", b"{", b'{"failure_rate": 2}', b'{"latency_ms": [3, 1]}', b'{"other": 1}']
 )
 def test_bad_control(calendar: httpx.Client, body: bytes) -> None:
-    """Control that cannot be meant is 400 and changes nothing."""
+    """Invalid faults are 400 and change nothing."""
     before = calendar.get("/control").json()
     assert calendar.post("/control", content=body).status_code == 400
     assert calendar.get("/control").json() == before

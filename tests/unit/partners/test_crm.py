@@ -1,4 +1,4 @@
-"""The stand-in CRM keeps the partner's contract: one effect an idempotency key."""
+"""The stand-in CRM keeps the partner's contract: one effect per idempotency key."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -75,7 +75,7 @@ def test_bad_events_are_refused(crm: httpx.Client) -> None:
 
 
 def test_faults_have_no_effect(crm: httpx.Client) -> None:
-    """An event that was answered 503 or with nonsense is new when it comes again."""
+    """An event whose response was 503 or invalid is new when it is retried."""
     for fault in ({"failure_rate": 1}, {"failure_rate": 0, "garbage_rate": 1}):
         crm.post("/control", json=fault)
         post(crm, "k-1")

@@ -1,8 +1,10 @@
-"""What the parts of a booking cost: each is taken out of the function in turn.
+"""What each part of a booking costs: the time saved when it is removed from the database function.
 
-`.venv/bin/python -m bench.parts`. The server's own time is compared (/proc/<pid>/schedstat), as it does not
-hang on the disk and less on the neighbours; variants take turns booking by booking. What a part costs is what
-its absence saves, which for statements is mostly their start, not their run.
+    PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.booking_parts
+
+Compares the server's own processor time (/proc/<pid>/schedstat), which depends neither on the disk nor much
+on other programs; the variants take turns booking by booking. The cost of a statement is mostly its start,
+not its run.
 """
 
 import statistics
@@ -11,15 +13,15 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from bench import booking
+from bench import booking_database
 from fairslot.booking import appointments
 from fairslot.platform import db
 from fairslot.platform.queries import queries
 
 ROUNDS = 400
-# What is taken out: the function it is in, its text, and what stands there instead.
+# What is removed: the function it is in, its text, and what replaces it.
 PARTS: Mapping[str, tuple[str, str, str]] = {
-    "telling subscribers (event, deliveries, messages)": (
+    "notifying subscribers (event, deliveries, messages)": (
         "book",
         "engine.emit_event(p_type => 'appointment.created', a => a, p_old => NULL)",
         "'[]'",
@@ -66,11 +68,11 @@ def definition(connection: db.Connection, name: str) -> str:
 
 
 def without(connection: db.Connection, number: int, part: tuple[str, str, str]) -> None:
-    """Make `book_<number>` and `assign_coach_<number>`, which lack a part."""
+    """Make `book_<number>` and `assign_coach_<number>` without a part."""
     function, old, new = part
     texts = {name: definition(connection, name) for name in ("book", "assign_coach")}
     if texts[function].count(old) != 1:
-        raise LookupError(f"{function} does not contain once: {old}")
+        raise LookupError(f"{function} must contain exactly once: {old}")
     texts[function] = texts[function].replace(old, new)
     texts["book"] = texts["book"].replace(":= engine.assign_coach(", f":= engine.assign_coach_{number}(")
     for name, text in texts.items():
@@ -80,7 +82,7 @@ def without(connection: db.Connection, number: int, part: tuple[str, str, str]) 
 
 
 def server_ns(pid: int, work: Callable[[], object]) -> int:
-    """Return how long a process of the server was running on a processor for some work, in nanoseconds."""
+    """Return the nanoseconds that a server process was running on a processor during some work."""
     file = Path(f"/proc/{pid}/schedstat")
     before = int(file.read_text("utf-8").split()[0])
     work()
@@ -89,7 +91,7 @@ def server_ns(pid: int, work: Callable[[], object]) -> int:
 
 def costs(rounds: int = ROUNDS) -> tuple[float, float, dict[str, float]]:
     """Return the server's time for a bare insert and for a booking (µs, medians), and for parts of that."""
-    with booking.database() as server, db.connect(server.url) as connection:
+    with booking_database.database() as server, db.connect(server.url) as connection:
         for number, part in enumerate(PARTS.values(), start=1):
             without(connection, number, part)
         whole = queries("appointments")["book"]
@@ -98,21 +100,23 @@ def costs(rounds: int = ROUNDS) -> tuple[float, float, dict[str, float]]:
             whole,
             *(whole.replace(b"SELECT engine.book(", f"SELECT engine.book_{n}(".encode()) for n in numbers),
         ]
-        instants = iter(booking.starts())
-        bare = booking.bare(connection, 0)
+        instants = iter(booking_database.starts())
+        bare = booking_database.bare(connection, 0)
         took: list[list[int]] = [[] for _ in (bare, *variants)]
         pid = connection.info.backend_pid
         for _ in range(rounds):
             took[0].append(server_ns(pid, bare))
             for variant, times in zip(variants, took[1:], strict=True):
                 appointments._SQL["book"] = variant  # noqa: SLF001 - what book() sends, to another function
-                times.append(server_ns(pid, partial(booking.book, connection, "cal-0", next(instants))))
+                times.append(
+                    server_ns(pid, partial(booking_database.book, connection, "cal-0", next(instants)))
+                )
     floor, full, *others = (statistics.median(times[rounds // 5 :]) / 1000 for times in took)
     return floor, full, {name: full - rest for name, rest in zip(PARTS, others, strict=True)}
 
 
 def main() -> None:
-    """Print the parts, the dearest first."""
+    """Print the parts, the most expensive first."""
     floor, whole, parts = costs()
     sys.stdout.write(f"{'a bare insert, time of the server':<52} {floor:>6.0f} µs\n")
     sys.stdout.write(f"{'a booking, time of the server':<52} {whole:>6.0f} µs\n")

@@ -1,6 +1,6 @@
-"""The booking handler against its database call alone, turn by turn in one run, and what its parts take.
+"""The booking handler against its database call alone, turn by turn in one run.
 
-    PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.handlers
+    PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.booking_handler
 
 The handler is called in this process with API Gateway's event, on real Postgres, Valkey and queues over HTTP;
 the database call has a connection of the same kind, a key of its own and the same calendar.
@@ -10,18 +10,14 @@ import itertools
 import json
 import os
 import statistics
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
 from bench.stack import add_team, alternate, median_ratio, quiet, stack
 from fairslot.booking import appointments
 from fairslot.domain.idempotency import Key
-from fairslot.platform import db, queue
-from fairslot.webhooks import publishing
+from fairslot.platform import db
 from tests.support.http import request
 from tests.support.lambda_context import context
 from tests.support.team import TENANT
@@ -32,13 +28,13 @@ TEAM = 6
 
 
 def booking() -> dict[str, float]:
-    """Return the ratio of both medians, and each in milliseconds."""
+    """Return the ratio of the medians, and each median in milliseconds."""
     with stack() as parts, db.connect(parts.postgres.url) as connection:
         add_team(connection, TEAM, duration=15)
         rounds, instants = [], starts()
         with quiet():
             for _ in range(1 + ROUNDS):
-                calls = [(start, asked(start)) for start in itertools.islice(instants, CALLS)]
+                calls = [(start, booking_request(start)) for start in itertools.islice(instants, CALLS)]
                 rounds.append(
                     alternate(
                         calls, lambda call: by_handler(call[1]), lambda call: by_call(connection, call[0])
@@ -53,57 +49,13 @@ def booking() -> dict[str, float]:
     }
 
 
-def parts() -> dict[str, float]:
-    """Return the milliseconds of the handler, of its database call, its publishing and the parts of that."""
-    import botocore.client  # late, as the handler does
-    import botocore.httpsession
-
-    took: dict[str, list[float]] = {"the handler": []}
-    with (
-        stack() as given,
-        db.connect(given.postgres.url) as connection,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        add_team(connection, TEAM, duration=15)
-        instants = starts()
-        with quiet():
-            for start in itertools.islice(instants, CALLS):
-                by_handler(asked(start))
-            time_calls(patch, took, "the database call", appointments, "book")
-            time_calls(patch, took, "publishing", publishing, "publish")
-            time_calls(patch, took, "sending to the queue", queue, "send")
-            time_calls(patch, took, "botocore", botocore.client.BaseClient, "_make_api_call")
-            time_calls(patch, took, "the queue's answer", botocore.httpsession.URLLib3Session, "send")
-            for start in itertools.islice(instants, ROUNDS * CALLS):
-                begun = time.perf_counter()
-                by_handler(asked(start))
-                took["the handler"].append(time.perf_counter() - begun)
-    return {name: statistics.median(times) * 1000 for name, times in took.items()}
-
-
-def time_calls(
-    patch: pytest.MonkeyPatch, took: dict[str, list[float]], name: str, owner: Any, function: str
-) -> None:
-    """Keep the seconds of each call of a function."""
-    real, times = getattr(owner, function), took.setdefault(name, [])
-
-    def timed(*args: Any, **kwargs: Any) -> Any:
-        begun = time.perf_counter()
-        try:
-            return real(*args, **kwargs)
-        finally:
-            times.append(time.perf_counter() - begun)
-
-    patch.setattr(owner, function, timed)
-
-
 def starts() -> Iterator[datetime]:
     """Return every quarter of an hour from tomorrow on."""
     first = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=1)
     return (first + number * timedelta(minutes=15) for number in range(96 * 55))
 
 
-def asked(start: datetime) -> dict[str, Any]:
+def booking_request(start: datetime) -> dict[str, Any]:
     """Return a request to book."""
     body = {
         "calendar_id": "cal",
@@ -114,11 +66,11 @@ def asked(start: datetime) -> dict[str, Any]:
     return request("POST", "/api/appointments", body, headers={"x-idempotency-key": os.urandom(8).hex()})
 
 
-def by_handler(asked: dict[str, Any]) -> None:
+def by_handler(request: dict[str, Any]) -> None:
     """Book as a client does."""
     from booking.app import lambda_handler  # late: only then is the environment there
 
-    answer = lambda_handler(asked, context())
+    answer = lambda_handler(request, context())
     if answer["statusCode"] != 201:  # noqa: PLR2004 - created
         raise SystemExit(json.dumps(answer))
 
@@ -138,5 +90,3 @@ def by_call(connection: db.Connection, start: datetime) -> None:
 
 if __name__ == "__main__":
     print(booking())
-    for name, milliseconds in parts().items():
-        print(f"{name:<24}{milliseconds:>6.2f} ms")
