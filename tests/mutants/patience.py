@@ -1,4 +1,4 @@
-"""The guards of our own time: how long a dependency is waited for, and how often a stranger may guess."""
+"""The guards of our own time: how long a dependency is waited for, and how many keys may be guessed."""
 
 from tests.mutants.guard import Guard
 
@@ -43,14 +43,14 @@ GUARDS = (
         f"{_FROZEN}::test_a_statement_whose_client_has_given_up_does_not_go_on",
     ),
     Guard(
-        "guesses are looked up without end",
+        "guesses are looked up without a limit",
         "access/keys.py",
         "    limits.check_unknown_keys(address, digest, limit)\n",
         "",
         f"{_UNKNOWN}::test_past_the_limit_guesses_are_not_looked_up",
     ),
     Guard(
-        "a guesser shuts the door for the neighbours",
+        "guesses lock out known keys of the same address",
         "access/limits.py",
         "if not allowed and not cache.ask(lambda client: client.exists(_known_key(key))):",
         "if not allowed:",
