@@ -58,7 +58,7 @@ def test_a_booking_without_a_key_is_not_tried_again(
     proxy.lose(loss, b"SELECT engine.book(")
     with pytest.raises(UnavailableError):
         db.run(book, idempotent=False)
-    assert count(connection, "coach_appointments") == 1 if loss == "answer" else 0
+    assert count(connection, "coach_appointments") == (1 if loss == "answer" else 0)
     check_invariants(connection)
 
 
