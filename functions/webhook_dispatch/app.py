@@ -67,9 +67,8 @@ class Batch:
             self.delays[record.receipt_handle] = LAST_SECONDS if is_last else wait(received, 0.0)
             raise
         number = delivery.attempts + received
-        if (
-            number > settings().webhook_max_attempts
-        ):  # the requeue failed, or the dispatcher died at the last attempt
+        if number > settings().webhook_max_attempts:
+            # Its last attempt was made, and the dispatcher died then or could not send it as a dead letter.
             self.dead_letters.append(Requeued.of(record))
             return
         at = datetime.now(UTC)
