@@ -72,11 +72,11 @@ def _on_signal(stop_requested: asyncio.Event) -> None:
 
 def _explain(error: BaseException | None) -> None:
     """Print why it failed, with the end of the log."""
-    if not isinstance(error, StartError):
+    if not isinstance(error, StartError | OSError):
         traceback.print_exception(error)
         return
     print(f"failed: {error}", file=sys.stderr)
-    if error.log is not None:
+    if isinstance(error, StartError) and error.log is not None:
         print(f"the end of {error.log}:\n{tail(error.log)}", file=sys.stderr)
 
 

@@ -5,7 +5,7 @@ import fcntl
 import json
 import os
 import socket
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -89,8 +89,9 @@ class Supervisor:
         """Stop everything that was started, the last first; does nothing if nothing was."""
         if self._lock_file is None:
             return
-        self._state_file.unlink(missing_ok=True)
         try:
+            with suppress(OSError):
+                self._state_file.unlink(missing_ok=True)
             await self._stops.aclose()
         finally:
             self._lock_file.close()

@@ -65,8 +65,9 @@ MEMBERS: list[tuple[str, dict[str, Any], str]] = [
     ("off the grid by its offset", {"start_time": "2026-03-03T14:00:00+00:01"}, "body.start_time"),
     *(
         (f"U+{ord(one):04X} in a name", {"contact_name": f"Zoë{one}Secret"}, "body.contact_name")
-        for one in "\n\x01\x1b\x7f\x85\u061c\u200e\u200f\u202a\u202e\u2066\u2069"
+        for one in "\n\x01\x1b\x7f\x85\u061c\u200e\u200f\u2028\u2029\u202a\u202e\u2066\u2069\ufeff\U000e0041"
     ),
+    ("a name that cannot be seen", {"contact_name": "\u200d\u200c"}, "body.contact_name"),
     ("no such zone", {"timezone": "Mars/Olympus"}, "body.timezone"),
     ("a way out of the zones", {"timezone": "../etc/passwd"}, "body.timezone"),
     ("a folder of zones", {"timezone": "America"}, "body.timezone"),

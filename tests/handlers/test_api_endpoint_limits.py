@@ -56,6 +56,14 @@ from tests.support.tables import count
         "X-Remote-User",
         "X-Auth-Request-Email",
         "Early-Data",
+        "Proxy",
+        "Fly-Client-IP",
+        "X-Azure-ClientIP",
+        "X-Azure-SocketIP",
+        "X-Appengine-User-IP",
+        "WL-Proxy-Client-IP",
+        "X-Vercel-Forwarded-For",
+        "X-Originating-IP",
     ],
 )
 def test_a_header_that_means_something_on_the_way_cannot_be_chosen(

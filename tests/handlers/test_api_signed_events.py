@@ -7,12 +7,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from redis import Redis
 from standardwebhooks import Webhook
 
 from fairslot.platform import signing_secrets
 from fairslot.platform.db import Connection
 from tests.support.clock import NOW
-from tests.support.fixtures import Clock
+from tests.support.fixtures import Clock, Environment
 from tests.support.http import NOTHING, Answer, add_key, ask, body_of, booked, check_problem
 from tests.support.queues import Queues
 from tests.support.tables import count, table_digests
@@ -102,6 +103,36 @@ def test_what_is_signed_otherwise_is_nobodys(team: Connection, kms: None) -> Non
         check_problem(answer, 401, "AUTHENTICATION_FAILED")
     assert table_digests(team) == before
     assert tell(source, event, at=NOW - timedelta(seconds=299)).status == 200
+
+
+def test_a_source_has_one_rate_limit_however_its_id_is_written(
+    team: Connection, cache: Redis, kms: None
+) -> None:
+    """Requests are counted by the source, not by the spelling of its id."""
+    source = rotated()
+    spellings = [source["source_id"], source["source_id"].upper(), source["source_id"].replace("-", "")]
+    left = [
+        int(
+            tell(source | {"source_id": one}, {"event_type": "x"}, key=f"event-{number}").headers[
+                "x-ratelimit-remaining"
+            ]
+        )
+        for number, one in enumerate(spellings)
+    ]
+    assert left == [left[0], left[0] - 1, left[0] - 2]
+
+
+def test_invalid_signatures_are_counted_by_address(
+    team: Connection, cache: Redis, kms: None, environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Past the limit nothing is looked up or decrypted for an address, until it has waited."""
+    environment(MAX_UNKNOWN_KEYS_PER_MINUTE="3")
+    source = rotated()
+    wrong = {"webhook-signature": "v1,AAAA"}
+    statuses = [tell(source, {"event_type": "x"}, headers=wrong).status for _ in range(5)]
+    assert statuses == [401, 401, 401, 429, 429]
+    monkeypatch.setattr(signing_secrets, "decrypt", pytest.fail)
+    check_problem(tell(source, {"event_type": "x"}), 429, "RATE_LIMIT_EXCEEDED")
 
 
 def test_who_overhears_an_event_cannot_send_it_again(team: Connection, kms: None) -> None:

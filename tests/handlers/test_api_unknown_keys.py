@@ -54,7 +54,9 @@ def test_past_the_limit_guesses_are_not_looked_up(guarded: Connection, look_ups:
     assert len(look_ups) == LIMIT
     answer = ask_from("192.0.2.1", "another")
     check_problem(answer, 429, "RATE_LIMIT_EXCEEDED")
-    assert answer.json["message"] == "Too many unknown API keys from this address; wait and try again."
+    assert answer.json["message"] == (
+        "Too many unknown API keys or invalid signatures from this address; wait and try again."
+    )
     assert 1 <= int(answer.headers["retry-after"]) <= 60
     assert not [name for name in answer.headers if "ratelimit" in name]
 

@@ -20,7 +20,7 @@ from tests.support.stack_webhooks import StackWebhooks, stack_webhooks
 # And then one now and then, until what is to be lost is lost.
 BOOKINGS = 24
 EXTRA_SECONDS = 0.5
-SWEEP_SECONDS = 4
+SWEEP_SECONDS = 8
 VISIBILITY_SECONDS = 6
 SETTLE_SECONDS = 60
 KILL_EVERY = 0.3

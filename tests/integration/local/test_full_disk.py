@@ -1,4 +1,4 @@
-"""A disk that is full costs log lines and nothing else, and what goes on no more is warnings."""
+"""A disk that is full costs log lines and nothing else, and a person is warned of what no longer runs."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ FULL = Path("/dev/full")  # takes nothing: no space left on device
 
 
 async def test_a_function_whose_log_is_full_answers(make_pool: MakePool, tmp_path: Path) -> None:
-    """Neither its own lines nor those about it make an invocation fail; a person is warnings once."""
+    """Neither its own lines nor those about it make an invocation fail; a person is warned once."""
     (tmp_path / "function.log").symlink_to(FULL)
     warnings: list[str] = []
     pool = make_pool("lambda_handlers.answer", max_processes=1, warn=warnings.append)

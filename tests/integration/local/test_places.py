@@ -71,6 +71,14 @@ def test_a_program_that_cannot_write_its_data_is_a_one_line_error(tmp_path: Path
     assert len(said.splitlines()) == 1
 
 
+def test_a_disk_that_is_full_at_the_start_is_a_one_line_error(tmp_path: Path) -> None:
+    """The first log that cannot be written ends the start, and what was started is stopped."""
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "migrate.log").symlink_to("/dev/full")
+    (said,) = Stack(tmp_path).failure().splitlines()
+    assert said == "failed: [Errno 28] No space left on device"
+
+
 def test_dead_letters_of_a_stack_that_cannot_be_there(tmp_path: Path) -> None:
     """The command says that no stack is running there, also where the place is a file."""
     file = tmp_path / "file"

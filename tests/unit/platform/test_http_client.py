@@ -115,6 +115,14 @@ def test_a_redirect_is_not_followed(partner: ScriptedPartner) -> None:
     assert [request.path for request in partner.received] == ["/here"]
 
 
+@pytest.mark.parametrize("location", ["https://xn--a/", "javascript:alert(1)", "http:foo", "urn:x"])
+def test_wherever_a_redirect_leads_its_status_is_known(partner: ScriptedPartner, location: str) -> None:
+    """A Location that is no URL is a redirect all the same."""
+    partner.script = [answer(302, {}, Location=location)]
+
+    assert send(partner.url).status_code == 302
+
+
 def test_the_environments_proxy_is_not_used(
     partner: ScriptedPartner, monkeypatch: pytest.MonkeyPatch
 ) -> None:

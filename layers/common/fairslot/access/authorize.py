@@ -11,11 +11,13 @@ from fairslot.access import limits, signed_requests
 from fairslot.access.keys import Client, authenticate
 from fairslot.domain.errors import (
     Allowance,
+    AuthenticationError,
     ForbiddenError,
     MalformedRequestError,
     PayloadTooLargeError,
     RateLimitError,
 )
+from fairslot.platform.settings import settings
 
 type Scope = Literal["read", "write", "admin"]
 
@@ -31,7 +33,7 @@ def authorize(
 
     Raises:
         AuthenticationError: an unknown caller.
-        RateLimitError: it is over its rate limit, or its address has tried too many unknown keys.
+        RateLimitError: over its rate limit, or too many unknown keys or invalid signatures from its address.
         ForbiddenError: it does not have the scope.
 
     """
@@ -72,10 +74,17 @@ def _caller(event: Mapping[str, Any], *, signed: bool, now: datetime) -> Client:
     authorization = given.get("authorization", "")
     bearer = authorization[7:] if authorization[:7].lower() == "bearer " else ""
     key = given.get("x-api-key") or bearer
-    if signed and not key and "webhook-signature" in given:
-        source_id = (event.get("queryStringParameters") or {}).get("source", "")
+    address = _network(event["requestContext"]["http"]["sourceIp"])
+    if not (signed and not key and "webhook-signature" in given):
+        return authenticate(key, address)
+    source_id = (event.get("queryStringParameters") or {}).get("source", "")
+    limit = settings().max_unknown_keys_per_minute
+    limits.check_unknown_keys(address, None, limit)
+    try:
         return signed_requests.authenticate(source_id, given, raw_body(event), now=now)
-    return authenticate(key, _network(event["requestContext"]["http"]["sourceIp"]))
+    except AuthenticationError:
+        limits.count_unknown_key(address, limit)
+        raise
 
 
 def _network(source: str) -> str:

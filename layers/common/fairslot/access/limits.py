@@ -52,22 +52,25 @@ def count_request(key_id: str, limit: int) -> Allowance:
 
 
 def count_unknown_key(address: str, limit: int) -> None:
-    """Count an unknown key against those that an address may try in a minute."""
+    """Count an unknown key, or an invalid signature, against those that an address may try in a minute."""
     _count(_unknown_keys(address), limit)
 
 
-def check_unknown_keys(address: str, key: bytes, limit: int) -> None:
-    """Allow a key to be looked up unless its address has tried too many unknown keys.
+def check_unknown_keys(address: str, key: bytes | None, limit: int) -> None:
+    """Allow a key, or a signature (None), to be looked up unless its address has tried too many unknown ones.
 
     A key that was found within the last day is always allowed: many customers may share the address.
 
     Raises:
-        RateLimitError: the key must not be looked up.
+        RateLimitError: it must not be looked up.
 
     """
     allowance, allowed = _count(_unknown_keys(address), limit, by=0)
-    if not allowed and not cache.ask(lambda client: client.exists(_known_key(key))):
-        raise RateLimitError(allowance, "Too many unknown API keys from this address; wait and try again.")
+    if allowed or (key is not None and cache.ask(lambda client: client.exists(_known_key(key)))):
+        return
+    raise RateLimitError(
+        allowance, "Too many unknown API keys or invalid signatures from this address; wait and try again."
+    )
 
 
 def remember_key(key: bytes) -> None:

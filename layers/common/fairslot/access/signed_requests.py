@@ -56,7 +56,7 @@ def authenticate(source_id: str, headers: Mapping[str, str], body: bytes, *, now
         )
     return Client(
         tenant_id=row["tenant_id"],
-        key_id=f"source:{source_id}",
+        key_id=f"source:{source}",
         scopes=frozenset({"write"}),
         rate_limit=row["rate_limit"],
         message_id=message_id,

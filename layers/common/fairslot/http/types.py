@@ -44,9 +44,11 @@ def storable(text: str) -> str:
     return text
 
 
-# Unicode's bidirectional controls: they reorder or hide text, so that a name looks like another one. The
-# joiners U+200C and U+200D stay: names in Persian and in Indian scripts are written with them.
-_BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Controls, line separators and format characters, the bidirectional controls among them: they break lines,
+# reorder text or hide it, so that a name looks like another one. The joiners stay: names in Persian and in
+# Indian scripts are written with them.
+_CONTROLS = frozenset({"Cc", "Cf", "Zl", "Zp"})
+_JOINERS = frozenset("\u200c\u200d")
 
 
 def _written(value: object) -> object:
@@ -54,8 +56,10 @@ def _written(value: object) -> object:
 
 
 def _in_one_line(name: str) -> str:
-    if any(one in _BIDI_CONTROLS or unicodedata.category(one) == "Cc" for one in name):
+    if any(unicodedata.category(one) in _CONTROLS and one not in _JOINERS for one in name):
         raise ValueError("remove the control characters")
+    if not any(unicodedata.category(one)[0] in "LNPS" for one in name):
+        raise ValueError("a name has visible characters")
     return name
 
 

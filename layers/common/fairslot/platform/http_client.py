@@ -17,6 +17,7 @@ from fairslot.platform.addresses import AddressError, GuardedTransport, Rules, s
 ANSWER_BYTES = 65_536
 # A list is longer than an acknowledgement.
 LIST_BYTES = 1_048_576
+_LOCATION = "location"
 MOST_REDIRECTS = 5
 
 _REDIRECTS = {
@@ -103,9 +104,16 @@ def build(
         request = httpx.Request(method, url, params=params, headers=ours, content=content)
     except (httpx.InvalidURL, TypeError):
         raise RequestFailedError("invalid_url") from None
-    if request.url.scheme not in {"http", "https"} or not request.url.host:
+    if request.url.scheme not in {"http", "https"} or not _host(request.url):
         raise RequestFailedError("invalid_url")
     return request
+
+
+def _host(url: httpx.URL) -> str:
+    try:
+        return url.host
+    except ValueError:  # of IDNA
+        return ""
 
 
 @asynccontextmanager
@@ -177,8 +185,8 @@ async def _response(
             return response
         await response.aclose()
         try:
-            url = redirect(request.url, response.headers["Location"])
-        except (KeyError, httpx.InvalidURL):
+            url = redirect(request.url, response.extensions[_LOCATION])
+        except (KeyError, httpx.InvalidURL, ValueError):
             raise RequestFailedError("invalid_url") from None
         # Not by the client, which would add the cookies of the response before.
         request = httpx.Request("GET", url, headers=_redirected_headers(request))
@@ -205,9 +213,17 @@ def _client(transport: httpx.AsyncBaseTransport | None, rules: Rules | None) -> 
         transport=inner if rules is None else GuardedTransport(inner, rules),
         timeout=None,  # noqa: S113  # a request as a whole is limited
         follow_redirects=False,
+        event_hooks={"response": [_set_location_aside]},
         # No proxy and no .netrc from the environment.
         trust_env=False,
     )
+
+
+async def _set_location_aside(response: httpx.Response) -> None:
+    """Hide where a redirect leads from the client: it raises for what is no URL, and loses the response."""
+    if "Location" in response.headers:
+        response.extensions[_LOCATION] = response.headers["Location"]
+        del response.headers["Location"]
 
 
 @cache
