@@ -14,11 +14,12 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.mutants import calendars, edges, engine, http, patience, upgrades, webhooks
+from tests.mutants import calendars, changes, edges, engine, http, patience, upgrades, webhooks
 from tests.mutants.guard import Guard
 
 GUARDS = (
     *engine.GUARDS,
+    *changes.GUARDS,
     *edges.GUARDS,
     *http.GUARDS,
     *webhooks.GUARDS,
