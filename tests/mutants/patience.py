@@ -52,8 +52,30 @@ GUARDS = (
     Guard(
         "guesses lock out known keys of the same address",
         "access/limits.py",
-        "if not allowed and not cache.ask(lambda client: client.exists(_known_key(key))):",
-        "if not allowed:",
+        "if allowed or (key is not None and cache.ask(lambda client: client.exists(_known_key(key)))):",
+        "if allowed:",
         f"{_UNKNOWN}::test_a_known_key_works_from_the_address_of_a_guesser",
+    ),
+    Guard(
+        "guessed signatures are not counted",
+        "access/authorize.py",
+        "        limits.count_unknown_key(address, limit)\n",
+        "",
+        "tests/handlers/test_api_signed_events.py::test_invalid_signatures_are_counted_by_address",
+    ),
+    Guard(
+        "a source has a rate limit for each spelling of its id",
+        "access/signed_requests.py",
+        'key_id=f"source:{source}"',
+        'key_id=f"source:{source_id}"',
+        "tests/handlers/test_api_signed_events.py"
+        "::test_a_source_has_one_rate_limit_however_its_id_is_written",
+    ),
+    Guard(
+        "where a redirect leads is read by the client",
+        "platform/http_client.py",
+        'event_hooks={"response": [_set_location_aside]},',
+        "",
+        "tests/unit/platform/test_http_client.py::test_wherever_a_redirect_leads_its_status_is_known",
     ),
 )
