@@ -15,8 +15,8 @@ CREATE OR REPLACE FUNCTION engine.overlapping_calendar_actions(p_coach text, p_f
        AND params ->> 'start_time' < engine.zulu(p_to) COLLATE "C"
 $$;
 
--- The other ones of these over the time of a delivery.
-CREATE OR REPLACE FUNCTION engine.overlapping_calendar_actions(d webhook_deliveries) RETURNS SETOF webhook_deliveries
+-- The other deliveries about the same coach that overlap a delivery's time.
+CREATE OR REPLACE FUNCTION engine.actions_overlapping_delivery(d webhook_deliveries) RETURNS SETOF webhook_deliveries
     LANGUAGE sql STABLE AS $$
     SELECT other.* FROM engine.overlapping_calendar_actions(
                p_coach => d.params ->> 'coach_id', p_from => (d.params ->> 'start_time')::timestamptz,
@@ -36,7 +36,7 @@ $$;
 CREATE OR REPLACE FUNCTION engine.release_state(d webhook_deliveries, p_at timestamptz)
     RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN bool_or(other.status = 'pending') THEN 'awaits_release' WHEN count(*) > 0 THEN 'released' END
-      FROM engine.overlapping_calendar_actions(d) AS other
+      FROM engine.actions_overlapping_delivery(d) AS other
        -- Two that wait for each other would wait for ever.
      WHERE (other.status = 'pending' AND other.reason IS DISTINCT FROM 'awaits_release'
             OR other.status = 'delivered' AND other.params ->> 'action' = 'release'
@@ -75,14 +75,14 @@ CREATE OR REPLACE FUNCTION engine.belongs_to_another(d webhook_deliveries, p_blo
                     WHERE a.coach_id = d.params ->> 'coach_id' AND a.start_time = (d.params ->> 'start_time')::timestamptz
                       AND a.external_calendar_id = p_block
                       AND a.appointment_id <> (SELECT appointment_id FROM webhook_events WHERE event_id = d.event_id))
-        OR EXISTS (SELECT FROM engine.overlapping_calendar_actions(d) AS other
+        OR EXISTS (SELECT FROM engine.actions_overlapping_delivery(d) AS other
                     WHERE other.params ->> 'action' = 'release' AND other.params ->> 'block_id' = p_block)
 $$;
 
 -- Other deliveries over a delivery's time whose blocks may be in the calendar without our knowing.
 CREATE OR REPLACE FUNCTION engine.unconfirmed_overlapping(d webhook_deliveries) RETURNS uuid[] LANGUAGE sql STABLE AS $$
     SELECT ARRAY(SELECT other.delivery_id
-                   FROM engine.overlapping_calendar_actions(d) AS other
+                   FROM engine.actions_overlapping_delivery(d) AS other
                   WHERE other.unconfirmed_since IS NOT NULL
                   ORDER BY other.delivery_id)
 $$;

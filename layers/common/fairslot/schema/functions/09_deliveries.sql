@@ -170,7 +170,7 @@ CREATE OR REPLACE FUNCTION engine.requeue_waiting_blocks(d webhook_deliveries, p
     LANGUAGE sql AS $$
     SELECT engine.requeue_deliveries(ARRAY(
         SELECT delivery_id
-          FROM engine.overlapping_calendar_actions(d) AS other
+          FROM engine.actions_overlapping_delivery(d) AS other
          WHERE status = 'pending' AND reason = 'awaits_release'
            AND engine.release_state(other, p_at) IS DISTINCT FROM 'awaits_release'
          ORDER BY delivery_id))
