@@ -17,6 +17,7 @@ from fairslot.domain.slots import (
     slot_of,
     working_bits,
 )
+from fairslot.messages.readings import FreeSlots
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
@@ -39,10 +40,8 @@ def has_coach(connection: Connection, *, tenant_id: str, coach_id: str) -> bool:
     return bool(row and row["n"])
 
 
-def store_free_time(
-    connection: Connection, *, coach_id: str, fetched_at: datetime, first: int, count: int, free: int
-) -> bool:
-    """Store what a coach's calendar leaves free: `free` has the bits of `count` slots from slot `first`.
+def store_free_time(connection: Connection, *, coach_id: str, fetched_at: datetime, free: FreeSlots) -> bool:
+    """Store what a coach's calendar leaves free, and how many of its events could not be read.
 
     Our own blocks are not busy time, absences stay closed, and an older reading never overwrites a younger
     one. Returns whether the coach is active; otherwise nothing is stored.
@@ -50,7 +49,9 @@ def store_free_time(
     coach = connection.execute(_SQL["coaches"], {"coaches": [coach_id]}).fetchone()
     if coach is None:
         return False
-    values = {"coach": coach_id, "fetched_at": fetched_at, **_columns(coach, first, count, free)}
+    first, count = free.window.first_slot, free.window.slot_count
+    columns = _columns(coach, first, count, free.bits)
+    values = {"coach": coach_id, "fetched_at": fetched_at, "unreadable": free.unreadable, **columns}
     try:
         connection.execute(_SQL["store"], values)
     except ExclusionViolation:  # the stored days are those of another zone

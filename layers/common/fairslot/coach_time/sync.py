@@ -73,22 +73,13 @@ def store(connection: Connection, reading: Reading) -> bool:
     A failed reading is noted and leaves the slots alone. Events that could not be read count as busy already:
     they are noted and are no failure.
     """
-    values = {"coach": reading.coach_id, "fetched_at": reading.fetched_at}
     if reading.free is None:
-        connection.execute(_SQL["failed"], {**values, "error": reading.error})
+        values = {"coach": reading.coach_id, "fetched_at": reading.fetched_at, "error": reading.error}
+        connection.execute(_SQL["failed"], values)
         return False
-    window = reading.free.window
-    is_stored = store_free_time(
-        connection,
-        coach_id=reading.coach_id,
-        fetched_at=reading.fetched_at,
-        first=window.first_slot,
-        count=window.slot_count,
-        free=reading.free.bits,
+    return store_free_time(
+        connection, coach_id=reading.coach_id, fetched_at=reading.fetched_at, free=reading.free
     )
-    if is_stored:
-        connection.execute(_SQL["note_unreadable"], {**values, "unreadable": reading.free.unreadable})
-    return is_stored
 
 
 def _fetches(rows: Sequence[dict[str, Any]], now: datetime) -> list[FetchRequest]:

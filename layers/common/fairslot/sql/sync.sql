@@ -61,11 +61,6 @@ WITH wanted AS (
 )
 SELECT wanted.*, noted.requested_at FROM wanted JOIN noted USING (coach_id);
 
--- name: note_unreadable
--- Stores how many events of the stored reading could not be read; an older reading changes nothing.
-UPDATE coach_syncs SET unreadable_events = %(unreadable)s
- WHERE coach_id = %(coach)s AND synced_at = %(fetched_at)s AND unreadable_events <> %(unreadable)s;
-
 -- name: failed
 -- Notes that a calendar could not be read; the slots of its last reading stay.
 INSERT INTO coach_syncs AS sync (coach_id, failed_at, failures, error)

@@ -28,10 +28,11 @@ BEGIN
 END $$;
 
 -- Stores what a calendar allows on a coach's days: our own time is free, absences are not. An older reading never
--- overwrites a younger one. Without p_fetched_at nothing was read: the external calendar's bits of stored days stay.
+-- overwrites a younger one. p_unreadable: how many of its events could not be read. Without p_fetched_at nothing was
+-- read: the external calendar's bits of stored days stay.
 CREATE OR REPLACE FUNCTION engine.upsert_days(
     p_coach text, p_fetched_at timestamptz, p_first_slots integer[], p_slot_counts smallint[], p_dates date[],
-    p_working text[], p_external text[], p_max_per_day smallint
+    p_working text[], p_external text[], p_max_per_day smallint, p_unreadable integer
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_from timestamptz := engine.instant_of(p_first_slots[1]);
@@ -41,9 +42,11 @@ DECLARE
 BEGIN
     PERFORM engine.lock_external_calendar(p_coach);
     IF p_fetched_at IS NOT NULL THEN
-        INSERT INTO coach_syncs AS sync (coach_id, synced_at) VALUES (p_coach, p_fetched_at)
+        INSERT INTO coach_syncs AS sync (coach_id, synced_at, unreadable_events)
+        VALUES (p_coach, p_fetched_at, p_unreadable)
         ON CONFLICT (coach_id) DO UPDATE
-           SET synced_at = excluded.synced_at, failed_at = NULL, failures = 0, error = NULL
+           SET synced_at = excluded.synced_at, unreadable_events = excluded.unreadable_events,
+               failed_at = NULL, failures = 0, error = NULL
          WHERE sync.synced_at IS NULL OR sync.synced_at < excluded.synced_at;
         IF NOT FOUND THEN
             RETURN;
