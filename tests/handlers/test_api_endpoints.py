@@ -208,10 +208,10 @@ def test_the_payload_says_nothing_of_the_customer(team: Connection, kms: None, q
     assert set(message["data"]) == {
         *("appointment_id", "calendar_id", "coach_id", "start_time", "end_time", "status", "version")
     }
+    assert made["secret"] not in str(message)
+    assert len(message.pop("secrets")) == 1  # ciphertext, which may contain any letters
     assert "Secret" not in str(message)
     assert "zoe" not in str(message)
-    assert len(message["secrets"]) == 1
-    assert made["secret"] not in str(message)
 
 
 def test_an_endpoint_gets_what_it_asked_for(team: Connection, kms: None, queues: Queues) -> None:
