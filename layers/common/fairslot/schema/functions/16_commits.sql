@@ -12,6 +12,7 @@ BEGIN
     PERFORM pg_logical_emit_message(false, 'fairslot', '', true);
 END $$;
 
+-- book(), committed.
 CREATE OR REPLACE PROCEDURE engine.commit_book(
     p_tenant text, p_calendar text, p_start timestamptz, p_contact_name text, p_contact_email text, p_notes text,
     p_timezone text, p_metadata jsonb, p_hold uuid, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz,
@@ -26,6 +27,7 @@ BEGIN
     CALL engine.commit_and_flush();
 END $$;
 
+-- cancel(), committed.
 CREATE OR REPLACE PROCEDURE engine.commit_cancel(
     p_tenant text, p_appointment uuid, p_cancelled_by text, p_reason text, p_key text, p_fingerprint bytea,
     p_keep_for interval, p_now timestamptz, INOUT done jsonb
@@ -38,6 +40,7 @@ BEGIN
     CALL engine.commit_and_flush();
 END $$;
 
+-- reschedule(), committed.
 CREATE OR REPLACE PROCEDURE engine.commit_reschedule(
     p_tenant text, p_appointment uuid, p_start timestamptz, p_any_coach boolean, p_key text, p_fingerprint bytea,
     p_keep_for interval, p_now timestamptz, INOUT done jsonb
@@ -50,6 +53,7 @@ BEGIN
     CALL engine.commit_and_flush();
 END $$;
 
+-- reassign(), committed.
 CREATE OR REPLACE PROCEDURE engine.commit_reassign(
     p_tenant text, p_appointment uuid, p_coach text, p_reason text, p_key text, p_fingerprint bytea, p_keep_for interval,
     p_now timestamptz, INOUT done jsonb
@@ -62,6 +66,7 @@ BEGIN
     CALL engine.commit_and_flush();
 END $$;
 
+-- report_outcome(), committed.
 CREATE OR REPLACE PROCEDURE engine.commit_report_outcome(
     p_tenant text, p_appointment uuid, p_outcome text, p_key text, p_fingerprint bytea, p_keep_for interval,
     p_now timestamptz, INOUT done jsonb
@@ -74,6 +79,7 @@ BEGIN
     CALL engine.commit_and_flush();
 END $$;
 
+-- hold(), committed.
 CREATE OR REPLACE PROCEDURE engine.commit_hold(
     p_tenant text, p_client text, p_limit integer, p_calendar text, p_start timestamptz, p_duration interval,
     p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz, INOUT done jsonb
@@ -86,6 +92,7 @@ BEGIN
     CALL engine.commit_and_flush();
 END $$;
 
+-- release_hold(), committed.
 CREATE OR REPLACE PROCEDURE engine.commit_release_hold(
     p_tenant text, p_hold uuid, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz, INOUT done jsonb
 ) LANGUAGE plpgsql AS $$
