@@ -8,7 +8,16 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 
-from bench import availability, booking, booking_growth, booking_handler, cold_start, deliveries, sync
+from bench import (
+    availability,
+    booking,
+    booking_growth,
+    booking_handler,
+    cold_start,
+    deliveries,
+    relay,
+    sync,
+)
 from bench.table import COLUMNS, Row, heading, keep
 
 PAGE_MS = {(6, 7): 3, (100, 30): 10, (1_000, 30): 50, (10_000, 30): 150}
@@ -74,7 +83,11 @@ def of_cold_starts() -> Iterator[Row]:
 
 
 def of_dispatch() -> Iterator[Row]:
-    """Measure the dispatcher."""
+    """Measure making deliveries, and the dispatcher."""
+    bare, _, made = alone(relay.costs)
+    size, cost = list(made.items())[-1]
+    note = f"{cost / bare:.2f} of a bare insert"
+    yield Row(f"making the deliveries of a change, {size} at once", 60, cost, "µs", note=note)
     found = alone(deliveries.figures)
     yield Row("webhook dispatch, one worker", 150, found["rate"], "/s", at_least=True)
     yield Row("the same, signed for a subscriber", 150, found["signed"], "/s", at_least=True)
