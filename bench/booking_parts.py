@@ -22,10 +22,14 @@ from fairslot.platform.queries import queries
 ROUNDS = 400
 # What is removed: the function it is in, its text, and what replaces it.
 PARTS: Mapping[str, tuple[str, str, str]] = {
-    "notifying subscribers (event, deliveries, messages)": (
+    "the record of the change (event and answer)": (
         "book",
-        "engine.emit_event(p_type => 'appointment.created', a => a, p_old => NULL)",
-        "'[]'",
+        (
+            "engine.record_change(p_tenant => p_tenant, p_type => 'appointment.created', p_after => a, "
+            "p_key => p_key,\n                                p_fingerprint => p_fingerprint, "
+            "p_keep_for => p_keep_for, p_now => v_now)"
+        ),
+        "jsonb_build_object('replayed', false, 'answer', engine.booked_json(engine.image_of(a)))",
     ),
     "the decision (record and credits)": (
         "assign_coach",

@@ -28,7 +28,7 @@ def maintain_slots(until: float) -> dict[str, int]:
     coaches = db.run(lambda connection: extend_days(connection, now=now))
     _compare_zones(now)
     days = db.run(lambda connection: delete_old_days(connection, now=now))
-    keys = db.run(lambda connection: idempotent.delete_expired(connection, now=now))
+    keys = db.run(lambda connection: idempotent.forget_expired(connection, now=now, deadline=until))
     events = db.run(lambda connection: retention.delete_settled(connection, now=now, deadline=until))
     deleted = {f"{kind}_deleted": number for kind, number in events.items()}
     return {"coaches": coaches, "days_deleted": days, "keys_deleted": keys, **deleted}
@@ -50,7 +50,7 @@ def sweep_outbox(until: float) -> dict[str, int]:
             connection, send=publishing.send_deliveries, now=now, deadline=until
         )
     )
-    publishing.publish(db.run(lambda connection: outbox.emit_stale(connection, now=now)))
+    db.run(lambda connection: outbox.emit_stale(connection, now=now))
     lookups = db.run(lambda connection: outbox.look_for_blocks(connection, now=now))
     publishing.publish(lookups)
     _count_unconfirmed(now)

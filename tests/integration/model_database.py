@@ -16,7 +16,7 @@ from tests.support.availability import list_page
 from tests.support.readings import store_reading
 from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach
 
-CLEAR = ["webhook_events", "coach_appointments", "idempotency_keys", "calendars", "coaches"]
+CLEAR = ["changes", "coach_appointments", "calendars", "coaches"]
 NOW = datetime.fromisoformat("2026-03-07T22:00:00Z")
 # The night in which New York skips an hour at 07:00Z; its midnight is 05:00Z, and Berlin works from 08:00Z.
 FIRST = datetime.fromisoformat("2026-03-08T03:00:00Z")

@@ -94,7 +94,9 @@ class Workers:
 
 def check_keys(connection: Connection, said: list[dict[str, Any]]) -> None:
     """Assert that the kept answers are the given ones, all of them and no other."""
-    rows = connection.execute("SELECT key, answer FROM idempotency_keys").fetchall()
+    rows = connection.execute(
+        "SELECT key, engine.answer_of(type, after, answer) AS answer FROM changes WHERE key IS NOT NULL"
+    ).fetchall()
     kept = {row["key"]: row["answer"] for row in rows}
     assert kept == {one["key"]: one["answer"] for one in said if "answer" in one}
 

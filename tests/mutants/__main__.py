@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.mutants import calendars, changes, edges, engine, http, patience, upgrades, webhooks
+from tests.mutants import calendars, changes, edges, engine, http, patience, relay, upgrades, webhooks
 from tests.mutants.guard import Guard
 
 GUARDS = (
@@ -23,6 +23,7 @@ GUARDS = (
     *edges.GUARDS,
     *http.GUARDS,
     *webhooks.GUARDS,
+    *relay.GUARDS,
     *calendars.GUARDS,
     *patience.GUARDS,
     *upgrades.GUARDS,

@@ -2,7 +2,7 @@
 
 from tests.mutants.guard import Guard
 
-_IDEMPOTENCY = "schema/functions/02_idempotency.sql"
+_IDEMPOTENCY = "schema/functions/02_changes.sql"
 _EVENTS = "schema/functions/06_events.sql"
 _BLOCKS_SQL = "schema/functions/08_blocks.sql"
 _DELIVERIES = "schema/functions/09_deliveries.sql"
@@ -30,30 +30,32 @@ _ONCE = (
     Guard(
         "an answer is not looked for",
         _IDEMPOTENCY,
-        "WHERE tenant_id = p_tenant AND key = p_key AND expires_at > p_now;",
+        "WHERE tenant_id = p_tenant AND key = p_key;",
         "WHERE false;",
         _BOOK,
     ),
     Guard(
         "an answer is not tied to its request",
         _IDEMPOTENCY,
-        "IF FOUND AND v_known.fingerprint <> p_fingerprint THEN",
-        "IF false THEN",
+        "ELSIF v_known.fingerprint <> p_fingerprint THEN",
+        "ELSIF false THEN",
         _BOOK,
     ),
-    Guard("an answer is not kept", _IDEMPOTENCY, "    IF p_key IS NOT NULL THEN", "    IF false THEN", _BOOK),
+    Guard(
+        "an answer is not kept", _IDEMPOTENCY, "is_event(p_type), p_key,", "is_event(p_type), NULL,", _BOOK
+    ),
     Guard(
         "two may answer one key",
         _IDEMPOTENCY,
-        "        IF NOT FOUND THEN\n            RAISE EXCEPTION USING ERRCODE = 'FS425'",
-        "        IF false THEN\n            RAISE EXCEPTION USING ERRCODE = 'FS425'",
+        "    IF NOT FOUND THEN\n        RAISE EXCEPTION USING ERRCODE = 'FS425'",
+        "    IF false THEN\n        RAISE EXCEPTION USING ERRCODE = 'FS425'",
         f"{_KEYS}::test_one_key_on_two_calendars_is_one_booking",
     ),
     Guard(
         "a key is kept for ever",
         _IDEMPOTENCY,
-        "AND key = p_key AND expires_at > p_now;",
-        "AND key = p_key;",
+        "ELSIF v_known.key_until <= p_now THEN",
+        "ELSIF false THEN",
         f"{_BOOK}::test_an_expired_key_is_free_again",
     ),
     Guard(
@@ -93,8 +95,8 @@ _TOLD = (
     Guard(
         "no delivery is written",
         _EVENTS,
-        "WHERE tenant_id = a.tenant_id AND enabled AND engine.matches_type(event_types, p_type)",
-        "WHERE false AND engine.matches_type(event_types, p_type)",
+        "WHERE endpoint.tenant_id = c.tenant_id AND endpoint.enabled AND",
+        "WHERE false AND",
         _OUTBOX,
     ),
     Guard(
@@ -253,7 +255,7 @@ _EXTERNAL = (
     Guard(
         "an answer that is recorded late shows no conflict",
         _DELIVERIES,
-        "        messages := engine.resolve_unconfirmed("
+        "        changed := engine.resolve_unconfirmed("
         "p_delivery => d.delivery_id, p_event => p_event, p_at => p_at);\n",
         "        NULL;\n",
         f"{_CONFLICTS}::test_an_answer_that_is_recorded_late_shows_the_conflict",

@@ -48,9 +48,9 @@ GUARDS = (
     ),
     Guard(
         "who books is kept with the key",
-        "schema/functions/13_booking.sql",
-        "p_answer => engine.booked_json(a),",
-        "p_answer => engine.appointment_json(a),",
+        "schema/functions/02_changes.sql",
+        "IF p_key IS NULL OR p_type = 'appointment.created' THEN",
+        "IF p_key IS NULL THEN",
         _ANSWERS,
     ),
     Guard(

@@ -64,5 +64,6 @@ _LOG = b"""
 
 _EVENTS = b"""
     SELECT a.appointment_id FROM coach_appointments AS a
-     WHERE a.status <> 'held' AND a.version <> (SELECT count(*) FROM webhook_events AS event
-                          WHERE event.appointment_id = a.appointment_id)"""
+     WHERE a.status <> 'held' AND a.version <> (SELECT count(*) FROM changes AS event
+                          WHERE event.appointment_id = a.appointment_id
+                             AND event.type LIKE 'appointment.%')"""

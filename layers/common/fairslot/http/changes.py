@@ -63,10 +63,9 @@ def respond[T](router: "BaseRouter", body: T, *, replayed: bool) -> Response[T]:
 
 
 def apply(router: "BaseRouter", work: "Work") -> Done:
-    """Do a changing call once for its idempotency key and publish its events.
+    """Do a changing call once for its idempotency key, then publish its events.
 
-    The events are published after the commit. A queue that does not take them costs the caller nothing: the
-    sweep sends them later.
+    A queue that does not take them costs the caller nothing: the sweep sends them later.
     """
     key = idempotency_key(router)
     results: list[ChangeResult] = []
@@ -76,8 +75,8 @@ def apply(router: "BaseRouter", work: "Work") -> Done:
         return results[-1].answer
 
     answer = _replayed_or_done(router, key, once)
-    for one in results:
-        publishing.publish(one.messages)
+    if results:
+        publishing.publish([message for one in results for message in one.messages])
     return Done(answer=answer, replayed=all(one.replayed for one in results))
 
 

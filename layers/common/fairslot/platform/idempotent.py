@@ -1,5 +1,6 @@
 """Changes that happen once for an idempotency key: those made in Python, and calls of database functions."""
 
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +12,9 @@ from fairslot.domain.errors import NotFoundError
 from fairslot.domain.idempotency import ChangeResult, Key
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
+
+# Rows per statement, each of which is a transaction of its own.
+PORTION = 1_000
 
 _SQL = queries("idempotent")
 
@@ -32,7 +36,7 @@ def once(
     with connection.transaction():
         row = connection.execute(_SQL["find"], values).fetchone()
         if row and row["answer"] is not None:
-            return ChangeResult(answer=row["answer"], replayed=True, messages=[])
+            return ChangeResult(answer=row["answer"], replayed=True)
         answer, messages = work()
         connection.execute(
             _SQL["store"], {**values, "keep": timedelta(hours=key.hours), "answer": Jsonb(answer)}
@@ -68,6 +72,14 @@ def without_commit(text: bytes) -> bytes:
     return text.replace(b"CALL engine.commit_", b"SELECT engine.").replace(b", done => NULL)", b") AS done")
 
 
-def delete_expired(connection: Connection, *, now: datetime) -> int:
-    """Delete the answers whose time is over; return how many."""
-    return connection.execute(_SQL["delete_expired"], {"now": now}).rowcount
+def forget_expired(connection: Connection, *, now: datetime, deadline: float) -> int:
+    """Forget the keys whose time is over, with their answers; return how many.
+
+    Ends early when `deadline` (monotonic clock) has passed; the next run goes on.
+    """
+    forgotten, rows = 0, PORTION
+    while rows == PORTION and (time.monotonic() < deadline or not forgotten):
+        row = connection.execute(_SQL["forget_expired"], {"now": now, "portion": PORTION}).fetchone()
+        rows = row["n"] if row else 0
+        forgotten += rows
+    return forgotten

@@ -61,7 +61,7 @@ class Settings(BaseModel):
     max_holds_per_client: int = Field(20, ge=0)
     idempotency_hours: int = Field(24, ge=1)
     keep_slots_days: int = Field(7, ge=0)
-    # Every booking writes a row for each.
+    # Every booking has a delivery for each.
     max_endpoints_per_tenant: int = Field(50, ge=1)
     # The retention of settled events, their deliveries and inbound events; longer than the 14 days in which a
     # dead letter can be sent again.

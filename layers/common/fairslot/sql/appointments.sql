@@ -29,13 +29,13 @@ CALL engine.commit_report_outcome(p_tenant => %(tenant)s, p_appointment => %(app
 
 -- name: get
 -- One appointment of the tenant.
-SELECT engine.appointment_json(a) AS appointment
+SELECT engine.appointment_json(engine.image_of(a)) AS appointment
   FROM coach_appointments AS a
  WHERE a.appointment_id = %(appointment)s AND a.tenant_id = %(tenant)s AND a.status <> 'held';
 
 -- name: list_page
 -- A page of the tenant's appointments in order of start.
-SELECT engine.appointment_json(a) AS appointment
+SELECT engine.appointment_json(engine.image_of(a)) AS appointment
   FROM coach_appointments AS a
  WHERE a.tenant_id = %(tenant)s AND a.status <> 'held'
    AND (%(coach)s::text IS NULL OR a.coach_id = %(coach)s)

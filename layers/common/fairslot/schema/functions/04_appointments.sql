@@ -3,7 +3,7 @@
 -- Locks are always taken in this order: calendars by id, appointments, coach_slots by (coach_id, first_slot).
 
 -- An appointment as the API shows it. Its metadata is text: jsonb would write its numbers in another form.
-CREATE OR REPLACE FUNCTION engine.appointment_json(a coach_appointments) RETURNS jsonb LANGUAGE sql STABLE
+CREATE OR REPLACE FUNCTION engine.appointment_json(a appointment_image) RETURNS jsonb LANGUAGE sql STABLE
     RETURN jsonb_build_object(
         'appointment_id', a.appointment_id, 'calendar_id', a.calendar_id, 'coach_id', a.coach_id,
         'contact_name', a.contact_name, 'contact_email', a.contact_email,
@@ -15,8 +15,8 @@ CREATE OR REPLACE FUNCTION engine.appointment_json(a coach_appointments) RETURNS
         'conflict', a.conflict, 'created_at', engine.zulu(a.created_at), 'updated_at', engine.zulu(a.updated_at),
         'cancelled_at', engine.zulu(a.cancelled_at));
 
--- The answer to a booking. It is stored with the key, so it has no personal data.
-CREATE OR REPLACE FUNCTION engine.booked_json(a coach_appointments) RETURNS jsonb LANGUAGE sql STABLE
+-- The answer to a booking, without personal data.
+CREATE OR REPLACE FUNCTION engine.booked_json(a appointment_image) RETURNS jsonb LANGUAGE sql STABLE
     RETURN jsonb_build_object(
         'appointment_id', a.appointment_id, 'calendar_id', a.calendar_id, 'coach_id', a.coach_id,
         'start_time', engine.zulu(a.start_time), 'end_time', engine.zulu(a.end_time),

@@ -1,7 +1,7 @@
 -- Holds: a coach's time, reserved for some minutes.
 
 -- A hold as the API shows it.
-CREATE OR REPLACE FUNCTION engine.hold_json(a coach_appointments) RETURNS jsonb LANGUAGE sql STABLE
+CREATE OR REPLACE FUNCTION engine.hold_json(a appointment_image) RETURNS jsonb LANGUAGE sql STABLE
     RETURN jsonb_build_object('hold_id', a.appointment_id, 'calendar_id', a.calendar_id, 'coach_id', a.coach_id,
         'start_time', engine.zulu(a.start_time), 'end_time', engine.zulu(a.end_time),
         'expires_at', engine.zulu(a.expires_at));
@@ -36,9 +36,8 @@ BEGIN
     a := engine.assign_coach(p_calendar => v_calendar, p_start => p_start, p_now => v_now, p_status => 'held',
                              p_contact_name => NULL, p_contact_email => NULL, p_notes => NULL, p_timezone => NULL,
                              p_metadata => '{}', p_held_by => p_client, p_expires => v_now + p_duration);
-    RETURN engine.store_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
-                               p_keep_for => p_keep_for, p_now => v_now, p_answer => engine.hold_json(a),
-                               p_messages => '[]');
+    RETURN engine.record_change(p_tenant => p_tenant, p_type => 'hold.created', p_after => a, p_key => p_key,
+                                p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now);
 END $$;
 
 -- Turns a live hold into the appointment; its decision stands. Raises FS400 once the start is past, as booking does.
@@ -103,8 +102,8 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'hold';
     END IF;
     PERFORM engine.drop_hold(a, v_now);
-    RETURN engine.store_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
-                               p_keep_for => p_keep_for, p_now => v_now, p_answer => '{}', p_messages => '[]');
+    RETURN engine.record_change(p_tenant => p_tenant, p_type => 'hold.released', p_after => a, p_key => p_key,
+                                p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now);
 END $$;
 
 -- Gives back the time of every expired hold; returns how many.

@@ -30,9 +30,8 @@ BEGIN
                                  p_contact_name => p_contact_name, p_contact_email => p_contact_email, p_notes => p_notes,
                                  p_timezone => p_timezone, p_metadata => p_metadata);
     END IF;
-    RETURN engine.store_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
-                               p_keep_for => p_keep_for, p_now => v_now, p_answer => engine.booked_json(a),
-                               p_messages => engine.emit_event(p_type => 'appointment.created', a => a, p_old => NULL));
+    RETURN engine.record_change(p_tenant => p_tenant, p_type => 'appointment.created', p_after => a, p_key => p_key,
+                                p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now);
 END $$;
 
 -- Cancels a scheduled appointment: frees the time and, unless the coach cancels, undoes the decision. A customer can
@@ -66,9 +65,8 @@ BEGIN
     IF p_cancelled_by <> 'coach' THEN
         PERFORM engine.reverse_decision(p_appointment, v_now);
     END IF;
-    RETURN engine.store_answer(
-        p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now,
-        p_answer => engine.appointment_json(a),
-        p_messages => engine.emit_event(p_type => 'appointment.cancelled', a => a, p_old => v_old,
-                                        p_extra => jsonb_build_object('cancelled_by', p_cancelled_by)));
+    RETURN engine.record_change(
+        p_tenant => p_tenant, p_type => 'appointment.cancelled', p_before => v_old, p_after => a,
+        p_details => jsonb_build_object('cancelled_by', p_cancelled_by),
+        p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now);
 END $$;

@@ -50,8 +50,8 @@ BEGIN
                AND NOT v_old.conflict;
     IF v_stays AND NOT p_any_coach THEN
         RETURN engine.store_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
-                                   p_keep_for => p_keep_for, p_now => v_now, p_answer => engine.appointment_json(v_old),
-                                   p_messages => '[]');
+                                   p_keep_for => p_keep_for, p_now => v_now,
+                                   p_answer => engine.appointment_json(engine.image_of(v_old)));
     END IF;
     PERFORM engine.check_start(p_calendar => v_calendar, p_start => p_start, p_except => p_appointment, p_now => v_now);
     PERFORM engine.check_expired_holds(v_calendar.calendar_id, v_now);
@@ -67,8 +67,8 @@ BEGIN
     ELSIF v_stays AND v_coach = v_old.coach_id THEN
         PERFORM engine.take_time(p_coach => v_old.coach_id, p_start => v_old.start_time, p_takes => v_old.takes);
         RETURN engine.store_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
-                                   p_keep_for => p_keep_for, p_now => v_now, p_answer => engine.appointment_json(v_old),
-                                   p_messages => '[]');
+                                   p_keep_for => p_keep_for, p_now => v_now,
+                                   p_answer => engine.appointment_json(engine.image_of(v_old)));
     ELSIF v_coach <> v_old.coach_id THEN
         PERFORM engine.reverse_decision(p_appointment, v_now);
         PERFORM engine.record_assignment(p_calendar => v_calendar, p_policy => v_calendar.policy,
@@ -81,12 +81,11 @@ BEGIN
      WHERE appointment_id = p_appointment
     RETURNING * INTO a;
     PERFORM engine.take_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);
-    RETURN engine.store_answer(
-        p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now,
-        p_answer => engine.appointment_json(a),
-        p_messages => engine.emit_event(p_type => 'appointment.rescheduled', a => a, p_old => v_old,
-                                        p_extra => jsonb_build_object(
-            'previous_start_time', engine.zulu(v_old.start_time), 'previous_coach_id', v_old.coach_id)));
+    RETURN engine.record_change(
+        p_tenant => p_tenant, p_type => 'appointment.rescheduled', p_before => v_old, p_after => a,
+        p_details => jsonb_build_object('previous_start_time', engine.zulu(v_old.start_time),
+                                        'previous_coach_id', v_old.coach_id),
+        p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now);
 END $$;
 
 -- Hands an appointment to a named coach of the team, or to whoever's turn it is among the others. A choice by hand
@@ -139,12 +138,10 @@ BEGIN
                                      p_team => v_team, p_now => v_now);
     PERFORM engine.release_time(p_coach => v_old.coach_id, p_start => v_old.start_time, p_takes => v_old.takes);
     PERFORM engine.take_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);
-    RETURN engine.store_answer(
-        p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now,
-        p_answer => engine.appointment_json(a),
-        p_messages => engine.emit_event(p_type => 'appointment.reassigned', a => a, p_old => v_old,
-                                        p_extra => jsonb_build_object(
-            'previous_coach_id', v_old.coach_id, 'reason', p_reason)));
+    RETURN engine.record_change(
+        p_tenant => p_tenant, p_type => 'appointment.reassigned', p_before => v_old, p_after => a,
+        p_details => jsonb_build_object('previous_coach_id', v_old.coach_id, 'reason', p_reason),
+        p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now);
 END $$;
 
 -- Stores how an appointment that has begun ended, and updates the coach's score.
@@ -172,8 +169,7 @@ BEGIN
     RETURNING * INTO a;
     PERFORM engine.update_score(p_calendar => v_calendar, p_coach => a.coach_id, p_completed => p_outcome = 'completed',
                                 p_now => v_now);
-    RETURN engine.store_answer(
-        p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now,
-        p_answer => engine.appointment_json(a),
-        p_messages => engine.emit_event(p_type => 'appointment.' || p_outcome, a => a, p_old => v_old));
+    RETURN engine.record_change(
+        p_tenant => p_tenant, p_type => 'appointment.' || p_outcome, p_before => v_old, p_after => a,
+        p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now);
 END $$;

@@ -253,14 +253,3 @@ CREATE INDEX distribution_log_undone ON distribution_log (calendar_id, decided_a
 COMMENT ON COLUMN distribution_log.candidates IS
     '[{coach_id, score, weight, share, credit, last, delta} or {coach_id, score, excluded}, …]; weights, shares and credits
      in millionths; share is what the coach was due, delta how the credit moved. All that a replay needs is here.';
-
--- The answer for an idempotency key, written in the transaction of its change.
-CREATE TABLE idempotency_keys (
-    tenant_id    text NOT NULL,
-    key          text NOT NULL,
-    fingerprint  bytea NOT NULL,
-    answer       jsonb NOT NULL,
-    expires_at   timestamptz NOT NULL,
-    PRIMARY KEY (tenant_id, key)
-);
-CREATE INDEX idempotency_keys_expiry ON idempotency_keys (expires_at);
