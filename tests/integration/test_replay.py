@@ -48,8 +48,7 @@ def live(connection: Connection, seed: int, steps: int) -> None:
             (chance.choice(["fair_share", "highest_score"]),),
         ),
         "score": lambda: connection.execute(
-            "WITH one AS (UPDATE coaches SET score = %s WHERE coach_id = %s)"
-            " SELECT engine.refresh_weights('cal')",
+            "UPDATE coaches SET score = %s WHERE coach_id = %s",
             (chance.random(), chance.choice(coaches)),
         ),
     }
@@ -213,9 +212,8 @@ def test_weights_are_one_rule(connection: Connection) -> None:
             connection.execute(
                 "UPDATE coach_calendars SET manual_weight = %s WHERE coach_id = %s", (one, coach_id)
             )
-        connection.execute("SELECT engine.refresh_weights(%s)", (calendar_id,))
         found = connection.execute(
-            "SELECT coach_id, weight FROM coach_calendars WHERE calendar_id = %s", (calendar_id,)
+            "SELECT coach_id, weight FROM coach_credits WHERE calendar_id = %s", (calendar_id,)
         )
         stored = {row["coach_id"]: row["weight"] for row in found}
         assert stored == weights(scores, gamma=gamma, low=low, high=high, manual=manual)
