@@ -13,27 +13,18 @@ from tests.support.invariants import check_invariants, check_replay
 from tests.support.race import wait_until, waiting
 from tests.support.team import add_calendar, add_team
 
-# The client named "slow" takes its time to look at a coach's day: to ask who is free, or before it locks.
-SLOW_LOOK = """
-    ALTER FUNCTION engine.day_admits RENAME TO admits;
-    CREATE FUNCTION engine.day_admits(
-        day coach_slots, p_from integer, p_to integer, p_before integer, p_after integer
+# The client named "slow" takes its time between the look who is free and the lock of the chosen coach's day.
+SLOW_CHOICE = """
+    ALTER FUNCTION engine.claim_time RENAME TO claim;
+    CREATE FUNCTION engine.claim_time(
+        p_coach text, p_day integer, p_from integer, p_to integer, p_before integer, p_after integer
     ) RETURNS boolean LANGUAGE plpgsql AS $$
-    DECLARE
-        v_stack  text;
-        v_admits boolean := engine.admits(day, p_from, p_to, p_before, p_after);
     BEGIN
-        GET DIAGNOSTICS v_stack = PG_CONTEXT;
-        IF v_admits AND (v_stack NOT LIKE '%ranked_team(%') = {locking}
-           AND current_setting('application_name') = 'slow' THEN
+        IF current_setting('application_name') = 'slow' THEN
             PERFORM pg_advisory_lock_shared(1), pg_advisory_unlock_shared(1);
         END IF;
-        RETURN v_admits;
+        RETURN engine.claim(p_coach, p_day, p_from, p_to, p_before, p_after);
     END $$"""
-LOCK_DAY = (
-    "SELECT FROM coach_slots WHERE coach_id = %s AND first_slot <= engine.slot_of(%s)"
-    " AND engine.slot_of(%s) < first_slot + slot_count FOR NO KEY UPDATE"
-)
 
 
 def sqlstate(work: Callable[[], object]) -> str | None:
@@ -45,36 +36,42 @@ def sqlstate(work: Callable[[], object]) -> str | None:
     return None
 
 
-def test_a_coach_lost_between_look_and_lock_is_not_held_while_waiting(
+def test_a_coach_lost_while_waiting_is_not_held_while_waiting_again(
     connection: Connection, connect: Connect
 ) -> None:
-    """Postgres keeps the lock of a row that no longer fits; who then had to wait for another starts again."""
+    """Postgres keeps the lock of a day that no longer fits; who then had to wait for another starts again."""
     coaches = add_team(connection, 2)
     add_calendar(connection, "other", coaches)
-    connection.execute(
-        "UPDATE coach_calendars SET credit = 1 WHERE (calendar_id, coach_id) = ('cal', %s)", coaches[1:]
-    )
-    connection.execute(SLOW_LOOK.replace("{locking}", "true").encode())
-    slow, gate, orderly = connect(), connect(), connect()
-    slow.execute("SET application_name = 'slow'")
-    gate.execute("SELECT pg_advisory_lock(1)")
-    with ThreadPoolExecutor(1) as pool, orderly.transaction():
-        orderly.execute(LOCK_DAY, (coaches[0], NINE, NINE))
-        outcome = pool.submit(sqlstate, lambda: book(slow))
-        wait_until(lambda: waiting(connection, [slow]) == 1)  # it has looked at the second coach
-        assert appointment_of(book(connection, calendar_id="other")).coach_id == coaches[1]
-        gate.execute("SELECT pg_advisory_unlock(1)")
-        wait_until(lambda: outcome.done() or waiting(connection, [slow]) == 1)
-        assert sqlstate(lambda: orderly.execute(LOCK_DAY, (coaches[1], NINE, NINE))) is None
+    slow, other = connect(), connect()
+    with ThreadPoolExecutor(1) as pool:
+        with other.transaction():
+            assert appointment_of(book(other, calendar_id="other")).coach_id == coaches[0]
+            outcome = pool.submit(sqlstate, lambda: book(slow))
+            wait_until(lambda: waiting(connection, [slow]) == 1)
         assert outcome.result() == "40001"
-    assert appointment_of(book(slow)).coach_id == coaches[0]
+    assert appointment_of(book(slow)).coach_id == coaches[1]
+    check_invariants(connection)
+    check_replay(connection)
+
+
+def test_the_last_coach_lost_while_waiting_is_a_refusal(connection: Connection, connect: Connect) -> None:
+    """Where nobody is left to wait for, it is said at once."""
+    coaches = add_team(connection, 1)
+    add_calendar(connection, "other", coaches)
+    slow, other = connect(), connect()
+    with ThreadPoolExecutor(1) as pool:
+        with other.transaction():
+            book(other, calendar_id="other")
+            outcome = pool.submit(sqlstate, lambda: book(slow))
+            wait_until(lambda: waiting(connection, [slow]) == 1)
+        assert outcome.result() == "FS409"
 
 
 def test_a_coach_lost_after_the_look_is_passed_over(connection: Connection, connect: Connect) -> None:
-    """Who is taken between the question who is free and the lock is not chosen, and the next one is."""
+    """Who is taken between the look and the lock is not chosen, and the next one is."""
     coaches = add_team(connection, 2)
     add_calendar(connection, "other", coaches)
-    connection.execute(SLOW_LOOK.replace("{locking}", "false").encode())
+    connection.execute(SLOW_CHOICE)
     slow, gate = connect(), connect()
     slow.execute("SET application_name = 'slow'")
     gate.execute("SELECT pg_advisory_lock(1)")
