@@ -2,16 +2,22 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import psycopg
+import pytest
 
+from fairslot.booking import holds
+from fairslot.coach_time.days import extend_days
+from fairslot.domain.idempotency import NO_KEY
 from fairslot.platform.db import Connection
-from tests.support.bookings import appointment_of, book, reassign, report_outcome
-from tests.support.clock import NINE
+from tests.support.bookings import CHANGES, appointment_of, book, change_of, hold, reassign, report_outcome
+from tests.support.clock import DAY, HALF, HOUR, NINE, NOW
 from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants, check_replay
 from tests.support.race import wait_until, waiting
-from tests.support.team import add_calendar, add_team
+from tests.support.tables import one_row
+from tests.support.team import ALWAYS, add_calendar, add_coach, add_team, set_coach
 
 # The client named "slow" takes its time between the look who is free and the lock of the chosen coach's day.
 SLOW_CHOICE = """
@@ -107,3 +113,78 @@ def test_an_outcome_locks_the_calendars_of_the_coach_who_has_the_appointment(
     report()
     check_invariants(connection)
     check_replay(connection)
+
+
+def test_two_days_lost_while_waiting_are_not_taken(connection: Connection, connect: Connect) -> None:
+    """An appointment over midnight takes two of the coach's days, and neither that it lost."""
+    add_coach(connection, "ana", working_hours=ALWAYS)
+    for calendar_id in ("cal", "other"):
+        add_calendar(connection, calendar_id, ["ana"], duration=60)
+    extend_days(connection, now=NOW)
+    midnight = NINE + 15 * HOUR
+    slow, other = connect(), connect()
+    with ThreadPoolExecutor(1) as pool:
+        with other.transaction():
+            book(other, midnight, calendar_id="other")
+            outcome = pool.submit(sqlstate, lambda: book(slow, midnight - HALF))
+            wait_until(lambda: waiting(connection, [slow]) == 1)
+        assert outcome.result() == "FS409"
+    check_invariants(connection)
+
+
+CHANGES_OF_A_CALENDAR = (*CHANGES, "leave_team", "join_team", "expire_holds", "replace_days", "new score")
+
+
+def change_by(connection: Connection, name: str) -> Callable[[Connection], object]:
+    """Make what a change needs and return it."""
+    match name:
+        case "leave_team":
+            return lambda own: own.execute("SELECT engine.leave_team('cal', 'coach-03', NULL)")
+        case "join_team":
+            return lambda own: own.execute("SELECT engine.join_team('cal', 'coach-03', 2)")
+        case "new score":
+            return lambda own: own.execute("UPDATE coaches SET score = 0.9 WHERE coach_id = 'coach-03'")
+        case "expire_holds":
+            hold(connection, now=NOW - DAY)
+            return lambda own: holds.expire(own, now=NOW)
+        case "replace_days":
+            set_coach(connection, "coach-03", time_zone="Asia/Tokyo")
+            return lambda own: extend_days(own, now=NOW)
+    return partial(change_of(connection, name), key=NO_KEY)
+
+
+@pytest.mark.parametrize("name", CHANGES_OF_A_CALENDAR)
+def test_every_change_waits_for_its_calendar(connection: Connection, connect: Connect, name: str) -> None:
+    """What changes a calendar's appointments or credits does so under its lock, the database's own clock too."""
+    add_team(connection, 3)
+    change = change_by(connection, name)
+    holder, client = connect(), connect()
+    with ThreadPoolExecutor(1) as pool:
+        with holder.transaction():
+            holder.execute("SELECT engine.lock_calendar('cal')")
+            outcome = pool.submit(change, client)
+            wait_until(lambda: outcome.done() or waiting(connection, [client]) == 1)
+            assert not outcome.done()
+        outcome.result()
+    check_invariants(connection)
+    check_replay(connection)
+
+
+def test_calendars_are_locked_in_one_order(connection: Connection, connect: Connect) -> None:
+    """Who needs several takes them by id, in whatever order they are given, so that two never wait for each other."""
+    add_team(connection, 1)
+    names = ["a", "B", "b", "c"]
+    holder, client = connect(), connect()
+    for first in names[:-1]:
+        with ThreadPoolExecutor(1) as pool:
+            with holder.transaction():
+                holder.execute("SELECT engine.lock_calendar(%s)", (first,))
+                outcome = pool.submit(client.execute, "SELECT engine.lock_calendars(%s)", (names[::-1],))
+                wait_until(lambda: waiting(connection, [client]) == 1)
+                held = one_row(
+                    connection,
+                    "SELECT count(*) AS n FROM pg_locks WHERE locktype = 'advisory' AND granted AND pid = %s",
+                    (client.info.backend_pid,),
+                )
+                assert held["n"] == sorted(names).index(first)
+            outcome.result()

@@ -59,11 +59,11 @@ _ONCE = (
     Guard(
         "a release does not wait before it looks for its answer",
         _HOLDS,
-        "    v_answer jsonb;\n    a        coach_appointments;\nBEGIN\n    PERFORM FROM calendars",
+        "    v_answer jsonb;\n    a        coach_appointments;\nBEGIN\n    PERFORM engine.lock_calendar(",
         "    v_answer jsonb;\n    a        coach_appointments;\nBEGIN\n"
         "    PERFORM FROM coach_appointments WHERE appointment_id = p_hold AND status = 'held';\n"
         "    IF NOT FOUND THEN RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'hold'; END IF;\n"
-        "    PERFORM FROM calendars",
+        "    PERFORM engine.lock_calendar(",
         _LOST,
     ),
     Guard(
