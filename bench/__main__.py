@@ -8,10 +8,20 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 
-from bench import availability, booking, booking_growth, booking_handler, cold_start, deliveries, sync
+from bench import (
+    availability,
+    booking,
+    booking_growth,
+    booking_handler,
+    booking_teams,
+    cold_start,
+    deliveries,
+    sync,
+)
 from bench.table import COLUMNS, Row, heading, keep
 
 PAGE_MS = {(6, 7): 3, (100, 30): 10, (1_000, 30): 50, (10_000, 30): 150}
+TEAM_TIMES = {100: 1.5, 1_000: 6}
 
 
 def alone[T](measure: Callable[[], T]) -> T:
@@ -27,6 +37,8 @@ def of_booking() -> Iterator[Row]:
         yield Row(f"booking in the database, {name}, of the bare commit", goals[name], ratio, at_least=True)
     for factor, ratio in alone(booking_growth.growth).items():
         yield Row(f"booking with {factor} times the history", 1.1, ratio, "times")
+    for size, ratio in alone(booking_teams.growth).items():
+        yield Row(f"booking with a team of {size:,}, of one of 6", TEAM_TIMES[size], ratio, "times")
 
 
 def of_the_handler() -> Iterator[Row]:

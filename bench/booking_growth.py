@@ -58,8 +58,8 @@ _HISTORY = b"""
                LATERAL (SELECT '2010-01-01Z'::timestamptz + n * interval '15 min' AS at) AS x
         RETURNING appointment_id, calendar_id, coach_id
     )
-    INSERT INTO decisions (calendar_id, kind, seq, appointment_id, policy, policy_version, roster_version, chosen,
-                           credits, lasts, decided_at)
+    INSERT INTO decisions (calendar_id, kind, seq, appointment_id, policy, policy_version, roster_version,
+                           chosen, credits, lasts, decided_at)
     SELECT calendar_id, turn.kind,
            coalesce((SELECT min(decisions.seq) FROM decisions), 0)
                - row_number() OVER (PARTITION BY calendar_id),

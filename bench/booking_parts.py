@@ -28,10 +28,13 @@ PARTS: Mapping[str, tuple[str, str, str]] = {
     ),
     "the decision (record and credits)": (
         "assign_coach",
-        """PERFORM engine.record_decision(p_turn => p_turn, p_appointment => a.appointment_id, p_policy => p_calendar.policy,
-                                   p_policy_version => p_calendar.policy_version, p_chosen => v_choice.chosen,
-                                   p_credits => v_choice.credits, p_excluded => v_seen.excluded, p_reverses => NULL,
-                                   p_now => p_now);""",
+        (
+            "PERFORM engine.record_decision(p_turn => p_turn, p_appointment => a.appointment_id,\n"
+            "                                   p_policy => p_calendar.policy,"
+            " p_policy_version => p_calendar.policy_version,\n"
+            "                                   p_chosen => v_choice.chosen, p_credits => v_choice.credits,\n"
+            "                                   p_excluded => v_seen.excluded, p_reverses => NULL, p_now => p_now);"
+        ),
         "",
     ),
     "taking the coach's time": (
@@ -54,11 +57,6 @@ PARTS: Mapping[str, tuple[str, str, str]] = {
             "PERFORM engine.check_start(p_calendar => p_calendar, p_start => p_start, "
             "p_except => NULL, p_now => p_now);"
         ),
-        "",
-    ),
-    "expired holds": (
-        "assign_coach",
-        "PERFORM engine.check_expired_holds(p_calendar.calendar_id, p_now);",
         "",
     ),
 }

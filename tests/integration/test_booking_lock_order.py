@@ -145,8 +145,8 @@ def change_by(connection: Connection, name: str) -> Callable[[Connection], objec
         case "new score":
             return lambda own: own.execute("UPDATE coaches SET score = 0.9 WHERE coach_id = 'coach-03'")
         case "expire_holds":
-            hold(connection, now=NOW - DAY)
-            return lambda own: holds.expire(own, now=NOW)
+            hold(connection)
+            return lambda own: holds.expire(own, now=NOW + HALF)
         case "replace_days":
             set_coach(connection, "coach-03", time_zone="Asia/Tokyo")
             return lambda own: extend_days(own, now=NOW)
@@ -155,13 +155,13 @@ def change_by(connection: Connection, name: str) -> Callable[[Connection], objec
 
 @pytest.mark.parametrize("name", CHANGES_OF_A_CALENDAR)
 def test_every_change_waits_for_its_calendar(connection: Connection, connect: Connect, name: str) -> None:
-    """What changes a calendar's appointments or credits does so under its lock, the database's own clock too."""
+    """What changes a calendar's appointments or credits reads them after it has the lock, and not before."""
     add_team(connection, 3)
     change = change_by(connection, name)
     holder, client = connect(), connect()
     with ThreadPoolExecutor(1) as pool:
         with holder.transaction():
-            holder.execute("SELECT engine.lock_calendar('cal')")
+            book(holder, NINE + DAY)
             outcome = pool.submit(change, client)
             wait_until(lambda: outcome.done() or waiting(connection, [client]) == 1)
             assert not outcome.done()
@@ -171,7 +171,7 @@ def test_every_change_waits_for_its_calendar(connection: Connection, connect: Co
 
 
 def test_calendars_are_locked_in_one_order(connection: Connection, connect: Connect) -> None:
-    """Who needs several takes them by id, in whatever order they are given, so that two never wait for each other."""
+    """Who needs several takes them by id, however they are given, so that two never wait for each other."""
     add_team(connection, 1)
     names = ["a", "B", "b", "c"]
     holder, client = connect(), connect()

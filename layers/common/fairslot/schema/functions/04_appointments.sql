@@ -63,15 +63,21 @@ CREATE OR REPLACE FUNCTION engine.ledger(p_calendar text)
      WHERE calendar.calendar_id = p_calendar
 $$;
 
--- Locks a calendar of the tenant and returns its ledger; raises FS404.
+-- Locks a calendar of the tenant and returns its ledger, the time that counts, and whether some hold has expired by then;
+-- raises FS404.
 CREATE OR REPLACE FUNCTION engine.lock_ledger(
-    p_tenant text, p_calendar text, OUT calendar calendars, OUT turn turns, OUT roster rosters
+    p_tenant text, p_calendar text, p_now timestamptz, OUT calendar calendars, OUT turn turns, OUT roster rosters,
+    OUT at timestamptz, OUT has_expired_holds boolean
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_locked boolean := engine.lock_calendar(p_calendar);
     v_found  record;
 BEGIN
-    SELECT * INTO v_found FROM engine.ledger(p_calendar);
+    at := coalesce(p_now, clock_timestamp());
+    SELECT own.*, EXISTS (SELECT FROM coach_appointments AS hold WHERE hold.status = 'held' AND hold.expires_at <= at)
+               AS has_expired_holds
+      INTO v_found FROM engine.ledger(p_calendar) AS own;
+    has_expired_holds := v_found.has_expired_holds;
     calendar := v_found.calendar;
     IF calendar.tenant_id IS DISTINCT FROM p_tenant THEN
         RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'calendar';

@@ -117,7 +117,8 @@ BEGIN
                                                     p_count => day.slot_count),
                booked = day.booked + 1
          WHERE day.coach_id = p_coach AND day.first_slot = p_day
-           AND engine.day_admits(day => day, p_from => p_from, p_to => p_to, p_before => p_before, p_after => p_after);
+           AND engine.day_admits(day => day, p_from => p_from, p_to => p_to, p_before => p_before,
+                                 p_after => p_after);
         RETURN FOUND;
     END IF;
     PERFORM FROM coach_slots AS day
@@ -161,13 +162,13 @@ BEGIN
     END IF;
 END $$;
 
--- Gives a time to the coach whose turn it is: chooses, takes the slots, writes the row and records the decision; p_ledger is
--- as lock_ledger() returned it. A hold ends at its start at the latest. p_metadata is a JSON object, or its text as a JSON
--- string.
+-- Gives a time to the coach whose turn it is: chooses, takes the slots, writes the row and records the decision; the
+-- ledger is as lock_ledger() returned it. A hold ends at its start at the latest. p_metadata is a JSON object, or its text
+-- as a JSON string.
 CREATE OR REPLACE FUNCTION engine.assign_coach(
-    p_calendar calendars, p_turn turns, p_roster rosters, p_start timestamptz, p_now timestamptz, p_status text,
-    p_contact_name text, p_contact_email text, p_notes text, p_timezone text, p_metadata jsonb, p_held_by text,
-    p_expires timestamptz
+    p_calendar calendars, p_turn turns, p_roster rosters, p_has_expired_holds boolean, p_start timestamptz,
+    p_now timestamptz, p_status text, p_contact_name text, p_contact_email text, p_notes text, p_timezone text,
+    p_metadata jsonb, p_held_by text, p_expires timestamptz
 ) RETURNS coach_appointments LANGUAGE plpgsql AS $$
 DECLARE
     v_from   integer := engine.slot_of(p_start);
@@ -181,7 +182,9 @@ DECLARE
     a        coach_appointments;
 BEGIN
     PERFORM engine.check_start(p_calendar => p_calendar, p_start => p_start, p_except => NULL, p_now => p_now);
-    PERFORM engine.check_expired_holds(p_calendar.calendar_id, p_now);
+    IF p_has_expired_holds THEN
+        PERFORM engine.check_expired_holds(p_calendar.calendar_id, p_now);
+    END IF;
     LOOP
         v_seen := engine.look_at_team(p_roster => p_roster, p_from => v_from, p_to => v_to, p_before => v_before,
                                       p_after => v_after);
@@ -208,9 +211,9 @@ BEGIN
         (p_metadata #>> '{}')::json, p_now, p_now, p_held_by,
         CASE WHEN p_status = 'held' THEN least(p_expires, p_start) END)
     RETURNING * INTO a;
-    PERFORM engine.record_decision(p_turn => p_turn, p_appointment => a.appointment_id, p_policy => p_calendar.policy,
-                                   p_policy_version => p_calendar.policy_version, p_chosen => v_choice.chosen,
-                                   p_credits => v_choice.credits, p_excluded => v_seen.excluded, p_reverses => NULL,
-                                   p_now => p_now);
+    PERFORM engine.record_decision(p_turn => p_turn, p_appointment => a.appointment_id,
+                                   p_policy => p_calendar.policy, p_policy_version => p_calendar.policy_version,
+                                   p_chosen => v_choice.chosen, p_credits => v_choice.credits,
+                                   p_excluded => v_seen.excluded, p_reverses => NULL, p_now => p_now);
     RETURN a;
 END $$;

@@ -19,8 +19,8 @@ DECLARE
 BEGIN
     -- A client's holds on several calendars are counted one after another.
     PERFORM pg_advisory_xact_lock(hashtextextended(p_client, 1));
-    v_ledger := engine.lock_ledger(p_tenant, p_calendar);
-    v_now := coalesce(p_now, clock_timestamp());
+    v_ledger := engine.lock_ledger(p_tenant => p_tenant, p_calendar => p_calendar, p_now => p_now);
+    v_now := v_ledger.at;
     v_answer := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
                                          p_now => v_now);
     IF v_answer IS NOT NULL THEN
@@ -31,9 +31,10 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'FS412', MESSAGE = 'too many holds';
     END IF;
     a := engine.assign_coach(p_calendar => v_ledger.calendar, p_turn => v_ledger.turn, p_roster => v_ledger.roster,
-                             p_start => p_start, p_now => v_now, p_status => 'held', p_contact_name => NULL,
-                             p_contact_email => NULL, p_notes => NULL, p_timezone => NULL, p_metadata => '{}',
-                             p_held_by => p_client, p_expires => v_now + p_duration);
+                             p_has_expired_holds => v_ledger.has_expired_holds, p_start => p_start, p_now => v_now,
+                             p_status => 'held', p_contact_name => NULL, p_contact_email => NULL, p_notes => NULL,
+                             p_timezone => NULL, p_metadata => '{}', p_held_by => p_client,
+                             p_expires => v_now + p_duration);
     RETURN engine.store_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
                                p_keep_for => p_keep_for, p_now => v_now, p_answer => engine.hold_json(a),
                                p_messages => '[]');

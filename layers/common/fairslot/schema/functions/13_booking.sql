@@ -6,8 +6,8 @@ CREATE OR REPLACE FUNCTION engine.book(
     p_timezone text, p_metadata jsonb, p_hold uuid, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    v_ledger record := engine.lock_ledger(p_tenant, p_calendar);
-    v_now    timestamptz := coalesce(p_now, clock_timestamp());
+    v_ledger record := engine.lock_ledger(p_tenant => p_tenant, p_calendar => p_calendar, p_now => p_now);
+    v_now    timestamptz := v_ledger.at;
     v_answer jsonb;
     a        coach_appointments;
 BEGIN
@@ -18,7 +18,8 @@ BEGIN
     END IF;
     IF p_hold IS NULL THEN
         a := engine.assign_coach(p_calendar => v_ledger.calendar, p_turn => v_ledger.turn, p_roster => v_ledger.roster,
-                                 p_start => p_start, p_now => v_now, p_status => 'scheduled',
+                                 p_has_expired_holds => v_ledger.has_expired_holds, p_start => p_start, p_now => v_now,
+                                 p_status => 'scheduled',
                                  p_contact_name => p_contact_name, p_contact_email => p_contact_email, p_notes => p_notes,
                                  p_timezone => p_timezone, p_metadata => p_metadata, p_held_by => NULL, p_expires => NULL);
     ELSE
