@@ -65,13 +65,13 @@ _HISTORY = b"""
                LATERAL (SELECT '2010-01-01Z'::timestamptz + n * interval '15 min' AS at) AS x
         RETURNING appointment_id, calendar_id, coach_id
     )
-    INSERT INTO distribution_log (calendar_id, seq, appointment_id, kind, policy, policy_version, chosen,
-                                  candidates)
-    SELECT calendar_id,
-           coalesce((SELECT min(seq) FROM distribution_log), 0)
+    INSERT INTO decisions (calendar_id, kind, seq, appointment_id, policy, policy_version, roster_version,
+                           chosen, credits, lasts, decided_at)
+    SELECT calendar_id, turn.kind,
+           coalesce((SELECT min(decisions.seq) FROM decisions), 0)
                - row_number() OVER (PARTITION BY calendar_id),
-           appointment_id, 'assigned', 'fair_share', 1, coach_id, '[]'
-      FROM old"""
+           appointment_id, 'fair_share', 1, turn.roster_version, 1, turn.credits, turn.lasts, now()
+      FROM old JOIN turns AS turn USING (calendar_id)"""
 
 
 if __name__ == "__main__":

@@ -33,14 +33,20 @@ PARTS: Mapping[str, tuple[str, str, str]] = {
     ),
     "the decision (record and credits)": (
         "assign_coach",
-        """PERFORM engine.record_assignment(p_calendar => p_calendar, p_policy => p_calendar.policy,
-                                     p_appointment => a.appointment_id, p_team => v_team, p_now => p_now);""",
+        (
+            "PERFORM engine.record_decision(p_turn => p_turn, p_appointment => a.appointment_id,\n"
+            "                                   p_policy => p_calendar.policy,"
+            " p_policy_version => p_calendar.policy_version,\n"
+            "                                   p_chosen => v_choice.chosen, p_credits => v_choice.credits,\n"
+            "                                   p_excluded => v_seen.excluded, p_reverses => NULL, p_now => p_now);"
+        ),
         "",
     ),
     "taking the coach's time": (
         "assign_coach",
-        "PERFORM engine.take_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);",
-        "",
+        """engine.claim_time(p_coach => v_coach, p_day => v_seen.days[v_choice.chosen], p_from => v_from,
+                                    p_to => v_to, p_before => v_before, p_after => v_after);""",
+        "true;",
     ),
     "looking for the key's answer": (
         "book",
@@ -56,11 +62,6 @@ PARTS: Mapping[str, tuple[str, str, str]] = {
             "PERFORM engine.check_start(p_calendar => p_calendar, p_start => p_start, "
             "p_except => NULL, p_now => p_now);"
         ),
-        "",
-    ),
-    "expired holds": (
-        "assign_coach",
-        "PERFORM engine.check_expired_holds(p_calendar.calendar_id, p_now);",
         "",
     ),
 }

@@ -104,8 +104,8 @@ class HoldModel(BaseModel):
 class WeighedModel(BaseModel):
     """One coach in a decision; share and credit in bookings.
 
-    Excluded too: who was being booked by another request (`contended`), who was not the coach that a person
-    named (`not_named`), and who was to be replaced (`replaced`).
+    Excluded too: who was not the coach that a person named (`not_named`), and who was to be replaced
+    (`replaced`).
     """
 
     model_config = ConfigDict(from_attributes=True)
@@ -121,7 +121,6 @@ class WeighedModel(BaseModel):
             "booked",
             "daily_maximum",
             "buffer",
-            "contended",
             "not_named",
             "replaced",
         ]

@@ -51,7 +51,7 @@ def test_who_comes_meanwhile_is_asked_to_wait(team: Connection, cache: Redis) ->
     """While the first request is being worked on the second is 409, and afterwards it is a repetition."""
     with elsewhere(BOOK) as (first, _):
         with team.transaction():
-            team.execute("SELECT FROM calendars FOR UPDATE")
+            team.execute("SELECT engine.lock_calendar(calendar_id) FROM calendars")
             first.running()
             await_key(cache)
             check_problem(book(headers=KEY), 409, "IDEMPOTENCY_IN_PROGRESS")
@@ -66,7 +66,7 @@ def test_after_a_dead_process_the_retry_is_the_only_booking(team: Connection, ca
     """A process killed in the middle of its work blocks its key for its time, and books nothing twice."""
     with pytest.raises(BrokenProcessPool), elsewhere(BOOK) as (first, pid):
         with team.transaction():
-            team.execute("SELECT FROM calendars FOR UPDATE")
+            team.execute("SELECT engine.lock_calendar(calendar_id) FROM calendars")
             await_key(cache)
             os.kill(pid, signal.SIGKILL)
         first.result(20)

@@ -100,7 +100,7 @@ def read(connection: Connection, model: Model, coach_id: str, busy: Span, at: da
 
 def learn(connection: Connection, model: Model) -> None:
     """Tell the model the scores, and the weights that follow from them: they are given, not claimed."""
-    for row in connection.execute("SELECT * FROM coach_calendars JOIN coaches USING (coach_id)"):
+    for row in connection.execute("SELECT * FROM coach_credits"):
         member = model.calendars[row["calendar_id"]].team.members[row["coach_id"]]
         member.weight, member.score = row["weight"], row["score"]
 
@@ -125,7 +125,7 @@ def check_rows(connection: Connection, model: Model, ids: dict[int, UUID]) -> No
     assert found == {
         ids[one.number]: (one.coach_id, one.start, one.state, one.expires) for one in model.bookings
     }
-    members = connection.execute("SELECT * FROM coach_calendars").fetchall()
+    members = connection.execute("SELECT * FROM coach_credits").fetchall()
     assert {
         (row["calendar_id"], row["coach_id"]): (row["credit"], row["last_assigned_seq"]) for row in members
     } == {

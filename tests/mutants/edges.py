@@ -7,7 +7,6 @@ _EVENTS = "schema/functions/06_events.sql"
 _BLOCKS_SQL = "schema/functions/08_blocks.sql"
 _DELIVERIES = "schema/functions/09_deliveries.sql"
 _HOLDS = "schema/functions/12_holds.sql"
-_BOOKING = "schema/functions/13_booking.sql"
 _COACH_DAYS = "schema/functions/15_coach_days.sql"
 _TABLES = "schema/tables/0001_baseline.sql"
 _TESTS = "tests/integration"
@@ -24,7 +23,6 @@ _BLOCKS = f"{_TESTS}/test_own_blocks.py"
 _WAITING = f"{_TESTS}/test_waiting_blocks.py"
 _CONFLICTS = f"{_TESTS}/test_own_conflicts.py"
 _TENANTS = "tests/handlers/test_api_tenants.py"
-_CALENDAR = "WHERE calendar_id = p_calendar AND tenant_id = p_tenant"
 
 _ONCE = (
     Guard(
@@ -61,11 +59,11 @@ _ONCE = (
     Guard(
         "a release does not wait before it looks for its answer",
         _HOLDS,
-        "    v_answer jsonb;\n    a        coach_appointments;\nBEGIN\n    PERFORM FROM calendars",
+        "    v_answer jsonb;\n    a        coach_appointments;\nBEGIN\n    PERFORM engine.lock_calendar(",
         "    v_answer jsonb;\n    a        coach_appointments;\nBEGIN\n"
         "    PERFORM FROM coach_appointments WHERE appointment_id = p_hold AND status = 'held';\n"
         "    IF NOT FOUND THEN RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'hold'; END IF;\n"
-        "    PERFORM FROM calendars",
+        "    PERFORM engine.lock_calendar(",
         _LOST,
     ),
     Guard(
@@ -125,9 +123,9 @@ _TOLD = (
 _OTHERS = (
     Guard(
         "another tenant's calendar can be booked",
-        _BOOKING,
-        f"{_CALENDAR} FOR NO KEY UPDATE;",
-        "WHERE calendar_id = p_calendar FOR NO KEY UPDATE;",
+        "schema/functions/04_appointments.sql",
+        "IF calendar.tenant_id IS DISTINCT FROM p_tenant THEN",
+        "IF calendar.tenant_id IS NULL THEN",
         f"{_BOOK}::test_another_tenants_calendar_is_not_there",
     ),
     Guard(

@@ -21,7 +21,7 @@ def check_replay(connection: Connection) -> None:
 
 def credits_of(connection: Connection) -> dict[str, int]:
     """Return every coach's credit."""
-    return {row["coach_id"]: row["credit"] for row in _all(connection, b"SELECT * FROM coach_calendars")}
+    return {row["coach_id"]: row["credit"] for row in _all(connection, b"SELECT * FROM coach_credits")}
 
 
 def _all(connection: Connection, statement: bytes) -> list[dict[str, Any]]:
@@ -52,11 +52,11 @@ _COUNTERS = b"""
            AND engine.slot_of(a.start_time) >= day.first_slot
            AND engine.slot_of(a.start_time) < day.first_slot + day.slot_count)"""
 
-_CREDITS = b"SELECT calendar_id FROM coach_calendars GROUP BY calendar_id HAVING sum(credit) <> 0"
+_CREDITS = b"SELECT calendar_id FROM coach_credits GROUP BY calendar_id HAVING sum(credit) <> 0"
 
 _LOG = b"""
     SELECT member.calendar_id, member.coach_id, member.credit
-      FROM coach_calendars AS member
+      FROM coach_credits AS member
      WHERE member.credit <> coalesce((
         SELECT sum((one ->> 'delta')::bigint)
           FROM distribution_log AS log CROSS JOIN LATERAL jsonb_array_elements(log.candidates) AS one

@@ -47,4 +47,4 @@ def one_row(connection: Connection, statement: LiteralString, values: Params = N
 
 def clear_tables(connection: Connection) -> None:
     """Delete every coach and calendar with all that is theirs."""
-    connection.execute("TRUNCATE coaches, calendars, coach_appointments, distribution_log, changes CASCADE")
+    connection.execute("TRUNCATE coaches, calendars, coach_appointments, changes CASCADE")

@@ -193,6 +193,7 @@ CREATE OR REPLACE FUNCTION engine.mark_conflict(p_delivery webhook_deliveries, p
 DECLARE
     a coach_appointments;
 BEGIN
+    PERFORM engine.lock_calendar(calendar_id) FROM coach_appointments WHERE appointment_id = p_event.appointment_id;
     UPDATE coach_appointments AS appointment
        SET conflict = true, conflict_delivery = p_delivery.delivery_id, version = version + 1,
            updated_at = greatest(updated_at, p_at)
@@ -233,6 +234,7 @@ CREATE OR REPLACE FUNCTION engine.clear_conflict(
 DECLARE
     a coach_appointments;
 BEGIN
+    PERFORM engine.lock_calendar(calendar_id) FROM coach_appointments WHERE appointment_id = p_event.appointment_id;
     UPDATE coach_appointments
        SET conflict = false, conflict_delivery = NULL, version = version + 1, updated_at = greatest(updated_at, p_at)
      WHERE appointment_id = p_event.appointment_id AND conflict AND conflict_delivery = p_delivery.delivery_id

@@ -12,18 +12,15 @@ CREATE OR REPLACE FUNCTION engine.hold(
     p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    v_now      timestamptz;
-    v_calendar calendars;
-    v_answer   jsonb;
-    a          coach_appointments;
+    v_ledger record;
+    v_now    timestamptz;
+    v_answer jsonb;
+    a        coach_appointments;
 BEGIN
     -- A client's holds on several calendars are counted one after another.
     PERFORM pg_advisory_xact_lock(hashtextextended(p_client, 1));
-    SELECT * INTO v_calendar FROM calendars WHERE calendar_id = p_calendar AND tenant_id = p_tenant FOR NO KEY UPDATE;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'calendar';
-    END IF;
-    v_now := coalesce(p_now, clock_timestamp());
+    v_ledger := engine.lock_ledger(p_tenant => p_tenant, p_calendar => p_calendar, p_now => p_now);
+    v_now := v_ledger.at;
     v_answer := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
                                          p_now => v_now);
     IF v_answer IS NOT NULL THEN
@@ -33,9 +30,11 @@ BEGIN
                    WHERE status = 'held' AND expires_at > v_now AND held_by = p_client) THEN
         RAISE EXCEPTION USING ERRCODE = 'FS412', MESSAGE = 'too many holds';
     END IF;
-    a := engine.assign_coach(p_calendar => v_calendar, p_start => p_start, p_now => v_now, p_status => 'held',
-                             p_contact_name => NULL, p_contact_email => NULL, p_notes => NULL, p_timezone => NULL,
-                             p_metadata => '{}', p_held_by => p_client, p_expires => v_now + p_duration);
+    a := engine.assign_coach(p_calendar => v_ledger.calendar, p_turn => v_ledger.turn, p_roster => v_ledger.roster,
+                             p_has_expired_holds => v_ledger.has_expired_holds, p_start => p_start, p_now => v_now,
+                             p_status => 'held', p_contact_name => NULL, p_contact_email => NULL, p_notes => NULL,
+                             p_timezone => NULL, p_metadata => '{}', p_held_by => p_client,
+                             p_expires => v_now + p_duration);
     RETURN engine.record_change(p_tenant => p_tenant, p_type => 'hold.created', p_after => a, p_key => p_key,
                                 p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now);
 END $$;
@@ -62,7 +61,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'the calendar refuses this start', DETAIL = 'inactive';
     END IF;
     UPDATE coach_appointments
-       SET status = 'scheduled', held_by = NULL, expires_at = NULL, created_at = p_now, updated_at = p_now,
+       SET status = 'scheduled', version = 1, held_by = NULL, expires_at = NULL, created_at = p_now, updated_at = p_now,
            contact_name = p_contact_name, contact_email = p_contact_email, notes = p_notes, timezone = p_timezone,
            metadata = (p_metadata #>> '{}')::json
      WHERE appointment_id = p_hold
@@ -72,9 +71,13 @@ END $$;
 
 -- Gives a held time back; the caller has locked the calendar and the row.
 CREATE OR REPLACE FUNCTION engine.drop_hold(a coach_appointments, p_now timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_ledger record;
 BEGIN
+    SELECT * INTO v_ledger FROM engine.ledger(a.calendar_id);
     PERFORM engine.release_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);
-    PERFORM engine.reverse_decision(a.appointment_id, p_now);
+    PERFORM engine.reverse_decision(p_turn => v_ledger.turn, p_roster => v_ledger.roster,
+                                    p_appointment => a.appointment_id, p_now => p_now);
     DELETE FROM coach_appointments WHERE appointment_id = a.appointment_id;
 END $$;
 
@@ -87,9 +90,8 @@ DECLARE
     v_answer jsonb;
     a        coach_appointments;
 BEGIN
-    PERFORM FROM calendars
-      WHERE calendar_id = (SELECT calendar_id FROM coach_appointments WHERE appointment_id = p_hold AND tenant_id = p_tenant)
-        FOR NO KEY UPDATE;
+    PERFORM engine.lock_calendar(calendar_id) FROM coach_appointments
+      WHERE appointment_id = p_hold AND tenant_id = p_tenant;
     -- After the lock: a caller who waited for the same release finds its answer instead of a missing hold.
     v_answer := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
                                          p_now => v_now);
@@ -114,9 +116,8 @@ DECLARE
     v_holds     uuid[];
     a           coach_appointments;
 BEGIN
-    v_calendars := ARRAY(SELECT calendar_id FROM calendars
-        WHERE calendar_id IN (SELECT calendar_id FROM coach_appointments WHERE status = 'held' AND expires_at <= v_now)
-        ORDER BY calendar_id FOR NO KEY UPDATE);
+    v_calendars := ARRAY(SELECT calendar_id FROM coach_appointments WHERE status = 'held' AND expires_at <= v_now);
+    PERFORM engine.lock_calendars(v_calendars);
     v_holds := ARRAY(SELECT appointment_id FROM coach_appointments
         WHERE status = 'held' AND expires_at <= v_now AND calendar_id = ANY (v_calendars)
         ORDER BY appointment_id FOR UPDATE);

@@ -97,12 +97,10 @@ CREATE OR REPLACE FUNCTION engine.replace_days(
     p_external text[], p_max_per_day smallint
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    v_calendars text[];
+    v_calendars text[] := ARRAY(SELECT engine.calendars_of_coach(p_coach, p_from));
     v_old       coach_slots[];
 BEGIN
-    v_calendars := ARRAY(SELECT calendar_id FROM calendars
-                          WHERE calendar_id IN (SELECT engine.calendars_of_coach(p_coach, p_from))
-                          ORDER BY calendar_id FOR NO KEY UPDATE);
+    PERFORM engine.lock_calendars(v_calendars);
     IF EXISTS (SELECT FROM engine.calendars_of_coach(p_coach, p_from) AS calendar_id
                 WHERE calendar_id <> ALL (v_calendars)) THEN
         RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = 'the coach joined another calendar meanwhile';
@@ -230,7 +228,7 @@ BEGIN
              WHERE coach_id = p_coach AND tenant_id = p_tenant AND status IN ('held', 'scheduled')
                AND start_time > greatest(p_now, p_after) AND start_time < p_to AND end_time > p_from
              ORDER BY start_time LIMIT p_limit) AS one;
-    PERFORM FROM calendars WHERE calendar_id = ANY (v_calendars) ORDER BY calendar_id FOR NO KEY UPDATE;
+    PERFORM engine.lock_calendars(v_calendars);
     -- Some may have been moved or cancelled before we had the locks.
     v_ids := ARRAY(
         SELECT appointment_id FROM coach_appointments
