@@ -199,10 +199,10 @@ def test_a_refusal_is_not_remembered(team: Connection, cache: Redis) -> None:
 
 def test_an_error_of_ours_is_not_remembered(team: Connection, cache: Redis) -> None:
     """After a 500 the same request under the same key is served as if it were the first."""
-    team.execute("ALTER TABLE decisions RENAME TO gone")
+    team.execute("ALTER TABLE turns RENAME TO gone")
     for _ in range(2):
         check_problem(book(headers=KEY), 500, "INTERNAL_ERROR")
-    team.execute("ALTER TABLE gone RENAME TO decisions")
+    team.execute("ALTER TABLE gone RENAME TO turns")
     assert count(team, "coach_appointments") == 0
     answer = book(headers=KEY)
     assert answer.status == 201

@@ -7,11 +7,21 @@ DELETE FROM webhook_deliveries
      ORDER BY delivery_id LIMIT %(portion)s FOR UPDATE SKIP LOCKED);
 
 -- name: events
--- Deletes a portion of the old changes that are told, have no delivery left, and no key.
+-- Deletes a portion of the old changes that are told, have no delivery left, no key, and no decision.
 DELETE FROM changes
  WHERE change_id IN (
     SELECT change_id FROM changes AS event
-     WHERE change_id < %(first)s AND at < %(before)s AND told AND key IS NULL
+     WHERE change_id < %(first)s AND at < %(before)s AND told AND key IS NULL AND seq IS NULL
+       AND NOT EXISTS (SELECT FROM webhook_deliveries AS delivery WHERE delivery.event_id = event.change_id)
+     ORDER BY change_id LIMIT %(portion)s FOR UPDATE SKIP LOCKED);
+
+-- name: decided
+-- Leaves of a portion of such changes with a decision nothing but that, which replay needs for ever.
+UPDATE changes SET before = NULL, after = NULL, details = NULL
+ WHERE change_id IN (
+    SELECT change_id FROM changes AS event
+     WHERE change_id < %(first)s AND at < %(before)s AND told AND key IS NULL AND seq IS NOT NULL
+       AND (after).appointment_id IS NOT NULL
        AND NOT EXISTS (SELECT FROM webhook_deliveries AS delivery WHERE delivery.event_id = event.change_id)
      ORDER BY change_id LIMIT %(portion)s FOR UPDATE SKIP LOCKED);
 

@@ -34,14 +34,15 @@ BEGIN
         ELSE engine.appointment_json(p_after) END;
 END $$;
 
--- Puts a change on record, in its own transaction: its event, whose deliveries are made later (make_deliveries), and the
--- answer for p_key. p_before and p_after are the appointment, null for a change of something else; p_details is what the
--- event says beyond it. p_answer is given where the answer does not follow from the appointment. Returns the caller's
--- result: {"replayed": false, "answer"}.
+-- Puts a change on record, in its own transaction: its event, whose deliveries are made later (make_deliveries), the
+-- answer for p_key, and the decision it is due to. p_before and p_after are the appointment, null for a change of something
+-- else; p_details is what the event says beyond it. p_answer is given where the answer does not follow from the appointment.
+-- Returns the caller's result: {"replayed": false, "answer"}.
 CREATE OR REPLACE FUNCTION engine.record_change(
     p_tenant text, p_type text, p_before coach_appointments DEFAULT NULL, p_after coach_appointments DEFAULT NULL,
     p_details jsonb DEFAULT NULL, p_answer jsonb DEFAULT NULL, p_key text DEFAULT NULL, p_fingerprint bytea DEFAULT NULL,
-    p_keep_for interval DEFAULT NULL, p_now timestamptz DEFAULT NULL, p_change uuid DEFAULT uuidv7()
+    p_keep_for interval DEFAULT NULL, p_now timestamptz DEFAULT NULL, p_change uuid DEFAULT uuidv7(),
+    p_decision decision DEFAULT NULL
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_after  appointment_image := engine.image_of(p_after);
@@ -52,11 +53,12 @@ BEGIN
         v_after.metadata := NULL;
     END IF;
     INSERT INTO changes (change_id, tenant_id, type, appointment_id, version, before, after, details, told,
-                         key, fingerprint, key_until, answer)
+                         key, fingerprint, key_until, answer, calendar_id, kind, seq, policy, policy_version,
+                         roster_version, chosen, credits, lasts, excluded, reverses, decided_at)
     VALUES (p_change, p_tenant, p_type, p_after.appointment_id,
-            CASE p_type WHEN 'hold.created' THEN 0 ELSE p_after.version END, engine.place_of(p_before), v_after, p_details,
+            p_after.version, engine.place_of(p_before), v_after, p_details,
             NOT engine.is_event(p_type), p_key, CASE WHEN p_key IS NOT NULL THEN p_fingerprint END,
-            CASE WHEN p_key IS NOT NULL THEN p_now + p_keep_for END, p_answer)
+            CASE WHEN p_key IS NOT NULL THEN p_now + p_keep_for END, p_answer, (p_decision).*)
     ON CONFLICT (tenant_id, key) WHERE key IS NOT NULL DO NOTHING;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'FS425', MESSAGE = 'another transaction answered the key';

@@ -71,7 +71,7 @@ $$;
 -- back is divided among the rest. Null where nothing is undone: shares and lasts for those who were not eligible, deltas for
 -- those to whom nothing comes back.
 CREATE OR REPLACE FUNCTION engine.reversal(
-    p_made decisions, p_was rosters, p_team rosters, OUT shares bigint[], OUT deltas bigint[], OUT lasts bigint[]
+    p_made decision, p_was rosters, p_team rosters, OUT shares bigint[], OUT deltas bigint[], OUT lasts bigint[]
 ) LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     v_ids  text[] := p_was.coach_ids;
@@ -111,6 +111,12 @@ BEGIN
     END IF;
 END $$;
 
+-- The decision that is part of a change; null without one.
+CREATE OR REPLACE FUNCTION engine.decision_of(c changes) RETURNS decision LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN c.seq IS NOT NULL THEN ROW(
+        c.calendar_id, c.kind, c.seq, c.policy, c.policy_version, c.roster_version, c.chosen, c.credits, c.lasts, c.excluded,
+        c.reverses, c.decided_at)::decision END;
+
 -- The turns as if an appointment's current decision were undone, and that decision's number; without a decision to undo the
 -- turns as they are, and null. The caller has locked the calendar.
 CREATE OR REPLACE FUNCTION engine.undone(
@@ -118,17 +124,17 @@ CREATE OR REPLACE FUNCTION engine.undone(
 ) LANGUAGE plpgsql STABLE AS $$
 DECLARE
     v_found   record;
-    v_made    decisions;
+    v_made    decision;
     v_back    record;
     v_deltas  bigint[];
     v_credits bigint[] := p_turn.credits;
     v_lasts   bigint[] := p_turn.lasts;
 BEGIN
     turn := p_turn;
-    SELECT made, was INTO v_found
-      FROM decisions AS made JOIN rosters AS was ON was.calendar_id = made.calendar_id AND was.version = made.roster_version
+    SELECT engine.decision_of(made) AS made, was INTO v_found
+      FROM changes AS made JOIN rosters AS was ON was.calendar_id = made.calendar_id AND was.version = made.roster_version
      WHERE made.appointment_id = p_appointment AND made.chosen IS NOT NULL
-       AND NOT EXISTS (SELECT FROM decisions AS later
+       AND NOT EXISTS (SELECT FROM changes AS later
                         WHERE later.appointment_id = p_appointment AND later.reverses = made.seq)
      ORDER BY made.seq DESC LIMIT 1;
     IF NOT FOUND THEN
@@ -154,13 +160,13 @@ BEGIN
     END IF;
 END $$;
 
--- Records a decision and moves the turns by it. p_turn is as before the choice: with p_reverses it has been undone() by that
--- decision. p_chosen is a place in the roster, or null for a reversal alone, and p_credits are those after it. Without
--- p_appointment the chosen coach has left the team.
-CREATE OR REPLACE FUNCTION engine.record_decision(
-    p_turn turns, p_appointment uuid, p_policy text, p_policy_version integer, p_chosen integer, p_credits bigint[],
-    p_excluded text[], p_reverses bigint, p_now timestamptz
-) RETURNS void LANGUAGE plpgsql AS $$
+-- Moves the turns by a decision and returns it, for record_change(). p_turn is as before the choice: with p_reverses it has
+-- been undone() by that decision. p_chosen is a place in the roster, or null for a reversal alone, and p_credits are those
+-- after it.
+CREATE OR REPLACE FUNCTION engine.move_turns(
+    p_turn turns, p_policy text, p_policy_version integer, p_chosen integer, p_credits bigint[], p_excluded text[],
+    p_reverses bigint, p_now timestamptz
+) RETURNS decision LANGUAGE plpgsql AS $$
 DECLARE
     v_seq   bigint := p_turn.seq + CASE WHEN p_chosen IS NULL THEN 0 ELSE 1 END;
     v_lasts bigint[] := p_turn.lasts;
@@ -168,28 +174,23 @@ BEGIN
     IF p_chosen IS NOT NULL THEN
         v_lasts[p_chosen] := v_seq;
     END IF;
-    WITH moved AS (
-        UPDATE turns SET seq = v_seq, credits = p_credits, lasts = v_lasts
-         WHERE calendar_id = p_turn.calendar_id AND kind = p_turn.kind
-    )
-    INSERT INTO decisions (calendar_id, kind, seq, appointment_id, policy, policy_version, roster_version, chosen, credits,
-                           lasts, excluded, reverses, decided_at)
-    VALUES (p_turn.calendar_id, p_turn.kind, v_seq, p_appointment, p_policy, p_policy_version, p_turn.roster_version, p_chosen,
-            CASE WHEN p_chosen IS NOT NULL THEN p_turn.credits END, CASE WHEN p_chosen IS NOT NULL THEN p_turn.lasts END,
-            p_excluded, p_reverses, p_now);
+    UPDATE turns SET seq = v_seq, credits = p_credits, lasts = v_lasts
+     WHERE calendar_id = p_turn.calendar_id AND kind = p_turn.kind;
+    RETURN ROW(p_turn.calendar_id, p_turn.kind, v_seq, p_policy, p_policy_version, p_turn.roster_version, p_chosen,
+               CASE WHEN p_chosen IS NOT NULL THEN p_turn.credits END, CASE WHEN p_chosen IS NOT NULL THEN p_turn.lasts END,
+               p_excluded, p_reverses, p_now)::decision;
 END $$;
 
--- Undoes an appointment's current decision, exactly; the caller has locked the calendar.
+-- Undoes an appointment's current decision, exactly, and returns what undid it, for record_change(); null if there is
+-- nothing to undo. The caller has locked the calendar.
 CREATE OR REPLACE FUNCTION engine.reverse_decision(
     p_turn turns, p_roster rosters, p_appointment uuid, p_now timestamptz
-) RETURNS void LANGUAGE plpgsql AS $$
+) RETURNS decision LANGUAGE plpgsql AS $$
 DECLARE
     v_undone record := engine.undone(p_turn => p_turn, p_roster => p_roster, p_appointment => p_appointment);
     v_turn   turns := v_undone.turn;
 BEGIN
-    IF v_undone.reverses IS NOT NULL THEN
-        PERFORM engine.record_decision(p_turn => v_turn, p_appointment => p_appointment, p_policy => NULL,
-                                       p_policy_version => NULL, p_chosen => NULL, p_credits => v_turn.credits,
-                                       p_excluded => NULL, p_reverses => v_undone.reverses, p_now => p_now);
-    END IF;
+    RETURN CASE WHEN v_undone.reverses IS NOT NULL THEN engine.move_turns(
+        p_turn => v_turn, p_policy => NULL, p_policy_version => NULL, p_chosen => NULL, p_credits => v_turn.credits,
+        p_excluded => NULL, p_reverses => v_undone.reverses, p_now => p_now) END;
 END $$;

@@ -162,14 +162,14 @@ BEGIN
     END IF;
 END $$;
 
--- Gives a time to the coach whose turn it is: chooses, takes the slots, writes the row and records the decision; the
--- ledger is as lock_ledger() returned it. A hold ends at its start at the latest. p_metadata is a JSON object, or its text
--- as a JSON string.
+-- Gives a time to the coach whose turn it is: chooses, takes the slots, writes the row and moves the turns; returns both
+-- for record_change(). The ledger is as lock_ledger() returned it. A hold ends at its start at the latest. p_metadata is a
+-- JSON object, or its text as a JSON string.
 CREATE OR REPLACE FUNCTION engine.assign_coach(
     p_calendar calendars, p_turn turns, p_roster rosters, p_has_expired_holds boolean, p_start timestamptz,
     p_now timestamptz, p_status text, p_contact_name text, p_contact_email text, p_notes text, p_timezone text,
-    p_metadata jsonb, p_held_by text, p_expires timestamptz
-) RETURNS coach_appointments LANGUAGE plpgsql AS $$
+    p_metadata jsonb, p_held_by text, p_expires timestamptz, OUT a coach_appointments, OUT made decision
+) LANGUAGE plpgsql AS $$
 DECLARE
     v_from   integer := engine.slot_of(p_start);
     v_to     integer := v_from + p_calendar.slot_duration / 15;
@@ -179,7 +179,6 @@ DECLARE
     v_choice record;
     v_coach  text;
     v_lost   boolean := false;
-    a        coach_appointments;
 BEGIN
     PERFORM engine.check_start(p_calendar => p_calendar, p_start => p_start, p_except => NULL, p_now => p_now);
     IF p_has_expired_holds THEN
@@ -211,9 +210,8 @@ BEGIN
         (p_metadata #>> '{}')::json, p_now, p_now, p_held_by,
         CASE WHEN p_status = 'held' THEN least(p_expires, p_start) END)
     RETURNING * INTO a;
-    PERFORM engine.record_decision(p_turn => p_turn, p_appointment => a.appointment_id,
-                                   p_policy => p_calendar.policy, p_policy_version => p_calendar.policy_version,
-                                   p_chosen => v_choice.chosen, p_credits => v_choice.credits,
-                                   p_excluded => v_seen.excluded, p_reverses => NULL, p_now => p_now);
-    RETURN a;
+    made := engine.move_turns(p_turn => p_turn, p_policy => p_calendar.policy,
+                              p_policy_version => p_calendar.policy_version, p_chosen => v_choice.chosen,
+                              p_credits => v_choice.credits, p_excluded => v_seen.excluded, p_reverses => NULL,
+                              p_now => p_now);
 END $$;

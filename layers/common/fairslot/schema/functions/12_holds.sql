@@ -15,7 +15,7 @@ DECLARE
     v_ledger record;
     v_now    timestamptz;
     v_answer jsonb;
-    a        coach_appointments;
+    v_placed record;
 BEGIN
     -- A client's holds on several calendars are counted one after another.
     PERFORM pg_advisory_xact_lock(hashtextextended(p_client, 1));
@@ -30,13 +30,14 @@ BEGIN
                    WHERE status = 'held' AND expires_at > v_now AND held_by = p_client) THEN
         RAISE EXCEPTION USING ERRCODE = 'FS412', MESSAGE = 'too many holds';
     END IF;
-    a := engine.assign_coach(p_calendar => v_ledger.calendar, p_turn => v_ledger.turn, p_roster => v_ledger.roster,
-                             p_has_expired_holds => v_ledger.has_expired_holds, p_start => p_start, p_now => v_now,
-                             p_status => 'held', p_contact_name => NULL, p_contact_email => NULL, p_notes => NULL,
-                             p_timezone => NULL, p_metadata => '{}', p_held_by => p_client,
-                             p_expires => v_now + p_duration);
-    RETURN engine.record_change(p_tenant => p_tenant, p_type => 'hold.created', p_after => a, p_key => p_key,
-                                p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now);
+    v_placed := engine.assign_coach(p_calendar => v_ledger.calendar, p_turn => v_ledger.turn, p_roster => v_ledger.roster,
+                                    p_has_expired_holds => v_ledger.has_expired_holds, p_start => p_start,
+                                    p_now => v_now, p_status => 'held', p_contact_name => NULL, p_contact_email => NULL,
+                                    p_notes => NULL, p_timezone => NULL, p_metadata => '{}', p_held_by => p_client,
+                                    p_expires => v_now + p_duration);
+    RETURN engine.record_change(p_tenant => p_tenant, p_type => 'hold.created', p_after => v_placed.a,
+                                p_decision => v_placed.made, p_key => p_key, p_fingerprint => p_fingerprint,
+                                p_keep_for => p_keep_for, p_now => v_now);
 END $$;
 
 -- Turns a live hold into the appointment; its decision stands. Raises FS400 once the start is past, as booking does.
@@ -69,16 +70,24 @@ BEGIN
     RETURN a;
 END $$;
 
--- Gives a held time back; the caller has locked the calendar and the row.
-CREATE OR REPLACE FUNCTION engine.drop_hold(a coach_appointments, p_now timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+-- Gives a held time back, because of p_type: hold.released or hold.expired; the answer is empty. The caller has locked the
+-- calendar and the row.
+CREATE OR REPLACE FUNCTION engine.drop_hold(
+    a coach_appointments, p_type text, p_now timestamptz, p_key text DEFAULT NULL, p_fingerprint bytea DEFAULT NULL,
+    p_keep_for interval DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    v_ledger record;
+    v_ledger   record;
+    v_decision decision;
 BEGIN
     SELECT * INTO v_ledger FROM engine.ledger(a.calendar_id);
     PERFORM engine.release_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);
-    PERFORM engine.reverse_decision(p_turn => v_ledger.turn, p_roster => v_ledger.roster,
-                                    p_appointment => a.appointment_id, p_now => p_now);
+    v_decision := engine.reverse_decision(p_turn => v_ledger.turn, p_roster => v_ledger.roster,
+                                          p_appointment => a.appointment_id, p_now => p_now);
     DELETE FROM coach_appointments WHERE appointment_id = a.appointment_id;
+    a.version := a.version + 1;
+    RETURN engine.record_change(p_tenant => a.tenant_id, p_type => p_type, p_after => a, p_decision => v_decision,
+                                p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => p_now);
 END $$;
 
 -- Gives a live hold back at its client's request; the answer is empty.
@@ -103,9 +112,8 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'hold';
     END IF;
-    PERFORM engine.drop_hold(a, v_now);
-    RETURN engine.record_change(p_tenant => p_tenant, p_type => 'hold.released', p_after => a, p_key => p_key,
-                                p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now);
+    RETURN engine.drop_hold(a => a, p_type => 'hold.released', p_now => v_now, p_key => p_key,
+                            p_fingerprint => p_fingerprint, p_keep_for => p_keep_for);
 END $$;
 
 -- Gives back the time of every expired hold; returns how many.
@@ -128,7 +136,7 @@ BEGIN
                        AND day.first_slot < engine.slot_of(upper(hold.takes)))
       ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE;
     FOR a IN SELECT * FROM coach_appointments WHERE appointment_id = ANY (v_holds) ORDER BY appointment_id LOOP
-        PERFORM engine.drop_hold(a, v_now);
+        PERFORM engine.drop_hold(a => a, p_type => 'hold.expired', p_now => v_now);
     END LOOP;
     RETURN cardinality(v_holds);
 END $$;

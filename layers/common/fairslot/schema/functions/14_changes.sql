@@ -1,7 +1,7 @@
 -- Rescheduling, reassigning and the outcome of appointments.
 
 -- Whose turn it is for an appointment that exists, as if its decision were undone; raises FS409 if nobody is free. Not
--- eligible are the coach p_except, who is being replaced, and with p_only everybody else. Returns what record_decision()
+-- eligible are the coach p_except, who is being replaced, and with p_only everybody else. Returns what move_turns()
 -- needs. The caller has locked the calendar and the days.
 CREATE OR REPLACE FUNCTION engine.choose_again(
     p_turn turns, p_roster rosters, p_appointment uuid, p_policy text, p_from integer, p_to integer, p_before integer,
@@ -56,6 +56,7 @@ DECLARE
     v_after    integer := v_calendar.buffer_after / 15;
     v_takes    tstzrange := tstzrange(engine.instant_of(v_from - v_before), engine.instant_of(v_from + v_count + v_after));
     v_stays    boolean;
+    v_made     decision;
     a          coach_appointments;
 BEGIN
     IF v_answer IS NOT NULL THEN
@@ -87,10 +88,10 @@ BEGIN
                                    p_keep_for => p_keep_for, p_now => v_now,
                                    p_answer => engine.appointment_json(engine.image_of(v_old)));
     ELSIF v_coach <> v_old.coach_id THEN
-        PERFORM engine.record_decision(p_turn => v_choice.turn, p_appointment => p_appointment,
-                                       p_policy => v_calendar.policy, p_policy_version => v_calendar.policy_version,
-                                       p_chosen => v_choice.chosen, p_credits => v_choice.credits,
-                                       p_excluded => v_choice.excluded, p_reverses => v_choice.reverses, p_now => v_now);
+        v_made := engine.move_turns(p_turn => v_choice.turn, p_policy => v_calendar.policy,
+                                    p_policy_version => v_calendar.policy_version, p_chosen => v_choice.chosen,
+                                    p_credits => v_choice.credits, p_excluded => v_choice.excluded,
+                                    p_reverses => v_choice.reverses, p_now => v_now);
     END IF;
     UPDATE coach_appointments
        SET coach_id = v_coach, start_time = p_start, end_time = engine.instant_of(v_from + v_count), takes = v_takes,
@@ -103,7 +104,7 @@ BEGIN
         p_tenant => p_tenant, p_type => 'appointment.rescheduled', p_before => v_old, p_after => a,
         p_details => jsonb_build_object('previous_start_time', engine.zulu(v_old.start_time),
                                         'previous_coach_id', v_old.coach_id),
-        p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now);
+        p_decision => v_made, p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now);
 END $$;
 
 -- Hands an appointment to a named coach of the team, or to whoever's turn it is among the others. A choice by hand
@@ -124,6 +125,7 @@ DECLARE
     v_choice   record;
     v_from     integer;
     v_end      integer;
+    v_made     decision;
     a          coach_appointments;
 BEGIN
     IF v_answer IS NOT NULL THEN
@@ -149,16 +151,16 @@ BEGIN
            conflict = false, external_calendar_id = NULL
      WHERE appointment_id = p_appointment
     RETURNING * INTO a;
-    PERFORM engine.record_decision(p_turn => v_choice.turn, p_appointment => p_appointment, p_policy => v_policy,
-                                   p_policy_version => v_calendar.policy_version, p_chosen => v_choice.chosen,
-                                   p_credits => v_choice.credits, p_excluded => v_choice.excluded,
-                                   p_reverses => v_choice.reverses, p_now => v_now);
+    v_made := engine.move_turns(p_turn => v_choice.turn, p_policy => v_policy,
+                                p_policy_version => v_calendar.policy_version, p_chosen => v_choice.chosen,
+                                p_credits => v_choice.credits, p_excluded => v_choice.excluded,
+                                p_reverses => v_choice.reverses, p_now => v_now);
     PERFORM engine.release_time(p_coach => v_old.coach_id, p_start => v_old.start_time, p_takes => v_old.takes);
     PERFORM engine.take_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);
     RETURN engine.record_change(
         p_tenant => p_tenant, p_type => 'appointment.reassigned', p_before => v_old, p_after => a,
         p_details => jsonb_build_object('previous_coach_id', v_old.coach_id, 'reason', p_reason),
-        p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now);
+        p_decision => v_made, p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now);
 END $$;
 
 -- Stores how an appointment that has begun ended, and updates the coach's score.

@@ -246,7 +246,7 @@ BEGIN
     FOR v_hold IN
         SELECT * FROM coach_appointments WHERE appointment_id = ANY (v_ids) AND status = 'held' ORDER BY appointment_id
     LOOP
-        PERFORM engine.drop_hold(v_hold, p_now);
+        PERFORM engine.drop_hold(a => v_hold, p_type => 'hold.released', p_now => p_now);
     END LOOP;
     FOR v_one IN
         SELECT a.appointment_id, calendar.conflict_policy AS policy

@@ -68,9 +68,11 @@ BEGIN
       FROM unnest((v_ledger.turn).credits,
                   engine.spread_credit(p_amount => (v_ledger.turn).credits[v_place], p_weights => v_roster.weights,
                                        p_except => v_place)) WITH ORDINALITY AS mate (credit, delta, i);
-    PERFORM engine.record_decision(p_turn => v_ledger.turn, p_appointment => NULL, p_policy => (v_ledger.calendar).policy,
-                                   p_policy_version => (v_ledger.calendar).policy_version, p_chosen => v_place,
-                                   p_credits => v_credits, p_excluded => NULL, p_reverses => NULL, p_now => p_now);
+    PERFORM engine.record_change(
+        p_tenant => (v_ledger.calendar).tenant_id, p_type => 'coach.left', p_now => p_now,
+        p_decision => engine.move_turns(p_turn => v_ledger.turn, p_policy => (v_ledger.calendar).policy,
+                                        p_policy_version => (v_ledger.calendar).policy_version, p_chosen => v_place,
+                                        p_credits => v_credits, p_excluded => NULL, p_reverses => NULL, p_now => p_now));
     v_roster.coach_ids := v_roster.coach_ids[:v_place - 1] || v_roster.coach_ids[v_place + 1:];
     v_roster.weights := v_roster.weights[:v_place - 1] || v_roster.weights[v_place + 1:];
     v_roster.scores := v_roster.scores[:v_place - 1] || v_roster.scores[v_place + 1:];
@@ -220,7 +222,7 @@ BEGIN
             MESSAGE = format('"%s" of table %s has appointments; delete those first', v_id, TG_TABLE_NAME);
     END IF;
     IF v_by_calendar THEN
-        DELETE FROM decisions WHERE calendar_id = v_id;
+        DELETE FROM changes WHERE calendar_id = v_id;
     END IF;
     RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
 END $$;

@@ -3,7 +3,7 @@
 -- What a decision did with each coach of its roster: [{coach_id, score, weight, share, credit, last, delta} or {coach_id,
 -- score, excluded}, …]. Weights, shares and credits are millionths; share is what the coach was due, delta how the credit
 -- moved, last the decision that had chosen the coach before, or null.
-CREATE OR REPLACE FUNCTION engine.assignment_json(p_made decisions, p_roster rosters) RETURNS jsonb LANGUAGE sql IMMUTABLE
+CREATE OR REPLACE FUNCTION engine.assignment_json(p_made decision, p_roster rosters) RETURNS jsonb LANGUAGE sql IMMUTABLE
     RETURN (SELECT jsonb_agg(
                 CASE WHEN mate.share IS NULL
                      THEN jsonb_build_object('coach_id', mate.coach_id, 'score', mate.score, 'excluded', mate.excluded)
@@ -19,7 +19,7 @@ CREATE OR REPLACE FUNCTION engine.assignment_json(p_made decisions, p_roster ros
 
 -- What undoing a decision did with the team p_team: [{coach_id, weight, share, delta, last}, …] as above, of those who were
 -- given something back.
-CREATE OR REPLACE FUNCTION engine.reversal_json(p_made decisions, p_was rosters, p_team rosters) RETURNS jsonb
+CREATE OR REPLACE FUNCTION engine.reversal_json(p_made decision, p_was rosters, p_team rosters) RETURNS jsonb
     LANGUAGE sql IMMUTABLE
     RETURN (SELECT jsonb_agg(jsonb_build_object('coach_id', mate.coach_id, 'weight', mate.weight,
                                                 'share', coalesce(mate.share, 0), 'delta', mate.delta,
@@ -30,7 +30,7 @@ CREATE OR REPLACE FUNCTION engine.reversal_json(p_made decisions, p_was rosters,
              WHERE mate.delta IS NOT NULL);
 
 -- What a leaving coach left to each of the rest: [{coach_id, weight, delta}, …], and then the coach, without a weight.
-CREATE OR REPLACE FUNCTION engine.leave_json(p_made decisions, p_roster rosters) RETURNS jsonb LANGUAGE sql IMMUTABLE
+CREATE OR REPLACE FUNCTION engine.leave_json(p_made decision, p_roster rosters) RETURNS jsonb LANGUAGE sql IMMUTABLE
     RETURN (SELECT jsonb_agg(
                 CASE WHEN mate.i = p_made.chosen
                      THEN jsonb_build_object('coach_id', mate.coach_id, 'delta', -p_made.credits[p_made.chosen])
@@ -41,21 +41,27 @@ CREATE OR REPLACE FUNCTION engine.leave_json(p_made decisions, p_roster rosters)
                                                p_except => p_made.chosen)) WITH ORDINALITY
                        AS mate (coach_id, weight, delta, i));
 
+-- The decisions alone. Without an appointment a coach left the team, and chosen says who.
+CREATE OR REPLACE VIEW decisions AS
+SELECT calendar_id, kind, seq, appointment_id, policy, policy_version, roster_version, chosen, credits, lasts, excluded,
+       reverses, decided_at
+  FROM changes WHERE seq IS NOT NULL;
+
 -- Each step of the record. A decision that replaces another has two: the reversal comes first.
 CREATE OR REPLACE VIEW distribution_log AS
 SELECT made.calendar_id, made.seq, made.appointment_id, CASE WHEN made.appointment_id IS NULL THEN 'left' ELSE 'assigned' END
            AS kind, NULL::bigint AS reverses_seq, made.policy, made.policy_version, roster.coach_ids[made.chosen] AS chosen,
-       CASE WHEN made.appointment_id IS NULL THEN engine.leave_json(made, roster)
-            ELSE engine.assignment_json(made, roster) END AS candidates, made.decided_at
-  FROM decisions AS made
+       CASE WHEN made.appointment_id IS NULL THEN engine.leave_json(engine.decision_of(made), roster)
+            ELSE engine.assignment_json(engine.decision_of(made), roster) END AS candidates, made.decided_at
+  FROM changes AS made
   JOIN rosters AS roster ON roster.calendar_id = made.calendar_id AND roster.version = made.roster_version
- WHERE made.chosen IS NOT NULL
+ WHERE made.seq IS NOT NULL AND made.chosen IS NOT NULL
 UNION ALL
 SELECT step.calendar_id, step.seq - CASE WHEN step.chosen IS NULL THEN 0 ELSE 1 END, step.appointment_id, 'reversed',
        step.reverses, made.policy, made.policy_version, was.coach_ids[made.chosen],
-       engine.reversal_json(p_made => made, p_was => was, p_team => team), step.decided_at
-  FROM decisions AS step
-  JOIN decisions AS made ON made.calendar_id = step.calendar_id AND made.seq = step.reverses
+       engine.reversal_json(p_made => engine.decision_of(made), p_was => was, p_team => team), step.decided_at
+  FROM changes AS step
+  JOIN changes AS made ON made.calendar_id = step.calendar_id AND made.seq = step.reverses
   JOIN rosters AS was ON was.calendar_id = made.calendar_id AND was.version = made.roster_version
   JOIN rosters AS team ON team.calendar_id = step.calendar_id AND team.version = step.roster_version
  WHERE step.reverses IS NOT NULL;

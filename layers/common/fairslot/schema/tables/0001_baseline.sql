@@ -260,29 +260,3 @@ COMMENT ON COLUMN coach_appointments.block_unconfirmed IS
     'a block whose id we do not know may be in a calendar, at its time or at one that it was moved from';
 COMMENT ON COLUMN coach_appointments.conflict_delivery IS
     'the delivery whose refusal alone made it a conflict; null: something else did';
-
--- The record of decisions. All that a replay needs is in it: the view distribution_log spells it out, a row a step.
-CREATE TABLE decisions (
-    calendar_id     text NOT NULL,
-    kind            text NOT NULL,
-    seq             bigint NOT NULL,
-    appointment_id  uuid,
-    policy          text,
-    policy_version  integer,
-    roster_version  integer NOT NULL,
-    chosen          integer,
-    credits         bigint[],
-    lasts           bigint[],
-    excluded        text[],
-    reverses        bigint,
-    decided_at      timestamptz NOT NULL,
-    PRIMARY KEY (calendar_id, seq)
-);
-CREATE INDEX decisions_appointment ON decisions (appointment_id);
--- What moved credits without a booking: reversals, which the bound of the deviations counts, and coaches who left.
-CREATE INDEX decisions_undone ON decisions (calendar_id, decided_at) WHERE reverses IS NOT NULL OR appointment_id IS NULL;
-COMMENT ON COLUMN decisions.appointment_id IS 'null: a coach left the team, and chosen says who';
-COMMENT ON COLUMN decisions.chosen IS 'place in the roster, from 1; null: the decision was only reversed';
-COMMENT ON COLUMN decisions.credits IS 'before the decision and after the reversal, if there is one; lasts likewise';
-COMMENT ON COLUMN decisions.excluded IS 'why each coach was not eligible, null for those who were; null: everybody was';
-COMMENT ON COLUMN decisions.reverses IS 'the decision that is undone first; the reversal has the number before this one''s';
