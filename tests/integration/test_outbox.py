@@ -111,10 +111,11 @@ def test_a_transaction_that_commits_late_is_not_passed_over(
     connection: Connection, team: list[str], connect: Callable[[], Connection]
 ) -> None:
     """An event that is older than others but committed later is told of all the same."""
-    add_calendar(connection, "other", team)
+    add_calendar(connection, "other", team[1:])
     late = connect()
     with late.transaction():
         older = book(late)
+        assert older.answer["coach_id"] == team[0]  # whose day is locked until then
         younger = book(connection, NINE + HOUR, calendar_id="other")
         assert {one["data"]["appointment_id"] for one in younger.messages} == {
             younger.answer["appointment_id"]
