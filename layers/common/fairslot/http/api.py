@@ -22,8 +22,8 @@ from fairslot.domain.errors import (
 from fairslot.http import routing
 from fairslot.http.json_input import read_object
 from fairslot.http.problems import problem
+from fairslot.platform import after_answer, time_limit
 from fairslot.platform import clock as system_clock
-from fairslot.platform import time_limit
 from fairslot.platform.observability import logger, metrics
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def resolver() -> APIGatewayHttpResolver:
 
 
 def handler(app: APIGatewayHttpResolver) -> LambdaHandler:
-    """Return the entry point of a function.
+    """Return the entry point of a function, which does what is left for it after the answer.
 
     Raises:
         UndeclaredRouteError: a route has no contract; the function does not start.
@@ -60,7 +60,14 @@ def handler(app: APIGatewayHttpResolver) -> LambdaHandler:
     def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
         return _serve(app, event, context)
 
-    entry_point: LambdaHandler = lambda_handler
+    def entry_point(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = lambda_handler(event, context)
+        finally:
+            after_answer.answered()
+        return answer
+
+    after_answer.begin()
     return entry_point
 
 

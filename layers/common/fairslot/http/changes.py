@@ -7,7 +7,7 @@ answer is kept in the transaction of its effect: see docs/decisions/0076-routes-
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, cast
 
 from aws_lambda_powertools.event_handler import Response
@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from fairslot.domain.errors import IdempotencyInProgressError, MalformedRequestError
 from fairslot.domain.idempotency import ChangeResult, Key, fingerprint
 from fairslot.http import api, routing
-from fairslot.platform import cache, db
+from fairslot.platform import after_answer, cache, db
 from fairslot.platform.settings import settings
 from fairslot.webhooks import publishing
 
@@ -63,10 +63,9 @@ def respond[T](router: "BaseRouter", body: T, *, replayed: bool) -> Response[T]:
 
 
 def apply(router: "BaseRouter", work: "Work") -> Done:
-    """Do a changing call once for its idempotency key and publish its events.
+    """Do a changing call once for its idempotency key and publish its events, if possible after the answer.
 
-    The events are published after the commit. A queue that does not take them costs the caller nothing: the
-    sweep sends them later.
+    A queue that does not take them costs the caller nothing: the sweep sends them later.
     """
     key = idempotency_key(router)
     results: list[ChangeResult] = []
@@ -77,7 +76,7 @@ def apply(router: "BaseRouter", work: "Work") -> Done:
 
     answer = _replayed_or_done(router, key, once)
     for one in results:
-        publishing.publish(one.messages)
+        after_answer.run(partial(publishing.publish, one.messages))
     return Done(answer=answer, replayed=all(one.replayed for one in results))
 
 
