@@ -8,7 +8,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
-from lambda_handlers import hold
+from tests.integration.local.lambda_handlers import hold
 
 _API = "/2020-01-01/extension/"
 _orders: SimpleQueue[dict[str, Any]] = SimpleQueue()

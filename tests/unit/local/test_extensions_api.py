@@ -36,6 +36,14 @@ class Api:
         )
         self.session: aiohttp.ClientSession
 
+    def is_ready(self) -> bool:
+        """Return whether every extension waits."""
+        return self.extensions.are_ready
+
+    def has_failed(self) -> bool:
+        """Return whether one has failed."""
+        return self.extensions.have_failed
+
     async def call(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any, Any]:
         """Return status, body and headers of a call; names of headers are written with underscores."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -87,7 +95,7 @@ async def test_registering_tells_the_function_and_gives_an_identifier(api: Api) 
         "functionVersion": "$LATEST",
         "handler": "lambda_function.lambda_handler",
     }
-    assert UUID(headers["Lambda-Extension-Identifier"])
+    assert str(UUID(headers["Lambda-Extension-Identifier"]))
     _, about, _ = await api.call("POST", "register", {}, Name="other", Accept_Feature="more, accountId")
     assert about["accountId"] == "000000000000"
 
@@ -106,7 +114,7 @@ async def test_registering_tells_the_function_and_gives_an_identifier(api: Api) 
 async def test_what_cannot_be_registered(api: Api, body: object, name: str, kind: str) -> None:
     """An extension in the function's process gets no SHUTDOWN."""
     assert await api.refused("POST", "register", body, Name=name) == kind
-    assert api.extensions.are_ready
+    assert api.is_ready()
 
 
 async def test_a_name_is_registered_once_and_ten_at_most(api: Api) -> None:
@@ -127,16 +135,16 @@ async def test_nobody_registers_after_the_runtime_has_started(api: Api) -> None:
 async def test_an_extension_is_ready_while_it_waits_for_its_event(api: Api) -> None:
     """Not before its first request, nor between an event and the next request."""
     identifier = await api.register()
-    assert not api.extensions.are_ready
+    assert not api.is_ready()
     waiting = await api.wait(identifier)
-    assert api.extensions.are_ready
+    assert api.is_ready()
     api.extensions.invoke(EVENT)
     status, event, headers = await waiting
     assert (status, event) == (200, {"eventType": "INVOKE", **EVENT})
     assert headers["Lambda-Extension-Identifier"] == identifier
-    assert not api.extensions.are_ready
+    assert not api.is_ready()
     waiting = await api.wait(identifier)
-    assert api.extensions.are_ready
+    assert api.is_ready()
     waiting.cancel()
 
 
@@ -149,9 +157,9 @@ async def test_every_extension_is_waited_for(api: Api) -> None:
     await tasks[0]
     await tasks[1]
     again = [await api.wait(first)]
-    assert not api.extensions.are_ready
+    assert not api.is_ready()
     again.append(await api.wait(second))
-    assert api.extensions.are_ready
+    assert api.is_ready()
     assert not tasks[2].done()
     for one in (*again, tasks[2]):
         one.cancel()
@@ -179,12 +187,12 @@ async def test_after_an_error_no_call_succeeds(api: Api, path: str) -> None:
     identifier = await api.register()
     missing = await api.refused("POST", path, {}, Identifier=identifier)
     assert missing == "Extension.MissingHeader"
-    assert not api.extensions.have_failed
+    assert not api.has_failed()
     kind = FATAL["Lambda-Extension-Function-Error-Type"]
     status, answer, _ = await api.call("POST", path, {}, Identifier=identifier, Function_Error_Type=kind)
     assert (status, answer) == (202, {"status": "OK"})
     assert api.failures == [kind]
-    assert api.extensions.have_failed
+    assert api.has_failed()
     refused = await api.refused("GET", "event/next", Identifier=identifier)
     assert refused == "Extension.InvalidExtensionState"
 
