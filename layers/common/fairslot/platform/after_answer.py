@@ -73,6 +73,7 @@ def begin() -> None:
         identifier = _read(connection)[0].headers["Lambda-Extension-Identifier"]
     except (OSError, HTTPException, _ExtensionError) as error:
         logger.warning("no work after answers", extra={"error": str(error)})
+        connection.close()
         return
     _Process.has_extension = True
     Thread(target=_serve, args=(connection, identifier), name=_NAME, daemon=True).start()
@@ -102,6 +103,8 @@ def _serve(connection: "HTTPConnection", identifier: str) -> None:
         connection.close()
         kind = {"Lambda-Extension-Function-Error-Type": f"Fatal.{type(error).__name__}"}
         connection.request("POST", f"{_API}exit/error", "{}", own | kind)
+        connection.getresponse().read()
+        connection.close()
         raise
 
 
