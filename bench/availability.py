@@ -8,9 +8,11 @@ kind of connection; the rows are fetched and dropped.
 """
 
 import statistics
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bench.figures import Figure
 from bench.stack import alternate, median_ratio, quiet, stack
 from fairslot.coach_time import bookable_starts
 from fairslot.coach_time.days import extend_days
@@ -23,6 +25,8 @@ SIZES = ((6, 7), (100, 30), (1_000, 30), (10_000, 30))
 # Pairs of calls a round, by size.
 CALLS = {6: 60, 100: 20, 1_000: 5, 10_000: 1}
 ROUNDS = 5
+
+GOALS_MS = {6: 2, 100: 5, 1_000: 15, 10_000: 80}
 
 type Statement = tuple[Any, Any]
 
@@ -37,6 +41,22 @@ class Recorder:
         """Record a statement and execute it."""
         self.seen.append((query, values))
         return self.connection.execute(query, values)
+
+
+def figures() -> Iterator[Figure]:
+    """Measure pages by size, and against their SQL."""
+    found = pages()
+    for (coaches, days), page in found.items():
+        yield Figure(
+            name=f"availability handler against its bare SQL, {coaches:,} x {days}, p50",
+            value=page["ratio"],
+            unit="times",
+            goal=1.5,
+            note=f"{page['ms']:.2f} of {page['sql_ms']:.2f} ms",
+        )
+    for (coaches, days), page in found.items():
+        what = f"availability, {coaches:,} coaches x {days} days, uncached, p50"
+        yield Figure(name=what, value=page["ms"], unit="ms", goal=GOALS_MS[coaches])
 
 
 def pages() -> dict[tuple[int, int], dict[str, float]]:

@@ -5,13 +5,20 @@ PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.booking_growth
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 import psycopg
 
 from bench.booking_database import book, database, starts
+from bench.figures import Figure
 from fairslot.platform import db
+
+
+def figures() -> Iterator[Figure]:
+    """Measure how a booking grows with the history."""
+    for factor, ratio in growth().items():
+        yield Figure(name=f"booking with {factor} times the history", value=ratio, unit="times", goal=1.1)
 
 
 def growth(times: Sequence[int] = (10, 100), base: int = 300, count: int = 300) -> dict[int, float]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from bench import booking_database
 from fairslot.booking import appointments
 from fairslot.platform import db
+from fairslot.platform.idempotent import without_commit
 from fairslot.platform.queries import queries
 
 ROUNDS = 400
@@ -94,7 +95,7 @@ def costs(rounds: int = ROUNDS) -> tuple[float, float, dict[str, float]]:
     with booking_database.database() as server, db.connect(server.url) as connection:
         for number, part in enumerate(PARTS.values(), start=1):
             without(connection, number, part)
-        whole = queries("appointments")["book"]
+        whole = without_commit(queries("appointments")["book"])
         numbers = range(1, len(PARTS) + 1)
         variants = [
             whole,

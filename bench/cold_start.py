@@ -22,6 +22,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from bench.booking_handler import booking_request, starts
+from bench.figures import Figure
 from bench.stack import add_team, stack
 from bench.subscriber import subscriber_url
 from fairslot.coach_time.days import horizon_slots
@@ -62,8 +63,37 @@ for name in sys.stdin.read().split():
     except ImportError:
         pass  # a name that a library gives a module of its own later on
 """
+IMPORT = """
+import sys
+from importlib import import_module
+from time import perf_counter
+
+begun = perf_counter()
+import_module(sys.argv[1])
+print(perf_counter() - begun)
+"""
 END = "\nimport os, sys; sys.stdout.flush(); os._exit(0)"
 NAMES = "\nsys.stderr.write('\\0' + ' '.join(sys.modules))"
+
+
+def figures() -> Iterator[Figure]:
+    """Measure import and first response, by function, and what booking alone imports."""
+    for module, found in ratios().items():
+        name = module.partition(".")[0]
+        yield Figure(
+            name=f"cold start of {name} against its imports",
+            value=found["ratio"],
+            unit="times",
+            goal=1.2,
+            note=f"{found['ms']:.0f} of {found['imports_ms']:.0f} ms",
+        )
+    yield Figure(name="imports of booking", value=import_ms("booking.app"), unit="ms", goal=280)
+
+
+def import_ms(module: str) -> float:
+    """Return the milliseconds of importing a function in a fresh process, the median."""
+    took = [float(run(IMPORT, "", module).stdout) for _ in range(1 + ROUNDS)]
+    return statistics.median(took[1:]) * 1000
 
 
 def ratios() -> dict[str, dict[str, float]]:

@@ -93,9 +93,9 @@ def read(connection: Connection, model: Model, coach_id: str, busy: Span, at: da
     """Let both read a coach's external calendar, busy once at most; the reading began at an instant."""
     zone = model.coaches[coach_id].zone
     store_reading(connection, at, busy, coach_id=coach_id, zone=zone, now=model.now)
-    end = horizon_slots(zone, model.now)[1]
+    first, end = horizon_slots(zone, model.now)
     spans = [busy] if busy[0] < busy[1] else []
-    model.coaches[coach_id].read(spans, at, instant_of(end))
+    model.coaches[coach_id].read(spans, at, (instant_of(first), instant_of(end)))
 
 
 def learn(connection: Connection, model: Model) -> None:

@@ -8,6 +8,7 @@ _APPOINTMENTS = "schema/functions/04_appointments.sql"
 _CREDITS = "schema/functions/10_fairness.sql"
 _CHOOSING = "schema/functions/11_choosing.sql"
 _BOOKING = "schema/functions/13_booking.sql"
+_COMMITS = "schema/functions/16_commits.sql"
 _TABLES = "schema/tables/0001_baseline.sql"
 _TESTS = "tests/integration"
 _BOOK = f"{_TESTS}/test_booking.py"
@@ -132,6 +133,13 @@ _TIME = (
         "AND (p_before + p_after = 0 OR engine.has_slots(p_bits => day.open",
         "AND (true OR engine.has_slots(p_bits => day.open",
         f"{_TESTS}/test_decisions.py::test_every_reason_has_its_case",
+    ),
+    Guard(
+        "an answer does not wait for the disk",
+        _COMMITS,
+        "    PERFORM pg_logical_emit_message(false, 'fairslot', '', true);\n",
+        "",
+        f"{_TESTS}/test_booking_restart.py",
     ),
 )
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from psycopg.pq import TransactionStatus
 from psycopg.types.json import Jsonb
 
 from fairslot.domain.errors import NotFoundError
@@ -54,17 +55,29 @@ def find(connection: Connection, *, tenant_id: str, key: Key) -> dict[str, Any] 
 def call(
     connection: Connection, aggregate: str, statement: str, values: Mapping[str, Any], key: Key
 ) -> ChangeResult:
-    """Call a database function that changes something and stores its answer for the key itself."""
+    """Call a database procedure that changes something, stores its answer for the key itself, and commits.
+
+    In a transaction of the caller's, the function that the procedure calls is called instead: then the
+    caller's commit makes the change durable.
+    """
     given = {
         **values,
         "key": key.value,
         "fingerprint": key.fingerprint,
         "keep": timedelta(hours=key.hours),
     }
-    row = connection.execute(queries(aggregate)[statement], given).fetchone()
+    text = queries(aggregate)[statement]
+    if connection.info.transaction_status != TransactionStatus.IDLE:
+        text = without_commit(text)
+    row = connection.execute(text, given).fetchone()
     if row is None:
         raise NotFoundError
     return ChangeResult(**row["done"])
+
+
+def without_commit(text: bytes) -> bytes:
+    """Return the call of the function that a call of a committing procedure is about."""
+    return text.replace(b"CALL engine.commit_", b"SELECT engine.").replace(b", done => NULL)", b") AS done")
 
 
 def delete_expired(connection: Connection, *, now: datetime) -> int:
