@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from fairslot.coach_time.fetch_requests import send_fetches
 from fairslot.domain.errors import IdempotencyKeyReusedError, IllegalTransitionError, NotFoundError
 from fairslot.domain.idempotency import NO_KEY, Key
 from fairslot.messages.fetches import FetchRequest
-from fairslot.platform import db
+from fairslot.platform import after_answer, db
 from fairslot.platform.db import Connection, translate
 from fairslot.platform.queries import queries
 from fairslot.webhooks.publishing import publish
@@ -184,6 +185,6 @@ def act_on(event_id: UUID, *, now: datetime) -> None:
     more = True
     while more:
         done = db.run(lambda connection: process(connection, event_id=event_id, now=now))
-        publish()
-        send_fetches(done.fetches)
+        after_answer.run(publish)
+        after_answer.run(partial(send_fetches, done.fetches))
         more = done.more

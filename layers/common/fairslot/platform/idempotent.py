@@ -44,6 +44,18 @@ def once(
     return ChangeResult(answer=answer, replayed=False, messages=messages)
 
 
+def find(connection: Connection, *, tenant_id: str, key: Key) -> dict[str, Any] | None:
+    """Return the answer that is stored for a key, None without one; it waits for nobody.
+
+    Raises:
+        IdempotencyKeyReusedError: the key was used for another request.
+
+    """
+    values = {"tenant": tenant_id, "key": key.value, "fingerprint": key.fingerprint, "now": None}
+    row = connection.execute(_SQL["find"], values).fetchone()
+    return row["answer"] if row else None
+
+
 def call(
     connection: Connection, aggregate: str, statement: str, values: Mapping[str, Any], key: Key
 ) -> ChangeResult:

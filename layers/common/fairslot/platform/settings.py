@@ -26,6 +26,9 @@ class Settings(BaseModel):
     fetches_queue_url: str = ""
     fetched_queue_url: str = ""
 
+    # Whether events are published after the answer to a request, and not before it.
+    after_answer: bool = False
+
     horizon_days: int = Field(60, ge=1, le=366)
     first_sync_wait_seconds: float = Field(3.0, ge=0)
     sync_interval_seconds: int = Field(300, ge=1)
