@@ -38,7 +38,8 @@ PARTS: Mapping[str, tuple[str, str, str]] = {
             "                                   p_policy => p_calendar.policy,"
             " p_policy_version => p_calendar.policy_version,\n"
             "                                   p_chosen => v_choice.chosen, p_credits => v_choice.credits,\n"
-            "                                   p_excluded => v_seen.excluded, p_reverses => NULL, p_now => p_now);"
+            "                                   p_excluded => v_seen.excluded, p_reverses => NULL,"
+            " p_now => p_now);"
         ),
         "",
     ),

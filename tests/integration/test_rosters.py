@@ -78,7 +78,7 @@ CHANGES = {
     ),
     "who is not": "DELETE FROM coach_calendars WHERE coach_id IN ('coach-01', 'coach-03')",
     "who is there at all": "DELETE FROM coaches WHERE coach_id = 'spare'",
-    "which team a coach is in": "UPDATE coach_calendars SET calendar_id = 'other' WHERE coach_id = 'coach-02'",
+    "which team it is": "UPDATE coach_calendars SET calendar_id = 'other' WHERE coach_id = 'coach-02'",
 }
 
 

@@ -54,7 +54,7 @@ GUARDS = (
         "schema/functions/02_changes.sql",
         "IF p_key IS NULL OR p_type = 'appointment.created' THEN",
         "IF p_key IS NULL THEN",
-        _ANSWERS,
+        f"{_ANSWERS}::test_who_books_is_not_kept_with_the_key",
     ),
     Guard(
         "jsonb writes metadata's numbers anew",
