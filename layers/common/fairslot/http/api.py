@@ -19,7 +19,7 @@ from fairslot.domain.errors import (
     MethodNotAllowedError,
     NotFoundError,
 )
-from fairslot.http import routing
+from fairslot.http import routing, snapshot
 from fairslot.http.json_input import read_object
 from fairslot.http.problems import problem
 from fairslot.platform import clock as system_clock
@@ -54,6 +54,7 @@ def handler(app: APIGatewayHttpResolver) -> LambdaHandler:
 
     """
     routing.declared(app)
+    snapshot.prepare_before(app)
 
     @logger.inject_lambda_context(clear_state=True)
     @metrics.log_metrics
