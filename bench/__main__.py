@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 
-from bench import availability, booking, booking_growth, booking_handler, cold_start, deliveries, sync
+from bench import availability, booking, booking_growth, booking_handler, cold_start, deliveries, memory, sync
 from bench.table import COLUMNS, Row, heading, keep
 
 PAGE_MS = {(6, 7): 3, (100, 30): 10, (1_000, 30): 50, (10_000, 30): 150}
@@ -67,10 +67,21 @@ def of_sync() -> Iterator[Row]:
 
 def of_cold_starts() -> Iterator[Row]:
     """Measure import and first response, by function."""
-    for module, found in alone(cold_start.ratios).items():
-        note = f"{found['ms']:.0f} of {found['imports_ms']:.0f} ms"
+    figures = alone(cold_start.ratios)
+    for module, found in figures.items():
+        note = f"{found['ms']:.0f} of {found['libraries_ms']:.0f} ms"
         name = module.partition(".")[0]
-        yield Row(f"cold start of {name} against its imports", 1.3, found["ratio"], "times", note=note)
+        yield Row(f"cold start of {name} against its imports", 1.2, found["ratio"], "times", note=note)
+    yield Row("imports of booking", 280, figures["booking.app"]["imports_ms"], "ms")
+
+
+def of_memory() -> Iterator[Row]:
+    """Measure the memory of the busy functions' processes."""
+    for module, seen in alone(memory.peaks).items():
+        first, *_, last = (one / 1024 for one in seen.resident_kib)
+        note = f"{first:.1f} at the start, {last:.1f} at the end"
+        name = module.removesuffix(".app")
+        yield Row(f"memory of {name} over 10,000 events", 100, seen.peak_kib / 1024, "MiB", note=note)
 
 
 def of_dispatch() -> Iterator[Row]:
@@ -88,7 +99,15 @@ def main() -> None:
     head = heading()
     print(f"{head}\n\n{COLUMNS}")
     rows = []
-    for part in (of_booking, of_the_handler, of_availability, of_sync, of_cold_starts, of_dispatch):
+    for part in (
+        of_booking,
+        of_the_handler,
+        of_availability,
+        of_sync,
+        of_cold_starts,
+        of_dispatch,
+        of_memory,
+    ):
         for row in part():
             print(row, flush=True)
             rows.append(row)

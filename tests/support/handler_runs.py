@@ -41,10 +41,12 @@ def run(
 
     With `snapshot` it is made as on AWS with SnapStart: the hooks before the snapshot count as the import.
     """
+    # Where this process finds modules, that one does.
+    path = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     kind = {"AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start" if snapshot else "on-demand"}
     with subprocess.Popen(
         [sys.executable, "-c", CODE],
-        env={**os.environ, **(variables or {}), **kind},
+        env={**os.environ, **path, **(variables or {}), **kind},
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -62,7 +64,7 @@ def run(
     assert process.returncode == 0, said
     report = json.loads(said.rpartition("\0")[2])
     for name in ("imported", "loaded"):
-        report[name] = sorted({*report[name]} - {*undeployed()})
+        report[name] = [one for one in report[name] if one not in undeployed()]
     return Seen(**report)
 
 
