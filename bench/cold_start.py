@@ -2,10 +2,10 @@
 
     PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.cold_start
 
-Every sample is a process of its own, from start to end, in turns, with the packages that are deployed and with
-byte code. The first response is a real one: Postgres, Valkey, queues and partners run, and nothing is connected
-before. The other side imports the third-party and standard modules that the first process had at its end, in
-the same order, and none of ours.
+Every sample is a process of its own, from start to end, in turns, with byte code and with the packages that
+are deployed. The first response is a real one: Postgres, Valkey, queues and partners run, and nothing is
+connected before. The other side imports the third-party and standard modules that the first process had at its
+end, in the same order, and none of ours.
 """
 
 import json
@@ -19,9 +19,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
+
+import botocore
 
 from bench.stack import stack
 from fairslot.platform import db
+from fairslot.platform.aws import Service
 from tests.support.cloudformation import template
 from tests.support.handler_events import HandlerEvents, handler_events
 from tests.support.handler_runs import CODE, ROOT, first_line, run, undeployed
@@ -116,8 +120,24 @@ def events() -> Iterator[HandlerEvents]:
         handler_events(connection, parts.sqs.client(), Path(folder)) as made,
     ):
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-        deployed = {"PYTHONPYCACHEPREFIX": folder, **_globals()}
+        path = os.pathsep.join((_deployed_botocore(Path(folder)), os.environ["PYTHONPATH"]))
+        deployed = {"PYTHONPYCACHEPREFIX": folder, "PYTHONPATH": path, **_globals()}
         yield replace(made, variables={**made.variables, **deployed})
+
+
+def _deployed_botocore(folder: Path) -> str:
+    """Return a folder with botocore as the layer's build leaves it: it looks through all that it finds."""
+    installed = Path(botocore.__file__).parent
+    kept = [one for one in installed.iterdir() if one.name not in {"data", "__pycache__"}]
+    kept += [
+        one
+        for one in (installed / "data").iterdir()
+        if one.is_file() or one.name in get_args(Service.__value__)
+    ]
+    (folder / "layer/botocore/data").mkdir(parents=True)
+    for one in kept:
+        (folder / "layer/botocore" / one.relative_to(installed)).symlink_to(one)
+    return str(folder / "layer")
 
 
 def _globals() -> dict[str, str]:

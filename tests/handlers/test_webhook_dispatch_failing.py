@@ -18,8 +18,9 @@ BATCH = 10
 
 @pytest.fixture
 def dispatch(sqs: SqsStandIn) -> Iterator[Dispatcher]:
-    """Set up the dispatcher; a failed attempt waits a second."""
-    with dispatcher(sqs, max_attempts=13) as made:
+    """Set up the dispatcher; retries and open circuits wait longer than a test on a busy machine."""
+    waits = {"WEBHOOK_SCHEDULE_SECONDS": "600", "WEBHOOK_PAUSE_SECONDS": "300"}
+    with dispatcher(sqs, max_attempts=13, **waits) as made:
         yield made
 
 
