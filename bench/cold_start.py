@@ -4,8 +4,8 @@
 
 Every sample is a process of its own, from start to end, in turns, with byte code and with the packages that
 are deployed. The first response is a real one: Postgres, Valkey, queues and partners run, and nothing is
-connected before. The other side imports the third-party and standard modules that the first process had at its
-end, in the same order, and none of ours.
+connected before. The other side imports, in the same order, the third-party and standard modules that the
+first process had at its end, and none of ours.
 """
 
 import json

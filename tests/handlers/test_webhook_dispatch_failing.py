@@ -19,8 +19,9 @@ BATCH = 10
 @pytest.fixture
 def dispatch(sqs: SqsStandIn) -> Iterator[Dispatcher]:
     """Set up the dispatcher; retries and open circuits wait longer than a test on a busy machine."""
-    waits = {"WEBHOOK_SCHEDULE_SECONDS": "600", "WEBHOOK_PAUSE_SECONDS": "300"}
-    with dispatcher(sqs, max_attempts=13, **waits) as made:
+    with dispatcher(
+        sqs, max_attempts=13, WEBHOOK_SCHEDULE_SECONDS="600", WEBHOOK_PAUSE_SECONDS="300"
+    ) as made:
         yield made
 
 

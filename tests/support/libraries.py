@@ -34,7 +34,7 @@ AT_IMPORT: Mapping[str, Collection[str]] = {
 
 _CACHE = {"redis"}
 _AWS = {"botocore", "dateutil", "six", "urllib3"}
-_SENT = {"anyio", "certifi", "h11", "httpcore"}
+_SENT = {"anyio", "certifi", "h11", "httpcore", "sniffio"}
 # Powertools imports boto3 with every kind of idempotency, for the DynamoDB one.
 _IDEMPOTENCY = {"aws_lambda_powertools.utilities.idempotency", "boto3", "certifi", "s3transfer"}
 _ADDRESS = {"email_validator", "idna"}
