@@ -18,6 +18,7 @@ from bench import (
     cold_start,
     deliveries,
     http,
+    memory,
     relay,
     sync,
 )
@@ -36,6 +37,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     availability_cache.figures,
     sync.figures,
     cold_start.figures,
+    memory.figures,
     deliveries.figures,
     http.figures,
 )

@@ -176,7 +176,12 @@ def test_it_goes_in_portions_and_ends_in_time(team: Connection, monkeypatch: pyt
     for hour in range(5):
         (message,) = book(team, NINE + timedelta(hours=hour)).messages
         record_attempt(team, message, at=datetime.now(UTC))
-    assert delete_settled(team, days=91, seconds=0) == {"deliveries": 2, "events": 0, "decided": 2, "inbound": 0}
+    assert delete_settled(team, days=91, seconds=0) == {
+        "deliveries": 2,
+        "events": 0,
+        "decided": 2,
+        "inbound": 0,
+    }
     assert delete_settled(team, days=91) == {"deliveries": 3, "events": 0, "decided": 3, "inbound": 0}
 
 

@@ -11,6 +11,7 @@ _ROUTING = "tests/unit/http/test_routing.py"
 _RACES = f"{_TESTS}/test_api_idempotency_races.py"
 _AFTER = "tests/integration/local/test_after_answer.py"
 _EXTENSION = "tests/unit/platform/test_after_answer.py"
+_IMPORTS = "tests/unit/test_handler_imports.py"
 _QUERIES = f"{_TESTS}/test_api_bad_queries.py"
 
 GUARDS = (
@@ -139,5 +140,26 @@ GUARDS = (
         '        answer["body"] = ""\n',
         "        pass\n",
         f"{_QUERIES}::test_head_is_get_without_a_body",
+    ),
+    Guard(
+        "every function loads botocore at import",
+        "platform/queue.py",
+        "from fairslot.domain.errors import QueueError\n",
+        "import botocore.session  # noqa: F401\n\nfrom fairslot.domain.errors import QueueError\n",
+        _IMPORTS,
+    ),
+    Guard(
+        "all models are built at import",
+        "http/models.py",
+        "ConfigDict(defer_build=True)",
+        "ConfigDict()",
+        _IMPORTS,
+    ),
+    Guard(
+        "nothing is prepared before a snapshot",
+        "http/api.py",
+        "    snapshot.prepare_before(app)\n",
+        "",
+        f"{_TESTS}/test_first_events.py::test_after_a_snapshot_a_first_event_loads_nothing",
     ),
 )

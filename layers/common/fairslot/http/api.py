@@ -20,7 +20,7 @@ from fairslot.domain.errors import (
     MethodNotAllowedError,
     NotFoundError,
 )
-from fairslot.http import routing
+from fairslot.http import routing, snapshot
 from fairslot.http.json_input import read_object
 from fairslot.http.problems import problem
 from fairslot.platform import after_answer, time_limit
@@ -55,6 +55,7 @@ def handler(app: APIGatewayHttpResolver) -> LambdaHandler:
 
     """
     routing.declared(app)
+    snapshot.prepare_before(app)
 
     @logger.inject_lambda_context(clear_state=True)
     @metrics.log_metrics
