@@ -24,6 +24,7 @@ class InitError(Exception):
 class Pool:
     """At most `max_processes` processes of one function; `seconds` is the function's timeout.
 
+    With `behind` they let others run first, for a function whose answer nobody waits for.
     Their output goes into `log`; `warn` learns if that cannot be written.
     """
 
@@ -35,9 +36,11 @@ class Pool:
         *,
         max_processes: int,
         seconds: float,
+        behind: bool = False,
         warn: Warn = ignore,
     ) -> None:
         self.max_processes = max_processes
+        self._behind = behind
         self._handler = handler
         self._environment = environment
         self._log = Log(log, warn)
@@ -109,7 +112,12 @@ class Pool:
         wanted = sum(not waiter.done() for waiter in self._waiting) - len(self._starts)
         for _ in range(min(wanted, self.max_processes - len(self._all))):
             sandbox = Sandbox(
-                self._handler, self._environment, self._log, on_idle=self._offer, on_end=self._remove
+                self._handler,
+                self._environment,
+                self._log,
+                behind=self._behind,
+                on_idle=self._offer,
+                on_end=self._remove,
             )
             self._all.add(sandbox)
             start = asyncio.create_task(self._start(sandbox))

@@ -16,7 +16,7 @@ from uuid import uuid4
 from aiohttp import web
 
 from local.logs import Log
-from local.processes import die_with_parent
+from local.processes import die_with_parent, put_behind
 from local.sqs import ACCOUNT, REGION
 
 LARGEST_PAYLOAD = 6 * 1024 * 1024 + 100  # bytes, either way: Lambda's own limit for a synchronous invocation
@@ -57,12 +57,14 @@ class Sandbox:
         environment: Mapping[str, str],
         log: Log,
         *,
+        behind: bool,
         on_idle: Callable[["Sandbox"], None],
         on_end: Callable[["Sandbox"], None],
     ) -> None:
         self._handler = handler
         self._environment = dict(environment)
         self._log = log
+        self._behind = behind
         self._on_idle = on_idle
         self._on_end = on_end
         self._api = web.Server(self._serve, access_log=None, keepalive_timeout=3600)
@@ -90,6 +92,8 @@ class Sandbox:
             if self._listener is not None:
                 self._listener.close()
             return failure("Runtime.ExitError", f"the process could not be started: {error}")
+        if self._behind:
+            put_behind(self._process.pid)
         self._listening = asyncio.create_task(self._listen(self._process))
         self._watcher = asyncio.create_task(self._watch(self._process))
         if self._stopping:
