@@ -12,6 +12,10 @@ from pathlib import Path
 from local.logs import Log, Warn, ignore
 from local.runtime_api import Answer, GoneError, Sandbox
 
+# A start takes most of a second of a processor: a dozen at once hold everybody up, and each other so long
+# that some are not ready in time. What nobody waits for can start one after another.
+_STARTS_AT_ONCE = 2
+
 
 class InitError(Exception):
     """A process that was started for a request failed to start; holds the answer to that request."""
@@ -110,7 +114,10 @@ class Pool:
         if self._stopped:
             return
         wanted = sum(not waiter.done() for waiter in self._waiting) - len(self._starts)
-        for _ in range(min(wanted, self.max_processes - len(self._all))):
+        room = self.max_processes - len(self._all)
+        if self._behind:
+            room = min(room, _STARTS_AT_ONCE - len(self._starts))
+        for _ in range(min(wanted, room)):
             sandbox = Sandbox(
                 self._handler,
                 self._environment,

@@ -145,7 +145,7 @@ def _setpriv() -> str | None:
 
 
 def put_behind(pid: int) -> None:
-    """Let a process that has just been started run only when those need less that somebody waits for."""
+    """Let a process that has no threads yet run only when those need less that somebody waits for."""
     with suppress(ProcessLookupError):
         os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, 0) + _BEHIND)
 

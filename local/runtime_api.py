@@ -92,8 +92,6 @@ class Sandbox:
             if self._listener is not None:
                 self._listener.close()
             return failure("Runtime.ExitError", f"the process could not be started: {error}")
-        if self._behind:
-            put_behind(self._process.pid)
         self._listening = asyncio.create_task(self._listen(self._process))
         self._watcher = asyncio.create_task(self._watch(self._process))
         if self._stopping:
@@ -202,6 +200,8 @@ class Sandbox:
         """Let the process wait until there is an event for it."""
         self._work = asyncio.get_running_loop().create_future()
         if not self._started.done():
+            if self._behind and self._process is not None:
+                put_behind(self._process.pid)  # not before: a start has a time limit
             self._started.set_result(None)
         self._on_idle(self)
         request_id, payload, seconds = await self._work

@@ -150,6 +150,13 @@ def _wait_until_read(target: Target, calendars: Sequence[str]) -> None:
             ):
                 if time.monotonic() > deadline:
                     raise TargetError(
-                        f"the calendars of {calendar_id} were not read in {_READ_SECONDS:.0f} s"
+                        f"{calendar_id} is not read after {_READ_SECONDS:.0f} s: {_unread(target)}"
                     )
                 time.sleep(_PAUSE_SECONDS)
+
+
+def _unread(target: Target) -> list[Any]:
+    with target.connect() as connection:
+        return connection.execute(
+            "SELECT coach_id, requested_at, failed_at, error FROM coach_syncs WHERE synced_at IS NULL"
+        ).fetchall()

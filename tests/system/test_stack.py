@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.load.memory import processes
+from bench.load.processes import look
 from tests.support.stack import CALM, Stack, appointments, book, running, starts, stop, wait_until
 
 
@@ -80,9 +80,15 @@ def test_what_nobody_waits_for_runs_behind(stack: Stack) -> None:
     names = {pid: name for name, pid in state["pids"].items()}
     own = os.getpriority(os.PRIO_PROCESS, state["pid"])
     steps: dict[str, set[int]] = {}
-    for pid, process in processes(state["pid"], names).items():
-        if pid != state["pid"]:
-            steps.setdefault(process.name, set()).add(os.getpriority(os.PRIO_PROCESS, pid) - own)
+
+    def all_started() -> bool:
+        steps.clear()
+        for pid, process in look(state["pid"], names).items():
+            if pid != state["pid"]:
+                steps.setdefault(process.name, set()).add(os.getpriority(os.PRIO_PROCESS, pid) - own)
+        return all(len(found) == 1 for found in steps.values()) and steps.get("background.sync") == {5}
+
+    wait_until(all_started, 30, "each kind of process is before or behind")
     served = {"admin.app", "availability.app", "booking.app", "postgres", "sqs", "valkey"}
     assert {name for name, found in steps.items() if found == {0}} == served
     assert {name for name, found in steps.items() if found == {5}} == set(steps) - served
