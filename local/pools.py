@@ -13,6 +13,10 @@ from typing import Any
 from local.logs import Log, Warn, ignore
 from local.runtime_api import Answer, GoneError, Sandbox
 
+# A start takes most of a second of a processor: a dozen at once hold everybody up, and each other so long
+# that some are not ready in time. What nobody waits for can start one after another.
+_STARTS_AT_ONCE = 2
+
 
 class InitError(Exception):
     """A process that was started for a request failed to start; holds the answer to that request."""
@@ -25,6 +29,7 @@ class InitError(Exception):
 class Pool:
     """At most `max_processes` processes of one function; `seconds` is the function's timeout.
 
+    With `behind` they let others run first, for a function whose answer nobody waits for.
     Their output goes into `log`; `warn` learns if that cannot be written.
     """
 
@@ -36,9 +41,11 @@ class Pool:
         *,
         max_processes: int,
         seconds: float,
+        behind: bool = False,
         warn: Warn = ignore,
     ) -> None:
         self.max_processes = max_processes
+        self._behind = behind
         self._handler = handler
         self._environment = environment
         self._log = Log(log, warn)
@@ -107,9 +114,17 @@ class Pool:
         if self._stopped:
             return
         wanted = sum(not waiter.done() for waiter in self._waiting) - len(self._starts)
-        for _ in range(min(wanted, self.max_processes - len(self._all))):
+        room = self.max_processes - len(self._all)
+        if self._behind:
+            room = min(room, _STARTS_AT_ONCE - len(self._starts))
+        for _ in range(min(wanted, room)):
             sandbox = Sandbox(
-                self._handler, self._environment, self._log, on_idle=self._offer, on_end=self._remove
+                self._handler,
+                self._environment,
+                self._log,
+                behind=self._behind,
+                on_idle=self._offer,
+                on_end=self._remove,
             )
             self._all.add(sandbox)
             start = asyncio.create_task(self._start(sandbox))

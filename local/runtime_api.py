@@ -18,7 +18,7 @@ from aiohttp import web
 
 from local import extensions_api
 from local.logs import Log
-from local.processes import die_with_parent
+from local.processes import die_with_parent, put_behind
 from local.sqs import ACCOUNT, REGION
 
 LARGEST_PAYLOAD = 6 * 1024 * 1024 + 100  # bytes, either way: Lambda's own limit for a synchronous invocation
@@ -60,12 +60,14 @@ class Sandbox:
         environment: Mapping[str, str],
         log: Log,
         *,
+        behind: bool,
         on_idle: Callable[["Sandbox"], None],
         on_end: Callable[["Sandbox"], None],
     ) -> None:
         self._handler = handler
         self._environment = dict(environment)
         self._log = log
+        self._behind = behind
         self._on_idle = on_idle
         self._on_end = on_end
         self._extensions = extensions_api.Extensions(
@@ -205,6 +207,8 @@ class Sandbox:
         if self._limit is not None:
             self._limit.cancel()
         if not self._started.done():
+            if self._behind and self._process is not None:
+                put_behind(self._process.pid)  # not before: a start has a time limit
             self._started.set_result(None)
         self._settled.set()
         self._on_idle(self)

@@ -18,7 +18,7 @@ import sys
 import time
 from collections.abc import Mapping
 
-from bench.load import checks, memory
+from bench.load import checks, processes
 from bench.load.clients import Load
 from bench.load.target import Target, TargetError, add_calendars, find
 
@@ -35,8 +35,8 @@ def main(environment: Mapping[str, str]) -> int:
     print(f"{clients} clients on {target.url} for {seconds:.0f} s", flush=True)
     load = Load(target, calendars)
     looks = asyncio.run(drive(load, clients=clients, seconds=seconds, target=target))
-    print(f"{load.traffic}\n\n{memory.table(looks)}\n", flush=True)
-    wrong = memory.grown(*looks[1:])
+    print(f"{load.traffic}\n\n{processes.memory_table(looks)}\n", flush=True)
+    wrong = processes.grown(*looks[1:])
     for one in wrong:
         print(f"FAILED  {one}")
     begun = time.monotonic()
@@ -50,13 +50,13 @@ def main(environment: Mapping[str, str]) -> int:
 
 async def drive(
     load: Load, *, clients: int, seconds: float, target: Target
-) -> list[dict[int, memory.Process]]:
+) -> list[dict[int, processes.Process]]:
     """Make the load; return the processes of the stack at its start, half time and end."""
 
-    def look() -> dict[int, memory.Process]:
-        return memory.processes(target.state["pid"], target.names)
+    def look() -> dict[int, processes.Process]:
+        return processes.look(target.state["pid"], target.names)
 
-    async def half_time() -> dict[int, memory.Process]:
+    async def half_time() -> dict[int, processes.Process]:
         await asyncio.sleep(seconds / 2)
         return await asyncio.to_thread(look)
 

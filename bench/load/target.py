@@ -3,7 +3,8 @@
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -115,15 +116,29 @@ def add_calendars(
     """
     run = f"load-{uuid4().hex[:8]}"
     teams = {f"{run}-hot": hot} | {f"{run}-{number}": coaches for number in range(spread)}
-    with target.connect() as connection:
-        for calendar_id, size in teams.items():
-            team = [f"{calendar_id}-coach-{number}" for number in range(size)]
-            for coach_id in team:
-                add_coach(connection, coach_id, max_per_day=100, kind="calendar_api")
-            add_calendar(connection, calendar_id, team, duration=_MINUTES)
-        extend_days(connection, now=datetime.now(UTC))
-    _wait_until_read(target, list(teams))
+    with _without_faults(target):
+        # At once: a coach whose calendar is read before there are days waits for the next sync.
+        with target.connect() as connection, connection.transaction():
+            for calendar_id, size in teams.items():
+                team = [f"{calendar_id}-coach-{number}" for number in range(size)]
+                for coach_id in team:
+                    add_coach(connection, coach_id, max_per_day=100, kind="calendar_api")
+                add_calendar(connection, calendar_id, team, duration=_MINUTES)
+            extend_days(connection, now=datetime.now(UTC))
+        _wait_until_read(target, list(teams))
     return Calendars(hot=f"{run}-hot", spread=[name for name in teams if name != f"{run}-hot"])
+
+
+@contextmanager
+def _without_faults(target: Target) -> Iterator[None]:
+    """Let the calendar API fail nobody: a coach who could not be read is read again five minutes later."""
+    control = f"{target.state['partners']['calendar_api']}/control"
+    before = httpx.get(control, trust_env=False).raise_for_status().json()["failure_rate"]
+    httpx.post(control, json={"failure_rate": 0}, trust_env=False).raise_for_status()
+    try:
+        yield
+    finally:
+        httpx.post(control, json={"failure_rate": before}, trust_env=False).raise_for_status()
 
 
 def _wait_until_read(target: Target, calendars: Sequence[str]) -> None:
@@ -135,6 +150,13 @@ def _wait_until_read(target: Target, calendars: Sequence[str]) -> None:
             ):
                 if time.monotonic() > deadline:
                     raise TargetError(
-                        f"the calendars of {calendar_id} were not read in {_READ_SECONDS:.0f} s"
+                        f"{calendar_id} is not read after {_READ_SECONDS:.0f} s: {_unread(target)}"
                     )
                 time.sleep(_PAUSE_SECONDS)
+
+
+def _unread(target: Target) -> list[Any]:
+    with target.connect() as connection:
+        return connection.execute(
+            "SELECT coach_id, requested_at, failed_at, error FROM coach_syncs WHERE synced_at IS NULL"
+        ).fetchall()

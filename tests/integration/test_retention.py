@@ -39,6 +39,11 @@ def delete_settled(connection: Connection, *, days: float, seconds: float = 30) 
     )
 
 
+def deleted(deliveries: int, decided: int) -> dict[str, int]:
+    """Return what is said of events that all came with a decision."""
+    return {"deliveries": deliveries, "events": 0, "decided": decided, "inbound": 0}
+
+
 def counts(connection: Connection) -> list[int]:
     """Return how many rows each table has; of the changes those that say more than a decision."""
     statements = {table: f"SELECT FROM {table}" for table in TABLES}
@@ -63,9 +68,9 @@ def test_what_is_settled_is_forgotten_after_its_time(team: Connection) -> None:
     for error in (None, "timeout"):
         (message,) = book(team).messages
         record_attempt(team, message, error, at=datetime.now(UTC))
-    assert delete_settled(team, days=89) == {"deliveries": 0, "events": 0, "decided": 0, "inbound": 0}
+    assert delete_settled(team, days=89) == deleted(0, 0)
     assert counts(team) == [2, 2, 2, 0]
-    assert delete_settled(team, days=91) == {"deliveries": 2, "events": 0, "decided": 2, "inbound": 0}
+    assert delete_settled(team, days=91) == deleted(2, 2)
     assert counts(team) == [0, 0, 0, 0]
 
 
@@ -79,9 +84,9 @@ def test_what_is_pending_is_never_forgotten(team: Connection) -> None:
         (again["delivery_id"],),
     )
     tell(team)
-    assert delete_settled(team, days=1000) == {"deliveries": 0, "events": 0, "decided": 0, "inbound": 0}
+    assert delete_settled(team, days=1000) == deleted(0, 0)
     record_attempt(team, pending, at=datetime.now(UTC))
-    assert delete_settled(team, days=1000) == {"deliveries": 1, "events": 0, "decided": 1, "inbound": 0}
+    assert delete_settled(team, days=1000) == deleted(1, 1)
     assert counts(team) == [1, 1, 1, 1]
 
 
@@ -94,9 +99,9 @@ def test_an_event_stays_as_long_as_one_delivery_of_it(team: Connection) -> None:
     )
     one, other = book(team).messages
     record_attempt(team, one, at=datetime.now(UTC))
-    assert delete_settled(team, days=91) == {"deliveries": 1, "events": 0, "decided": 0, "inbound": 0}
+    assert delete_settled(team, days=91) == deleted(1, 0)
     record_attempt(team, other, at=datetime.now(UTC))
-    assert delete_settled(team, days=91) == {"deliveries": 1, "events": 0, "decided": 1, "inbound": 0}
+    assert delete_settled(team, days=91) == deleted(1, 1)
 
 
 def test_what_is_untold_is_never_forgotten(team: Connection) -> None:
@@ -119,7 +124,7 @@ def test_an_event_with_a_key_stays(team: Connection) -> None:
     (message,) = book(team, key=key).messages
     record_attempt(team, message, at=datetime.now(UTC))
     team.execute("UPDATE changes SET key_until = now() + interval '100 days'")
-    assert delete_settled(team, days=95) == {"deliveries": 1, "events": 0, "decided": 0, "inbound": 0}
+    assert delete_settled(team, days=95) == deleted(1, 0)
     assert (forget_keys(team, days=95), forget_keys(team, days=101)) == (0, 1)
     assert delete_settled(team, days=101)["decided"] == 1
 
@@ -182,7 +187,7 @@ def test_it_goes_in_portions_and_ends_in_time(team: Connection, monkeypatch: pyt
         "decided": 2,
         "inbound": 0,
     }
-    assert delete_settled(team, days=91) == {"deliveries": 3, "events": 0, "decided": 3, "inbound": 0}
+    assert delete_settled(team, days=91) == deleted(3, 3)
 
 
 def test_what_somebody_holds_is_not_waited_for(team: Connection, connect: Connect) -> None:
@@ -192,8 +197,8 @@ def test_what_somebody_holds_is_not_waited_for(team: Connection, connect: Connec
     other = connect()
     with other.transaction():
         set_delivery(other, status="pending")
-        assert delete_settled(team, days=91) == {"deliveries": 0, "events": 0, "decided": 0, "inbound": 0}
-    assert delete_settled(team, days=91) == {"deliveries": 0, "events": 0, "decided": 0, "inbound": 0}
+        assert delete_settled(team, days=91) == deleted(0, 0)
+    assert delete_settled(team, days=91) == deleted(0, 0)
     assert counts(team)[:2] == [1, 1]
 
 

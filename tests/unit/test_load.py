@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.load import memory
+from bench.load import processes
 from bench.load.checks import report
-from bench.load.memory import Process
+from bench.load.processes import Process
 from bench.load.target import TargetError, find
 from bench.load.traffic import Traffic
 
@@ -39,15 +39,15 @@ def test_errors_are_counted_and_some_shown() -> None:
 def test_growth_is_that_of_the_largest_of_a_kind() -> None:
     """A process that imports late has not grown, nor one that is new; a small change is none."""
     half = {1: Process(name="booking", mib=40), 2: Process(name="booking", mib=60)}
-    assert memory.grown(half, {1: Process(name="booking", mib=60), 3: Process(name="new", mib=500)}) == []
-    assert memory.grown(half, {2: Process(name="booking", mib=76)}) == []
-    assert memory.grown(half, {2: Process(name="booking", mib=77)}) == [
+    assert processes.grown(half, {1: Process(name="booking", mib=60), 3: Process(name="new", mib=500)}) == []
+    assert processes.grown(half, {2: Process(name="booking", mib=76)}) == []
+    assert processes.grown(half, {2: Process(name="booking", mib=77)}) == [
         "booking grew from 60 to 77 MiB in the second half"
     ]
     importing = {1: Process(name="dispatch", mib=10)}
-    assert memory.grown(importing, {1: Process(name="dispatch", mib=60)}) == []
+    assert processes.grown(importing, {1: Process(name="dispatch", mib=60)}) == []
     large = {1: Process(name="postgres", mib=100)}
-    assert memory.grown(large, {1: Process(name="postgres", mib=125)}) == []
+    assert processes.grown(large, {1: Process(name="postgres", mib=125)}) == []
 
 
 def test_memory_is_that_of_a_process_and_of_what_it_started() -> None:
@@ -60,10 +60,10 @@ def test_memory_is_that_of_a_process_and_of_what_it_started() -> None:
     ) as child:
         assert child.stdout is not None
         child.stdout.readline()
-        before = memory.processes(os.getpid(), {child.pid: "child"})
+        before = processes.look(os.getpid(), {child.pid: "child"})
         assert child.pid in before
         child.communicate(b"\n")
-    assert "child" in memory.table([before, {}])
+    assert "child" in processes.memory_table([before, {}])
 
 
 def test_no_load_without_a_stack(tmp_path: Path) -> None:
@@ -87,3 +87,10 @@ def test_a_report_shows_a_few_of_many() -> None:
     lines = report("all is told", [f"no {number}" for number in range(9)]).splitlines()
     assert lines[0] == "FAILED  all is told: 9"
     assert len(lines) == 4
+
+
+def test_processor_time_is_summed_by_kind() -> None:
+    """A process that is new since counts whole; one that has ended does not count."""
+    before = {1: Process(name="booking", seconds=5), 2: Process(name="booking", seconds=1)}
+    after = {1: Process(name="booking", seconds=7), 3: Process(name="booking", seconds=0.5)}
+    assert processes.spent(before, after) == {"booking": 2.5}

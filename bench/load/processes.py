@@ -1,4 +1,4 @@
-"""The memory of each process of a stack, during a run."""
+"""The memory and the processor time of each process of a stack, during a run."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +13,14 @@ _IMPORTED_MIB = 64.0
 
 @dataclass(frozen=True, kw_only=True)
 class Process:
-    """A process: what it runs, and its own memory in MiB."""
+    """A process: what it runs, and its own memory in MiB, and its processor time in seconds."""
 
     name: str
-    mib: float
+    mib: float = 0.0
+    seconds: float = 0.0
 
 
-def processes(root: int, names: Mapping[int, str]) -> dict[int, Process]:
+def look(root: int, names: Mapping[int, str]) -> dict[int, Process]:
     """Return a process and all that it has started, by id; `names` are of those that are known by id.
 
     Those of Postgres count as one.
@@ -28,17 +29,18 @@ def processes(root: int, names: Mapping[int, str]) -> dict[int, Process]:
     for pid in (int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit()):
         children.setdefault(_parent(pid), []).append(pid)
 
-    def family(pid: int) -> Iterator[tuple[int, Process]]:
+    def all_of(pid: int) -> Iterator[tuple[int, Process]]:
         name = names.get(pid) or _program(pid)
         if name == "postgres":
-            yield pid, Process(name=name, mib=_own(pid) + sum(_own(one) for one in children.get(pid, [])))
+            family = [pid, *children.get(pid, [])]
+            yield pid, Process(name=name, mib=sum(map(_own, family)), seconds=sum(map(_busy, family)))
             return
         if name:
-            yield pid, Process(name=name, mib=_own(pid))
+            yield pid, Process(name=name, mib=_own(pid), seconds=_busy(pid))
         for child in children.get(pid, []):
-            yield from family(child)
+            yield from all_of(child)
 
-    return dict(family(root))
+    return dict(all_of(root))
 
 
 def _parent(pid: int) -> int:
@@ -69,7 +71,25 @@ def _own(pid: int) -> float:
     return sum(int(line.split()[1]) for line in lines if line.startswith("Pss_Anon:")) / 1024
 
 
-def table(looks: Sequence[Mapping[int, Process]]) -> str:
+def _busy(pid: int) -> float:
+    """Return the processor time of all its threads."""
+    try:
+        threads = [one / "schedstat" for one in (_PROC / str(pid) / "task").iterdir()]
+        return sum(int(one.read_text("utf-8").split()[0]) for one in threads) / 1e9
+    except OSError:
+        return 0.0
+
+
+def spent(before: Mapping[int, Process], after: Mapping[int, Process]) -> dict[str, float]:
+    """Return by kind the processor time between two looks, without that of processes that have ended."""
+    found: dict[str, float] = {}
+    for pid, one in after.items():
+        since = before[pid].seconds if pid in before else 0.0
+        found[one.name] = found.get(one.name, 0.0) + one.seconds - since
+    return found
+
+
+def memory_table(looks: Sequence[Mapping[int, Process]]) -> str:
     """Return a line for each process: its memory at the start, at half time and at the end."""
     everybody = {pid: one for look in looks for pid, one in look.items()}
     lines = [f"{'own memory, MiB':<44}{'start':>8}{'half':>8}{'end':>8}"]
