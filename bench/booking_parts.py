@@ -22,25 +22,19 @@ from fairslot.platform.queries import queries
 ROUNDS = 400
 # What is removed: the function it is in, its text, and what replaces it.
 PARTS: Mapping[str, tuple[str, str, str]] = {
-    "the record of the change (event and answer)": (
+    "the record of the change (event, answer and decision)": (
         "book",
-        (
-            "engine.record_change(p_tenant => p_tenant, p_type => 'appointment.created', p_after => a, "
-            "p_key => p_key,\n                                p_fingerprint => p_fingerprint, "
-            "p_keep_for => p_keep_for, p_now => v_now)"
-        ),
+        """engine.record_change(p_tenant => p_tenant, p_type => 'appointment.created', p_after => a,
+                                p_decision => v_made, p_key => p_key, p_fingerprint => p_fingerprint,
+                                p_keep_for => p_keep_for, p_now => v_now)""",
         "jsonb_build_object('replayed', false, 'answer', engine.booked_json(engine.image_of(a)))",
     ),
-    "the decision (record and credits)": (
+    "moving the turns": (
         "assign_coach",
-        (
-            "PERFORM engine.record_decision(p_turn => p_turn, p_appointment => a.appointment_id,\n"
-            "                                   p_policy => p_calendar.policy,"
-            " p_policy_version => p_calendar.policy_version,\n"
-            "                                   p_chosen => v_choice.chosen, p_credits => v_choice.credits,\n"
-            "                                   p_excluded => v_seen.excluded, p_reverses => NULL,"
-            " p_now => p_now);"
-        ),
+        """made := engine.move_turns(p_turn => p_turn, p_policy => p_calendar.policy,
+                              p_policy_version => p_calendar.policy_version, p_chosen => v_choice.chosen,
+                              p_credits => v_choice.credits, p_excluded => v_seen.excluded, p_reverses => NULL,
+                              p_now => p_now);""",
         "",
     ),
     "taking the coach's time": (
