@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.mutants import calendars, changes, edges, engine, http, patience, upgrades, webhooks
+from tests.mutants import calendars, changes, edges, engine, http, pages, patience, upgrades, webhooks
 from tests.mutants.guard import Guard
 
 GUARDS = (
@@ -24,6 +24,7 @@ GUARDS = (
     *http.GUARDS,
     *webhooks.GUARDS,
     *calendars.GUARDS,
+    *pages.GUARDS,
     *patience.GUARDS,
     *upgrades.GUARDS,
 )
