@@ -1,20 +1,27 @@
-"""Pages of availability through the handler, and the handler against its SQL alone, in one run.
+"""Pages of availability through the handler, read anew and kept, and the handler against its SQL, in one run.
 
     PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.availability
 
-Ten thousand coaches with 60 days each, a third of their hours busy, in teams of four sizes. Nothing of a
-page is cached. The SQL alone is the recorded statements of the use case, with the same values, on the same
-kind of connection; the rows are fetched and dropped.
+Ten thousand coaches with 60 days each, a third of their hours busy, in teams of four sizes. The SQL alone is
+the recorded statements of the use case, with the same values, on the same kind of connection; the rows are
+fetched and dropped. A page that is kept is asked for again, at once and after 20 days of the team's coaches
+were changed as bookings change them.
 """
 
+import os
+import random
 import statistics
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bench.stack import alternate, median_ratio, quiet, stack
+from fairslot.booking import decisions
 from fairslot.coach_time import bookable_starts
 from fairslot.coach_time.days import extend_days
+from fairslot.coach_time.read_model import fold_all_changes
 from fairslot.platform import db
+from fairslot.platform.settings import settings
 from tests.support.http import add_key, request
 from tests.support.lambda_context import context
 from tests.support.team import TENANT, add_calendar, add_coach
@@ -23,8 +30,9 @@ SIZES = ((6, 7), (100, 30), (1_000, 30), (10_000, 30))
 # Pairs of calls a round, by size.
 CALLS = {6: 60, 100: 20, 1_000: 5, 10_000: 1}
 ROUNDS = 5
+CHANGES = 20
 
-type Statement = tuple[Any, Any]
+type Statement = tuple[Any, Any, dict[str, Any]]
 
 
 class Recorder:
@@ -33,18 +41,19 @@ class Recorder:
     def __init__(self, connection: db.Connection) -> None:
         self.connection, self.seen = connection, list[Statement]()
 
-    def execute(self, query: Any, values: Any = None) -> Any:
+    def execute(self, query: Any, values: Any = None, **how: Any) -> Any:
         """Record a statement and execute it."""
-        self.seen.append((query, values))
-        return self.connection.execute(query, values)
+        self.seen.append((query, values, how))
+        return self.connection.execute(query, values, **how)
 
 
-def pages() -> dict[tuple[int, int], dict[str, float]]:
-    """Return by coaches and days the handler's milliseconds and its ratio to the bare SQL."""
+def pages() -> tuple[dict[tuple[int, int], dict[str, float]], dict[int, float]]:
+    """Return by coaches and days the milliseconds and the ratio to the bare SQL; and those of explaining."""
     with stack() as parts, db.connect(parts.postgres.url) as connection:
         add_teams(connection)
         with quiet():
-            return {(coaches, days): page(connection, coaches, days) for coaches, days in SIZES}
+            found = {(coaches, days): page(connection, coaches, days) for coaches, days in SIZES}
+        return found, explaining(connection)
 
 
 def page(connection: db.Connection, coaches: int, days: int) -> dict[str, float]:
@@ -52,19 +61,59 @@ def page(connection: db.Connection, coaches: int, days: int) -> dict[str, float]
     recorder: Any = Recorder(connection)
     now = datetime.now(UTC)
     window = bookable_starts.Window(start=now, end=now + timedelta(days=days), limit=6_000)
-    team = bookable_starts.team(recorder, tenant_id=TENANT, calendar_id=f"cal-{coaches}", now=now)
-    bookable_starts.list_starts(recorder, team=team, window=window, now=now)
+    bookable_starts.list_starts(
+        recorder, tenant_id=TENANT, calendar_id=f"cal-{coaches}", window=window, now=now
+    )
 
     def bare(_: object) -> None:
-        for query, values in recorder.seen:
-            connection.execute(query, values).fetchall()
+        for query, values, how in recorder.seen:
+            connection.execute(query, values, **how).fetchall()
 
+    keep(0)
     rounds = [alternate(requests(coaches, days), invoke, bare) for _ in range(1 + ROUNDS)][1:]
+    keep(64 * 1024 * 1024)
+    kept = [taken(connection, coaches, days, changes=0) for _ in range(1 + CALLS[6])][1:]
+    changed = [taken(connection, coaches, days, changes=CHANGES) for _ in range(1 + CALLS[100])][1:]
     return {
         "ms": statistics.median(statistics.median(one) for one, _ in rounds) * 1000,
         "sql_ms": statistics.median(statistics.median(other) for _, other in rounds) * 1000,
         "ratio": median_ratio(rounds),
+        "kept_ms": statistics.median(kept) * 1000,
+        "changed_ms": statistics.median(changed) * 1000,
     }
+
+
+def keep(size: int) -> None:
+    """Let the handler keep so many bytes of pages."""
+    os.environ["PAGE_CACHE_BYTES"] = str(size)
+    settings.cache_clear()
+
+
+def taken(connection: db.Connection, coaches: int, days: int, *, changes: int) -> float:
+    """Return the seconds that a kept page takes after so many changes."""
+    for _ in range(changes):
+        coach_id = f"coach-{random.randint(1, coaches)}"
+        connection.execute(
+            _CHANGE, {"coach": coach_id, "day": random.randrange(1, days), "at": random.randrange(90)}
+        )
+    asked = request("GET", "/api/availability", query={"calendar_id": f"cal-{coaches}", "days": days})
+    begun = time.perf_counter()
+    invoke(asked)
+    return time.perf_counter() - begun
+
+
+def explaining(connection: db.Connection) -> dict[int, float]:
+    """Return the milliseconds in which each size is explained at one start."""
+    start = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=2)
+    found = {}
+    for size, _ in SIZES:
+        took = []
+        for _ in range(1 + max(3, CALLS[size])):
+            begun = time.perf_counter()
+            decisions.explain(connection, tenant_id=TENANT, calendar_id=f"cal-{size}", start_time=start)
+            took.append(time.perf_counter() - begun)
+        found[size] = statistics.median(took[1:]) * 1000
+    return found
 
 
 def requests(coaches: int, days: int) -> list[dict[str, Any]]:
@@ -94,6 +143,7 @@ def add_teams(connection: db.Connection) -> None:
     connection.execute(_COACHES, {"count": max(size for size, _ in SIZES)})
     connection.execute(_DAYS)
     connection.execute(_TEAMS, {"sizes": [size for size, _ in SIZES]})
+    fold_all_changes(connection)
     connection.execute("VACUUM (ANALYZE)")
     connection.execute("RESET ALL")
     add_key(connection, rate_limit=10_000_000)
@@ -118,6 +168,11 @@ _DAYS = b"""
       JOIN pattern ON pattern.n = hashtext(coach.coach_id || day.first_slot) & 511
      WHERE day.coach_id = 'coach' AND coach.coach_id <> 'coach'"""
 
+_CHANGE = b"""
+    UPDATE coach_slots
+       SET taken = taken # engine.span_mask(p_offset => %(at)s, p_length => 2, p_count => slot_count)
+     WHERE coach_id = %(coach)s AND local_date = current_date + %(day)s::integer"""
+
 _TEAMS = b"""
     INSERT INTO coach_calendars (calendar_id, coach_id)
     SELECT 'cal-' || size, 'coach-' || n
@@ -125,5 +180,7 @@ _TEAMS = b"""
 
 
 if __name__ == "__main__":
-    for size, found in pages().items():
-        print(size, found)
+    measured, explained = pages()
+    for size, found in measured.items():
+        print(size, {name: round(value, 2) for name, value in found.items()})
+    print("explain", explained)
