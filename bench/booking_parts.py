@@ -34,7 +34,7 @@ PARTS: Mapping[str, tuple[str, str, str]] = {
         """made := engine.move_turns(p_turn => p_turn, p_policy => p_calendar.policy,
                               p_policy_version => p_calendar.policy_version, p_chosen => v_choice.chosen,
                               p_credits => v_choice.credits, p_excluded => v_seen.excluded, p_reverses => NULL,
-                              p_now => p_now);""",
+                              p_now => p_now);""",  # noqa: E501 - as it is written there
         "",
     ),
     "taking the coach's time": (

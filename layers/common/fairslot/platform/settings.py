@@ -63,6 +63,8 @@ class Settings(BaseModel):
     max_unknown_keys_per_minute: int = Field(60, ge=1)
     max_holds_per_client: int = Field(20, ge=0)
     idempotency_hours: int = Field(24, ge=1)
+    # How much a process keeps of the availability of teams; 0: nothing is kept, in Valkey neither.
+    page_cache_bytes: int = Field(16 * 1024 * 1024, ge=0)
     keep_slots_days: int = Field(7, ge=0)
     # Every booking has a delivery for each.
     max_endpoints_per_tenant: int = Field(50, ge=1)
