@@ -2,9 +2,9 @@
 
     PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.availability
 
-Ten thousand coaches with 60 days each, a third of their hours busy, in teams of four sizes. Nothing of a page is
-kept: bench.availability_cache measures pages that are. The SQL alone is the recorded statements of the use case,
-with the same values, on the same kind of connection; the rows are fetched and dropped.
+Ten thousand coaches with 60 days each, a third of their hours busy, in teams of four sizes. Nothing of a page
+is kept: bench.availability_cache measures pages that are. The SQL alone is the recorded statements of the
+use case, with the same values, on the same kind of connection; the rows are fetched and dropped.
 """
 
 import os
