@@ -23,7 +23,7 @@ class Process:
 def look(root: int, names: Mapping[int, str]) -> dict[int, Process]:
     """Return a process and all that it has started, by id; `names` are of those that are known by id.
 
-    Those of Postgres count as one.
+    Those of Postgres count as one, with the memory of the largest: another session is no growth.
     """
     children: dict[int, list[int]] = {}
     for pid in (int(entry.name) for entry in _PROC.iterdir() if entry.name.isdigit()):
@@ -33,7 +33,7 @@ def look(root: int, names: Mapping[int, str]) -> dict[int, Process]:
         name = names.get(pid) or _program(pid)
         if name == "postgres":
             family = [pid, *children.get(pid, [])]
-            yield pid, Process(name=name, mib=sum(map(_own, family)), seconds=sum(map(_busy, family)))
+            yield pid, Process(name=name, mib=max(map(_own, family)), seconds=sum(map(_busy, family)))
             return
         if name:
             yield pid, Process(name=name, mib=_own(pid), seconds=_busy(pid))
