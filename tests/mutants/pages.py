@@ -3,7 +3,7 @@
 from tests.mutants.guard import Guard
 
 _MODEL = "schema/functions/19_availability.sql"
-_TABLES = "schema/tables/0003_baseline_availability.sql"
+_TABLES = "schema/tables/0001_baseline/3_availability.sql"
 _TEAM = "coach_time/team_time.py"
 _READING = "coach_time/team_reading.py"
 _KEPT = "coach_time/kept_teams.py"

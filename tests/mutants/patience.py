@@ -37,7 +37,7 @@ GUARDS = (
     ),
     Guard(
         "a statement goes on without its client",
-        "schema/tables/0001_baseline.sql",
+        "schema/tables/0001_baseline/1_calendars.sql",
         "SET client_connection_check_interval = ''1s''",
         "SET client_connection_check_interval = 0",
         f"{_FROZEN}::test_a_statement_whose_client_has_given_up_does_not_go_on",

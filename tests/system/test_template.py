@@ -121,7 +121,7 @@ def test_the_layer_has_every_file_of_the_package(layer: Path) -> None:
     source = ROOT / "layers" / "common" / "fairslot"
     for folder in (source, layer / "fairslot"):
         assert list(folder.glob("sql/*.sql"))
-        assert list(folder.glob("schema/tables/*.sql"))
+        assert list(folder.glob("schema/tables/*/*.sql"))
         assert list(folder.glob("schema/functions/*.sql"))
     assert files(layer / "fairslot") == files(source)
 

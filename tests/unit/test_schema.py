@@ -15,7 +15,7 @@ _FUNCTION = re.compile(
 
 def texts(root: Path, folder: str) -> dict[str, str]:
     """Return the text of each file by name."""
-    return {one.name: one.read_text("utf-8") for one in sorted((root / SCHEMA / folder).glob("*.sql"))}
+    return {one.name: one.read_text("utf-8") for one in sorted((root / SCHEMA / folder).rglob("*.sql"))}
 
 
 def functions(text: str) -> list[re.Match[str]]:

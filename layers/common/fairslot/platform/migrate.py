@@ -1,7 +1,7 @@
 """Migrate a database: tables by numbered files that run once, functions as one set, in one transaction.
 
-`schema/tables/` is applied in order, each file once. `schema/functions/` has the current text of every
-function; all of it is applied whenever it is not what was applied last.
+`schema/tables/` is applied in order, each step once: a file, or a folder of files. `schema/functions/` has the
+current text of every function; all of it is applied whenever it is not what was applied last.
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import sys
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from typing import Self
 
 import psycopg
@@ -42,7 +43,6 @@ _NOTE_FUNCTIONS = """
 _LEFT_OVER = """
     SELECT string_agg(oid::regprocedure::text, ', ') FROM pg_proc
      WHERE pronamespace = to_regnamespace('engine') AND xmin <> pg_current_xact_id()::xid"""
-_BEFORE_BASELINE = "0001_coaches_and_calendars.sql"
 # The exit code of `python -m fairslot.platform.migrate` then.
 BEFORE_BASELINE_CODE = 3
 
@@ -117,7 +117,7 @@ def _apply_tables(connection: psycopg.Connection, schema: Schema) -> list[str]:
     known: dict[str, str] = dict(
         connection.execute("SELECT name, checksum FROM schema_migrations").fetchall()
     )
-    if _BEFORE_BASELINE in known:
+    if known and not any(name in known for name, _ in schema.tables[:1]):
         raise BeforeBaselineError
     applied = []
     for name, text in schema.tables:
@@ -156,10 +156,17 @@ def _apply_functions(connection: psycopg.Connection, schema: Schema) -> list[str
 
 
 def _texts(folder: str) -> list[tuple[str, str]]:
-    found = [
-        one for one in files("fairslot").joinpath("schema", folder).iterdir() if one.name.endswith(".sql")
-    ]
-    return [(one.name, one.read_text("utf-8")) for one in sorted(found, key=lambda one: one.name)]
+    """Return the name and text of each step of a folder in order: a file, or a folder of parts."""
+    return [(one.name, _text(one)) for one in _sorted(files("fairslot").joinpath("schema", folder))]
+
+
+def _text(step: Traversable) -> str:
+    return step.read_text("utf-8") if step.is_file() else "".join(map(_text, _sorted(step)))
+
+
+def _sorted(folder: Traversable) -> list[Traversable]:
+    found = [one for one in folder.iterdir() if one.is_dir() or one.name.endswith(".sql")]
+    return sorted(found, key=lambda one: one.name)
 
 
 def _digest(text: str) -> str:
