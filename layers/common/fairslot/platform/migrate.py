@@ -1,7 +1,7 @@
 """Migrate a database: tables by numbered files that run once, functions as one set, in one transaction.
 
-`schema/tables/` is applied in order, each step once: a file, or a folder of files. `schema/functions/` has the
-current text of every function; all of it is applied whenever it is not what was applied last.
+`schema/tables/` is applied in order, each step once: a file, or a folder of files. `schema/functions/` has
+the current text of every function; all of it is applied whenever it is not what was applied last.
 """
 
 import hashlib
