@@ -100,7 +100,7 @@ def _complete(operation: Json, about: str, contract: Contract) -> None:
     operation["description"] = about
     del operation["responses"]["422"]  # the resolver's own; ours has another shape
     for status, response in operation["responses"].items():
-        response["headers"] = _references("headers", headers)
+        response["headers"] = response.get("headers", {}) | _references("headers", headers)
         if status == "204":
             del response["content"]
 
