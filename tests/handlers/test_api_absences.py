@@ -65,7 +65,10 @@ def test_they_are_listed_by_start_and_period(team: Connection) -> None:
 def test_a_part_that_a_partner_ends_leaves_the_rest(team: Connection) -> None:
     """It is one absence still, with its reason."""
     made = absence(NINE, NINE + 3 * HOUR, reason="ill")
-    event = {"start_time": (NINE + HOUR).isoformat(), "end_time": (NINE + 2 * HOUR).isoformat()}
+    event: dict[str, Any] = {
+        "start_time": (NINE + HOUR).isoformat(),
+        "end_time": (NINE + 2 * HOUR).isoformat(),
+    }
     process_event(team, receive_event(team, "coach.available", coach_id="coach-01", **event))
     assert body_of(ask("GET", PATH))["data"] == [made]
     assert "coach-01" in free(NINE + HOUR)

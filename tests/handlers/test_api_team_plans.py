@@ -124,10 +124,10 @@ def test_a_hold_that_no_longer_fits_is_released(team: Connection) -> None:
         for _ in range(3):
             body = {"calendar_id": "cal", "start_time": start.isoformat()}
             assert ask("POST", "/api/holds", body).status == 201
-    body = {"overrides": [{"date": "2026-03-03"}]}
-    plan = body_of(ask("PATCH", ONE, body, query={"dry_run": "true"}))
+    off = {"overrides": [{"date": "2026-03-03"}]}
+    plan = body_of(ask("PATCH", ONE, off, query={"dry_run": "true"}))
     assert (plan["holds_released"], plan["appointments"]) == (1, [])
-    body_of(ask("PATCH", ONE, body))
+    body_of(ask("PATCH", ONE, off))
     assert count(team, "coach_appointments", "status = 'held'") == 5
     check_invariants(team)
     check_replay(team)

@@ -30,39 +30,40 @@ $$;
 
 -- Takes every lock that a change of a team needs, in the one order. p_coaches: whose time or teams change; p_calendars:
 -- whose weights, credits or settings change; p_closing: those of them whose appointments may no longer fit. Who may take
--- an appointment over is locked too.
+-- an appointment over is locked too. Coaches of other tenants are left out: what follows refuses them.
 CREATE OR REPLACE FUNCTION engine.lock_team_change(
     p_tenant text, p_coaches text[], p_calendars text[], p_closing text[], p_now timestamptz
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_from      integer := engine.slot_of(p_now);
+    v_coaches   text[] := ARRAY(SELECT coach_id FROM coaches WHERE tenant_id = p_tenant AND coach_id = ANY (p_coaches)
+                                 ORDER BY coach_id);
     v_coach     text;
     v_calendars text[];
     v_ids       uuid[];
 BEGIN
-    FOR v_coach IN SELECT one FROM unnest(p_coaches) AS one ORDER BY one LOOP
+    FOREACH v_coach IN ARRAY v_coaches LOOP
         PERFORM engine.lock_external_calendar(v_coach);
     END LOOP;
     v_calendars := ARRAY(
         SELECT calendar_id FROM calendars
-         WHERE tenant_id = p_tenant
-           AND (calendar_id = ANY (p_calendars)
-                OR calendar_id IN (SELECT engine.calendars_of_coach(one, v_from) FROM unnest(p_coaches) AS one))
+         WHERE tenant_id = p_tenant AND calendar_id = ANY (p_calendars)
+            OR calendar_id IN (SELECT engine.calendars_of_coach(one, v_from) FROM unnest(v_coaches) AS one)
          ORDER BY calendar_id FOR NO KEY UPDATE);
     v_ids := ARRAY(
         SELECT appointment_id FROM coach_appointments
          WHERE appointment_id IN (SELECT appointment_id
-                                    FROM engine.coming_appointments(p_tenant => p_tenant, p_coaches => p_coaches,
+                                    FROM engine.coming_appointments(p_tenant => p_tenant, p_coaches => v_coaches,
                                                                     p_calendars => p_closing, p_now => p_now))
          ORDER BY appointment_id FOR UPDATE);
-    IF EXISTS (SELECT FROM unnest(p_coaches) AS one, engine.calendars_of_coach(one, v_from) AS calendar_id
+    IF EXISTS (SELECT FROM unnest(v_coaches) AS one, engine.calendars_of_coach(one, v_from) AS calendar_id
                 WHERE calendar_id <> ALL (v_calendars)) THEN
         RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = 'a coach was booked in another calendar meanwhile';
     END IF;
     PERFORM FROM coach_slots AS day
       WHERE (day.coach_id, day.first_slot) IN (
         SELECT own.coach_id, own.first_slot FROM coach_slots AS own
-         WHERE own.coach_id = ANY (p_coaches) AND own.first_slot > v_from - 104
+         WHERE own.coach_id = ANY (v_coaches) AND own.first_slot > v_from - 104
          UNION
         SELECT near.coach_id, near.first_slot
           FROM coach_appointments AS a
