@@ -9,8 +9,8 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from admin import team_changes
+from admin.coach_models import AbsenceModel, AbsencePage, AbsenceRequest
 from admin.team_changes import Appointments, DryRun, IfMatch
-from admin.team_models import AbsenceModel, AbsencePage, AbsenceRequest
 from fairslot.coach_time import sync
 from fairslot.coach_time.fetch_requests import send_fetches
 from fairslot.domain.errors import (

@@ -7,9 +7,9 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from admin import team_changes
+from admin.coach_models import CoachModel, CoachPage, CoachPatch, CoachRequest
 from admin.settings_types import NewId
 from admin.team_changes import Appointments, DryRun, IfMatch, IfNoneMatch
-from admin.team_models import CoachModel, CoachPage, CoachPatch, CoachRequest
 from fairslot.domain.errors import (
     AppointmentsAffectedError,
     ConflictError,

@@ -7,8 +7,8 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from admin import team_changes
+from admin.calendar_models import MemberModel, MemberPage, MemberRequest
 from admin.team_changes import Appointments, DryRun, IfMatch, IfNoneMatch
-from admin.team_models import MemberModel, MemberPage, MemberRequest
 from fairslot.domain.errors import (
     AppointmentsAffectedError,
     ConflictError,

@@ -9,7 +9,8 @@ from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 from pydantic import BaseModel
 from pydantic import ValidationError as InvalidModelError
 
-from admin.team_models import Plan, merged
+from admin.plan_models import Plan
+from admin.settings_models import merged
 from fairslot.domain.errors import MalformedRequestError, ValidationError
 from fairslot.domain.idempotency import NO_KEY, ChangeResult, Key
 from fairslot.http import changes

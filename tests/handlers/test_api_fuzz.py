@@ -17,6 +17,7 @@ from tests.support.endpoints import URL, add_endpoint, subscribed
 from tests.support.http import ask, booked, send
 from tests.support.invariants import check_invariants
 from tests.support.queues import Queues
+from tests.support.team import add_calendar, add_coach
 
 OPERATIONS = list(operations())
 _ABSENCES = "/api/coaches/coach-01/absences"
@@ -104,6 +105,13 @@ def test_whatever_is_asked_is_answered(
     if "absence_id" in operation.path:
         made = [ask("POST", _ABSENCES, ABSENCE).json["absence_id"] for _ in range(3)]
         values |= {"coach_id": ["coach-01"], "absence_id": [*made, str(uuid4())]}
+    if operation.name in {"delete_coach", "delete_calendar", "delete_member"}:  # some without appointments
+        for number in range(4):
+            add_coach(team, f"idle-{number}")
+        add_calendar(team, "idle", values["coach_id"][:3])
+        team.execute("INSERT INTO coach_calendars SELECT 'cal', coach_id FROM coaches ON CONFLICT DO NOTHING")
+        values["coach_id"] += [f"idle-{number}" for number in range(4)]
+        values["calendar_id"].append("idle")
     if operation.name == "report_outcome":  # of what has begun
         request.getfixturevalue("clock")(NINE + DAY)
     statuses: Counter[int] = Counter()

@@ -44,6 +44,10 @@ ON CONFLICT (calendar_id) DO UPDATE
  WHERE known.tenant_id = excluded.tenant_id
 RETURNING calendar_id;
 
+-- name: release_slug
+-- Frees a calendar's slug for another one.
+UPDATE calendars SET slug = NULL WHERE calendar_id = %(calendar)s AND tenant_id = %(tenant)s;
+
 -- name: refresh_weights
 -- Derives the weights of a calendar's team anew.
 SELECT engine.refresh_weights(p_calendar => calendar_id)

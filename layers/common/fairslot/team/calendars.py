@@ -192,6 +192,8 @@ def put_steps(
             id=calendar_id,
             action="update" if known else "create",
             members=members_changed,
+            # Two calendars may exchange their slugs.
+            prepare=lambda: _release_slug(connection, values) if "slug" in members_changed else None,
             run=run,
             calendars=own,
             closing=own if {"blocked_dates", "time_zone"} & {*members_changed} else frozenset(),
@@ -216,3 +218,7 @@ def delete_steps(connection: Connection, *, tenant_id: str, calendar_id: str, no
 
     deletion = Step(resource="calendar", id=calendar_id, action="delete", run=run, calendars=own, closing=own)
     return [*left, deletion]
+
+
+def _release_slug(connection: Connection, values: Json) -> None:
+    connection.execute(_SQL["release_slug"], values)

@@ -41,7 +41,7 @@ class Options:
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """The change of one resource; `run` makes it.
+    """The change of one resource; `run` makes it, after every step's `prepare`.
 
     `coaches`: whose time or teams change. `calendars`: whose weights, credits or settings change. `closing`:
     those of them whose appointments may no longer fit. `members` are the names of what changes.
@@ -51,6 +51,7 @@ class Step:
     id: str
     action: Action
     run: Callable[[], None]
+    prepare: Callable[[], None] | None = None
     members: Sequence[str] = ()
     coaches: frozenset[str] = frozenset()
     calendars: frozenset[str] = frozenset()
@@ -122,6 +123,9 @@ def _carry_out(connection: Connection, change: Change, options: Options) -> _Don
     }
     connection.execute(_SQL["lock"], values)
     before, misfits_before = _shares(connection, values), _misfits(connection, values)
+    for step in steps:
+        if step.prepare is not None:
+            step.prepare()
     for step in steps:
         step.run()
     if coaches:

@@ -179,7 +179,7 @@ def put_steps(
     now: datetime,
 ) -> list[Step]:
     """Return what makes a coach's settings these; nothing if they are."""
-    wanted = {"score": known["score"], **settings} if known and settings.get("score") is None else settings
+    wanted = {**settings, "score": known["score"]} if known and settings.get("score") is None else settings
     members_changed = changed_members(known, wanted)
     if known and not members_changed:
         return []
