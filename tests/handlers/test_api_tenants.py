@@ -82,6 +82,27 @@ def test_a_coach_of_another_cannot_join(team: Connection, two: dict[str, str]) -
     assert table_digests(team) == before
 
 
+def test_a_calendar_of_another_cannot_be_joined(team: Connection, two: dict[str, str]) -> None:
+    """Nor by a coach of the tenant's own."""
+    assert ask("PUT", "/api/coaches/zed", COACH, key="other-key").status == 201
+    before = table_digests(team)
+    check_problem(ask("PUT", "/api/calendars/cal/coaches/zed", {}, key="other-key"), 404, "NOT_FOUND")
+    assert table_digests(team) == before
+
+
+def test_a_document_has_nothing_of_another(team: Connection, two: dict[str, str]) -> None:
+    """It is exported without, and pruning by another's document deletes nothing of it."""
+    assert ask("PUT", "/api/calendars/theirs", CALENDAR, key="other-key").status == 201
+    exported = ask("GET", "/api/export", key="other-key").json
+    assert (exported["coaches"], [*exported["calendars"]]) == ({}, ["theirs"])
+    assert exported["calendars"]["theirs"]["team"] == {}
+    own = ask("GET", "/api/export").body
+    taken = {"coaches": {"coach-01": COACH}}
+    check_problem(ask("POST", "/api/apply", taken, key="other-key"), 404, "NOT_FOUND")
+    assert ask("POST", "/api/apply", {}, key="other-key", query={"prune": "true"}).status == 200
+    assert ask("GET", "/api/export").body == own
+
+
 def test_lists_and_reports_have_nothing_of_another(team: Connection, two: dict[str, str]) -> None:
     """Every list is empty and every report without anybody, filtered or not."""
     for query in ({}, {"coach_id": "coach-01"}, {"calendar_id": "cal"}):

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.mutants import calendars, changes, edges, engine, http, patience, upgrades, webhooks
+from tests.mutants import calendars, changes, edges, engine, http, patience, team, upgrades, webhooks
 from tests.mutants.guard import Guard
 
 GUARDS = (
@@ -25,6 +25,7 @@ GUARDS = (
     *webhooks.GUARDS,
     *calendars.GUARDS,
     *patience.GUARDS,
+    *team.GUARDS,
     *upgrades.GUARDS,
 )
 
