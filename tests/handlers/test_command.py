@@ -198,11 +198,7 @@ def test_a_profile_says_where_the_api_is(run: Run, url: str, tmp_path: Path) -> 
     file.write_text(
         f'[default]\nurl = "http://127.0.0.1:1"\nkey = "x"\n[here]\nurl = "{url}"\nkey = "{KEY}"\n', "utf-8"
     )
-    unset: dict[str, str | None] = {
-        "FAIRSLOT_URL": None,
-        "FAIRSLOT_KEY": None,
-        "FAIRSLOT_PROFILES": str(file),
-    }
+    unset = {"FAIRSLOT_URL": "", "FAIRSLOT_KEY": "", "FAIRSLOT_PROFILES": str(file)}
     assert run("--profile", "here", "coaches", "list", **unset).returncode == 0
     assert run("coaches", "list", **unset).returncode == 3
     assert run("coaches", "list", **unset | {"FAIRSLOT_URL": url, "FAIRSLOT_KEY": KEY}).returncode == 0
