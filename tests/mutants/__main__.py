@@ -14,7 +14,18 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.mutants import calendars, changes, edges, engine, http, patience, team, upgrades, webhooks
+from tests.mutants import (
+    calendars,
+    changes,
+    edges,
+    engine,
+    http,
+    patience,
+    team,
+    team_tenants,
+    upgrades,
+    webhooks,
+)
 from tests.mutants.guard import Guard
 
 GUARDS = (
@@ -26,6 +37,7 @@ GUARDS = (
     *calendars.GUARDS,
     *patience.GUARDS,
     *team.GUARDS,
+    *team_tenants.GUARDS,
     *upgrades.GUARDS,
 )
 
