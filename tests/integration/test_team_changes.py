@@ -63,7 +63,7 @@ def test_nothing_is_booked_with_whom_a_change_took_away(
     team = add_team(connection, 6)
     add_calendar(connection, "other", team[:4])
     works = [partial(change, connect(), coach_id) for coach_id in team[:2]]
-    for number, start in enumerate(STARTS):
+    for number, start in enumerate(STARTS[:12]):
         where = "other" if number % 3 == 0 else "cal"
         works.append(partial(book, connect(), start, calendar_id=where))
         works.append(partial(hold, connect(), start=start, calendar_id="cal", client=str(number)))

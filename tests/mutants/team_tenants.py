@@ -9,7 +9,7 @@ _LISTS = f"{_TENANTS}::test_lists_and_reports_have_nothing_of_another"
 _INSIDE = "tests/integration/test_team_tenants.py"
 _COACH = f"{_INSIDE}::test_a_coach_of_another_is_left_alone"
 _CALENDAR = f"{_INSIDE}::test_a_calendar_of_another_is_left_alone"
-_TEAM = "schema/functions/16_team.sql"
+_TEAM = "schema/functions/17_team.sql"
 
 GUARDS = (
     Guard(
