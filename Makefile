@@ -10,7 +10,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8
 export PYTHONPATH := $(CURDIR)/functions:$(CURDIR)/layers/common:$(CURDIR)
 export UV_PYTHON_DOWNLOADS ?= automatic
 
-.PHONY: help install run test check format requirements openapi replay what-if mutants redrive migrate template bench clean
+.PHONY: help install run test check format requirements openapi replay what-if mutants redrive migrate template bench bench-plots load clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,8 +74,14 @@ what-if: install ## run the recorded history under another rule (ARGS="--gamma 2
 openapi: install ## regenerate the OpenAPI document from the handlers' types
 	@$(BIN)/python -m tools.openapi
 
-bench: install ## measure everything that has a goal and print both (three minutes)
-	@$(BIN)/python -m bench
+bench: install ## measure everything that has a goal and print both (under ten minutes; ARGS="relay" for a part)
+	@$(BIN)/python -m bench $(ARGS)
+
+load: install ## drive the running stack over HTTP and check what has to hold (SECONDS=30)
+	@SECONDS=$${SECONDS:-} $(BIN)/python -m bench.load
+
+bench-plots: install ## draw each figure of the benchmark over the commits that were measured
+	@$(BIN)/python -m bench.plots
 
 mutants: install ## remove each guard in turn and expect its test to fail (minutes)
 	@$(BIN)/python -m tests.mutants

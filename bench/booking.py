@@ -9,12 +9,13 @@ round, and the result is the median of the rounds' ratios, because the machine i
 import multiprocessing
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from multiprocessing.synchronize import Barrier, Event
 from typing import TYPE_CHECKING
 
 from bench.booking_database import CLIENTS, HOT, PARTNERS, TEAM, bare, book, database, starts
+from bench.figures import Figure
 from fairslot.platform import db
 
 if TYPE_CHECKING:
@@ -26,11 +27,20 @@ SECONDS = 1.0
 WARM_UP = 20
 _FORK = multiprocessing.get_context("fork")
 
+GOALS = {"1 client": 0.40, "8 spread": 0.25, "8 at one instant": 0.20}
+
 # Makes a client's work from its connection and number; the work returns whether it succeeded.
 type Work = Callable[[db.Connection, int], Callable[[], bool]]
 
 
-def rate(url: str, clients: int, work: Work) -> float:
+def figures() -> Iterator[Figure]:
+    """Measure booking in the database."""
+    for name, ratio in throughput().items():
+        what = f"booking in the database, {name}, of the bare commit"
+        yield Figure(name=what, value=ratio, goal=GOALS[name], at_least=True)
+
+
+def rate(url: str, clients: int, work: Work, *, seconds: float = SECONDS) -> float:
     """Return how often a second the clients together succeed."""
     stop, ready, done = _FORK.Event(), _FORK.Barrier(clients + 1), _FORK.Queue()
 
@@ -49,7 +59,7 @@ def rate(url: str, clients: int, work: Work) -> float:
         process.start()
     ready.wait()
     began = time.perf_counter()
-    time.sleep(SECONDS)
+    time.sleep(seconds)
     stop.set()
     total: int = sum(done.get() for _ in processes)
     took = time.perf_counter() - began

@@ -5,13 +5,20 @@ PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.booking_growth
 
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 import psycopg
 
 from bench.booking_database import book, database, starts
+from bench.figures import Figure
 from fairslot.platform import db
+
+
+def figures() -> Iterator[Figure]:
+    """Measure how a booking grows with the history."""
+    for factor, ratio in growth().items():
+        yield Figure(name=f"booking with {factor} times the history", value=ratio, unit="times", goal=1.1)
 
 
 def growth(times: Sequence[int] = (10, 100), base: int = 300, count: int = 300) -> dict[int, float]:
@@ -58,13 +65,13 @@ _HISTORY = b"""
                LATERAL (SELECT '2010-01-01Z'::timestamptz + n * interval '15 min' AS at) AS x
         RETURNING appointment_id, calendar_id, coach_id
     )
-    INSERT INTO distribution_log (calendar_id, seq, appointment_id, kind, policy, policy_version, chosen,
-                                  candidates)
-    SELECT calendar_id,
-           coalesce((SELECT min(seq) FROM distribution_log), 0)
+    INSERT INTO decisions (calendar_id, kind, seq, appointment_id, policy, policy_version, roster_version,
+                           chosen, credits, lasts, decided_at)
+    SELECT calendar_id, turn.kind,
+           coalesce((SELECT min(decisions.seq) FROM decisions), 0)
                - row_number() OVER (PARTITION BY calendar_id),
-           appointment_id, 'assigned', 'fair_share', 1, coach_id, '[]'
-      FROM old"""
+           appointment_id, 'fair_share', 1, turn.roster_version, 1, turn.credits, turn.lasts, now()
+      FROM old JOIN turns AS turn USING (calendar_id)"""
 
 
 if __name__ == "__main__":

@@ -16,26 +16,32 @@ from pathlib import Path
 from bench import booking_database
 from fairslot.booking import appointments
 from fairslot.platform import db
+from fairslot.platform.idempotent import without_commit
 from fairslot.platform.queries import queries
 
 ROUNDS = 400
 # What is removed: the function it is in, its text, and what replaces it.
 PARTS: Mapping[str, tuple[str, str, str]] = {
-    "notifying subscribers (event, deliveries, messages)": (
+    "the record of the change (event, answer and decision)": (
         "book",
-        "engine.emit_event(p_type => 'appointment.created', a => a, p_old => NULL)",
-        "'[]'",
+        """engine.record_change(p_tenant => p_tenant, p_type => 'appointment.created', p_after => a,
+                                p_decision => v_made, p_key => p_key, p_fingerprint => p_fingerprint,
+                                p_keep_for => p_keep_for, p_now => v_now)""",
+        "jsonb_build_object('replayed', false, 'answer', engine.booked_json(engine.image_of(a)))",
     ),
-    "the decision (record and credits)": (
+    "moving the turns": (
         "assign_coach",
-        """PERFORM engine.record_assignment(p_calendar => p_calendar, p_policy => p_calendar.policy,
-                                     p_appointment => a.appointment_id, p_team => v_team, p_now => p_now);""",
+        """made := engine.move_turns(p_turn => p_turn, p_policy => p_calendar.policy,
+                              p_policy_version => p_calendar.policy_version, p_chosen => v_choice.chosen,
+                              p_credits => v_choice.credits, p_excluded => v_seen.excluded, p_reverses => NULL,
+                              p_now => p_now);""",  # noqa: E501 - as it is written there
         "",
     ),
     "taking the coach's time": (
         "assign_coach",
-        "PERFORM engine.take_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);",
-        "",
+        """engine.claim_time(p_coach => v_coach, p_day => v_seen.days[v_choice.chosen], p_from => v_from,
+                                    p_to => v_to, p_before => v_before, p_after => v_after);""",
+        "true;",
     ),
     "looking for the key's answer": (
         "book",
@@ -51,11 +57,6 @@ PARTS: Mapping[str, tuple[str, str, str]] = {
             "PERFORM engine.check_start(p_calendar => p_calendar, p_start => p_start, "
             "p_except => NULL, p_now => p_now);"
         ),
-        "",
-    ),
-    "expired holds": (
-        "assign_coach",
-        "PERFORM engine.check_expired_holds(p_calendar.calendar_id, p_now);",
         "",
     ),
 }
@@ -94,7 +95,7 @@ def costs(rounds: int = ROUNDS) -> tuple[float, float, dict[str, float]]:
     with booking_database.database() as server, db.connect(server.url) as connection:
         for number, part in enumerate(PARTS.values(), start=1):
             without(connection, number, part)
-        whole = queries("appointments")["book"]
+        whole = without_commit(queries("appointments")["book"])
         numbers = range(1, len(PARTS) + 1)
         variants = [
             whole,

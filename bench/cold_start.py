@@ -2,9 +2,10 @@
 
     PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.cold_start
 
-Every sample is a process of its own, from start to end, in turns. The first response is a real one: Postgres,
-Valkey, queues and partners run, and nothing is connected before. The other side imports the third-party and
-standard modules that the first process had at its end, in the same order, and none of ours.
+Every sample is a process of its own, from start to end, in turns, with byte code and with the packages that
+are deployed. The first response is a real one: Postgres, Valkey, queues and partners run, and nothing is
+connected before. The other side imports, in the same order, the third-party and standard modules that the
+first process had at its end, and none of ours.
 """
 
 import json
@@ -14,136 +15,152 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import get_args
 
-from bench.booking_handler import booking_request, starts
-from bench.stack import add_team, stack
-from bench.subscriber import subscriber_url
-from fairslot.coach_time.days import horizon_slots
+import botocore
+
+from bench.figures import Figure
+from bench.stack import stack
 from fairslot.platform import db
-from tests.support.deliveries import delivery
-from tests.support.http import request
-from tests.support.partner_process import partner
-from tests.support.sqs_events import batch_event
+from fairslot.platform.aws import Service
+from tests.support.cloudformation import template
+from tests.support.handler_events import HandlerEvents, handler_events
+from tests.support.handler_runs import CODE, ROOT, first_line, run, undeployed
 
 ROUNDS = 7
-OURS = ("__main__", "fairslot", "booking", "availability", "webhook_dispatch", "calendar_fetch")
+FUNCTIONS = ("booking.app", "availability.app", "webhook_dispatch.app", "calendar_fetch.app")
+OURS = ("__main__", "fairslot", "tests", *(one.partition(".")[0] for one in FUNCTIONS))
 
-type Make = Callable[[], dict[str, Any]]
-
-FIRST_ANSWER = """
-import sys
-from importlib import import_module
-from json import loads
-from time import monotonic
-
-class Context:
-    function_name, memory_limit_in_mb, aws_request_id = "cold", 1024, "request-1"
-    invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:cold"
-    begun = monotonic()
-    def get_remaining_time_in_millis(self):
-        return int((self.begun + 30 - monotonic()) * 1000)
-
-answer = import_module(sys.argv[1]).lambda_handler(loads(sys.stdin.read()), Context())
-assert answer.get("statusCode", 200) < 300 and not answer.get("batchItemFailures"), answer
-"""
 IMPORTS = """
-import sys
+import json, sys
 from importlib import import_module
 
-for name in sys.stdin.read().split():
+asked = json.loads(sys.stdin.readline())
+for name in asked["hidden"]:
+    sys.modules[name] = None
+for name in asked["names"]:
     try:
         import_module(name)
     except ImportError:
         pass  # a name that a library gives a module of its own later on
 """
+NOTHING = "import sys; sys.stdin.readline()"
+# Whoever measures stops here: Lambda ends a process by freezing it.
 END = "\nimport os, sys; sys.stdout.flush(); os._exit(0)"
-NAMES = "\nsys.stderr.write('\\0' + ' '.join(sys.modules))"
+
+
+def figures() -> Iterator[Figure]:
+    """Measure import and first response, by function, and what booking alone imports."""
+    found = ratios()
+    for module, one in found.items():
+        yield Figure(
+            name=f"cold start of {module.partition('.')[0]} against its imports",
+            value=one["ratio"],
+            unit="times",
+            goal=1.2,
+            note=f"{one['ms']:.0f} of {one['libraries_ms']:.0f} ms",
+        )
+    yield Figure(name="imports of booking", value=found["booking.app"]["imports_ms"], unit="ms", goal=280)
 
 
 def ratios() -> dict[str, dict[str, float]]:
     """Return by function the median ratio of the pairs, and each side in milliseconds."""
-    with functions() as makers:
-        return {module: cold(module, make) for module, make in makers.items()}
+    with events() as made:
+        return {module: Cold(module, made).figures() for module in FUNCTIONS}
 
 
-def cold(module: str, make: Make) -> dict[str, float]:
-    """Measure one function."""
-    names = library_names(module, make)
-    took: tuple[list[float], list[float]] = ([], [])
-    for number in range(1 + ROUNDS):
-        sides = [(0, FIRST_ANSWER, json.dumps(make())), (1, IMPORTS, names)]
-        for side, code, given in sides if number % 2 else reversed(sides):
-            begun = time.perf_counter()
-            run(code + END, given, module)
-            took[side].append(time.perf_counter() - begun)
-    ours, alone = (side[1:] for side in took)  # the first of each wrote the byte code
-    return {
-        "ratio": statistics.median(one / other for one, other in zip(ours, alone, strict=True)),
-        "ms": statistics.median(ours) * 1000,
-        "imports_ms": statistics.median(alone) * 1000,
-    }
+class Cold:
+    """The cold start of one function."""
 
+    def __init__(self, module: str, made: HandlerEvents) -> None:
+        """Take the function and what there is to answer."""
+        self._module, self._make = module, made.makers[module]
+        self._environment = {**os.environ, **made.variables}
 
-def library_names(module: str, make: Make) -> str:
-    """Return the library modules that importing a function and its first response load, in order."""
-    names = run(FIRST_ANSWER + NAMES, json.dumps(make()), module).stderr.rpartition("\0")[2].split()
-    return "\n".join(name for name in names if name.partition(".")[0] not in OURS)
+    def figures(self) -> dict[str, float]:
+        """Measure it."""
+        names = self._library_names()
+        took: dict[str, list[float]] = {}
+        for number in range(1 + ROUNDS):
+            sides = {
+                "ms": (CODE, first_line(self._module) + self._event()),
+                "libraries_ms": (IMPORTS, names),
+                "imports_ms": (CODE, first_line(self._module)),
+                "python_ms": (NOTHING, "\n"),
+            }
+            for side in sides if number % 2 else reversed(sides):
+                took.setdefault(side, []).append(self._seconds(*sides[side]))
+        kept = {side: one[1:] for side, one in took.items()}  # the first of each wrote the byte code
+        medians = {side: statistics.median(one) * 1000 for side, one in kept.items()}
+        pairs = zip(kept["ms"], kept["libraries_ms"], strict=True)
+        medians["ratio"] = statistics.median(one / other for one, other in pairs)
+        medians["imports_ms"] -= medians["python_ms"]
+        return medians
 
+    def _event(self) -> str:
+        return json.dumps(self._make()) + "\n"
 
-def run(code: str, given: str, module: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a fresh process."""
-    command = [sys.executable, "-c", code, module]
-    return subprocess.run(command, input=given, capture_output=True, text=True, check=True)  # noqa: S603
+    def _library_names(self) -> str:
+        """Return the call that imports the libraries of an import and a first response, in their order."""
+        loaded = run(self._module, [self._make()], variables=self._environment).loaded
+        names = [name for name in loaded if name.partition(".")[0] not in OURS]
+        return json.dumps({"hidden": undeployed(), "names": names}) + "\n"
+
+    def _seconds(self, code: str, given: str) -> float:
+        """Run code in a fresh process."""
+        begun = time.perf_counter()
+        subprocess.run(  # noqa: S603  # this interpreter
+            [sys.executable, "-c", code + END],
+            input=given,
+            env=self._environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return time.perf_counter() - begun
 
 
 @contextmanager
-def functions() -> Iterator[dict[str, Make]]:
-    """Start what the functions talk to; yield for each a maker of its events."""
+def events() -> Iterator[HandlerEvents]:
+    """Start what the functions talk to; yield their events, and variables as in the template."""
     with (
         tempfile.TemporaryDirectory() as folder,
         stack() as parts,
-        partner("calendar_api", Path(folder)) as calendar,
-        subscriber_url() as url,
         db.connect(parts.postgres.url) as connection,
+        handler_events(connection, parts.sqs.client(), Path(folder)) as made,
     ):
-        add_team(connection, 6, duration=15)
-        sqs = parts.sqs.client()
-        for name in ("results", "fetched"):
-            os.environ[f"{name.upper()}_QUEUE_URL"] = sqs.create_queue(QueueName=name)["QueueUrl"]
-        os.environ.update(
-            CRM_WEBHOOK_URL=url, CALENDAR_API_URL=str(calendar.base_url), WEBHOOK_ALLOW_LOOPBACK_HTTP="true"
-        )
-        instants = starts()
-        yield {
-            "booking.app": lambda: booking_request(next(instants)),
-            "availability.app": lambda: request("GET", "/api/availability", query={"calendar_id": "cal"}),
-            "webhook_dispatch.app": lambda: batch_event(delivery().to_json()),
-            "calendar_fetch.app": lambda: batch_event(json.dumps(fetch())),
-        }
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        path = os.pathsep.join((_deployed_botocore(Path(folder)), os.environ["PYTHONPATH"]))
+        deployed = {"PYTHONPYCACHEPREFIX": folder, "PYTHONPATH": path, **_globals()}
+        yield replace(made, variables={**made.variables, **deployed})
 
 
-def fetch() -> dict[str, Any]:
-    """Return a message of the fetches queue."""
-    zone = "America/New_York"
-    now = datetime.now(UTC)
-    first, end = horizon_slots(ZoneInfo(zone), now)
-    return {
-        "coach_id": "coach-1",
-        "kind": "calendar_api",
-        "url": None,
-        "time_zone": zone,
-        "first_slot": first,
-        "slot_count": end - first,
-        "requested_at": now.isoformat(),
-    }
+def _deployed_botocore(folder: Path) -> str:
+    """Return a folder with botocore as the layer's build leaves it: it looks through all that it finds."""
+    installed = Path(botocore.__file__).parent
+    kept = [one for one in installed.iterdir() if one.name not in {"data", "__pycache__"}]
+    kept += [
+        one
+        for one in (installed / "data").iterdir()
+        if one.is_file() or one.name in get_args(Service.__value__)
+    ]
+    (folder / "layer/botocore/data").mkdir(parents=True)
+    for one in kept:
+        (folder / "layer/botocore" / one.relative_to(installed)).symlink_to(one)
+    return str(folder / "layer")
+
+
+def _globals() -> dict[str, str]:
+    """Return the variables that the template gives every function."""
+    shared = template()["Globals"]["Function"]["Environment"]["Variables"]
+    return {name: str(value) for name, value in shared.items()}
 
 
 if __name__ == "__main__":
     for module, found in ratios().items():
-        print(module, found)
+        print(module, {name: round(value, 2) for name, value in found.items()})

@@ -13,13 +13,14 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bench.figures import Figure
 from bench.subscriber import subscriber_url
 from fairslot.messages.deliveries import Delivery
 from fairslot.platform.settings import settings
@@ -31,7 +32,19 @@ IDLE = 100
 type Make = Callable[[], Delivery]
 
 
-def figures() -> dict[str, float]:
+def figures() -> Iterator[Figure]:
+    """Measure the dispatcher."""
+    found = measure()
+    rates = {"webhook dispatch, one worker": "rate", "the same, signed for a subscriber": "signed"}
+    for name, which in rates.items():
+        yield Figure(name=name, value=found[which], unit="/s", goal=150, at_least=True)
+    own = f"{found['own_ms']:.2f} ms of it from receipt"
+    yield Figure(
+        name="queue to subscriber when idle, p50", value=found["p50_ms"], unit="ms", goal=50, note=own
+    )
+
+
+def measure() -> dict[str, float]:
     """Return the deliveries a second, plain and signed, and the milliseconds from queue to subscriber."""
     with tempfile.TemporaryDirectory() as folder, SqsStandIn(Path(folder)) as sqs, subscriber_url() as url:
         os.environ.update(sqs.environment, CRM_WEBHOOK_URL=url)
@@ -147,4 +160,4 @@ class Worker:
 
 
 if __name__ == "__main__":
-    print(figures())
+    print(measure())

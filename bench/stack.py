@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from fairslot.coach_time.days import extend_days
-from fairslot.platform import cache, db, queue
+from fairslot.platform import after_answer, cache, db, queue
 from fairslot.platform.migrate import migrate
 from fairslot.platform.settings import settings
 from local.postgres import EmbeddedPostgres
@@ -72,16 +74,44 @@ def quiet() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def after_answers() -> Iterator[Callable[[], bool]]:
+    """Let the handlers leave work for after the answer, as in a deployed function; gives what does it.
+
+    That returns whether there was any.
+    """
+    left: list[after_answer.Work] = []
+
+    def finish() -> bool:
+        works = left[:]
+        left.clear()
+        for work in works:
+            work()
+        return bool(works)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(after_answer, "run", left.append)
+        yield finish
+
+
 def alternate[T](
-    given: Sequence[T], one: Callable[[T], object], other: Callable[[T], object]
+    given: Sequence[T],
+    one: Callable[[T], object],
+    other: Callable[[T], object],
+    *,
+    between: Callable[[], None] = lambda: None,
 ) -> tuple[list[float], list[float]]:
-    """Do both with each of `given`, taking turns to go first; return the seconds of each."""
+    """Do both with each of `given`, taking turns to go first; return the seconds of each.
+
+    `between` is done after each, and not timed.
+    """
     took: tuple[list[float], list[float]] = ([], [])
     for number, what in enumerate(given):
         for side, work in ((0, one), (1, other)) if number % 2 else ((1, other), (0, one)):
             begun = time.perf_counter()
             work(what)
             took[side].append(time.perf_counter() - begun)
+            between()
     return took
 
 

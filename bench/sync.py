@@ -11,7 +11,7 @@ hold every slot, as our bits do; the time with the slots of the working hours al
 import json
 import random
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from zoneinfo import ZoneInfo
 
 from psycopg.sql import SQL, Identifier
 
+from bench.figures import Figure
 from bench.stack import alternate, median_ratio, stack
 from fairslot.coach_time import sync
 from fairslot.coach_time.days import extend_days, horizon_slots
@@ -35,6 +36,22 @@ DAYS = 60
 BUSY = 0.33
 
 type Store = Callable[[dict[str, Any]], None]
+
+
+def figures() -> Iterator[Figure]:
+    """Measure storing a reading, against one row per slot."""
+    for what, found in storing().items():
+        yield Figure(
+            name=f"sync of one coach against one row per slot, {what}",
+            value=found["times"],
+            unit="times",
+            goal=10,
+            at_least=True,
+            note=(
+                f"{found['bits_ms']:.2f} against {found['rows_ms']:.2f} ms;"
+                f" {found['working_times']:.1f} times with rows for working hours alone"
+            ),
+        )
 
 
 def storing() -> dict[str, dict[str, float]]:

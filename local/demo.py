@@ -84,7 +84,6 @@ def _add_calendars(connection: db.Connection, tenant_id: str) -> None:
         }
         connection.execute(_SQL["add_calendar"], values)
         connection.execute(_SQL["join_team"], {"calendar": calendar_id, "coaches": list(team)})
-        connection.execute(_SQL["refresh_weights"], {"calendar": calendar_id})
 
 
 def main() -> None:

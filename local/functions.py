@@ -50,6 +50,7 @@ class Functions:
                 logs / f"{name}.log",
                 max_processes=_max_processes(function, http_processes, queue_processes),
                 seconds=function.timeout,
+                behind=not function.routes,
                 warn=warn,
             )
             for name, function in template.functions.items()

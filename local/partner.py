@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from local.function_env import PYTHONPATH
-from local.processes import Child, Program, spawn
+from local.processes import Child, Program, put_behind, spawn
 
 
 class Partner(Program):
@@ -27,7 +27,7 @@ class Partner(Program):
     def _spawn(self) -> Child:
         self._data.mkdir(parents=True, exist_ok=True)
         self._log_size_before = self.log.stat().st_size if self.log.exists() else 0
-        return spawn(
+        child = spawn(
             [
                 *(sys.executable, "-m", f"local.partners.{self._name}"),
                 *("--port", str(self.port), "--data", str(self._data.resolve())),
@@ -35,6 +35,8 @@ class Partner(Program):
             log=self.log,
             env={**os.environ, "PYTHONPATH": PYTHONPATH, "PYTHONUNBUFFERED": "1"},
         )
+        put_behind(child.pid)  # it stands for a machine of its own
+        return child
 
     def _is_ready(self) -> bool:
         with self.log.open("rb") as log:

@@ -18,6 +18,9 @@ from local.template import QueueSource
 
 _WAIT_SECONDS = 1  # a long poll that is cut short could swallow a message, so a stop waits for it
 _PAUSE_SECONDS = 1.0
+# A batch costs several calls of the queue service and an invocation, whatever is in it. While one runs, the
+# next messages may gather for this long, so that there are few batches and not one for each message.
+_GATHER_SECONDS = 0.1
 
 
 class Poller:
@@ -59,7 +62,7 @@ class Poller:
         """Stop polling; let running batches finish for `seconds`, then make the rest visible again."""
         self._stopping.set()
         if self._loop is not None:
-            if not self._receiving:  # then it waits for a batch to end
+            if not self._receiving:  # then it waits for a batch to end, or for messages to gather
                 self._loop.cancel()
             await asyncio.gather(self._loop, return_exceptions=True)
         if self._batches:
@@ -69,8 +72,11 @@ class Poller:
             await asyncio.gather(*late, return_exceptions=True)
 
     async def _poll(self) -> None:
+        was_full = False
         while not self._stopping.is_set():
             await self._free.acquire()
+            if self._batches and not was_full:
+                await asyncio.wait(self._batches, timeout=_GATHER_SECONDS)
             messages: list[dict[str, Any]] = []
             self._receiving = True
             try:
@@ -83,6 +89,7 @@ class Poller:
                 await self._pause()
             finally:
                 self._receiving = False
+            was_full = len(messages) == self._source.batch_size
             if not messages:
                 self._free.release()
                 continue

@@ -4,13 +4,18 @@ import asyncio
 import json
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from local.logs import Log, Warn, ignore
 from local.runtime_api import Answer, GoneError, Sandbox
+
+# A start takes most of a second of a processor: a dozen at once hold everybody up, and each other so long
+# that some are not ready in time. What nobody waits for can start one after another.
+_STARTS_AT_ONCE = 2
 
 
 class InitError(Exception):
@@ -24,6 +29,7 @@ class InitError(Exception):
 class Pool:
     """At most `max_processes` processes of one function; `seconds` is the function's timeout.
 
+    With `behind` they let others run first, for a function whose answer nobody waits for.
     Their output goes into `log`; `warn` learns if that cannot be written.
     """
 
@@ -35,9 +41,11 @@ class Pool:
         *,
         max_processes: int,
         seconds: float,
+        behind: bool = False,
         warn: Warn = ignore,
     ) -> None:
         self.max_processes = max_processes
+        self._behind = behind
         self._handler = handler
         self._environment = environment
         self._log = Log(log, warn)
@@ -46,7 +54,7 @@ class Pool:
         self._idle: list[Sandbox] = []
         self._waiting: deque[asyncio.Future[Sandbox]] = deque()
         self._starts: set[asyncio.Task[None]] = set()
-        self._runs: set[asyncio.Task[Answer]] = set()
+        self._runs: set[asyncio.Task[Any]] = set()
         self._stopped = False
 
     @property
@@ -64,9 +72,7 @@ class Pool:
                 sandbox = await self._take()
             except InitError as error:
                 return error.answer
-            run = asyncio.create_task(self._run(sandbox, event))
-            self._runs.add(run)
-            run.add_done_callback(self._runs.discard)
+            run = self._keep(self._run(sandbox, event))
             with suppress(GoneError):
                 return await asyncio.shield(run)
 
@@ -80,9 +86,10 @@ class Pool:
         return None
 
     async def stop(self, seconds: float = 0.0) -> None:
-        """Let running invocations finish for `seconds`, then kill all processes and wait for their end."""
-        if self._runs and seconds > 0:
-            await asyncio.wait(self._runs, timeout=seconds)
+        """Let what runs, also after its answer, finish for `seconds`; then end all processes."""
+        deadline = time.monotonic() + seconds
+        while self._runs and (left := deadline - time.monotonic()) > 0:
+            await asyncio.wait(set(self._runs), timeout=left)
         self._stopped = True
         for waiter in self._waiting:
             waiter.cancel()
@@ -107,9 +114,17 @@ class Pool:
         if self._stopped:
             return
         wanted = sum(not waiter.done() for waiter in self._waiting) - len(self._starts)
-        for _ in range(min(wanted, self.max_processes - len(self._all))):
+        room = self.max_processes - len(self._all)
+        if self._behind:
+            room = min(room, _STARTS_AT_ONCE - len(self._starts))
+        for _ in range(min(wanted, room)):
             sandbox = Sandbox(
-                self._handler, self._environment, self._log, on_idle=self._offer, on_end=self._remove
+                self._handler,
+                self._environment,
+                self._log,
+                behind=self._behind,
+                on_idle=self._offer,
+                on_end=self._remove,
             )
             self._all.add(sandbox)
             start = asyncio.create_task(self._start(sandbox))
@@ -157,7 +172,15 @@ class Pool:
         began = time.perf_counter()
         answer = await sandbox.invoke(event, self._seconds)
         self._report(answer, (time.perf_counter() - began) * 1000)
+        self._keep(sandbox.settled())
         return answer
+
+    def _keep[T](self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Begin something that `stop` waits for."""
+        run = asyncio.create_task(work)
+        self._runs.add(run)
+        run.add_done_callback(self._runs.discard)
+        return run
 
     def _report(self, answer: Answer, milliseconds: float) -> None:
         """Write the line with which Lambda ends an invocation in a function's log."""

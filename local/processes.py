@@ -17,6 +17,9 @@ from typing import Self
 # Below what Linux (32768) and macOS (49152) choose from by themselves.
 _PORTS = range(20_000, 32_768)
 
+# In the steps of nice(1), of which each is about a tenth of the processor time.
+_BEHIND = 5
+
 # A program that `spawn` started.
 type Child = subprocess.Popen[bytes]
 
@@ -139,6 +142,12 @@ def _setpriv() -> str | None:
         return None
     trial = subprocess.run([found, "--pdeathsig=KILL", "true"], capture_output=True, check=False)
     return found if trial.returncode == 0 else None
+
+
+def put_behind(pid: int) -> None:
+    """Let a process that has no threads yet run only when those need less that somebody waits for."""
+    with suppress(ProcessLookupError):
+        os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, 0) + _BEHIND)
 
 
 def library_path() -> dict[str, str]:

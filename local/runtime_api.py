@@ -1,6 +1,7 @@
 """One execution environment: a process under `awslambdaric`, and the Runtime API that feeds it.
 
-The process takes one invocation at a time. https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+The process takes one invocation at a time, and the next one only when its extensions are done with the last.
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
 
 import asyncio
@@ -15,8 +16,9 @@ from uuid import uuid4
 
 from aiohttp import web
 
+from local import extensions_api
 from local.logs import Log
-from local.processes import die_with_parent
+from local.processes import die_with_parent, put_behind
 from local.sqs import ACCOUNT, REGION
 
 LARGEST_PAYLOAD = 6 * 1024 * 1024 + 100  # bytes, either way: Lambda's own limit for a synchronous invocation
@@ -48,7 +50,8 @@ class GoneError(Exception):
 class Sandbox:
     """One process of one function.
 
-    `on_idle` is called whenever it waits for an event, `on_end` once when its process has ended.
+    `on_idle` is called whenever it and its extensions wait for an event, `on_end` once when its process has
+    ended.
     """
 
     def __init__(
@@ -57,14 +60,19 @@ class Sandbox:
         environment: Mapping[str, str],
         log: Log,
         *,
+        behind: bool,
         on_idle: Callable[["Sandbox"], None],
         on_end: Callable[["Sandbox"], None],
     ) -> None:
         self._handler = handler
         self._environment = dict(environment)
         self._log = log
+        self._behind = behind
         self._on_idle = on_idle
         self._on_end = on_end
+        self._extensions = extensions_api.Extensions(
+            environment, on_ready=self._offer_if_idle, on_failure=self._extension_failed
+        )
         self._api = web.Server(self._serve, access_log=None, keepalive_timeout=3600)
         self._listener: asyncio.Server | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -74,6 +82,8 @@ class Sandbox:
         self._started: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
         self._work: asyncio.Future[tuple[str, bytes, float]] | None = None
         self._answer: asyncio.Future[Answer] | None = None
+        self._limit: asyncio.TimerHandle | None = None
+        self._settled = asyncio.Event()
 
     @property
     def pid(self) -> int | None:
@@ -124,6 +134,8 @@ class Sandbox:
     async def invoke(self, payload: bytes, seconds: float) -> Answer:
         """Give an event to the idle process; return its result, or how it failed.
 
+        The limit of `seconds` holds for its extensions too, which may go on after the result.
+
         Raises:
             GoneError: the process ended before it got the event.
 
@@ -131,15 +143,23 @@ class Sandbox:
         if self._work is None or self._work.done():
             raise GoneError
         request_id = str(uuid4())
-        self._answer = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._answer = loop.create_future()
+        self._settled.clear()
+        self._limit = loop.call_later(seconds, self._time_out, request_id, seconds)
         self._work.set_result((request_id, payload, seconds))
-        try:
-            async with asyncio.timeout(seconds):
-                return await asyncio.shield(self._answer)
-        except TimeoutError:
-            self.kill()
-            message = f"RequestId: {request_id} Error: Task timed out after {seconds:.2f} seconds"
-            return failure("Sandbox.Timedout", message, request_id)
+        return await asyncio.shield(self._answer)
+
+    def _time_out(self, request_id: str, seconds: float) -> None:
+        message = f"RequestId: {request_id} Error: Task timed out after {seconds:.2f} seconds"
+        if self._answer is not None and self._answer.done():
+            self._log.line(json.dumps({"type": "platform.extension", "errorMessage": message}))
+        self._resolve(failure("Sandbox.Timedout", message, request_id))
+        self.kill()
+
+    async def settled(self) -> None:
+        """Return when nothing of the last invocation is left: the process is idle, or has ended."""
+        await self._settled.wait()
 
     def kill(self) -> None:
         """Kill the process, as Lambda does at a timeout."""
@@ -164,16 +184,46 @@ class Sandbox:
         ended = failure("Runtime.ExitError", f"Runtime exited with error: {how}")
         if not self._started.done():
             self._started.set_result(ended)
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(ended)
+        self._resolve(ended)
+        if self._limit is not None:
+            self._limit.cancel()
         if self._work is not None:
             self._work.cancel()
+        self._extensions.end()
+        self._settled.set()
         self._on_end(self)
         if self._listener is not None:
             self._listener.close()
         await self._api.shutdown(0)
 
+    def _resolve(self, answer: Answer) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(answer)
+
+    def _offer_if_idle(self) -> None:
+        """Make the process free for the next request once it and its extensions wait for an event."""
+        if self._work is None or self._work.done() or not self._extensions.are_ready:
+            return
+        if self._limit is not None:
+            self._limit.cancel()
+        if not self._started.done():
+            if self._behind and self._process is not None:
+                put_behind(self._process.pid)  # not before: a start has a time limit
+            self._started.set_result(None)
+        self._settled.set()
+        self._on_idle(self)
+
+    def _extension_failed(self, kind: str) -> None:
+        """Replace the process, as Lambda restarts the environment; an answer in the making is waited for."""
+        if not self._started.done():
+            message = f"an extension failed to start: {kind}"
+            self._started.set_result(failure("Extension.InitError", message))
+        if self._answer is None or self._answer.done():
+            self.kill()
+
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.path.startswith(extensions_api.PREFIX):
+            return await self._extensions.serve(request)
         action = request.path.removeprefix(_API)
         if action == "invocation/next":
             return await self._next()
@@ -189,28 +239,40 @@ class Sandbox:
             message = (
                 f"Response payload size exceeded maximum allowed payload size ({LARGEST_PAYLOAD} bytes)."
             )
-            self._answer.set_result(failure("Function.ResponseSizeTooLarge", message, request_id))
+            self._resolve(failure("Function.ResponseSizeTooLarge", message, request_id))
             return web.json_response({"errorType": "RequestEntityTooLarge"}, status=413)
-        self._answer.set_result(Answer(body, "Unhandled" if outcome == "error" else None, request_id))
+        self._resolve(Answer(body, "Unhandled" if outcome == "error" else None, request_id))
+        if self._extensions.have_failed:
+            self.kill()
         return _accepted()
 
     async def _next(self) -> web.StreamResponse:
         """Let the process wait until there is an event for it."""
+        self._extensions.close()
         self._work = asyncio.get_running_loop().create_future()
-        if not self._started.done():
-            self._started.set_result(None)
-        self._on_idle(self)
+        self._offer_if_idle()
         request_id, payload, seconds = await self._work
-        name = self._environment["AWS_LAMBDA_FUNCTION_NAME"]
         now = time.time()
+        deadline = int((now + seconds) * 1000)
+        function = (
+            f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{self._environment['AWS_LAMBDA_FUNCTION_NAME']}"
+        )
         trace = f"Root=1-{int(now):08x}-{request_id.replace('-', '')[:24]};Sampled=0"
+        self._extensions.invoke(
+            {
+                "deadlineMs": deadline,
+                "requestId": request_id,
+                "invokedFunctionArn": function,
+                "tracing": {"type": "X-Amzn-Trace-Id", "value": trace},
+            }
+        )
         return web.Response(
             body=payload,
             headers={
                 "Content-Type": "application/json",
                 "Lambda-Runtime-Aws-Request-Id": request_id,
-                "Lambda-Runtime-Deadline-Ms": str(int((now + seconds) * 1000)),
-                "Lambda-Runtime-Invoked-Function-Arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}",
+                "Lambda-Runtime-Deadline-Ms": str(deadline),
+                "Lambda-Runtime-Invoked-Function-Arn": function,
                 "Lambda-Runtime-Trace-Id": trace,
             },
         )

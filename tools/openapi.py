@@ -20,7 +20,17 @@ from fairslot.access.authorize import LARGEST_BODY
 from fairslot.domain.errors import AuthenticationError, FairslotError, RateLimitError, UnavailableError
 from fairslot.http.problems import status_of
 from fairslot.http.routing import Contract, declared
-from tools.openapi_components import HEADERS, LIMITS, PARAMETERS, SECURITY, SIGNATURE, Json, problem
+from tools.openapi_components import (
+    CACHING,
+    CONDITIONS,
+    HEADERS,
+    LIMITS,
+    PARAMETERS,
+    SECURITY,
+    SIGNATURE,
+    Json,
+    problem,
+)
 from tools.openapi_webhooks import webhooks
 
 if TYPE_CHECKING:
@@ -72,7 +82,7 @@ def document() -> Json:
         ),
         "responses": responses,
         "headers": HEADERS,
-        "parameters": PARAMETERS,
+        "parameters": PARAMETERS | CONDITIONS,
         "securitySchemes": SECURITY | SIGNATURE,
     }
     return made
@@ -97,10 +107,18 @@ def _complete(operation: Json, about: str, contract: Contract) -> None:
         required = contract.key == "required"
         operation["parameters"] = operation.get("parameters", []) + _keys(required=required)
         headers.append("Idempotent-Replayed")
+    if contract.conditional:
+        operation["parameters"] = operation.get("parameters", []) + [
+            {"$ref": f"#/components/parameters/{name}"} for name in CONDITIONS
+        ]
+        operation["responses"]["304"] = {"description": "The client has the page."}
+        headers += CACHING
     operation["description"] = about
     del operation["responses"]["422"]  # the resolver's own; ours has another shape
     for status, response in operation["responses"].items():
         response["headers"] = response.get("headers", {}) | _references("headers", headers)
+        if contract.conditional and status == "200":
+            response["headers"] |= _references("headers", ["Content-Encoding"])
         if status == "204":
             del response["content"]
 

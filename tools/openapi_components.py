@@ -28,6 +28,22 @@ PARAMETERS: Json = {
 }
 
 
+CONDITIONS: Json = {
+    "IfNoneMatch": {
+        "name": "If-None-Match",
+        "in": "header",
+        "description": "ETags of pages that the client has, or `*`: if it has the page, the answer is 304.",
+        "schema": {"type": "string", "examples": ['"5d41402abc4b2a76b9719d911017c592"']},
+    },
+    "AcceptEncoding": {
+        "name": "Accept-Encoding",
+        "in": "header",
+        "description": "With `gzip` a page of some size is compressed.",
+        "schema": {"type": "string", "examples": ["gzip"]},
+    },
+}
+
+
 def _header(description: str, **schema: Any) -> Json:
     return {"description": description, "schema": {"type": "string"} | schema}
 
@@ -39,8 +55,17 @@ LIMITS: Json = {
     "RateLimit": _header("The same in the form of the IETF's draft.", examples=['"default";r=99;t=60']),
     "RateLimit-Policy": _header("The limit itself.", examples=['"default";q=100;w=60']),
 }
+CACHING: Json = {
+    "ETag": _header("Of this very page, compressed or not.", pattern='^"[^"]*"$'),
+    "Vary": _header("What the page depends on.", const="Accept-Encoding"),
+    "Cache-Control": _header(
+        "To be kept by the client alone, who asks each time.", const="private, no-cache"
+    ),
+}
 HEADERS: Json = {
     **LIMITS,
+    **CACHING,
+    "Content-Encoding": _header("Where the page is compressed.", const="gzip"),
     "X-Request-Id": _header("The id of this request in our logs."),
     "Idempotent-Replayed": _header(
         "The answer is a replay of the one that this key got before.", const="true"

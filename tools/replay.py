@@ -33,7 +33,8 @@ _LOG = """
       FROM distribution_log WHERE calendar_id = %(calendar)s ORDER BY seq"""
 _TEAM = """
     SELECT coach_id, credit, last_assigned_seq, manual_weight
-      FROM coach_calendars WHERE calendar_id = %(calendar)s ORDER BY coach_id"""
+      FROM coach_credits JOIN coach_calendars USING (calendar_id, coach_id)
+     WHERE calendar_id = %(calendar)s ORDER BY coach_id"""
 
 
 def replay(connection: db.Connection, calendar_id: str) -> int:

@@ -6,8 +6,6 @@ from uuid import UUID
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     StringConstraints,
     WithJsonSchema,
@@ -15,13 +13,9 @@ from pydantic import (
     model_validator,
 )
 
+from fairslot.http.models import Model, Request
 from fairslot.http.types import Instant, storable
 from fairslot.webhooks.subscriptions import LONGEST_URL, PATTERNS, SentType
-
-
-class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
 
 type Url = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_URL), AfterValidator(storable)]
 # For the contract only: fairslot.webhooks.subscriptions.accept refuses any other pattern.
@@ -36,7 +30,7 @@ type Concurrency = Annotated[int, Field(ge=1, le=100)]
 type Rate = Annotated[float, Field(ge=0.01, le=1000, allow_inf_nan=False)]
 
 
-class EndpointRequest(_Request):
+class EndpointRequest(Request):
     """A subscriber; its patterns are event types, groups such as `appointment.*`, or `*`."""
 
     url: Url
@@ -48,7 +42,7 @@ class EndpointRequest(_Request):
     enabled: bool = True
 
 
-class EndpointChange(_Request):
+class EndpointChange(Request):
     """What to change; members that are left out stay as they are."""
 
     url: Url | None = None
@@ -76,7 +70,7 @@ class EndpointChange(_Request):
 type Overlap = Annotated[float, Field(ge=0, le=168, allow_inf_nan=False)]
 
 
-class RotationRequest(_Request):
+class RotationRequest(Request):
     """For how many hours the current secret signs too; with 0 only the new one does."""
 
     # A message carries the secrets of when it was written, and waits for three and a half days at most
@@ -95,13 +89,13 @@ class SourceRotationRequest(RotationRequest):
     overlap_hours: Overlap = 24
 
 
-class RecoveryRequest(_Request):
+class RecoveryRequest(Request):
     """The instant from which to recover."""
 
     since: Instant
 
 
-class EndpointModel(BaseModel):
+class EndpointModel(Model):
     """A receiver of events: a subscriber (`standard`) or a partner of the deployment.
 
     `previous_secrets_until`: until when each earlier secret signs too, the newest first.
@@ -131,27 +125,27 @@ class EndpointWithSecret(EndpointModel):
     secret: str | None
 
 
-class EndpointPage(BaseModel):
+class EndpointPage(Model):
     """The endpoints, the oldest first."""
 
     data: list[EndpointModel]
     next_cursor: str | None
 
 
-class TestSent(BaseModel):
+class TestSent(Model):
     """A test event that was queued."""
 
     delivery_id: UUID
     event_id: UUID
 
 
-class Recovered(BaseModel):
+class Recovered(Model):
     """How many deliveries are sent again."""
 
     deliveries: int
 
 
-class AttemptModel(BaseModel):
+class AttemptModel(Model):
     """One attempt: the status and the first bytes of the answer, and how long it took.
 
     Each replay begins another `round`, in which the attempts are counted from 1.
@@ -166,7 +160,7 @@ class AttemptModel(BaseModel):
     response_excerpt: str | None
 
 
-class DeliveryModel(BaseModel):
+class DeliveryModel(Model):
     """One event for one endpoint; `reason` says why it failed or, while it is pending, why it is held back.
 
     `block_unconfirmed`: the calendar may have a block of ours whose id we never received.
@@ -186,14 +180,14 @@ class DeliveryModel(BaseModel):
     attempts: list[AttemptModel]
 
 
-class DeliveryPage(BaseModel):
+class DeliveryPage(Model):
     """A page of deliveries, the newest first."""
 
     data: list[DeliveryModel]
     next_cursor: str | None
 
 
-class SourceModel(BaseModel):
+class SourceModel(Model):
     """The source of signed events: requests go to `/api/webhooks/calendar?source=` and this id.
 
     `previous_secrets_until`: until when each earlier secret is valid too, the newest first.

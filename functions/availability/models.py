@@ -3,10 +3,12 @@
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
+
+from fairslot.http.models import Model
 
 
-class Slot(BaseModel):
+class Slot(Model):
     """A bookable start; optional members are there if they were asked for."""
 
     start_time: datetime
@@ -17,7 +19,7 @@ class Slot(BaseModel):
     coach_ids: list[str] | None = None
 
 
-class Availability(BaseModel):
+class Availability(Model):
     """Bookable starts, and how fresh what we know of the coaches' calendars is."""
 
     calendar_id: str | None
@@ -28,7 +30,7 @@ class Availability(BaseModel):
     next_cursor: str | None
 
 
-class ExplainedModel(BaseModel):
+class ExplainedModel(Model):
     """Whether one coach could take the time, and if not, why.
 
     unreadable_events is how many events of the coach's calendar could not be read completely: they count as
@@ -57,7 +59,7 @@ class ExplainedModel(BaseModel):
     unreadable_events: int
 
 
-class Explanation(BaseModel):
+class Explanation(Model):
     """Each coach of a calendar at one instant."""
 
     calendar_id: str
@@ -65,7 +67,7 @@ class Explanation(BaseModel):
     coaches: list[ExplainedModel]
 
 
-class ShareModel(BaseModel):
+class ShareModel(Model):
     """One coach's share, in bookings and of all; `assigned` includes what the coach cancelled."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -84,7 +86,7 @@ class ShareModel(BaseModel):
     credit: float
 
 
-class DistributionModel(BaseModel):
+class DistributionModel(Model):
     """How the work of a period is shared.
 
     max_deviation is the largest credit, whatever the period, and stays within bound: (n - 1) / 2 for a team
@@ -105,7 +107,7 @@ class DistributionModel(BaseModel):
     bound: float | None
 
 
-class Dependency(BaseModel):
+class Dependency(Model):
     """A dependency."""
 
     status: Literal["ok", "down", "unused"]
@@ -117,7 +119,7 @@ class Outbox(Dependency):
     waiting: int
 
 
-class Health(BaseModel):
+class Health(Model):
     """Whether bookings can be taken, and the state of each dependency."""
 
     status: Literal["ok", "degraded", "down"]

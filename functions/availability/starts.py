@@ -1,26 +1,28 @@
 """Listing bookable starts, and explaining why a start is or is not one."""
 
-import json
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from availability.models import Availability, ExplainedModel, Explanation
+from availability.page_text import Form, represented
 from fairslot.booking import decisions
 from fairslot.coach_time import bookable_starts, sync
 from fairslot.coach_time.fetch_requests import send_fetches
+from fairslot.coach_time.kept_teams import KeptTeams
 from fairslot.domain.errors import MalformedRequestError, NotFoundError, ValidationError
 from fairslot.http import api, pages
+from fairslot.http.representation import accepts_gzip, response
 from fairslot.http.routing import route
 from fairslot.http.types import Id, Instant, Zone
 from fairslot.platform import db
 
 router = Router()  # type: ignore[no-untyped-call]  # the library leaves it untyped
 
+_kept = KeptTeams()
 _LONGEST = timedelta(days=60)
 _MOST = 6_000
 
@@ -32,6 +34,7 @@ _MOST = 6_000
     scope="read",
     errors=(NotFoundError,),
     summary="List bookable starts",
+    conditional=True,
     responses={200: {"description": "A page.", "content": {"application/json": {"model": Availability}}}},
 )
 def list_availability(
@@ -55,10 +58,14 @@ def list_availability(
         end=last,
         limit=limit,
         after=pages.read_cursor(cursor, lambda parts: (parts[0], int(parts[1]))),
-        with_coaches=include == "coaches",
     )
     page = db.run(lambda connection: _page(connection, tenant_id, calendar_id, window, now))
-    return Response(200, "application/json", _written(page, calendar_id, timezone))
+    form = Form(zone=timezone, with_calendar=calendar_id is None, with_coaches=include == "coaches")
+    headers = router.current_event.headers
+    made = represented(page, calendar_id, form, compressed=accepts_gzip(headers.get("accept-encoding", "")))
+    if calendar_id is not None:
+        _kept.weigh(tenant_id, calendar_id)
+    return response(made, headers)
 
 
 @route(
@@ -88,11 +95,16 @@ def _page(
     window: bookable_starts.Window,
     now: datetime,
 ) -> bookable_starts.Page:
-    team = bookable_starts.team(connection, tenant_id=tenant_id, calendar_id=calendar_id, now=now)
-    if team.has_unread:
-        sync.await_first(connection, calendar_ids=team.calendar_ids, send=send_fetches, now=now)
-        team = bookable_starts.team(connection, tenant_id=tenant_id, calendar_id=calendar_id, now=now)
-    return bookable_starts.list_starts(connection, team=team, window=window, now=now)
+    def read() -> bookable_starts.Page:
+        return bookable_starts.list_starts(
+            connection, tenant_id=tenant_id, calendar_id=calendar_id, window=window, now=now, kept=_kept
+        )
+
+    page = read()
+    if page.unread:
+        sync.await_first(connection, calendar_ids=page.unread, send=send_fetches, now=now)
+        page = read()
+    return page
 
 
 def _period(
@@ -112,43 +124,3 @@ def _period(
             "Ask for 60 days at most in one request.", [("query.end", "too_far_from_start")]
         )
     return first, last
-
-
-def _written(page: bookable_starts.Page, calendar_id: str | None, timezone: str | None) -> str:
-    """Write a page as JSON."""
-    zone = ZoneInfo(timezone) if timezone else None
-    slots = []
-    for start in page.starts:
-        entry: dict[str, Any] = {
-            "start_time": bookable_starts.instant_text(start.slot),
-            "end_time": bookable_starts.instant_text(start.end),
-            "available_coaches": start.available_coaches,
-        }
-        if calendar_id is None:
-            entry["calendar_id"] = start.calendar_id
-        if zone is not None:
-            entry["local_start_time"] = bookable_starts.local_text(start.slot, zone)
-        if start.coach_ids is not None:
-            entry["coach_ids"] = start.coach_ids
-        slots.append(entry)
-    synced_at = page.synced_at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if page.synced_at else None
-    answer = {
-        "calendar_id": calendar_id,
-        "slots": slots,
-        "total_available": page.total,
-        "synced_at": synced_at,
-        "stale": page.stale,
-        "next_cursor": pages.cursor(page.next_after[0], str(page.next_after[1])) if page.next_after else None,
-    }
-    text = _compact(answer)
-    if len(text) > pages.LARGEST_PAGE:
-        fitting = pages.fitting(slots, lambda one: len(_compact(one)) + 1)
-        last = page.starts[len(fitting) - 1]
-        text = _compact(
-            answer | {"slots": fitting, "next_cursor": pages.cursor(last.calendar_id, str(last.slot))}
-        )
-    return text
-
-
-def _compact(value: dict[str, Any]) -> str:
-    return json.dumps(value, separators=(",", ":"))

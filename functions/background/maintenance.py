@@ -13,6 +13,7 @@ from fairslot.booking import holds
 from fairslot.coach_time import inbound
 from fairslot.coach_time.days import delete_old_days, extend_days
 from fairslot.coach_time.inbound import act_on
+from fairslot.coach_time.read_model import delete_old_changes, fold_all_changes
 from fairslot.coach_time.zones import zones_apart
 from fairslot.platform import clock, db, idempotent, time_limit
 from fairslot.platform.observability import logger, metrics
@@ -28,10 +29,17 @@ def maintain_slots(until: float) -> dict[str, int]:
     coaches = db.run(lambda connection: extend_days(connection, now=now))
     _compare_zones(now)
     days = db.run(lambda connection: delete_old_days(connection, now=now))
-    keys = db.run(lambda connection: idempotent.delete_expired(connection, now=now))
+    changes = db.run(lambda connection: delete_old_changes(connection, now=now))
+    keys = db.run(lambda connection: idempotent.forget_expired(connection, now=now, deadline=until))
     events = db.run(lambda connection: retention.delete_settled(connection, now=now, deadline=until))
     deleted = {f"{kind}_deleted": number for kind, number in events.items()}
-    return {"coaches": coaches, "days_deleted": days, "keys_deleted": keys, **deleted}
+    return {
+        "coaches": coaches,
+        "days_deleted": days,
+        "changes_deleted": changes,
+        "keys_deleted": keys,
+        **deleted,
+    }
 
 
 def _compare_zones(now: datetime) -> None:
@@ -43,14 +51,17 @@ def _compare_zones(now: datetime) -> None:
 
 
 def sweep_outbox(until: float) -> dict[str, int]:
-    """Send what is not queued, look for lost blocks, report stale calendars, process events, expire holds."""
+    """Send what is not queued, look for lost blocks, report stale calendars, process events, expire holds.
+
+    It also keeps the read model of availability up to date.
+    """
     now = clock.now()
     sent = db.run(
         lambda connection: outbox.sweep_all(
             connection, send=publishing.send_deliveries, now=now, deadline=until
         )
     )
-    publishing.publish(db.run(lambda connection: outbox.emit_stale(connection, now=now)))
+    db.run(lambda connection: outbox.emit_stale(connection, now=now))
     lookups = db.run(lambda connection: outbox.look_for_blocks(connection, now=now))
     publishing.publish(lookups)
     _count_unconfirmed(now)
@@ -58,6 +69,7 @@ def sweep_outbox(until: float) -> dict[str, int]:
     for event_id in events:
         _process(event_id, now)
     holds_expired = db.run(holds.expire)
+    db.run(fold_all_changes)
     return {
         "sent": sent,
         "blocks_looked_for": len(lookups),

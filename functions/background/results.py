@@ -22,7 +22,8 @@ def record(message: str) -> None:
     """
     attempt = Attempt.from_json(message)
     recorded = db.run(lambda connection: outbox.record(connection, attempt=attempt))
-    publishing.publish(recorded.messages)
+    if recorded.messages or recorded.changed:
+        publishing.publish(recorded.messages)
     if recorded.outdated is not None:
         publishing.delete_delivery(recorded.outdated)
     metrics.add_metric(name="AttemptsRecorded", unit=MetricUnit.Count, value=1)

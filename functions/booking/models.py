@@ -6,7 +6,6 @@ from uuid import UUID
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     ConfigDict,
     EmailStr,
     Field,
@@ -20,6 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from fairslot.domain.json_written import write
+from fairslot.http.models import Model, Request
 from fairslot.http.types import Id, Instant, JsonText, Name, Zone
 
 LARGEST_METADATA = 16 * 1024
@@ -38,11 +38,7 @@ Metadata = Annotated[
 ]
 
 
-class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class BookingRequest(_Request):
+class BookingRequest(Request):
     """A booking: a calendar, a bookable start and the customer."""
 
     calendar_id: Id
@@ -55,34 +51,34 @@ class BookingRequest(_Request):
     hold_id: UUID | None = None
 
 
-class CancelRequest(_Request):
+class CancelRequest(Request):
     """Who cancels and why; when a coach cancels, the booking still counts as theirs."""
 
     by: Literal["customer", "coach", "system"] = "customer"
     reason: Annotated[str, StringConstraints(max_length=1000)] | None = None
 
 
-class RescheduleRequest(_Request):
+class RescheduleRequest(Request):
     """Another start, with the same coach or the one that the fairness rule chooses."""
 
     start_time: Instant
     coach: Literal["same_coach", "any"] = "same_coach"
 
 
-class ReassignRequest(_Request):
+class ReassignRequest(Request):
     """Another coach: a named one, or the one that the fairness rule chooses."""
 
     coach_id: Id | None = None
     reason: Annotated[str, StringConstraints(max_length=1000)] | None = None
 
 
-class OutcomeRequest(_Request):
+class OutcomeRequest(Request):
     """How an appointment ended."""
 
     outcome: Literal["completed", "no_show"]
 
 
-class HoldRequest(_Request):
+class HoldRequest(Request):
     """A bookable start, and for how many minutes to hold it."""
 
     calendar_id: Id
@@ -90,7 +86,7 @@ class HoldRequest(_Request):
     minutes: Annotated[int, Field(ge=1, le=15)] = 5
 
 
-class HoldModel(BaseModel):
+class HoldModel(Model):
     """A hold; a booking confirms it by its hold_id before it expires."""
 
     hold_id: UUID
@@ -101,11 +97,11 @@ class HoldModel(BaseModel):
     expires_at: datetime
 
 
-class WeighedModel(BaseModel):
+class WeighedModel(Model):
     """One coach in a decision; share and credit in bookings.
 
-    Excluded too: who was being booked by another request (`contended`), who was not the coach that a person
-    named (`not_named`), and who was to be replaced (`replaced`).
+    Excluded too: who was not the coach that a person named (`not_named`), and who was to be replaced
+    (`replaced`).
     """
 
     model_config = ConfigDict(from_attributes=True)
@@ -121,7 +117,6 @@ class WeighedModel(BaseModel):
             "booked",
             "daily_maximum",
             "buffer",
-            "contended",
             "not_named",
             "replaced",
         ]
@@ -133,7 +128,7 @@ class WeighedModel(BaseModel):
     last_assigned_seq: int | None
 
 
-class DecisionModel(BaseModel):
+class DecisionModel(Model):
     """Why an appointment went to its coach; when it is reversed, its credits were given back."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -149,7 +144,7 @@ class DecisionModel(BaseModel):
     candidates: list[WeighedModel]
 
 
-class Booked(BaseModel):
+class Booked(Model):
     """The answer to a booking."""
 
     appointment_id: UUID
@@ -161,7 +156,7 @@ class Booked(BaseModel):
     version: int
 
 
-class AppointmentModel(BaseModel):
+class AppointmentModel(Model):
     """An appointment.
 
     `external_block` is its block in the coach's external calendar: `confirmed`, with the id
@@ -190,7 +185,7 @@ class AppointmentModel(BaseModel):
     cancelled_at: datetime | None
 
 
-class AppointmentPage(BaseModel):
+class AppointmentPage(Model):
     """A page of appointments in order of their start."""
 
     data: list[AppointmentModel]
@@ -202,7 +197,7 @@ _ABSENCE_EVENTS = {"coach.unavailable", "coach.available"}
 _COACH_EVENTS = _ABSENCE_EVENTS | {"coach.calendar_changed"}
 
 
-class CalendarEvent(BaseModel):
+class CalendarEvent(Model):
     """An event from a calendar or partner.
 
     The members below belong to the event types that we know. An event of an unknown type is stored as it
@@ -248,7 +243,7 @@ class CalendarEvent(BaseModel):
         return self
 
 
-class Acknowledged(BaseModel):
+class Acknowledged(Model):
     """The answer to an event."""
 
     received: Literal[True] = True

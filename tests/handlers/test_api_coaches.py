@@ -12,7 +12,7 @@ from tests.support.team import EVERY_DAY, add_calendar, close_days, set_coach
 from tests.support.team_api import CALENDAR, COACH, RESOURCES, free, put, starts
 
 _EVIDENCE: LiteralString = """
-    SELECT coach.alpha, member.weight FROM coaches AS coach JOIN coach_calendars AS member USING (coach_id)
+    SELECT coach.alpha, mate.weight FROM coaches AS coach JOIN coach_credits AS mate USING (coach_id)
      WHERE coach.coach_id = 'coach-01'"""
 
 

@@ -240,7 +240,7 @@ def test_what_waits_for_an_endpoint_that_is_off_is_given_up(
     team: Connection, queues: Queues, kms: None, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing stays pending for ever: turned off it fails with a reason, taken away it is cancelled."""
-    monkeypatch.setattr("fairslot.webhooks.publishing.publish", lambda _: None)
+    monkeypatch.setattr("fairslot.webhooks.outbox.publish", lambda *_, **__: None)
     off, gone = subscribed(url=URL + "/1"), subscribed(url=URL + "/2")
     booked()
     turn(off["endpoint_id"], on=False)

@@ -86,7 +86,7 @@ def test_a_subscriber_is_made_and_its_secret_shown_once(team: Connection, kms: N
     assert len(base64.b64decode(secret.removeprefix("whsec_"))) == 24
     assert opened(team, made) == [secret]
     assert get_endpoint(made) == made
-    for table in ("webhook_endpoints", "idempotency_keys"):
+    for table in ("webhook_endpoints", "changes"):
         kept = " ".join(str(row) for row in team.execute(f"SELECT * FROM {table}".encode()))
         assert secret not in kept
         assert secret.removeprefix("whsec_") not in kept

@@ -82,7 +82,7 @@ def test_nobody_is_told_of_anothers_booking(partners: Connection, queues: Queues
     add_calendar(partners, "theirs", ["coach-01"], tenant_id="other")
     assert book(key="other-key", calendar_id="theirs").status == 201
     assert queues.take("DELIVERIES") == []
-    row = one_row(partners, "SELECT tenant_id FROM webhook_events")
+    row = one_row(partners, "SELECT tenant_id FROM changes")
     assert row["tenant_id"] != TENANT
 
 

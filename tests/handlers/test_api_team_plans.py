@@ -69,7 +69,7 @@ def test_reassigning_is_fair_and_recorded(nine: Connection, kind: str) -> None:
         now = body_of(ask("GET", f"/api/appointments/{one['appointment_id']}"))
         assert now["coach_id"] == one["new_coach_id"]
     assert sorted(coaches_of(nine)) == ["coach-02"] * 3 + ["coach-03"] * 3
-    assert count(nine, "webhook_events", "type = 'appointment.reassigned'") == 2
+    assert count(nine, "changes", "type = 'appointment.reassigned'") == 2
     assert "coach-01" not in free(NINE + 4 * HOUR) or kind == "zone"
     check_invariants(nine)
     check_replay(nine)
@@ -161,7 +161,7 @@ def test_a_closed_date_of_a_calendar_touches_its_appointments(nine: Connection) 
         }
     body_of(ask("PATCH", "/api/calendars/cal", body, query={"appointments": "cancel"}))
     assert count(nine, "coach_appointments", "cancelled_by = 'system'") == 6
-    assert count(nine, "coach_calendars", "credit <> 0") == 0
+    assert count(nine, "coach_credits", "credit <> 0") == 0
     check_invariants(nine)
     check_replay(nine)
 

@@ -18,8 +18,10 @@ BATCH = 10
 
 @pytest.fixture
 def dispatch(sqs: SqsStandIn) -> Iterator[Dispatcher]:
-    """Set up the dispatcher; a failed attempt waits a second."""
-    with dispatcher(sqs, max_attempts=13) as made:
+    """Set up the dispatcher; retries and open circuits wait longer than a test on a busy machine."""
+    with dispatcher(
+        sqs, max_attempts=13, WEBHOOK_SCHEDULE_SECONDS="600", WEBHOOK_PAUSE_SECONDS="300"
+    ) as made:
         yield made
 
 

@@ -42,7 +42,7 @@ class Coach:
     hours: tuple[int, int] = (0, 24)
     external: bool = False
     read_at: datetime | None = None
-    read_until: datetime | None = None
+    known: Span | None = None
     busy: list[Span] = field(default_factory=list)
 
     def works(self, when: Span) -> bool:
@@ -55,13 +55,16 @@ class Coach:
         """Tell whether the external calendar, if there is one, is known to be free."""
         if not self.external:
             return True
-        known = self.read_until is not None and when[1] <= self.read_until
+        known = self.known is not None and self.known[0] <= when[0] and when[1] <= self.known[1]
         return known and not any(overlap(when, one) for one in self.busy)
 
-    def read(self, busy: list[Span], at: datetime, until: datetime) -> None:
-        """Take a reading of the calendar, unless a younger one was taken."""
+    def read(self, busy: list[Span], at: datetime, window: Span) -> None:
+        """Take a reading of a window, unless a younger one was taken; what is before the window stays."""
         if self.read_at is None or self.read_at < at:
-            self.read_at, self.read_until, self.busy = at, until, busy
+            before = [(start, min(end, window[0])) for start, end in self.busy if start < window[0]]
+            since = window[0] if self.known is None else min(self.known[0], window[0])
+            read = [(max(start, window[0]), end) for start, end in busy if end > window[0]]
+            self.read_at, self.known, self.busy = at, (since, window[1]), before + read
 
 
 @dataclass(kw_only=True, eq=False)

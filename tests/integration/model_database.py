@@ -16,7 +16,7 @@ from tests.support.availability import list_page
 from tests.support.readings import store_reading
 from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach
 
-CLEAR = ["webhook_events", "coach_appointments", "idempotency_keys", "calendars", "coaches"]
+CLEAR = ["changes", "coach_appointments", "calendars", "coaches"]
 NOW = datetime.fromisoformat("2026-03-07T22:00:00Z")
 # The night in which New York skips an hour at 07:00Z; its midnight is 05:00Z, and Berlin works from 08:00Z.
 FIRST = datetime.fromisoformat("2026-03-08T03:00:00Z")
@@ -93,14 +93,14 @@ def read(connection: Connection, model: Model, coach_id: str, busy: Span, at: da
     """Let both read a coach's external calendar, busy once at most; the reading began at an instant."""
     zone = model.coaches[coach_id].zone
     store_reading(connection, at, busy, coach_id=coach_id, zone=zone, now=model.now)
-    end = horizon_slots(zone, model.now)[1]
+    first, end = horizon_slots(zone, model.now)
     spans = [busy] if busy[0] < busy[1] else []
-    model.coaches[coach_id].read(spans, at, instant_of(end))
+    model.coaches[coach_id].read(spans, at, (instant_of(first), instant_of(end)))
 
 
 def learn(connection: Connection, model: Model) -> None:
     """Tell the model the scores, and the weights that follow from them: they are given, not claimed."""
-    for row in connection.execute("SELECT * FROM coach_calendars JOIN coaches USING (coach_id)"):
+    for row in connection.execute("SELECT * FROM coach_credits"):
         member = model.calendars[row["calendar_id"]].team.members[row["coach_id"]]
         member.weight, member.score = row["weight"], row["score"]
 
@@ -125,7 +125,7 @@ def check_rows(connection: Connection, model: Model, ids: dict[int, UUID]) -> No
     assert found == {
         ids[one.number]: (one.coach_id, one.start, one.state, one.expires) for one in model.bookings
     }
-    members = connection.execute("SELECT * FROM coach_calendars").fetchall()
+    members = connection.execute("SELECT * FROM coach_credits").fetchall()
     assert {
         (row["calendar_id"], row["coach_id"]): (row["credit"], row["last_assigned_seq"]) for row in members
     } == {

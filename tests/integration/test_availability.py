@@ -7,12 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fairslot.coach_time import bookable_starts
 from fairslot.coach_time.days import extend_days
 from fairslot.domain.errors import NotFoundError
 from fairslot.domain.slots import instant_of, slot_of
 from fairslot.platform.db import Connection
-from tests.support.availability import list_page
+from tests.support.availability import Start, list_page
 from tests.support.bookings import appointment_of, book
 from tests.support.clock import NINE, NOW, QUARTER
 from tests.support.readings import begin_absence
@@ -51,7 +50,7 @@ def test_pages_join_up(connection: Connection) -> None:
     add_calendar(connection, "also", ["coach-01"], duration=60)
     whole = list_page(connection, None)
     after: tuple[str, int] | None = None
-    pages: list[bookable_starts.Start] = []
+    pages: list[Start] = []
     while True:
         page = list_page(connection, None, limit=17, after=after)
         pages += page.starts
@@ -75,8 +74,9 @@ def test_a_coach_never_synced_is_not_offered(connection: Connection) -> None:
 def test_a_foreign_calendar_is_not_there(connection: Connection) -> None:
     """A tenant cannot list what another owns."""
     add_team(connection, 1)
+    add_calendar(connection, "theirs", ["coach-01"], tenant_id="other")
     with pytest.raises(NotFoundError):
-        bookable_starts.team(connection, tenant_id="other", calendar_id="cal", now=NOW)
+        list_page(connection, "theirs")
 
 
 def bookable(connection: Connection, start: datetime) -> bool:

@@ -201,7 +201,7 @@ def test_cancelling_frees_the_time_and_returns_the_credit(connection: Connection
     """After a customer cancels, credits are exactly what they were and the time can be booked again."""
     add_team(connection, 3)
     book(connection)
-    credit = "SELECT coach_id, credit FROM coach_calendars ORDER BY coach_id"
+    credit = "SELECT coach_id, credit FROM coach_credits ORDER BY coach_id"
     before = connection.execute(credit).fetchall()
     done = book(connection)
     assert connection.execute(credit).fetchall() != before

@@ -102,7 +102,7 @@ def test_a_client_frozen_while_it_waits_holds_nothing(
     holder = connect()
     with client(database_url, "book") as frozen:
         with holder.transaction():
-            holder.execute("SELECT FROM calendars FOR UPDATE")
+            holder.execute("SELECT engine.lock_calendar('cal')")
             pid = frozen.hear()["pid"]
             wait_until(lambda: in_state(connection, pid, "waiting"))
             frozen.freeze()

@@ -30,7 +30,7 @@ def all_at_once(
         return None
 
     connection.execute("BEGIN")
-    connection.execute("SELECT FROM calendars FOR UPDATE")
+    connection.execute("SELECT engine.lock_calendar(calendar_id) FROM calendars")
     outcomes: list[Callable[[], Outcome | None]] = [work for _, work in works]
     return [one for one in at_once([*outcomes, let_go]) if one is not None]
 

@@ -38,7 +38,7 @@ def test_a_change_with_a_key_is_made_once(
     """Whichever way it was lost, twice in a row, the change is made once and its answer comes."""
     change = change_of(connection, name)
     before = table_digests(connection)
-    proxy.lose(loss, f"SELECT engine.{name}(".encode(), times=2)
+    proxy.lose(loss, f"CALL engine.commit_{name}(".encode(), times=2)
     done = db.run(lambda connection: change(connection, key=IDEMPOTENCY_KEY))
     assert proxy.cuts == 2
     assert done.replayed is (loss == "answer")
@@ -55,7 +55,7 @@ def test_a_booking_without_a_key_is_not_tried_again(
     connection: Connection, proxy: LossyProxy, loss: Loss
 ) -> None:
     """Nobody knows whether it was made, so the caller is told, and it is never made twice."""
-    proxy.lose(loss, b"SELECT engine.book(")
+    proxy.lose(loss, b"CALL engine.commit_book(")
     with pytest.raises(UnavailableError):
         db.run(book, idempotent=False)
     assert count(connection, "coach_appointments") == (1 if loss == "answer" else 0)
@@ -64,7 +64,7 @@ def test_a_booking_without_a_key_is_not_tried_again(
 
 def test_who_gives_up_and_comes_back_gets_the_answer(connection: Connection, proxy: LossyProxy) -> None:
     """When every attempt's answer is lost the caller is told to come back, and then gets the first answer."""
-    proxy.lose("answer", b"SELECT engine.book(", times=5)
+    proxy.lose("answer", b"CALL engine.commit_book(", times=5)
     with pytest.raises(UnavailableError):
         db.run(lambda connection: book(connection, key=IDEMPOTENCY_KEY))
     assert proxy.cuts == 5

@@ -24,10 +24,12 @@ DOOMED = ("doomed-0", "doomed-1", "doomed-2")
 
 
 def add_calendars(connection: Connection, size: int) -> None:
-    """Make a team of `size` coaches that all of the calendars share."""
+    """Make a team of `size` coaches that all of the calendars share; the doomed ones share it out."""
     coaches = add_team(connection, size)
-    for calendar_id in (*CALENDARS[1:], *DOOMED):
+    for calendar_id in CALENDARS[1:]:
         add_calendar(connection, calendar_id, coaches)
+    for n, calendar_id in enumerate(DOOMED):
+        add_calendar(connection, calendar_id, coaches[n :: len(DOOMED)])
 
 
 def start_of(round_: int) -> datetime:

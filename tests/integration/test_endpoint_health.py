@@ -152,6 +152,12 @@ def test_one_call_that_is_gone_is_not_the_partner(watched: Connection, partner: 
     assert row == {"enabled": True, "failing_since": NOW}
 
 
+def stale_messages(connection: Connection, now: datetime) -> list[dict[str, Any]]:
+    """Report stale calendars; return the messages of these events."""
+    outbox.emit_stale(connection, now=now)
+    return outbox.make_deliveries(connection, limit=1000).messages
+
+
 def test_a_calendar_that_grows_stale_is_told_of_once(watched: Connection) -> None:
     """Once a lapse, also for one that was never read; a reading ends the lapse, a coach of ours has none."""
     add_coach(watched, "outside", kind="calendar_api")
@@ -160,8 +166,8 @@ def test_a_calendar_that_grows_stale_is_told_of_once(watched: Connection) -> Non
     sync.request(watched, coach_ids=["outside", "never"], now=NOW)
     watched.execute("UPDATE coach_syncs SET synced_at = %s WHERE coach_id = 'outside'", (NOW,))
     later = NOW + timedelta(seconds=901)
-    assert outbox.emit_stale(watched, now=NOW + timedelta(seconds=899)) == []
-    messages = outbox.emit_stale(watched, now=later)
+    assert stale_messages(watched, NOW + timedelta(seconds=899)) == []
+    messages = stale_messages(watched, later)
     watcher = str(endpoint(watched, "watcher")["endpoint_id"])
     assert [(one["type"], one["endpoint_id"]) for one in messages] == [("calendar.stale", watcher)] * 2
     assert [one["data"] for one in messages] == [
@@ -173,7 +179,7 @@ def test_a_calendar_that_grows_stale_is_told_of_once(watched: Connection) -> Non
             "calendar_ids": ["ext"],
         },
     ]
-    assert outbox.emit_stale(watched, now=later + DAY) == []
+    assert stale_messages(watched, later + DAY) == []
     watched.execute("UPDATE coach_syncs SET synced_at = %s WHERE coach_id = 'outside'", (later + DAY,))
-    assert outbox.emit_stale(watched, now=later + DAY) == []
-    assert len(outbox.emit_stale(watched, now=later + 2 * DAY)) == 1
+    assert stale_messages(watched, later + DAY) == []
+    assert len(stale_messages(watched, later + 2 * DAY)) == 1

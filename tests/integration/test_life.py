@@ -172,7 +172,7 @@ def test_an_outcome_moves_the_score_and_the_weight(
     report_outcome(connection, done, outcome)
     row = one_row(
         connection,
-        "SELECT score, weight FROM coaches JOIN coach_calendars USING (coach_id) WHERE coach_id = %s",
+        "SELECT score, weight FROM coach_credits WHERE coach_id = %s",
         (appointment_of(done).coach_id,),
     )
     assert (row["score"] > 0.7) is better

@@ -14,10 +14,10 @@ from fairslot.platform.db import Connection
 from fairslot.webhooks import outbox
 from tests.support.attempts import attempt_of, sweep
 from tests.support.bookings import appointment_of, book, cancel
-from tests.support.clock import DAY, MINUTE, NOW
+from tests.support.clock import DAY, HOUR, MINUTE, NINE, NOW
 from tests.support.endpoints import add_endpoint
 from tests.support.readings import connect_calendars
-from tests.support.team import add_team, set_coach
+from tests.support.team import add_calendar, add_team, set_coach
 
 LATER = NOW + timedelta(days=3650)  # rows are stamped by the database's own clock
 BEFORE = NOW - timedelta(days=3650)
@@ -69,7 +69,7 @@ def test_what_is_published_is_not_swept(connection: Connection, team: list[str])
 
 
 def test_what_was_not_published_is_swept_once(connection: Connection, team: list[str]) -> None:
-    """A booking whose process died after the commit is sent by the sweep."""
+    """A booking whose process died before it had sent the messages is sent by the sweep."""
     done = book(connection)
     assert sweep(connection, BEFORE) == [], "not before its time"
     swept = sweep(connection, LATER)
@@ -110,13 +110,21 @@ def test_two_sweeps_share_the_work(
 def test_a_transaction_that_commits_late_is_not_passed_over(
     connection: Connection, team: list[str], connect: Callable[[], Connection]
 ) -> None:
-    """An event that is older but committed later is swept all the same."""
+    """An event that is older than others but committed later is told of all the same."""
+    add_calendar(connection, "other", team[1:])
     late = connect()
     with late.transaction():
         older = book(late)
-        connection.execute("UPDATE webhook_events SET data = data")  # nothing is visible to lock
-        assert sweep(connection, LATER) == []
-    assert {one["event_id"] for one in sweep(connection, LATER)} == {older.messages[0]["event_id"]}
+        assert older.answer["coach_id"] == team[0]  # whose day is locked until then
+        younger = book(connection, NINE + HOUR, calendar_id="other")
+        assert {one["data"]["appointment_id"] for one in younger.messages} == {
+            younger.answer["appointment_id"]
+        }
+        assert outbox.make_deliveries(connection, limit=9) == (0, [])
+    events, messages = outbox.make_deliveries(connection, limit=9)
+    assert events == 1
+    assert {one["data"]["appointment_id"] for one in messages} == {older.answer["appointment_id"]}
+    assert sorted(one["kind"] for one in messages) == ["calendar_api", "crm"]
 
 
 def test_silence_is_not_trusted_for_ever(connection: Connection, team: list[str]) -> None:
@@ -134,8 +142,8 @@ def test_the_crms_id_is_kept(connection: Connection, team: list[str]) -> None:
     outbox.record(connection, attempt=attempt_of(message, "http_503", attempt=2, status_code=503))
     row = connection.execute(
         "SELECT crm_contact_id, delivery.status"
-        "  FROM coach_appointments JOIN webhook_events USING (appointment_id)"
-        " JOIN webhook_deliveries AS delivery USING (event_id) WHERE delivery_id = %s",
+        "  FROM coach_appointments JOIN changes USING (appointment_id)"
+        "  JOIN webhook_deliveries AS delivery ON event_id = change_id WHERE delivery_id = %s",
         (message["delivery_id"],),
     ).fetchone()
     assert row == {"crm_contact_id": "crm-7", "status": "delivered"}
@@ -167,7 +175,8 @@ def test_cancelling_releases_the_block(connection: Connection, team: list[str]) 
     outbox.record(connection, attempt=attempt_of(block, answer={"block_id": "b-1"}))
     release = message_for(cancel(connection, done), "calendar_api")
     assert (release["data"]["action"], release["data"]["block_id"]) == ("release", "b-1")
-    assert outbox.record(connection, attempt=attempt_of(release)) == ([], appointment_of(done).coach_id, None)
+    recorded = outbox.record(connection, attempt=attempt_of(release))
+    assert recorded == ([], False, appointment_of(done).coach_id, None)
 
 
 def test_a_block_that_is_answered_after_the_cancellation_is_released(
@@ -187,19 +196,16 @@ def test_time_that_was_taken_outside_is_a_conflict(connection: Connection, team:
     """A block that the calendar refuses marks the appointment and is told to the CRM."""
     done = book(connection)
     block = message_for(done, "calendar_api")
-    told, coach_id, _ = outbox.record(
-        connection, attempt=attempt_of(block, "already_blocked", status_code=409)
-    )
-    assert [message["type"] for message in told] == ["appointment.conflict"]
-    assert told[0]["version"] == 2
-    assert coach_id == appointment_of(done).coach_id
+    recorded = outbox.record(connection, attempt=attempt_of(block, "already_blocked", status_code=409))
+    assert recorded == ([], True, appointment_of(done).coach_id, None)
+    [message] = outbox.make_deliveries(connection, limit=9).messages
+    assert (message["type"], message["version"]) == ("appointment.conflict", 2)
 
 
 def test_our_own_lost_block_is_no_conflict(connection: Connection, team: list[str]) -> None:
     """After an attempt without an answer, a refusal may be our own block."""
     block = message_for(book(connection), "calendar_api")
     outbox.record(connection, attempt=attempt_of(block, "timeout", status_code=None, outcome="retrying"))
-    told, *_ = outbox.record(
-        connection, attempt=attempt_of(block, "already_blocked", attempt=2, status_code=409)
-    )
-    assert told == []
+    refusal = attempt_of(block, "already_blocked", attempt=2, status_code=409)
+    messages, changed, *_ = outbox.record(connection, attempt=refusal)
+    assert (messages, changed) == ([], False)

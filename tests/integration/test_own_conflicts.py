@@ -8,12 +8,12 @@ import pytest
 from fairslot.domain.idempotency import ChangeResult
 from fairslot.messages.attempts import Outcome
 from fairslot.platform.db import Connection
+from fairslot.webhooks import outbox
 from tests.support.attempts import Message, block_of, record_attempt, replay_delivery
 from tests.support.bookings import appointment_now, appointment_of, book, reschedule
 from tests.support.clock import HOUR, NINE, NOW, SECOND
 from tests.support.endpoints import add_endpoint, set_delivery
 from tests.support.readings import connect_calendars
-from tests.support.tables import one_row
 from tests.support.team import add_team
 
 _OUTCOMES: dict[str | None, Outcome] = {
@@ -174,13 +174,8 @@ def test_a_coach_who_is_away_stays_a_conflict(
 
 def mark_unavailable(connection: Connection, made: ChangeResult) -> list[Message]:
     """Have the appointment kept though its coach is away; return what follows."""
-    row = one_row(
-        connection,
-        "SELECT engine.mark_unavailable(%s, %s) AS told",
-        (appointment_of(made).appointment_id, NOW),
-    )
-    told: list[Message] = row["told"]
-    return told
+    connection.execute("SELECT engine.mark_unavailable(%s, %s)", (appointment_of(made).appointment_id, NOW))
+    return outbox.make_deliveries(connection, limit=9).messages
 
 
 def test_the_block_of_a_time_that_was_left_takes_nothing_back(

@@ -9,13 +9,15 @@ from uuid import UUID, uuid4
 import pytest
 
 from fairslot.domain.idempotency import NO_KEY, ChangeResult
+from fairslot.platform import idempotent
 from fairslot.platform.db import Connection
 from fairslot.webhooks import endpoints, outbox
-from tests.support.bookings import book
+from tests.support.bookings import IDEMPOTENCY_KEY, book, hold, release_hold
 from tests.support.clock import HOUR, MINUTE, NINE
 from tests.support.endpoints import add_endpoint, set_endpoint
 from tests.support.fixtures import Connect
 from tests.support.race import wait_until, waiting
+from tests.support.tables import count
 from tests.support.team import TENANT, add_team
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -96,6 +98,14 @@ def test_an_endpoint_gets_nothing_from_before_its_time(team: Connection) -> None
     book(team, NINE + HOUR)
     set_endpoint(team, enabled=True)
     assert recover(team, endpoint_id).answer == {"deliveries": 1}
+
+
+def test_a_recovery_sends_events_alone(team: Connection) -> None:
+    """A hold, and an answer for a key, are on record among the events and are none."""
+    release_hold(team, hold(team, start=NINE + HOUR))
+    idempotent.once(team, tenant_id=TENANT, key=IDEMPOTENCY_KEY, now=None, work=lambda: ({}, []))
+    assert count(team, "changes") == 6
+    assert recover(team, add_subscriber(team)).answer == {"deliveries": 3}
 
 
 def test_one_run_sends_all_that_there_is(connection: Connection) -> None:

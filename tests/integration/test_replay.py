@@ -17,7 +17,7 @@ from tests.support.bookings import book, cancel, reassign, reschedule
 from tests.support.clock import NINE, NOW, QUARTER
 from tests.support.invariants import check_invariants
 from tests.support.tables import clear_tables
-from tests.support.team import add_calendar, add_coach, add_team, set_coach
+from tests.support.team import add_calendar, add_coach, add_team, set_calendar, set_coach
 from tools import replay
 from tools.replay_ledger import ReplayError
 
@@ -48,8 +48,7 @@ def live(connection: Connection, seed: int, steps: int) -> None:
             (chance.choice(["fair_share", "highest_score"]),),
         ),
         "score": lambda: connection.execute(
-            "WITH one AS (UPDATE coaches SET score = %s WHERE coach_id = %s)"
-            " SELECT engine.refresh_weights('cal')",
+            "UPDATE coaches SET score = %s WHERE coach_id = %s",
             (chance.random(), chance.choice(coaches)),
         ),
     }
@@ -76,28 +75,28 @@ def test_every_history_replays(connection: Connection, seed: int) -> None:
 
 TAMPERED = {
     "a choice": (
-        "UPDATE distribution_log SET chosen = 'coach-03' WHERE seq = 1",
+        "UPDATE decisions SET chosen = 3 WHERE seq = 1",
         "seq 1: chosen: recorded coach-03, replayed coach-01",
     ),
-    "a share": (
-        "UPDATE distribution_log SET candidates = jsonb_set(candidates, '{2,share}', '333334') WHERE seq = 2",
-        "seq 2: share of coach-03: recorded 333334, replayed 333333",
+    "who was eligible": (
+        "UPDATE decisions SET excluded = '{NULL,NULL,booked}' WHERE seq = 2",
+        "seq 3: credit of coach-01: recorded -333333, replayed -166666",
     ),
     "a credit before": (
-        "UPDATE distribution_log SET candidates = jsonb_set(candidates, '{2,credit}', '7') WHERE seq = 3",
+        "UPDATE decisions SET credits[3] = 7 WHERE seq = 3",
         "seq 3: credit of coach-03: recorded 7, replayed 666666",
     ),
     "a weight": (
-        "UPDATE distribution_log SET candidates = jsonb_set(candidates, '{0,weight}', '2000000')",
-        "seq 1: share of coach-01: recorded 333334, replayed 500000",
+        "UPDATE rosters SET weights[1] = 2000000",
+        "seq 2: credit of coach-01: recorded -666666, replayed -500000",
     ),
     "a reversal": (
-        "UPDATE distribution_log SET candidates = jsonb_set(candidates, '{0,delta}', '0') WHERE seq = 5",
-        "seq 5: delta of coach-01: recorded 0, replayed -333333",
+        "UPDATE decisions SET reverses = 1 WHERE seq = 5",
+        "at the end: credit of coach-01: recorded -999999, replayed 0",
     ),
-    "a row": ("DELETE FROM distribution_log WHERE seq = 2", "seq 2: the record is missing"),
+    "a row": ("DELETE FROM decisions WHERE seq = 2", "seq 2: the record is missing"),
     "a credit now": (
-        "UPDATE coach_calendars SET credit = credit + 1 WHERE coach_id = 'coach-02'",
+        "UPDATE turns SET credits[2] = credits[2] + 1",
         "at the end: credit of coach-02: recorded 1000000, replayed 999999",
     ),
 }
@@ -127,6 +126,7 @@ def test_the_command(
     """It prints a line a calendar, the what-if's table, draws a PNG, and exits 1 on a difference."""
     monkeypatch.setenv("DATABASE_URL", database_url)
     coaches = add_team(connection, 3)
+    set_calendar(connection, "cal", weight_exponent=0)
     set_coach(connection, "coach-02", score=0.9)
     add_calendar(connection, "half", coaches[1:])
     for n in range(8):
@@ -153,7 +153,7 @@ def test_the_command(
     ]
     assert plot.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
 
-    connection.execute("UPDATE distribution_log SET chosen = 'coach-03' WHERE seq = 1")
+    connection.execute("UPDATE decisions SET chosen = 3 WHERE (calendar_id, seq) = ('cal', 1)")
     assert replay.main(["--calendar", "cal"]) == 1
     assert "cal: seq 1: chosen: recorded coach-03, replayed coach-01" in capsys.readouterr().out
 
@@ -213,9 +213,8 @@ def test_weights_are_one_rule(connection: Connection) -> None:
             connection.execute(
                 "UPDATE coach_calendars SET manual_weight = %s WHERE coach_id = %s", (one, coach_id)
             )
-        connection.execute("SELECT engine.refresh_weights(%s)", (calendar_id,))
         found = connection.execute(
-            "SELECT coach_id, weight FROM coach_calendars WHERE calendar_id = %s", (calendar_id,)
+            "SELECT coach_id, weight FROM coach_credits WHERE calendar_id = %s", (calendar_id,)
         )
         stored = {row["coach_id"]: row["weight"] for row in found}
         assert stored == weights(scores, gamma=gamma, low=low, high=high, manual=manual)

@@ -102,7 +102,7 @@ def test_the_database_does_what_the_rule_says(connection: Connection) -> None:
             where.undo(seq)
     for calendar in calendars.values():
         rows = connection.execute(
-            "SELECT coach_id, credit FROM coach_calendars WHERE calendar_id = %s", (calendar.calendar_id,)
+            "SELECT coach_id, credit FROM coach_credits WHERE calendar_id = %s", (calendar.calendar_id,)
         )
         for row in rows:
             assert row["credit"] == calendar.ledger.of(row["coach_id"]).credit

@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from fairslot.coach_time import sync
-from fairslot.coach_time.bookable_starts import Page
 from fairslot.coach_time.days import delete_old_days, extend_days
 from fairslot.platform.db import Connection
-from tests.support.availability import explain, list_page
+from tests.support.availability import Listed, explain, list_page
 from tests.support.bookings import book, cancel
 from tests.support.clock import HOUR, MINUTE, NINE, NOW, SECOND
 from tests.support.invariants import check_invariants
@@ -39,7 +38,7 @@ def failure(at: datetime) -> dict[str, Any]:
     }
 
 
-def listed(connection: Connection, now: datetime = NOW) -> Page:
+def listed(connection: Connection, now: datetime = NOW) -> Listed:
     """List the day of NINE."""
     return list_page(connection, start=NINE, days=1, now=now)
 

@@ -98,13 +98,12 @@ def test_appointments_of_another_are_not_settled(two: Connection) -> None:
     assert table_digests(two) == before
 
 
-@pytest.mark.parametrize("statement", ["delete", "forget_calendar", "calendars_of", "refresh_weights"])
+@pytest.mark.parametrize("statement", ["delete", "forget_calendar", "calendars_of"])
 def test_a_coach_of_another_is_left_alone(two: Connection, statement: str) -> None:
     """By each statement of its own."""
     deleted = statement == "forget_calendar"
     two.execute("UPDATE coaches SET active = false, deleted_at = now() WHERE %s", (deleted,))
     two.execute("INSERT INTO coach_syncs (coach_id, synced_at) VALUES ('coach-01', now())")
-    two.execute("UPDATE coach_calendars SET weight = 5")
     before = table_digests(two)
     sql = queries("coaches")[statement]
     cursor = two.execute(sql, {"tenant": OTHER, "coach": "coach-01", "now": NOW})
@@ -112,11 +111,10 @@ def test_a_coach_of_another_is_left_alone(two: Connection, statement: str) -> No
     assert table_digests(two) == before
 
 
-@pytest.mark.parametrize("statement", ["delete", "release_slug", "refresh_weights"])
+@pytest.mark.parametrize("statement", ["delete", "release_slug"])
 def test_a_calendar_of_another_is_left_alone(two: Connection, statement: str) -> None:
     """By each statement of its own."""
     two.execute("UPDATE calendars SET slug = calendar_id")
-    two.execute("UPDATE coach_calendars SET weight = 5")
     before = table_digests(two)
     sql = queries("calendars")[statement]
     two.execute(sql, {"tenant": OTHER, "calendar": "cal", "now": NOW})

@@ -7,6 +7,7 @@ import pytest
 
 from fairslot.domain.errors import HoldExpiredError
 from fairslot.platform.db import Connection
+from fairslot.webhooks import outbox
 from tests.support.bookings import appointment_now, appointment_of, book, cancel, hold
 from tests.support.clock import HOUR, MINUTE, NINE, NOW
 from tests.support.endpoints import add_endpoint
@@ -24,8 +25,9 @@ def tell(
 ) -> tuple[str | None, list[dict[str, Any]]]:
     """Have a coach report an absence from nine to twelve unless told; return outcome and messages."""
     event_id = receive_event(connection, coach_id=coach_id, key=key, now=LATER, **body)
-    steps = process_event(connection, event_id, now=LATER)
-    return event_outcome(connection, event_id), [message for step in steps for message in step.messages]
+    process_event(connection, event_id, now=LATER)
+    messages = outbox.make_deliveries(connection, limit=1000).messages
+    return event_outcome(connection, event_id), messages
 
 
 @pytest.fixture

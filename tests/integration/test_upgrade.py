@@ -112,7 +112,7 @@ def test_a_statement_under_way_goes_on_over_a_change(
     ):
         set_coach(watcher, "coach-01", time_zone="Europe/Berlin")
         with gate.transaction():
-            gate.execute("SELECT FROM calendars WHERE calendar_id = 'cal' FOR UPDATE")
+            gate.execute("SELECT engine.lock_calendar('cal')")
             outcome = pool.submit(work, one)
             wait_until(lambda: waiting(watcher, [one]) == 1)
             migrate(url, first.followed_by(functions=second.functions[:-1]))

@@ -199,7 +199,7 @@ def test_a_move_waits_for_a_booking_in_hand(
 
     def change() -> None:
         with customer.transaction():
-            customer.execute("SELECT FROM calendars FOR NO KEY UPDATE")
+            customer.execute("SELECT engine.lock_calendar(calendar_id) FROM calendars")
             cut.set()
             wait_until(lambda: waiting(connection, [mover]) == 1)
             cancel(customer, done[0])

@@ -2,12 +2,11 @@
 
 from tests.mutants.guard import Guard
 
-_IDEMPOTENCY = "schema/functions/02_idempotency.sql"
+_IDEMPOTENCY = "schema/functions/02_changes.sql"
 _EVENTS = "schema/functions/06_events.sql"
 _BLOCKS_SQL = "schema/functions/08_blocks.sql"
 _DELIVERIES = "schema/functions/09_deliveries.sql"
 _HOLDS = "schema/functions/12_holds.sql"
-_BOOKING = "schema/functions/13_booking.sql"
 _COACH_DAYS = "schema/functions/15_coach_days.sql"
 _TABLES = "schema/tables/0001_baseline.sql"
 _TESTS = "tests/integration"
@@ -24,46 +23,47 @@ _BLOCKS = f"{_TESTS}/test_own_blocks.py"
 _WAITING = f"{_TESTS}/test_waiting_blocks.py"
 _CONFLICTS = f"{_TESTS}/test_own_conflicts.py"
 _TENANTS = "tests/handlers/test_api_tenants.py"
-_CALENDAR = "WHERE calendar_id = p_calendar AND tenant_id = p_tenant"
 
 _ONCE = (
     Guard(
         "an answer is not looked for",
         _IDEMPOTENCY,
-        "WHERE tenant_id = p_tenant AND key = p_key AND expires_at > p_now;",
+        "WHERE tenant_id = p_tenant AND key = p_key;",
         "WHERE false;",
         _BOOK,
     ),
     Guard(
         "an answer is not tied to its request",
         _IDEMPOTENCY,
-        "IF FOUND AND v_known.fingerprint <> p_fingerprint THEN",
-        "IF false THEN",
+        "ELSIF v_known.fingerprint <> p_fingerprint THEN",
+        "ELSIF false THEN",
         _BOOK,
     ),
-    Guard("an answer is not kept", _IDEMPOTENCY, "    IF p_key IS NOT NULL THEN", "    IF false THEN", _BOOK),
+    Guard(
+        "an answer is not kept", _IDEMPOTENCY, "is_event(p_type), p_key,", "is_event(p_type), NULL,", _BOOK
+    ),
     Guard(
         "two may answer one key",
         _IDEMPOTENCY,
-        "        IF NOT FOUND THEN\n            RAISE EXCEPTION USING ERRCODE = 'FS425'",
-        "        IF false THEN\n            RAISE EXCEPTION USING ERRCODE = 'FS425'",
+        "    IF NOT FOUND THEN\n        RAISE EXCEPTION USING ERRCODE = 'FS425'",
+        "    IF false THEN\n        RAISE EXCEPTION USING ERRCODE = 'FS425'",
         f"{_KEYS}::test_one_key_on_two_calendars_is_one_booking",
     ),
     Guard(
         "a key is kept for ever",
         _IDEMPOTENCY,
-        "AND key = p_key AND expires_at > p_now;",
-        "AND key = p_key;",
+        "ELSIF v_known.key_until <= p_now THEN",
+        "ELSIF false THEN",
         f"{_BOOK}::test_an_expired_key_is_free_again",
     ),
     Guard(
         "a release does not wait before it looks for its answer",
         _HOLDS,
-        "    v_answer jsonb;\n    a        coach_appointments;\nBEGIN\n    PERFORM FROM calendars",
+        "    v_answer jsonb;\n    a        coach_appointments;\nBEGIN\n    PERFORM engine.lock_calendar(",
         "    v_answer jsonb;\n    a        coach_appointments;\nBEGIN\n"
         "    PERFORM FROM coach_appointments WHERE appointment_id = p_hold AND status = 'held';\n"
         "    IF NOT FOUND THEN RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'hold'; END IF;\n"
-        "    PERFORM FROM calendars",
+        "    PERFORM engine.lock_calendar(",
         _LOST,
     ),
     Guard(
@@ -93,8 +93,8 @@ _TOLD = (
     Guard(
         "no delivery is written",
         _EVENTS,
-        "WHERE tenant_id = a.tenant_id AND enabled AND engine.matches_type(event_types, p_type)",
-        "WHERE false AND engine.matches_type(event_types, p_type)",
+        "WHERE endpoint.tenant_id = c.tenant_id AND endpoint.enabled AND",
+        "WHERE false AND",
         _OUTBOX,
     ),
     Guard(
@@ -123,9 +123,9 @@ _TOLD = (
 _OTHERS = (
     Guard(
         "another tenant's calendar can be booked",
-        _BOOKING,
-        f"{_CALENDAR} FOR NO KEY UPDATE;",
-        "WHERE calendar_id = p_calendar FOR NO KEY UPDATE;",
+        "schema/functions/04_appointments.sql",
+        "IF calendar.tenant_id IS DISTINCT FROM p_tenant THEN",
+        "IF calendar.tenant_id IS NULL THEN",
         f"{_BOOK}::test_another_tenants_calendar_is_not_there",
     ),
     Guard(
@@ -253,7 +253,7 @@ _EXTERNAL = (
     Guard(
         "an answer that is recorded late shows no conflict",
         _DELIVERIES,
-        "        messages := engine.resolve_unconfirmed("
+        "        changed := engine.resolve_unconfirmed("
         "p_delivery => d.delivery_id, p_event => p_event, p_at => p_at);\n",
         "        NULL;\n",
         f"{_CONFLICTS}::test_an_answer_that_is_recorded_late_shows_the_conflict",

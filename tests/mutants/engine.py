@@ -8,24 +8,21 @@ _APPOINTMENTS = "schema/functions/04_appointments.sql"
 _CREDITS = "schema/functions/10_fairness.sql"
 _CHOOSING = "schema/functions/11_choosing.sql"
 _BOOKING = "schema/functions/13_booking.sql"
+_COMMITS = "schema/functions/18_commits.sql"
 _TABLES = "schema/tables/0001_baseline.sql"
 _TESTS = "tests/integration"
 _BOOK = f"{_TESTS}/test_booking.py"
 _ORDER = f"{_TESTS}/test_booking_lock_order.py"
 _RACES = f"{_TESTS}/test_booking_races.py"
 
+_ROSTERS = "schema/functions/16_rosters.sql"
 _ADMITS = """
-            AND engine.day_admits(day => day, p_from => p_from, p_to => p_from + p_count,
-                                  p_before => p_before, p_after => p_after)
-            FOR NO KEY UPDATE SKIP LOCKED;"""
-_LOOK_AGAIN = """
-          ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE;
-        v_team := engine.ranked_team(p_calendar => p_calendar, p_from => p_from, p_count => p_count,
-                                     p_before => p_before, p_after => p_after);"""
+           AND engine.day_admits(day => day, p_from => p_from, p_to => p_to, p_before => p_before,
+                                 p_after => p_after);
+        RETURN FOUND;"""
 _RELEASE = (
     "    PERFORM engine.release_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);\n"
 )
-_CALENDAR = "WHERE calendar_id = p_calendar AND tenant_id = p_tenant"
 
 _TIME = (
     Guard(
@@ -39,29 +36,44 @@ _TIME = (
         "whether a coach is free is not asked under the lock",
         _CHOOSING,
         _ADMITS,
-        "\n            FOR NO KEY UPDATE SKIP LOCKED;",
+        ";\n        RETURN FOUND;",
         f"{_ORDER}::test_a_coach_lost_after_the_look_is_passed_over",
     ),
     Guard(
-        "nor when it was waited for",
+        "nor in an appointment over two days",
         _CHOOSING,
-        _LOOK_AGAIN,
-        "\n          ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE;",
-        _RACES,
+        "                           p_after => p_after) IS NOT NULL THEN\n        RETURN false;",
+        "                           p_after => p_after) IS NOT NULL AND false THEN\n        RETURN false;",
+        f"{_ORDER}::test_two_days_lost_while_waiting_are_not_taken",
     ),
     Guard(
-        "the calendar is not locked",
-        _BOOKING,
-        f"{_CALENDAR} FOR NO KEY UPDATE;",
-        f"{_CALENDAR};",
-        f"{_RACES}::test_contention_stays_fast",
+        "a booking does not lock its calendar",
+        _APPOINTMENTS,
+        "    v_locked boolean := engine.lock_calendar(p_calendar);\n",
+        "",
+        f"{_ORDER}::test_every_change_waits_for_its_calendar",
     ),
     Guard(
-        "who is locked by another counts as taken",
-        _CHOOSING,
-        "ELSIF v_contended OR v_best.excluded IS NULL THEN",
-        "ELSIF v_best.excluded IS NULL THEN",
-        f"{_RACES}::test_a_coach_who_is_only_locked_is_not_taken",
+        "a change does not lock its calendar",
+        _APPOINTMENTS,
+        "        PERFORM engine.lock_calendar(v_own);\n",
+        "        NULL;\n",
+        f"{_ORDER}::test_every_change_waits_for_its_calendar",
+    ),
+    Guard(
+        "a coach leaves without the calendar's lock",
+        _ROSTERS,
+        """    PERFORM engine.lock_calendar(p_calendar);
+    IF NOT EXISTS""",
+        "    IF NOT EXISTS",
+        f"{_ORDER}::test_every_change_waits_for_its_calendar",
+    ),
+    Guard(
+        "calendars are locked in the order in which they are given",
+        _APPOINTMENTS,
+        'SELECT DISTINCT one COLLATE "C" FROM unnest(p_calendars) AS one ORDER BY 1 LOOP',
+        "SELECT one FROM unnest(p_calendars) AS one LOOP",
+        f"{_ORDER}::test_calendars_are_locked_in_one_order",
     ),
     Guard(
         "a lock out of order is kept while waiting",
@@ -73,8 +85,8 @@ _TIME = (
     Guard(
         "an outcome locks whose calendars it will",
         _APPOINTMENTS,
-        "ELSIF p_all_of_coach AND v_coach <>",
-        "ELSIF false AND v_coach <>",
+        "        IF v_coach <> (SELECT",
+        "        IF false AND v_coach <> (SELECT",
         _ORDER,
     ),
     Guard(
@@ -133,14 +145,21 @@ _TIME = (
         "AND (true OR engine.has_slots(p_bits => day.open",
         f"{_TESTS}/test_decisions.py::test_every_reason_has_its_case",
     ),
+    Guard(
+        "an answer does not wait for the disk",
+        _COMMITS,
+        "    PERFORM pg_logical_emit_message(false, 'fairslot', '', true);\n",
+        "",
+        f"{_TESTS}/test_booking_restart.py",
+    ),
 )
 
 _FAIRNESS = (
     Guard(
         "a cancellation returns no credit",
         _BOOKING,
-        "        PERFORM engine.reverse_decision(p_appointment, v_now);\n    END IF;\n    RETURN",
-        "    END IF;\n    RETURN",
+        "    IF p_cancelled_by <> 'coach' THEN\n",
+        "    IF false THEN\n",
         _BOOK,
     ),
     Guard(
@@ -167,23 +186,44 @@ _FAIRNESS = (
     Guard(
         "a reversal is only written down",
         _CREDITS,
-        "SET credit = member.credit + (one.value ->> 'delta')::bigint,",
-        "SET credit = member.credit,",
+        "            v_credits[i] := v_credits[i] + v_deltas[i];\n",
+        "",
         _BOOK,
     ),
     Guard(
         "a reversal forgets whose turn it was",
         _CREDITS,
-        "CASE WHEN member.last_assigned_seq = v_one.seq THEN (one.value ->> 'last')::bigint",
-        "CASE WHEN false THEN (one.value ->> 'last')::bigint",
+        "            IF v_lasts[i] = v_made.seq THEN",
+        "            IF false THEN",
         f"{_TESTS}/test_replay.py",
     ),
     Guard(
         "who leaves takes the credit along",
-        _CREDITS,
-        "AS member SET credit = member.credit + (one ->> 'delta')::bigint",
-        "AS member SET credit = member.credit",
+        _ROSTERS,
+        "array_agg(mate.credit + coalesce(mate.delta, 0) ORDER BY mate.i) INTO v_credits",
+        "array_agg(mate.credit ORDER BY mate.i) INTO v_credits",
         f"{_TESTS}/test_decisions.py::test_leaving_spreads_the_credit",
+    ),
+    Guard(
+        "a roster that a decision used is edited",
+        _ROSTERS,
+        "v_used := v_seq > v_old.since;",
+        "v_used := false;",
+        f"{_TESTS}/test_rosters.py",
+    ),
+    Guard(
+        "a change of the scores by hand is not followed",
+        _ROSTERS,
+        "was.score, was.calendar_kind) IS DISTINCT FROM (coach.active, coach.score,",
+        "was.calendar_kind) IS DISTINCT FROM (coach.active,",
+        f"{_TESTS}/test_rosters.py",
+    ),
+    Guard(
+        "what has appointments can be deleted",
+        _ROSTERS,
+        "RAISE EXCEPTION USING ERRCODE = 'foreign_key_violation',",
+        "RAISE NOTICE USING ERRCODE = 'foreign_key_violation',",
+        f"{_TESTS}/test_rosters.py",
     ),
 )
 

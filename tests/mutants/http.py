@@ -8,6 +8,10 @@ _ANSWERS = f"{_TESTS}/test_api_kept_answers.py"
 _REPEATED = f"{_TESTS}/test_api_idempotency.py"
 _BODIES = f"{_TESTS}/test_api_bad_bodies.py"
 _ROUTING = "tests/unit/http/test_routing.py"
+_RACES = f"{_TESTS}/test_api_idempotency_races.py"
+_AFTER = "tests/integration/local/test_after_answer.py"
+_EXTENSION = "tests/unit/platform/test_after_answer.py"
+_IMPORTS = "tests/unit/test_handler_imports.py"
 _QUERIES = f"{_TESTS}/test_api_bad_queries.py"
 
 GUARDS = (
@@ -48,10 +52,10 @@ GUARDS = (
     ),
     Guard(
         "who books is kept with the key",
-        "schema/functions/13_booking.sql",
-        "p_answer => engine.booked_json(a),",
-        "p_answer => engine.appointment_json(a),",
-        _ANSWERS,
+        "schema/functions/02_changes.sql",
+        "IF p_key IS NULL OR p_type = 'appointment.created' THEN",
+        "IF p_key IS NULL THEN",
+        f"{_ANSWERS}::test_who_books_is_not_kept_with_the_key",
     ),
     Guard(
         "jsonb writes metadata's numbers anew",
@@ -89,10 +93,73 @@ GUARDS = (
         f"{_QUERIES}::test_a_path_is_not_for_every_method",
     ),
     Guard(
+        "events are published before the answer",
+        "http/changes.py",
+        "        after_answer.run(partial(publishing.publish, one.messages))",
+        "        publishing.publish(one.messages)",
+        f"{_AFTER}::test_a_slow_queue_delays_no_answer_unless_it_is_asked_in_line",
+    ),
+    Guard(
+        "work that fails ends the extension",
+        "platform/after_answer.py",
+        "except Exception as error:  # noqa: BLE001 - whatever it is, the others come next",
+        "except ZeroDivisionError as error:",
+        f"{_AFTER}::test_work_that_fails_is_logged_and_costs_no_answer",
+    ),
+    Guard(
+        "work begins before the handler has ended",
+        "platform/after_answer.py",
+        "            works = _Process.answered.get()",
+        "            works = _Process.left",
+        f"{_EXTENSION}::test_work_waits_until_the_invocation_is_over",
+    ),
+    Guard(
+        "a record in progress is the last word",
+        "http/changes.py",
+        "        if known is None:",
+        "        if known is None or known:",
+        f"{_RACES}::test_a_record_is_completed_after_the_answer",
+    ),
+    Guard(
+        "a request over the limit takes its key",
+        "access/limits.py",
+        "local taken = allowed and KEYS[2] and",
+        "local taken = KEYS[2] and",
+        f"{_RACES}::test_past_the_limit_a_key_is_not_taken",
+    ),
+    Guard(
+        "a count that is left to a route is not made by a refusal",
+        "http/api.py",
+        "                one.check()\n",
+        "                pass\n",
+        f"{_TESTS}/test_api_rate_limits.py::test_every_answer_to_a_known_caller_tells_the_limit",
+    ),
+    Guard(
         "HEAD is answered with a body",
         "http/api.py",
         '        answer["body"] = ""\n',
         "        pass\n",
         f"{_QUERIES}::test_head_is_get_without_a_body",
+    ),
+    Guard(
+        "every function loads botocore at import",
+        "platform/queue.py",
+        "from fairslot.domain.errors import QueueError\n",
+        "import botocore.session  # noqa: F401\n\nfrom fairslot.domain.errors import QueueError\n",
+        _IMPORTS,
+    ),
+    Guard(
+        "all models are built at import",
+        "http/models.py",
+        "ConfigDict(defer_build=True)",
+        "ConfigDict()",
+        _IMPORTS,
+    ),
+    Guard(
+        "nothing is prepared before a snapshot",
+        "http/api.py",
+        "    snapshot.prepare_before(app)\n",
+        "",
+        f"{_TESTS}/test_first_events.py::test_after_a_snapshot_a_first_event_loads_nothing",
     ),
 )

@@ -7,7 +7,7 @@ _COACHES = f"{_TESTS}/test_api_coaches.py"
 _PLANS = f"{_TESTS}/test_api_team_plans.py"
 _DOCUMENT = f"{_TESTS}/test_api_document.py"
 _ABSENCES = f"{_TESTS}/test_api_absences.py"
-_TEAM = "schema/functions/17_team.sql"
+_TEAM = "schema/functions/21_team.sql"
 _CHANGES = "team/changes.py"
 
 GUARDS = (

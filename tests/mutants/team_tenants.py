@@ -9,7 +9,7 @@ _LISTS = f"{_TENANTS}::test_lists_and_reports_have_nothing_of_another"
 _INSIDE = "tests/integration/test_team_tenants.py"
 _COACH = f"{_INSIDE}::test_a_coach_of_another_is_left_alone"
 _CALENDAR = f"{_INSIDE}::test_a_calendar_of_another_is_left_alone"
-_TEAM = "schema/functions/17_team.sql"
+_TEAM = "schema/functions/21_team.sql"
 
 GUARDS = (
     Guard(
@@ -125,25 +125,11 @@ GUARDS = (
         f"{_COACH}[calendars_of]",
     ),
     Guard(
-        "another tenant's weights follow a coach",
-        "sql/coaches.sql",
-        " WHERE coach.coach_id = %(coach)s AND coach.tenant_id = %(tenant)s ORDER BY",
-        " WHERE coach.coach_id = %(coach)s ORDER BY",
-        f"{_COACH}[refresh_weights]",
-    ),
-    Guard(
         "another tenant's slug is released",
         "sql/calendars.sql",
         "SET slug = NULL WHERE calendar_id = %(calendar)s AND tenant_id = %(tenant)s;",
         "SET slug = NULL WHERE calendar_id = %(calendar)s;",
         f"{_CALENDAR}[release_slug]",
-    ),
-    Guard(
-        "another tenant's weights follow a calendar",
-        "sql/calendars.sql",
-        "  FROM calendars WHERE calendar_id = %(calendar)s AND tenant_id = %(tenant)s;",
-        "  FROM calendars WHERE calendar_id = %(calendar)s;",
-        f"{_CALENDAR}[refresh_weights]",
     ),
     Guard(
         "another tenant's calendar can be deleted",
@@ -162,8 +148,8 @@ GUARDS = (
     Guard(
         "another tenant's shares are in a plan",
         "sql/team_changes.sql",
-        " WHERE calendar.tenant_id = %(tenant)s AND member",
-        " WHERE member",
+        " WHERE calendar.tenant_id = %(tenant)s AND mate",
+        " WHERE mate",
         f"{_INSIDE}::test_a_plan_sees_one_tenant[shares]",
     ),
     Guard(

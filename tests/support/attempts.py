@@ -47,9 +47,12 @@ def record_attempt(
     at: datetime = NOW,
     **more: Any,
 ) -> list[Message]:
-    """Record an attempt as `attempt_of` makes it; return the messages that follow."""
+    """Record an attempt as `attempt_of` makes it; return the messages that follow, those of changes first."""
     made = attempt_of(message, error, at=at, **more)
-    messages = outbox.record(connection, attempt=Attempt.from_json(made.to_json())).messages
+    recorded = outbox.record(connection, attempt=Attempt.from_json(made.to_json()))
+    told = outbox.make_deliveries(connection, limit=1000)
+    assert told.events or not recorded.changed
+    messages = [*told.messages, *recorded.messages]
     assert json.loads(json.dumps(messages)) == messages
     return messages
 

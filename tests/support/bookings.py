@@ -2,14 +2,18 @@
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
 
+from psycopg.pq import TransactionStatus
+
 from fairslot.booking import appointments, holds
 from fairslot.domain.idempotency import NO_KEY, ChangeResult, Key
 from fairslot.platform.db import Connection
+from fairslot.webhooks import outbox
 from tests.support.clock import MINUTE, NINE, NOW
 from tests.support.team import TENANT, set_days
 
@@ -36,7 +40,7 @@ def book(
 ) -> ChangeResult:
     """Book for a new customer, what is held where it is."""
     name = f"Customer {next(_numbers)}"
-    return appointments.book(
+    made = appointments.book(
         connection,
         tenant_id=tenant_id,
         calendar_id=calendar_id,
@@ -47,6 +51,18 @@ def book(
         now=now,
         hold_id=None if held is None else _id_of(held),
     )
+    return told(connection, made)
+
+
+def told(connection: Connection, change: ChangeResult) -> ChangeResult:
+    """Make the deliveries of what has happened, as a function does after its commit, and add their messages.
+
+    Inside a transaction nothing is made: after its end the change is still to be told of.
+    """
+    if connection.info.transaction_status != TransactionStatus.IDLE:
+        return change
+    made = outbox.make_deliveries(connection, limit=1000)
+    return replace(change, messages=[*change.messages, *made.messages])
 
 
 def appointment_of(change: ChangeResult) -> appointments.Booked:
@@ -67,7 +83,8 @@ def cancel(
     now: datetime = NOW + MINUTE,
 ) -> ChangeResult:
     """Cancel what was booked."""
-    return appointments.cancel(connection, **_which(change), by=by, reason=None, key=NO_KEY, now=now)
+    done = appointments.cancel(connection, **_which(change), by=by, reason=None, key=NO_KEY, now=now)
+    return told(connection, done)
 
 
 def hold(
@@ -107,9 +124,10 @@ def reschedule(
     now: Any = NOW,
 ) -> ChangeResult:
     """Move what was booked to another start."""
-    return appointments.reschedule(
+    done = appointments.reschedule(
         connection, **_which(change), start_time=start, any_coach=any_coach, key=NO_KEY, now=now
     )
+    return told(connection, done)
 
 
 def reassign(
@@ -120,9 +138,10 @@ def reassign(
     now: datetime = NOW,
 ) -> ChangeResult:
     """Give what was booked to another coach, or to the next in turn."""
-    return appointments.reassign(
+    done = appointments.reassign(
         connection, **_which(change), coach_id=coach_id, reason="ill", key=NO_KEY, now=now
     )
+    return told(connection, done)
 
 
 def report_outcome(
@@ -133,7 +152,8 @@ def report_outcome(
     now: datetime = NINE,
 ) -> ChangeResult:
     """Report what came of what was booked."""
-    return appointments.report_outcome(connection, **_which(change), outcome=outcome, key=NO_KEY, now=now)
+    done = appointments.report_outcome(connection, **_which(change), outcome=outcome, key=NO_KEY, now=now)
+    return told(connection, done)
 
 
 def delete_appointments(connection: Connection) -> None:

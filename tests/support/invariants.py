@@ -7,8 +7,11 @@ from tools.replay import replay
 
 
 def check_invariants(connection: Connection) -> None:
-    """Assert that no appointments overlap, bits and counters agree with them, and credits sum to 0."""
-    for statement in (_OVERLAPS, _BITS, _COUNTERS, _CREDITS, _LOG, _EVENTS):
+    """Assert that no appointments overlap, bits and counters agree with them, and credits sum to 0.
+
+    What the read model does not have yet is noted as changed.
+    """
+    for statement in (_OVERLAPS, _BITS, _COUNTERS, _CREDITS, _LOG, _EVENTS, _HORIZONS):
         assert _all(connection, statement) == []
 
 
@@ -21,7 +24,7 @@ def check_replay(connection: Connection) -> None:
 
 def credits_of(connection: Connection) -> dict[str, int]:
     """Return every coach's credit."""
-    return {row["coach_id"]: row["credit"] for row in _all(connection, b"SELECT * FROM coach_calendars")}
+    return {row["coach_id"]: row["credit"] for row in _all(connection, b"SELECT * FROM coach_credits")}
 
 
 def _all(connection: Connection, statement: bytes) -> list[dict[str, Any]]:
@@ -52,11 +55,11 @@ _COUNTERS = b"""
            AND engine.slot_of(a.start_time) >= day.first_slot
            AND engine.slot_of(a.start_time) < day.first_slot + day.slot_count)"""
 
-_CREDITS = b"SELECT calendar_id FROM coach_calendars GROUP BY calendar_id HAVING sum(credit) <> 0"
+_CREDITS = b"SELECT calendar_id FROM coach_credits GROUP BY calendar_id HAVING sum(credit) <> 0"
 
 _LOG = b"""
     SELECT member.calendar_id, member.coach_id, member.credit
-      FROM coach_calendars AS member
+      FROM coach_credits AS member
      WHERE member.credit <> coalesce((
         SELECT sum((one ->> 'delta')::bigint)
           FROM distribution_log AS log CROSS JOIN LATERAL jsonb_array_elements(log.candidates) AS one
@@ -64,5 +67,22 @@ _LOG = b"""
 
 _EVENTS = b"""
     SELECT a.appointment_id FROM coach_appointments AS a
-     WHERE a.status <> 'held' AND a.version <> (SELECT count(*) FROM webhook_events AS event
-                          WHERE event.appointment_id = a.appointment_id)"""
+     WHERE a.status <> 'held' AND a.version <> (SELECT count(*) FROM changes AS event
+                          WHERE event.appointment_id = a.appointment_id
+                             AND event.type LIKE 'appointment.%')"""
+
+_HORIZONS = b"""
+    SELECT day.coach_id, day.local_date
+      FROM coach_slots AS day
+      LEFT JOIN coach_horizons AS horizon USING (coach_id)
+     CROSS JOIN LATERAL (SELECT day.first_slot - horizon.first_slot + 1) AS place (first)
+     WHERE engine.folded_snapshot() IS NOT NULL
+       AND (place.first < 1
+            OR substring(horizon.free, place.first, day.slot_count) <> substring(day.free, 1, day.slot_count)
+            OR substring(horizon.open, place.first, day.slot_count) <> substring(day.open, 1, day.slot_count)
+            OR coalesce(get_bit(horizon.full_days, place.first - 1), 0)
+               <> (day.booked >= day.max_per_day)::integer) IS NOT FALSE
+       AND NOT EXISTS (SELECT FROM availability_changes AS change
+                        WHERE change.of_days AND change.coach_id = day.coach_id
+                          AND (change.first_slot IS NULL OR change.first_slot = day.first_slot)
+                          AND change.xid >= engine.folded_snapshot())"""

@@ -16,7 +16,7 @@ def frozen(pid: int | None) -> Iterator[None]:
     assert pid is not None
     stopped: list[int] = []
     try:
-        for one in _descendants(pid):
+        for one in descendants(pid):
             with suppress(ProcessLookupError):
                 os.kill(one, signal.SIGSTOP)
                 stopped.append(one)
@@ -27,13 +27,13 @@ def frozen(pid: int | None) -> Iterator[None]:
                 os.kill(one, signal.SIGCONT)
 
 
-def _descendants(pid: int) -> Iterator[int]:
+def descendants(pid: int) -> Iterator[int]:
     """Give a process and all below it; each is asked for its children after it was given."""
     yield pid
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):
             for child in task.read_text("ascii").split():
-                yield from _descendants(int(child))
+                yield from descendants(int(child))
 
 
 def function_processes(data: Path, function: str) -> list[int]:

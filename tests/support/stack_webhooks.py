@@ -130,12 +130,16 @@ class StackWebhooks:
         """
         for first in range(1, count + 1, EMITTED_AT_ONCE):
             self.database.execute(
-                "WITH made AS (INSERT INTO webhook_events (tenant_id, type, version, data)"
-                "  SELECT 'default', 'appointment.updated', number,"
-                "         jsonb_build_object('appointment_id', number)"
-                "    FROM generate_series(%s::integer, %s::integer) AS number RETURNING event_id, version)"
+                "WITH made AS ("
+                "  INSERT INTO changes (change_id, tenant_id, type, appointment_id, version, after, told)"
+                "  SELECT uuidv7(), 'default', 'appointment.updated', appointment_id, number,"
+                "         jsonb_populate_record(NULL::appointment_image,"
+                "                               jsonb_build_object('appointment_id', appointment_id)), true"
+                "    FROM (SELECT number, uuidv7() AS appointment_id"
+                "            FROM generate_series(%s::integer, %s::integer) AS number) AS one"
+                "  RETURNING change_id, version)"
                 " INSERT INTO webhook_deliveries (event_id, endpoint_id, created_at)"
-                " SELECT event_id, endpoint_id, now() + version * interval '1 microsecond'"
+                " SELECT change_id, endpoint_id, now() + version * interval '1 microsecond'"
                 "   FROM made CROSS JOIN unnest(%s::uuid[]) AS endpoint_id",
                 [first, min(first + EMITTED_AT_ONCE - 1, count), list(endpoints)],
             )

@@ -47,6 +47,4 @@ def one_row(connection: Connection, statement: LiteralString, values: Params = N
 
 def clear_tables(connection: Connection) -> None:
     """Delete every coach and calendar with all that is theirs."""
-    connection.execute(
-        "TRUNCATE coaches, calendars, coach_appointments, distribution_log, webhook_events CASCADE"
-    )
+    connection.execute("TRUNCATE coaches, calendars, coach_appointments, changes CASCADE")

@@ -66,7 +66,6 @@ def add_calendar(
     if columns:
         set_calendar(connection, calendar_id, **columns)
     connection.execute(statements["join_team"], {"calendar": calendar_id, "coaches": coaches})
-    connection.execute(statements["refresh_weights"], {"calendar": calendar_id})
 
 
 def add_team(

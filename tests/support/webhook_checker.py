@@ -19,17 +19,18 @@ FINAL = {"http_410", "already_blocked", "unknown_kind", "invalid_url", "blocked_
 UNTRIED = {"endpoint_disabled", "dead_letter", "circuit_open", "over_limit"}
 
 _DELIVERIES = """
-SELECT delivery.delivery_id::text, event.event_id::text, endpoint.description AS name, delivery.status,
-       event.version, delivery.reason,
+SELECT delivery.delivery_id::text, event.change_id::text AS event_id, endpoint.description AS name,
+       delivery.status, event.version, delivery.reason,
        (SELECT count(*) FROM webhook_attempts AS a WHERE a.delivery_id = delivery.delivery_id
          AND a.outcome = 'delivered') AS successes,
        (SELECT count(*) FROM webhook_attempts AS a WHERE a.delivery_id = delivery.delivery_id) AS attempts
-  FROM webhook_events AS event
+  FROM changes AS event
  CROSS JOIN webhook_endpoints AS endpoint
-  LEFT JOIN webhook_deliveries AS delivery USING (event_id, endpoint_id)
- WHERE endpoint.endpoint_id = ANY (%s) AND event.created_at >= endpoint.created_at
+  LEFT JOIN webhook_deliveries AS delivery
+    ON delivery.event_id = event.change_id AND delivery.endpoint_id = endpoint.endpoint_id
+ WHERE endpoint.endpoint_id = ANY (%s) AND event.at >= endpoint.created_at
    AND event.type LIKE 'appointment.%%'
-   AND (delivery.delivery_id IS NOT NULL OR event.created_at < coalesce(endpoint.disabled_at, 'infinity'))
+   AND (delivery.delivery_id IS NOT NULL OR event.at < coalesce(endpoint.disabled_at, 'infinity'))
 """
 
 

@@ -156,7 +156,7 @@ def faults(webhooks: StackWebhooks) -> list[str]:
         "SELECT (SELECT count(*) FROM webhook_deliveries WHERE status = 'pending' AND params ? 'action'),"
         "       (SELECT count(*) FROM coach_appointments WHERE conflict),"
         "       (SELECT count(*) FROM coach_appointments WHERE block_unconfirmed),"
-        "       (SELECT count(*) FROM webhook_events WHERE type = 'appointment.conflict')"
+        "       (SELECT count(*) FROM changes WHERE type = 'appointment.conflict')"
     ).fetchall()[0]
     numbers = {"pending": pending, "conflicts": conflicts, "unconfirmed": unconfirmed, "told": told}
     found = [f"{name}: {number}" for name, number in numbers.items() if number]

@@ -1,11 +1,16 @@
-"""The local stack's own promises: it keeps its data, stands beside another, and leaves no process."""
+"""The local stack's own promises: it keeps its data, stands beside another, and leaves no process.
 
+And what nobody waits for runs behind what a client waits for.
+"""
+
+import os
 import re
 import signal
 from pathlib import Path
 
 import pytest
 
+from bench.load.processes import look
 from tests.support.stack import CALM, Stack, appointments, book, running, starts, stop, wait_until
 
 
@@ -66,3 +71,25 @@ def test_two_stand_side_by_side(stack: Stack, tmp_path: Path) -> None:
         assert other.api.get("/health").status_code == stack.api.get("/health").status_code == 200
         assert appointments(other) == {}
         assert stop(other) == 0
+
+
+def test_what_nobody_waits_for_runs_behind(stack: Stack) -> None:
+    """The functions of queues and schedules and the partners' stand-ins let the others run first."""
+    wait_until(lambda: len(starts(stack)) > 0, 30, "the calendars are read")
+    state = stack.state
+    names = {pid: name for name, pid in state["pids"].items()}
+    own = os.getpriority(os.PRIO_PROCESS, state["pid"])
+    steps: dict[str, set[int]] = {}
+
+    def all_started() -> bool:
+        steps.clear()
+        for pid, process in look(state["pid"], names).items():
+            if pid != state["pid"]:
+                steps.setdefault(process.name, set()).add(os.getpriority(os.PRIO_PROCESS, pid) - own)
+        return all(len(found) == 1 for found in steps.values()) and steps.get("background.sync") == {5}
+
+    wait_until(all_started, 30, "each kind of process is before or behind")
+    served = {"admin.app", "availability.app", "booking.app", "postgres", "sqs", "valkey"}
+    assert {name for name, found in steps.items() if found == {0}} == served
+    assert {name for name, found in steps.items() if found == {5}} == set(steps) - served
+    assert {"crm", "calendar_api", "calendar_fetch.app", "background.maintenance"} <= set(steps)

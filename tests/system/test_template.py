@@ -9,11 +9,13 @@ import subprocess
 import sys
 import sysconfig
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from fairslot.platform.aws import Service
 from tests.support.cloudformation import ROOT, functions
 
 FUNCTIONS = functions()
@@ -29,6 +31,13 @@ sys.path[:0] = sys.argv[2:]
 module, attribute = sys.argv[1].rsplit(".", 1)
 assert callable(getattr(importlib.import_module(module), attribute))
 print(sys.modules[module].__file__, sys.modules["fairslot"].__file__, sep="\\n")
+"""
+
+CLIENT = """
+import sys
+sys.path[:0] = sys.argv[2:]
+from fairslot.platform.aws import client
+client(sys.argv[1], connect_seconds=1, read_seconds=1, attempts=1)
 """
 
 
@@ -91,6 +100,20 @@ def test_handler_loads_from_what_was_built(name: str, built: Path, layer: Path, 
     handler, package = map(Path, done.stdout.split())
     assert handler.is_relative_to(built / name)
     assert package.is_relative_to(layer)
+
+
+@pytest.mark.parametrize("service", get_args(Service.__value__))
+def test_the_layer_makes_a_client_of_each_service(service: str, layer: Path) -> None:
+    """Of botocore's descriptions the build leaves what a client of a called service needs."""
+    done = subprocess.run(
+        [sys.executable, "-B", "-I", "-S", "-c", CLIENT, service, str(layer)],
+        env={"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1"},
+        check=False,
+        text=True,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len([*(layer / "botocore/data").glob("*/")]) == len(get_args(Service.__value__))
 
 
 def test_the_layer_has_every_file_of_the_package(layer: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 SCHEMA = Path("layers/common/fairslot/schema")
 _FUNCTION = re.compile(
-    r"^(?P<about>(?:-- .*\n|--\n)*)CREATE (?P<how>.*?)FUNCTION (?P<name>[\w.]+)\(", re.MULTILINE
+    r"^(?P<about>(?:-- .*\n|--\n)*)CREATE (?P<how>.*?)(?:FUNCTION|PROCEDURE) (?P<name>[\w.]+)\(", re.MULTILINE
 )
 
 
@@ -26,7 +26,7 @@ def functions(text: str) -> list[re.Match[str]]:
 def arguments(found: re.Match[str]) -> str:
     """Return a definition's arguments as they are written."""
     rest = found.string[found.end() :]
-    return " ".join(rest[: rest.index("RETURNS") if "RETURNS" in rest else None].split())
+    return " ".join(re.split("RETURNS|LANGUAGE", rest, maxsplit=1)[0].split())
 
 
 def test_no_function_has_two_definitions(root: Path) -> None:
@@ -98,7 +98,7 @@ def test_arguments_are_named(root: Path) -> None:
 def test_functions_name_the_arguments_of_one_another(root: Path) -> None:
     """A call of more than two arguments says which is which."""
     for file, text in texts(root, "functions").items():
-        code = re.sub(r"--.*|FUNCTION engine\.", "", text)
+        code = re.sub(r"--.*|(FUNCTION|PROCEDURE) engine\.", "", text)
         for name, given in calls(code):
             assert len(given) <= 2 or all("=>" in one for one in given), f"{file}: {name}"
 

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,13 @@ async def make_pool(tmp_path: Path) -> AsyncIterator[MakePool]:
     pools: list[Pool] = []
 
     def make(
-        handler: str, *, max_processes: int = 2, seconds: float = 10.0, warn: Warn = ignore, **variables: str
+        handler: str,
+        *,
+        max_processes: int = 2,
+        seconds: float = 10.0,
+        behind: bool = False,
+        warn: Warn = ignore,
+        **variables: str,
     ) -> Pool:
         environment = {
             **library_path(),
@@ -43,7 +50,8 @@ async def make_pool(tmp_path: Path) -> AsyncIterator[MakePool]:
             **variables,
         }
         log = tmp_path / "function.log"
-        pools.append(Pool(handler, environment, log, max_processes=max_processes, seconds=seconds, warn=warn))
+        limits: dict[str, Any] = {"max_processes": max_processes, "seconds": seconds, "behind": behind}
+        pools.append(Pool(handler, environment, log, **limits, warn=warn))
         return pools[-1]
 
     yield make

@@ -1,6 +1,8 @@
 """The HTTP front before real functions."""
 
 import asyncio
+import base64
+import gzip
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -62,6 +64,20 @@ async def test_the_functions_answer_reaches_the_client(client: httpx.AsyncClient
     assert (answer.status_code, answer.text, answer.headers["x-a"]) == (409, "no", "1")
     assert answer.headers.get_list("set-cookie") == ["a=1", "b=2"]
     assert answer.headers["content-type"] == "text/plain;charset=UTF-8"
+
+
+async def test_a_compressed_answer_reaches_the_client_as_bytes(client: httpx.AsyncClient) -> None:
+    """In base64 from the function, so that any bytes may be a body; 304 has none."""
+    body = base64.b64encode(gzip.compress(b"much text")).decode()
+    headers = {"Content-Encoding": "gzip", "Content-Type": "application/json", "ETag": '"a"'}
+    given = {"statusCode": 200, "headers": headers, "body": body, "isBase64Encoded": True}
+    answer = await client.get("/things/1", params={"answer": json.dumps(given)})
+    assert (answer.status_code, answer.content) == (200, b"much text")
+    assert (answer.headers["content-encoding"], answer.headers["etag"]) == ("gzip", '"a"')
+    given = {"statusCode": 304, "headers": {"ETag": '"a"'}, "body": ""}
+    answer = await client.get("/things/1", params={"answer": json.dumps(given)})
+    assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", '"a"')
+    assert (await client.get("/things/1")).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from local import poller as poller_module
 from local.poller import Poller
 from local.queue_client import QueueClient, QueueError
 from local.sqs import SqsStandIn
@@ -148,6 +149,37 @@ async def test_no_more_batches_run_than_may(place: Place, start: Start, tmp_path
     await start(max_batches=2, batch_size=1)
     await eventually(lambda: len(list(tmp_path.glob("held-*"))) == 2)
     assert place.counts() == (1, 2)
+    (tmp_path / "go").touch()
+    await eventually(lambda: place.counts() == (0, 0))
+
+
+async def test_messages_gather_while_a_batch_runs(
+    place: Place, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch for each would cost an invocation and several calls for each."""
+    monkeypatch.setattr(poller_module, "_GATHER_SECONDS", 3.0)
+    await start(max_batches=4)
+    place.send("hold")
+    await eventually(lambda: bool(list(tmp_path.glob("held-*"))))
+    for _ in range(3):
+        place.send("nothing")
+    await eventually(lambda: place.counts() == (0, 1))
+    assert sorted(len(batch) for batch in place.batches()) == [1, 3]
+    (tmp_path / "go").touch()
+    await eventually(lambda: place.counts() == (0, 0))
+
+
+async def test_nothing_gathers_when_no_batch_runs_or_more_is_waiting(
+    place: Place, start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A message is handled at once after the last batch, and full batches run at the same time."""
+    monkeypatch.setattr(poller_module, "_GATHER_SECONDS", 600.0)
+    await start(max_batches=2, batch_size=1)
+    for _ in range(2):
+        place.send("nothing")
+        await eventually(lambda: place.counts() == (0, 0))
+    place.send("hold", "hold")
+    await eventually(lambda: len(list(tmp_path.glob("held-*"))) == 2)
     (tmp_path / "go").touch()
     await eventually(lambda: place.counts() == (0, 0))
 

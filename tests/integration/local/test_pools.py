@@ -181,3 +181,16 @@ async def test_each_invocation_ends_with_a_report_in_the_log(make_pool: MakePool
     ]
     report = json.loads(lines[-1])
     assert (report["record"]["requestId"], report["record"]["status"]) == (request_id, "success")
+
+
+async def test_what_nobody_waits_for_starts_two_at_a_time(make_pool: MakePool) -> None:
+    """So that a backlog does not hold everybody up; each request is answered all the same."""
+    pool = make_pool("lambda_handlers.answer", max_processes=5, behind=True)
+    asked = [asyncio.create_task(ask(pool, number=number)) for number in range(5)]
+    await eventually(lambda: len(pool.pids) == 2)
+    at_once, own = 0, os.getpriority(os.PRIO_PROCESS, 0)
+    while not all(one.done() for one in asked):
+        at_once = max(at_once, sum(os.getpriority(os.PRIO_PROCESS, pid) == own for pid in pool.pids))
+        await asyncio.sleep(0.005)
+    assert at_once <= 2
+    assert [(await one)["event"] for one in asked] == [{"number": number} for number in range(5)]

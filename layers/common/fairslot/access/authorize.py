@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal
 
-from fairslot.access import limits, signed_requests
-from fairslot.access.keys import Client, authenticate
+from fairslot.access import keys, limits, signed_requests
+from fairslot.access.keys import Client
 from fairslot.domain.errors import (
     Allowance,
     AuthenticationError,
     ForbiddenError,
     MalformedRequestError,
     PayloadTooLargeError,
-    RateLimitError,
 )
 from fairslot.platform.settings import settings
 
@@ -24,29 +23,37 @@ type Scope = Literal["read", "write", "admin"]
 LARGEST_BODY = 64 * 1024
 
 
-def authorize(
-    event: Mapping[str, Any], headers: dict[str, str], *, scope: Scope | None, signed: bool, now: datetime
-) -> Client:
-    """Return the caller and count the request; `headers` get the rate-limit headers, refused or not.
+def authenticate(
+    event: Mapping[str, Any], *, signed: bool, now: datetime
+) -> tuple[Client, limits.RequestCount]:
+    """Return the caller, and the count of the request, which is not made yet.
 
-    Without a scope any known caller will do. With `signed` a signature is as good as a key.
+    With `signed` a signature is as good as a key.
 
     Raises:
         AuthenticationError: an unknown caller.
-        RateLimitError: over its rate limit, or too many unknown keys or invalid signatures from its address.
-        ForbiddenError: it does not have the scope.
+        RateLimitError: too many unknown keys or invalid signatures from its address.
 
     """
     caller = _caller(event, signed=signed, now=now)
-    try:
-        allowance = limits.count_request(caller.key_id, caller.rate_limit)
-    except RateLimitError as error:
-        headers.update(_rate_headers(error.allowance))
-        raise
-    headers.update(_rate_headers(allowance))
-    if scope is not None and scope not in caller.scopes:
+    return caller, limits.RequestCount(caller.tenant_id, caller.key_id, caller.rate_limit)
+
+
+def allow(caller: Client, counting: limits.RequestCount, scope: Scope | None, *, count_later: bool) -> None:
+    """Let a caller through that has the scope (None: any caller) and is within its rate limit.
+
+    Who may is counted now, or by whom the count is left to with `count_later`; who may not is counted now.
+
+    Raises:
+        RateLimitError: over its rate limit.
+        ForbiddenError: it does not have the scope.
+
+    """
+    may = scope is None or scope in caller.scopes
+    if not (may and count_later):
+        counting.check()
+    if not may:
         raise ForbiddenError(f"This route needs the scope `{scope}`; use an API key that has it.")
-    return caller
 
 
 def raw_body(event: Mapping[str, Any]) -> bytes:
@@ -76,7 +83,7 @@ def _caller(event: Mapping[str, Any], *, signed: bool, now: datetime) -> Client:
     key = given.get("x-api-key") or bearer
     address = _network(event["requestContext"]["http"]["sourceIp"])
     if not (signed and not key and "webhook-signature" in given):
-        return authenticate(key, address)
+        return keys.authenticate(key, address)
     source_id = (event.get("queryStringParameters") or {}).get("source", "")
     limit = settings().max_unknown_keys_per_minute
     limits.check_unknown_keys(address, None, limit)
@@ -95,7 +102,8 @@ def _network(source: str) -> str:
     return str(address.ipv4_mapped or ipaddress.ip_network((address, 64), strict=False))
 
 
-def _rate_headers(allowance: Allowance) -> dict[str, str]:
+def rate_headers(allowance: Allowance) -> dict[str, str]:
+    """Return the headers that tell a client what is left of its requests."""
     return {
         "X-RateLimit-Limit": str(allowance.limit),
         "X-RateLimit-Remaining": str(allowance.remaining),

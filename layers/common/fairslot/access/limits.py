@@ -1,19 +1,25 @@
 """Rate limits in Valkey: requests of a key, and unknown keys of an address, each in a minute.
 
-Without Valkey nothing is counted, and every request is allowed. See docs/decisions/0040-rate-limit-script.md
-and docs/decisions/0075-unknown-keys-by-address.md.
+Without Valkey nothing is counted, and every request is allowed. See docs/decisions/0040-rate-limit-script.md,
+docs/decisions/0075-unknown-keys-by-address.md and docs/decisions/0092-one-question-to-the-cache.md.
 """
 
 import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from fairslot.domain.errors import Allowance, RateLimitError
 from fairslot.platform import cache
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 _KNOWN_SECONDS = 86_400
 # A sliding window of a minute from two counters: that of the minute which began with the first request, and
 # that of the minute before, weighted by the share of it that the window still covers. Returns whether the
 # request is allowed, how many more are, and in how many seconds there is room for another. With a second
-# argument of 0 it counts nothing.
+# argument of 0 it counts nothing. A second key is set, if the request is allowed and it is not there yet,
+# to the third argument, for as many seconds as the fourth says; then 1 is returned, too.
 _COUNT = """
     local limit, minute = tonumber(ARGV[1]), 60
     local time = redis.call('TIME')
@@ -34,21 +40,57 @@ _COUNT = """
         redis.call('EXPIRE', KEYS[1], 2 * minute)
     end
     local reset = before > 0 and left % (minute / before) or left
-    return {allowed and 1 or 0, math.max(0, limit - used), math.max(1, math.ceil(reset))}
+    local taken = allowed and KEYS[2] and redis.call('SET', KEYS[2], ARGV[3], 'EX', ARGV[4], 'NX')
+    return {allowed and 1 or 0, math.max(0, limit - used), math.max(1, math.ceil(reset)), taken and 1 or 0}
 """
 
 
-def count_request(key_id: str, limit: int) -> Allowance:
-    """Count a request of a client against its requests a minute (a sliding window over all processes).
+class RequestCount:
+    """The count of one request against its client's requests a minute, over all processes; made once.
 
-    Raises:
-        RateLimitError: the client is over its limit.
-
+    It is made alone, or by the command that takes the request's idempotency key.
     """
-    allowance, allowed = _count(f"requests:{key_id}", limit)
-    if not allowed:
-        raise RateLimitError(allowance)
-    return allowance
+
+    def __init__(self, tenant_id: str, key_id: str, limit: int) -> None:
+        # A cluster runs a script on keys of one slot only: what is in braces decides the slot.
+        self._slot = f"{{{tenant_id}}}"
+        self._name = f"requests:{self._slot}:{key_id}"
+        self._limit = limit
+        self._allowed = True
+        self.allowance: Allowance | None = None
+
+    @property
+    def records(self) -> str:
+        """How the names of this tenant's idempotency records begin."""
+        return f"idempotent:{self._slot}"
+
+    def check(self) -> Allowance:
+        """Return what is left; count the request if it is not counted yet.
+
+        Raises:
+            RateLimitError: the client is over its limit.
+
+        """
+        if self.allowance is None:
+            self.allowance, self._allowed = _count(self._name, self._limit)
+        if not self._allowed:
+            raise RateLimitError(self.allowance)
+        return self.allowance
+
+    def take(self, client: "Redis", record: str, value: str, seconds: int) -> bool:
+        """Count the request and set a record that is not there yet; return whether it was set.
+
+        Raises:
+            RateLimitError: the client is over its limit; the record is left as it is.
+            RedisError: Valkey failed; nothing is counted.
+
+        """
+        counted = cache.script(_COUNT)(
+            keys=[self._name, record], args=[self._limit, 1, value, seconds], client=client
+        )
+        self.allowance, self._allowed = _read(counted, self._limit)
+        self.check()
+        return bool(counted[3])
 
 
 def count_unknown_key(address: str, limit: int) -> None:
@@ -85,8 +127,12 @@ def forget_key(key: bytes) -> None:
 
 def _count(name: str, limit: int, *, by: int = 1) -> tuple[Allowance, bool]:
     """Count against a limit a minute; return what is left of it and whether it allows this."""
-    counted = cache.ask(lambda client: client.register_script(_COUNT)(keys=[name], args=[limit, by]))
-    allowed, remaining, reset = counted or (1, limit, 60)
+    counted = cache.ask(lambda client: cache.script(_COUNT)(keys=[name], args=[limit, by], client=client))
+    return _read(counted or (1, limit, 60), limit)
+
+
+def _read(counted: Sequence[int], limit: int) -> tuple[Allowance, bool]:
+    allowed, remaining, reset = counted[:3]
     return Allowance(limit=limit, remaining=remaining, reset=reset), bool(allowed)
 
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from psycopg.errors import ExclusionViolation
 
 from fairslot.coach_time.absences import delete_old_absences
+from fairslot.coach_time.read_model import fold_all_changes
 from fairslot.domain.slots import (
     date_of,
     day_of,
@@ -73,6 +74,7 @@ def extend_days(connection: Connection, *, now: datetime, coach_ids: Sequence[st
         columns = _columns(coach, first, end - first, _unread(coach, end - first))
         values = {"coach": coach["coach_id"], "time_zone": coach["time_zone"]}
         connection.execute(_SQL["extend"], {**values, **columns})
+    fold_all_changes(connection, most=len(coaches))
     return len(coaches)
 
 

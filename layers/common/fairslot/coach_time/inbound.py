@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from fairslot.coach_time.fetch_requests import send_fetches
 from fairslot.domain.errors import IdempotencyKeyReusedError, IllegalTransitionError, NotFoundError
 from fairslot.domain.idempotency import NO_KEY, Key
 from fairslot.messages.fetches import FetchRequest
-from fairslot.platform import db
+from fairslot.platform import after_answer, db
 from fairslot.platform.db import Connection, translate
 from fairslot.platform.queries import queries
 from fairslot.webhooks.publishing import publish
@@ -38,12 +39,11 @@ class Received:
 
 @dataclass(frozen=True, kw_only=True)
 class Consequence:
-    """What must be sent because of an event: messages of the outbox and calendars to read.
+    """What must be done because of an event: the calendars to read.
 
     `more`: that was a portion, and the event must be processed again.
     """
 
-    messages: list[dict[str, Any]] = field(default_factory=list)
     fetches: list[FetchRequest] = field(default_factory=list)
     more: bool = False
 
@@ -150,10 +150,10 @@ def _release_next(connection: Connection, event: dict[str, Any], now: datetime) 
         "now": now,
     }
     row = connection.execute(_SQL["release_next_appointments"], values).fetchone()
-    done: dict[str, Any] = row["done"] if row else {"after": None, "messages": []}
+    done: dict[str, Any] = row["done"] if row else {"after": None}
     counts = {name: progress.get(name, 0) + done.get(name, 0) for name in _COUNTED}
-    consequence = Consequence(messages=done["messages"], more=done["after"] is not None)
-    return _Step(consequence=consequence, progress={"after": done["after"], **counts})
+    more = Consequence(more=done["after"] is not None)
+    return _Step(consequence=more, progress={"after": done["after"], **counts})
 
 
 def _counts(progress: dict[str, Any]) -> str:
@@ -163,7 +163,7 @@ def _counts(progress: dict[str, Any]) -> str:
 def _cancel(connection: Connection, event: dict[str, Any], now: datetime) -> _Step:
     try:
         with connection.transaction():
-            done = appointments.cancel(
+            appointments.cancel(
                 connection,
                 tenant_id=event["tenant_id"],
                 appointment_id=UUID(event["body"]["appointment_id"]),
@@ -177,7 +177,7 @@ def _cancel(connection: Connection, event: dict[str, Any], now: datetime) -> _St
         if isinstance(meant, NotFoundError | IllegalTransitionError):
             return _Step(outcome=meant.code.lower())
         raise
-    return _Step(outcome="cancelled", consequence=Consequence(messages=done.messages))
+    return _Step(outcome="cancelled")
 
 
 def act_on(event_id: UUID, *, now: datetime) -> None:
@@ -185,6 +185,6 @@ def act_on(event_id: UUID, *, now: datetime) -> None:
     more = True
     while more:
         done = db.run(lambda connection: process(connection, event_id=event_id, now=now))
-        publish(done.messages)
-        send_fetches(done.fetches)
+        after_answer.run(publish)
+        after_answer.run(partial(send_fetches, done.fetches))
         more = done.more

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fairslot.domain.json_written import write
@@ -31,8 +31,8 @@ def fingerprint(operation: str, asked: Mapping[str, Any]) -> bytes:
 
 @dataclass(frozen=True, kw_only=True)
 class ChangeResult:
-    """What a change did: its answer (JSON), and the messages to publish after the commit."""
+    """What a change did: its answer (JSON), and messages to publish after the commit besides its events."""
 
     answer: dict[str, Any]
     replayed: bool
-    messages: list[dict[str, Any]]
+    messages: list[dict[str, Any]] = field(default_factory=list)

@@ -10,8 +10,9 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError as Rout
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
-from fairslot.access.authorize import authorize, raw_body
+from fairslot.access.authorize import allow, authenticate, rate_headers, raw_body
 from fairslot.access.keys import Client
+from fairslot.access.limits import RequestCount
 from fairslot.domain import json_written
 from fairslot.domain.errors import (
     FairslotError,
@@ -19,11 +20,11 @@ from fairslot.domain.errors import (
     MethodNotAllowedError,
     NotFoundError,
 )
-from fairslot.http import routing
+from fairslot.http import routing, snapshot
 from fairslot.http.json_input import read_object
 from fairslot.http.problems import problem
+from fairslot.platform import after_answer, time_limit
 from fairslot.platform import clock as system_clock
-from fairslot.platform import time_limit
 from fairslot.platform.observability import logger, metrics
 
 if TYPE_CHECKING:
@@ -47,26 +48,40 @@ def resolver() -> APIGatewayHttpResolver:
 
 
 def handler(app: APIGatewayHttpResolver) -> LambdaHandler:
-    """Return the entry point of a function.
+    """Return the entry point of a function, which does what is left for it after the answer.
 
     Raises:
         UndeclaredRouteError: a route has no contract; the function does not start.
 
     """
     routing.declared(app)
+    snapshot.prepare_before(app)
 
     @logger.inject_lambda_context(clear_state=True)
     @metrics.log_metrics
     def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
         return _serve(app, event, context)
 
-    entry_point: LambdaHandler = lambda_handler
+    def entry_point(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = lambda_handler(event, context)
+        finally:
+            after_answer.answered()
+        return answer
+
+    after_answer.begin()
     return entry_point
 
 
 def client(app: BaseRouter) -> Client:
     """Return who is calling the current route."""
     found: Client = app.context["client"]
+    return found
+
+
+def request_count(app: BaseRouter) -> RequestCount:
+    """Return the count of the current request."""
+    found: RequestCount = app.context["count"]
     return found
 
 
@@ -78,20 +93,28 @@ def clock() -> datetime:
 def _serve(app: APIGatewayHttpResolver, event: Mapping[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Answer one API Gateway event (payload 2.0) in the function's time, whatever hangs.
 
-    The caller is authorized and counted before its request is read. Every answer carries X-Request-Id, and
-    those to a known caller the rate-limit headers. HEAD is answered as GET, without the body.
+    The caller is authorized before its request is read, and counted before anything is done about it. Every
+    answer carries X-Request-Id, and those to a known caller the rate-limit headers. HEAD is answered as GET,
+    without the body.
     """
     method = event["requestContext"]["http"]["method"]
     headers: dict[str, str] = {"X-Request-Id": event["requestContext"]["requestId"]}
+    counts: list[RequestCount] = []
     try:
         with time_limit.of(context, at_most=_LONGEST_SECONDS):
-            _authorize(app, event, headers)
+            _authorize(app, event, counts)
             answer: dict[str, Any] = app.resolve(_readable(event), context)
+            # A count that was left to the route and not made there: over the limit, that is the answer.
+            for one in counts:
+                one.check()
     except Exception as error:  # noqa: BLE001 - the edge answers whatever happens
         app.context.clear()
         refused = problem(error)
         answer = {"statusCode": refused.status_code, "body": refused.body, "headers": refused.headers}
         answer["headers"]["Content-Type"] = refused.content_type
+    for one in counts:
+        if one.allowance is not None:
+            headers |= rate_headers(one.allowance)
     answer["headers"] = {**(answer.get("headers") or {}), **headers}
     if method == "HEAD":
         answer["body"] = ""
@@ -99,19 +122,21 @@ def _serve(app: APIGatewayHttpResolver, event: Mapping[str, Any], context: "Lamb
     return answer
 
 
-def _authorize(app: APIGatewayHttpResolver, event: Mapping[str, Any], headers: dict[str, str]) -> None:
-    """Authorize the caller by the contract of the route that the resolver will take.
+def _authorize(app: APIGatewayHttpResolver, event: Mapping[str, Any], counts: list[RequestCount]) -> None:
+    """Authorize the caller by the contract of the route that the resolver will take; `counts` gets the count.
 
     Without such a route any known caller is let through to the 404 or 405.
     """
     asked = APIGatewayProxyEventV2(dict(event))
     contract = routing.find(app, _routed_method(asked.http_method), asked.path)
-    if contract is None:
-        app.context["client"] = authorize(event, headers, scope=None, signed=False, now=clock())
-    elif contract.scope is not None:
-        app.context["client"] = authorize(
-            event, headers, scope=contract.scope, signed=contract.signed, now=clock()
-        )
+    if contract is not None and contract.scope is None:
+        return
+    caller, counting = authenticate(event, signed=contract is not None and contract.signed, now=clock())
+    counts.append(counting)
+    # Such a route counts its request when it takes the key: see changes.py.
+    takes_key = contract is not None and contract.key == "optional"
+    allow(caller, counting, contract.scope if contract else None, count_later=takes_key)
+    app.context["client"], app.context["count"] = caller, counting
 
 
 def _routed_method(method: str) -> str:

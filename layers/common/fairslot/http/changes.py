@@ -4,26 +4,23 @@ Powertools idempotency over Valkey is the fast way to replay an answer. The trut
 answer is kept in the transaction of its effect: see docs/decisions/0076-routes-and-their-contracts.md.
 """
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import Response
 from pydantic import BaseModel
 
-from fairslot.domain.errors import IdempotencyInProgressError, MalformedRequestError
+from fairslot.domain.errors import IdempotencyInProgressError, MalformedRequestError, RateLimitError
 from fairslot.domain.idempotency import ChangeResult, Key, fingerprint
 from fairslot.http import api, routing
-from fairslot.platform import cache, db
+from fairslot.platform import after_answer, cache, db, idempotent
 from fairslot.platform.settings import settings
 from fairslot.webhooks import publishing
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
-    from aws_lambda_powertools.utilities.idempotency.persistence.cache import CachePersistenceLayer
-    from redis import Redis
 
     from fairslot.platform.db import Connection
 
@@ -63,10 +60,9 @@ def respond[T](router: "BaseRouter", body: T, *, replayed: bool) -> Response[T]:
 
 
 def apply(router: "BaseRouter", work: "Work") -> Done:
-    """Do a changing call once for its idempotency key and publish its events.
+    """Do a changing call once for its idempotency key, and publish its events, if possible after the answer.
 
-    The events are published after the commit. A queue that does not take them costs the caller nothing: the
-    sweep sends them later.
+    A queue that does not take them costs the caller nothing: the sweep sends them later.
     """
     key = idempotency_key(router)
     results: list[ChangeResult] = []
@@ -76,8 +72,9 @@ def apply(router: "BaseRouter", work: "Work") -> Done:
         return results[-1].answer
 
     answer = _replayed_or_done(router, key, once)
-    for one in results:
-        publishing.publish(one.messages)
+    if results:
+        messages = [message for one in results for message in one.messages]
+        after_answer.run(partial(publishing.publish, messages))
     return Done(answer=answer, replayed=all(one.replayed for one in results))
 
 
@@ -129,13 +126,17 @@ def _replayed_or_done(router: "BaseRouter", key: Key, work: Callable[[], dict[st
 
     The record is tied to the fingerprint too: another request under the same key comes to Postgres, which
     refuses it. What `work` raises is not remembered. If Valkey fails, before the work or after it, the work
-    is done once more, and Postgres answers with what was done.
+    is done once more, and Postgres answers with what was done. The request is counted in the command that
+    takes the record.
 
     Raises:
+        RateLimitError: the client is over its limit.
         IdempotencyInProgressError: the same request is in progress.
 
     """
+    counting = api.request_count(router)
     if key.value is None or not cache.is_in_use():
+        counting.check()
         return work()
     from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
     from aws_lambda_powertools.utilities.idempotency.exceptions import (
@@ -143,6 +144,8 @@ def _replayed_or_done(router: "BaseRouter", key: Key, work: Callable[[], dict[st
         IdempotencyInconsistentStateError,
         IdempotencyPersistenceLayerError,
     )
+
+    from fairslot.http.idempotency_records import records
 
     def once(*, call: dict[str, str]) -> dict[str, Any]:  # noqa: ARG001 - read by the decorator
         return work()
@@ -152,24 +155,25 @@ def _replayed_or_done(router: "BaseRouter", key: Key, work: Callable[[], dict[st
     )
     config.register_lambda_context(router.lambda_context)
     remembered = idempotent_function(
-        once, data_keyword_argument="call", persistence_store=_persistence(cache.client()), config=config
+        once,
+        data_keyword_argument="call",
+        persistence_store=records(cache.client(), counting),
+        config=config,
+        key_prefix=counting.records,
     )
-    name = f"{api.client(router).tenant_id}\n{key.value}\n{key.fingerprint.hex()}"
+    tenant_id = api.client(router).tenant_id
+    name = f"{tenant_id}\n{key.value}\n{key.fingerprint.hex()}"
     try:
         answer: dict[str, Any] = remembered(call={"key": name})
     except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError) as error:
-        raise IdempotencyInProgressError from error
+        known = db.run(lambda connection: idempotent.find(connection, tenant_id=tenant_id, key=key))
+        if known is None:
+            raise IdempotencyInProgressError from error
+        return known
     except IdempotencyPersistenceLayerError as error:
+        if isinstance(error.__cause__, RateLimitError):
+            raise error.__cause__ from None
         cache.rest(error)
+        counting.check()
         return work()
     return answer
-
-
-@lru_cache(maxsize=1)
-def _persistence(client: "Redis") -> "CachePersistenceLayer":
-    from aws_lambda_powertools.utilities.idempotency.persistence.cache import CachePersistenceLayer
-
-    with warnings.catch_warnings():
-        # Until Powertools 4 the new name is an alias of the old class, which warns to use the new name.
-        warnings.filterwarnings("ignore", "RedisCachePersistenceLayer", DeprecationWarning)
-        return CachePersistenceLayer(client=cast("Any", client))

@@ -53,7 +53,8 @@ class Contract:
 
     `scope` is what a caller needs; None where anybody may call. `key` says whether an idempotency key is
     ignored, taken or required. With `signed` a signature of the tenant's partner is as good as an API key.
-    `errors` are its own, beside those that every route has. `success` is the status of what it returns.
+    `errors` are its own, beside those that every route has. `success` is the status of what it returns; a
+    `conditional` answer has an ETag, and 304 in its place.
     """
 
     method: str
@@ -63,6 +64,7 @@ class Contract:
     signed: bool
     errors: Errors
     success: int
+    conditional: bool
 
     def all_errors(self, *, has_body: bool) -> Errors:
         """Return every error that the route can answer with, each once."""
@@ -84,11 +86,19 @@ def route[F: Handler](
     signed: bool = False,
     errors: Errors = (),
     success: int = 200,
+    conditional: bool = False,
     **documented: Any,
 ) -> Callable[[F], F]:
     """Register a function as a route with its contract; `documented` goes to the resolver's own `route`."""
     contract = Contract(
-        method=method, path=path, scope=scope, key=key, signed=signed, errors=errors, success=success
+        method=method,
+        path=path,
+        scope=scope,
+        key=key,
+        signed=signed,
+        errors=errors,
+        success=success,
+        conditional=conditional,
     )
 
     def declare(handler: F) -> F:

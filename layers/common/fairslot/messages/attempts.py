@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, TypeAdapter
+from pydantic import AwareDatetime
 
 from fairslot.messages import contract
 
@@ -43,11 +43,8 @@ class Attempt:
     @staticmethod
     def from_json(body: str) -> "Attempt":
         """Read a message's body. Raises MessageError."""
-        return contract.read(_ATTEMPT, body)
+        return contract.read(Attempt, body)
 
     def to_json(self) -> str:
         """Write the message's body."""
-        return contract.write(_ATTEMPT, self)
-
-
-_ATTEMPT = TypeAdapter(Attempt)
+        return contract.write(self)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, Field, JsonValue, ValidationError
 
 from fairslot.messages import contract
 from fairslot.messages.contract import MessageError
@@ -61,19 +61,15 @@ class Delivery:
     @staticmethod
     def from_json(body: str) -> "Delivery":
         """Read a message's body. Raises MessageError."""
-        return contract.read(_DELIVERY, body)
+        return contract.read(Delivery, body)
 
     def to_json(self) -> str:
         """Write the message's body."""
-        return contract.write(_DELIVERY, self)
+        return contract.write(self)
 
     def appointment(self) -> AppointmentData:
         """Read `data` as an appointment's. Raises MessageError."""
         try:
-            return _APPOINTMENT.validate_python(self.data)
+            return contract.adapter(AppointmentData).validate_python(self.data)
         except ValidationError:
             raise MessageError from None
-
-
-_APPOINTMENT = TypeAdapter(AppointmentData)
-_DELIVERY = TypeAdapter(Delivery)

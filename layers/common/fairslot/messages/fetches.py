@@ -3,7 +3,7 @@
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field
 
 from fairslot.domain.slots import Window
 from fairslot.messages import contract
@@ -33,7 +33,7 @@ class FetchRequest(BaseModel):
     @staticmethod
     def from_json(body: str) -> "FetchRequest":
         """Read a message's body. Raises MessageError."""
-        request = contract.read(_FETCH_REQUEST, body)
+        request = contract.read(FetchRequest, body)
         try:
             ZoneInfo(request.time_zone)
         except (ValueError, ZoneInfoNotFoundError):
@@ -42,7 +42,7 @@ class FetchRequest(BaseModel):
 
     def to_json(self) -> str:
         """Write the message's body."""
-        return contract.write(_FETCH_REQUEST, self)
+        return contract.write(self)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -53,6 +53,3 @@ class FetchRequest(BaseModel):
     def window(self) -> Window:
         """The slots to read."""
         return Window(self.first_slot, self.slot_count)
-
-
-_FETCH_REQUEST = TypeAdapter(FetchRequest)

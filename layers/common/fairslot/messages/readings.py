@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter
+from pydantic import AwareDatetime, BaseModel, Field
 
 from fairslot.domain.slots import Window, bits_of_hex, hex_of
 from fairslot.messages import contract
@@ -56,7 +56,7 @@ class Reading:
     @staticmethod
     def from_json(body: str) -> "Reading":
         """Read a message's body. Raises MessageError."""
-        wire = contract.read(_WIRE, body)
+        wire = contract.read(_Wire, body)
         return Reading(
             coach_id=wire.coach_id,
             requested_at=wire.requested_at,
@@ -94,9 +94,6 @@ class _Wire(BaseModel):
     slot_count: Annotated[int, Field(ge=1, le=LONGEST_WINDOW)] | None = None
     free: str | None = None
     unreadable: Annotated[int, Field(ge=0)] | None = None
-
-
-_WIRE = TypeAdapter(_Wire)
 
 
 def _free(wire: _Wire) -> FreeSlots:

@@ -4,6 +4,7 @@ After a failure it is not used for a second.
 """
 
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from redis import Redis
+    from redis.commands.core import Script
 
 _TIMEOUT_SECONDS = 0.25
 _REST_SECONDS = 1.0
@@ -47,6 +49,7 @@ def client() -> "Redis":
 
 def close() -> None:
     """Close the client; it is opened again when needed."""
+    script.cache_clear()
     if _Process.client is not None:
         _Process.client.close()
     _Process.client, _Process.rest_until = None, 0.0
@@ -65,6 +68,12 @@ def is_alive() -> bool:
         return bool(client().ping())
     except RedisError:
         return False
+
+
+@lru_cache
+def script(text: str) -> "Script":
+    """Return a script, which is known by its digest; the digest is made once."""
+    return client().register_script(text)
 
 
 def ask(question: "Callable[[Redis], Any]") -> Any:

@@ -150,7 +150,7 @@ def _apply_functions(connection: psycopg.Connection, schema: Schema) -> list[str
     if schema.digest not in seen:
         left_over = connection.execute(_LEFT_OVER).fetchone()
         if left_over is not None and left_over[0] is not None:
-            connection.execute(f"DROP FUNCTION {left_over[0]}".encode())
+            connection.execute(f"DROP ROUTINE {left_over[0]}".encode())
     connection.execute(_NOTE_FUNCTIONS, (schema.digest,))
     return [FUNCTIONS]
 

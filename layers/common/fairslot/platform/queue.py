@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from fairslot.domain.errors import QueueError
-from fairslot.platform import time_limit
+from fairslot.platform import aws, time_limit
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs.client import SQSClient
@@ -271,17 +271,10 @@ def _sqs() -> "SQSClient":
 
 @cache
 def _client(attempts: int) -> "SQSClient":
-    import boto3  # late, as above
-    from botocore.config import Config
-
-    return boto3.client(
-        "sqs",
-        config=Config(
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
-            retries={"mode": "standard", "total_max_attempts": attempts},
-        ),
+    made: SQSClient = aws.client(
+        "sqs", connect_seconds=CONNECT_SECONDS, read_seconds=READ_SECONDS, attempts=attempts
     )
+    return made
 
 
 def clear_cache() -> None:

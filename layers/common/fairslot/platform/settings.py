@@ -26,6 +26,9 @@ class Settings(BaseModel):
     fetches_queue_url: str = ""
     fetched_queue_url: str = ""
 
+    # Whether events are published after the answer to a request, and not before it.
+    after_answer: bool = False
+
     horizon_days: int = Field(60, ge=1, le=366)
     first_sync_wait_seconds: float = Field(3.0, ge=0)
     sync_interval_seconds: int = Field(300, ge=1)
@@ -60,8 +63,10 @@ class Settings(BaseModel):
     max_unknown_keys_per_minute: int = Field(60, ge=1)
     max_holds_per_client: int = Field(20, ge=0)
     idempotency_hours: int = Field(24, ge=1)
+    # How much a process keeps of the availability of teams; 0: nothing is kept, in Valkey neither.
+    page_cache_bytes: int = Field(16 * 1024 * 1024, ge=0)
     keep_slots_days: int = Field(7, ge=0)
-    # Every booking writes a row for each.
+    # Every booking has a delivery for each.
     max_endpoints_per_tenant: int = Field(50, ge=1)
     # The retention of settled events, their deliveries and inbound events; longer than the 14 days in which a
     # dead letter can be sent again.

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from fairslot.domain.errors import UnavailableError
-from fairslot.platform import time_limit
+from fairslot.platform import aws, time_limit
 from fairslot.platform.settings import settings
 from fairslot.platform.signing import PREFIX
 
@@ -37,7 +37,7 @@ _cached: dict[tuple[str, frozenset[tuple[str, str]]], tuple[float, str]] = {}
 
 def make() -> str:
     """Return a new secret in the form of Standard Webhooks: `whsec_` and the base64 of 24 random bytes."""
-    import secrets  # late, as boto3: most requests need neither
+    import secrets  # late, as botocore: most requests need neither
 
     return PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
@@ -110,17 +110,7 @@ def _kms() -> Any:
 
 @cache
 def _client(attempts: int) -> Any:
-    import boto3
-    from botocore.config import Config
-
-    return boto3.client(
-        "kms",
-        config=Config(
-            connect_timeout=_CONNECT_SECONDS,
-            read_timeout=_READ_SECONDS,
-            retries={"mode": "standard", "total_max_attempts": attempts},
-        ),
-    )
+    return aws.client("kms", connect_seconds=_CONNECT_SECONDS, read_seconds=_READ_SECONDS, attempts=attempts)
 
 
 def clear_cache() -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 # What a function needs after its last wait, to answer before it is killed.
-_RESERVED_SECONDS = 1.5
+RESERVED_SECONDS = 1.5
 
 
 class _Limit:
@@ -41,5 +41,5 @@ def within(seconds: float) -> Iterator[None]:
 @contextmanager
 def of(context: "LambdaContext", *, at_most: float = math.inf) -> Iterator[None]:
     """Limit the work inside to `at_most` seconds, and to what its invocation has left for waiting."""
-    with within(min(at_most, context.get_remaining_time_in_millis() / 1000 - _RESERVED_SECONDS)):
+    with within(min(at_most, context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS)):
         yield

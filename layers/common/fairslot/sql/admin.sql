@@ -26,10 +26,6 @@ VALUES (%(calendar)s, %(tenant)s, %(name)s, %(duration)s, %(interval)s);
 INSERT INTO coach_calendars (calendar_id, coach_id) SELECT %(calendar)s, unnest(%(coaches)s::text[])
 ON CONFLICT DO NOTHING;
 
--- name: refresh_weights
--- Derives the weights of a team from the scores.
-SELECT engine.refresh_weights(p_calendar => %(calendar)s);
-
 -- name: add_endpoint
 -- A partner that is told of events.
 INSERT INTO webhook_endpoints (tenant_id, kind, event_types) VALUES (%(tenant)s, %(kind)s, %(types)s);

@@ -1,41 +1,41 @@
 -- name: book
--- Books the time of the coach whose turn it is, or confirms a hold; one transaction.
-SELECT engine.book(p_tenant => %(tenant)s, p_calendar => %(calendar)s, p_start => %(start)s,
+-- Books the time of the coach whose turn it is, or confirms a hold, durably, in a transaction of its own.
+CALL engine.commit_book(p_tenant => %(tenant)s, p_calendar => %(calendar)s, p_start => %(start)s,
                    p_contact_name => %(name)s, p_contact_email => %(email)s, p_notes => %(notes)s,
                    p_timezone => %(timezone)s, p_metadata => %(metadata)s, p_hold => %(hold)s::uuid, p_key => %(key)s,
-                   p_fingerprint => %(fingerprint)s, p_keep_for => %(keep)s, p_now => %(now)s) AS done;
+                   p_fingerprint => %(fingerprint)s, p_keep_for => %(keep)s, p_now => %(now)s, done => NULL);
 
 -- name: cancel
--- Cancels an appointment; one transaction.
-SELECT engine.cancel(p_tenant => %(tenant)s, p_appointment => %(appointment)s, p_cancelled_by => %(by)s, p_reason => %(reason)s,
-                     p_key => %(key)s, p_fingerprint => %(fingerprint)s, p_keep_for => %(keep)s, p_now => %(now)s) AS done;
+-- Cancels an appointment, durably, in a transaction of its own.
+CALL engine.commit_cancel(p_tenant => %(tenant)s, p_appointment => %(appointment)s, p_cancelled_by => %(by)s, p_reason => %(reason)s,
+                     p_key => %(key)s, p_fingerprint => %(fingerprint)s, p_keep_for => %(keep)s, p_now => %(now)s, done => NULL);
 
 -- name: reschedule
--- Moves an appointment, or leaves everything as it was; one transaction.
-SELECT engine.reschedule(p_tenant => %(tenant)s, p_appointment => %(appointment)s, p_start => %(start)s,
+-- Moves an appointment, or leaves everything as it was, durably, in a transaction of its own.
+CALL engine.commit_reschedule(p_tenant => %(tenant)s, p_appointment => %(appointment)s, p_start => %(start)s,
                          p_any_coach => %(any)s, p_key => %(key)s, p_fingerprint => %(fingerprint)s, p_keep_for => %(keep)s,
-                         p_now => %(now)s) AS done;
+                         p_now => %(now)s, done => NULL);
 
 -- name: reassign
--- Hands an appointment to another coach; one transaction.
-SELECT engine.reassign(p_tenant => %(tenant)s, p_appointment => %(appointment)s, p_coach => %(coach)s,
+-- Hands an appointment to another coach, durably, in a transaction of its own.
+CALL engine.commit_reassign(p_tenant => %(tenant)s, p_appointment => %(appointment)s, p_coach => %(coach)s,
                        p_reason => %(reason)s, p_key => %(key)s, p_fingerprint => %(fingerprint)s, p_keep_for => %(keep)s,
-                       p_now => %(now)s) AS done;
+                       p_now => %(now)s, done => NULL);
 
 -- name: report_outcome
--- Stores how an appointment ended and updates the score; one transaction.
-SELECT engine.report_outcome(p_tenant => %(tenant)s, p_appointment => %(appointment)s, p_outcome => %(outcome)s,
-                             p_key => %(key)s, p_fingerprint => %(fingerprint)s, p_keep_for => %(keep)s, p_now => %(now)s) AS done;
+-- Stores how an appointment ended and updates the score, durably, in a transaction of its own.
+CALL engine.commit_report_outcome(p_tenant => %(tenant)s, p_appointment => %(appointment)s, p_outcome => %(outcome)s,
+                             p_key => %(key)s, p_fingerprint => %(fingerprint)s, p_keep_for => %(keep)s, p_now => %(now)s, done => NULL);
 
 -- name: get
 -- One appointment of the tenant.
-SELECT engine.appointment_json(a) AS appointment
+SELECT engine.appointment_json(engine.image_of(a)) AS appointment
   FROM coach_appointments AS a
  WHERE a.appointment_id = %(appointment)s AND a.tenant_id = %(tenant)s AND a.status <> 'held';
 
 -- name: list_page
 -- A page of the tenant's appointments in order of start.
-SELECT engine.appointment_json(a) AS appointment
+SELECT engine.appointment_json(engine.image_of(a)) AS appointment
   FROM coach_appointments AS a
  WHERE a.tenant_id = %(tenant)s AND a.status <> 'held'
    AND (%(coach)s::text IS NULL OR a.coach_id = %(coach)s)

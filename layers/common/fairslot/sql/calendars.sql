@@ -48,11 +48,6 @@ RETURNING calendar_id;
 -- Frees a calendar's slug for another one.
 UPDATE calendars SET slug = NULL WHERE calendar_id = %(calendar)s AND tenant_id = %(tenant)s;
 
--- name: refresh_weights
--- Derives the weights of a calendar's team anew.
-SELECT engine.refresh_weights(p_calendar => calendar_id)
-  FROM calendars WHERE calendar_id = %(calendar)s AND tenant_id = %(tenant)s;
-
 -- name: delete
 -- Marks a calendar as deleted.
 UPDATE calendars SET active = false, deleted_at = %(now)s

@@ -56,9 +56,3 @@ UPDATE coach_slots SET external = engine.span_mask(p_offset => 0, p_length => sl
 SELECT member.calendar_id FROM coach_calendars AS member JOIN coaches AS coach USING (coach_id)
  WHERE coach.coach_id = %(coach)s AND coach.tenant_id = %(tenant)s
  ORDER BY member.calendar_id;
-
--- name: refresh_weights
--- Derives the weights of every team of a coach of the tenant anew.
-SELECT engine.refresh_weights(p_calendar => calendar_id)
-  FROM (SELECT member.calendar_id FROM coach_calendars AS member JOIN coaches AS coach USING (coach_id)
-         WHERE coach.coach_id = %(coach)s AND coach.tenant_id = %(tenant)s ORDER BY member.calendar_id) AS own;

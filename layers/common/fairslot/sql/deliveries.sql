@@ -4,7 +4,7 @@ SELECT one.delivery
   FROM webhook_endpoints AS endpoint
  CROSS JOIN LATERAL (
     SELECT d.delivery_id, engine.delivery_json(d) AS delivery
-      FROM webhook_deliveries AS d JOIN webhook_events AS event USING (event_id)
+      FROM webhook_deliveries AS d JOIN changes AS event ON event.change_id = d.event_id
      WHERE d.endpoint_id = endpoint.endpoint_id
        AND (%(status)s::text IS NULL OR d.status = %(status)s)
        AND (%(event_type)s::text IS NULL OR event.type = %(event_type)s)

@@ -8,7 +8,7 @@ WITH offered AS (
      WHERE tenant_id = %(tenant)s AND (%(calendar)s::text IS NULL OR calendar_id = %(calendar)s)
 ), members AS (
     SELECT coach_id, sum(credit) AS credit, avg(weight) AS weight
-      FROM coach_calendars WHERE calendar_id IN (SELECT calendar_id FROM offered)
+      FROM coach_credits WHERE calendar_id IN (SELECT calendar_id FROM offered)
      GROUP BY coach_id
 ), ended AS (
     SELECT log.* FROM distribution_log AS log
@@ -69,8 +69,10 @@ SELECT coalesce(sum(team.undone), 0)::integer AS refunds,
                (SELECT count(*) FROM coach_calendars AS member WHERE member.calendar_id = calendar.calendar_id) AS size,
                (SELECT count(*) FROM distribution_log AS log WHERE log.calendar_id = calendar.calendar_id
                    AND log.kind = 'reversed' AND log.policy = 'fair_share') AS undone,
-               (SELECT coalesce(sum(greatest(jsonb_array_length(log.candidates) - 2, 0) / 2.0
-                                    + jsonb_array_length(log.candidates) / 1000000.0), 0)
-                  FROM distribution_log AS log WHERE log.calendar_id = calendar.calendar_id AND log.kind = 'left') AS gone
+               (SELECT coalesce(sum(greatest(cardinality(roster.coach_ids) - 2, 0) / 2.0
+                                    + cardinality(roster.coach_ids) / 1000000.0), 0)
+                  FROM decisions AS made
+                  JOIN rosters AS roster ON roster.calendar_id = made.calendar_id AND roster.version = made.roster_version
+                 WHERE made.calendar_id = calendar.calendar_id AND made.appointment_id IS NULL) AS gone
           FROM calendars AS calendar
          WHERE calendar.tenant_id = %(tenant)s AND (%(calendar)s::text IS NULL OR calendar.calendar_id = %(calendar)s)) AS team;

@@ -73,11 +73,8 @@ UPDATE webhook_endpoints AS e
 RETURNING engine.endpoint_json(e) AS endpoint;
 
 -- name: test
--- An event for this endpoint alone.
-SELECT engine.emit_tenant_event(p_tenant => %(tenant)s, p_type => 'endpoint.test',
-                          p_data => jsonb_build_object('endpoint_id', %(endpoint)s::uuid), p_except => NULL,
-                          p_only => %(endpoint)s)
-       AS messages;
+-- An event for this endpoint alone, and its message.
+SELECT engine.send_test(p_tenant => %(tenant)s, p_endpoint => %(endpoint)s) AS message;
 
 -- name: lock_recovery
 -- Recoveries of an endpoint, one transaction at a time.
@@ -100,21 +97,22 @@ SELECT count(*) AS n FROM restarted;
 
 -- name: add_missed
 -- Adds deliveries of the events since an instant that the endpoint subscribes to and missed while it was disabled;
--- none from before it was created or past their retention.
+-- none from before it was created or past their retention. What is not told yet it gets like every other endpoint.
 WITH missed AS (
     INSERT INTO webhook_deliveries (event_id, endpoint_id)
-    SELECT event.event_id, endpoint.endpoint_id
+    SELECT event.change_id, endpoint.endpoint_id
       FROM webhook_endpoints AS endpoint
-      JOIN webhook_events AS event ON event.tenant_id = endpoint.tenant_id
+      JOIN changes AS event ON event.tenant_id = endpoint.tenant_id
      WHERE endpoint.endpoint_id = %(endpoint)s AND endpoint.kind <> 'calendar_api'
-       AND event.event_id >= %(first)s AND event.created_at >= greatest(%(since)s, %(kept_since)s, endpoint.created_at)
+       AND event.change_id >= %(first)s AND event.at >= greatest(%(since)s, %(kept_since)s, endpoint.created_at)
+       AND event.told AND engine.is_event(event.type)
        AND engine.matches_type(p_patterns => endpoint.event_types, p_type => event.type)
        AND event.type <> 'endpoint.test'
        AND (event.appointment_id IS NOT NULL OR endpoint.kind = 'standard')
-       AND event.data ->> 'endpoint_id' IS DISTINCT FROM endpoint.endpoint_id::text
+       AND event.details ->> 'endpoint_id' IS DISTINCT FROM endpoint.endpoint_id::text
        AND NOT EXISTS (SELECT FROM webhook_deliveries AS known
-                        WHERE known.event_id = event.event_id AND known.endpoint_id = endpoint.endpoint_id)
-     ORDER BY event.event_id
+                        WHERE known.event_id = event.change_id AND known.endpoint_id = endpoint.endpoint_id)
+     ORDER BY event.change_id
     RETURNING delivery_id
 )
 SELECT count(*) AS n FROM missed;

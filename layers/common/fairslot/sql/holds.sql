@@ -1,13 +1,13 @@
 -- name: hold
--- Holds the time of the coach whose turn it is; one transaction.
-SELECT engine.hold(p_tenant => %(tenant)s, p_client => %(client)s, p_limit => %(limit)s, p_calendar => %(calendar)s,
+-- Holds the time of the coach whose turn it is, durably, in a transaction of its own.
+CALL engine.commit_hold(p_tenant => %(tenant)s, p_client => %(client)s, p_limit => %(limit)s, p_calendar => %(calendar)s,
                    p_start => %(start)s, p_duration => %(for)s, p_key => %(key)s, p_fingerprint => %(fingerprint)s,
-                   p_keep_for => %(keep)s, p_now => %(now)s) AS done;
+                   p_keep_for => %(keep)s, p_now => %(now)s, done => NULL);
 
 -- name: release
--- Releases a hold; one transaction.
-SELECT engine.release_hold(p_tenant => %(tenant)s, p_hold => %(hold)s, p_key => %(key)s,
-                           p_fingerprint => %(fingerprint)s, p_keep_for => %(keep)s, p_now => %(now)s) AS done;
+-- Releases a hold, durably, in a transaction of its own.
+CALL engine.commit_release_hold(p_tenant => %(tenant)s, p_hold => %(hold)s, p_key => %(key)s,
+                           p_fingerprint => %(fingerprint)s, p_keep_for => %(keep)s, p_now => %(now)s, done => NULL);
 
 -- name: expire
 -- Releases the holds that have expired; one transaction.

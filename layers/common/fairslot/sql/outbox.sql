@@ -1,3 +1,7 @@
+-- name: make_deliveries
+-- Makes the deliveries of events that have none yet.
+SELECT events, messages FROM engine.make_deliveries(p_limit => %(limit)s, p_only => NULL);
+
 -- name: mark_published
 -- Marks deliveries as published.
 SELECT engine.mark_published(p_deliveries => %(deliveries)s::uuid[], p_now => %(now)s);
@@ -63,9 +67,10 @@ SELECT count(*) AS n FROM webhook_deliveries
 
 -- name: emit_stale
 -- Writes events for external calendars that have become stale.
-SELECT engine.notify_stale_calendars(p_before => %(before)s, p_now => %(now)s) AS messages;
+SELECT engine.notify_stale_calendars(p_before => %(before)s, p_now => %(now)s);
 
 -- name: waiting
--- How many deliveries should be on the queue and are not.
-SELECT count(*) AS n FROM webhook_deliveries
- WHERE status = 'pending' AND published_at IS NULL AND created_at < %(unpublished_before)s;
+-- How many deliveries and events should be on the queue and are not.
+SELECT (SELECT count(*) FROM webhook_deliveries
+         WHERE status = 'pending' AND published_at IS NULL AND created_at < %(unpublished_before)s)
+     + (SELECT count(*) FROM changes WHERE NOT told AND at < %(unpublished_before)s) AS n;

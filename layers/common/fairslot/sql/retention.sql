@@ -7,13 +7,23 @@ DELETE FROM webhook_deliveries
      ORDER BY delivery_id LIMIT %(portion)s FOR UPDATE SKIP LOCKED);
 
 -- name: events
--- Deletes a portion of the old events that have no delivery left.
-DELETE FROM webhook_events
- WHERE event_id IN (
-    SELECT event_id FROM webhook_events AS event
-     WHERE event_id < %(first)s AND created_at < %(before)s
-       AND NOT EXISTS (SELECT FROM webhook_deliveries AS delivery WHERE delivery.event_id = event.event_id)
-     ORDER BY event_id LIMIT %(portion)s FOR UPDATE SKIP LOCKED);
+-- Deletes a portion of the old changes that are told, have no delivery left, no key, and no decision.
+DELETE FROM changes
+ WHERE change_id IN (
+    SELECT change_id FROM changes AS event
+     WHERE change_id < %(first)s AND at < %(before)s AND told AND key IS NULL AND seq IS NULL
+       AND NOT EXISTS (SELECT FROM webhook_deliveries AS delivery WHERE delivery.event_id = event.change_id)
+     ORDER BY change_id LIMIT %(portion)s FOR UPDATE SKIP LOCKED);
+
+-- name: decided
+-- Leaves of a portion of such changes with a decision nothing but that, which replay needs for ever.
+UPDATE changes SET before = NULL, after = NULL, details = NULL
+ WHERE change_id IN (
+    SELECT change_id FROM changes AS event
+     WHERE change_id < %(first)s AND at < %(before)s AND told AND key IS NULL AND seq IS NOT NULL
+       AND (after).appointment_id IS NOT NULL
+       AND NOT EXISTS (SELECT FROM webhook_deliveries AS delivery WHERE delivery.event_id = event.change_id)
+     ORDER BY change_id LIMIT %(portion)s FOR UPDATE SKIP LOCKED);
 
 -- name: inbound
 -- Deletes a portion of the inbound events processed before an instant; their keys are free again.

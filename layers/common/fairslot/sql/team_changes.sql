@@ -23,7 +23,8 @@ SELECT * FROM engine.settle_misfits(p_tenant => %(tenant)s, p_ids => %(ids)s, p_
 
 -- name: shares
 -- Each coach's weight (millionths, 0 while inactive) and credit (millionths) in these calendars of the tenant.
-SELECT member.calendar_id, member.coach_id, member.credit, CASE WHEN coach.active THEN member.weight ELSE 0 END AS weight
-  FROM coach_calendars AS member JOIN calendars AS calendar USING (calendar_id) JOIN coaches AS coach USING (coach_id)
- WHERE calendar.tenant_id = %(tenant)s AND member.calendar_id = ANY (%(calendars)s)
- ORDER BY member.calendar_id, member.coach_id;
+SELECT mate.calendar_id, mate.coach_id, mate.credit,
+       CASE WHEN mate.absent IS DISTINCT FROM 'inactive' THEN mate.weight ELSE 0 END AS weight
+  FROM coach_credits AS mate JOIN calendars AS calendar USING (calendar_id)
+ WHERE calendar.tenant_id = %(tenant)s AND mate.kind = 'normal' AND mate.calendar_id = ANY (%(calendars)s)
+ ORDER BY mate.calendar_id, mate.coach_id;

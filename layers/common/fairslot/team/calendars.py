@@ -183,7 +183,6 @@ def put_steps(
     def run() -> None:
         if connection.execute(_SQL["put"], values).fetchone() is None:
             raise NotFoundError("This id cannot be used for a calendar; choose another.")
-        connection.execute(_SQL["refresh_weights"], values)
 
     own = frozenset({calendar_id})
     return [

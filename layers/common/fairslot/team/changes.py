@@ -5,7 +5,7 @@ not fit after it, so the same change made again touches nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -72,12 +72,6 @@ class Change:
     reason: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Done:
-    plan: Json
-    messages: list[Json] = field(default_factory=list)
-
-
 def make(connection: Connection, change: Change, *, options: Options, key: Key) -> ChangeResult:
     """Make a change once for its key; the answer has the plan that was carried out and the resource.
 
@@ -92,14 +86,14 @@ def make(connection: Connection, change: Change, *, options: Options, key: Key) 
     """
 
     def work() -> tuple[Json, list[Json]]:
-        done = _carry_out(connection, change, options)
-        return {"plan": done.plan, "resource": change.read()}, done.messages
+        plan = _carry_out(connection, change, options)
+        return {"plan": plan, "resource": change.read()}, []
 
     if not options.dry_run:
         return idempotent.once(connection, tenant_id=change.tenant_id, key=key, now=change.now, work=work)
     with connection.transaction(force_rollback=True):
-        plan = _carry_out(connection, change, options).plan
-    return ChangeResult(answer=plan, replayed=False, messages=[])
+        plan = _carry_out(connection, change, options)
+    return ChangeResult(answer=plan, replayed=False)
 
 
 def is_new(answer: Mapping[str, Any]) -> bool:
@@ -108,11 +102,11 @@ def is_new(answer: Mapping[str, Any]) -> bool:
     return bool(changes) and changes[0]["action"] == "create"
 
 
-def _carry_out(connection: Connection, change: Change, options: Options) -> _Done:
+def _carry_out(connection: Connection, change: Change, options: Options) -> Json:
     connection.execute(_SQL["lock_tenant"], {"tenant": change.tenant_id})
     steps = change.steps()
     if not steps:
-        return _Done(plan=_plan([], [], 0, []))
+        return _plan([], [], 0, [])
     coaches = sorted(frozenset[str]().union(*(step.coaches for step in steps)))
     values = {
         "tenant": change.tenant_id,
@@ -131,18 +125,18 @@ def _carry_out(connection: Connection, change: Change, options: Options) -> _Don
     if coaches:
         extend_days(connection, now=change.now, coach_ids=coaches)
     misfits = {one: row for one, row in _misfits(connection, values).items() if one not in misfits_before}
-    appointments, messages = _settle(connection, change, misfits, options.appointments or "reassign")
+    appointments = _settle(connection, change, misfits, options.appointments or "reassign")
     held = sum(bool(row["held"]) for row in misfits.values())
     plan = _plan(steps, appointments, held, _compared(before, _shares(connection, values)))
     if not options.dry_run:
         _check(appointments, options.appointments, plan)
-    return _Done(plan=plan, messages=messages)
+    return plan
 
 
 def _settle(
     connection: Connection, change: Change, misfits: Mapping[Any, Json], action: Choice
-) -> tuple[list[Json], list[Json]]:
-    """Do with the appointments what was chosen; return them with what became of each, and the messages."""
+) -> list[Json]:
+    """Do with the appointments what was chosen; return them with what became of each."""
     if len(misfits) > MOST_APPOINTMENTS:
         raise ConflictError(
             f"The change touches more than {MOST_APPOINTMENTS} appointments; make it in parts, such as"
@@ -157,7 +151,7 @@ def _settle(
         "now": change.now,
     }
     settled = {row["appointment_id"]: row for row in connection.execute(_SQL["settle"], values)}
-    appointments = [
+    return [
         {
             **{name: row[name] for name in ("calendar_id", "coach_id", "start_time", "end_time", "reason")},
             "appointment_id": str(one),
@@ -167,7 +161,6 @@ def _settle(
         for one, row in misfits.items()
         if not row["held"]
     ]
-    return appointments, [message for row in settled.values() for message in row["messages"]]
 
 
 def _check(appointments: Sequence[Json], choice: Choice | None, plan: Json) -> None:

@@ -194,8 +194,6 @@ def put_steps(
     def run() -> None:
         if connection.execute(_SQL["put"], values).fetchone() is None:
             raise NotFoundError("This id cannot be used for a coach; choose another.")
-        if "score" in members_changed:
-            connection.execute(_SQL["refresh_weights"], values)
 
     touched = frozenset(_calendars_of(connection, tenant_id, coach_id))
     return [

@@ -187,8 +187,8 @@ def send_test(
         _check_enabled(known)
         values = {"tenant": tenant_id, "endpoint": endpoint_id}
         row = connection.execute(_SQL["test"], values).fetchone()
-        messages: list[dict[str, Any]] = row["messages"] if row else []
-        return {name: messages[0][name] for name in ("delivery_id", "event_id")}, messages
+        message: dict[str, Any] = row["message"] if row else {}
+        return {name: message[name] for name in ("delivery_id", "event_id")}, [message]
 
     return idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 

@@ -20,13 +20,22 @@ SWEEP = 100
 LOOKUP_INTERVAL = timedelta(days=1)
 
 
+class Made(NamedTuple):
+    """How many events were told of, and the messages of their deliveries."""
+
+    events: int
+    messages: list[dict[str, Any]]
+
+
 class Recorded(NamedTuple):
     """What follows from an attempt: `messages` to publish and the coach whose calendar it changed.
 
-    `outdated`: the receipt handle of the message that asked for the attempt, if it must be deleted.
+    `changed`: whether there is a change to tell of. `outdated`: the receipt handle of the message that asked
+    for the attempt, if it must be deleted.
     """
 
     messages: list[dict[str, Any]]
+    changed: bool
     coach_id: str | None
     outdated: str | None
 
@@ -34,8 +43,14 @@ class Recorded(NamedTuple):
 type Send = Callable[[Sequence[str]], None]
 
 
+def make_deliveries(connection: Connection, *, limit: int) -> Made:
+    """Make the deliveries of the oldest events that have none, durably; several processes share the work."""
+    row = connection.execute(_SQL["make_deliveries"], {"limit": limit}).fetchone()
+    return Made(**row) if row else Made(0, [])
+
+
 def publish(connection: Connection, *, messages: Sequence[dict[str, Any]], send: Send, now: datetime) -> None:
-    """Send the messages of a committed change, then mark them as published.
+    """Send the messages of committed deliveries, then mark them as published.
 
     After a crash in between the sweep sends them again, which receivers recognize by the event's id.
     """
@@ -45,6 +60,16 @@ def publish(connection: Connection, *, messages: Sequence[dict[str, Any]], send:
     connection.execute(
         _SQL["mark_published"], {"deliveries": [message["delivery_id"] for message in messages], "now": now}
     )
+
+
+def tell(connection: Connection, *, send: Send, now: datetime, limit: int = SWEEP) -> Made:
+    """Make deliveries as `make_deliveries` does and publish them.
+
+    What is made and then not published, for whatever reason, the sweep sends.
+    """
+    made = make_deliveries(connection, limit=limit)
+    publish(connection, messages=made.messages, send=send, now=now)
+    return made
 
 
 def sweep(connection: Connection, *, send: Send, now: datetime, limit: int = SWEEP) -> int:
@@ -70,13 +95,17 @@ def sweep(connection: Connection, *, send: Send, now: datetime, limit: int = SWE
 
 
 def sweep_all(connection: Connection, *, send: Send, now: datetime, deadline: float) -> int:
-    """Sweep until nothing is left or `deadline` (monotonic clock) has passed; return how many were sent.
+    """Tell and sweep until nothing is left or `deadline` (monotonic clock) has passed.
 
-    Deliveries to disabled endpoints are ended first.
+    Deliveries to disabled endpoints are ended first. Returns how many messages were sent.
     """
     before = now - timedelta(seconds=settings().redeliver_after_seconds)
     connection.execute(_SQL["end_disabled"], {"now": now, "overdue_before": before})
-    sent = 0
+    made = tell(connection, send=send, now=now)
+    sent = len(made.messages)
+    while made.events == SWEEP and time.monotonic() < deadline:
+        made = tell(connection, send=send, now=now)
+        sent += len(made.messages)
     while True:
         swept = sweep(connection, send=send, now=now, limit=SWEEP)
         sent += swept
@@ -101,20 +130,18 @@ def unconfirmed_blocks(connection: Connection, *, now: datetime) -> int:
     return int(row["n"]) if row else 0
 
 
-def emit_stale(connection: Connection, *, now: datetime) -> list[dict[str, Any]]:
-    """Write an event for each external calendar that has become stale; return the messages.
+def emit_stale(connection: Connection, *, now: datetime) -> None:
+    """Write an event for each external calendar that has become stale.
 
     One failed reading is no event: the last good one must be older than `STALE_AFTER_SECONDS`. There is one
     event until the calendar is read again.
     """
     before = now - timedelta(seconds=settings().stale_after_seconds)
-    row = connection.execute(_SQL["emit_stale"], {"before": before, "now": now}).fetchone()
-    messages: list[dict[str, Any]] = row["messages"] if row else []
-    return messages
+    connection.execute(_SQL["emit_stale"], {"before": before, "now": now})
 
 
 def waiting(connection: Connection, *, now: datetime) -> int:
-    """Return how many deliveries should be on the queue and are not."""
+    """Return how many deliveries and events should be on the queue and are not."""
     before = now - timedelta(seconds=settings().outbox_grace_seconds)
     row = connection.execute(_SQL["waiting"], {"unpublished_before": before}).fetchone()
     return int(row["n"]) if row else 0
@@ -131,9 +158,11 @@ def record(connection: Connection, *, attempt: Attempt) -> Recorded:
         "disable_after": timedelta(days=settings().endpoint_disable_days),
     }
     row = connection.execute(_SQL["record_attempt"], values).fetchone()
-    done = row["done"] if row else {"messages": [], "sync": None, "drop": False}
+    nothing = {"messages": [], "changed": False, "sync": None, "drop": False}
+    done: dict[str, Any] = row["done"] if row else nothing
     return Recorded(
         messages=done["messages"],
+        changed=done["changed"],
         coach_id=done["sync"],
         outdated=attempt.receipt_handle if done["drop"] else None,
     )

@@ -13,6 +13,9 @@ from fairslot.platform.observability import logger, metrics
 from fairslot.platform.settings import settings
 from fairslot.webhooks import outbox
 
+# The most changes whose deliveries a request makes; the sweep has the rest.
+AT_ONCE = 50
+
 
 def send_deliveries(bodies: Sequence[str]) -> None:
     """Send messages to the deliveries queue, one group per endpoint. Raises QueueError."""
@@ -25,15 +28,20 @@ def delete_delivery(receipt_handle: str) -> None:
     queue.delete(settings().deliveries_queue_url, [receipt_handle])
 
 
-def publish(messages: list[dict[str, Any]]) -> None:
-    """Publish what a committed change wrote to the outbox; what fails is left to the sweep."""
-    if not messages:
-        return
-    try:
-        now = datetime.now(UTC)
-        db.run(
-            lambda connection: outbox.publish(connection, messages=messages, send=send_deliveries, now=now)
+def publish(messages: Sequence[dict[str, Any]] = ()) -> None:
+    """Make and publish the deliveries of committed changes, and publish the messages of others.
+
+    It may be called at any time outside a transaction; what it does not do is left to the sweep.
+    """
+
+    def work(connection: db.Connection) -> None:
+        made = outbox.make_deliveries(connection, limit=AT_ONCE)
+        outbox.publish(
+            connection, messages=[*messages, *made.messages], send=send_deliveries, now=datetime.now(UTC)
         )
+
+    try:
+        db.run(work)
     except UnavailableError:
         logger.warning("publishing deferred to the sweep")
         metrics.add_metric(name="PublishDeferred", unit=MetricUnit.Count, value=1)

@@ -17,14 +17,15 @@ _SQL = queries("retention")
 def delete_settled(connection: Connection, *, now: datetime, deadline: float) -> dict[str, int]:
     """Delete events and deliveries settled longer ago than that; return how many rows of each kind.
 
-    Pending ones stay, however old. Ends early when `deadline` (monotonic clock) has passed; the next run goes
-    on.
+    Pending ones stay, however old, and so does the decision that was made with an event: `decided` counts
+    the rows of which nothing else is left. Ends early when `deadline` (monotonic clock) has passed; the next
+    run goes on.
     """
     before = now - timedelta(days=settings().keep_events_days)
     # Ids begin with the milliseconds (UUID version 7), so the primary key finds what is old.
     values = {"before": before, "first": UUID(int=int(before.timestamp() * 1000) << 80), "portion": PORTION}
     deleted = {}
-    for kind in ("deliveries", "events", "inbound"):
+    for kind in ("deliveries", "events", "decided", "inbound"):
         deleted[kind], rows = 0, PORTION
         while rows == PORTION and (time.monotonic() < deadline or not deleted[kind]):
             rows = connection.execute(_SQL[kind], values).rowcount

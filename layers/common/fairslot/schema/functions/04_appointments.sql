@@ -1,9 +1,10 @@
 -- Appointments: their JSON, and their locks.
 --
--- Locks are always taken in this order: calendars by id, appointments, coach_slots by (coach_id, first_slot).
+-- Locks are always taken in this order: a client's or a key's, external calendars, calendars by id, appointments,
+-- coach_slots by (coach_id, first_slot), turns.
 
 -- An appointment as the API shows it. Its metadata is text: jsonb would write its numbers in another form.
-CREATE OR REPLACE FUNCTION engine.appointment_json(a coach_appointments) RETURNS jsonb LANGUAGE sql STABLE
+CREATE OR REPLACE FUNCTION engine.appointment_json(a appointment_image) RETURNS jsonb LANGUAGE sql STABLE
     RETURN jsonb_build_object(
         'appointment_id', a.appointment_id, 'calendar_id', a.calendar_id, 'coach_id', a.coach_id,
         'contact_name', a.contact_name, 'contact_email', a.contact_email,
@@ -15,8 +16,8 @@ CREATE OR REPLACE FUNCTION engine.appointment_json(a coach_appointments) RETURNS
         'conflict', a.conflict, 'created_at', engine.zulu(a.created_at), 'updated_at', engine.zulu(a.updated_at),
         'cancelled_at', engine.zulu(a.cancelled_at));
 
--- The answer to a booking. It is stored with the key, so it has no personal data.
-CREATE OR REPLACE FUNCTION engine.booked_json(a coach_appointments) RETURNS jsonb LANGUAGE sql STABLE
+-- The answer to a booking, without personal data.
+CREATE OR REPLACE FUNCTION engine.booked_json(a appointment_image) RETURNS jsonb LANGUAGE sql STABLE
     RETURN jsonb_build_object(
         'appointment_id', a.appointment_id, 'calendar_id', a.calendar_id, 'coach_id', a.coach_id,
         'start_time', engine.zulu(a.start_time), 'end_time', engine.zulu(a.end_time),
@@ -37,29 +38,80 @@ BEGIN
     RETURN a;
 END $$;
 
--- Locks the calendar of an appointment, or with p_all_of_coach every calendar of its coach, in order; returns the
--- appointment's own.
-CREATE OR REPLACE FUNCTION engine.lock_calendars(p_tenant text, p_appointment uuid, p_all_of_coach boolean)
-    RETURNS calendars LANGUAGE plpgsql AS $$
+-- Locks a calendar until the transaction ends: whatever changes its appointments, its team or its credits does so first.
+-- It is no lock of the row, which wakes who waits for it twice (docs/decisions/0083). What is read afterwards is current.
+CREATE OR REPLACE FUNCTION engine.lock_calendar(p_calendar text) RETURNS boolean LANGUAGE sql
+    RETURN pg_advisory_xact_lock(hashtextextended(p_calendar, 3)) IS NOT NULL;
+
+-- Locks several calendars in the one order.
+CREATE OR REPLACE FUNCTION engine.lock_calendars(p_calendars text[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    v_coach    text := (SELECT coach_id FROM coach_appointments WHERE appointment_id = p_appointment);
-    v_calendar calendars;
+    v_calendar text;
 BEGIN
-    PERFORM FROM calendars AS calendar
-      WHERE EXISTS (SELECT FROM coach_appointments AS a
-                     WHERE a.appointment_id = p_appointment AND a.tenant_id = p_tenant
-                       AND (a.calendar_id = calendar.calendar_id OR p_all_of_coach AND EXISTS (
-                           SELECT FROM coach_calendars AS member
-                            WHERE member.calendar_id = calendar.calendar_id AND member.coach_id = a.coach_id)))
-      ORDER BY calendar_id FOR NO KEY UPDATE;
-    SELECT calendar.* INTO v_calendar FROM calendars AS calendar JOIN coach_appointments AS a USING (calendar_id)
-     WHERE a.appointment_id = p_appointment AND a.tenant_id = p_tenant;
+    FOR v_calendar IN SELECT DISTINCT one COLLATE "C" FROM unnest(p_calendars) AS one ORDER BY 1 LOOP
+        PERFORM engine.lock_calendar(v_calendar);
+    END LOOP;
+END $$;
+
+-- A calendar with its roster and its turns.
+CREATE OR REPLACE FUNCTION engine.ledger(p_calendar text)
+    RETURNS TABLE (calendar calendars, turn turns, roster rosters) LANGUAGE sql STABLE AS $$
+    SELECT calendar, turn, roster
+      FROM calendars AS calendar
+      JOIN turns AS turn ON turn.calendar_id = calendar.calendar_id AND turn.kind = 'normal'
+      JOIN rosters AS roster ON roster.calendar_id = turn.calendar_id AND roster.version = turn.roster_version
+     WHERE calendar.calendar_id = p_calendar
+$$;
+
+-- Locks a calendar of the tenant and returns its ledger, the time that counts, and whether some hold has expired by then;
+-- raises FS404.
+CREATE OR REPLACE FUNCTION engine.lock_ledger(
+    p_tenant text, p_calendar text, p_now timestamptz, OUT calendar calendars, OUT turn turns, OUT roster rosters,
+    OUT at timestamptz, OUT has_expired_holds boolean
+) LANGUAGE plpgsql AS $$
+DECLARE
+    v_locked boolean := engine.lock_calendar(p_calendar);
+    v_found  record;
+BEGIN
+    at := coalesce(p_now, clock_timestamp());
+    SELECT own.*, EXISTS (SELECT FROM coach_appointments AS hold WHERE hold.status = 'held' AND hold.expires_at <= at)
+               AS has_expired_holds
+      INTO v_found FROM engine.ledger(p_calendar) AS own;
+    has_expired_holds := v_found.has_expired_holds;
+    calendar := v_found.calendar;
+    IF calendar.tenant_id IS DISTINCT FROM p_tenant THEN
+        RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'calendar';
+    END IF;
+    turn := v_found.turn;
+    roster := v_found.roster;
+END $$;
+
+-- Locks the calendar of an appointment, or with p_all_of_coach every calendar of its coach too; returns the ledger of the
+-- appointment's own. Raises FS404.
+CREATE OR REPLACE FUNCTION engine.lock_ledger_of(
+    p_tenant text, p_appointment uuid, p_all_of_coach boolean, OUT calendar calendars, OUT turn turns, OUT roster rosters
+) LANGUAGE plpgsql AS $$
+DECLARE
+    v_coach text;
+    v_own   text;
+    v_found record;
+BEGIN
+    SELECT coach_id, calendar_id INTO v_coach, v_own FROM coach_appointments
+     WHERE appointment_id = p_appointment AND tenant_id = p_tenant;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'appointment';
-    ELSIF p_all_of_coach AND v_coach <> (SELECT coach_id FROM coach_appointments WHERE appointment_id = p_appointment) THEN
-        RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = 'the appointment was reassigned meanwhile';
+    ELSIF NOT p_all_of_coach THEN
+        PERFORM engine.lock_calendar(v_own);
+    ELSE
+        PERFORM engine.lock_calendars(v_own || ARRAY(SELECT calendar_id FROM coach_calendars WHERE coach_id = v_coach));
+        IF v_coach <> (SELECT coach_id FROM coach_appointments WHERE appointment_id = p_appointment) THEN
+            RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = 'the appointment was reassigned meanwhile';
+        END IF;
     END IF;
-    RETURN v_calendar;
+    SELECT * INTO v_found FROM engine.ledger(v_own);
+    calendar := v_found.calendar;
+    turn := v_found.turn;
+    roster := v_found.roster;
 END $$;
 
 -- Locks every day that moving an appointment to p_takes could change, in order, so that what is read afterwards stays

@@ -1,21 +1,31 @@
--- Events: writing them, and the messages that are sent of them.
+-- Events: their deliveries, and the messages that are sent of them.
 
 -- Whether patterns such as appointment.* match an event type. No subquery: it would not be inlined.
 CREATE OR REPLACE FUNCTION engine.matches_type(p_patterns text[], p_type text)
     RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN p_patterns && ARRAY[p_type, split_part(p_type, '.', 1) || '.*', '*'];
 
--- The queue message of a delivery. Subscribers (kind standard) get no personal data.
-CREATE OR REPLACE FUNCTION engine.delivery_message(d webhook_deliveries, event webhook_events, endpoint webhook_endpoints)
-    RETURNS jsonb LANGUAGE sql STABLE
+-- What an event says.
+CREATE OR REPLACE FUNCTION engine.event_data(c changes) RETURNS jsonb LANGUAGE sql STABLE
+    RETURN CASE WHEN c.appointment_id IS NULL THEN c.details ELSE jsonb_build_object(
+        'appointment_id', c.appointment_id, 'calendar_id', (c.after).calendar_id, 'coach_id', (c.after).coach_id,
+        'start_time', engine.zulu((c.after).start_time), 'end_time', engine.zulu((c.after).end_time),
+        'timezone', (c.after).timezone, 'status', (c.after).status, 'version', c.version,
+        'contact_name', (c.after).contact_name, 'contact_email', (c.after).contact_email,
+        'contact_id', (c.after).crm_contact_id) || coalesce(c.details, '{}') END;
+
+-- The queue message of a delivery of an event that says p_data. Subscribers (kind standard) get no personal data.
+CREATE OR REPLACE FUNCTION engine.delivery_message(
+    d webhook_deliveries, event changes, endpoint webhook_endpoints, p_data jsonb
+) RETURNS jsonb LANGUAGE sql STABLE
     RETURN jsonb_build_object(
-           'delivery_id', d.delivery_id, 'event_id', event.event_id, 'kind', endpoint.kind,
-           'url', endpoint.url, 'type', event.type, 'timestamp', engine.zulu(event.created_at), 'version', event.version,
+           'delivery_id', d.delivery_id, 'event_id', event.change_id, 'kind', endpoint.kind,
+           'url', endpoint.url, 'type', event.type, 'timestamp', engine.zulu(event.at), 'version', coalesce(event.version, 1),
            'endpoint_id', endpoint.endpoint_id, 'revision', endpoint.revision, 'round', d.round,
            'concurrency', endpoint.concurrency, 'rate_per_second', endpoint.rate_per_second,
            'data', CASE WHEN endpoint.kind = 'standard' AND event.appointment_id IS NOT NULL
-               THEN event.data - '{contact_name,contact_email,contact_id,timezone,reason}'::text[]
-               ELSE event.data || d.params END)
+               THEN p_data - '{contact_name,contact_email,contact_id,timezone,reason}'::text[]
+               ELSE p_data || d.params END)
        || CASE endpoint.kind WHEN 'standard' THEN jsonb_build_object(
               'headers', endpoint.headers,
               'secrets', CASE WHEN endpoint.older_secrets = '[]' THEN jsonb_build_array(endpoint.secret)
@@ -26,83 +36,79 @@ CREATE OR REPLACE FUNCTION engine.delivery_message(d webhook_deliveries, event w
 -- The queue message of each delivery, to be filtered by its columns: Postgres inlines it like a view.
 CREATE OR REPLACE FUNCTION engine.delivery_messages() RETURNS TABLE (delivery_id uuid, event_id uuid, message jsonb)
     LANGUAGE sql STABLE AS $$
-    SELECT delivery.delivery_id, delivery.event_id, engine.delivery_message(d => delivery, event => event,
-                                                                            endpoint => endpoint)
+    SELECT delivery.delivery_id, delivery.event_id, engine.delivery_message(
+               d => delivery, event => event, endpoint => endpoint, p_data => engine.event_data(event))
       FROM webhook_deliveries AS delivery
-      JOIN webhook_events AS event USING (event_id)
+      JOIN changes AS event ON event.change_id = delivery.event_id
       JOIN webhook_endpoints AS endpoint USING (endpoint_id)
 $$;
 
 -- What the calendar API must do about a change of an appointment: release the block of the old time, make one for the
 -- new. Each action names the coach and the time.
-CREATE OR REPLACE FUNCTION engine.calendar_actions(p_old coach_appointments, a coach_appointments) RETURNS SETOF jsonb
-    LANGUAGE sql STABLE AS $$
-    SELECT jsonb_build_object('action', 'release', 'coach_id', p_old.coach_id, 'block_id', p_old.external_calendar_id,
-                              'start_time', engine.zulu(p_old.start_time), 'end_time', engine.zulu(p_old.end_time))
-     WHERE p_old.external_calendar_id IS NOT NULL
-       AND (a.status = 'cancelled' OR (p_old.coach_id, p_old.takes) IS DISTINCT FROM (a.coach_id, a.takes))
+CREATE OR REPLACE FUNCTION engine.calendar_actions(p_before appointment_place, p_after appointment_image)
+    RETURNS SETOF jsonb LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object('action', 'release', 'coach_id', p_before.coach_id,
+                              'block_id', p_before.external_calendar_id,
+                              'start_time', engine.zulu(p_before.start_time), 'end_time', engine.zulu(p_before.end_time))
+     WHERE p_before.external_calendar_id IS NOT NULL
+       AND (p_after.status = 'cancelled'
+            OR (p_before.coach_id, p_before.takes) IS DISTINCT FROM (p_after.coach_id, p_after.takes))
     UNION ALL
-    SELECT jsonb_build_object('action', 'block', 'coach_id', a.coach_id,
-                              'start_time', engine.zulu(a.start_time), 'end_time', engine.zulu(a.end_time))
+    SELECT jsonb_build_object('action', 'block', 'coach_id', p_after.coach_id,
+                              'start_time', engine.zulu(p_after.start_time), 'end_time', engine.zulu(p_after.end_time))
       FROM coaches AS coach
-     WHERE coach.coach_id = a.coach_id AND coach.calendar_kind = 'calendar_api' AND a.status = 'scheduled'
-       AND (p_old.coach_id, p_old.takes) IS DISTINCT FROM (a.coach_id, a.takes)
+     WHERE coach.coach_id = p_after.coach_id AND coach.calendar_kind = 'calendar_api' AND p_after.status = 'scheduled'
+       AND (p_before.coach_id, p_before.takes) IS DISTINCT FROM (p_after.coach_id, p_after.takes)
 $$;
 
--- Writes an event and a delivery for every endpoint that subscribes to it; returns the messages for the queue. p_old is
--- the appointment before the change, or null; p_extra is added to the event's data.
-CREATE OR REPLACE FUNCTION engine.emit_event(
-    p_type text, a coach_appointments, p_old coach_appointments, p_extra jsonb DEFAULT '{}'
-) RETURNS jsonb LANGUAGE plpgsql AS $$
-DECLARE
-    v_messages jsonb := '[]';
-    v_event    webhook_events;
-    v_endpoint webhook_endpoints;
-    v_delivery webhook_deliveries;
-    v_params   jsonb;
-BEGIN
-    INSERT INTO webhook_events (tenant_id, type, appointment_id, version, data)
-    VALUES (a.tenant_id, p_type, a.appointment_id, a.version, jsonb_build_object(
-        'appointment_id', a.appointment_id, 'calendar_id', a.calendar_id, 'coach_id', a.coach_id,
-        'start_time', engine.zulu(a.start_time), 'end_time', engine.zulu(a.end_time), 'timezone', a.timezone,
-        'status', a.status, 'version', a.version,
-        'contact_name', a.contact_name, 'contact_email', a.contact_email, 'contact_id', a.crm_contact_id) || p_extra)
-    RETURNING * INTO v_event;
-    FOR v_endpoint IN
-        SELECT * FROM webhook_endpoints WHERE tenant_id = a.tenant_id AND enabled AND engine.matches_type(event_types, p_type)
-    LOOP
-        IF v_endpoint.kind <> 'calendar_api' THEN
-            INSERT INTO webhook_deliveries (event_id, endpoint_id) VALUES (v_event.event_id, v_endpoint.endpoint_id)
-            RETURNING * INTO v_delivery;
-            v_messages := v_messages || engine.delivery_message(d => v_delivery, event => v_event, endpoint => v_endpoint);
-        ELSE
-            FOR v_params IN SELECT action FROM engine.calendar_actions(p_old, a) AS action LOOP
-                INSERT INTO webhook_deliveries (event_id, endpoint_id, params)
-                VALUES (v_event.event_id, v_endpoint.endpoint_id, v_params)
-                RETURNING * INTO v_delivery;
-                v_messages := v_messages || engine.delivery_message(d => v_delivery, event => v_event,
-                                                                    endpoint => v_endpoint);
-            END LOOP;
-        END IF;
-    END LOOP;
-    RETURN v_messages;
-END $$;
+-- The deliveries of an event: one for each endpoint that is enabled now, was there when it happened and subscribes to its
+-- type; for the calendar API one an action. Events of no appointment are for subscribers: a test for the endpoint that it
+-- names, anything else for all but that one.
+CREATE OR REPLACE FUNCTION engine.deliveries_of(c changes) RETURNS TABLE (endpoint_id uuid, params jsonb)
+    LANGUAGE sql STABLE AS $$
+    SELECT endpoint.endpoint_id, coalesce(action.params, '{}')
+      FROM webhook_endpoints AS endpoint
+      LEFT JOIN LATERAL engine.calendar_actions(c.before, c.after) AS action (params) ON endpoint.kind = 'calendar_api'
+     WHERE endpoint.tenant_id = c.tenant_id AND endpoint.enabled AND endpoint.created_at <= c.at
+       AND CASE WHEN c.type = 'endpoint.test' THEN endpoint.endpoint_id::text = c.details ->> 'endpoint_id'
+                ELSE engine.matches_type(endpoint.event_types, c.type) END
+       AND CASE WHEN c.appointment_id IS NOT NULL THEN endpoint.kind <> 'calendar_api' OR action.params IS NOT NULL
+                ELSE endpoint.kind = 'standard' AND (c.type = 'endpoint.test'
+                     OR endpoint.endpoint_id::text IS DISTINCT FROM c.details ->> 'endpoint_id') END
+$$;
 
--- Writes an event that is not about an appointment, for the subscribers of its type without p_except, or for p_only
--- alone whatever it subscribes to; returns the messages for the queue.
-CREATE OR REPLACE FUNCTION engine.emit_tenant_event(
-    p_tenant text, p_type text, p_data jsonb, p_except uuid DEFAULT NULL, p_only uuid DEFAULT NULL
-) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- Makes the deliveries of up to p_limit events that have none yet, the oldest first, or of p_only alone; returns how many
+-- events, and the messages for the queue. Claimed by state and not by order, so that none that commits late is missed; others that make
+-- deliveries pass over these. Its commit waits for the disk whatever the session is set to, and with it for those of the
+-- changes: nothing may be sent that a crash could undo.
+CREATE OR REPLACE FUNCTION engine.make_deliveries(
+    p_limit integer, p_only uuid, OUT events integer, OUT messages jsonb
+) RETURNS record LANGUAGE plpgsql AS $$
 DECLARE
-    v_event uuid;
+    v_due tid[] := ARRAY(SELECT ctid FROM changes WHERE NOT told AND (p_only IS NULL OR change_id = p_only)
+                          ORDER BY change_id LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED);
 BEGIN
-    INSERT INTO webhook_events (tenant_id, type, version, data) VALUES (p_tenant, p_type, 1, p_data)
-    RETURNING event_id INTO v_event;
-    INSERT INTO webhook_deliveries (event_id, endpoint_id)
-    SELECT v_event, endpoint_id FROM webhook_endpoints
-     WHERE tenant_id = p_tenant AND kind = 'standard' AND enabled AND endpoint_id IS DISTINCT FROM p_except
-       AND CASE WHEN p_only IS NULL THEN engine.matches_type(event_types, p_type) ELSE endpoint_id = p_only END;
-    RETURN (SELECT coalesce(jsonb_agg(message), '[]') FROM engine.delivery_messages() WHERE event_id = v_event);
+    events := cardinality(v_due);
+    messages := '[]';
+    IF events = 0 THEN
+        RETURN;
+    END IF;
+    PERFORM set_config('synchronous_commit', 'on', true);
+    WITH told AS (
+        UPDATE changes AS c SET told = true WHERE ctid = ANY (v_due) RETURNING c AS event, engine.event_data(c) AS data
+    ), made AS (
+        INSERT INTO webhook_deliveries (event_id, endpoint_id, params)
+        SELECT (told.event).change_id, plan.endpoint_id, plan.params
+          FROM told CROSS JOIN LATERAL engine.deliveries_of(told.event) AS plan
+         ORDER BY (told.event).change_id
+        RETURNING *
+    )
+    SELECT coalesce(jsonb_agg(engine.delivery_message(d => made, event => told.event, endpoint => endpoint,
+                                                      p_data => told.data) ORDER BY made.delivery_id), '[]')
+      INTO messages
+      FROM made
+      JOIN told ON (told.event).change_id = made.event_id
+      JOIN webhook_endpoints AS endpoint USING (endpoint_id);
 END $$;
 
 -- Notes that deliveries are on the queue. It does not wait for the disk: if a crash loses the note, they are only sent

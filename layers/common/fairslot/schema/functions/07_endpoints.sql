@@ -11,25 +11,35 @@ CREATE OR REPLACE FUNCTION engine.endpoint_json(e webhook_endpoints) RETURNS jso
         'previous_secrets_until', engine.earlier_until(e.older_secrets),
         'created_at', engine.zulu(e.created_at), 'updated_at', engine.zulu(e.updated_at));
 
--- Turns an endpoint off and tells the tenant's other subscribers why; returns the messages for the queue.
+-- Turns an endpoint off; the tenant's other subscribers are told why.
 CREATE OR REPLACE FUNCTION engine.disable_endpoint(e webhook_endpoints, p_reason text, p_at timestamptz)
-    RETURNS jsonb LANGUAGE plpgsql AS $$
+    RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE webhook_endpoints SET enabled = false, disabled_reason = p_reason, disabled_at = p_at, updated_at = p_at
      WHERE endpoint_id = e.endpoint_id;
-    RETURN engine.emit_tenant_event(p_tenant => e.tenant_id, p_type => 'endpoint.disabled', p_data => jsonb_build_object(
+    PERFORM engine.record_change(p_tenant => e.tenant_id, p_type => 'endpoint.disabled', p_details => jsonb_build_object(
         'endpoint_id', e.endpoint_id, 'kind', e.kind, 'description', e.description, 'reason', p_reason,
-        'failing_since', engine.zulu(e.failing_since), 'disabled_at', engine.zulu(p_at)), p_except => e.endpoint_id);
+        'failing_since', engine.zulu(e.failing_since), 'disabled_at', engine.zulu(p_at)));
 END $$;
 
--- Updates an endpoint's health by an attempt; returns the messages for the queue. After p_warn_after of failures alone
+-- Sends an endpoint a test event, whatever it subscribes to; returns its message for the queue.
+CREATE OR REPLACE FUNCTION engine.send_test(p_tenant text, p_endpoint uuid) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    v_event uuid := uuidv7();
+BEGIN
+    PERFORM engine.record_change(p_tenant => p_tenant, p_type => 'endpoint.test', p_change => v_event,
+                                 p_details => jsonb_build_object('endpoint_id', p_endpoint));
+    RETURN (SELECT messages -> 0 FROM engine.make_deliveries(p_limit => 1, p_only => v_event));
+END $$;
+
+-- Updates an endpoint's health by an attempt; returns whether there is something to tell. After p_warn_after of failures alone
 -- the tenant is warned, after p_disable_after the endpoint is turned off, no sooner after the warning than the two are
 -- apart. 410 turns a subscriber off at once; from a partner, whom all tenants share, it is a failed attempt. Failures
 -- of our own, attempts that were not made, and attempts from before the endpoint was last turned on do not count.
 CREATE OR REPLACE FUNCTION engine.update_endpoint_health(
     p_endpoint uuid, p_at timestamptz, p_outcome text, p_error text,
     p_warn_after interval, p_disable_after interval
-) RETURNS jsonb LANGUAGE plpgsql AS $$
+) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     v_gone  boolean := p_outcome = 'failed' AND p_error = 'http_410';
     v_grace interval := p_disable_after - p_warn_after;
@@ -38,36 +48,38 @@ BEGIN
     IF p_outcome = 'delivered' THEN
         UPDATE webhook_endpoints SET failing_since = NULL, warned_at = NULL
          WHERE endpoint_id = p_endpoint AND failing_since <= p_at;
-        RETURN '[]';
+        RETURN false;
     ELSIF p_error IN ('already_blocked', 'invalid_message', 'unknown_kind', 'internal',
                       'circuit_open', 'over_limit', 'secret_unavailable') THEN
-        RETURN '[]';
+        RETURN false;
     END IF;
     -- Most failures change nothing here, and must not wait for a lock.
     PERFORM FROM webhook_endpoints
       WHERE endpoint_id = p_endpoint AND enabled
         AND (v_gone OR failing_since IS NULL OR failing_since <= p_at - p_warn_after);
     IF NOT FOUND THEN
-        RETURN '[]';
+        RETURN false;
     END IF;
     SELECT * INTO e FROM webhook_endpoints WHERE endpoint_id = p_endpoint AND enabled FOR NO KEY UPDATE;
     IF NOT FOUND OR p_at < e.enabled_at THEN
-        RETURN '[]';
+        RETURN false;
     ELSIF v_gone AND e.kind = 'standard' THEN
-        RETURN engine.disable_endpoint(e => e, p_reason => 'gone', p_at => p_at);
+        PERFORM engine.disable_endpoint(e => e, p_reason => 'gone', p_at => p_at);
+        RETURN true;
     ELSIF e.failing_since IS NULL THEN
         UPDATE webhook_endpoints SET failing_since = p_at WHERE endpoint_id = p_endpoint;
     ELSIF e.warned_at IS NULL AND e.failing_since <= p_at - p_warn_after THEN
         UPDATE webhook_endpoints SET warned_at = p_at WHERE endpoint_id = p_endpoint;
-        RETURN engine.emit_tenant_event(p_tenant => e.tenant_id, p_type => 'endpoint.failing', p_data => jsonb_build_object(
+        PERFORM engine.record_change(p_tenant => e.tenant_id, p_type => 'endpoint.failing', p_details => jsonb_build_object(
             'endpoint_id', e.endpoint_id, 'kind', e.kind, 'description', e.description,
             'failing_since', engine.zulu(e.failing_since),
-            'disabled_after', engine.zulu(greatest(e.failing_since + p_disable_after, p_at + v_grace))),
-            p_except => e.endpoint_id);
+            'disabled_after', engine.zulu(greatest(e.failing_since + p_disable_after, p_at + v_grace))));
+        RETURN true;
     ELSIF e.failing_since <= p_at - p_disable_after AND e.warned_at <= p_at - v_grace THEN
-        RETURN engine.disable_endpoint(e => e, p_reason => 'failing', p_at => p_at);
+        PERFORM engine.disable_endpoint(e => e, p_reason => 'failing', p_at => p_at);
+        RETURN true;
     END IF;
-    RETURN '[]';
+    RETURN false;
 END $$;
 
 -- Counts an endpoint's changes that concern its messages or whether it gets any, whoever makes them.
@@ -95,13 +107,12 @@ BEGIN
     END IF;
 END $$;
 
--- Reports, once per outage, external calendars that could not be read since p_before; returns the messages for the
--- queue. A reading that succeeds ends the outage.
+-- Reports, once per outage, external calendars that could not be read since p_before. A reading that succeeds ends the
+-- outage.
 CREATE OR REPLACE FUNCTION engine.notify_stale_calendars(p_before timestamptz, p_now timestamptz)
-    RETURNS jsonb LANGUAGE plpgsql AS $$
+    RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    v_one      record;
-    v_messages jsonb := '[]';
+    v_one record;
 BEGIN
     FOR v_one IN
         SELECT sync.*, coach.tenant_id FROM coach_syncs AS sync JOIN coaches AS coach USING (coach_id)
@@ -111,11 +122,10 @@ BEGIN
          ORDER BY coach_id LIMIT 500 FOR NO KEY UPDATE OF sync SKIP LOCKED
     LOOP
         UPDATE coach_syncs SET stale_told_at = p_now WHERE coach_id = v_one.coach_id;
-        v_messages := v_messages || engine.emit_tenant_event(
-            p_tenant => v_one.tenant_id, p_type => 'calendar.stale', p_data => jsonb_build_object(
+        PERFORM engine.record_change(
+            p_tenant => v_one.tenant_id, p_type => 'calendar.stale', p_details => jsonb_build_object(
             'coach_id', v_one.coach_id, 'synced_at', engine.zulu(v_one.synced_at), 'error', v_one.error,
             'calendar_ids', (SELECT coalesce(jsonb_agg(calendar_id ORDER BY calendar_id), '[]')
                                FROM coach_calendars WHERE coach_id = v_one.coach_id)));
     END LOOP;
-    RETURN v_messages;
 END $$;

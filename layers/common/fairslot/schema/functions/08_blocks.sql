@@ -6,13 +6,22 @@ CREATE OR REPLACE FUNCTION engine.lock_external_calendar(p_coach text) RETURNS v
     SELECT pg_advisory_xact_lock(hashtextextended(p_coach, 2))
 $$;
 
--- The deliveries that ask or asked the calendar API for something about a coach's time in a span.
+-- The deliveries that ask or asked the calendar API for something about a coach's time in a span, and those that changes
+-- will have whose deliveries are not made yet: pending ones without an id. In one statement, so that none is missed while it
+-- is made.
 CREATE OR REPLACE FUNCTION engine.overlapping_calendar_actions(p_coach text, p_from timestamptz, p_to timestamptz)
     RETURNS SETOF webhook_deliveries LANGUAGE sql STABLE AS $$
     SELECT * FROM webhook_deliveries
      WHERE params ? 'action' AND params ->> 'coach_id' = p_coach
        AND (params ->> 'end_time') COLLATE "C" > engine.zulu(p_from)
        AND params ->> 'start_time' < engine.zulu(p_to) COLLATE "C"
+    UNION ALL
+    SELECT (jsonb_populate_record(NULL::webhook_deliveries, jsonb_build_object(
+               'event_id', c.change_id, 'endpoint_id', plan.endpoint_id, 'params', plan.params, 'status', 'pending'))).*
+      FROM changes AS c CROSS JOIN LATERAL engine.deliveries_of(c) AS plan
+     WHERE NOT c.told AND p_coach IN ((c.before).coach_id, (c.after).coach_id)
+       AND plan.params ->> 'coach_id' = p_coach AND (plan.params ->> 'end_time') COLLATE "C" > engine.zulu(p_from)
+       AND plan.params ->> 'start_time' < engine.zulu(p_to) COLLATE "C"
 $$;
 
 -- The other deliveries about the same coach that overlap a delivery's time.
@@ -21,7 +30,7 @@ CREATE OR REPLACE FUNCTION engine.actions_overlapping_delivery(d webhook_deliver
     SELECT other.* FROM engine.overlapping_calendar_actions(
                p_coach => d.params ->> 'coach_id', p_from => (d.params ->> 'start_time')::timestamptz,
                p_to => (d.params ->> 'end_time')::timestamptz) AS other
-     WHERE other.delivery_id <> d.delivery_id
+     WHERE other.delivery_id IS DISTINCT FROM d.delivery_id
 $$;
 
 -- When the answer arrived that delivered a delivery.
@@ -41,8 +50,8 @@ CREATE OR REPLACE FUNCTION engine.release_state(d webhook_deliveries, p_at times
      WHERE (other.status = 'pending' AND other.reason IS DISTINCT FROM 'awaits_release'
             OR other.status = 'delivered' AND other.params ->> 'action' = 'release'
                AND engine.answered_at(other.delivery_id) > p_at - interval '1 second')
-       AND EXISTS (SELECT FROM webhook_events AS event JOIN coach_appointments AS a USING (appointment_id)
-                    WHERE event.event_id = d.event_id AND a.status = 'scheduled' AND a.external_calendar_id IS NULL
+       AND EXISTS (SELECT FROM changes AS event JOIN coach_appointments AS a USING (appointment_id)
+                    WHERE event.change_id = d.event_id AND a.status = 'scheduled' AND a.external_calendar_id IS NULL
                       AND a.coach_id = d.params ->> 'coach_id' AND engine.zulu(a.start_time) = d.params ->> 'start_time')
 $$;
 
@@ -63,8 +72,8 @@ $$;
 
 -- Whether an appointment still stands at the time of a delivery's block.
 CREATE OR REPLACE FUNCTION engine.block_is_needed(d webhook_deliveries) RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT EXISTS (SELECT FROM webhook_events AS event JOIN coach_appointments AS a USING (appointment_id)
-                    WHERE event.event_id = d.event_id AND a.status <> 'cancelled' AND a.coach_id = d.params ->> 'coach_id'
+    SELECT EXISTS (SELECT FROM changes AS event JOIN coach_appointments AS a USING (appointment_id)
+                    WHERE event.change_id = d.event_id AND a.status <> 'cancelled' AND a.coach_id = d.params ->> 'coach_id'
                       AND engine.zulu(a.start_time) = d.params ->> 'start_time')
 $$;
 
@@ -74,7 +83,7 @@ CREATE OR REPLACE FUNCTION engine.belongs_to_another(d webhook_deliveries, p_blo
     SELECT EXISTS (SELECT FROM coach_appointments AS a
                     WHERE a.coach_id = d.params ->> 'coach_id' AND a.start_time = (d.params ->> 'start_time')::timestamptz
                       AND a.external_calendar_id = p_block
-                      AND a.appointment_id <> (SELECT appointment_id FROM webhook_events WHERE event_id = d.event_id))
+                      AND a.appointment_id <> (SELECT appointment_id FROM changes WHERE change_id = d.event_id))
         OR EXISTS (SELECT FROM engine.actions_overlapping_delivery(d) AS other
                     WHERE other.params ->> 'action' = 'release' AND other.params ->> 'block_id' = p_block)
 $$;
@@ -120,10 +129,10 @@ BEGIN
     IF (NEW.unconfirmed_since IS NULL) <> (OLD.unconfirmed_since IS NULL) THEN
         UPDATE coach_appointments AS a
            SET block_unconfirmed = NEW.unconfirmed_since IS NOT NULL OR EXISTS (
-               SELECT FROM webhook_events AS event JOIN webhook_deliveries AS other USING (event_id)
+               SELECT FROM changes AS event JOIN webhook_deliveries AS other ON other.event_id = event.change_id
                 WHERE event.appointment_id = a.appointment_id AND other.delivery_id <> NEW.delivery_id
                   AND other.unconfirmed_since IS NOT NULL)
-         WHERE a.appointment_id = (SELECT appointment_id FROM webhook_events WHERE event_id = NEW.event_id);
+         WHERE a.appointment_id = (SELECT appointment_id FROM changes WHERE change_id = NEW.event_id);
     END IF;
     RETURN NEW;
 END $$;
@@ -155,7 +164,7 @@ END $$;
 
 -- Stores the calendar's block with the event's appointment, or releases it if the appointment has moved on or has
 -- another; a block that belongs to another appointment or is being released stays. Returns the messages for the queue.
-CREATE OR REPLACE FUNCTION engine.attach_block(p_delivery webhook_deliveries, p_event webhook_events, p_block text)
+CREATE OR REPLACE FUNCTION engine.attach_block(p_delivery webhook_deliveries, p_event changes, p_block text)
     RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_release uuid;
@@ -165,38 +174,43 @@ BEGIN
     END IF;
     UPDATE coach_appointments AS a SET external_calendar_id = p_block
      WHERE a.appointment_id = p_event.appointment_id AND a.status <> 'cancelled'
-       AND a.coach_id = p_event.data ->> 'coach_id' AND engine.zulu(a.start_time) = p_event.data ->> 'start_time'
+       AND (a.coach_id, a.start_time) = ((p_event.after).coach_id, (p_event.after).start_time)
        AND coalesce(a.external_calendar_id, p_block) = p_block;
     IF FOUND THEN
         RETURN '[]';
     END IF;
     INSERT INTO webhook_deliveries (event_id, endpoint_id, params)
-    VALUES (p_event.event_id, p_delivery.endpoint_id,
+    VALUES (p_event.change_id, p_delivery.endpoint_id,
             p_delivery.params || jsonb_build_object('action', 'release', 'block_id', p_block))
     RETURNING delivery_id INTO v_release;
     RETURN (SELECT jsonb_agg(message) FROM engine.delivery_messages() WHERE delivery_id = v_release);
 END $$;
 
--- Marks an appointment whose time was taken outside this system, and notes which refusal says so; returns the messages
--- for the queue. An appointment that has its block is no conflict.
-CREATE OR REPLACE FUNCTION engine.mark_conflict(p_delivery webhook_deliveries, p_event webhook_events, p_at timestamptz)
-    RETURNS jsonb LANGUAGE plpgsql AS $$
+-- Marks an appointment whose time was taken outside this system, and notes which refusal says so; returns whether it did.
+-- An appointment that has its block is no conflict.
+CREATE OR REPLACE FUNCTION engine.mark_conflict(p_delivery webhook_deliveries, p_event changes, p_at timestamptz)
+    RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     a coach_appointments;
 BEGIN
+    PERFORM engine.lock_calendar(calendar_id) FROM coach_appointments WHERE appointment_id = p_event.appointment_id;
     UPDATE coach_appointments AS appointment
        SET conflict = true, conflict_delivery = p_delivery.delivery_id, version = version + 1,
            updated_at = greatest(updated_at, p_at)
      WHERE appointment_id = p_event.appointment_id AND status = 'scheduled' AND NOT conflict AND external_calendar_id IS NULL
-       AND coach_id = p_event.data ->> 'coach_id' AND engine.zulu(start_time) = p_event.data ->> 'start_time'
+       AND (coach_id, start_time) = ((p_event.after).coach_id, (p_event.after).start_time)
     RETURNING * INTO a;
-    RETURN CASE WHEN FOUND THEN engine.emit_event(p_type => 'appointment.conflict', a => a, p_old => a) ELSE '[]' END;
+    IF FOUND THEN
+        PERFORM engine.record_change(p_tenant => a.tenant_id, p_type => 'appointment.conflict', p_before => a, p_after => a);
+        RETURN true;
+    END IF;
+    RETURN false;
 END $$;
 
 -- Ends the doubt about an unconfirmed block once every attempt is on record and none can have made it: then what ended
--- the delivery stands. Returns the messages for the queue.
-CREATE OR REPLACE FUNCTION engine.resolve_unconfirmed(p_delivery uuid, p_event webhook_events, p_at timestamptz)
-    RETURNS jsonb LANGUAGE plpgsql AS $$
+-- the delivery stands. Returns whether the appointment became a conflict.
+CREATE OR REPLACE FUNCTION engine.resolve_unconfirmed(p_delivery uuid, p_event changes, p_at timestamptz)
+    RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     d       webhook_deliveries;
     v_error text;
@@ -204,35 +218,39 @@ BEGIN
     SELECT * INTO d FROM webhook_deliveries WHERE delivery_id = p_delivery;
     IF d.status <> 'failed' OR d.unconfirmed_since IS NULL OR engine.may_have_blocked(d)
        OR engine.unconfirmed_overlapping(d) <> '{}' THEN
-        RETURN '[]';
+        RETURN false;
     END IF;
     SELECT error INTO v_error FROM webhook_attempts
      WHERE delivery_id = p_delivery AND outcome = 'failed' AND round = d.round ORDER BY at DESC LIMIT 1;
     UPDATE webhook_deliveries SET reason = v_error WHERE delivery_id = p_delivery;
-    RETURN CASE WHEN v_error = 'already_blocked' THEN engine.mark_conflict(p_delivery => d, p_event => p_event,
-                                                                           p_at => p_at) ELSE '[]' END;
+    RETURN v_error = 'already_blocked' AND engine.mark_conflict(p_delivery => d, p_event => p_event, p_at => p_at);
 END $$;
 
 -- Clears a conflict whose refusal came from the appointment's own block, sent twice; subscribers get
--- appointment.updated. Returns the messages for the queue.
+-- appointment.updated. Returns whether it did.
 CREATE OR REPLACE FUNCTION engine.clear_conflict(
-    p_delivery webhook_deliveries, p_event webhook_events, p_block text, p_at timestamptz
-) RETURNS jsonb LANGUAGE plpgsql AS $$
+    p_delivery webhook_deliveries, p_event changes, p_block text, p_at timestamptz
+) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     a coach_appointments;
 BEGIN
+    PERFORM engine.lock_calendar(calendar_id) FROM coach_appointments WHERE appointment_id = p_event.appointment_id;
     UPDATE coach_appointments
        SET conflict = false, conflict_delivery = NULL, version = version + 1, updated_at = greatest(updated_at, p_at)
      WHERE appointment_id = p_event.appointment_id AND conflict AND conflict_delivery = p_delivery.delivery_id
        AND external_calendar_id = p_block
     RETURNING * INTO a;
-    RETURN CASE WHEN FOUND THEN engine.emit_event(p_type => 'appointment.updated', a => a, p_old => a) ELSE '[]' END;
+    IF FOUND THEN
+        PERFORM engine.record_change(p_tenant => a.tenant_id, p_type => 'appointment.updated', p_before => a, p_after => a);
+        RETURN true;
+    END IF;
+    RETURN false;
 END $$;
 
--- Marks an appointment whose coach is away; returns the messages for the queue. If a refused block had made it a
--- conflict, it now stays one whatever becomes of the block.
+-- Marks an appointment whose coach is away. If a refused block had made it a conflict, it now stays one whatever becomes of
+-- the block.
 CREATE OR REPLACE FUNCTION engine.mark_unavailable(p_appointment uuid, p_now timestamptz)
-    RETURNS jsonb LANGUAGE plpgsql AS $$
+    RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     a coach_appointments;
 BEGIN
@@ -241,5 +259,7 @@ BEGIN
     UPDATE coach_appointments SET conflict = true, version = version + 1, updated_at = p_now
      WHERE appointment_id = p_appointment AND NOT conflict
     RETURNING * INTO a;
-    RETURN CASE WHEN FOUND THEN engine.emit_event(p_type => 'appointment.conflict', a => a, p_old => a) ELSE '[]' END;
+    IF FOUND THEN
+        PERFORM engine.record_change(p_tenant => a.tenant_id, p_type => 'appointment.conflict', p_before => a, p_after => a);
+    END IF;
 END $$;

@@ -4,7 +4,7 @@
 CREATE OR REPLACE FUNCTION engine.delivery_json(d webhook_deliveries) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_object(
         'delivery_id', d.delivery_id, 'event_id', d.event_id, 'event_type', event.type, 'endpoint_id', d.endpoint_id,
-        'appointment_id', event.appointment_id, 'version', event.version, 'status', d.status, 'reason', d.reason,
+        'appointment_id', event.appointment_id, 'version', coalesce(event.version, 1), 'status', d.status, 'reason', d.reason,
         'created_at', engine.zulu(d.created_at), 'finished_at', engine.zulu(d.finished_at),
         'next_attempt_at', engine.zulu(d.next_attempt_at),
         'attempts', (SELECT coalesce(jsonb_agg(jsonb_build_object(
@@ -12,7 +12,7 @@ CREATE OR REPLACE FUNCTION engine.delivery_json(d webhook_deliveries) RETURNS js
                 'latency_ms', a.latency_ms, 'error', a.error, 'response_excerpt', a.response_excerpt)
                 ORDER BY a.at, a.attempt), '[]')
             FROM webhook_attempts AS a WHERE a.delivery_id = d.delivery_id))
-      FROM webhook_events AS event WHERE event.event_id = d.event_id
+      FROM changes AS event WHERE event.change_id = d.event_id
 $$;
 
 -- What becomes of a message that is to be retried: {"drop": whether to delete it, "messages": [what replaces it]}. It
@@ -134,31 +134,31 @@ BEGIN
 END $$;
 
 -- Applies an answer to the event's appointment: stores the CRM's id or the block, marks or clears a conflict. Returns
--- the messages for the queue, and the coach whose calendar must be read again, or null.
+-- the messages for the queue, whether the appointment changed, and the coach whose calendar must be read again, or null.
 CREATE OR REPLACE FUNCTION engine.apply_answer(
-    d webhook_deliveries, p_event webhook_events, p_kind text, p_at timestamptz, p_answer jsonb, p_outcome text,
-    p_refusal text, p_block text, OUT messages jsonb, OUT sync text
+    d webhook_deliveries, p_event changes, p_kind text, p_at timestamptz, p_answer jsonb, p_outcome text,
+    p_refusal text, p_block text, OUT messages jsonb, OUT changed boolean, OUT sync text
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_action text := d.params ->> 'action';
 BEGIN
     messages := '[]';
+    changed := false;
     IF p_kind = 'crm' AND p_answer ->> 'crm_id' IS NOT NULL THEN
         UPDATE coach_appointments SET crm_contact_id = p_answer ->> 'crm_id'
          WHERE appointment_id = p_event.appointment_id AND crm_contact_id IS NULL;
     ELSIF v_action IN ('block', 'find') AND p_block IS NOT NULL THEN
         messages := engine.attach_block(p_delivery => d, p_event => p_event, p_block => p_block);
-        messages := messages || engine.clear_conflict(p_delivery => d, p_event => p_event, p_block => p_block,
-                                                      p_at => p_at);
+        changed := engine.clear_conflict(p_delivery => d, p_event => p_event, p_block => p_block, p_at => p_at);
     ELSIF p_refusal = 'released' AND p_outcome = 'retrying' THEN
         messages := engine.requeue_deliveries(ARRAY[d.delivery_id]);
     ELSIF p_refusal IN ('already_blocked', 'block_unconfirmed') THEN
         IF p_refusal = 'already_blocked' THEN
-            messages := engine.mark_conflict(p_delivery => d, p_event => p_event, p_at => p_at);
+            changed := engine.mark_conflict(p_delivery => d, p_event => p_event, p_at => p_at);
         END IF;
-        sync := p_event.data ->> 'coach_id';
+        sync := (p_event.after).coach_id;
     ELSIF v_action = 'block' AND p_outcome = 'retrying' AND d.status = 'failed' THEN
-        messages := engine.resolve_unconfirmed(p_delivery => d.delivery_id, p_event => p_event, p_at => p_at);
+        changed := engine.resolve_unconfirmed(p_delivery => d.delivery_id, p_event => p_event, p_at => p_at);
     ELSIF v_action = 'release' AND p_outcome = 'delivered' THEN
         -- The last reading counted this block as busy.
         sync := d.params ->> 'coach_id';
@@ -176,10 +176,10 @@ CREATE OR REPLACE FUNCTION engine.requeue_waiting_blocks(d webhook_deliveries, p
          ORDER BY delivery_id))
 $$;
 
--- Stores an attempt and applies its answer; returns {"messages": [for the queue], "sync": the coach whose calendar must
--- be read again, or null}. With the outcome "held" there was no attempt: the delivery says why it waits, and until
--- when. Results may come late or twice: what was delivered stays delivered, a success undoes a failure, and a failure
--- of an earlier round says nothing about this one.
+-- Stores an attempt and applies its answer; returns {"messages": [for the queue], "changed": whether there is a change to
+-- tell of, "sync": the coach whose calendar must be read again, or null}. With the outcome "held" there was no attempt: the
+-- delivery says why it waits, and until when. Results may come late or twice: what was delivered stays delivered, a success
+-- undoes a failure, and a failure of an earlier round says nothing about this one.
 CREATE OR REPLACE FUNCTION engine.apply_attempt(
     p_delivery uuid, p_attempt integer, p_at timestamptz, p_outcome text, p_status_code integer, p_latency_ms integer,
     p_error text, p_excerpt text, p_next timestamptz, p_answer jsonb, p_round integer,
@@ -189,38 +189,39 @@ DECLARE
     v_coach      text := (SELECT params ->> 'coach_id' FROM webhook_deliveries
                            WHERE delivery_id = p_delivery AND params ? 'action');
     d            webhook_deliveries;
-    v_event      webhook_events;
+    v_event      changes;
     v_kind       text;
     v_is_earlier boolean;
     v_is_new     boolean;
     v_meaning    record;
     v_done       record;
     v_messages   jsonb := '[]';
+    v_changed    boolean := false;
 BEGIN
     IF v_coach IS NOT NULL AND (p_outcome IN ('delivered', 'failed') OR p_error = 'already_blocked') THEN
         PERFORM engine.lock_external_calendar(v_coach);
     END IF;
     SELECT * INTO d FROM webhook_deliveries WHERE delivery_id = p_delivery FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        RETURN '{"messages": [], "sync": null}';
+        RETURN '{"messages": [], "changed": false, "sync": null}';
     END IF;
     v_is_earlier := p_round < d.round;
     IF p_outcome = 'held' THEN
         UPDATE webhook_deliveries
            SET reason = p_error, published_at = coalesce(published_at, p_at), next_attempt_at = p_next
          WHERE delivery_id = p_delivery AND status = 'pending' AND NOT v_is_earlier;
-        RETURN '{"messages": [], "sync": null}';
+        RETURN '{"messages": [], "changed": false, "sync": null}';
     END IF;
     v_is_new := engine.store_attempt(p_delivery => p_delivery, p_attempt => p_attempt, p_at => p_at, p_outcome => p_outcome,
                                      p_status_code => p_status_code, p_latency_ms => p_latency_ms, p_error => p_error,
                                      p_excerpt => p_excerpt, p_round => p_round);
-    SELECT * INTO v_event FROM webhook_events WHERE event_id = d.event_id;
+    SELECT * INTO v_event FROM changes WHERE change_id = d.event_id;
     IF NOT v_is_new OR d.status IN ('delivered', 'cancelled') OR (p_outcome <> 'delivered' AND v_is_earlier) THEN
         IF d.params ->> 'action' IN ('block', 'find') AND p_answer ->> 'block_id' IS NOT NULL AND v_is_new THEN
             -- A copy of the message made another block, after the first was released.
             v_messages := engine.attach_block(p_delivery => d, p_event => v_event, p_block => p_answer ->> 'block_id');
         END IF;
-        RETURN jsonb_build_object('messages', v_messages, 'sync', NULL);
+        RETURN jsonb_build_object('messages', v_messages, 'changed', false, 'sync', NULL);
     END IF;
     SELECT kind INTO v_kind FROM webhook_endpoints WHERE endpoint_id = d.endpoint_id;
     v_meaning := engine.interpret_answer(d => d, p_at => p_at, p_outcome => p_outcome, p_error => p_error,
@@ -232,21 +233,19 @@ BEGIN
     PERFORM engine.update_delivery(d => d, p_kind => v_kind, p_attempt => p_attempt, p_at => p_at, p_error => p_error,
                                    p_next => p_next, p_is_earlier => v_is_earlier, p_reported => p_outcome,
                                    p_outcome => v_meaning.outcome, p_refusal => v_meaning.refusal);
-    v_messages := v_meaning.messages;
     IF p_error IS DISTINCT FROM 'cannot_list' THEN  -- the calendar API may have no list of blocks
-        v_messages := v_messages || engine.update_endpoint_health(p_endpoint => d.endpoint_id, p_at => p_at,
-                                                                  p_outcome => v_meaning.outcome, p_error => p_error,
-                                                                  p_warn_after => p_warn_after,
-                                                                  p_disable_after => p_disable_after);
+        v_changed := engine.update_endpoint_health(p_endpoint => d.endpoint_id, p_at => p_at,
+                                                   p_outcome => v_meaning.outcome, p_error => p_error,
+                                                   p_warn_after => p_warn_after, p_disable_after => p_disable_after);
     END IF;
     v_done := engine.apply_answer(d => d, p_event => v_event, p_kind => v_kind, p_at => p_at, p_answer => p_answer,
                                   p_outcome => v_meaning.outcome, p_refusal => v_meaning.refusal,
                                   p_block => v_meaning.block);
-    v_messages := v_messages || v_done.messages;
+    v_messages := v_meaning.messages || v_done.messages;
     IF v_coach IS NOT NULL AND v_meaning.outcome IN ('delivered', 'failed') THEN
         v_messages := v_messages || engine.requeue_waiting_blocks(d, p_at);
     END IF;
-    RETURN jsonb_build_object('messages', v_messages, 'sync', v_done.sync);
+    RETURN jsonb_build_object('messages', v_messages, 'changed', v_changed OR v_done.changed, 'sync', v_done.sync);
 END $$;
 
 -- Records an attempt of a message made at the endpoint's revision p_revision: as apply_attempt(), and "drop" as

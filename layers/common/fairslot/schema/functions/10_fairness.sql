@@ -1,230 +1,196 @@
--- Fairness: weights, whose turn it is, how a decision moves the credits, and how it is undone.
+-- Fairness: whose turn it is, how a decision moves the credits, and how it is undone. Arrays are in the roster's order.
 
--- Derives the weights of a team: clip((score / team mean)^exponent, low, high), times the manual weight.
-CREATE OR REPLACE FUNCTION engine.refresh_weights(p_calendar text) RETURNS void LANGUAGE sql
-BEGIN ATOMIC
-    UPDATE coach_calendars AS member
-       SET weight = greatest(1, round(1000000 * member.manual_weight * least(team.weight_high, greatest(team.weight_low,
-               CASE WHEN team.mean > 0 THEN power(coach.score / team.mean, team.weight_exponent) ELSE 1 END))))::integer
-      FROM coaches AS coach,
-           (SELECT calendar.calendar_id, calendar.weight_low, calendar.weight_high, calendar.weight_exponent,
-                   avg(mate.score) AS mean
-              FROM calendars AS calendar
-              JOIN coach_calendars AS teammate USING (calendar_id)
-              JOIN coaches AS mate ON mate.coach_id = teammate.coach_id
-             WHERE calendar.calendar_id = p_calendar
-             GROUP BY calendar.calendar_id) AS team
-     WHERE member.calendar_id = team.calendar_id AND coach.coach_id = member.coach_id;
-END;
-
--- Updates a coach's score, a Beta belief whose prior is the team's mean: the evidence so far fades, then the outcome
--- counts one. Every calendar of the coach gets new weights.
-CREATE OR REPLACE FUNCTION engine.update_score(p_calendar calendars, p_coach text, p_completed boolean, p_now timestamptz)
-    RETURNS void LANGUAGE plpgsql AS $$
+-- The rule: whose turn it is among those who are not excluded (null: nobody is), and the credits after it; chosen is null
+-- where everybody is excluded. fair_share is the weighted greedy carpool: the largest credit + share, then the least
+-- recently chosen, then the lowest id; everybody eligible gains the share and the chosen one pays a booking. highest_score
+-- goes by the score, with the same ties, and moves no credits. Shares are millionths, rounded down; the chosen one gets what
+-- rounding leaves.
+CREATE OR REPLACE FUNCTION engine.take_turn(
+    p_policy text, p_weights bigint[], p_scores double precision[], p_lasts bigint[], p_excluded text[],
+    INOUT credits bigint[], OUT chosen integer, OUT shares bigint[]
+) LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
-    v_mean  double precision;
-    v_one   record;
-    v_fades double precision;
+    v_all   boolean := p_excluded IS NULL;
+    v_total bigint := 0;
+    v_given bigint := 0;
+    v_share bigint;
+    v_rank  double precision;
+    v_best  double precision;
+    v_due   bigint;
+    v_top   bigint;
+    v_moves boolean := p_policy <> 'highest_score';
 BEGIN
-    PERFORM FROM coaches WHERE coach_id = p_coach FOR NO KEY UPDATE;
-    SELECT avg(mate.score) INTO v_mean FROM coach_calendars JOIN coaches AS mate USING (coach_id)
-     WHERE calendar_id = p_calendar.calendar_id;
-    SELECT coalesce(alpha, p_calendar.prior_strength * score) - p_calendar.prior_strength * v_mean AS alpha,
-           coalesce(beta, p_calendar.prior_strength * (1 - score)) - p_calendar.prior_strength * (1 - v_mean) AS beta,
-           greatest(0, extract(epoch FROM p_now - coalesce(evidence_at, p_now)) / 86400) AS days
-      INTO v_one FROM coaches WHERE coach_id = p_coach;
-    v_fades := power(2, -v_one.days / p_calendar.half_life_days);
-    UPDATE coaches
-       SET alpha = greatest(p_calendar.prior_strength * v_mean + v_one.alpha * v_fades, 1e-6)
-                   + CASE WHEN p_completed THEN 1 ELSE 0 END,
-           beta = greatest(p_calendar.prior_strength * (1 - v_mean) + v_one.beta * v_fades, 1e-6)
-                  + CASE WHEN p_completed THEN 0 ELSE 1 END,
-           evidence_at = p_now, updated_at = p_now
-     WHERE coach_id = p_coach;
-    UPDATE coaches SET score = alpha / (alpha + beta) WHERE coach_id = p_coach;
-    PERFORM engine.refresh_weights(calendar_id) FROM coach_calendars WHERE coach_id = p_coach ORDER BY calendar_id;
+    shares := CASE WHEN v_all THEN p_weights ELSE array_fill(NULL::bigint, ARRAY[cardinality(p_weights)]) END;
+    FOR i IN 1 .. cardinality(p_weights) LOOP
+        IF v_all OR p_excluded[i] IS NULL THEN
+            v_total := v_total + p_weights[i];
+        END IF;
+    END LOOP;
+    FOR i IN 1 .. cardinality(p_weights) LOOP
+        CONTINUE WHEN NOT v_all AND p_excluded[i] IS NOT NULL;
+        v_share := p_weights[i] * 1000000 / v_total;
+        v_given := v_given + v_share;
+        shares[i] := v_share;
+        IF v_moves THEN
+            v_due := credits[i] + v_share;
+            credits[i] := v_due;
+            IF chosen IS NULL OR v_due > v_top OR v_due = v_top AND p_lasts[i] < p_lasts[chosen] THEN
+                v_top := v_due;
+                chosen := i;
+            END IF;
+        ELSE
+            v_rank := p_scores[i];
+            IF chosen IS NULL OR v_rank > v_best OR v_rank = v_best AND p_lasts[i] < p_lasts[chosen] THEN
+                v_best := v_rank;
+                chosen := i;
+            END IF;
+        END IF;
+    END LOOP;
+    IF chosen IS NOT NULL THEN
+        shares[chosen] := shares[chosen] + 1000000 - v_given;
+        IF v_moves THEN
+            credits[chosen] := credits[chosen] - v_given;
+        END IF;
+    END IF;
 END $$;
 
--- Candidates in order, those who are not eligible last. fair_share is the weighted greedy carpool: the largest credit +
--- share, then the least recently assigned, then the lowest id; everybody eligible gains the share and the first pays a
--- booking. highest_score goes by the score, with the same ties, and moves no credits. Shares are millionths, rounded
--- down; the first gets what rounding leaves.
-CREATE OR REPLACE FUNCTION engine.ranked_candidates(p_policy text, p_team candidate[])
-    RETURNS SETOF candidate LANGUAGE sql STABLE AS $$
-    SELECT one.coach_id, one.score, one.weight, one.credit, one.last, one.days, one.first_slot, one.excluded,
-           CASE WHEN one.place = 1 THEN 1000000 - one.others ELSE one.share END,
-           CASE WHEN p_policy = 'highest_score' THEN one.share * 0 WHEN one.place = 1 THEN -one.others ELSE one.share END
-      FROM (SELECT part.*, row_number() OVER turn AS place,
-                   coalesce(sum(part.share) OVER (
-                       turn ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING EXCLUDE CURRENT ROW), 0)::bigint
-                       AS others
-              FROM (SELECT mate.coach_id, mate.score, mate.weight, mate.credit, mate.last, mate.days, mate.first_slot,
-                           mate.excluded,
-                           CASE WHEN mate.excluded IS NULL THEN
-                               mate.weight * 1000000
-                                   / (sum(mate.weight) FILTER (WHERE mate.excluded IS NULL) OVER ())::bigint END AS share
-                      FROM unnest(p_team) AS mate) AS part
-            WINDOW turn AS (ORDER BY part.excluded IS NOT NULL,
-                CASE WHEN p_policy = 'highest_score' THEN part.score ELSE part.credit + part.share END DESC,
-                part.last NULLS FIRST, part.coach_id COLLATE "C")) AS one
-     ORDER BY one.place
+-- Divides an amount of credit by weight among all but the place p_except; the lowest id gets what rounding leaves.
+CREATE OR REPLACE FUNCTION engine.spread_credit(p_amount bigint, p_weights bigint[], p_except integer)
+    RETURNS bigint[] LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(array_agg(CASE WHEN i IS DISTINCT FROM p_except THEN
+               part.share + CASE WHEN part.place = 1 THEN p_amount - part.given ELSE 0 END END ORDER BY i), '{}')
+      FROM (SELECT one.i, one.share, sum(one.share) OVER ()::bigint AS given,
+                   row_number() OVER (ORDER BY one.i IS NOT DISTINCT FROM p_except, one.i) AS place
+              FROM (SELECT i, CASE WHEN i IS DISTINCT FROM p_except THEN
+                               div(p_amount::numeric * weight,
+                                   sum(weight) FILTER (WHERE i IS DISTINCT FROM p_except) OVER ())::bigint END AS share
+                      FROM unnest(p_weights) WITH ORDINALITY AS mate (weight, i)) AS one) AS part
 $$;
 
--- Divides an amount of credit among a calendar's team, without p_except, by weight; the lowest id gets what rounding
--- leaves.
-CREATE OR REPLACE FUNCTION engine.distribute_credit(p_calendar text, p_amount bigint, p_except text DEFAULT NULL)
-    RETURNS TABLE (coach_id text, weight integer, delta bigint) LANGUAGE sql STABLE AS $$
-    SELECT part.coach_id, part.weight,
-           part.share + CASE WHEN part.place = 1 THEN p_amount - (sum(part.share) OVER ())::bigint ELSE 0 END
-      FROM (SELECT member.coach_id, member.weight, row_number() OVER (ORDER BY member.coach_id COLLATE "C") AS place,
-                   div(p_amount::numeric * member.weight, sum(member.weight) OVER ())::bigint AS share
-              FROM coach_calendars AS member
-             WHERE member.calendar_id = p_calendar AND member.coach_id IS DISTINCT FROM p_except) AS part
-$$;
-
--- What undoing an appointment's current decision does, per coach; no rows without one. What a coach who has left the
--- team would give back is divided among the rest.
-CREATE OR REPLACE FUNCTION engine.reversal(p_appointment uuid) RETURNS TABLE (
-    calendar_id text, seq bigint, policy text, policy_version integer, chosen text,
-    coach_id text, weight integer, share bigint, delta bigint, last_seq bigint
-) LANGUAGE sql STABLE AS $$
-    WITH made AS (
-        SELECT log.* FROM distribution_log AS log
-         WHERE log.appointment_id = p_appointment AND log.kind = 'assigned'
-           AND NOT EXISTS (SELECT FROM distribution_log AS undone
-                            WHERE undone.appointment_id = p_appointment AND undone.reverses_seq = log.seq)
-         ORDER BY log.seq DESC LIMIT 1
-    ), moved AS (
-        SELECT one ->> 'coach_id' AS coach_id, -(one ->> 'share')::bigint AS share, -(one ->> 'delta')::bigint AS delta,
-               (one ->> 'last')::bigint AS last_seq
-          FROM made CROSS JOIN LATERAL jsonb_array_elements(made.candidates) AS one WHERE one ? 'share'
-    ), gone AS (
-        SELECT coalesce(sum(moved.delta), 0)::bigint AS delta
-          FROM moved WHERE NOT EXISTS (SELECT FROM made JOIN coach_calendars AS member USING (calendar_id)
-                                        WHERE member.coach_id = moved.coach_id)
-    )
-    SELECT made.calendar_id, made.seq, made.policy, made.policy_version, made.chosen, member.coach_id, member.weight,
-           coalesce(moved.share, 0), coalesce(moved.delta, 0) + coalesce(extra.delta, 0), moved.last_seq
-      FROM made
-      JOIN coach_calendars AS member ON member.calendar_id = made.calendar_id
-      LEFT JOIN moved ON moved.coach_id = member.coach_id
-      LEFT JOIN LATERAL (SELECT part.delta FROM gone, engine.distribute_credit(p_calendar => made.calendar_id,
-                                                                               p_amount => gone.delta) AS part
-                          WHERE gone.delta <> 0 AND part.coach_id = member.coach_id) AS extra ON true
-     WHERE moved.coach_id IS NOT NULL OR extra.delta IS NOT NULL
-$$;
-
--- Writes a row of the record under the calendar's next number and returns the number; the caller has locked the
--- calendar.
-CREATE OR REPLACE FUNCTION engine.record_decision(
-    p_calendar text, p_appointment uuid, p_kind text, p_reverses bigint, p_policy text, p_version integer, p_chosen text,
-    p_candidates jsonb, p_now timestamptz
-) RETURNS bigint LANGUAGE plpgsql AS $$
+-- How undoing a decision moves the team of today: what each was given goes back, and what coaches who have left would give
+-- back is divided among the rest. Null where nothing is undone: shares and lasts for those who were not eligible, deltas for
+-- those to whom nothing comes back.
+CREATE OR REPLACE FUNCTION engine.reversal(
+    p_made decision, p_was rosters, p_team rosters, OUT shares bigint[], OUT deltas bigint[], OUT lasts bigint[]
+) LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
-    v_seq bigint;
+    v_ids  text[] := p_was.coach_ids;
+    v_team text[] := p_team.coach_ids;
+    v_size integer := cardinality(v_team);
+    v_made record := engine.take_turn(p_policy => p_made.policy, p_weights => p_was.weights, p_scores => p_was.scores,
+                                      p_lasts => p_made.lasts, p_excluded => p_made.excluded, credits => p_made.credits);
+    v_shares bigint[] := v_made.shares;
+    v_after  bigint[] := v_made.credits;
+    v_before bigint[] := p_made.credits;
+    v_lasts  bigint[] := p_made.lasts;
+    v_gone bigint := 0;
+    v_more bigint[];
+    j      integer := 1;
 BEGIN
-    INSERT INTO distribution_log (calendar_id, seq, appointment_id, kind, reverses_seq, policy, policy_version, chosen,
-                                  candidates, decided_at)
-    VALUES (p_calendar, coalesce((SELECT max(seq) FROM distribution_log WHERE calendar_id = p_calendar), 0) + 1,
-            p_appointment, p_kind, p_reverses, p_policy, p_version, p_chosen, p_candidates, p_now)
-    RETURNING seq INTO v_seq;
-    RETURN v_seq;
+    shares := array_fill(NULL::bigint, ARRAY[v_size]);
+    deltas := shares;
+    lasts := shares;
+    FOR i IN 1 .. cardinality(v_ids) LOOP
+        CONTINUE WHEN v_shares[i] IS NULL;
+        WHILE j <= v_size AND v_team[j] COLLATE "C" < v_ids[i] LOOP
+            j := j + 1;
+        END LOOP;
+        IF j <= v_size AND v_team[j] = v_ids[i] THEN
+            shares[j] := -v_shares[i];
+            deltas[j] := v_before[i] - v_after[i];
+            lasts[j] := v_lasts[i];
+        ELSE
+            v_gone := v_gone + v_before[i] - v_after[i];
+        END IF;
+    END LOOP;
+    IF v_gone <> 0 THEN
+        v_more := engine.spread_credit(p_amount => v_gone, p_weights => p_team.weights, p_except => NULL);
+        FOR k IN 1 .. v_size LOOP
+            deltas[k] := coalesce(deltas[k], 0) + v_more[k];
+        END LOOP;
+    END IF;
 END $$;
 
--- Records the choice of the first of a ranked team and moves the credits by it.
-CREATE OR REPLACE FUNCTION engine.record_assignment(
-    p_calendar calendars, p_policy text, p_appointment uuid, p_team candidate[], p_now timestamptz
-) RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    v_chosen text := p_team[1].coach_id;
-    v_seq    bigint := engine.record_decision(
-        p_calendar => p_calendar.calendar_id, p_appointment => p_appointment, p_kind => 'assigned',
-        p_reverses => NULL, p_policy => p_policy, p_version => p_calendar.policy_version, p_chosen => v_chosen,
-        p_candidates => (SELECT jsonb_agg(CASE WHEN one.excluded IS NOT NULL
-                THEN jsonb_build_object('coach_id', one.coach_id, 'score', one.score, 'excluded', one.excluded)
-                ELSE jsonb_build_object('coach_id', one.coach_id, 'score', one.score, 'weight', one.weight,
-                                        'credit', one.credit, 'last', one.last, 'share', one.share, 'delta', one.delta)
-                END ORDER BY one.coach_id COLLATE "C") FROM unnest(p_team) AS one), p_now => p_now);
-BEGIN
-    UPDATE coach_calendars AS member
-       SET credit = member.credit + one.delta,
-           last_assigned_seq = CASE WHEN one.coach_id = v_chosen THEN v_seq ELSE member.last_assigned_seq END
-      FROM unnest(p_team) AS one
-     WHERE member.calendar_id = p_calendar.calendar_id AND member.coach_id = one.coach_id AND one.excluded IS NULL;
-END $$;
+-- The decision that is part of a change; null without one.
+CREATE OR REPLACE FUNCTION engine.decision_of(c changes) RETURNS decision LANGUAGE sql IMMUTABLE
+    RETURN CASE WHEN c.seq IS NOT NULL THEN ROW(
+        c.calendar_id, c.kind, c.seq, c.policy, c.policy_version, c.roster_version, c.chosen, c.credits, c.lasts, c.excluded,
+        c.reverses, c.decided_at)::decision END;
 
--- Undoes the credits of an appointment's current decision, exactly.
-CREATE OR REPLACE FUNCTION engine.reverse_decision(p_appointment uuid, p_now timestamptz)
-    RETURNS void LANGUAGE plpgsql AS $$
+-- The turns as if an appointment's current decision were undone, and that decision's number; without a decision to undo the
+-- turns as they are, and null. The caller has locked the calendar.
+CREATE OR REPLACE FUNCTION engine.undone(
+    p_turn turns, p_roster rosters, p_appointment uuid, OUT turn turns, OUT reverses bigint
+) LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    v_one record;
+    v_found   record;
+    v_made    decision;
+    v_back    record;
+    v_deltas  bigint[];
+    v_credits bigint[] := p_turn.credits;
+    v_lasts   bigint[] := p_turn.lasts;
 BEGIN
-    SELECT undo.calendar_id, undo.seq, undo.policy, undo.policy_version, undo.chosen,
-           jsonb_agg(jsonb_build_object('coach_id', undo.coach_id, 'weight', undo.weight, 'share', undo.share,
-                                        'delta', undo.delta, 'last', undo.last_seq)
-                     ORDER BY undo.coach_id COLLATE "C") AS candidates
-      INTO v_one FROM engine.reversal(p_appointment) AS undo GROUP BY 1, 2, 3, 4, 5;
+    turn := p_turn;
+    SELECT engine.decision_of(made) AS made, was INTO v_found
+      FROM changes AS made JOIN rosters AS was ON was.calendar_id = made.calendar_id AND was.version = made.roster_version
+     WHERE made.appointment_id = p_appointment AND made.chosen IS NOT NULL
+       AND NOT EXISTS (SELECT FROM changes AS later
+                        WHERE later.appointment_id = p_appointment AND later.reverses = made.seq)
+     ORDER BY made.seq DESC LIMIT 1;
     IF NOT FOUND THEN
         RETURN;
     END IF;
-    UPDATE coach_calendars AS member
-       SET credit = member.credit + (one.value ->> 'delta')::bigint,
-           -- The order of ties goes back too, unless the coach was chosen again since.
-           last_assigned_seq = CASE WHEN member.last_assigned_seq = v_one.seq THEN (one.value ->> 'last')::bigint
-                                    ELSE member.last_assigned_seq END
-      FROM jsonb_array_elements(v_one.candidates) AS one
-     WHERE member.calendar_id = v_one.calendar_id AND member.coach_id = one.value ->> 'coach_id';
-    PERFORM engine.record_decision(p_calendar => v_one.calendar_id, p_appointment => p_appointment, p_kind => 'reversed',
-                                   p_reverses => v_one.seq, p_policy => v_one.policy, p_version => v_one.policy_version,
-                                   p_chosen => v_one.chosen, p_candidates => v_one.candidates, p_now => p_now);
-END $$;
-
--- The team as if the appointment's decision were undone. Not eligible: the coach p_except, who is being replaced, and
--- with p_only everybody else.
-CREATE OR REPLACE FUNCTION engine.without_decision(p_team candidate[], p_appointment uuid, p_only text, p_except text)
-    RETURNS candidate[] LANGUAGE sql STABLE AS $$
-    SELECT coalesce(array_agg(ROW(one.coach_id, one.score, one.weight, one.credit + coalesce(undo.delta, 0),
-               CASE WHEN one.last = undo.seq THEN undo.last_seq ELSE one.last END, one.days, one.first_slot,
-               CASE WHEN one.coach_id = p_except THEN 'replaced'
-                    ELSE coalesce(one.excluded, CASE WHEN one.coach_id <> p_only THEN 'not_named' END) END,
-               NULL, NULL)::candidate), '{}')
-      FROM unnest(p_team) AS one LEFT JOIN engine.reversal(p_appointment) AS undo USING (coach_id)
-$$;
-
--- Adds a coach to a team with no credit and no debt, so that bookings neither flood nor pass the newcomer.
-CREATE OR REPLACE FUNCTION engine.join_team(p_calendar text, p_coach text, p_manual_weight double precision)
-    RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM FROM calendars WHERE calendar_id = p_calendar FOR NO KEY UPDATE;
-    INSERT INTO coach_calendars AS member (calendar_id, coach_id, manual_weight)
-    VALUES (p_calendar, p_coach, p_manual_weight)
-    ON CONFLICT (calendar_id, coach_id) DO UPDATE SET manual_weight = excluded.manual_weight;
-    PERFORM engine.refresh_weights(p_calendar);
-END $$;
-
--- Removes a coach from a team and divides the credit among the rest by weight, so that it still sums to 0.
-CREATE OR REPLACE FUNCTION engine.leave_team(p_calendar text, p_coach text, p_now timestamptz)
-    RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    v_credit bigint;
-    v_log    jsonb;
-BEGIN
-    PERFORM FROM calendars WHERE calendar_id = p_calendar FOR NO KEY UPDATE;
-    SELECT credit INTO v_credit FROM coach_calendars WHERE calendar_id = p_calendar AND coach_id = p_coach;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'coach';
+    v_made := v_found.made;
+    v_back := engine.reversal(p_made => v_made, p_was => v_found.was, p_team => p_roster);
+    v_deltas := v_back.deltas;
+    FOR i IN 1 .. cardinality(v_credits) LOOP
+        IF v_deltas[i] IS NOT NULL THEN
+            reverses := v_made.seq;
+            v_credits[i] := v_credits[i] + v_deltas[i];
+            -- The order of ties goes back too, unless the coach was chosen again since.
+            IF v_lasts[i] = v_made.seq THEN
+                v_lasts[i] := v_back.lasts[i];
+            END IF;
+        END IF;
+    END LOOP;
+    IF reverses IS NOT NULL THEN
+        turn.seq := turn.seq + 1;
+        turn.credits := v_credits;
+        turn.lasts := v_lasts;
     END IF;
-    SELECT coalesce(jsonb_agg(jsonb_build_object('coach_id', part.coach_id, 'weight', part.weight, 'delta', part.delta)
-                              ORDER BY part.coach_id COLLATE "C"), '[]')
-      INTO v_log FROM engine.distribute_credit(p_calendar => p_calendar, p_amount => v_credit, p_except => p_coach) AS part;
-    UPDATE coach_calendars AS member SET credit = member.credit + (one ->> 'delta')::bigint
-      FROM jsonb_array_elements(v_log) AS one
-     WHERE member.calendar_id = p_calendar AND member.coach_id = one ->> 'coach_id';
-    DELETE FROM coach_calendars WHERE calendar_id = p_calendar AND coach_id = p_coach;
-    PERFORM engine.record_decision(p_calendar => p_calendar, p_appointment => NULL, p_kind => 'left', p_reverses => NULL,
-                                   p_policy => policy, p_version => policy_version, p_chosen => p_coach,
-                                   p_candidates => v_log || jsonb_build_object('coach_id', p_coach, 'delta', -v_credit),
-                                   p_now => coalesce(p_now, clock_timestamp()))
-       FROM calendars WHERE calendar_id = p_calendar;
-    PERFORM engine.refresh_weights(p_calendar);
+END $$;
+
+-- Moves the turns by a decision and returns it, for record_change(). p_turn is as before the choice: with p_reverses it has
+-- been undone() by that decision. p_chosen is a place in the roster, or null for a reversal alone, and p_credits are those
+-- after it.
+CREATE OR REPLACE FUNCTION engine.move_turns(
+    p_turn turns, p_policy text, p_policy_version integer, p_chosen integer, p_credits bigint[], p_excluded text[],
+    p_reverses bigint, p_now timestamptz
+) RETURNS decision LANGUAGE plpgsql AS $$
+DECLARE
+    v_seq   bigint := p_turn.seq + CASE WHEN p_chosen IS NULL THEN 0 ELSE 1 END;
+    v_lasts bigint[] := p_turn.lasts;
+BEGIN
+    IF p_chosen IS NOT NULL THEN
+        v_lasts[p_chosen] := v_seq;
+    END IF;
+    UPDATE turns SET seq = v_seq, credits = p_credits, lasts = v_lasts
+     WHERE calendar_id = p_turn.calendar_id AND kind = p_turn.kind;
+    RETURN ROW(p_turn.calendar_id, p_turn.kind, v_seq, p_policy, p_policy_version, p_turn.roster_version, p_chosen,
+               CASE WHEN p_chosen IS NOT NULL THEN p_turn.credits END, CASE WHEN p_chosen IS NOT NULL THEN p_turn.lasts END,
+               p_excluded, p_reverses, p_now)::decision;
+END $$;
+
+-- Undoes an appointment's current decision, exactly, and returns what undid it, for record_change(); null if there is
+-- nothing to undo. The caller has locked the calendar.
+CREATE OR REPLACE FUNCTION engine.reverse_decision(
+    p_turn turns, p_roster rosters, p_appointment uuid, p_now timestamptz
+) RETURNS decision LANGUAGE plpgsql AS $$
+DECLARE
+    v_undone record := engine.undone(p_turn => p_turn, p_roster => p_roster, p_appointment => p_appointment);
+    v_turn   turns := v_undone.turn;
+BEGIN
+    RETURN CASE WHEN v_undone.reverses IS NOT NULL THEN engine.move_turns(
+        p_turn => v_turn, p_policy => NULL, p_policy_version => NULL, p_chosen => NULL, p_credits => v_turn.credits,
+        p_excluded => NULL, p_reverses => v_undone.reverses, p_now => p_now) END;
 END $$;

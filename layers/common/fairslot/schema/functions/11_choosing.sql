@@ -1,120 +1,74 @@
--- Choosing the coach for a time. What each statement costs: docs/decisions/0020.
+-- Choosing the coach for a time, and taking it. What each part costs: docs/decisions/0020.
 
--- Why a coach's days do not admit an appointment, or null if they do; it looks at several days, where candidates()
--- looks at one. Our own bookings come before the external calendar, which may be busy because of them.
-CREATE OR REPLACE FUNCTION engine.exclusion_reason(p_coach text, p_from integer, p_to integer, p_before integer, p_after integer)
-    RETURNS text LANGUAGE plpgsql STABLE AS $$
+-- Why a day does not admit an appointment that lies in it with its buffers, or null if it does. Our own bookings come before
+-- the external calendar, which may be busy because of them.
+CREATE OR REPLACE FUNCTION engine.day_refusal(
+    day coach_slots, p_from integer, p_to integer, p_before integer, p_after integer
+) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE
+        WHEN engine.day_admits(day => day, p_from => p_from, p_to => p_to, p_before => p_before, p_after => p_after) THEN NULL
+        WHEN NOT engine.has_slots(p_bits => day.working, p_first => day.first_slot, p_count => day.slot_count,
+                                  p_from => p_from, p_to => p_to) THEN 'outside_working_hours'
+        WHEN NOT engine.has_slots(p_bits => ~day.taken, p_first => day.first_slot, p_count => day.slot_count,
+                                  p_from => p_from, p_to => p_to) THEN 'booked'
+        WHEN NOT engine.has_slots(p_bits => day.external, p_first => day.first_slot, p_count => day.slot_count,
+                                  p_from => p_from, p_to => p_to) THEN 'busy_external'
+        WHEN day.booked >= day.max_per_day
+             AND p_from >= day.first_slot AND p_from < day.first_slot + day.slot_count THEN 'daily_maximum'
+        ELSE 'buffer' END;
+
+-- The same for an appointment that lies in several of a coach's days, or in none that is stored.
+CREATE OR REPLACE FUNCTION engine.days_refusal(
+    p_coach text, p_from integer, p_to integer, p_before integer, p_after integer
+) RETURNS text LANGUAGE sql STABLE
+    RETURN (SELECT CASE WHEN coalesce(sum(least(day.first_slot + day.slot_count, p_to + p_after)
+                                          - greatest(day.first_slot, p_from - p_before)), 0)
+                             < p_before + p_to - p_from + p_after THEN 'not_synced'
+                        ELSE (array_agg(refusal ORDER BY array_position(
+                                 '{outside_working_hours,booked,busy_external,daily_maximum,buffer}', refusal)))[1] END
+              FROM coach_slots AS day
+             CROSS JOIN LATERAL engine.day_refusal(day => day, p_from => p_from, p_to => p_to, p_before => p_before,
+                                                   p_after => p_after) AS refusal
+             WHERE day.coach_id = p_coach AND day.first_slot > p_from - p_before - 104 AND day.first_slot < p_to + p_after
+               AND day.first_slot + day.slot_count > p_from - p_before);
+
+-- Why each coach of a roster cannot take the slots [p_from, p_to) with buffers, null for those who can: excluded is null if
+-- all can. days has the first slot of the day in which it all lies, or null where it takes several of the coach's days.
+--
+-- Postgres would plan the statement anew for every team: that takes ten times as long as it runs.
+CREATE OR REPLACE FUNCTION engine.look_at_team(
+    p_roster rosters, p_from integer, p_to integer, p_before integer, p_after integer,
+    OUT days integer[], OUT excluded text[]
+) LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-    v_covered  integer := 0;
-    v_admitted boolean := true;
-    v_reason   integer := 5;
-    day        coach_slots;
+    v_first integer := p_from - p_before;
+    v_last  integer := p_to + p_after;
 BEGIN
-    FOR day IN SELECT * FROM coach_slots AS one
-                WHERE one.coach_id = p_coach AND one.first_slot > p_from - p_before - 104 AND one.first_slot < p_to + p_after
-                  AND one.first_slot + one.slot_count > p_from - p_before LOOP
-        v_covered := v_covered + least(day.first_slot + day.slot_count, p_to + p_after)
-                               - greatest(day.first_slot, p_from - p_before);
-        v_admitted := v_admitted AND engine.day_admits(day => day, p_from => p_from, p_to => p_to, p_before => p_before,
-                                                       p_after => p_after);
-        v_reason := least(v_reason, CASE
-            WHEN NOT engine.has_slots(p_bits => day.working, p_first => day.first_slot, p_count => day.slot_count,
-                                      p_from => p_from, p_to => p_to) THEN 1
-            WHEN NOT engine.has_slots(p_bits => ~day.taken, p_first => day.first_slot, p_count => day.slot_count,
-                                      p_from => p_from, p_to => p_to) THEN 2
-            WHEN NOT engine.has_slots(p_bits => day.external, p_first => day.first_slot, p_count => day.slot_count,
-                                      p_from => p_from, p_to => p_to) THEN 3
-            WHEN day.booked >= day.max_per_day
-                 AND p_from >= day.first_slot AND p_from < day.first_slot + day.slot_count THEN 4
-            ELSE 5 END);
-    END LOOP;
-    RETURN CASE WHEN v_covered < p_before + p_to - p_from + p_after THEN 'not_synced'
-                WHEN NOT v_admitted THEN
-                    ('{outside_working_hours,booked,busy_external,daily_maximum,buffer}'::text[])[v_reason] END;
+    SELECT array_agg(one.first_slot), CASE WHEN count(one.refusal) > 0 THEN array_agg(one.refusal) END INTO days, excluded
+      FROM (SELECT day.first_slot,
+                   CASE WHEN mate.absent IS NOT NULL THEN mate.absent
+                        WHEN day.coach_id IS NULL
+                        THEN engine.days_refusal(p_coach => mate.coach_id, p_from => p_from, p_to => p_to,
+                                                 p_before => p_before, p_after => p_after)
+                        ELSE engine.day_refusal(day => day, p_from => p_from, p_to => p_to, p_before => p_before,
+                                                p_after => p_after) END AS refusal
+              FROM unnest(p_roster.coach_ids, p_roster.absent) WITH ORDINALITY AS mate (coach_id, absent, i)
+              LEFT JOIN coach_slots AS day
+                ON day.coach_id = mate.coach_id AND day.first_slot > v_first - 104 AND day.first_slot <= v_first
+               AND day.first_slot + day.slot_count >= v_last
+             ORDER BY mate.i) AS one;
 END $$;
 
--- A calendar's team for p_count slots from p_from with buffers: who is eligible, and why the others are not. Most
--- appointments lie within one day of a coach. Shares stay null: see ranked_candidates().
+-- A calendar's coaches for p_count slots from p_from with buffers, and why each of them is not free, or null.
 CREATE OR REPLACE FUNCTION engine.candidates(
     p_calendar text, p_from integer, p_count integer, p_before integer, p_after integer
-) RETURNS SETOF candidate LANGUAGE sql STABLE AS $$
-SELECT member.coach_id, coach.score, member.weight::bigint, member.credit, member.last_assigned_seq,
-       CASE WHEN day.coach_id IS NULL THEN 2 ELSE 1 END, day.first_slot,
-       CASE WHEN NOT coach.active THEN 'inactive'
-            WHEN coach.calendar_kind <> 'none' AND sync.synced_at IS NULL THEN 'not_synced'
-            WHEN engine.day_admits(day => day, p_from => p_from, p_to => p_from + p_count, p_before => p_before,
-                                   p_after => p_after) THEN NULL
-            ELSE engine.exclusion_reason(p_coach => member.coach_id, p_from => p_from, p_to => p_from + p_count,
-                                         p_before => p_before, p_after => p_after) END,
-       NULL::bigint, NULL::bigint
-  FROM coach_calendars AS member
-  JOIN coaches AS coach USING (coach_id)
-  LEFT JOIN coach_syncs AS sync USING (coach_id)
-  LEFT JOIN coach_slots AS day
-    ON day.coach_id = member.coach_id AND day.first_slot > p_from - p_before - 104
-   AND day.first_slot <= p_from - p_before AND day.first_slot + day.slot_count >= p_from + p_count + p_after
- WHERE member.calendar_id = p_calendar
+) RETURNS TABLE (coach_id text, excluded text) LANGUAGE sql STABLE AS $$
+    SELECT mate.coach_id, mate.excluded
+      FROM engine.ledger(p_calendar) AS own
+     CROSS JOIN LATERAL engine.look_at_team(p_roster => own.roster, p_from => p_from, p_to => p_from + p_count,
+                                            p_before => p_before, p_after => p_after) AS seen
+     CROSS JOIN LATERAL unnest((own.roster).coach_ids, seen.excluded) AS mate (coach_id, excluded)
 $$;
-
--- A calendar's team for a time, best first.
-CREATE OR REPLACE FUNCTION engine.ranked_team(
-    p_calendar calendars, p_from integer, p_count integer, p_before integer, p_after integer
-) RETURNS candidate[] LANGUAGE plpgsql STABLE AS $$
-DECLARE
-    v_team candidate[] := ARRAY(
-        SELECT one FROM engine.candidates(p_calendar => p_calendar.calendar_id, p_from => p_from, p_count => p_count,
-                                          p_before => p_before, p_after => p_after) AS one);
-BEGIN
-    RETURN ARRAY(SELECT one FROM engine.ranked_candidates(p_calendar.policy, v_team) AS one);
-END $$;
-
--- Locks the day of the coach whose turn it is and returns the team, that coach first; if the first is not eligible,
--- nobody is free. It tries coaches whom nobody else has locked, best first, and only then waits for the whole team, in
--- the one order of locks. The locking statement checks the predicate again.
-CREATE OR REPLACE FUNCTION engine.lock_coach(
-    p_calendar calendars, p_from integer, p_count integer, p_before integer, p_after integer
-) RETURNS candidate[] LANGUAGE plpgsql AS $$
-DECLARE
-    v_team      candidate[] := engine.ranked_team(p_calendar => p_calendar, p_from => p_from, p_count => p_count,
-                                                  p_before => p_before, p_after => p_after);
-    v_best      candidate := v_team[1];
-    v_contended boolean := false;
-BEGIN
-    WHILE v_best.excluded IS NULL AND v_best.days = 1 LOOP
-        PERFORM FROM coach_slots AS day
-          WHERE day.coach_id = v_best.coach_id AND day.first_slot = v_best.first_slot
-            AND engine.day_admits(day => day, p_from => p_from, p_to => p_from + p_count,
-                                  p_before => p_before, p_after => p_after)
-            FOR NO KEY UPDATE SKIP LOCKED;
-        IF FOUND THEN
-            RETURN v_team;
-        END IF;
-        v_contended := true;
-        v_team[1].excluded := 'contended';
-        v_team := ARRAY(SELECT one FROM engine.ranked_candidates(p_calendar.policy, v_team) AS one);
-        v_best := v_team[1];
-    END LOOP;
-    -- A day that was taken between our look and our lock stays locked, out of order. Waiting for another one now could
-    -- be a deadlock, so if there is one to wait for, the transaction starts again.
-    IF v_contended AND EXISTS (
-        SELECT FROM coach_slots AS day, unnest(v_team) AS one
-         WHERE one.excluded = 'contended' AND day.coach_id = one.coach_id AND day.first_slot = one.first_slot
-           AND day.xmax = pg_current_xact_id()::xid) THEN
-        v_team := engine.ranked_team(p_calendar => p_calendar, p_from => p_from, p_count => p_count,
-                                     p_before => p_before, p_after => p_after);
-        IF v_team[1].excluded IS NULL THEN
-            RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = 'locks would be taken out of order';
-        END IF;
-    ELSIF v_contended OR v_best.excluded IS NULL THEN
-        PERFORM FROM coach_slots AS day
-          WHERE day.coach_id IN (SELECT coach_id FROM coach_calendars WHERE calendar_id = p_calendar.calendar_id)
-            AND day.first_slot > p_from - p_before - 104 AND day.first_slot < p_from + p_count + p_after
-          ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE;
-        v_team := engine.ranked_team(p_calendar => p_calendar, p_from => p_from, p_count => p_count,
-                                     p_before => p_before, p_after => p_after);
-    END IF;
-    RETURN v_team;
-END $$;
 
 -- Takes a span of a coach's time for an appointment that starts at p_start and counts on that day.
 CREATE OR REPLACE FUNCTION engine.take_time(p_coach text, p_start timestamptz, p_takes tstzrange) RETURNS void
@@ -150,6 +104,44 @@ BEGIN
        AND day.first_slot + day.slot_count > v_from;
 END $$;
 
+-- Takes the time of a coach if it is still free, and returns whether it was: p_day is the day in which it all lies, null if
+-- it takes several. Waits for whoever has a day locked.
+CREATE OR REPLACE FUNCTION engine.claim_time(
+    p_coach text, p_day integer, p_from integer, p_to integer, p_before integer, p_after integer
+) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    IF p_day IS NOT NULL THEN
+        UPDATE coach_slots AS day
+           SET taken = day.taken | engine.span_mask(p_offset => p_from - p_before - p_day,
+                                                    p_length => p_before + p_to - p_from + p_after,
+                                                    p_count => day.slot_count),
+               booked = day.booked + 1
+         WHERE day.coach_id = p_coach AND day.first_slot = p_day
+           AND engine.day_admits(day => day, p_from => p_from, p_to => p_to, p_before => p_before,
+                                 p_after => p_after);
+        RETURN FOUND;
+    END IF;
+    PERFORM FROM coach_slots AS day
+      WHERE day.coach_id = p_coach AND day.first_slot > p_from - p_before - 104 AND day.first_slot < p_to + p_after
+      ORDER BY day.first_slot FOR NO KEY UPDATE;
+    IF engine.days_refusal(p_coach => p_coach, p_from => p_from, p_to => p_to, p_before => p_before,
+                           p_after => p_after) IS NOT NULL THEN
+        RETURN false;
+    END IF;
+    PERFORM engine.take_time(p_coach => p_coach, p_start => engine.instant_of(p_from),
+                             p_takes => tstzrange(engine.instant_of(p_from - p_before), engine.instant_of(p_to + p_after)));
+    RETURN true;
+END $$;
+
+-- Whether this transaction has one of the coach's days around the slots [p_from, p_to) locked.
+CREATE OR REPLACE FUNCTION engine.has_day_locked(p_coach text, p_from integer, p_to integer) RETURNS boolean
+    LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN EXISTS (SELECT FROM coach_slots AS day
+                    WHERE day.coach_id = p_coach AND day.first_slot > p_from - 104 AND day.first_slot < p_to
+                      AND day.xmax = pg_current_xact_id()::xid);
+END $$;
+
 -- Whether some expired hold still takes time; by the database's clock where p_now is null.
 CREATE OR REPLACE FUNCTION engine.holds_have_expired(p_now timestamptz) RETURNS boolean LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -170,36 +162,56 @@ BEGIN
     END IF;
 END $$;
 
--- Gives a time to the coach whose turn it is: chooses, takes the slots, writes the row and records the decision. A hold
--- ends at its start at the latest. p_metadata is a JSON object, or its text as a JSON string.
+-- Gives a time to the coach whose turn it is: chooses, takes the slots, writes the row and moves the turns; returns both
+-- for record_change(). The ledger is as lock_ledger() returned it. A hold ends at its start at the latest. p_metadata is a
+-- JSON object, or its text as a JSON string.
 CREATE OR REPLACE FUNCTION engine.assign_coach(
-    p_calendar calendars, p_start timestamptz, p_now timestamptz, p_status text, p_contact_name text, p_contact_email text,
-    p_notes text, p_timezone text, p_metadata jsonb, p_held_by text, p_expires timestamptz
-) RETURNS coach_appointments LANGUAGE plpgsql AS $$
+    p_calendar calendars, p_turn turns, p_roster rosters, p_has_expired_holds boolean, p_start timestamptz,
+    p_now timestamptz, p_status text, p_contact_name text, p_contact_email text, p_notes text, p_timezone text,
+    p_metadata jsonb, p_held_by text, p_expires timestamptz, OUT a coach_appointments, OUT made decision
+) LANGUAGE plpgsql AS $$
 DECLARE
-    v_team   candidate[];
     v_from   integer := engine.slot_of(p_start);
-    v_count  integer := p_calendar.slot_duration / 15;
+    v_to     integer := v_from + p_calendar.slot_duration / 15;
     v_before integer := p_calendar.buffer_before / 15;
     v_after  integer := p_calendar.buffer_after / 15;
-    a        coach_appointments;
+    v_seen   record;
+    v_choice record;
+    v_coach  text;
+    v_lost   boolean := false;
 BEGIN
     PERFORM engine.check_start(p_calendar => p_calendar, p_start => p_start, p_except => NULL, p_now => p_now);
-    PERFORM engine.check_expired_holds(p_calendar.calendar_id, p_now);
-    v_team := engine.lock_coach(p_calendar => p_calendar, p_from => v_from, p_count => v_count, p_before => v_before,
-                                p_after => v_after);
-    IF v_team[1].coach_id IS NULL OR v_team[1].excluded IS NOT NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'no coach is free';
+    IF p_has_expired_holds THEN
+        PERFORM engine.check_expired_holds(p_calendar.calendar_id, p_now);
     END IF;
-    INSERT INTO coach_appointments (tenant_id, calendar_id, coach_id, start_time, end_time, takes, status, contact_name,
-        contact_email, notes, timezone, metadata, created_at, updated_at, held_by, expires_at)
-    VALUES (p_calendar.tenant_id, p_calendar.calendar_id, v_team[1].coach_id, p_start, engine.instant_of(v_from + v_count),
-        tstzrange(engine.instant_of(v_from - v_before), engine.instant_of(v_from + v_count + v_after)), p_status,
-        p_contact_name, p_contact_email, p_notes, p_timezone, (p_metadata #>> '{}')::json, p_now, p_now,
-        p_held_by, CASE WHEN p_status = 'held' THEN least(p_expires, p_start) END)
+    LOOP
+        v_seen := engine.look_at_team(p_roster => p_roster, p_from => v_from, p_to => v_to, p_before => v_before,
+                                      p_after => v_after);
+        v_choice := engine.take_turn(p_policy => p_calendar.policy, p_weights => p_roster.weights,
+                                     p_scores => p_roster.scores, p_lasts => p_turn.lasts, p_excluded => v_seen.excluded,
+                                     credits => p_turn.credits);
+        IF v_choice.chosen IS NULL THEN
+            RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'no coach is free';
+        -- A day that was taken while we waited for it stays locked, out of order. Waiting for another one now could be a
+        -- deadlock, so the transaction starts again.
+        ELSIF v_lost AND engine.has_day_locked(p_coach => v_coach, p_from => v_from - v_before, p_to => v_to + v_after) THEN
+            RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = 'locks would be taken out of order';
+        END IF;
+        v_coach := p_roster.coach_ids[v_choice.chosen];
+        EXIT WHEN engine.claim_time(p_coach => v_coach, p_day => v_seen.days[v_choice.chosen], p_from => v_from,
+                                    p_to => v_to, p_before => v_before, p_after => v_after);
+        v_lost := true;
+    END LOOP;
+    INSERT INTO coach_appointments (tenant_id, calendar_id, coach_id, start_time, end_time, takes, status, version,
+        contact_name, contact_email, notes, timezone, metadata, created_at, updated_at, held_by, expires_at)
+    VALUES (p_calendar.tenant_id, p_calendar.calendar_id, v_coach, p_start, engine.instant_of(v_to),
+        tstzrange(engine.instant_of(v_from - v_before), engine.instant_of(v_to + v_after)), p_status,
+        CASE WHEN p_status = 'held' THEN 0 ELSE 1 END, p_contact_name, p_contact_email, p_notes, p_timezone,
+        (p_metadata #>> '{}')::json, p_now, p_now, p_held_by,
+        CASE WHEN p_status = 'held' THEN least(p_expires, p_start) END)
     RETURNING * INTO a;
-    PERFORM engine.take_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);
-    PERFORM engine.record_assignment(p_calendar => p_calendar, p_policy => p_calendar.policy,
-                                     p_appointment => a.appointment_id, p_team => v_team, p_now => p_now);
-    RETURN a;
+    made := engine.move_turns(p_turn => p_turn, p_policy => p_calendar.policy,
+                              p_policy_version => p_calendar.policy_version, p_chosen => v_choice.chosen,
+                              p_credits => v_choice.credits, p_excluded => v_seen.excluded, p_reverses => NULL,
+                              p_now => p_now);
 END $$;

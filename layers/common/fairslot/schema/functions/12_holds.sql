@@ -1,7 +1,7 @@
 -- Holds: a coach's time, reserved for some minutes.
 
 -- A hold as the API shows it.
-CREATE OR REPLACE FUNCTION engine.hold_json(a coach_appointments) RETURNS jsonb LANGUAGE sql STABLE
+CREATE OR REPLACE FUNCTION engine.hold_json(a appointment_image) RETURNS jsonb LANGUAGE sql STABLE
     RETURN jsonb_build_object('hold_id', a.appointment_id, 'calendar_id', a.calendar_id, 'coach_id', a.coach_id,
         'start_time', engine.zulu(a.start_time), 'end_time', engine.zulu(a.end_time),
         'expires_at', engine.zulu(a.expires_at));
@@ -12,18 +12,15 @@ CREATE OR REPLACE FUNCTION engine.hold(
     p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    v_now      timestamptz;
-    v_calendar calendars;
-    v_answer   jsonb;
-    a          coach_appointments;
+    v_ledger record;
+    v_now    timestamptz;
+    v_answer jsonb;
+    v_placed record;
 BEGIN
     -- A client's holds on several calendars are counted one after another.
     PERFORM pg_advisory_xact_lock(hashtextextended(p_client, 1));
-    SELECT * INTO v_calendar FROM calendars WHERE calendar_id = p_calendar AND tenant_id = p_tenant FOR NO KEY UPDATE;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'calendar';
-    END IF;
-    v_now := coalesce(p_now, clock_timestamp());
+    v_ledger := engine.lock_ledger(p_tenant => p_tenant, p_calendar => p_calendar, p_now => p_now);
+    v_now := v_ledger.at;
     v_answer := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
                                          p_now => v_now);
     IF v_answer IS NOT NULL THEN
@@ -33,12 +30,14 @@ BEGIN
                    WHERE status = 'held' AND expires_at > v_now AND held_by = p_client) THEN
         RAISE EXCEPTION USING ERRCODE = 'FS412', MESSAGE = 'too many holds';
     END IF;
-    a := engine.assign_coach(p_calendar => v_calendar, p_start => p_start, p_now => v_now, p_status => 'held',
-                             p_contact_name => NULL, p_contact_email => NULL, p_notes => NULL, p_timezone => NULL,
-                             p_metadata => '{}', p_held_by => p_client, p_expires => v_now + p_duration);
-    RETURN engine.store_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
-                               p_keep_for => p_keep_for, p_now => v_now, p_answer => engine.hold_json(a),
-                               p_messages => '[]');
+    v_placed := engine.assign_coach(p_calendar => v_ledger.calendar, p_turn => v_ledger.turn, p_roster => v_ledger.roster,
+                                    p_has_expired_holds => v_ledger.has_expired_holds, p_start => p_start,
+                                    p_now => v_now, p_status => 'held', p_contact_name => NULL, p_contact_email => NULL,
+                                    p_notes => NULL, p_timezone => NULL, p_metadata => '{}', p_held_by => p_client,
+                                    p_expires => v_now + p_duration);
+    RETURN engine.record_change(p_tenant => p_tenant, p_type => 'hold.created', p_after => v_placed.a,
+                                p_decision => v_placed.made, p_key => p_key, p_fingerprint => p_fingerprint,
+                                p_keep_for => p_keep_for, p_now => v_now);
 END $$;
 
 -- Turns a live hold into the appointment; its decision stands. Raises FS400 once the start is past, as booking does.
@@ -63,7 +62,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'the calendar refuses this start', DETAIL = 'inactive';
     END IF;
     UPDATE coach_appointments
-       SET status = 'scheduled', held_by = NULL, expires_at = NULL, created_at = p_now, updated_at = p_now,
+       SET status = 'scheduled', version = 1, held_by = NULL, expires_at = NULL, created_at = p_now, updated_at = p_now,
            contact_name = p_contact_name, contact_email = p_contact_email, notes = p_notes, timezone = p_timezone,
            metadata = (p_metadata #>> '{}')::json
      WHERE appointment_id = p_hold
@@ -71,12 +70,24 @@ BEGIN
     RETURN a;
 END $$;
 
--- Gives a held time back; the caller has locked the calendar and the row.
-CREATE OR REPLACE FUNCTION engine.drop_hold(a coach_appointments, p_now timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+-- Gives a held time back, because of p_type: hold.released or hold.expired; the answer is empty. The caller has locked the
+-- calendar and the row.
+CREATE OR REPLACE FUNCTION engine.drop_hold(
+    a coach_appointments, p_type text, p_now timestamptz, p_key text DEFAULT NULL, p_fingerprint bytea DEFAULT NULL,
+    p_keep_for interval DEFAULT NULL
+) RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    v_ledger   record;
+    v_decision decision;
 BEGIN
+    SELECT * INTO v_ledger FROM engine.ledger(a.calendar_id);
     PERFORM engine.release_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);
-    PERFORM engine.reverse_decision(a.appointment_id, p_now);
+    v_decision := engine.reverse_decision(p_turn => v_ledger.turn, p_roster => v_ledger.roster,
+                                          p_appointment => a.appointment_id, p_now => p_now);
     DELETE FROM coach_appointments WHERE appointment_id = a.appointment_id;
+    a.version := a.version + 1;
+    RETURN engine.record_change(p_tenant => a.tenant_id, p_type => p_type, p_after => a, p_decision => v_decision,
+                                p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => p_now);
 END $$;
 
 -- Gives a live hold back at its client's request; the answer is empty.
@@ -88,9 +99,8 @@ DECLARE
     v_answer jsonb;
     a        coach_appointments;
 BEGIN
-    PERFORM FROM calendars
-      WHERE calendar_id = (SELECT calendar_id FROM coach_appointments WHERE appointment_id = p_hold AND tenant_id = p_tenant)
-        FOR NO KEY UPDATE;
+    PERFORM engine.lock_calendar(calendar_id) FROM coach_appointments
+      WHERE appointment_id = p_hold AND tenant_id = p_tenant;
     -- After the lock: a caller who waited for the same release finds its answer instead of a missing hold.
     v_answer := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
                                          p_now => v_now);
@@ -102,9 +112,8 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'hold';
     END IF;
-    PERFORM engine.drop_hold(a, v_now);
-    RETURN engine.store_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
-                               p_keep_for => p_keep_for, p_now => v_now, p_answer => '{}', p_messages => '[]');
+    RETURN engine.drop_hold(a => a, p_type => 'hold.released', p_now => v_now, p_key => p_key,
+                            p_fingerprint => p_fingerprint, p_keep_for => p_keep_for);
 END $$;
 
 -- Gives back the time of every expired hold; returns how many.
@@ -115,9 +124,8 @@ DECLARE
     v_holds     uuid[];
     a           coach_appointments;
 BEGIN
-    v_calendars := ARRAY(SELECT calendar_id FROM calendars
-        WHERE calendar_id IN (SELECT calendar_id FROM coach_appointments WHERE status = 'held' AND expires_at <= v_now)
-        ORDER BY calendar_id FOR NO KEY UPDATE);
+    v_calendars := ARRAY(SELECT calendar_id FROM coach_appointments WHERE status = 'held' AND expires_at <= v_now);
+    PERFORM engine.lock_calendars(v_calendars);
     v_holds := ARRAY(SELECT appointment_id FROM coach_appointments
         WHERE status = 'held' AND expires_at <= v_now AND calendar_id = ANY (v_calendars)
         ORDER BY appointment_id FOR UPDATE);
@@ -128,7 +136,7 @@ BEGIN
                        AND day.first_slot < engine.slot_of(upper(hold.takes)))
       ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE;
     FOR a IN SELECT * FROM coach_appointments WHERE appointment_id = ANY (v_holds) ORDER BY appointment_id LOOP
-        PERFORM engine.drop_hold(a, v_now);
+        PERFORM engine.drop_hold(a => a, p_type => 'hold.expired', p_now => v_now);
     END LOOP;
     RETURN cardinality(v_holds);
 END $$;

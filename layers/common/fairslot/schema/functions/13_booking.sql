@@ -6,33 +6,34 @@ CREATE OR REPLACE FUNCTION engine.book(
     p_timezone text, p_metadata jsonb, p_hold uuid, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    v_now      timestamptz;
-    v_calendar calendars;
-    v_answer   jsonb;
-    a          coach_appointments;
+    v_ledger record := engine.lock_ledger(p_tenant => p_tenant, p_calendar => p_calendar, p_now => p_now);
+    v_now    timestamptz := v_ledger.at;
+    v_answer jsonb;
+    v_placed record;
+    a        coach_appointments;
+    v_made   decision;
 BEGIN
-    SELECT * INTO v_calendar FROM calendars WHERE calendar_id = p_calendar AND tenant_id = p_tenant FOR NO KEY UPDATE;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'calendar';
-    END IF;
-    v_now := coalesce(p_now, clock_timestamp());
     v_answer := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
                                          p_now => v_now);
     IF v_answer IS NOT NULL THEN
         RETURN engine.replayed_answer(v_answer);
     END IF;
     IF p_hold IS NULL THEN
-        a := engine.assign_coach(p_calendar => v_calendar, p_start => p_start, p_now => v_now, p_status => 'scheduled',
-                                 p_contact_name => p_contact_name, p_contact_email => p_contact_email, p_notes => p_notes,
-                                 p_timezone => p_timezone, p_metadata => p_metadata, p_held_by => NULL, p_expires => NULL);
+        v_placed := engine.assign_coach(
+            p_calendar => v_ledger.calendar, p_turn => v_ledger.turn, p_roster => v_ledger.roster,
+            p_has_expired_holds => v_ledger.has_expired_holds, p_start => p_start, p_now => v_now,
+            p_status => 'scheduled', p_contact_name => p_contact_name, p_contact_email => p_contact_email,
+            p_notes => p_notes, p_timezone => p_timezone, p_metadata => p_metadata, p_held_by => NULL, p_expires => NULL);
+        a := v_placed.a;
+        v_made := v_placed.made;
     ELSE
-        a := engine.confirm_hold(p_hold => p_hold, p_calendar => v_calendar, p_start => p_start, p_now => v_now,
+        a := engine.confirm_hold(p_hold => p_hold, p_calendar => v_ledger.calendar, p_start => p_start, p_now => v_now,
                                  p_contact_name => p_contact_name, p_contact_email => p_contact_email, p_notes => p_notes,
                                  p_timezone => p_timezone, p_metadata => p_metadata);
     END IF;
-    RETURN engine.store_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
-                               p_keep_for => p_keep_for, p_now => v_now, p_answer => engine.booked_json(a),
-                               p_messages => engine.emit_event(p_type => 'appointment.created', a => a, p_old => NULL));
+    RETURN engine.record_change(p_tenant => p_tenant, p_type => 'appointment.created', p_after => a,
+                                p_decision => v_made, p_key => p_key, p_fingerprint => p_fingerprint,
+                                p_keep_for => p_keep_for, p_now => v_now);
 END $$;
 
 -- Cancels a scheduled appointment: frees the time and, unless the coach cancels, undoes the decision. A customer can
@@ -42,13 +43,13 @@ CREATE OR REPLACE FUNCTION engine.cancel(
     p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    v_calendar calendars := engine.lock_calendars(p_tenant => p_tenant, p_appointment => p_appointment,
-                                                  p_all_of_coach => false);
-    v_now      timestamptz := coalesce(p_now, clock_timestamp());
-    v_answer   jsonb := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
-                                                 p_now => v_now);
-    v_old      coach_appointments;
-    a          coach_appointments;
+    v_ledger record := engine.lock_ledger_of(p_tenant => p_tenant, p_appointment => p_appointment, p_all_of_coach => false);
+    v_now    timestamptz := coalesce(p_now, clock_timestamp());
+    v_answer jsonb := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
+                                               p_now => v_now);
+    v_old    coach_appointments;
+    v_undone decision;
+    a        coach_appointments;
 BEGIN
     IF v_answer IS NOT NULL THEN
         RETURN engine.replayed_answer(v_answer);
@@ -64,11 +65,11 @@ BEGIN
     RETURNING * INTO a;
     PERFORM engine.release_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);
     IF p_cancelled_by <> 'coach' THEN
-        PERFORM engine.reverse_decision(p_appointment, v_now);
+        v_undone := engine.reverse_decision(p_turn => v_ledger.turn, p_roster => v_ledger.roster,
+                                            p_appointment => p_appointment, p_now => v_now);
     END IF;
-    RETURN engine.store_answer(
-        p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now,
-        p_answer => engine.appointment_json(a),
-        p_messages => engine.emit_event(p_type => 'appointment.cancelled', a => a, p_old => v_old,
-                                        p_extra => jsonb_build_object('cancelled_by', p_cancelled_by)));
+    RETURN engine.record_change(
+        p_tenant => p_tenant, p_type => 'appointment.cancelled', p_before => v_old, p_after => a,
+        p_details => jsonb_build_object('cancelled_by', p_cancelled_by), p_decision => v_undone,
+        p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now);
 END $$;

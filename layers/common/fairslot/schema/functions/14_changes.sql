@@ -1,18 +1,36 @@
 -- Rescheduling, reassigning and the outcome of appointments.
 
--- The team for a time, best first, as if the decision about an appointment were undone; for p_only and p_except see
--- without_decision().
-CREATE OR REPLACE FUNCTION engine.ranked_team_for_change(
-    p_appointment uuid, p_calendar text, p_policy text, p_from integer, p_count integer, p_before integer,
-    p_after integer, p_only text, p_except text
-) RETURNS candidate[] LANGUAGE plpgsql AS $$
+-- Whose turn it is for an appointment that exists, as if its decision were undone; raises FS409 if nobody is free. Not
+-- eligible are the coach p_except, who is being replaced, and with p_only everybody else. Returns what move_turns()
+-- needs. The caller has locked the calendar and the days.
+CREATE OR REPLACE FUNCTION engine.choose_again(
+    p_turn turns, p_roster rosters, p_appointment uuid, p_policy text, p_from integer, p_to integer, p_before integer,
+    p_after integer, p_only text, p_except text, OUT coach_id text, OUT chosen integer, OUT turn turns, OUT credits bigint[],
+    OUT excluded text[], OUT reverses bigint
+) LANGUAGE plpgsql AS $$
 DECLARE
-    v_team candidate[] := engine.without_decision(
-        p_team => ARRAY(SELECT one FROM engine.candidates(p_calendar => p_calendar, p_from => p_from, p_count => p_count,
-                                                          p_before => p_before, p_after => p_after) AS one),
-        p_appointment => p_appointment, p_only => p_only, p_except => p_except);
+    v_undone record := engine.undone(p_turn => p_turn, p_roster => p_roster, p_appointment => p_appointment);
+    v_seen   record := engine.look_at_team(p_roster => p_roster, p_from => p_from, p_to => p_to, p_before => p_before,
+                                           p_after => p_after);
+    v_choice record;
 BEGIN
-    RETURN ARRAY(SELECT one FROM engine.ranked_candidates(p_policy, v_team) AS one);
+    turn := v_undone.turn;
+    reverses := v_undone.reverses;
+    excluded := v_seen.excluded;
+    IF p_only IS NOT NULL OR p_except IS NOT NULL THEN
+        SELECT array_agg(CASE WHEN mate.coach_id = p_except THEN 'replaced'
+                              ELSE coalesce(mate.excluded, CASE WHEN mate.coach_id <> p_only THEN 'not_named' END) END
+                         ORDER BY mate.i)
+          INTO excluded FROM unnest(p_roster.coach_ids, v_seen.excluded) WITH ORDINALITY AS mate (coach_id, excluded, i);
+    END IF;
+    v_choice := engine.take_turn(p_policy => p_policy, p_weights => p_roster.weights, p_scores => p_roster.scores,
+                                 p_lasts => turn.lasts, p_excluded => excluded, credits => turn.credits);
+    IF v_choice.chosen IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'no coach is free';
+    END IF;
+    chosen := v_choice.chosen;
+    credits := v_choice.credits;
+    coach_id := p_roster.coach_ids[chosen];
 END $$;
 
 -- Moves an appointment to another start before it begins, with its coach or, with p_any_coach, with whoever's turn it
@@ -23,13 +41,14 @@ CREATE OR REPLACE FUNCTION engine.reschedule(
     p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    v_calendar calendars := engine.lock_calendars(p_tenant => p_tenant, p_appointment => p_appointment,
-                                                  p_all_of_coach => false);
+    v_ledger   record := engine.lock_ledger_of(p_tenant => p_tenant, p_appointment => p_appointment,
+                                               p_all_of_coach => false);
+    v_calendar calendars := v_ledger.calendar;
     v_now      timestamptz := coalesce(p_now, clock_timestamp());
     v_answer   jsonb := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
                                                  p_now => v_now);
     v_old      coach_appointments;
-    v_team     candidate[];
+    v_choice   record;
     v_coach    text;
     v_from     integer := engine.slot_of(p_start);
     v_count    integer := v_calendar.slot_duration / 15;
@@ -37,6 +56,7 @@ DECLARE
     v_after    integer := v_calendar.buffer_after / 15;
     v_takes    tstzrange := tstzrange(engine.instant_of(v_from - v_before), engine.instant_of(v_from + v_count + v_after));
     v_stays    boolean;
+    v_made     decision;
     a          coach_appointments;
 BEGIN
     IF v_answer IS NOT NULL THEN
@@ -50,29 +70,28 @@ BEGIN
                AND NOT v_old.conflict;
     IF v_stays AND NOT p_any_coach THEN
         RETURN engine.store_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
-                                   p_keep_for => p_keep_for, p_now => v_now, p_answer => engine.appointment_json(v_old),
-                                   p_messages => '[]');
+                                   p_keep_for => p_keep_for, p_now => v_now,
+                                   p_answer => engine.appointment_json(engine.image_of(v_old)));
     END IF;
     PERFORM engine.check_start(p_calendar => v_calendar, p_start => p_start, p_except => p_appointment, p_now => v_now);
     PERFORM engine.check_expired_holds(v_calendar.calendar_id, v_now);
     PERFORM engine.lock_days(v_old, v_takes);
     PERFORM engine.release_time(p_coach => v_old.coach_id, p_start => v_old.start_time, p_takes => v_old.takes);
-    v_team := engine.ranked_team_for_change(
-        p_appointment => p_appointment, p_calendar => v_calendar.calendar_id, p_policy => v_calendar.policy,
-        p_from => v_from, p_count => v_count, p_before => v_before, p_after => v_after,
+    v_choice := engine.choose_again(
+        p_turn => v_ledger.turn, p_roster => v_ledger.roster, p_appointment => p_appointment, p_policy => v_calendar.policy,
+        p_from => v_from, p_to => v_from + v_count, p_before => v_before, p_after => v_after,
         p_only => CASE WHEN NOT p_any_coach THEN v_old.coach_id END, p_except => NULL);
-    v_coach := CASE WHEN v_team[1].excluded IS NULL THEN v_team[1].coach_id END;
-    IF v_coach IS NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'no coach is free';
-    ELSIF v_stays AND v_coach = v_old.coach_id THEN
+    v_coach := v_choice.coach_id;
+    IF v_stays AND v_coach = v_old.coach_id THEN
         PERFORM engine.take_time(p_coach => v_old.coach_id, p_start => v_old.start_time, p_takes => v_old.takes);
         RETURN engine.store_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
-                                   p_keep_for => p_keep_for, p_now => v_now, p_answer => engine.appointment_json(v_old),
-                                   p_messages => '[]');
+                                   p_keep_for => p_keep_for, p_now => v_now,
+                                   p_answer => engine.appointment_json(engine.image_of(v_old)));
     ELSIF v_coach <> v_old.coach_id THEN
-        PERFORM engine.reverse_decision(p_appointment, v_now);
-        PERFORM engine.record_assignment(p_calendar => v_calendar, p_policy => v_calendar.policy,
-                                         p_appointment => p_appointment, p_team => v_team, p_now => v_now);
+        v_made := engine.move_turns(p_turn => v_choice.turn, p_policy => v_calendar.policy,
+                                    p_policy_version => v_calendar.policy_version, p_chosen => v_choice.chosen,
+                                    p_credits => v_choice.credits, p_excluded => v_choice.excluded,
+                                    p_reverses => v_choice.reverses, p_now => v_now);
     END IF;
     UPDATE coach_appointments
        SET coach_id = v_coach, start_time = p_start, end_time = engine.instant_of(v_from + v_count), takes = v_takes,
@@ -81,12 +100,11 @@ BEGIN
      WHERE appointment_id = p_appointment
     RETURNING * INTO a;
     PERFORM engine.take_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);
-    RETURN engine.store_answer(
-        p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now,
-        p_answer => engine.appointment_json(a),
-        p_messages => engine.emit_event(p_type => 'appointment.rescheduled', a => a, p_old => v_old,
-                                        p_extra => jsonb_build_object(
-            'previous_start_time', engine.zulu(v_old.start_time), 'previous_coach_id', v_old.coach_id)));
+    RETURN engine.record_change(
+        p_tenant => p_tenant, p_type => 'appointment.rescheduled', p_before => v_old, p_after => a,
+        p_details => jsonb_build_object('previous_start_time', engine.zulu(v_old.start_time),
+                                        'previous_coach_id', v_old.coach_id),
+        p_decision => v_made, p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now);
 END $$;
 
 -- Hands an appointment to a named coach of the team, or to whoever's turn it is among the others. A choice by hand
@@ -96,16 +114,18 @@ CREATE OR REPLACE FUNCTION engine.reassign(
     p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    v_calendar calendars := engine.lock_calendars(p_tenant => p_tenant, p_appointment => p_appointment,
-                                                  p_all_of_coach => false);
+    v_ledger   record := engine.lock_ledger_of(p_tenant => p_tenant, p_appointment => p_appointment,
+                                               p_all_of_coach => false);
+    v_calendar calendars := v_ledger.calendar;
     v_now      timestamptz := coalesce(p_now, clock_timestamp());
     v_answer   jsonb := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
                                                  p_now => v_now);
     v_policy   text := CASE WHEN p_coach IS NULL THEN v_calendar.policy ELSE 'manual' END;
     v_old      coach_appointments;
-    v_team     candidate[];
+    v_choice   record;
     v_from     integer;
     v_end      integer;
+    v_made     decision;
     a          coach_appointments;
 BEGIN
     IF v_answer IS NOT NULL THEN
@@ -122,29 +142,25 @@ BEGIN
     PERFORM engine.lock_days(v_old, v_old.takes);
     v_from := engine.slot_of(v_old.start_time);
     v_end := engine.slot_of(v_old.end_time);
-    v_team := engine.ranked_team_for_change(
-        p_appointment => p_appointment, p_calendar => v_calendar.calendar_id, p_policy => v_policy, p_from => v_from,
-        p_count => v_end - v_from, p_before => v_from - engine.slot_of(lower(v_old.takes)),
+    v_choice := engine.choose_again(
+        p_turn => v_ledger.turn, p_roster => v_ledger.roster, p_appointment => p_appointment, p_policy => v_policy,
+        p_from => v_from, p_to => v_end, p_before => v_from - engine.slot_of(lower(v_old.takes)),
         p_after => engine.slot_of(upper(v_old.takes)) - v_end, p_only => p_coach, p_except => v_old.coach_id);
-    IF v_team[1].coach_id IS NULL OR v_team[1].excluded IS NOT NULL THEN
-        RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'no coach is free';
-    END IF;
-    PERFORM engine.reverse_decision(p_appointment, v_now);
     UPDATE coach_appointments
-       SET coach_id = v_team[1].coach_id, version = version + 1, updated_at = v_now,
+       SET coach_id = v_choice.coach_id, version = version + 1, updated_at = v_now,
            conflict = false, external_calendar_id = NULL
      WHERE appointment_id = p_appointment
     RETURNING * INTO a;
-    PERFORM engine.record_assignment(p_calendar => v_calendar, p_policy => v_policy, p_appointment => p_appointment,
-                                     p_team => v_team, p_now => v_now);
+    v_made := engine.move_turns(p_turn => v_choice.turn, p_policy => v_policy,
+                                p_policy_version => v_calendar.policy_version, p_chosen => v_choice.chosen,
+                                p_credits => v_choice.credits, p_excluded => v_choice.excluded,
+                                p_reverses => v_choice.reverses, p_now => v_now);
     PERFORM engine.release_time(p_coach => v_old.coach_id, p_start => v_old.start_time, p_takes => v_old.takes);
     PERFORM engine.take_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);
-    RETURN engine.store_answer(
-        p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now,
-        p_answer => engine.appointment_json(a),
-        p_messages => engine.emit_event(p_type => 'appointment.reassigned', a => a, p_old => v_old,
-                                        p_extra => jsonb_build_object(
-            'previous_coach_id', v_old.coach_id, 'reason', p_reason)));
+    RETURN engine.record_change(
+        p_tenant => p_tenant, p_type => 'appointment.reassigned', p_before => v_old, p_after => a,
+        p_details => jsonb_build_object('previous_coach_id', v_old.coach_id, 'reason', p_reason),
+        p_decision => v_made, p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now);
 END $$;
 
 -- Stores how an appointment that has begun ended, and updates the coach's score.
@@ -152,13 +168,12 @@ CREATE OR REPLACE FUNCTION engine.report_outcome(
     p_tenant text, p_appointment uuid, p_outcome text, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    v_calendar calendars := engine.lock_calendars(p_tenant => p_tenant, p_appointment => p_appointment,
-                                                  p_all_of_coach => true);
-    v_now      timestamptz := coalesce(p_now, clock_timestamp());
-    v_answer   jsonb := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
-                                                 p_now => v_now);
-    v_old      coach_appointments;
-    a          coach_appointments;
+    v_ledger record := engine.lock_ledger_of(p_tenant => p_tenant, p_appointment => p_appointment, p_all_of_coach => true);
+    v_now    timestamptz := coalesce(p_now, clock_timestamp());
+    v_answer jsonb := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
+                                               p_now => v_now);
+    v_old    coach_appointments;
+    a        coach_appointments;
 BEGIN
     IF v_answer IS NOT NULL THEN
         RETURN engine.replayed_answer(v_answer);
@@ -170,10 +185,9 @@ BEGIN
     UPDATE coach_appointments SET status = p_outcome, version = version + 1, updated_at = v_now
      WHERE appointment_id = p_appointment
     RETURNING * INTO a;
-    PERFORM engine.update_score(p_calendar => v_calendar, p_coach => a.coach_id, p_completed => p_outcome = 'completed',
+    PERFORM engine.update_score(p_calendar => v_ledger.calendar, p_coach => a.coach_id, p_completed => p_outcome = 'completed',
                                 p_now => v_now);
-    RETURN engine.store_answer(
-        p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now,
-        p_answer => engine.appointment_json(a),
-        p_messages => engine.emit_event(p_type => 'appointment.' || p_outcome, a => a, p_old => v_old));
+    RETURN engine.record_change(
+        p_tenant => p_tenant, p_type => 'appointment.' || p_outcome, p_before => v_old, p_after => a,
+        p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_now => v_now);
 END $$;

@@ -97,12 +97,10 @@ CREATE OR REPLACE FUNCTION engine.replace_days(
     p_external text[], p_max_per_day smallint
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    v_calendars text[];
+    v_calendars text[] := ARRAY(SELECT engine.calendars_of_coach(p_coach, p_from));
     v_old       coach_slots[];
 BEGIN
-    v_calendars := ARRAY(SELECT calendar_id FROM calendars
-                          WHERE calendar_id IN (SELECT engine.calendars_of_coach(p_coach, p_from))
-                          ORDER BY calendar_id FOR NO KEY UPDATE);
+    PERFORM engine.lock_calendars(v_calendars);
     IF EXISTS (SELECT FROM engine.calendars_of_coach(p_coach, p_from) AS calendar_id
                 WHERE calendar_id <> ALL (v_calendars)) THEN
         RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = 'the coach joined another calendar meanwhile';
@@ -184,36 +182,34 @@ BEGIN
 END $$;
 
 -- Does with an appointment whose coach is away what its calendar's conflict_policy says; one that nobody else can take
--- is kept and marked. Returns {"outcome": "kept", "reassigned" or "cancelled", "messages": [for the queue]}. The caller
--- has the locks.
+-- is kept and marked. Returns "kept", "reassigned" or "cancelled". The caller has the locks.
 CREATE OR REPLACE FUNCTION engine.apply_conflict_policy(
     p_policy text, p_tenant text, p_appointment uuid, p_reason text, p_now timestamptz
-) RETURNS jsonb LANGUAGE plpgsql AS $$
-DECLARE
-    v_done jsonb;
+) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     IF p_policy = 'cancel' THEN
-        v_done := engine.cancel(p_tenant => p_tenant, p_appointment => p_appointment, p_cancelled_by => 'coach',
-                                p_reason => p_reason, p_key => NULL, p_fingerprint => NULL, p_keep_for => NULL,
-                                p_now => p_now);
-        RETURN jsonb_build_object('outcome', 'cancelled', 'messages', v_done -> 'messages');
+        PERFORM engine.cancel(p_tenant => p_tenant, p_appointment => p_appointment, p_cancelled_by => 'coach',
+                              p_reason => p_reason, p_key => NULL, p_fingerprint => NULL, p_keep_for => NULL,
+                              p_now => p_now);
+        RETURN 'cancelled';
     ELSIF p_policy = 'reassign' THEN
         BEGIN
-            v_done := engine.reassign(p_tenant => p_tenant, p_appointment => p_appointment, p_coach => NULL,
-                                      p_reason => p_reason, p_key => NULL, p_fingerprint => NULL, p_keep_for => NULL,
-                                      p_now => p_now);
-            RETURN jsonb_build_object('outcome', 'reassigned', 'messages', v_done -> 'messages');
+            PERFORM engine.reassign(p_tenant => p_tenant, p_appointment => p_appointment, p_coach => NULL,
+                                    p_reason => p_reason, p_key => NULL, p_fingerprint => NULL, p_keep_for => NULL,
+                                    p_now => p_now);
+            RETURN 'reassigned';
         EXCEPTION WHEN SQLSTATE 'FS409' THEN
             NULL;
         END;
     END IF;
-    RETURN jsonb_build_object('outcome', 'kept', 'messages', engine.mark_unavailable(p_appointment, p_now));
+    PERFORM engine.mark_unavailable(p_appointment, p_now);
+    RETURN 'kept';
 END $$;
 
 -- Acts on the next p_limit appointments and holds after p_after of a coach who is away, whose time is closed already:
 -- drops holds and does with each appointment what its calendar's policy says. All locks are taken first and in the one
 -- order: calendars, appointments, then the days of everybody who may take over. Returns {"kept", "reassigned",
--- "cancelled": how many of each, "messages": [for the queue], "after": where to go on, null when nothing is left}.
+-- "cancelled": how many of each, "after": where to go on, null when nothing is left}.
 CREATE OR REPLACE FUNCTION engine.release_next_appointments(
     p_tenant text, p_coach text, p_from timestamptz, p_to timestamptz, p_after timestamptz, p_limit integer,
     p_reason text, p_now timestamptz
@@ -223,9 +219,7 @@ DECLARE
     v_calendars text[];
     v_last      timestamptz;
     v_one       record;
-    v_done      jsonb;
     v_outcomes  text[] := '{}';
-    v_messages  jsonb := '[]';
     v_hold      coach_appointments;
 BEGIN
     SELECT array_agg(one.appointment_id), array_agg(DISTINCT one.calendar_id), max(one.start_time)
@@ -234,7 +228,7 @@ BEGIN
              WHERE coach_id = p_coach AND tenant_id = p_tenant AND status IN ('held', 'scheduled')
                AND start_time > greatest(p_now, p_after) AND start_time < p_to AND end_time > p_from
              ORDER BY start_time LIMIT p_limit) AS one;
-    PERFORM FROM calendars WHERE calendar_id = ANY (v_calendars) ORDER BY calendar_id FOR NO KEY UPDATE;
+    PERFORM engine.lock_calendars(v_calendars);
     -- Some may have been moved or cancelled before we had the locks.
     v_ids := ARRAY(
         SELECT appointment_id FROM coach_appointments
@@ -252,7 +246,7 @@ BEGIN
     FOR v_hold IN
         SELECT * FROM coach_appointments WHERE appointment_id = ANY (v_ids) AND status = 'held' ORDER BY appointment_id
     LOOP
-        PERFORM engine.drop_hold(v_hold, p_now);
+        PERFORM engine.drop_hold(a => v_hold, p_type => 'hold.released', p_now => p_now);
     END LOOP;
     FOR v_one IN
         SELECT a.appointment_id, calendar.conflict_policy AS policy
@@ -260,14 +254,12 @@ BEGIN
          WHERE a.appointment_id = ANY (v_ids) AND a.status = 'scheduled'
          ORDER BY a.start_time, a.appointment_id
     LOOP
-        v_done := engine.apply_conflict_policy(p_policy => v_one.policy, p_tenant => p_tenant,
-                                               p_appointment => v_one.appointment_id, p_reason => p_reason,
-                                               p_now => p_now);
-        v_outcomes := v_outcomes || (v_done ->> 'outcome');
-        v_messages := v_messages || (v_done -> 'messages');
+        v_outcomes := v_outcomes || engine.apply_conflict_policy(
+            p_policy => v_one.policy, p_tenant => p_tenant, p_appointment => v_one.appointment_id,
+            p_reason => p_reason, p_now => p_now);
     END LOOP;
     RETURN jsonb_build_object('kept', cardinality(array_positions(v_outcomes, 'kept')),
                               'reassigned', cardinality(array_positions(v_outcomes, 'reassigned')),
                               'cancelled', cardinality(array_positions(v_outcomes, 'cancelled')),
-                              'messages', v_messages, 'after', v_last);
+                              'after', v_last);
 END $$;

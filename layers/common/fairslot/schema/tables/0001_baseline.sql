@@ -114,28 +114,59 @@ CREATE TABLE calendars (
     conflict_policy     text NOT NULL DEFAULT 'keep' CHECK (conflict_policy IN ('keep', 'reassign', 'cancel')),
     deleted_at          timestamptz,
     CHECK (deleted_at IS NULL OR NOT active)
-) WITH (fillfactor = 50);
+);
 CREATE INDEX calendars_by_tenant ON calendars (tenant_id, calendar_id COLLATE "C") WHERE deleted_at IS NULL;
 CREATE UNIQUE INDEX calendars_slug ON calendars (tenant_id, slug) WHERE deleted_at IS NULL;
-COMMENT ON TABLE calendars IS 'Durations in minutes. A booking locks its row, which orders the decisions of the calendar.';
+COMMENT ON TABLE calendars IS 'Durations in minutes. What changes its appointments or credits takes engine.lock_calendar().';
 COMMENT ON COLUMN calendars.time_zone IS 'in which max_per_day and blocked_dates count';
 COMMENT ON COLUMN calendars.deleted_at IS 'a deleted calendar has no team; appointments and decisions keep the row';
 COMMENT ON COLUMN calendars.conflict_policy IS
     'for an appointment whose coach is away: keep and mark it, reassign it (or mark it if nobody is free), or cancel it';
 
+-- Who is in the team of a calendar. Triggers keep the rosters beside it: schema/functions/16_rosters.sql.
 CREATE TABLE coach_calendars (
-    calendar_id        text NOT NULL REFERENCES calendars ON DELETE CASCADE,
-    coach_id           text NOT NULL REFERENCES coaches ON DELETE CASCADE,
-    manual_weight      double precision NOT NULL DEFAULT 1 CHECK (manual_weight > 0),
-    weight             integer NOT NULL DEFAULT 1000000 CHECK (weight > 0),
-    credit             bigint NOT NULL DEFAULT 0,
-    last_assigned_seq  bigint,
-    joined_at          timestamptz NOT NULL DEFAULT now(),
+    calendar_id    text NOT NULL REFERENCES calendars ON DELETE CASCADE,
+    coach_id       text NOT NULL REFERENCES coaches ON DELETE CASCADE,
+    manual_weight  double precision NOT NULL DEFAULT 1 CHECK (manual_weight > 0),
+    joined_at      timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (calendar_id, coach_id)
-) WITH (fillfactor = 50);
+);
 CREATE INDEX coach_calendars_coach ON coach_calendars (coach_id);
-COMMENT ON COLUMN coach_calendars.weight IS 'millionths; derived from the scores by refresh_weights()';
-COMMENT ON COLUMN coach_calendars.credit IS 'bookings owed to the coach, in millionths; sums to 0 over a calendar';
+
+-- A calendar's team as arrays in one order, the form in which a booking reads it.
+CREATE TABLE rosters (
+    calendar_id  text NOT NULL REFERENCES calendars ON DELETE CASCADE,
+    version      integer NOT NULL,
+    since        bigint NOT NULL,
+    coach_ids    text[] NOT NULL,
+    weights      bigint[] NOT NULL,
+    scores       double precision[] NOT NULL,
+    absent       text[] NOT NULL,
+    PRIMARY KEY (calendar_id, version)
+);
+COMMENT ON TABLE rosters IS 'A version that a decision used never changes: the decision is read and replayed with it.';
+COMMENT ON COLUMN rosters.since IS 'the calendar''s last decision when the version came; with a later one it was used';
+COMMENT ON COLUMN rosters.coach_ids IS 'sorted by COLLATE "C"; the other arrays have their order, and so have those of turns';
+COMMENT ON COLUMN rosters.weights IS 'millionths, derived from the scores and manual_weight';
+COMMENT ON COLUMN rosters.absent IS
+    'why a coach cannot be booked at all: inactive, or not_synced: the external calendar was never read; else null';
+
+-- Who is owed what, and who was chosen last: a narrow row that every decision updates in place, so without CHECKs.
+CREATE TABLE turns (
+    calendar_id     text NOT NULL REFERENCES calendars ON DELETE CASCADE,
+    kind            text NOT NULL DEFAULT 'normal',
+    roster_version  integer NOT NULL,
+    seq             bigint NOT NULL,
+    credits         bigint[] NOT NULL,
+    lasts           bigint[] NOT NULL,
+    PRIMARY KEY (calendar_id, kind)
+) WITH (fillfactor = 10);
+ALTER TABLE turns ALTER credits SET STORAGE MAIN, ALTER lasts SET STORAGE MAIN;
+COMMENT ON TABLE turns IS 'In the order of the roster; the view coach_credits has a row a coach.';
+COMMENT ON COLUMN turns.kind IS 'the kind of hour that has its own credits; so far there is one';
+COMMENT ON COLUMN turns.seq IS 'the number of the last decision';
+COMMENT ON COLUMN turns.credits IS 'bookings owed to each coach, in millionths; they sum to 0';
+COMMENT ON COLUMN turns.lasts IS 'the number of the last decision that chose each coach; 0: none did';
 
 -- The 15-minute slots of each coach, a row a local day, a bit a slot.
 
@@ -144,16 +175,17 @@ COMMENT ON COLUMN coach_calendars.credit IS 'bookings owed to the coach, in mill
 CREATE TABLE coach_slots (
     coach_id     text NOT NULL REFERENCES coaches ON DELETE CASCADE,
     first_slot   integer NOT NULL,
-    slot_count   smallint NOT NULL CHECK (slot_count BETWEEN 1 AND 104),
+    slot_count   smallint NOT NULL,
     local_date   date NOT NULL,
     working      bit(104) NOT NULL,
     external     bit(104) NOT NULL DEFAULT 0::bit(104),
     taken        bit(104) NOT NULL DEFAULT 0::bit(104),
     open         bit(104) NOT NULL GENERATED ALWAYS AS (external & ~taken) STORED,
     free         bit(104) NOT NULL GENERATED ALWAYS AS (working & external & ~taken) STORED,
-    booked       smallint NOT NULL DEFAULT 0 CHECK (booked >= 0),
+    booked       smallint NOT NULL DEFAULT 0,
     max_per_day  smallint NOT NULL,
     PRIMARY KEY (coach_id, first_slot),
+    CHECK (slot_count BETWEEN 1 AND 104 AND booked >= 0),
     CONSTRAINT coach_slots_no_overlap EXCLUDE USING gist (
         hashtextextended(coach_id, 0) WITH =, int4range(first_slot, first_slot + slot_count) WITH &&)
 ) WITH (fillfactor = 70);
@@ -196,13 +228,12 @@ COMMENT ON COLUMN coach_absences.event_id IS
 CREATE TABLE coach_appointments (
     appointment_id        uuid PRIMARY KEY DEFAULT uuidv7(),
     tenant_id             text NOT NULL,
-    calendar_id           text NOT NULL REFERENCES calendars,
-    coach_id              text NOT NULL REFERENCES coaches,
+    calendar_id           text NOT NULL,
+    coach_id              text NOT NULL,
     start_time            timestamptz NOT NULL,
     end_time              timestamptz NOT NULL,
     takes                 tstzrange NOT NULL,
-    status                text NOT NULL DEFAULT 'scheduled'
-        CHECK (status IN ('held', 'scheduled', 'completed', 'no_show', 'cancelled', 'rescheduled')),
+    status                text NOT NULL DEFAULT 'scheduled',
     version               integer NOT NULL DEFAULT 1,
     contact_name          text,
     contact_email         text,
@@ -212,7 +243,7 @@ CREATE TABLE coach_appointments (
     crm_contact_id        text,
     external_calendar_id  text,
     conflict              boolean NOT NULL DEFAULT false,
-    cancelled_by          text CHECK (cancelled_by IN ('customer', 'coach', 'system')),
+    cancelled_by          text,
     cancel_reason         text,
     created_at            timestamptz NOT NULL DEFAULT now(),
     updated_at            timestamptz NOT NULL DEFAULT now(),
@@ -221,10 +252,12 @@ CREATE TABLE coach_appointments (
     expires_at            timestamptz,
     conflict_delivery     uuid,
     block_unconfirmed     boolean NOT NULL DEFAULT false,
-    CHECK ((status = 'held') = (expires_at IS NOT NULL)),
-    CHECK (status = 'held' OR (contact_name IS NOT NULL AND contact_email IS NOT NULL)),
-    CHECK (start_time < end_time),
-    CHECK (takes @> tstzrange(start_time, end_time)),
+    CONSTRAINT coach_appointments_sound CHECK (
+        status IN ('held', 'scheduled', 'completed', 'no_show', 'cancelled', 'rescheduled')
+        AND (status = 'held') = (expires_at IS NOT NULL)
+        AND (status = 'held' OR (contact_name IS NOT NULL AND contact_email IS NOT NULL))
+        AND start_time < end_time AND takes @> tstzrange(start_time, end_time)
+        AND (cancelled_by IS NULL OR cancelled_by IN ('customer', 'coach', 'system'))),
     CONSTRAINT coach_appointments_no_overlap
         EXCLUDE USING gist (coach_id WITH =, takes WITH &&)
         WHERE (status IN ('held', 'scheduled', 'completed', 'no_show'))
@@ -234,7 +267,8 @@ CREATE INDEX coach_appointments_by_calendar ON coach_appointments (calendar_id, 
 CREATE INDEX coach_appointments_held ON coach_appointments (expires_at) WHERE status = 'held';
 CREATE INDEX coach_appointments_by_tenant ON coach_appointments (tenant_id, start_time, appointment_id);
 COMMENT ON TABLE coach_appointments IS
-    'A hold is a row with the status held: confirming it makes it the appointment, expiry deletes it.';
+    'A hold is a row with the status held and version 0: confirming it makes it the appointment, expiry deletes it. Each
+     statement reads a table''s CHECKs anew, hence one; triggers stand in for foreign keys: docs/decisions/0084.';
 COMMENT ON COLUMN coach_appointments.takes IS 'the appointment with its buffers';
 COMMENT ON COLUMN coach_appointments.metadata IS
     'as the client wrote it, without spaces: jsonb would write 9e307 with 308 digits';
@@ -243,41 +277,3 @@ COMMENT ON COLUMN coach_appointments.block_unconfirmed IS
     'a block whose id we do not know may be in a calendar, at its time or at one that it was moved from';
 COMMENT ON COLUMN coach_appointments.conflict_delivery IS
     'the delivery whose refusal alone made it a conflict; null: something else did';
-
--- A coach who is considered for a booking. Functions pass it on; no table has it.
-CREATE TYPE candidate AS (
-    coach_id text, score double precision, weight bigint, credit bigint, last bigint,
-    days integer, first_slot integer, excluded text, share bigint, delta bigint
-);
-
-CREATE TABLE distribution_log (
-    calendar_id     text NOT NULL REFERENCES calendars ON DELETE CASCADE,
-    seq             bigint NOT NULL,
-    appointment_id  uuid,
-    kind            text NOT NULL CHECK (kind IN ('assigned', 'reversed', 'left')),
-    reverses_seq    bigint,
-    policy          text NOT NULL,
-    policy_version  integer NOT NULL,
-    chosen          text NOT NULL,
-    candidates      jsonb NOT NULL,
-    decided_at      timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (calendar_id, seq),
-    CHECK ((kind = 'reversed') = (reverses_seq IS NOT NULL))
-);
-CREATE INDEX distribution_log_appointment ON distribution_log (appointment_id);
--- What moved credits without a booking: reversals, which the bound of the deviations counts, and coaches who left.
-CREATE INDEX distribution_log_undone ON distribution_log (calendar_id, decided_at) WHERE kind <> 'assigned';
-COMMENT ON COLUMN distribution_log.candidates IS
-    '[{coach_id, score, weight, share, credit, last, delta} or {coach_id, score, excluded}, …]; weights, shares and credits
-     in millionths; share is what the coach was due, delta how the credit moved. All that a replay needs is here.';
-
--- The answer for an idempotency key, written in the transaction of its change.
-CREATE TABLE idempotency_keys (
-    tenant_id    text NOT NULL,
-    key          text NOT NULL,
-    fingerprint  bytea NOT NULL,
-    answer       jsonb NOT NULL,
-    expires_at   timestamptz NOT NULL,
-    PRIMARY KEY (tenant_id, key)
-);
-CREATE INDEX idempotency_keys_expiry ON idempotency_keys (expires_at);

@@ -1,4 +1,4 @@
--- The baseline, part 2: webhook endpoints, events, deliveries and inbound events.
+-- The baseline, part 2: webhook endpoints, changes, deliveries and inbound events.
 
 -- Who receives events: our two partners and the subscribers of our customers.
 CREATE TABLE webhook_endpoints (
@@ -40,22 +40,82 @@ COMMENT ON COLUMN webhook_endpoints.concurrency IS 'most concurrent attempts; nu
 COMMENT ON COLUMN webhook_endpoints.revision IS 'goes up with every change of what messages carry, and when it is turned on or off';
 COMMENT ON COLUMN webhook_endpoints.enabled_at IS 'when it was last turned on again';
 
--- The outbox: events, written in the transaction of their change.
-CREATE TABLE webhook_events (
-    event_id        uuid PRIMARY KEY DEFAULT uuidv7(),
+-- What is on record of an appointment at a change: what events and answers say of it, and where its block may be. Types of
+-- their own: a column of the type coach_appointments would forbid that table to get a column with a default.
+CREATE TYPE appointment_image AS (
+    appointment_id uuid, calendar_id text, coach_id text, start_time timestamptz, end_time timestamptz, takes tstzrange,
+    status text, version integer, contact_name text, contact_email text, notes text, timezone text, metadata json,
+    crm_contact_id text, external_calendar_id text, conflict boolean, created_at timestamptz, updated_at timestamptz,
+    cancelled_at timestamptz, expires_at timestamptz, block_unconfirmed boolean
+);
+CREATE TYPE appointment_place AS (
+    coach_id text, start_time timestamptz, end_time timestamptz, takes tstzrange, external_calendar_id text
+);
+
+-- How a decision moved the credits of a calendar: all that its replay needs, with the roster it was made with.
+CREATE TYPE decision AS (
+    calendar_id text, kind text, seq bigint, policy text, policy_version integer, roster_version integer, chosen integer,
+    credits bigint[], lasts bigint[], excluded text[], reverses bigint, decided_at timestamptz
+);
+
+-- A row a change of an appointment or of credits, written in its transaction: the event for subscribers, the answer for an
+-- idempotency key, and the decision. The view distribution_log spells the decisions out, a row a step.
+CREATE TABLE changes (
+    change_id       uuid PRIMARY KEY,
     tenant_id       text NOT NULL,
     type            text NOT NULL,
+    at              timestamptz NOT NULL DEFAULT now(),
     appointment_id  uuid,
-    version         integer NOT NULL,
-    data            jsonb NOT NULL,
-    created_at      timestamptz NOT NULL DEFAULT now()
+    version         integer,
+    before          appointment_place,
+    after           appointment_image,
+    details         jsonb,
+    told            boolean NOT NULL,
+    key             text,
+    fingerprint     bytea,
+    key_until       timestamptz,
+    answer          jsonb,
+    calendar_id     text,
+    kind            text,
+    seq             bigint,
+    policy          text,
+    policy_version  integer,
+    roster_version  integer,
+    chosen          integer,
+    credits         bigint[],
+    lasts           bigint[],
+    excluded        text[],
+    reverses        bigint,
+    decided_at      timestamptz,
+    CONSTRAINT changes_version UNIQUE (appointment_id, version)
 );
-CREATE INDEX webhook_events_appointment ON webhook_events (appointment_id);
+CREATE UNIQUE INDEX changes_key ON changes (tenant_id, key) WHERE key IS NOT NULL;
+CREATE UNIQUE INDEX changes_seq ON changes (calendar_id, seq) WHERE seq IS NOT NULL;
+-- What moved credits without a booking: reversals, which the bound of the deviations counts, and coaches who left.
+CREATE INDEX changes_undone ON changes (calendar_id, decided_at) WHERE reverses IS NOT NULL OR type = 'coach.left';
+CREATE INDEX changes_key_until ON changes (key_until) WHERE key IS NOT NULL;
+CREATE INDEX changes_untold ON changes (change_id) WHERE NOT told;
+COMMENT ON COLUMN changes.change_id IS 'the event''s id in messages and in the API';
+COMMENT ON COLUMN changes.type IS
+    'the event''s type; hold.created, hold.released or hold.expired; coach.left: a coach left the team, and chosen says who;
+     answer: the answer for a key, and nothing changed';
+COMMENT ON COLUMN changes.version IS 'the appointment''s after the change; 0: it was held';
+COMMENT ON COLUMN changes.before IS 'what the calendar API may have to release; null: there was no appointment';
+COMMENT ON COLUMN changes.after IS 'notes and metadata only for as long as the answer for the key needs them';
+COMMENT ON COLUMN changes.details IS 'what the event says beyond the appointment';
+COMMENT ON COLUMN changes.told IS 'its deliveries are made, or it is no event';
+COMMENT ON COLUMN changes.key IS 'the idempotency key that the change was made for, until key_until';
+COMMENT ON COLUMN changes.answer IS 'the answer for the key where it cannot be made from the appointment after the change';
+COMMENT ON COLUMN changes.calendar_id IS 'whose credits it moved: this and what follows is the decision, null without one';
+COMMENT ON COLUMN changes.chosen IS 'place in the roster, from 1; null: a decision was only reversed';
+COMMENT ON COLUMN changes.credits IS 'before the decision and after the reversal, if there is one; lasts likewise';
+COMMENT ON COLUMN changes.excluded IS 'why each coach was not eligible, null for those who were; null: everybody was';
+COMMENT ON COLUMN changes.reverses IS 'the decision that is undone first; the reversal has the number before this one''s';
 
 -- One event for one endpoint. Without published_at it has not reached the queue yet.
 CREATE TABLE webhook_deliveries (
     delivery_id        uuid PRIMARY KEY DEFAULT uuidv7(),
-    event_id           uuid NOT NULL REFERENCES webhook_events ON DELETE CASCADE,
+    event_id           uuid NOT NULL REFERENCES changes ON DELETE CASCADE,
     endpoint_id        uuid NOT NULL REFERENCES webhook_endpoints,
     params             jsonb NOT NULL DEFAULT '{}',
     status             text NOT NULL DEFAULT 'pending' CHECK (status IN ('pending', 'delivered', 'failed', 'cancelled')),

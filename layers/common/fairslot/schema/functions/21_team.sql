@@ -46,10 +46,10 @@ BEGIN
         PERFORM engine.lock_external_calendar(v_coach);
     END LOOP;
     v_calendars := ARRAY(
-        SELECT calendar_id FROM calendars
-         WHERE tenant_id = p_tenant AND calendar_id = ANY (p_calendars)
-            OR calendar_id IN (SELECT engine.calendars_of_coach(one, v_from) FROM unnest(v_coaches) AS one)
-         ORDER BY calendar_id FOR NO KEY UPDATE);
+        SELECT calendar_id FROM calendars WHERE tenant_id = p_tenant AND calendar_id = ANY (p_calendars)
+         UNION
+        SELECT engine.calendars_of_coach(one, v_from) FROM unnest(v_coaches) AS one);
+    PERFORM engine.lock_calendars(v_calendars);
     v_ids := ARRAY(
         SELECT appointment_id FROM coach_appointments
          WHERE appointment_id IN (SELECT appointment_id
@@ -109,11 +109,10 @@ $$;
 -- nothing was done to it. The caller has the locks.
 CREATE OR REPLACE FUNCTION engine.settle_misfits(
     p_tenant text, p_ids uuid[], p_reasons text[], p_action text, p_reason text, p_now timestamptz
-) RETURNS TABLE (appointment_id uuid, outcome text, coach_id text, messages jsonb) LANGUAGE plpgsql AS $$
+) RETURNS TABLE (appointment_id uuid, outcome text, coach_id text) LANGUAGE plpgsql AS $$
 DECLARE
-    v_one  record;
-    v_done jsonb;
-    a      coach_appointments;
+    v_one record;
+    a     coach_appointments;
 BEGIN
     FOR v_one IN
         SELECT given.id, given.reason LIKE 'calendar\_%' AS calendar_closed
@@ -123,25 +122,25 @@ BEGIN
     LOOP
         SELECT * INTO a FROM coach_appointments AS known WHERE known.appointment_id = v_one.id;
         IF a.status = 'held' THEN
-            PERFORM engine.drop_hold(a, p_now);
-            v_done := '{"outcome": "released", "messages": []}';
+            PERFORM engine.drop_hold(a => a, p_type => 'hold.released', p_now => p_now);
+            outcome := 'released';
         ELSIF v_one.calendar_closed AND p_action = 'reassign' THEN
-            v_done := '{"outcome": "nobody_free", "messages": []}';
+            outcome := 'nobody_free';
         ELSIF v_one.calendar_closed AND p_action = 'cancel' THEN
             -- It is not the coach who is away, so the credit goes back.
-            v_done := engine.cancel(p_tenant => p_tenant, p_appointment => v_one.id, p_cancelled_by => 'system',
-                                    p_reason => p_reason, p_key => NULL, p_fingerprint => NULL, p_keep_for => NULL,
-                                    p_now => p_now) || '{"outcome": "cancelled"}';
+            PERFORM engine.cancel(p_tenant => p_tenant, p_appointment => v_one.id, p_cancelled_by => 'system',
+                                  p_reason => p_reason, p_key => NULL, p_fingerprint => NULL, p_keep_for => NULL,
+                                  p_now => p_now);
+            outcome := 'cancelled';
         ELSE
-            v_done := engine.apply_conflict_policy(p_policy => p_action, p_tenant => p_tenant, p_appointment => v_one.id,
-                                                   p_reason => p_reason, p_now => p_now);
+            outcome := engine.apply_conflict_policy(p_policy => p_action, p_tenant => p_tenant, p_appointment => v_one.id,
+                                                    p_reason => p_reason, p_now => p_now);
+            IF p_action = 'reassign' AND outcome = 'kept' THEN
+                outcome := 'nobody_free';
+            END IF;
         END IF;
-        SELECT * INTO a FROM coach_appointments AS known WHERE known.appointment_id = v_one.id;
         appointment_id := v_one.id;
-        outcome := CASE WHEN p_action = 'reassign' AND v_done ->> 'outcome' = 'kept' THEN 'nobody_free'
-                        ELSE v_done ->> 'outcome' END;
-        coach_id := a.coach_id;
-        messages := v_done -> 'messages';
+        coach_id := (SELECT known.coach_id FROM coach_appointments AS known WHERE known.appointment_id = v_one.id);
         RETURN NEXT;
     END LOOP;
 END $$;

@@ -1,0 +1,103 @@
+"""Bookings and pages over HTTP on the local stack, with its deliveries running.
+
+    PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.http [SECONDS [SECONDS]]
+
+Eight clients book as fast as they are answered, for five minutes; then fifty ask for pages for a minute,
+while two book. Clients, stack and the partners' stand-ins, with their usual latency and faults, share the
+cores.
+"""
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+from bench.figures import Figure
+from bench.load.clients import BOOKING, PAGE, Load
+from bench.load.target import Calendars, Target, add_calendars, find
+from tests.support.stack import start, stop
+
+BOOKING_CLIENTS, PAGE_CLIENTS, BESIDE = 8, 50, 2
+BOOKING_SECONDS, PAGE_SECONDS = 300.0, 60.0
+WARM_UP_SECONDS = 5.0
+# Enough time for 250 bookings a second for five minutes, and half of them are of one calendar.
+HOT_COACHES, SPREAD_COACHES = 60, 10
+# The part of a rate that is noise.
+NOISE = 0.05
+
+
+def figures(booking_seconds: float = BOOKING_SECONDS, page_seconds: float = PAGE_SECONDS) -> Iterator[Figure]:
+    """Measure bookings, and pages beside bookings."""
+    with tempfile.TemporaryDirectory() as folder:
+        stack = start(Path(folder) / "data", {})
+        try:
+            target = find({"FAIRSLOT_DATA": str(stack.data)})
+            calendars = add_calendars(target, hot=HOT_COACHES, coaches=SPREAD_COACHES)
+            yield from bookings(target, calendars, booking_seconds)
+            yield from pages(target, calendars, page_seconds)
+        finally:
+            stop(stack)
+
+
+def bookings(target: Target, calendars: Calendars, seconds: float) -> Iterator[Figure]:
+    """Measure clients that only book."""
+    load = Load(target, calendars, {BOOKING: 100})
+    asyncio.run(load.run(clients=BOOKING_CLIENTS, seconds=WARM_UP_SECONDS))
+    load.traffic.answered.clear()
+    told_before = told(target)
+    asyncio.run(load.run(clients=BOOKING_CLIENTS, seconds=seconds))
+    traffic, told_meanwhile = load.traffic, told(target) - told_before
+    what = f"booking over HTTP, {BOOKING_CLIENTS} clients"
+    parts = traffic.by_part(BOOKING)
+    yield Figure(name=f"{what}, p50", value=traffic.milliseconds(BOOKING, 50), unit="ms", goal=6)
+    yield Figure(name=f"{what}, p99", value=traffic.milliseconds(BOOKING, 99), unit="ms", goal=18)
+    yield Figure(
+        name=f"{what}, rate",
+        value=traffic.rate(BOOKING),
+        unit="/s",
+        goal=250,
+        at_least=True,
+        note=f"meanwhile the CRM was told of {told_meanwhile / seconds:.0f} a second",
+    )
+    yield Figure(
+        name=f"{what}, last fifth against first",
+        value=parts[-1] / parts[0],
+        goal=1 - NOISE,
+        at_least=True,
+        note=f"by fifth: {' '.join(f'{one:.0f}' for one in parts)}",
+    )
+    yield Figure(name=f"{what}, errors", value=traffic.errors.total(), goal=0)
+
+
+def pages(target: Target, calendars: Calendars, seconds: float) -> Iterator[Figure]:
+    """Measure clients that ask for pages while others book."""
+    reading, booking = (Load(target, calendars, {kind: 100}) for kind in (PAGE, BOOKING))
+
+    async def both() -> None:
+        await asyncio.gather(
+            reading.run(clients=PAGE_CLIENTS, seconds=seconds), booking.run(clients=BESIDE, seconds=seconds)
+        )
+
+    asyncio.run(both())
+    p50, p99 = (reading.traffic.milliseconds(PAGE, percent) for percent in (50, 99))
+    what = f"page over HTTP, {PAGE_CLIENTS} clients beside bookings"
+    rates = (
+        f"{reading.traffic.rate(PAGE):.0f} pages and {booking.traffic.rate(BOOKING):.0f} bookings a second"
+    )
+    note = f"{p99:.1f} of {p50:.1f} ms; {rates}"
+    yield Figure(name=f"{what}, p99 of its p50", value=p99 / p50, unit="times", goal=10, note=note)
+    errors = reading.traffic.errors.total() + booking.traffic.errors.total()
+    yield Figure(name=f"{what}, errors", value=errors, goal=0)
+
+
+def told(target: Target) -> int:
+    """Return how many events the CRM has got."""
+    url = f"{target.state['partners']['crm']}/webhooks/log"
+    return int(httpx.get(url, params={"limit": 1}, timeout=30, trust_env=False).json()["total"])
+
+
+if __name__ == "__main__":
+    print(*figures(*map(float, sys.argv[1:])), sep="\n")

@@ -1,0 +1,1 @@
+"""Load on the running stack over HTTP, and what has to hold afterwards."""

@@ -1,0 +1,53 @@
+"""All measurements, in the order in which they are made; each is a function that returns figures.
+
+To add one, write it in the module of its part and name it here.
+"""
+
+import multiprocessing
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+
+from bench import (
+    availability,
+    availability_cache,
+    booking,
+    booking_commit_wait,
+    booking_growth,
+    booking_handler,
+    booking_teams,
+    cold_start,
+    deliveries,
+    http,
+    memory,
+    relay,
+    sync,
+)
+from bench.figures import Measured
+
+type Measurement = Callable[[], Iterable[Measured]]
+
+MEASUREMENTS: tuple[Measurement, ...] = (
+    booking.figures,
+    booking_commit_wait.figures,
+    booking_teams.figures,
+    booking_growth.figures,
+    relay.figures,
+    booking_handler.figures,
+    availability.figures,
+    availability_cache.figures,
+    sync.figures,
+    cold_start.figures,
+    memory.figures,
+    deliveries.figures,
+    http.figures,
+)
+
+
+def alone(measure: Measurement) -> list[Measured]:
+    """Measure in a fresh process, with an environment and connections of its own."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_all_of, measure).result()
+
+
+def _all_of(measure: Measurement) -> list[Measured]:
+    return list(measure())

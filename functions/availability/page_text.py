@@ -1,0 +1,120 @@
+"""Writing a page of bookable starts as JSON."""
+
+import json
+from array import array
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from fairslot.coach_time.bookable_starts import Page, Starts
+from fairslot.domain.slots import WALL_SLOTS, instant_of
+from fairslot.http import pages
+from fairslot.http.representation import Representations
+
+_QUARTERS = [f"T{quarter // 4:02}:{quarter % 4 * 15:02}:00Z" for quarter in range(WALL_SLOTS)]
+_MOST_TEXTS = 4  # that are kept of a team: the entries and the pages in the forms asked for last
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """What an entry has beside its instants and its number of coaches."""
+
+    zone: str | None
+    with_calendar: bool
+    with_coaches: bool
+
+
+def represented(page: Page, calendar_id: str | None, form: Form, *, compressed: bool) -> Representations:
+    """Return the representations of a page; those of a calendar's last page are kept with its team."""
+    text = _written(page, calendar_id, form)
+    texts = page.calendars[0].team.texts if calendar_id is not None and page.calendars else {}
+    kept: Representations | None = texts.get(form)
+    if kept is not None and kept.text == text and (kept.gzip or not compressed):
+        return kept
+    made = Representations.of(text, compressed=compressed)
+    _keep(texts, form, made)
+    return made
+
+
+def _written(page: Page, calendar_id: str | None, form: Form) -> str:
+    """Write a page as JSON, as many of its entries as fit into LARGEST_PAGE."""
+    left, next_after = pages.LARGEST_PAGE, page.next_after
+    entries, last = list[str](), None
+    for one in page.calendars:
+        text, fitting = _entries(one, form, left, at_least_one=not entries)
+        if fitting:
+            entries.append(text)
+            left -= len(text) + 1
+            last = (one.calendar_id, one.slots[fitting - 1])
+        if fitting < len(one.slots):
+            next_after = last
+            break
+    synced_at = page.synced_at.strftime("%Y-%m-%dT%H:%M:%SZ") if page.synced_at else None
+    tail = {
+        "total_available": page.total,
+        "synced_at": synced_at,
+        "stale": page.stale,
+        "next_cursor": pages.cursor(next_after[0], str(next_after[1])) if next_after else None,
+    }
+    head = json.dumps({"calendar_id": calendar_id}, separators=(",", ":"))[:-1]
+    return f'{head},"slots":[{",".join(entries)}],{json.dumps(tail, separators=(",", ":"))[1:]}'
+
+
+def _entries(one: Starts, form: Form, most: int, *, at_least_one: bool) -> tuple[str, int]:
+    """Return the entries of a calendar, joined, and how many: those that fit into `most` characters."""
+    state = (one.team.version, one.duration, most, array("i", one.slots).tobytes())
+    name = ("entries", form)
+    kept = one.team.texts.get(name)
+    if kept is not None and kept[0] == state:
+        return kept[1], kept[2]
+    texts = list[str]()
+    for text in _each(one, form):
+        most -= len(text) + 1
+        if most < 0 and (texts or not at_least_one):
+            break
+        texts.append(text)
+    joined = ",".join(texts)
+    _keep(one.team.texts, name, (state, joined, len(texts)))
+    return joined, len(texts)
+
+
+def _keep(texts: dict[Hashable, Any], name: Hashable, made: tuple[Any, ...]) -> None:
+    texts.pop(name, None)
+    texts[name] = made
+    while len(texts) > _MOST_TEXTS:
+        del texts[next(iter(texts))]
+
+
+def _each(one: Starts, form: Form) -> Iterator[str]:
+    """Write the entries of a calendar, one after the other."""
+    after = f',"calendar_id":{json.dumps(one.calendar_id)}' if form.with_calendar else ""
+    zone = ZoneInfo(form.zone) if form.zone else None
+    free_coaches = one.free_coaches() if form.with_coaches and one.slots else None
+    for slot, count in zip(one.slots, one.counts, strict=True):
+        day, quarter = divmod(slot, WALL_SLOTS)
+        end_day, end_quarter = divmod(slot + one.duration, WALL_SLOTS)
+        text = (
+            f'{{"start_time":"{_day_texts(day)[quarter]}","end_time":"{_day_texts(end_day)[end_quarter]}",'
+            f'"available_coaches":{count}{after}'
+        )
+        if zone is not None:
+            text += f',"local_start_time":"{_local_texts(zone, day)[quarter]}"'
+        if free_coaches is not None:
+            text += f',"coach_ids":{json.dumps(free_coaches(slot), separators=(",", ":"))}'
+        yield text + "}"
+
+
+@lru_cache(maxsize=100)
+def _day_texts(day: int) -> Sequence[str]:
+    """Write the slots of a UTC day as the API writes instants."""
+    date = instant_of(day * WALL_SLOTS).date().isoformat()
+    return [date + quarter for quarter in _QUARTERS]
+
+
+@lru_cache(maxsize=100)
+def _local_texts(zone: ZoneInfo, day: int) -> Sequence[str]:
+    """Write the slots of a UTC day as the clocks of a zone show them, with the offset."""
+    first = day * WALL_SLOTS
+    return [instant_of(slot).astimezone(zone).isoformat() for slot in range(first, first + WALL_SLOTS)]

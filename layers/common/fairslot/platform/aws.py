@@ -1,0 +1,31 @@
+"""Clients of AWS services, by botocore: boto3 would add to every cold start, and nothing that we use."""
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from botocore.session import Session
+
+# The layer has the descriptions of these services only: SERVICES in its Makefile.
+type Service = Literal["kms", "sqs"]
+
+
+def client(service: Service, *, connect_seconds: float, read_seconds: float, attempts: int) -> Any:
+    """Return a client of a service with its timeouts, and how often it tries a call in all."""
+    from botocore.config import Config  # late: 150 ms of a cold start
+
+    return _session().create_client(
+        service,
+        config=Config(
+            connect_timeout=connect_seconds,
+            read_timeout=read_seconds,
+            retries={"mode": "standard", "total_max_attempts": attempts},
+        ),
+    )
+
+
+@cache
+def _session() -> "Session":
+    from botocore.session import get_session
+
+    return get_session()

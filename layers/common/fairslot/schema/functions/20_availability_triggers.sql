@@ -1,0 +1,25 @@
+-- The triggers that note what changes availability. They are made once: making one again would wait for every transaction
+-- that changes days, and have the next ones wait.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'coach_slots'::regclass AND tgname = 'note_day') THEN
+        CREATE TRIGGER note_day AFTER UPDATE ON coach_slots FOR EACH ROW EXECUTE FUNCTION engine.note_day();
+        CREATE TRIGGER note_inserted_days AFTER INSERT ON coach_slots REFERENCING NEW TABLE AS days
+            FOR EACH STATEMENT EXECUTE FUNCTION engine.note_days();
+        CREATE TRIGGER note_deleted_days AFTER DELETE ON coach_slots REFERENCING OLD TABLE AS days
+            FOR EACH STATEMENT EXECUTE FUNCTION engine.note_days();
+        CREATE TRIGGER void_availability AFTER TRUNCATE ON coach_slots
+            FOR EACH STATEMENT EXECUTE FUNCTION engine.void_availability();
+        CREATE TRIGGER void_availability AFTER TRUNCATE ON coach_calendars
+            FOR EACH STATEMENT EXECUTE FUNCTION engine.void_availability();
+        CREATE TRIGGER refuse_moved_day BEFORE UPDATE OF coach_id, first_slot, slot_count ON coach_slots
+            FOR EACH STATEMENT EXECUTE FUNCTION engine.refuse_moved_day();
+        CREATE TRIGGER note_reading AFTER INSERT OR UPDATE OF synced_at, failures ON coach_syncs
+            FOR EACH ROW EXECUTE FUNCTION engine.note_reading();
+        CREATE TRIGGER note_coach AFTER UPDATE OF active, calendar_kind ON coaches
+            FOR EACH ROW WHEN ((OLD.active, OLD.calendar_kind) IS DISTINCT FROM (NEW.active, NEW.calendar_kind))
+            EXECUTE FUNCTION engine.note_coach();
+        CREATE TRIGGER note_team AFTER INSERT OR DELETE OR UPDATE OF calendar_id, coach_id ON coach_calendars
+            FOR EACH ROW EXECUTE FUNCTION engine.note_team();
+    END IF;
+END $$;

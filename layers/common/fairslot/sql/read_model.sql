@@ -1,0 +1,7 @@
+-- name: fold
+-- Brings the read model up to date.
+SELECT engine.fold_changes(%(limit)s) AS more;
+
+-- name: delete_old
+-- Deletes changes that the read model has and that no kept team is older than.
+DELETE FROM availability_changes WHERE at < %(before)s AND xid < engine.folded_snapshot();
