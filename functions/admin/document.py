@@ -5,6 +5,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
+from admin import team_changes
 from admin.plan_models import Document, DocumentModel, Plan
 from admin.team_changes import Appointments, DryRun
 from fairslot.domain.errors import (
@@ -13,10 +14,11 @@ from fairslot.domain.errors import (
     NotFoundError,
     SlugTakenError,
 )
-from fairslot.domain.idempotency import NO_KEY
+from fairslot.domain.idempotency import NO_KEY, ChangeResult, Key
 from fairslot.http import api, changes
 from fairslot.http.routing import route
 from fairslot.platform import db
+from fairslot.platform.db import Connection
 from fairslot.team import document
 from fairslot.team.changes import Options
 
@@ -46,22 +48,9 @@ def apply_document(
     tenant_id, now = api.client(router).tenant_id, api.clock()
     options = Options(dry_run=dry_run, appointments=appointments)
     wanted: dict[str, Any] = body.model_dump(mode="json")
-    if dry_run:
-        plan = db.run(
-            lambda connection: document.apply(
-                connection,
-                tenant_id=tenant_id,
-                document=wanted,
-                prune=prune,
-                options=options,
-                key=NO_KEY,
-                now=now,
-            )
-        )
-        return Response(200, "application/json", Plan.model_validate(plan.answer))
-    done = changes.apply(
-        router,
-        lambda connection, key: document.apply(
+
+    def apply(connection: Connection, key: Key) -> ChangeResult:
+        return document.apply(
             connection,
             tenant_id=tenant_id,
             document=wanted,
@@ -69,8 +58,11 @@ def apply_document(
             options=options,
             key=key,
             now=now,
-        ),
-    )
+        )
+
+    if dry_run:
+        return team_changes.plan(router, lambda connection: apply(connection, NO_KEY))
+    done = changes.apply(router, apply)
     return changes.respond(router, Plan.model_validate(done.answer["plan"]), replayed=done.replayed)
 
 

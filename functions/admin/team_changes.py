@@ -13,7 +13,7 @@ from admin.plan_models import Plan
 from admin.settings_models import merged
 from fairslot.domain.errors import MalformedRequestError, ValidationError
 from fairslot.domain.idempotency import NO_KEY, ChangeResult, Key
-from fairslot.http import changes
+from fairslot.http import api, changes
 from fairslot.platform import db
 from fairslot.team.changes import Choice, Options, is_new
 from fairslot.team.preconditions import Precondition, etag
@@ -89,6 +89,12 @@ def found[T: BaseModel](model: type[T], resource: Mapping[str, Any]) -> Response
     )
 
 
+def plan(router: "BaseRouter", work: "Callable[[Connection], ChangeResult]") -> Response[Plan]:
+    """Do a dry run, which is counted before the work as a change is, and answer with its plan."""
+    api.request_count(router).check()
+    return Response(200, "application/json", Plan.model_validate(db.run(work).answer))
+
+
 def change[T: BaseModel](
     router: "BaseRouter", model: type[T] | None, work: Work, options: Options
 ) -> Response[Any]:
@@ -97,8 +103,7 @@ def change[T: BaseModel](
     A resource that was made is answered with 201.
     """
     if options.dry_run:
-        done = db.run(lambda connection: work(connection, NO_KEY, options))
-        return Response(200, "application/json", Plan.model_validate(done.answer))
+        return plan(router, lambda connection: work(connection, NO_KEY, options))
     made = changes.apply(router, lambda connection, key: work(connection, key, options))
     if model is None:
         return changes.respond(router, None, replayed=made.replayed)
