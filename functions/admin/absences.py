@@ -1,6 +1,7 @@
 """Absences of coaches."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from fairslot.domain.errors import (
 from fairslot.http import api, pages
 from fairslot.http.routing import route
 from fairslot.http.types import Id, Instant
-from fairslot.platform import db
+from fairslot.platform import after_answer, db
 from fairslot.team import absences
 from fairslot.team.changes import Options
 
@@ -157,7 +158,8 @@ def delete_absence(
     )
     if not dry_run:
         # Lost here, the request comes with the schedule.
-        send_fetches(db.run(lambda connection: sync.request(connection, coach_ids=[coach_id], now=now)))
+        fetches = db.run(lambda connection: sync.request(connection, coach_ids=[coach_id], now=now))
+        after_answer.run(partial(send_fetches, fetches))
     return answer
 
 

@@ -3,10 +3,11 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from admin.settings_models import Patch, Settings
+from admin.settings_models import Patch
 from admin.settings_types import Dates
+from fairslot.http.models import Model, Request
 from fairslot.http.types import Name, Zone, storable
 
 type Buffer = Annotated[int, Field(ge=0, le=240, multiple_of=15)]
@@ -26,7 +27,7 @@ type HalfLife = Annotated[float, Field(ge=0.1, le=10_000, allow_inf_nan=False)]
 type Weight = Annotated[float, Field(ge=0.01, le=100, allow_inf_nan=False)]
 
 
-class Buffers(Settings):
+class Buffers(Request):
     """Minutes that are kept free around an appointment."""
 
     before: Buffer = 0
@@ -40,7 +41,7 @@ class BuffersPatch(Patch):
     after: Buffer | None = None
 
 
-class Fairness(Settings):
+class Fairness(Request):
     """How scores become weights, (score / mean) ^ `gamma` from `low` to `high`, and follow outcomes."""
 
     gamma: Gamma = 4
@@ -66,7 +67,7 @@ class FairnessPatch(Patch):
     half_life_days: HalfLife | None = None
 
 
-class CalendarRequest(Settings):
+class CalendarRequest(Request):
     """A calendar. `notice`, `buffers` and durations are minutes, `horizon` days.
 
     `max_per_day` and `blocked_dates` count in its `time_zone`.
@@ -109,14 +110,14 @@ class CalendarPatch(Patch):
     active: bool | None = None
 
 
-class BuffersModel(BaseModel):
+class BuffersModel(Model):
     """Minutes that are kept free around an appointment."""
 
     before: int
     after: int
 
 
-class FairnessModel(BaseModel):
+class FairnessModel(Model):
     """How scores become weights and follow outcomes."""
 
     gamma: float
@@ -126,7 +127,7 @@ class FairnessModel(BaseModel):
     half_life_days: float
 
 
-class CalendarSettings(BaseModel):
+class CalendarSettings(Model):
     """What is set of a calendar; `notice`, `buffers` and durations are minutes, `horizon` days."""
 
     name: str
@@ -152,20 +153,20 @@ class CalendarModel(CalendarSettings):
     calendar_id: str
 
 
-class CalendarPage(BaseModel):
+class CalendarPage(Model):
     """A page of calendars by id."""
 
     data: list[CalendarModel]
     next_cursor: str | None
 
 
-class MemberRequest(Settings):
+class MemberRequest(Request):
     """A coach's place in a team; the weight multiplies the one that follows from the score."""
 
     weight: Weight = 1
 
 
-class MemberModel(BaseModel):
+class MemberModel(Model):
     """A coach's place in a team."""
 
     calendar_id: str
@@ -173,7 +174,7 @@ class MemberModel(BaseModel):
     weight: float
 
 
-class MemberPage(BaseModel):
+class MemberPage(Model):
     """A page of a team by coach."""
 
     data: list[MemberModel]

@@ -4,17 +4,18 @@ from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from admin.settings_models import Patch, Settings
+from admin.settings_models import Patch
 from admin.settings_types import Day, Email, Hours, Week, Weekday
+from fairslot.http.models import Model, Request
 from fairslot.http.types import Instant, Name, Zone, storable
 
 type PerDay = Annotated[int, Field(ge=0, le=104)]
 type Score = Annotated[float, Field(ge=0.001, le=1, allow_inf_nan=False)]
 
 
-class Limits(Settings):
+class Limits(Request):
     """The most that a coach does: appointments a day, in the coach's time zone."""
 
     per_day: PerDay = 10
@@ -26,7 +27,7 @@ class LimitsPatch(Patch):
     per_day: PerDay | None = None
 
 
-class Override(Settings):
+class Override(Request):
     """Other hours on a date, or none: they stand for those that would begin on it."""
 
     date: Day
@@ -42,7 +43,7 @@ def _by_date(overrides: list[Override]) -> list[Override]:
 type Overrides = Annotated[list[Override], Field(max_length=400), AfterValidator(_by_date)]
 
 
-class CoachRequest(Settings):
+class CoachRequest(Request):
     """A coach. Without `score` a coach who is known keeps theirs, and a new one begins with 0.5."""
 
     name: Name
@@ -68,20 +69,20 @@ class CoachPatch(Patch):
     score: Score | None = None
 
 
-class OverrideModel(BaseModel):
+class OverrideModel(Model):
     """The hours that begin on a date."""
 
     date: date
     hours: list[list[str]]
 
 
-class LimitsModel(BaseModel):
+class LimitsModel(Model):
     """The most appointments that a coach has a day."""
 
     per_day: int
 
 
-class CoachSettings(BaseModel):
+class CoachSettings(Model):
     """What is set of a coach; outcomes move the `score`."""
 
     name: str
@@ -100,14 +101,14 @@ class CoachModel(CoachSettings):
     coach_id: str
 
 
-class CoachPage(BaseModel):
+class CoachPage(Model):
     """A page of coaches by id."""
 
     data: list[CoachModel]
     next_cursor: str | None
 
 
-class AbsenceRequest(Settings):
+class AbsenceRequest(Request):
     """When a coach is away, and why."""
 
     start: Instant
@@ -121,7 +122,7 @@ class AbsenceRequest(Settings):
         return self
 
 
-class AbsenceModel(BaseModel):
+class AbsenceModel(Model):
     """An absence: it holds whatever the coach's calendar says."""
 
     absence_id: UUID
@@ -131,7 +132,7 @@ class AbsenceModel(BaseModel):
     reason: str | None
 
 
-class AbsencePage(BaseModel):
+class AbsencePage(Model):
     """A page of absences by start."""
 
     data: list[AbsenceModel]

@@ -4,15 +4,15 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from admin.calendar_models import CalendarRequest, CalendarSettings, MemberRequest
 from admin.coach_models import CoachRequest, CoachSettings
-from admin.settings_models import Settings
 from admin.settings_types import NewId
+from fairslot.http.models import Model, Request
 
 
-class ChangeOfResource(BaseModel):
+class ChangeOfResource(Model):
     """What is created, updated or deleted, and which members change."""
 
     resource: Literal["coach", "calendar", "member", "absence"]
@@ -21,7 +21,7 @@ class ChangeOfResource(BaseModel):
     members: list[str]
 
 
-class TouchedAppointment(BaseModel):
+class TouchedAppointment(Model):
     """An appointment that no longer fits: why, and what becomes of it.
 
     `nobody_free`: no other coach of the team could take it.
@@ -39,7 +39,7 @@ class TouchedAppointment(BaseModel):
     new_coach_id: str | None
 
 
-class ShareChange(BaseModel):
+class ShareChange(Model):
     """A coach's share of a calendar's bookings (0 to 1) and credit (bookings); null: not in the team."""
 
     calendar_id: str
@@ -50,7 +50,7 @@ class ShareChange(BaseModel):
     credit_after: float | None
 
 
-class Plan(BaseModel):
+class Plan(Model):
     """What a change does, or would do. Shares are those of calendars in which one changes."""
 
     changes: list[ChangeOfResource]
@@ -65,14 +65,14 @@ class CalendarEntry(CalendarRequest):
     team: Annotated[dict[NewId, MemberRequest], Field(max_length=1000)] | None = None
 
 
-class Document(Settings):
+class Document(Request):
     """A team: coaches and calendars by id. What is not in it stays as it is, or goes with `prune`."""
 
     coaches: Annotated[dict[NewId, CoachRequest], Field(max_length=1000)] = Field(default_factory=dict)
     calendars: Annotated[dict[NewId, CalendarEntry], Field(max_length=200)] = Field(default_factory=dict)
 
 
-class MemberSettings(BaseModel):
+class MemberSettings(Model):
     """What is set of a member of a team."""
 
     weight: float
@@ -84,7 +84,7 @@ class CalendarOfDocument(CalendarSettings):
     team: dict[str, MemberSettings]
 
 
-class DocumentModel(BaseModel):
+class DocumentModel(Model):
     """A team: coaches and calendars by id."""
 
     coaches: dict[str, CoachSettings]

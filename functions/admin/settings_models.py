@@ -7,16 +7,12 @@ patched is validated as what is replaced.
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, model_serializer
+from pydantic import model_serializer
+
+from fairslot.http.models import Request
 
 
-class Settings(BaseModel):
-    """Members that an operator sets; unknown ones are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Patch(Settings):
+class Patch(Request):
     """The members that were given, null among them."""
 
     @model_serializer
