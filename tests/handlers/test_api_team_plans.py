@@ -76,6 +76,23 @@ def test_reassigning_is_fair_and_recorded(nine: Connection, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", CHANGES)
+def test_what_is_kept_of_availability_follows(nine: Connection, kind: str) -> None:
+    """Who was listed as free before a change is not listed after it; the roster says who is inactive."""
+    at = NINE + 4 * HOUR
+    method, path, body, _ = CHANGES[kind]
+    assert free(at) == ["coach-01", "coach-02", "coach-03"]
+    body_of(ask(method, path, body, query={"dry_run": "true"}))
+    assert "coach-01" in free(at)
+    assert ask(method, path, body, query={"appointments": "keep"}).status in {200, 201, 204}
+    assert free(at) == (["coach-01"] if kind == "zone" else []) + ["coach-02", "coach-03"]
+    absent = {"deactivated": "inactive"}.get(kind)
+    team = nine.execute("SELECT coach_id, absent FROM coach_credits").fetchall()
+    assert [one["absent"] for one in team if one["coach_id"] == "coach-01"] == (
+        [] if kind in {"left", "deleted"} else [absent]
+    )
+
+
+@pytest.mark.parametrize("kind", CHANGES)
 def test_cancelling_gives_the_time_back(nine: Connection, kind: str) -> None:
     """The appointments are cancelled, as ones that the coach cannot hold."""
     method, path, body, _ = CHANGES[kind]
@@ -171,8 +188,10 @@ def test_a_calendar_is_deleted_by_plan(nine: Connection, choice: str) -> None:
     """With its appointments cancelled, or kept as they are."""
     appointments = touched(ask("DELETE", "/api/calendars/cal"))
     assert {one["reason"] for one in appointments} == {"calendar_deleted"}
+    assert free(NINE + 4 * HOUR)
     assert ask("DELETE", "/api/calendars/cal", query={"appointments": choice}).status == 204
     assert count(nine, "coach_appointments", "status = 'scheduled'") == (6 if choice == "keep" else 0)
+    assert ask("GET", "/api/availability", query={"calendar_id": "cal"}).status == 404
     check_invariants(nine)
 
 
