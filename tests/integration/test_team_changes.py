@@ -1,6 +1,7 @@
 """Changes of a team while it is booked: nothing is lost, nobody waits for ever, and the books balance."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
@@ -14,7 +15,7 @@ from tests.support.bookings import book, cancel, hold, reassign, reschedule
 from tests.support.clock import DAY, HALF, NINE, NOW
 from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants, check_replay
-from tests.support.race import Outcome, at_once, patiently
+from tests.support.race import Outcome, at_once, patiently, wait_until, waiting
 from tests.support.tables import count
 from tests.support.team import TENANT, add_calendar, add_team
 
@@ -123,5 +124,27 @@ def test_reassigning_twenty_is_one_change(connection: Connection) -> None:
     assert len(plan["appointments"]) == len(STARTS)
     assert {one["outcome"] for one in plan["appointments"]} == {"reassigned"}
     assert {one["new_coach_id"] for one in plan["appointments"]} == {"coach-02", "coach-03", "coach-04"}
+    check_invariants(connection)
+    check_replay(connection)
+
+
+@pytest.mark.parametrize("change", [deactivate, leave])
+def test_a_change_locks_no_day_before_its_calendars(
+    connection: Connection, connect: Connect, change: Callable[[Connection, str], ChangeResult]
+) -> None:
+    """In the one order of locks: who has a calendar may wait for its team's days, and never in a circle."""
+    add_team(connection, 2)
+    book(connection)
+    holder, client = connect(), connect()
+    with ThreadPoolExecutor(1) as pool:
+        with holder.transaction():
+            holder.execute("SELECT engine.lock_calendar('cal')")
+            outcome = pool.submit(change, client, "coach-01")
+            wait_until(lambda: outcome.done() or waiting(connection, [client]) == 1)
+            assert not outcome.done()
+            for table in ("coach_slots", "coach_appointments"):
+                free = holder.execute(f"SELECT FROM {table} FOR UPDATE SKIP LOCKED".encode()).rowcount
+                assert free == count(connection, table)
+        outcome.result()
     check_invariants(connection)
     check_replay(connection)

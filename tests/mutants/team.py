@@ -61,6 +61,20 @@ GUARDS = (
         "tests/unit/domain/test_slots.py::test_overrides_replace_the_hours_that_begin_on_their_date",
     ),
     Guard(
+        "a change of a team has days before calendars",
+        _TEAM,
+        "    PERFORM engine.lock_calendars(v_calendars);\n",
+        "",
+        "tests/integration/test_team_changes.py::test_a_change_locks_no_day_before_its_calendars",
+    ),
+    Guard(
+        "a kept page lists a coach who was turned off",
+        "schema/functions/20_availability_triggers.sql",
+        "WHEN ((OLD.active, OLD.calendar_kind) IS DISTINCT FROM (NEW.active, NEW.calendar_kind))",
+        "WHEN (OLD.calendar_kind IS DISTINCT FROM NEW.calendar_kind)",
+        f"{_PLANS}::test_what_is_kept_of_availability_follows[deactivated]",
+    ),
+    Guard(
         "an absence is no reason",
         _TEAM,
         "            THEN 'absent'\n",
