@@ -12,7 +12,7 @@ from tests.support.http import ask, body_of, booked, check_problem
 from tests.support.invariants import check_invariants, check_replay
 from tests.support.tables import count, one_row, table_digests
 from tests.support.team import set_calendar
-from tests.support.team_api import free, touched
+from tests.support.team_api import CALENDAR, COACH, free, put, touched
 
 ONE = "/api/coaches/coach-01"
 _TOLD = "webhook_deliveries AS delivery JOIN changes ON changes.change_id = delivery.event_id"
@@ -194,6 +194,22 @@ def test_a_calendar_is_deleted_by_plan(nine: Connection, choice: str) -> None:
     assert count(nine, "coach_appointments", "status = 'scheduled'") == (6 if choice == "keep" else 0)
     assert ask("GET", "/api/availability", query={"calendar_id": "cal"}).status == 404
     check_invariants(nine)
+
+
+def test_a_deleted_calendar_and_who_left_begin_anew(nine: Connection) -> None:
+    """With the ids used again everybody has neither credit nor debt, and the whole record replays."""
+    for path in ("/api/calendars/cal", ONE):
+        assert ask("DELETE", path, query={"appointments": "cancel"}).status == 204
+    put("/api/calendars/cal", CALENDAR, status=201)
+    put(ONE, COACH, status=201)
+    for coach_id in ("coach-01", "coach-02"):
+        put(f"/api/calendars/cal/coaches/{coach_id}", {}, status=201)
+    assert count(nine, "coach_credits", "credit = 0 AND last_assigned_seq IS NULL") == 2
+    for step in range(4):
+        booked(NINE + step * HALF)
+    assert set(coaches_of(nine)) == {"coach-01", "coach-02"}
+    check_invariants(nine)
+    check_replay(nine)
 
 
 def test_too_many_appointments_are_refused(nine: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
