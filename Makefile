@@ -25,6 +25,8 @@ $(UV): requirements/uv.txt
 	@echo "installing the packages into .venv"
 	@$(UV) venv --quiet --clear .venv
 	@$(UV) pip sync --quiet --python .venv --compile-bytecode --require-hashes requirements/dev.txt
+	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s/.venv/bin/python" -m cli "$$@"\n' "$(CURDIR)" "$(CURDIR)" > .venv/bin/fairslot
+	@chmod +x .venv/bin/fairslot
 	@touch $@
 
 .tools/ministack/.installed: requirements/ministack.txt .python-version | $(UV)

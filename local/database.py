@@ -9,7 +9,9 @@ from pathlib import Path
 
 import psycopg
 
+from fairslot.platform import db
 from fairslot.platform.migrate import BEFORE_BASELINE_CODE
+from local import first_key
 from local.function_env import PYTHONPATH
 from local.processes import StartError, die_with_parent
 
@@ -17,10 +19,11 @@ from local.processes import StartError, die_with_parent
 _HAS_COACHES = "SELECT EXISTS (SELECT FROM coaches)"
 
 
-async def prepare(url: str, log: Path, *, data: Path | None) -> str:
+async def prepare(url: str, log: Path, *, data: Path | None, demo: bool = True) -> str:
     """Migrate the database at `url`, load the demo data if it is empty, and return what was done.
 
-    `data` is the folder that the database is in, None if the caller gave its address.
+    Without `demo` a database without keys gets an admin key, which is only in what is returned. `data` is the
+    folder that the database is in, None if the caller gave its address.
 
     Raises:
         StartError: one of the two failed.
@@ -29,6 +32,9 @@ async def prepare(url: str, log: Path, *, data: Path | None) -> str:
     lines = await _run("fairslot.platform.migrate", url, log, {BEFORE_BASELINE_CODE: _too_old(data)})
     applied = [line.removeprefix("applied ") for line in lines if line.startswith("applied ")]
     done = f"applied {', '.join(applied)}" if applied else "up to date"
+    if not demo:
+        made = await asyncio.to_thread(_make_key, url)
+        return f"{done}; made the admin key {made}, which is not shown again" if made else done
     if await asyncio.to_thread(_has_coaches, url):
         return done
     await _run("local.demo", url, log)
@@ -51,6 +57,12 @@ def _has_coaches(url: str) -> bool:
     with psycopg.connect(url) as connection:
         row = connection.execute(_HAS_COACHES).fetchone()
     return bool(row and row[0])
+
+
+def _make_key(url: str) -> str | None:
+    """Give a database without keys an admin key and the partners, and return the key."""
+    with db.connect(url) as connection:
+        return first_key.make(connection)
 
 
 async def _run(module: str, url: str, log: Path, meanings: Mapping[int, str] | None = None) -> list[str]:

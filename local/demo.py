@@ -9,6 +9,7 @@ from fairslot.access import keys
 from fairslot.coach_time.days import extend_days
 from fairslot.platform import db
 from fairslot.platform.queries import queries
+from local.first_key import add_partners
 
 KEYS = {"test-key-123": 100, "dev-key-456": 500, "prod-key-789": 1000}
 COACHES = {
@@ -39,9 +40,7 @@ def load(
         _add_keys(connection, tenant_id)
         _add_coaches(connection, tenant_id, calendar_kind)
         _add_calendars(connection, tenant_id)
-        for kind in ("crm", "calendar_api"):
-            values = {"tenant": tenant_id, "kind": kind, "types": ["appointment.*"]}
-            connection.execute(_SQL["add_endpoint"], values)
+        add_partners(connection, tenant_id)
         extend_days(connection, now=datetime.now(UTC))
     return True
 

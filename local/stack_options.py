@@ -13,7 +13,7 @@ class OptionError(ValueError):
 
 @dataclass(frozen=True)
 class StackOptions:
-    """The data directory, the ports, and the most processes of a function that serves HTTP or a queue."""
+    """The data directory, the ports, the most processes of a function, and whether to load the demo data."""
 
     data: Path
     port: int
@@ -21,17 +21,22 @@ class StackOptions:
     crm_port: int
     http_processes: int
     queue_processes: int
+    demo: bool
     environment: Mapping[str, str]
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "StackOptions":
-        """Read PORT, FAIRSLOT_DATA, CALENDAR_PORT, CRM_PORT, HTTP_PROCESSES and QUEUE_PROCESSES.
+        """Read PORT, FAIRSLOT_DATA, CALENDAR_PORT, CRM_PORT, HTTP_PROCESSES, QUEUE_PROCESSES, FAIRSLOT_DEMO.
 
         Raises:
-            OptionError: a number is invalid or out of range.
+            OptionError: a number is invalid or out of range, or FAIRSLOT_DEMO is something else than `none`.
 
         """
+        demo = environment.get("FAIRSLOT_DEMO") or None
+        if demo not in {None, "none"}:
+            raise OptionError(f"FAIRSLOT_DEMO must be none, or not there, not {demo!r}")
         return cls(
+            demo=demo is None,
             data=Path(environment.get("FAIRSLOT_DATA") or ROOT / ".data").resolve(),
             port=_number(environment, "PORT", 3000, 65535),
             calendar_port=_number(environment, "CALENDAR_PORT", 3001, 65535),

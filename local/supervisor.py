@@ -176,7 +176,12 @@ class Supervisor:
         """Prepare the database while the first functions start; they connect only when they are used."""
         data = None if self._options.address("DATABASE_URL") else self._data
         done, _ = await asyncio.gather(
-            database.prepare(self._addresses()["DATABASE_URL"], self._logs / "migrate.log", data=data),
+            database.prepare(
+                self._addresses()["DATABASE_URL"],
+                self._logs / "migrate.log",
+                data=data,
+                demo=self._options.demo,
+            ),
             functions.warm(),
         )
         self._say("database", done)

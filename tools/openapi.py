@@ -116,7 +116,7 @@ def _complete(operation: Json, about: str, contract: Contract) -> None:
     operation["description"] = about
     del operation["responses"]["422"]  # the resolver's own; ours has another shape
     for status, response in operation["responses"].items():
-        response["headers"] = _references("headers", headers)
+        response["headers"] = response.get("headers", {}) | _references("headers", headers)
         if contract.conditional and status == "200":
             response["headers"] |= _references("headers", ["Content-Encoding"])
         if status == "204":

@@ -111,7 +111,11 @@ def problem() -> Json:
     return {
         "description": "Why a request was not served (RFC 9457).",
         "type": "object",
-        "properties": {**members, "details": {"type": "array", "items": place}},
+        "properties": {
+            **members,
+            "details": {"type": "array", "items": place},
+            "plan": {"$ref": "#/components/schemas/Plan"},
+        },
         "required": list(members),
         "additionalProperties": False,
     }

@@ -1,11 +1,10 @@
-"""Administration: webhook endpoints, deliveries, and the secret of signed calendar events."""
+"""Administration: the team and its calendars, webhook endpoints, deliveries, and signed calendar events."""
 
-from admin import deliveries, endpoints, inbound_secret
+from admin import absences, calendars, coaches, deliveries, document, endpoints, inbound_secret, team
 from fairslot.http import api
 
 app = api.resolver()
-app.include_router(endpoints.router)
-app.include_router(deliveries.router)
-app.include_router(inbound_secret.router)
+for module in (endpoints, deliveries, inbound_secret, coaches, absences, calendars, team, document):
+    app.include_router(module.router)
 
 lambda_handler = api.handler(app)

@@ -17,8 +17,11 @@ from tests.support.endpoints import URL, add_endpoint, subscribed
 from tests.support.http import ask, booked, send
 from tests.support.invariants import check_invariants
 from tests.support.queues import Queues
+from tests.support.team import add_calendar, add_coach
 
 OPERATIONS = list(operations())
+_ABSENCES = "/api/coaches/coach-01/absences"
+ABSENCE = {"start": "2026-04-03T00:00:00Z", "end": "2026-04-04T00:00:00Z"}
 
 
 def known_values() -> dict[str, list[Any]]:
@@ -48,6 +51,23 @@ def known_values() -> dict[str, list[Any]]:
         "X-Idempotency-Key": ["key-1", "key-2", *map(str, range(40))],
         "Idempotency-Key": ["key-1"],
         "source": [str(uuid4())],
+        # A lower maximum than what is booked is allowed, and would not pass check_invariants.
+        "per_day": [10, 50, 104, 105],
+        "time_zone": ["America/New_York", "America/Chicago", "Mars/Olympus"],
+        "working_hours": [
+            None,
+            {},
+            {"mon": [["09:00", "17:00"]]},
+            {"mon": [["09:00", "17:00"]], "tue": None},
+        ],
+        "overrides": [[], [{"date": "2026-03-03"}], [{"date": "2026-03-04", "hours": [["22:00", "02:00"]]}]],
+        "blocked_dates": [[], ["2026-03-04"], ["2026-03-04", "2026-03-04"]],
+        "email": ["ann@example.com", "ann", None],
+        "slug": ["intro", "intro-1", "In tro", None],
+        "name": ["Ann", "Ann \u202e"],
+        "slot_duration": [15, 30, 45, 50],
+        "if-match": ["*", '"tag"', "tag"],
+        "if-none-match": ["*"],
         "cursor": ["WyJjYWwiLCAiMTk2OTQwMSJd", "W10="],
     }
 
@@ -82,6 +102,16 @@ def test_whatever_is_asked_is_answered(
     if operation.path.endswith("/calendar/secret"):
         request.getfixturevalue("kms")
         assert ask("POST", operation.path).status == 200
+    if "absence_id" in operation.path:
+        made = [ask("POST", _ABSENCES, ABSENCE).json["absence_id"] for _ in range(3)]
+        values |= {"coach_id": ["coach-01"], "absence_id": [*made, str(uuid4())]}
+    if operation.name in {"delete_coach", "delete_calendar", "delete_member"}:  # some without appointments
+        for number in range(4):
+            add_coach(team, f"idle-{number}")
+        add_calendar(team, "idle", values["coach_id"][:3])
+        team.execute("INSERT INTO coach_calendars SELECT 'cal', coach_id FROM coaches ON CONFLICT DO NOTHING")
+        values["coach_id"] += [f"idle-{number}" for number in range(4)]
+        values["calendar_id"].append("idle")
     if operation.name == "report_outcome":  # of what has begun
         request.getfixturevalue("clock")(NINE + DAY)
     statuses: Counter[int] = Counter()

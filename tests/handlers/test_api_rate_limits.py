@@ -1,11 +1,14 @@
 """Requests a minute: told with every answer, never exceeded, and never in the way when the cache is."""
 
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from redis import Redis
 
+from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection
+from fairslot.team import changes
 from local.valkey import EmbeddedValkey
 from tests.support.api_processes import at_once
 from tests.support.http import Answer, add_key, ask, book, check_problem, request
@@ -58,6 +61,32 @@ def test_past_the_limit_nothing_is_done(team: Connection, cache: Redis) -> None:
         assert answer.headers["retry-after"] == answer.headers["x-ratelimit-reset"]
     assert table_digests(team) == before
     assert book().status == 201, "the limit is each key's own"
+
+
+def test_a_dry_run_is_counted_before_its_work(
+    team: Connection, cache: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stores nothing for a key, and takes the locks of a change: past the limit it takes none."""
+    add_key(team, "one", rate_limit=1)
+    tried: list[object] = []
+    make = changes.make
+
+    def noted(connection: Connection, change: changes.Change, **how: Any) -> ChangeResult:
+        tried.append(change)
+        return make(connection, change, **how)
+
+    monkeypatch.setattr(changes, "make", noted)
+    asked = (
+        ("PATCH", "/api/coaches/coach-01", {"active": False}),
+        ("POST", "/api/apply", {"coaches": {"coach-01": {"name": "Ann", "time_zone": "UTC"}}}),
+    )
+    assert ask("GET", "/api/coaches/coach-01", key="one").status == 200
+    for method, path, body in asked:
+        answer = ask(method, path, body, key="one", query={"dry_run": "true"})
+        check_problem(answer, 429, "RATE_LIMIT_EXCEEDED")
+        assert tried == []
+        assert ask(method, path, body, query={"dry_run": "true"}).status == 200
+        assert tried.pop()
 
 
 def test_a_key_without_the_scope_is_counted_too(team: Connection, cache: Redis) -> None:

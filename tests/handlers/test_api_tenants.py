@@ -12,14 +12,19 @@ from tests.support.endpoints import URL, subscribed
 from tests.support.http import NOTHING, add_key, ask, book, booked, check_problem
 from tests.support.tables import one_row, table_digests
 from tests.support.team import add_calendar
+from tests.support.team_api import CALENDAR, COACH
 
 PATH = "/api/appointments"
-NAMED = [operation for operation in operations() if "{" in operation.path]
+ABSENCE = {"start": "2026-04-03T00:00:00Z", "end": "2026-04-04T00:00:00Z"}
+# What creates under an id of the caller's own is another test's.
+CREATING = {"put_coach": COACH, "put_calendar": CALENDAR}
+NAMED = [operation for operation in operations() if "{" in operation.path and operation.name not in CREATING]
 # What a call has to say besides the id for its id to matter.
 BODIES: dict[str, dict[str, Any]] = {
     "reschedule_appointment": {"start_time": NINE.isoformat()},
     "report_outcome": {"outcome": "completed"},
     "recover_endpoint": {"since": "2026-03-01T00:00:00Z"},
+    "create_absence": ABSENCE,
 }
 
 
@@ -36,6 +41,9 @@ def two(team: Connection, kms: None) -> dict[str, str]:
         "hold_id": hold,
         "endpoint_id": endpoint,
         "delivery_id": str(row["delivery_id"]),
+        "coach_id": "coach-01",
+        "calendar_id": "cal",
+        "absence_id": ask("POST", "/api/coaches/coach-01/absences", ABSENCE).json["absence_id"],
     }
 
 
@@ -52,13 +60,56 @@ def test_what_another_owns_is_not_there(team: Connection, two: dict[str, str], o
     assert table_digests(team) == before
 
 
+@pytest.mark.parametrize("name", CREATING)
+def test_an_id_that_another_has_cannot_be_put(team: Connection, two: dict[str, str], name: str) -> None:
+    """It is neither changed nor made, dry run or not."""
+    path = next(one.path for one in operations() if one.name == name).format(**two)
+    before = table_digests(team)
+    for query in ({}, {"dry_run": "true"}):
+        check_problem(ask("PUT", path, CREATING[name], key="other-key", query=query), 404, "NOT_FOUND")
+    assert table_digests(team) == before
+
+
+def test_a_coach_of_another_cannot_join(team: Connection, two: dict[str, str]) -> None:
+    """Nor is the coach named in a team or a list of the tenant's own."""
+    assert ask("PUT", "/api/calendars/theirs", CALENDAR, key="other-key").status == 201
+    before = table_digests(team)
+    joined = ask("PUT", "/api/calendars/theirs/coaches/coach-01", {}, key="other-key")
+    check_problem(joined, 404, "NOT_FOUND")
+    check_problem(ask("PUT", "/api/calendars/cal/coaches/coach-01", {}, key="other-key"), 404, "NOT_FOUND")
+    assert ask("GET", "/api/calendars/theirs/coaches", key="other-key").json["data"] == []
+    assert ask("GET", "/api/calendars", key="other-key", query={"coach_id": "coach-01"}).json["data"] == []
+    assert table_digests(team) == before
+
+
+def test_a_calendar_of_another_cannot_be_joined(team: Connection, two: dict[str, str]) -> None:
+    """Nor by a coach of the tenant's own."""
+    assert ask("PUT", "/api/coaches/zed", COACH, key="other-key").status == 201
+    before = table_digests(team)
+    check_problem(ask("PUT", "/api/calendars/cal/coaches/zed", {}, key="other-key"), 404, "NOT_FOUND")
+    assert table_digests(team) == before
+
+
+def test_a_document_has_nothing_of_another(team: Connection, two: dict[str, str]) -> None:
+    """It is exported without, and pruning by another's document deletes nothing of it."""
+    assert ask("PUT", "/api/calendars/theirs", CALENDAR, key="other-key").status == 201
+    exported = ask("GET", "/api/export", key="other-key").json
+    assert (exported["coaches"], [*exported["calendars"]]) == ({}, ["theirs"])
+    assert exported["calendars"]["theirs"]["team"] == {}
+    own = ask("GET", "/api/export").body
+    taken = {"coaches": {"coach-01": COACH}}
+    check_problem(ask("POST", "/api/apply", taken, key="other-key"), 404, "NOT_FOUND")
+    assert ask("POST", "/api/apply", {}, key="other-key", query={"prune": "true"}).status == 200
+    assert ask("GET", "/api/export").body == own
+
+
 def test_lists_and_reports_have_nothing_of_another(team: Connection, two: dict[str, str]) -> None:
     """Every list is empty and every report without anybody, filtered or not."""
     for query in ({}, {"coach_id": "coach-01"}, {"calendar_id": "cal"}):
         assert ask("GET", PATH, key="other-key", query=query).json == {"data": [], "next_cursor": None}
     assert ask("GET", "/api/availability", key="other-key").json["slots"] == []
     assert ask("GET", "/api/coaches/distribution", key="other-key").json["distribution"] == []
-    for path in ("/api/webhook-endpoints", "/api/deliveries"):
+    for path in ("/api/webhook-endpoints", "/api/deliveries", "/api/coaches", "/api/calendars"):
         assert ask("GET", path, key="other-key").json["data"] == []
 
 

@@ -14,7 +14,20 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.mutants import calendars, changes, edges, engine, http, pages, patience, relay, upgrades, webhooks
+from tests.mutants import (
+    calendars,
+    changes,
+    edges,
+    engine,
+    http,
+    pages,
+    patience,
+    relay,
+    team,
+    team_tenants,
+    upgrades,
+    webhooks,
+)
 from tests.mutants.guard import Guard
 
 GUARDS = (
@@ -27,6 +40,8 @@ GUARDS = (
     *calendars.GUARDS,
     *pages.GUARDS,
     *patience.GUARDS,
+    *team.GUARDS,
+    *team_tenants.GUARDS,
     *upgrades.GUARDS,
 )
 

@@ -27,7 +27,7 @@ type Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
 
 KEY = "test-key-123"
 NOTHING = object()
-DETAILED = {"VALIDATION_ERROR", "PAYLOAD_TOO_LARGE", "SLOT_UNAVAILABLE", "ILLEGAL_TRANSITION"}
+DETAILED = {"VALIDATION_ERROR", "PAYLOAD_TOO_LARGE", "SLOT_UNAVAILABLE", "ILLEGAL_TRANSITION", "SLUG_TAKEN"}
 ALL_SCOPES = ("read", "write", "admin")
 _TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 

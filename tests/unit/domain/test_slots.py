@@ -126,10 +126,12 @@ def test_days_between_cover_the_window(zone: ZoneInfo, first: int, count: int) -
 NINE_TO_FIVE = {day: [["09:00", "17:00"]] for day in slots.WEEKDAYS[:5]}
 
 
-def working(hours: slots.Hours, zone: str, day: str) -> Iterator[str]:
+def working(
+    hours: slots.Hours, zone: str, day: str, overrides: slots.Overrides | None = None
+) -> Iterator[str]:
     """Yield the stretches of working time in UTC, as "HH:MM-HH:MM"."""
     first, count = slots.day_of(ZoneInfo(zone), date.fromisoformat(day))
-    bits = slots.working_bits(hours, date.fromisoformat(day), ZoneInfo(zone))
+    bits = slots.working_bits(hours, date.fromisoformat(day), ZoneInfo(zone), overrides or {})
     at = list(slots.positions(bits, count))
     starts = [offset for offset in at if offset - 1 not in at]
     ends = [offset + 1 for offset in at if offset + 1 not in at]
@@ -165,6 +167,26 @@ def working(hours: slots.Hours, zone: str, day: str) -> Iterator[str]:
 def test_working_hours(hours: slots.Hours, zone: str, day: str, expected: list[str]) -> None:
     """Working hours are read on the coach's clock."""
     assert list(working(hours, zone, day)) == expected
+
+
+@pytest.mark.parametrize(
+    ("overrides", "day", "expected"),
+    [
+        ({"2026-03-09": []}, "2026-03-09", []),
+        ({"2026-03-09": [["10:00", "11:00"]]}, "2026-03-09", ["10:00-11:00"]),
+        ({"2026-03-07": [["10:00", "11:00"]]}, "2026-03-07", ["10:00-11:00"]),  # a Saturday
+        ({"2026-03-08": []}, "2026-03-09", ["09:00-17:00"]),
+        # Over midnight: the hours belong to the date on which they begin.
+        ({"2026-03-08": [["22:00", "02:00"]]}, "2026-03-09", ["00:00-02:00", "09:00-17:00"]),
+        ({"2026-03-08": [["22:00", "02:00"]], "2026-03-09": []}, "2026-03-09", ["00:00-02:00"]),
+    ],
+)
+def test_overrides_replace_the_hours_that_begin_on_their_date(
+    overrides: dict[str, slots.Intervals], day: str, expected: list[str]
+) -> None:
+    """An override counts instead of its weekday's hours, on its date alone."""
+    by_date = {date.fromisoformat(one): hours for one, hours in overrides.items()}
+    assert list(working(NINE_TO_FIVE, "UTC", day, by_date)) == expected
 
 
 @given(hours_of_a_week, zones, days)

@@ -10,10 +10,19 @@ def test_an_empty_environment_means_the_defaults() -> None:
     options = StackOptions.from_environment({"PORT": "", "DATABASE_URL": ""})
     assert (options.port, options.calendar_port, options.crm_port) == (3000, 3001, 3002)
     assert options.address("DATABASE_URL") is None
+    assert options.demo
 
 
-@pytest.mark.parametrize(("name", "value"), [("PORT", "http"), ("PORT", "70000"), ("HTTP_PROCESSES", "0")])
-def test_an_invalid_number_is_an_error(name: str, value: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("PORT", "http"), ("PORT", "70000"), ("HTTP_PROCESSES", "0"), ("FAIRSLOT_DEMO", "some")],
+)
+def test_an_invalid_value_is_an_error(name: str, value: str) -> None:
     """With the variable's name."""
     with pytest.raises(OptionError, match=name):
         StackOptions.from_environment({name: value})
+
+
+def test_the_demo_data_can_be_left_out() -> None:
+    """With `none`."""
+    assert not StackOptions.from_environment({"FAIRSLOT_DEMO": "none"}).demo

@@ -61,9 +61,13 @@ def store_free_time(connection: Connection, *, coach_id: str, fetched_at: dateti
     return True
 
 
-def extend_days(connection: Connection, *, now: datetime) -> int:
-    """Give every active coach the days of their zone up to the horizon; return for how many coaches."""
-    coaches = connection.execute(_SQL["coaches"], {"coaches": None}).fetchall()
+def extend_days(connection: Connection, *, now: datetime, coach_ids: Sequence[str] | None = None) -> int:
+    """Give active coaches the days of their zone up to the horizon; return how many coaches.
+
+    These are all of them, or those of `coach_ids`. Days that are stored get the hours and the maximum of now.
+    """
+    values = {"coaches": None if coach_ids is None else list(coach_ids)}
+    coaches = connection.execute(_SQL["coaches"], values).fetchall()
     _follow_zones(connection, coaches, slot_of(now))
     for coach in coaches:
         first, end = horizon_slots(ZoneInfo(coach["time_zone"]), now)
@@ -121,11 +125,12 @@ def _columns(coach: dict[str, Any], first: int, width: int, free: int) -> dict[s
     zone = ZoneInfo(coach["time_zone"])
     rows: list[tuple[int, int, date, str, str]] = []
     blocked = set(coach["blocked_dates"])
+    overrides = {date.fromisoformat(one["date"]): one["hours"] for one in coach["overrides"]}
     for day in days_between(zone, first, first + width):
         begin, count = day_of(zone, day)
         if begin < first or begin + count > first + width:
             continue
-        hours = 0 if day in blocked else working_bits(coach["working_hours"], day, zone)
+        hours = 0 if day in blocked else working_bits(coach["working_hours"], day, zone, overrides)
         external = slice_of(free, width, begin - first, count)
         rows.append((begin, count, day, _bits(hours, count), _bits(external, count)))
     names = ("first_slots", "slot_counts", "dates", "working", "external")

@@ -11,9 +11,12 @@ FairslotError
 ├── ConflictError
 │   ├── SlotUnavailableError
 │   ├── EndpointExistsError
+│   ├── SlugTakenError
+│   ├── AppointmentsAffectedError
 │   ├── IllegalTransitionError
 │   ├── HoldLimitError
 │   └── IdempotencyInProgressError
+├── PreconditionFailedError
 ├── HoldExpiredError
 ├── IdempotencyKeyReusedError
 ├── RateLimitError
@@ -21,9 +24,9 @@ FairslotError
     └── QueueError
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 _UNAVAILABLE = {
     "inactive": "The calendar is inactive; choose another calendar.",
@@ -128,6 +131,27 @@ class EndpointExistsError(ConflictError):
     """An endpoint with this address already exists."""
 
 
+class SlugTakenError(ConflictError):
+    """Another calendar has this slug; choose another one."""
+
+    code = "SLUG_TAKEN"
+
+    def __init__(self) -> None:
+        """Name the member."""
+        super().__init__(details=[("body.slug", "taken")])
+
+
+class AppointmentsAffectedError(ConflictError):
+    """Appointments would no longer fit, see `plan`; say `appointments=reassign`, `cancel` or `keep`."""
+
+    code = "APPOINTMENTS_AFFECTED"
+
+    def __init__(self, plan: Mapping[str, Any] | None = None, message: str | None = None) -> None:
+        """Keep the plan: what the change would do, as JSON."""
+        super().__init__(message)
+        self.plan = plan or {}
+
+
 class IllegalTransitionError(ConflictError):
     """The appointment's status or start does not allow this change; read it again."""
 
@@ -148,6 +172,12 @@ class HoldLimitError(ConflictError):
     """The API key has as many holds as it may have; release one or wait until one expires."""
 
     code = "HOLD_LIMIT_REACHED"
+
+
+class PreconditionFailedError(FairslotError):
+    """The resource is not as `If-Match` or `If-None-Match` expects; read it again."""
+
+    code = "PRECONDITION_FAILED"
 
 
 class HoldExpiredError(FairslotError):

@@ -9,9 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
-type Hours = Mapping[str, Sequence[Sequence[str]]]
+type Intervals = Sequence[Sequence[str]]
+type Hours = Mapping[str, Intervals]
+type Overrides = Mapping[date, Intervals]
 
 SLOT_SECONDS = 900
 SLOT = timedelta(seconds=SLOT_SECONDS)
@@ -23,6 +26,7 @@ _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
 _MINUTES_A_DAY = 1440
 _MINUTES_A_SLOT = 15
+_NO_OVERRIDES: Overrides = MappingProxyType({})
 
 
 def slot_of(instant: datetime) -> int:
@@ -85,20 +89,21 @@ def days_text(zone: ZoneInfo, first: int, end: int) -> str:
     return ",".join(f"{begin}/{count}/{(day - _EPOCH.date()).days}" for day, begin, count in days)
 
 
-def working_bits(hours: Hours, day: date, zone: ZoneInfo) -> int:
+def working_bits(hours: Hours, day: date, zone: ZoneInfo, overrides: Overrides = _NO_OVERRIDES) -> int:
     """Return the bits of a local day (as many as day_of says): 1 where the clock shows a working time.
 
     hours maps mon…sun to intervals ["HH:MM", "HH:MM"]; a weekday left out is free of work. An
-    interval whose end is not after its start runs into the next day; "24:00" is a day's end. A
+    interval whose end is not after its start runs into the next day; "24:00" is a day's end. An
+    override has the intervals that begin on its date, instead of its weekday's. A
     slot counts when the clock shows working time for the whole of it, so an hour that a zone
     repeats is worked twice and one that it skips not at all. ValueError when a time is malformed.
     """
     if _shows_every_quarter(zone, day):
-        return _wall_bits(hours, day)
+        return _wall_bits(hours, day, overrides)
     first, count = day_of(zone, day)
     bits = 0
     for slot in range(first, first + count):
-        bits = bits << 1 | _is_working(hours, slot, zone)
+        bits = bits << 1 | _is_working(hours, slot, zone, overrides)
     return bits
 
 
@@ -176,25 +181,24 @@ def _shows_every_quarter(zone: ZoneInfo, day: date) -> bool:
     return count == WALL_SLOTS and offset == last_offset and not (offset or timedelta()) % SLOT
 
 
-def _wall_bits(hours: Hours, day: date) -> int:
+def _wall_bits(hours: Hours, day: date, overrides: Overrides) -> int:
     """Return the 96 quarters of the clock face of a date: 1 where the whole quarter is working time."""
-    weekday = day.weekday()
     bits = 0
-    for start, end in _intervals(hours, weekday):
+    for start, end in _intervals(hours, day, overrides):
         bits |= _quarters(start, end if end > start else _MINUTES_A_DAY)
-    for start, end in _intervals(hours, weekday - 1):
+    for start, end in _intervals(hours, day - _DAY, overrides):
         if end <= start:
             bits |= _quarters(0, end)
     return bits
 
 
-def _is_working(hours: Hours, slot: int, zone: ZoneInfo) -> bool:
+def _is_working(hours: Hours, slot: int, zone: ZoneInfo, overrides: Overrides) -> bool:
     """Tell whether the clock shows working time at both ends of a slot (offsets may be odd minutes)."""
     begin = instant_of(slot)
     for instant in (begin, begin + SLOT - _SECOND):
         local = instant.astimezone(zone)
         quarter = (local.hour * 60 + local.minute) // _MINUTES_A_SLOT
-        if not _wall_bits(hours, local.date()) >> WALL_SLOTS - 1 - quarter & 1:
+        if not _wall_bits(hours, local.date(), overrides) >> WALL_SLOTS - 1 - quarter & 1:
             return False
     return True
 
@@ -205,8 +209,9 @@ def _quarters(start: int, end: int) -> int:
     return span(first, end // _MINUTES_A_SLOT - first, WALL_SLOTS)
 
 
-def _intervals(hours: Hours, weekday: int) -> Iterator[tuple[int, int]]:
-    for start, end in hours.get(WEEKDAYS[weekday], ()):
+def _intervals(hours: Hours, day: date, overrides: Overrides) -> Iterator[tuple[int, int]]:
+    given = overrides.get(day)
+    for start, end in hours.get(WEEKDAYS[day.weekday()], ()) if given is None else given:
         yield _minute(start), _minute(end)
 
 

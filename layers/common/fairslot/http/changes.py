@@ -109,12 +109,13 @@ def _is_key(value: str) -> bool:
 def _fingerprint(router: "BaseRouter") -> bytes:
     """Return the digest of the route and of what it was called with, as it was understood.
 
-    However an instant or an id is written, and whether a default is written out: it is the same request. The
-    query is left out, since all that a changing call has there is who signs.
+    However an instant or an id is written, and whether a default is written out: it is the same request. Who
+    signs a request, which stands in its query, is left out.
     """
-    (route, _), arguments = routing.current(router), router.context["_route_args"]
+    (route, contract), arguments = routing.current(router), router.context["_route_args"]
     asked = {}
-    for one in (*route.dependant.path_params, *route.dependant.body_params):
+    query = () if contract.signed else route.dependant.query_params
+    for one in (*route.dependant.path_params, *query, *route.dependant.body_params):
         value = arguments[one.name]
         asked[one.name] = value.model_dump(exclude_defaults=True) if isinstance(value, BaseModel) else value
     return fingerprint(f"{route.method} {route.path}", {name: one or {} for name, one in asked.items()})

@@ -10,6 +10,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 from aws_lambda_powertools.metrics import MetricUnit
 
 from fairslot.domain.errors import (
+    AppointmentsAffectedError,
     AuthenticationError,
     ConflictError,
     FairslotError,
@@ -20,6 +21,7 @@ from fairslot.domain.errors import (
     MethodNotAllowedError,
     NotFoundError,
     PayloadTooLargeError,
+    PreconditionFailedError,
     RateLimitError,
     UnavailableError,
     ValidationError,
@@ -36,6 +38,7 @@ _STATUS: dict[type[FairslotError], HTTPStatus] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     MethodNotAllowedError: HTTPStatus.METHOD_NOT_ALLOWED,
     ConflictError: HTTPStatus.CONFLICT,
+    PreconditionFailedError: HTTPStatus.PRECONDITION_FAILED,
     HoldExpiredError: HTTPStatus.GONE,
     IdempotencyKeyReusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     RateLimitError: HTTPStatus.TOO_MANY_REQUESTS,
@@ -63,6 +66,8 @@ def problem(error: Exception) -> Response[Any]:
     }
     if known.details or isinstance(known, ValidationError):
         body["details"] = [{"loc": loc, "type": kind} for loc, kind in known.details]
+    if isinstance(known, AppointmentsAffectedError):
+        body["plan"] = known.plan
     return Response(
         status_code=status.value,
         content_type="application/problem+json",

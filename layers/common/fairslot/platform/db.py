@@ -25,6 +25,7 @@ from fairslot.domain.errors import (
     IllegalTransitionError,
     NotFoundError,
     SlotUnavailableError,
+    SlugTakenError,
     UnavailableError,
     ValidationError,
 )
@@ -52,6 +53,11 @@ _PLAIN: dict[str, type[FairslotError]] = {
     "FS411": HoldExpiredError,
     "FS412": HoldLimitError,
     "FS422": IdempotencyKeyReusedError,
+}
+_BY_CONSTRAINT: dict[str, type[SlotUnavailableError | EndpointExistsError | SlugTakenError]] = {
+    "coach_appointments_no_overlap": SlotUnavailableError,
+    "webhook_endpoints_live": EndpointExistsError,
+    "calendars_slug": SlugTakenError,
 }
 _WITH_DETAIL: dict[str, Callable[[str, str | None], FairslotError]] = {
     "FS404": lambda what, _: NotFoundError(f"There is no such {what}."),
@@ -177,10 +183,8 @@ def translate(error: psycopg.Error) -> FairslotError | psycopg.Error:
         return _WITH_DETAIL[state](said, error.diag.message_detail)
     if state in _PLAIN:
         return _PLAIN[state]()
-    if error.diag.constraint_name == "coach_appointments_no_overlap":
-        return SlotUnavailableError()
-    if error.diag.constraint_name == "webhook_endpoints_live":
-        return EndpointExistsError()
+    if error.diag.constraint_name in _BY_CONSTRAINT:
+        return _BY_CONSTRAINT[error.diag.constraint_name]()
     # Among these are the classes 53 (no space, no memory), 57 (shutting down) and 58 (the system).
     if state in _RETRIED | _TIMED_OUT | {_READ_ONLY} or isinstance(error, psycopg.OperationalError):
         return UnavailableError()

@@ -9,3 +9,41 @@ SELECT engine.end_absence(p_coach => %(coach)s, p_from => %(from)s, p_to => %(to
 -- name: delete_old
 -- Deletes the absences that ended before a slot.
 DELETE FROM coach_absences WHERE upper(span) <= engine.instant_of(%(before)s);
+
+-- name: note_reason
+-- Notes why a coach is away.
+UPDATE coach_absences SET reason = %(reason)s WHERE coach_id = %(coach)s AND event_id = %(event)s;
+
+-- name: get
+-- One absence of a coach of the tenant; where a part of it has ended, from its first instant to its last.
+SELECT absence.event_id AS absence_id, min(lower(absence.span)) AS start, max(upper(absence.span)) AS "end",
+       max(absence.reason) AS reason
+  FROM coach_absences AS absence JOIN coaches AS coach USING (coach_id)
+ WHERE absence.coach_id = %(coach)s AND absence.event_id = %(event)s
+   AND coach.tenant_id = %(tenant)s AND coach.deleted_at IS NULL
+ GROUP BY absence.event_id;
+
+-- name: list_page
+-- A page of the absences of a coach of the tenant that touch a period, by their start.
+SELECT * FROM (
+    SELECT absence.event_id AS absence_id, min(lower(absence.span)) AS start, max(upper(absence.span)) AS "end",
+           max(absence.reason) AS reason
+      FROM coach_absences AS absence JOIN coaches AS coach USING (coach_id)
+     WHERE absence.coach_id = %(coach)s AND coach.tenant_id = %(tenant)s AND coach.deleted_at IS NULL
+     GROUP BY absence.event_id) AS own
+ WHERE own."end" > coalesce(%(start)s, '-infinity'::timestamptz) AND own.start < coalesce(%(end)s, 'infinity'::timestamptz)
+   AND (%(after_start)s::timestamptz IS NULL OR (own.start, own.absence_id) > (%(after_start)s, %(after_id)s::uuid))
+ ORDER BY own.start, own.absence_id LIMIT %(limit)s;
+
+-- name: delete
+-- Deletes one absence of a coach of the tenant; returns the stretches in which the coach has no other.
+WITH gone AS (
+    DELETE FROM coach_absences AS absence USING coaches AS coach
+     WHERE absence.coach_id = %(coach)s AND absence.event_id = %(event)s
+       AND coach.coach_id = absence.coach_id AND coach.tenant_id = %(tenant)s
+    RETURNING absence.span
+)
+SELECT lower(part) AS start, upper(part) AS "end"
+  FROM unnest((SELECT coalesce(range_agg(span), '{}') FROM gone)
+              - (SELECT coalesce(range_agg(span), '{}') FROM coach_absences
+                  WHERE coach_id = %(coach)s AND event_id <> %(event)s)) AS part;

@@ -2,6 +2,10 @@
 -- How many coaches there are.
 SELECT count(*) AS n FROM coaches;
 
+-- name: count_keys
+-- How many API keys there are.
+SELECT count(*) AS n FROM api_keys;
+
 -- name: add_key
 -- An API key, by its hash.
 INSERT INTO api_keys (tenant_id, key_hash, label, scopes, rate_limit)

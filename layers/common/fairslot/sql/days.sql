@@ -1,6 +1,6 @@
 -- name: coaches
 -- What the days of active coaches are made of; null: of all of them.
-SELECT coach_id, tenant_id, time_zone, working_hours, blocked_dates, max_per_day, calendar_kind
+SELECT coach_id, tenant_id, time_zone, working_hours, overrides, blocked_dates, max_per_day, calendar_kind
   FROM coaches
  WHERE active AND (%(coaches)s::text[] IS NULL OR coach_id = ANY (%(coaches)s))
  ORDER BY coach_id;

@@ -44,6 +44,7 @@ CREATE TABLE coaches (
     coach_id       text PRIMARY KEY,
     tenant_id      text NOT NULL,
     name           text NOT NULL,
+    email          text,
     time_zone      text NOT NULL,
     score          double precision NOT NULL DEFAULT 0.5 CHECK (score BETWEEN 0 AND 1),
     alpha          double precision CHECK (alpha > 0),
@@ -51,17 +52,24 @@ CREATE TABLE coaches (
     evidence_at    timestamptz,
     max_per_day    smallint NOT NULL DEFAULT 10 CHECK (max_per_day >= 0),
     working_hours  jsonb NOT NULL,
+    overrides      jsonb NOT NULL DEFAULT '[]',
     blocked_dates  date[] NOT NULL DEFAULT '{}',
     calendar_kind  text NOT NULL DEFAULT 'none' CHECK (calendar_kind IN ('none', 'calendar_api', 'icalendar')),
     calendar_url   text,
     active         boolean NOT NULL DEFAULT true,
     created_at     timestamptz NOT NULL DEFAULT now(),
     updated_at     timestamptz NOT NULL DEFAULT now(),
-    CHECK (calendar_kind <> 'icalendar' OR calendar_url IS NOT NULL)
+    deleted_at     timestamptz,
+    CHECK (calendar_kind <> 'icalendar' OR calendar_url IS NOT NULL),
+    CHECK (deleted_at IS NULL OR NOT active)
 );
+CREATE INDEX coaches_by_tenant ON coaches (tenant_id, coach_id COLLATE "C") WHERE deleted_at IS NULL;
 COMMENT ON COLUMN coaches.score IS 'alpha / (alpha + beta), or what it was given before the first outcome';
 COMMENT ON COLUMN coaches.working_hours IS
     '{"mon": [["09:00", "17:00"]], …} in the coach''s zone; an interval that ends at or before its start crosses midnight';
+COMMENT ON COLUMN coaches.overrides IS
+    '[{"date": "2026-12-24", "hours": [["09:00", "12:00"]]}, …]: the hours that begin on a date instead of its weekday''s';
+COMMENT ON COLUMN coaches.deleted_at IS 'a deleted coach is in no team; appointments and decisions keep the row';
 
 -- When a coach's external calendar was requested and read; apart from coaches, as it changes all the time.
 CREATE TABLE coach_syncs (
@@ -83,6 +91,8 @@ CREATE TABLE calendars (
     calendar_id         text PRIMARY KEY,
     tenant_id           text NOT NULL,
     name                text NOT NULL,
+    slug                text,
+    description         text NOT NULL DEFAULT '',
     slot_duration       smallint NOT NULL CHECK (slot_duration BETWEEN 15 AND 720 AND slot_duration % 15 = 0),
     slot_interval       smallint NOT NULL DEFAULT 15 CHECK (slot_interval BETWEEN 15 AND 1440 AND slot_interval % 15 = 0),
     buffer_before       smallint NOT NULL DEFAULT 0 CHECK (buffer_before BETWEEN 0 AND 240 AND buffer_before % 15 = 0),
@@ -101,10 +111,15 @@ CREATE TABLE calendars (
     half_life_days      double precision NOT NULL DEFAULT 60 CHECK (half_life_days > 0),
     active              boolean NOT NULL DEFAULT true,
     created_at          timestamptz NOT NULL DEFAULT now(),
-    conflict_policy     text NOT NULL DEFAULT 'keep' CHECK (conflict_policy IN ('keep', 'reassign', 'cancel'))
+    conflict_policy     text NOT NULL DEFAULT 'keep' CHECK (conflict_policy IN ('keep', 'reassign', 'cancel')),
+    deleted_at          timestamptz,
+    CHECK (deleted_at IS NULL OR NOT active)
 );
+CREATE INDEX calendars_by_tenant ON calendars (tenant_id, calendar_id COLLATE "C") WHERE deleted_at IS NULL;
+CREATE UNIQUE INDEX calendars_slug ON calendars (tenant_id, slug) WHERE deleted_at IS NULL;
 COMMENT ON TABLE calendars IS 'Durations in minutes. What changes its appointments or credits takes engine.lock_calendar().';
 COMMENT ON COLUMN calendars.time_zone IS 'in which max_per_day and blocked_dates count';
+COMMENT ON COLUMN calendars.deleted_at IS 'a deleted calendar has no team; appointments and decisions keep the row';
 COMMENT ON COLUMN calendars.conflict_policy IS
     'for an appointment whose coach is away: keep and mark it, reassign it (or mark it if nobody is free), or cancel it';
 
@@ -199,12 +214,14 @@ CREATE TABLE coach_absences (
     coach_id    text NOT NULL REFERENCES coaches ON DELETE CASCADE,
     span        tstzrange NOT NULL CHECK (lower(span) < upper(span)),
     event_id    uuid NOT NULL,
+    reason      text,
     created_at  timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (coach_id, event_id, span)
 );
 COMMENT ON TABLE coach_absences IS
     'When coaches are away: it holds whatever their calendars say, until it is over or they are back sooner.';
-COMMENT ON COLUMN coach_absences.event_id IS 'the inbound event that said so; an absence outlives its event''s row';
+COMMENT ON COLUMN coach_absences.event_id IS
+    'the inbound event that said so, or an id made for the API''s request; an absence outlives its event''s row';
 
 -- What is booked, and why with that coach.
 

@@ -1,0 +1,5 @@
+"""Runs the command."""
+
+from cli.main import main
+
+main(prog_name="fairslot")

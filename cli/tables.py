@@ -1,0 +1,69 @@
+"""Answers for people: tables and sentences; with `--json` the answer itself."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+console = Console(highlight=False, soft_wrap=False)
+
+
+def show_json(value: object) -> None:
+    """Print a value as JSON, for scripts."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def show_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Print a table; a column such as `limits.per_day` is a member of a member."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        table.add_column(name.rpartition(".")[2])
+    for row in rows:
+        table.add_row(*(_cell(row, name) for name in columns))
+    console.print(table)
+
+
+def show_members(resource: Mapping[str, Any]) -> None:
+    """Print a resource, a line for each member."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name in resource:
+        table.add_row(name, _cell(resource, name))
+    console.print(table)
+
+
+def show_plan(plan: Mapping[str, Any], *, made: bool) -> None:
+    """Print what a change does, or would do."""
+    if not plan["changes"]:
+        console.print("nothing to change")
+        return
+    console.print("changed" if made else "would change")
+    show_rows(plan["changes"], ("resource", "id", "action", "members"))
+    if plan["appointments"]:
+        console.print("appointments that no longer fit")
+        columns = ("start_time", "calendar_id", "coach_id", "reason", "outcome", "new_coach_id")
+        show_rows(plan["appointments"], columns)
+    if plan["holds_released"]:
+        console.print(f"{plan['holds_released']} holds are released")
+    if plan["shares"]:
+        console.print("shares of the bookings, and credits")
+        columns = ("calendar_id", "coach_id", "share_before", "share_after", "credit_before", "credit_after")
+        show_rows(plan["shares"], columns)
+
+
+def _cell(row: Mapping[str, Any], name: str) -> str:
+    value: Any = row
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ", ".join(value)
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)

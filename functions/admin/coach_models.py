@@ -1,0 +1,139 @@
+"""Requests and answers about coaches and their absences."""
+
+from datetime import date, datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from admin.settings_models import Patch
+from admin.settings_types import Day, Email, Hours, Week, Weekday
+from fairslot.http.models import Model, Request
+from fairslot.http.types import Instant, Name, Zone, storable
+
+type PerDay = Annotated[int, Field(ge=0, le=104)]
+type Score = Annotated[float, Field(ge=0.001, le=1, allow_inf_nan=False)]
+
+
+class Limits(Request):
+    """The most that a coach does: appointments a day, in the coach's time zone."""
+
+    per_day: PerDay = 10
+
+
+class LimitsPatch(Patch):
+    """Other limits."""
+
+    per_day: PerDay | None = None
+
+
+class Override(Request):
+    """Other hours on a date, or none: they stand for those that would begin on it."""
+
+    date: Day
+    hours: Hours = Field(default_factory=list)
+
+
+def _by_date(overrides: list[Override]) -> list[Override]:
+    if len({one.date for one in overrides}) < len(overrides):
+        raise ValueError("a date has two overrides")
+    return sorted(overrides, key=lambda one: one.date)
+
+
+type Overrides = Annotated[list[Override], Field(max_length=400), AfterValidator(_by_date)]
+
+
+class CoachRequest(Request):
+    """A coach. Without `score` a coach who is known keeps theirs, and a new one begins with 0.5."""
+
+    name: Name
+    email: Email | None = None
+    time_zone: Zone
+    active: bool = True
+    working_hours: Week = Field(default_factory=dict)
+    overrides: Overrides = Field(default_factory=list)
+    limits: Limits = Limits()
+    score: Score | None = None
+
+
+class CoachPatch(Patch):
+    """What to change of a coach; null removes."""
+
+    name: Name | None = None
+    email: Email | None = None
+    time_zone: Zone | None = None
+    active: bool | None = None
+    working_hours: dict[Weekday, Hours | None] | None = None
+    overrides: Overrides | None = None
+    limits: LimitsPatch | None = None
+    score: Score | None = None
+
+
+class OverrideModel(Model):
+    """The hours that begin on a date."""
+
+    date: date
+    hours: list[list[str]]
+
+
+class LimitsModel(Model):
+    """The most appointments that a coach has a day."""
+
+    per_day: int
+
+
+class CoachSettings(Model):
+    """What is set of a coach; outcomes move the `score`."""
+
+    name: str
+    email: str | None
+    time_zone: str
+    active: bool
+    working_hours: dict[Weekday, list[list[str]]]
+    overrides: list[OverrideModel]
+    limits: LimitsModel
+    score: float
+
+
+class CoachModel(CoachSettings):
+    """A coach."""
+
+    coach_id: str
+
+
+class CoachPage(Model):
+    """A page of coaches by id."""
+
+    data: list[CoachModel]
+    next_cursor: str | None
+
+
+class AbsenceRequest(Request):
+    """When a coach is away, and why."""
+
+    start: Instant
+    end: Instant
+    reason: Annotated[str, StringConstraints(max_length=1000), AfterValidator(storable)] | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "AbsenceRequest":
+        if self.end <= self.start:
+            raise ValueError("end must be after start")
+        return self
+
+
+class AbsenceModel(Model):
+    """An absence: it holds whatever the coach's calendar says."""
+
+    absence_id: UUID
+    coach_id: str
+    start: datetime
+    end: datetime
+    reason: str | None
+
+
+class AbsencePage(Model):
+    """A page of absences by start."""
+
+    data: list[AbsenceModel]
+    next_cursor: str | None

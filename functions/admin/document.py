@@ -1,0 +1,74 @@
+"""The whole team as one document: applied in one transaction, and exported."""
+
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+
+from admin import team_changes
+from admin.plan_models import Document, DocumentModel, Plan
+from admin.team_changes import Appointments, DryRun
+from fairslot.domain.errors import (
+    AppointmentsAffectedError,
+    ConflictError,
+    NotFoundError,
+    SlugTakenError,
+)
+from fairslot.domain.idempotency import NO_KEY, ChangeResult, Key
+from fairslot.http import api, changes
+from fairslot.http.routing import route
+from fairslot.platform import db
+from fairslot.platform.db import Connection
+from fairslot.team import document
+from fairslot.team.changes import Options
+
+router = Router()  # type: ignore[no-untyped-call]  # the library leaves it untyped
+
+
+@route(
+    router,
+    "POST",
+    "/api/apply",
+    scope="admin",
+    key="optional",
+    errors=(NotFoundError, ConflictError, AppointmentsAffectedError, SlugTakenError),
+    summary="Apply a document",
+)
+def apply_document(
+    body: Document,
+    prune: bool = False,
+    dry_run: DryRun = False,
+    appointments: Appointments = None,
+) -> Response[Plan]:
+    """Make coaches, calendars and teams as a document says, in one transaction; return what was changed.
+
+    What is not in the document stays as it is; with `prune` it is deleted. The same document again changes
+    nothing.
+    """
+    tenant_id, now = api.client(router).tenant_id, api.clock()
+    options = Options(dry_run=dry_run, appointments=appointments)
+    wanted: dict[str, Any] = body.model_dump(mode="json")
+
+    def apply(connection: Connection, key: Key) -> ChangeResult:
+        return document.apply(
+            connection,
+            tenant_id=tenant_id,
+            document=wanted,
+            prune=prune,
+            options=options,
+            key=key,
+            now=now,
+        )
+
+    if dry_run:
+        return team_changes.plan(router, lambda connection: apply(connection, NO_KEY))
+    done = changes.apply(router, apply)
+    return changes.respond(router, Plan.model_validate(done.answer["plan"]), replayed=done.replayed)
+
+
+@route(router, "GET", "/api/export", scope="admin", summary="Export the team as a document")
+def export_document() -> DocumentModel:
+    """Return the document of what there is. Applied where there is nothing, it makes the same."""
+    tenant_id = api.client(router).tenant_id
+    found = db.run(lambda connection: document.export(connection, tenant_id=tenant_id))
+    return DocumentModel.model_validate(found)

@@ -1,0 +1,91 @@
+"""What a change of a team does or would do, and a whole team as one document."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from admin.calendar_models import CalendarRequest, CalendarSettings, MemberRequest
+from admin.coach_models import CoachRequest, CoachSettings
+from admin.settings_types import NewId
+from fairslot.http.models import Model, Request
+
+
+class ChangeOfResource(Model):
+    """What is created, updated or deleted, and which members change."""
+
+    resource: Literal["coach", "calendar", "member", "absence"]
+    id: str
+    action: Literal["create", "update", "delete"]
+    members: list[str]
+
+
+class TouchedAppointment(Model):
+    """An appointment that no longer fits: why, and what becomes of it.
+
+    `nobody_free`: no other coach of the team could take it.
+    """
+
+    appointment_id: UUID
+    calendar_id: str
+    coach_id: str
+    start_time: datetime
+    end_time: datetime
+    reason: Literal[
+        "inactive", "left_team", "absent", "outside_working_hours", "calendar_closed", "calendar_deleted"
+    ]
+    outcome: Literal["reassigned", "cancelled", "kept", "nobody_free"]
+    new_coach_id: str | None
+
+
+class ShareChange(Model):
+    """A coach's share of a calendar's bookings (0 to 1) and credit (bookings); null: not in the team."""
+
+    calendar_id: str
+    coach_id: str
+    share_before: float | None
+    share_after: float | None
+    credit_before: float | None
+    credit_after: float | None
+
+
+class Plan(Model):
+    """What a change does, or would do. Shares are those of calendars in which one changes."""
+
+    changes: list[ChangeOfResource]
+    appointments: list[TouchedAppointment]
+    holds_released: int
+    shares: list[ShareChange]
+
+
+class CalendarEntry(CalendarRequest):
+    """A calendar of a document, with its whole team; without `team` the team stays as it is."""
+
+    team: Annotated[dict[NewId, MemberRequest], Field(max_length=1000)] | None = None
+
+
+class Document(Request):
+    """A team: coaches and calendars by id. What is not in it stays as it is, or goes with `prune`."""
+
+    coaches: Annotated[dict[NewId, CoachRequest], Field(max_length=1000)] = Field(default_factory=dict)
+    calendars: Annotated[dict[NewId, CalendarEntry], Field(max_length=200)] = Field(default_factory=dict)
+
+
+class MemberSettings(Model):
+    """What is set of a member of a team."""
+
+    weight: float
+
+
+class CalendarOfDocument(CalendarSettings):
+    """A calendar with its team."""
+
+    team: dict[str, MemberSettings]
+
+
+class DocumentModel(Model):
+    """A team: coaches and calendars by id."""
+
+    coaches: dict[str, CoachSettings]
+    calendars: dict[str, CalendarOfDocument]

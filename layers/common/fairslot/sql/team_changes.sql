@@ -1,0 +1,30 @@
+-- name: lock_tenant
+-- Changes of a tenant's coaches, calendars and teams, one transaction at a time; before any other lock.
+SELECT pg_advisory_xact_lock(hashtextextended('fairslot team of ' || %(tenant)s, 0));
+
+-- name: lock
+-- Every lock that a change needs, in the one order.
+SELECT engine.lock_team_change(p_tenant => %(tenant)s, p_coaches => %(coaches)s, p_calendars => %(calendars)s,
+                               p_closing => %(closing)s, p_now => %(now)s);
+
+-- name: misfits
+-- The appointments and holds that do not fit what is set, in the order of their start.
+SELECT a.appointment_id, found.reason, a.status = 'held' AS held, a.calendar_id, a.coach_id,
+       engine.zulu(a.start_time) AS start_time, engine.zulu(a.end_time) AS end_time
+  FROM engine.misfits(p_tenant => %(tenant)s, p_coaches => %(coaches)s, p_calendars => %(closing)s, p_now => %(now)s)
+           AS found
+  JOIN coach_appointments AS a USING (appointment_id)
+ ORDER BY a.start_time, a.appointment_id;
+
+-- name: settle
+-- Reassigns, cancels or keeps them.
+SELECT * FROM engine.settle_misfits(p_tenant => %(tenant)s, p_ids => %(ids)s, p_reasons => %(reasons)s,
+                                    p_action => %(action)s, p_reason => %(reason)s, p_now => %(now)s);
+
+-- name: shares
+-- Each coach's weight (millionths, 0 while inactive) and credit (millionths) in these calendars of the tenant.
+SELECT mate.calendar_id, mate.coach_id, mate.credit,
+       CASE WHEN mate.absent IS DISTINCT FROM 'inactive' THEN mate.weight ELSE 0 END AS weight
+  FROM coach_credits AS mate JOIN calendars AS calendar USING (calendar_id)
+ WHERE calendar.tenant_id = %(tenant)s AND mate.kind = 'normal' AND mate.calendar_id = ANY (%(calendars)s)
+ ORDER BY mate.calendar_id, mate.coach_id;

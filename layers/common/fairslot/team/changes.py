@@ -1,0 +1,224 @@
+"""A change of a team in one transaction: what it does to appointments and shares, or would do.
+
+A dry run is the change itself, rolled back. An appointment is touched if it fitted before the change and does
+not fit after it, so the same change made again touches nothing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from fairslot.coach_time.days import extend_days
+from fairslot.domain.errors import AppointmentsAffectedError, ConflictError
+from fairslot.domain.fair_share import MILLION
+from fairslot.domain.idempotency import ChangeResult, Key
+from fairslot.platform import idempotent
+from fairslot.platform.db import Connection
+from fairslot.platform.queries import queries
+
+type Json = dict[str, Any]
+type Choice = Literal["reassign", "cancel", "keep"]
+type Resource = Literal["coach", "calendar", "member", "absence"]
+type Action = Literal["create", "update", "delete"]
+
+# Each is a booking's work under the locks of its calendar.
+MOST_APPOINTMENTS = 500
+
+_SQL = queries("team_changes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a change is asked for.
+
+    `appointments` says what becomes of those that no longer fit; None: any such refuses the change.
+    """
+
+    dry_run: bool = False
+    appointments: Choice | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """The change of one resource; `run` makes it, after every step's `prepare`.
+
+    `coaches`: whose time or teams change. `calendars`: whose weights, credits or settings change. `closing`:
+    those of them whose appointments may no longer fit. `members` are the names of what changes.
+    """
+
+    resource: Resource
+    id: str
+    action: Action
+    run: Callable[[], None]
+    prepare: Callable[[], None] | None = None
+    members: Sequence[str] = ()
+    coaches: frozenset[str] = frozenset()
+    calendars: frozenset[str] = frozenset()
+    closing: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A change that is asked for: `steps` and `read` are called under the tenant's lock.
+
+    `reason` goes to the customers whose appointments are cancelled; `read` returns the resource afterwards.
+    """
+
+    tenant_id: str
+    now: datetime
+    steps: Callable[[], Sequence[Step]]
+    read: Callable[[], Json | None]
+    reason: str | None = None
+
+
+def make(connection: Connection, change: Change, *, options: Options, key: Key) -> ChangeResult:
+    """Make a change once for its key; the answer has the plan that was carried out and the resource.
+
+    With `dry_run` nothing is changed or stored, and the answer is the plan.
+
+    Raises:
+        AppointmentsAffectedError: appointments would no longer fit, and nothing was chosen for them, or
+            nobody is free to take one over.
+        ConflictError: it touches too many appointments.
+        IdempotencyKeyReusedError: the key was used for another request.
+
+    """
+
+    def work() -> tuple[Json, list[Json]]:
+        plan = _carry_out(connection, change, options)
+        return {"plan": plan, "resource": change.read()}, []
+
+    if not options.dry_run:
+        return idempotent.once(connection, tenant_id=change.tenant_id, key=key, now=change.now, work=work)
+    with connection.transaction(force_rollback=True):
+        plan = _carry_out(connection, change, options)
+    return ChangeResult(answer=plan, replayed=False)
+
+
+def is_new(answer: Mapping[str, Any]) -> bool:
+    """Return whether the first step of a change that was made has created its resource."""
+    changes = answer["plan"]["changes"]
+    return bool(changes) and changes[0]["action"] == "create"
+
+
+def _carry_out(connection: Connection, change: Change, options: Options) -> Json:
+    connection.execute(_SQL["lock_tenant"], {"tenant": change.tenant_id})
+    steps = change.steps()
+    if not steps:
+        return _plan([], [], 0, [])
+    coaches = sorted(frozenset[str]().union(*(step.coaches for step in steps)))
+    values = {
+        "tenant": change.tenant_id,
+        "coaches": coaches,
+        "calendars": sorted(frozenset[str]().union(*(step.calendars for step in steps))),
+        "closing": sorted(frozenset[str]().union(*(step.closing for step in steps))),
+        "now": change.now,
+    }
+    connection.execute(_SQL["lock"], values)
+    before, misfits_before = _shares(connection, values), _misfits(connection, values)
+    for step in steps:
+        if step.prepare is not None:
+            step.prepare()
+    for step in steps:
+        step.run()
+    if coaches:
+        extend_days(connection, now=change.now, coach_ids=coaches)
+    misfits = {one: row for one, row in _misfits(connection, values).items() if one not in misfits_before}
+    appointments = _settle(connection, change, misfits, options.appointments or "reassign")
+    held = sum(bool(row["held"]) for row in misfits.values())
+    plan = _plan(steps, appointments, held, _compared(before, _shares(connection, values)))
+    if not options.dry_run:
+        _check(appointments, options.appointments, plan)
+    return plan
+
+
+def _settle(
+    connection: Connection, change: Change, misfits: Mapping[Any, Json], action: Choice
+) -> list[Json]:
+    """Do with the appointments what was chosen; return them with what became of each."""
+    if len(misfits) > MOST_APPOINTMENTS:
+        raise ConflictError(
+            f"The change touches more than {MOST_APPOINTMENTS} appointments; make it in parts, such as"
+            " absences of a month each."
+        )
+    values = {
+        "tenant": change.tenant_id,
+        "ids": list(misfits),
+        "reasons": [row["reason"] for row in misfits.values()],
+        "action": action,
+        "reason": change.reason,
+        "now": change.now,
+    }
+    settled = {row["appointment_id"]: row for row in connection.execute(_SQL["settle"], values)}
+    return [
+        {
+            **{name: row[name] for name in ("calendar_id", "coach_id", "start_time", "end_time", "reason")},
+            "appointment_id": str(one),
+            "outcome": settled[one]["outcome"],
+            "new_coach_id": settled[one]["coach_id"] if settled[one]["outcome"] == "reassigned" else None,
+        }
+        for one, row in misfits.items()
+        if not row["held"]
+    ]
+
+
+def _check(appointments: Sequence[Json], choice: Choice | None, plan: Json) -> None:
+    if appointments and choice is None:
+        raise AppointmentsAffectedError(plan)
+    if any(one["outcome"] == "nobody_free" for one in appointments):
+        raise AppointmentsAffectedError(
+            plan,
+            "Nobody is free to take over some of the appointments; `plan` lists them. Cancel or keep them.",
+        )
+
+
+def _misfits(connection: Connection, values: Mapping[str, Any]) -> dict[Any, Json]:
+    return {row["appointment_id"]: row for row in connection.execute(_SQL["misfits"], values)}
+
+
+type _Shares = dict[tuple[str, str], Json]
+
+
+def _shares(connection: Connection, values: Mapping[str, Any]) -> _Shares:
+    """Return each coach's share (0 to 1) and credit (bookings) in the calendars of a change."""
+    rows = connection.execute(_SQL["shares"], values).fetchall()
+    totals: dict[str, int] = {}
+    for row in rows:
+        totals[row["calendar_id"]] = totals.get(row["calendar_id"], 0) + row["weight"]
+    return {
+        (row["calendar_id"], row["coach_id"]): {
+            "share": round(row["weight"] / totals[row["calendar_id"]], 6) if row["weight"] else 0.0,
+            "credit": round(row["credit"] / MILLION, 6),
+        }
+        for row in rows
+    }
+
+
+def _compared(before: _Shares, after: _Shares) -> list[Json]:
+    """Return the shares of the calendars in which any changed; None: the coach is not in the team."""
+    names = sorted(before.keys() | after.keys())
+    changed = {
+        calendar for calendar, coach in names if before.get((calendar, coach)) != after.get((calendar, coach))
+    }
+    return [
+        {
+            "calendar_id": one[0],
+            "coach_id": one[1],
+            **{
+                f"{name}_{when}": shares[one][name] if one in shares else None
+                for when, shares in (("before", before), ("after", after))
+                for name in ("share", "credit")
+            },
+        }
+        for one in names
+        if one[0] in changed
+    ]
+
+
+def _plan(steps: Sequence[Step], appointments: list[Json], holds: int, shares: list[Json]) -> Json:
+    changes = [
+        {"resource": one.resource, "id": one.id, "action": one.action, "members": list(one.members)}
+        for one in steps
+    ]
+    return {"changes": changes, "appointments": appointments, "holds_released": holds, "shares": shares}

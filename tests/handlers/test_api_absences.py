@@ -1,0 +1,99 @@
+"""Absences that an operator sets."""
+
+from typing import Any
+
+import pytest
+
+from fairslot.platform.db import Connection
+from tests.support.clock import DAY, HOUR, NINE
+from tests.support.http import ask, body_of, check_problem
+from tests.support.inbound_events import process_event, receive_event
+from tests.support.queues import Queues
+from tests.support.readings import connect_calendars
+from tests.support.tables import table_digests
+from tests.support.team import set_coach
+from tests.support.team_api import free
+
+PATH = "/api/coaches/coach-01/absences"
+
+
+def absence(start: Any = NINE, end: Any = NINE + HOUR, **more: Any) -> dict[str, Any]:
+    """Add an absence of coach-01."""
+    body = {"start": start.isoformat(), "end": end.isoformat(), **more}
+    return body_of(ask("POST", PATH, body), 201)
+
+
+def test_it_closes_the_time_until_it_is_deleted(team: Connection) -> None:
+    """Whoever is away is not free, and is free again where no other absence is."""
+    long, short = absence(NINE, NINE + 2 * HOUR, reason="ill"), absence()
+    assert (long["reason"], short["reason"]) == ("ill", None)
+    assert "coach-01" not in free(NINE)
+    assert "coach-01" in free(NINE + 2 * HOUR)
+    assert ask("DELETE", f"{PATH}/{long['absence_id']}").status == 204
+    assert "coach-01" not in free(NINE)
+    assert "coach-01" in free(NINE + HOUR)
+    assert ask("DELETE", f"{PATH}/{short['absence_id']}").status == 204
+    assert "coach-01" in free(NINE)
+
+
+def test_a_key_adds_it_once(team: Connection) -> None:
+    """A retry has the first answer."""
+    body = {"start": NINE.isoformat(), "end": (NINE + DAY).isoformat()}
+    headers = {"X-Idempotency-Key": "k"}
+    first, second = (ask("POST", PATH, body, headers=headers) for _ in range(2))
+    assert (first.status, first.json) == (second.status, second.json)
+    assert len(body_of(ask("GET", PATH))["data"]) == 1
+
+
+def test_they_are_listed_by_start_and_period(team: Connection) -> None:
+    """A page at a time; one that touches the period is in it."""
+    made = [absence(NINE + day * DAY, NINE + day * DAY + HOUR) for day in (2, 0, 1)]
+    made.sort(key=lambda one: one["start"])
+    first = body_of(ask("GET", PATH, query={"limit": 2}))
+    second = body_of(ask("GET", PATH, query={"limit": 2, "cursor": first["next_cursor"]}))
+    assert first["data"] + second["data"] == made
+    period = {"start": (NINE + HOUR).isoformat(), "end": (NINE + DAY + HOUR).isoformat()}
+    assert body_of(ask("GET", PATH, query=period))["data"] == made[1:2]
+    found = ask("GET", f"{PATH}/{made[0]['absence_id']}")
+    assert found.json == made[0]
+    stale = ask("DELETE", f"{PATH}/{made[0]['absence_id']}", headers={"If-Match": '"x"'})
+    check_problem(stale, 412, "PRECONDITION_FAILED")
+    ended = ask("DELETE", f"{PATH}/{made[0]['absence_id']}", headers={"If-Match": found.headers["etag"]})
+    assert ended.status == 204
+
+
+def test_a_part_that_a_partner_ends_leaves_the_rest(team: Connection) -> None:
+    """It is one absence still, with its reason."""
+    made = absence(NINE, NINE + 3 * HOUR, reason="ill")
+    event: dict[str, Any] = {
+        "start_time": (NINE + HOUR).isoformat(),
+        "end_time": (NINE + 2 * HOUR).isoformat(),
+    }
+    process_event(team, receive_event(team, "coach.available", coach_id="coach-01", **event))
+    assert body_of(ask("GET", PATH))["data"] == [made]
+    assert "coach-01" in free(NINE + HOUR)
+    assert ask("DELETE", f"{PATH}/{made['absence_id']}").status == 204
+    assert "coach-01" in free(NINE)
+
+
+def test_with_an_external_calendar_that_is_read_again(team: Connection, queues: Queues) -> None:
+    """The calendar says what is free after a deleted absence; a dry run requests nothing."""
+    connect_calendars(team)
+    set_coach(team, "coach-01", calendar_kind="calendar_api")
+    made = absence()
+    dry = ask("DELETE", f"{PATH}/{made['absence_id']}", query={"dry_run": "true"})
+    assert body_of(dry)["changes"][0]["action"] == "delete"
+    assert queues.take("FETCHES") == []
+    assert ask("DELETE", f"{PATH}/{made['absence_id']}").status == 204
+    assert "coach-01" not in free(NINE)
+    assert [one["coach_id"] for one in queues.take("FETCHES")] == ["coach-01"]
+
+
+@pytest.mark.parametrize(("start", "end"), [(NINE, NINE), (NINE + HOUR, NINE), (NINE, None), ("soon", NINE)])
+def test_one_without_a_length_is_refused(team: Connection, start: Any, end: Any) -> None:
+    """Nothing is changed."""
+    before = table_digests(team)
+    given = {"start": start, "end": end}
+    body = {name: one if isinstance(one, str) else one.isoformat() for name, one in given.items() if one}
+    check_problem(ask("POST", PATH, body), 422, "VALIDATION_ERROR")
+    assert table_digests(team) == before

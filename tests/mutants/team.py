@@ -1,0 +1,141 @@
+"""The guards of what an operator sets: what a plan sees, that a dry run is dry, and when it takes effect."""
+
+from tests.mutants.guard import Guard
+
+_TESTS = "tests/handlers"
+_COACHES = f"{_TESTS}/test_api_coaches.py"
+_PLANS = f"{_TESTS}/test_api_team_plans.py"
+_DOCUMENT = f"{_TESTS}/test_api_document.py"
+_ABSENCES = f"{_TESTS}/test_api_absences.py"
+_TEAM = "schema/functions/21_team.sql"
+_CHANGES = "team/changes.py"
+
+GUARDS = (
+    Guard(
+        "a dry run is made",
+        _CHANGES,
+        "    with connection.transaction(force_rollback=True):",
+        "    with connection.transaction():",
+        f"{_COACHES}::test_a_dry_run_changes_nothing",
+    ),
+    Guard(
+        "appointments that no longer fit refuse nothing",
+        _CHANGES,
+        "    if appointments and choice is None:",
+        "    if appointments and choice == '':",
+        f"{_PLANS}::test_it_is_refused_with_the_plan",
+    ),
+    Guard(
+        "some are reassigned and some stay",
+        _CHANGES,
+        '    if any(one["outcome"] == "nobody_free" for one in appointments):',
+        "    if not plan:",
+        f"{_PLANS}::test_all_are_reassigned_or_none",
+    ),
+    Guard(
+        "what did not fit before is touched again",
+        _CHANGES,
+        " if one not in misfits_before}",
+        "}",
+        f"{_PLANS}::test_keeping_marks_a_conflict_once",
+    ),
+    Guard(
+        "a change touches whatever there is",
+        _CHANGES,
+        "    if len(misfits) > MOST_APPOINTMENTS:",
+        "    if len(misfits) < 0:",
+        f"{_PLANS}::test_too_many_appointments_are_refused",
+    ),
+    Guard(
+        "changed hours wait for the next hour",
+        _CHANGES,
+        "        extend_days(connection, now=change.now, coach_ids=coaches)\n",
+        "        pass\n",
+        f"{_COACHES}::test_changes_of_hours_take_effect_at_once",
+    ),
+    Guard(
+        "an override is not read",
+        "domain/slots.py",
+        "if given is None else given:",
+        "if given != 0 else given:",
+        "tests/unit/domain/test_slots.py::test_overrides_replace_the_hours_that_begin_on_their_date",
+    ),
+    Guard(
+        "a change of a team has days before calendars",
+        _TEAM,
+        "    PERFORM engine.lock_calendars(v_calendars);\n",
+        "",
+        "tests/integration/test_team_changes.py::test_a_change_locks_no_day_before_its_calendars",
+    ),
+    Guard(
+        "a kept page lists a coach who was turned off",
+        "schema/functions/20_availability_triggers.sql",
+        "WHEN ((OLD.active, OLD.calendar_kind) IS DISTINCT FROM (NEW.active, NEW.calendar_kind))",
+        "WHEN (OLD.calendar_kind IS DISTINCT FROM NEW.calendar_kind)",
+        f"{_PLANS}::test_what_is_kept_of_availability_follows[deactivated]",
+    ),
+    Guard(
+        "an absence is no reason",
+        _TEAM,
+        "            THEN 'absent'\n",
+        "            THEN NULL\n",
+        f"{_PLANS}::test_it_is_refused_with_the_plan[absence]",
+    ),
+    Guard(
+        "whoever left keeps what was booked",
+        _TEAM,
+        "THEN 'left_team'",
+        "THEN NULL",
+        f"{_PLANS}::test_it_is_refused_with_the_plan[left]",
+    ),
+    Guard(
+        "a closed calendar costs the coach the credit",
+        _TEAM,
+        "p_cancelled_by => 'system'",
+        "p_cancelled_by => 'coach'",
+        f"{_PLANS}::test_a_closed_date_of_a_calendar_touches_its_appointments",
+    ),
+    Guard(
+        "a precondition is not checked",
+        "team/preconditions.py",
+        '        if self.tags is not None and (known is None or not self.tags & {"*", etag(known)}):',
+        "        if self.tags == frozenset():",
+        f"{_COACHES}::test_preconditions_are_checked",
+    ),
+    Guard(
+        "what exists is created",
+        "team/preconditions.py",
+        "        if self.absent and known is not None:",
+        "        if self.absent and known == {}:",
+        f"{_COACHES}::test_preconditions_are_checked",
+    ),
+    Guard(
+        "a deleted absence opens what others close",
+        "sql/absences.sql",
+        "              - (SELECT coalesce(range_agg(span), '{}') FROM coach_absences\n"
+        "                  WHERE coach_id = %(coach)s AND event_id <> %(event)s)) AS part;",
+        "              ) AS part;",
+        f"{_ABSENCES}::test_it_closes_the_time_until_it_is_deleted",
+    ),
+    Guard(
+        "a key is tied to no choice",
+        "http/changes.py",
+        "query = () if contract.signed else route.dependant.query_params",
+        "query = ()",
+        f"{_COACHES}::test_the_same_key_is_one_change",
+    ),
+    Guard(
+        "a rule changes without a version",
+        "sql/calendars.sql",
+        "           THEN 1 ELSE 0 END,\n       deleted_at",
+        "           THEN 0 ELSE 0 END,\n       deleted_at",
+        f"{_COACHES}::test_a_changed_rule_is_a_new_version",
+    ),
+    Guard(
+        "a document leaves out who left",
+        "team/document.py",
+        "    return [*joining, *leaving]",
+        "    return joining",
+        f"{_DOCUMENT}::test_a_team_is_its_whole_team",
+    ),
+)
