@@ -86,6 +86,14 @@ GUARDS = (
         "at < %(before)s AND told AND key IS NULL",
         "at < %(before)s AND key IS NULL",
         f"{_RETENTION}::test_what_is_untold_is_never_forgotten",
+        times=2,
+    ),
+    Guard(
+        "a decision goes with its event",
+        "sql/retention.sql",
+        "AND told AND key IS NULL AND seq IS NULL",
+        "AND told AND key IS NULL",
+        f"{_RETENTION}::test_what_is_settled_is_forgotten_after_its_time",
     ),
     Guard(
         "an answer goes with its event",
@@ -93,6 +101,7 @@ GUARDS = (
         "at < %(before)s AND told AND key IS NULL",
         "at < %(before)s AND told",
         f"{_RETENTION}::test_an_event_with_a_key_stays",
+        times=2,
     ),
     Guard(
         "notes stay when nobody can ask for the answer any more",
