@@ -19,9 +19,11 @@ CLIENTS = 6
 
 
 def all_at_once(
-    connection: Connection, works: list[tuple[Connection, Callable[[], Outcome]]]
+    connection: Connection,
+    works: list[tuple[Connection, Callable[[], Outcome]]],
+    lock: bytes = b"SELECT engine.lock_calendar(calendar_id) FROM calendars",
 ) -> list[Outcome]:
-    """Start all pieces of work, hold them up until each client waits, and let them go."""
+    """Start all pieces of work, hold them up by a lock until each client waits, and let them go."""
     clients = [client for client, _ in works]
 
     def let_go() -> Outcome | None:
@@ -30,7 +32,7 @@ def all_at_once(
         return None
 
     connection.execute("BEGIN")
-    connection.execute("SELECT engine.lock_calendar(calendar_id) FROM calendars")
+    connection.execute(lock)
     outcomes: list[Callable[[], Outcome | None]] = [work for _, work in works]
     return [one for one in at_once([*outcomes, let_go]) if one is not None]
 
@@ -68,6 +70,7 @@ def test_one_key_on_two_calendars_is_one_booking(connection: Connection, connect
     outcomes = all_at_once(
         connection,
         [(client, partial(work, client, name)) for client, name in zip(clients, names, strict=True)],
+        lock=b"SELECT FROM coach_slots FOR UPDATE",  # each has looked for the key when it comes there
     )
     assert len(booked(outcomes)) == 1
     assert sum(isinstance(one, IdempotencyKeyReusedError) for one in outcomes) == CLIENTS - 1
