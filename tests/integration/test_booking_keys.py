@@ -57,10 +57,9 @@ def test_the_same_change_at_once_is_made_once(connection: Connection, connect: C
 
 def test_one_key_on_two_calendars_is_one_booking(connection: Connection, connect: Connect) -> None:
     """Requests that share nothing but the key have one effect: the others are refused."""
-    coaches = add_team(connection, 4)
     names = [f"cal-{n}" for n in range(CLIENTS)]
-    for name in names:
-        add_calendar(connection, name, coaches)
+    for name, coach_id in zip(names, add_team(connection, CLIENTS), strict=True):
+        add_calendar(connection, name, [coach_id])
 
     def work(client: Connection, name: str) -> Outcome:
         key = Key(value="key", fingerprint=name.encode())
