@@ -19,12 +19,14 @@ DECLARE
 BEGIN
     -- A client's holds on several calendars are counted one after another.
     PERFORM pg_advisory_xact_lock(hashtextextended(p_client, 1));
-    v_ledger := engine.lock_ledger(p_tenant => p_tenant, p_calendar => p_calendar, p_now => p_now);
+    v_ledger := engine.lock_ledger(p_tenant => p_tenant, p_calendar => p_calendar, p_key => p_key, p_now => p_now);
     v_now := v_ledger.at;
-    v_answer := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
-                                         p_now => v_now);
-    IF v_answer IS NOT NULL THEN
-        RETURN engine.replayed_answer(v_answer);
+    IF v_ledger.has_key THEN
+        v_answer := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
+                                             p_now => v_now);
+        IF v_answer IS NOT NULL THEN
+            RETURN engine.replayed_answer(v_answer);
+        END IF;
     END IF;
     IF p_limit <= (SELECT count(*) FROM coach_appointments
                    WHERE status = 'held' AND expires_at > v_now AND held_by = p_client) THEN

@@ -6,17 +6,20 @@ CREATE OR REPLACE FUNCTION engine.book(
     p_timezone text, p_metadata jsonb, p_hold uuid, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    v_ledger record := engine.lock_ledger(p_tenant => p_tenant, p_calendar => p_calendar, p_now => p_now);
+    v_ledger record := engine.lock_ledger(p_tenant => p_tenant, p_calendar => p_calendar, p_key => p_key,
+                                            p_now => p_now);
     v_now    timestamptz := v_ledger.at;
     v_answer jsonb;
     v_placed record;
     a        coach_appointments;
     v_made   decision;
 BEGIN
-    v_answer := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
-                                         p_now => v_now);
-    IF v_answer IS NOT NULL THEN
-        RETURN engine.replayed_answer(v_answer);
+    IF v_ledger.has_key THEN
+        v_answer := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
+                                             p_now => v_now);
+        IF v_answer IS NOT NULL THEN
+            RETURN engine.replayed_answer(v_answer);
+        END IF;
     END IF;
     IF p_hold IS NULL THEN
         v_placed := engine.assign_coach(
