@@ -87,7 +87,7 @@ def test_what_a_dead_process_had_done_is_the_answer(team: Connection, cache: Red
     """The server finishes the statement of a process that was killed: its key is answered, not blocked."""
     with pytest.raises(BrokenProcessPool), elsewhere(BOOK) as (first, pid):
         with team.transaction():
-            team.execute("SELECT engine.lock_calendar('cal')")
+            team.execute("SELECT engine.lock_calendar(calendar_id) FROM calendars")
             wait_until(lambda: waiting(team) > 0)
             os.kill(pid, signal.SIGSTOP)
         wait_until(lambda: count(team, "coach_appointments") == 1)

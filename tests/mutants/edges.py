@@ -43,10 +43,24 @@ _ONCE = (
         "an answer is not kept", _IDEMPOTENCY, "is_event(p_type), p_key,", "is_event(p_type), NULL,", _BOOK
     ),
     Guard(
+        "a booking does not look for its answer",
+        "schema/functions/13_booking.sql",
+        "    IF v_ledger.has_key THEN\n",
+        "    IF false THEN\n",
+        _BOOK,
+    ),
+    Guard(
+        "a hold does not look for its answer",
+        "schema/functions/12_holds.sql",
+        "    IF v_ledger.has_key THEN\n",
+        "    IF false THEN\n",
+        _KEYS,
+    ),
+    Guard(
         "two may answer one key",
-        _IDEMPOTENCY,
-        "    IF NOT FOUND THEN\n        RAISE EXCEPTION USING ERRCODE = 'FS425'",
-        "    IF false THEN\n        RAISE EXCEPTION USING ERRCODE = 'FS425'",
+        "schema/tables/0001_baseline/2_changes.sql",
+        "CREATE UNIQUE INDEX changes_key",
+        "CREATE INDEX changes_key",
         f"{_KEYS}::test_one_key_on_two_calendars_is_one_booking",
     ),
     Guard(

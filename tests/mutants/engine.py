@@ -148,13 +148,20 @@ _TIME = (
     Guard(
         "an answer does not wait for the disk",
         _COMMITS,
-        "    PERFORM pg_logical_emit_message(false, 'fairslot', '', true);\n",
+        "    v_end := pg_logical_emit_message(false, 'fairslot', '', true);\n",
         "",
         f"{_TESTS}/test_booking_restart.py",
     ),
 )
 
 _FAIRNESS = (
+    Guard(
+        "a decision does not move the credits",
+        "schema/functions/02_changes.sql",
+        "seq = p_decision.seq, credits = p_decision.credits_after, lasts",
+        "seq = p_decision.seq, lasts",
+        f"{_TESTS}/test_replay.py",
+    ),
     Guard(
         "a cancellation returns no credit",
         _BOOKING,

@@ -34,7 +34,7 @@ def patiently(work: Callable[[], ChangeResult]) -> Outcome:
         try:
             return work()
         except psycopg.Error as error:
-            if error.sqlstate not in {"FS425", "40001"}:
+            if error.sqlstate != "40001" and error.diag.constraint_name != "changes_key":
                 return _refusal(error)
     raise AssertionError("asked again and again")
 

@@ -17,8 +17,6 @@ from tests.support.attempts import attempt_of
 from tests.support.bookings import book, cancel, hold, release_hold
 from tests.support.clock import HALF, NOW
 
-RETRIED = {"40P01", "40001", "FS425", "FS426"}  # as `db.run` does
-
 # A release expands: a column, an index, a signature that stands beside the old one.
 EXPANDS = (
     "0003_channels.sql",
@@ -82,7 +80,7 @@ def patiently[T](work: Callable[[], T]) -> T:
         try:
             return work()
         except psycopg.Error as error:
-            if error.sqlstate not in RETRIED:
+            if not db.is_retried(error):  # as `db.run` asks
                 raise
     raise AssertionError("asked again and again")
 

@@ -45,7 +45,8 @@ _CONNECT_SECONDS = 3
 _LEAST_CONNECT_SECONDS = 2  # libpq takes a shorter timeout for this one
 # The pause after a server did not accept a connection in time.
 _REST_SECONDS = 1.0
-_RETRIED = {"40P01", "40001", "FS425", "FS426"}
+_RETRIED = {"40P01", "40001", "FS426"}
+_KEYS = "changes_key"  # another transaction answered the idempotency key meanwhile
 _HOLDS_EXPIRED = "FS426"
 _TIMED_OUT = {"57014", "55P03", "25P03", "25P04"}  # a statement, a lock, an idle and a long transaction
 _READ_ONLY = "25006"  # the server has become a replica, and the address leads to another one
@@ -159,7 +160,7 @@ def run[T](work: Callable[[Connection], T], *, idempotent: bool = True) -> T:
             result = work(connection)
         except psycopg.Error as error:
             broken = _has_broken(error)
-            retriable = error.sqlstate in _RETRIED or ((idempotent or not begun) and broken)
+            retriable = is_retried(error) or ((idempotent or not begun) and broken)
             if not retriable or attempt == _ATTEMPTS - 1 or time_limit.left() <= 0:
                 raise translate(error) from error
             if error.sqlstate == _HOLDS_EXPIRED:
@@ -186,9 +187,14 @@ def translate(error: psycopg.Error) -> FairslotError | psycopg.Error:
     if error.diag.constraint_name in _BY_CONSTRAINT:
         return _BY_CONSTRAINT[error.diag.constraint_name]()
     # Among these are the classes 53 (no space, no memory), 57 (shutting down) and 58 (the system).
-    if state in _RETRIED | _TIMED_OUT | {_READ_ONLY} or isinstance(error, psycopg.OperationalError):
+    if is_retried(error) or state in _TIMED_OUT | {_READ_ONLY} or isinstance(error, psycopg.OperationalError):
         return UnavailableError()
     return error
+
+
+def is_retried(error: psycopg.Error) -> bool:
+    """Return whether the same work may succeed when it is done again in a new transaction."""
+    return error.sqlstate in _RETRIED or error.diag.constraint_name == _KEYS
 
 
 def _has_broken(error: psycopg.Error) -> bool:

@@ -3,8 +3,8 @@
 -- Each function that changes something is called once and is a transaction. Errors leave by SQLSTATE, MESSAGE and DETAIL:
 -- FS400 invalid (what is wrong), FS404 not found (what), FS409 no coach is free (DETAIL: why the calendar refuses), FS410
 -- illegal transition (the current state), FS411 the hold is gone, FS412 too many holds, FS422 the key was used for another
--- request, FS425 another transaction answered the same key meanwhile, FS426 expired holds must be cleared first. After the
--- last two the caller tries again. Where p_now is null, the database's clock counts. Without p_key no answer is stored.
+-- request, FS426 expired holds must be cleared first. After the last, and after a violation of changes_key, which means that
+-- another transaction answered the same key meanwhile, the caller tries again. Where p_now is null, the database's clock counts. Without p_key no answer is stored.
 
 -- An appointment as it goes on record.
 CREATE OR REPLACE FUNCTION engine.image_of(a coach_appointments) RETURNS appointment_image LANGUAGE sql IMMUTABLE
@@ -35,7 +35,7 @@ BEGIN
 END $$;
 
 -- Puts a change on record, in its own transaction: its event, whose deliveries are made later (make_deliveries), the
--- answer for p_key, and the decision it is due to. p_before and p_after are the appointment, null for a change of something
+-- answer for p_key, and the decision it is due to, by which it moves the turns. p_before and p_after are the appointment, null for a change of something
 -- else; p_details is what the event says beyond it. p_answer is given where the answer does not follow from the appointment.
 -- Returns the caller's result: {"replayed": false, "answer"}.
 CREATE OR REPLACE FUNCTION engine.record_change(
@@ -52,17 +52,19 @@ BEGIN
         v_after.notes := NULL;
         v_after.metadata := NULL;
     END IF;
+    WITH moved AS (
+        UPDATE turns SET seq = p_decision.seq, credits = p_decision.credits_after, lasts = p_decision.lasts_after
+         WHERE calendar_id = p_decision.calendar_id AND kind = p_decision.kind)
     INSERT INTO changes (change_id, tenant_id, type, appointment_id, version, before, after, details, told,
                          key, fingerprint, key_until, answer, calendar_id, kind, seq, policy, policy_version,
                          roster_version, chosen, credits, lasts, excluded, reverses, decided_at)
     VALUES (p_change, p_tenant, p_type, p_after.appointment_id,
             p_after.version, engine.place_of(p_before), v_after, p_details,
             NOT engine.is_event(p_type), p_key, CASE WHEN p_key IS NOT NULL THEN p_fingerprint END,
-            CASE WHEN p_key IS NOT NULL THEN p_now + p_keep_for END, p_answer, (p_decision).*)
-    ON CONFLICT (tenant_id, key) WHERE key IS NOT NULL DO NOTHING;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION USING ERRCODE = 'FS425', MESSAGE = 'another transaction answered the key';
-    END IF;
+            CASE WHEN p_key IS NOT NULL THEN p_now + p_keep_for END, p_answer, p_decision.calendar_id, p_decision.kind,
+            p_decision.seq, p_decision.policy, p_decision.policy_version, p_decision.roster_version, p_decision.chosen,
+            p_decision.credits, p_decision.lasts, p_decision.excluded, p_decision.reverses, p_decision.decided_at)
+;
     RETURN jsonb_build_object('replayed', false, 'answer', v_answer);
 END $$;
 

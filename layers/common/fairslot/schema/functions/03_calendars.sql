@@ -54,15 +54,15 @@ CREATE OR REPLACE FUNCTION engine.calendar_refusal(
             THEN engine.closed_reason(p_calendar => p_calendar, p_start => p_start, p_except => p_except, p_now => p_now)
     END;
 
--- Raises FS400 for a start off the grid or in the past, and FS409 for one that the calendar refuses, with the reason as
--- DETAIL.
+-- The slot at which a start begins; raises FS400 for one off the grid or in the past, and FS409 for one that the calendar
+-- refuses, with the reason as DETAIL.
 CREATE OR REPLACE FUNCTION engine.check_start(p_calendar calendars, p_start timestamptz, p_except uuid, p_now timestamptz)
-    RETURNS void LANGUAGE plpgsql AS $$
+    RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
+    v_slot    integer := engine.slot_of(p_start);
     v_refusal text;
 BEGIN
-    IF engine.instant_of(engine.slot_of(p_start)) <> p_start
-       OR engine.slot_of(p_start) % ((p_calendar).slot_interval / 15) <> 0 THEN
+    IF engine.instant_of(v_slot) <> p_start OR v_slot % (p_calendar.slot_interval / 15) <> 0 THEN
         RAISE EXCEPTION USING ERRCODE = 'FS400', MESSAGE = 'off_grid';
     ELSIF p_start <= p_now THEN
         RAISE EXCEPTION USING ERRCODE = 'FS400', MESSAGE = 'in_the_past';
@@ -72,4 +72,5 @@ BEGIN
     IF v_refusal IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'the calendar refuses this start', DETAIL = v_refusal;
     END IF;
+    RETURN v_slot;
 END $$;

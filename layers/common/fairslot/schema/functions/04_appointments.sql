@@ -63,11 +63,11 @@ CREATE OR REPLACE FUNCTION engine.ledger(p_calendar text)
      WHERE calendar.calendar_id = p_calendar
 $$;
 
--- Locks a calendar of the tenant and returns its ledger, the time that counts, and whether some hold has expired by then;
--- raises FS404.
+-- Locks a calendar of the tenant and returns its ledger, the time that counts, whether some hold has expired by then, and
+-- whether a change has the key, for which idempotent_answer() then has the answer; raises FS404.
 CREATE OR REPLACE FUNCTION engine.lock_ledger(
-    p_tenant text, p_calendar text, p_now timestamptz, OUT calendar calendars, OUT turn turns, OUT roster rosters,
-    OUT at timestamptz, OUT has_expired_holds boolean
+    p_tenant text, p_calendar text, p_key text, p_now timestamptz, OUT calendar calendars, OUT turn turns,
+    OUT roster rosters, OUT at timestamptz, OUT has_expired_holds boolean, OUT has_key boolean
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_locked boolean := engine.lock_calendar(p_calendar);
@@ -75,9 +75,11 @@ DECLARE
 BEGIN
     at := coalesce(p_now, clock_timestamp());
     SELECT own.*, EXISTS (SELECT FROM coach_appointments AS hold WHERE hold.status = 'held' AND hold.expires_at <= at)
-               AS has_expired_holds
+               AS has_expired_holds,
+           EXISTS (SELECT FROM changes AS known WHERE known.tenant_id = p_tenant AND known.key = p_key) AS has_key
       INTO v_found FROM engine.ledger(p_calendar) AS own;
     has_expired_holds := v_found.has_expired_holds;
+    has_key := v_found.has_key;
     calendar := v_found.calendar;
     IF calendar.tenant_id IS DISTINCT FROM p_tenant THEN
         RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'calendar';

@@ -111,11 +111,11 @@ BEGIN
     END IF;
 END $$;
 
--- The decision that is part of a change; null without one.
+-- The decision that is part of a change, without the turns after it; null without one.
 CREATE OR REPLACE FUNCTION engine.decision_of(c changes) RETURNS decision LANGUAGE sql IMMUTABLE
     RETURN CASE WHEN c.seq IS NOT NULL THEN ROW(
         c.calendar_id, c.kind, c.seq, c.policy, c.policy_version, c.roster_version, c.chosen, c.credits, c.lasts, c.excluded,
-        c.reverses, c.decided_at)::decision END;
+        c.reverses, c.decided_at, NULL, NULL)::decision END;
 
 -- The turns as if an appointment's current decision were undone, and that decision's number; without a decision to undo the
 -- turns as they are, and null. The caller has locked the calendar.
@@ -160,13 +160,13 @@ BEGIN
     END IF;
 END $$;
 
--- Moves the turns by a decision and returns it, for record_change(). p_turn is as before the choice: with p_reverses it has
--- been undone() by that decision. p_chosen is a place in the roster, or null for a reversal alone, and p_credits are those
+-- The decision that record_change() is to put on record, moving the turns. p_turn is as before the choice: with p_reverses it
+-- has been undone() by that decision. p_chosen is a place in the roster, or null for a reversal alone, and p_credits are those
 -- after it.
-CREATE OR REPLACE FUNCTION engine.move_turns(
+CREATE OR REPLACE FUNCTION engine.decide(
     p_turn turns, p_policy text, p_policy_version integer, p_chosen integer, p_credits bigint[], p_excluded text[],
     p_reverses bigint, p_now timestamptz
-) RETURNS decision LANGUAGE plpgsql AS $$
+) RETURNS decision LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     v_seq   bigint := p_turn.seq + CASE WHEN p_chosen IS NULL THEN 0 ELSE 1 END;
     v_lasts bigint[] := p_turn.lasts;
@@ -174,15 +174,12 @@ BEGIN
     IF p_chosen IS NOT NULL THEN
         v_lasts[p_chosen] := v_seq;
     END IF;
-    UPDATE turns SET seq = v_seq, credits = p_credits, lasts = v_lasts
-     WHERE calendar_id = p_turn.calendar_id AND kind = p_turn.kind;
     RETURN ROW(p_turn.calendar_id, p_turn.kind, v_seq, p_policy, p_policy_version, p_turn.roster_version, p_chosen,
                CASE WHEN p_chosen IS NOT NULL THEN p_turn.credits END, CASE WHEN p_chosen IS NOT NULL THEN p_turn.lasts END,
-               p_excluded, p_reverses, p_now)::decision;
+               p_excluded, p_reverses, p_now, p_credits, v_lasts)::decision;
 END $$;
 
--- Undoes an appointment's current decision, exactly, and returns what undid it, for record_change(); null if there is
--- nothing to undo. The caller has locked the calendar.
+-- What undoes an appointment's current decision, exactly, for record_change(); null if there is nothing to undo. The caller has locked the calendar.
 CREATE OR REPLACE FUNCTION engine.reverse_decision(
     p_turn turns, p_roster rosters, p_appointment uuid, p_now timestamptz
 ) RETURNS decision LANGUAGE plpgsql AS $$
@@ -190,7 +187,7 @@ DECLARE
     v_undone record := engine.undone(p_turn => p_turn, p_roster => p_roster, p_appointment => p_appointment);
     v_turn   turns := v_undone.turn;
 BEGIN
-    RETURN CASE WHEN v_undone.reverses IS NOT NULL THEN engine.move_turns(
+    RETURN CASE WHEN v_undone.reverses IS NOT NULL THEN engine.decide(
         p_turn => v_turn, p_policy => NULL, p_policy_version => NULL, p_chosen => NULL, p_credits => v_turn.credits,
         p_excluded => NULL, p_reverses => v_undone.reverses, p_now => p_now) END;
 END $$;

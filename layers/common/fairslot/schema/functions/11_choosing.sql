@@ -162,16 +162,16 @@ BEGIN
     END IF;
 END $$;
 
--- Gives a time to the coach whose turn it is: chooses, takes the slots, writes the row and moves the turns; returns both
--- for record_change(). The ledger is as lock_ledger() returned it. A hold ends at its start at the latest. p_metadata is a
+-- Gives a time to the coach whose turn it is: chooses, takes the slots, writes the row and puts it on record; returns as
+-- record_change(). The ledger is as lock_ledger() returned it. A hold ends at its start at the latest. p_metadata is a
 -- JSON object, or its text as a JSON string.
 CREATE OR REPLACE FUNCTION engine.assign_coach(
     p_calendar calendars, p_turn turns, p_roster rosters, p_has_expired_holds boolean, p_start timestamptz,
     p_now timestamptz, p_status text, p_contact_name text, p_contact_email text, p_notes text, p_timezone text,
-    p_metadata jsonb, p_held_by text, p_expires timestamptz, OUT a coach_appointments, OUT made decision
-) LANGUAGE plpgsql AS $$
+    p_metadata jsonb, p_held_by text, p_expires timestamptz, p_key text, p_fingerprint bytea, p_keep_for interval
+) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    v_from   integer := engine.slot_of(p_start);
+    v_from   integer := engine.check_start(p_calendar => p_calendar, p_start => p_start, p_except => NULL, p_now => p_now);
     v_to     integer := v_from + p_calendar.slot_duration / 15;
     v_before integer := p_calendar.buffer_before / 15;
     v_after  integer := p_calendar.buffer_after / 15;
@@ -179,8 +179,8 @@ DECLARE
     v_choice record;
     v_coach  text;
     v_lost   boolean := false;
+    a        coach_appointments;
 BEGIN
-    PERFORM engine.check_start(p_calendar => p_calendar, p_start => p_start, p_except => NULL, p_now => p_now);
     IF p_has_expired_holds THEN
         PERFORM engine.check_expired_holds(p_calendar.calendar_id, p_now);
     END IF;
@@ -210,8 +210,12 @@ BEGIN
         (p_metadata #>> '{}')::json, p_now, p_now, p_held_by,
         CASE WHEN p_status = 'held' THEN least(p_expires, p_start) END)
     RETURNING * INTO a;
-    made := engine.move_turns(p_turn => p_turn, p_policy => p_calendar.policy,
-                              p_policy_version => p_calendar.policy_version, p_chosen => v_choice.chosen,
-                              p_credits => v_choice.credits, p_excluded => v_seen.excluded, p_reverses => NULL,
-                              p_now => p_now);
+    RETURN engine.record_change(
+        p_tenant => a.tenant_id, p_after => a, p_key => p_key, p_fingerprint => p_fingerprint,
+        p_type => CASE WHEN p_status = 'held' THEN 'hold.created' ELSE 'appointment.created' END,
+        p_keep_for => p_keep_for, p_now => p_now,
+        p_decision => engine.decide(
+            p_turn => p_turn, p_policy => p_calendar.policy, p_chosen => v_choice.chosen,
+            p_policy_version => p_calendar.policy_version, p_credits => v_choice.credits,
+            p_excluded => v_seen.excluded, p_reverses => NULL, p_now => p_now));
 END $$;

@@ -15,29 +15,28 @@ DECLARE
     v_ledger record;
     v_now    timestamptz;
     v_answer jsonb;
-    v_placed record;
 BEGIN
     -- A client's holds on several calendars are counted one after another.
     PERFORM pg_advisory_xact_lock(hashtextextended(p_client, 1));
-    v_ledger := engine.lock_ledger(p_tenant => p_tenant, p_calendar => p_calendar, p_now => p_now);
+    v_ledger := engine.lock_ledger(p_tenant => p_tenant, p_calendar => p_calendar, p_key => p_key, p_now => p_now);
     v_now := v_ledger.at;
-    v_answer := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
-                                         p_now => v_now);
-    IF v_answer IS NOT NULL THEN
-        RETURN engine.replayed_answer(v_answer);
+    IF v_ledger.has_key THEN
+        v_answer := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
+                                             p_now => v_now);
+        IF v_answer IS NOT NULL THEN
+            RETURN engine.replayed_answer(v_answer);
+        END IF;
     END IF;
     IF p_limit <= (SELECT count(*) FROM coach_appointments
                    WHERE status = 'held' AND expires_at > v_now AND held_by = p_client) THEN
         RAISE EXCEPTION USING ERRCODE = 'FS412', MESSAGE = 'too many holds';
     END IF;
-    v_placed := engine.assign_coach(p_calendar => v_ledger.calendar, p_turn => v_ledger.turn, p_roster => v_ledger.roster,
-                                    p_has_expired_holds => v_ledger.has_expired_holds, p_start => p_start,
-                                    p_now => v_now, p_status => 'held', p_contact_name => NULL, p_contact_email => NULL,
-                                    p_notes => NULL, p_timezone => NULL, p_metadata => '{}', p_held_by => p_client,
-                                    p_expires => v_now + p_duration);
-    RETURN engine.record_change(p_tenant => p_tenant, p_type => 'hold.created', p_after => v_placed.a,
-                                p_decision => v_placed.made, p_key => p_key, p_fingerprint => p_fingerprint,
-                                p_keep_for => p_keep_for, p_now => v_now);
+    RETURN engine.assign_coach(
+        p_calendar => v_ledger.calendar, p_turn => v_ledger.turn, p_roster => v_ledger.roster,
+        p_has_expired_holds => v_ledger.has_expired_holds, p_start => p_start, p_now => v_now, p_status => 'held',
+        p_contact_name => NULL, p_contact_email => NULL, p_notes => NULL, p_timezone => NULL, p_metadata => '{}',
+        p_held_by => p_client, p_expires => v_now + p_duration, p_key => p_key, p_fingerprint => p_fingerprint,
+        p_keep_for => p_keep_for);
 END $$;
 
 -- Turns a live hold into the appointment; its decision stands. Raises FS400 once the start is past, as booking does.

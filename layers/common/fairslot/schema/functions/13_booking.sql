@@ -6,34 +6,33 @@ CREATE OR REPLACE FUNCTION engine.book(
     p_timezone text, p_metadata jsonb, p_hold uuid, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
-    v_ledger record := engine.lock_ledger(p_tenant => p_tenant, p_calendar => p_calendar, p_now => p_now);
+    v_ledger record := engine.lock_ledger(p_tenant => p_tenant, p_calendar => p_calendar, p_key => p_key,
+                                            p_now => p_now);
     v_now    timestamptz := v_ledger.at;
     v_answer jsonb;
-    v_placed record;
-    a        coach_appointments;
-    v_made   decision;
 BEGIN
-    v_answer := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
-                                         p_now => v_now);
-    IF v_answer IS NOT NULL THEN
-        RETURN engine.replayed_answer(v_answer);
+    IF v_ledger.has_key THEN
+        v_answer := engine.idempotent_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
+                                             p_now => v_now);
+        IF v_answer IS NOT NULL THEN
+            RETURN engine.replayed_answer(v_answer);
+        END IF;
     END IF;
     IF p_hold IS NULL THEN
-        v_placed := engine.assign_coach(
+        RETURN engine.assign_coach(
             p_calendar => v_ledger.calendar, p_turn => v_ledger.turn, p_roster => v_ledger.roster,
             p_has_expired_holds => v_ledger.has_expired_holds, p_start => p_start, p_now => v_now,
             p_status => 'scheduled', p_contact_name => p_contact_name, p_contact_email => p_contact_email,
-            p_notes => p_notes, p_timezone => p_timezone, p_metadata => p_metadata, p_held_by => NULL, p_expires => NULL);
-        a := v_placed.a;
-        v_made := v_placed.made;
-    ELSE
-        a := engine.confirm_hold(p_hold => p_hold, p_calendar => v_ledger.calendar, p_start => p_start, p_now => v_now,
-                                 p_contact_name => p_contact_name, p_contact_email => p_contact_email, p_notes => p_notes,
-                                 p_timezone => p_timezone, p_metadata => p_metadata);
+            p_notes => p_notes, p_timezone => p_timezone, p_metadata => p_metadata, p_held_by => NULL, p_expires => NULL,
+            p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for);
     END IF;
-    RETURN engine.record_change(p_tenant => p_tenant, p_type => 'appointment.created', p_after => a,
-                                p_decision => v_made, p_key => p_key, p_fingerprint => p_fingerprint,
-                                p_keep_for => p_keep_for, p_now => v_now);
+    RETURN engine.record_change(
+        p_tenant => p_tenant, p_type => 'appointment.created', p_key => p_key, p_fingerprint => p_fingerprint,
+        p_keep_for => p_keep_for, p_now => v_now,
+        p_after => engine.confirm_hold(
+            p_hold => p_hold, p_calendar => v_ledger.calendar, p_start => p_start, p_now => v_now,
+            p_contact_name => p_contact_name, p_contact_email => p_contact_email, p_notes => p_notes,
+            p_timezone => p_timezone, p_metadata => p_metadata));
 END $$;
 
 -- Cancels a scheduled appointment: frees the time and, unless the coach cancels, undoes the decision. A customer can

@@ -1,7 +1,7 @@
 -- Rescheduling, reassigning and the outcome of appointments.
 
 -- Whose turn it is for an appointment that exists, as if its decision were undone; raises FS409 if nobody is free. Not
--- eligible are the coach p_except, who is being replaced, and with p_only everybody else. Returns what move_turns()
+-- eligible are the coach p_except, who is being replaced, and with p_only everybody else. Returns what decide()
 -- needs. The caller has locked the calendar and the days.
 CREATE OR REPLACE FUNCTION engine.choose_again(
     p_turn turns, p_roster rosters, p_appointment uuid, p_policy text, p_from integer, p_to integer, p_before integer,
@@ -88,10 +88,10 @@ BEGIN
                                    p_keep_for => p_keep_for, p_now => v_now,
                                    p_answer => engine.appointment_json(engine.image_of(v_old)));
     ELSIF v_coach <> v_old.coach_id THEN
-        v_made := engine.move_turns(p_turn => v_choice.turn, p_policy => v_calendar.policy,
-                                    p_policy_version => v_calendar.policy_version, p_chosen => v_choice.chosen,
-                                    p_credits => v_choice.credits, p_excluded => v_choice.excluded,
-                                    p_reverses => v_choice.reverses, p_now => v_now);
+        v_made := engine.decide(p_turn => v_choice.turn, p_policy => v_calendar.policy,
+                                p_policy_version => v_calendar.policy_version, p_chosen => v_choice.chosen,
+                                p_credits => v_choice.credits, p_excluded => v_choice.excluded,
+                                p_reverses => v_choice.reverses, p_now => v_now);
     END IF;
     UPDATE coach_appointments
        SET coach_id = v_coach, start_time = p_start, end_time = engine.instant_of(v_from + v_count), takes = v_takes,
@@ -151,10 +151,10 @@ BEGIN
            conflict = false, external_calendar_id = NULL
      WHERE appointment_id = p_appointment
     RETURNING * INTO a;
-    v_made := engine.move_turns(p_turn => v_choice.turn, p_policy => v_policy,
-                                p_policy_version => v_calendar.policy_version, p_chosen => v_choice.chosen,
-                                p_credits => v_choice.credits, p_excluded => v_choice.excluded,
-                                p_reverses => v_choice.reverses, p_now => v_now);
+    v_made := engine.decide(p_turn => v_choice.turn, p_policy => v_policy,
+                            p_policy_version => v_calendar.policy_version, p_chosen => v_choice.chosen,
+                            p_credits => v_choice.credits, p_excluded => v_choice.excluded,
+                            p_reverses => v_choice.reverses, p_now => v_now);
     PERFORM engine.release_time(p_coach => v_old.coach_id, p_start => v_old.start_time, p_takes => v_old.takes);
     PERFORM engine.take_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);
     RETURN engine.record_change(

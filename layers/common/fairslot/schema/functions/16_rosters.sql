@@ -70,9 +70,9 @@ BEGIN
                                        p_except => v_place)) WITH ORDINALITY AS mate (credit, delta, i);
     PERFORM engine.record_change(
         p_tenant => (v_ledger.calendar).tenant_id, p_type => 'coach.left', p_now => p_now,
-        p_decision => engine.move_turns(p_turn => v_ledger.turn, p_policy => (v_ledger.calendar).policy,
-                                        p_policy_version => (v_ledger.calendar).policy_version, p_chosen => v_place,
-                                        p_credits => v_credits, p_excluded => NULL, p_reverses => NULL, p_now => p_now));
+        p_decision => engine.decide(p_turn => v_ledger.turn, p_policy => (v_ledger.calendar).policy,
+                                    p_policy_version => (v_ledger.calendar).policy_version, p_chosen => v_place,
+                                    p_credits => v_credits, p_excluded => NULL, p_reverses => NULL, p_now => p_now));
     v_roster.coach_ids := v_roster.coach_ids[:v_place - 1] || v_roster.coach_ids[v_place + 1:];
     v_roster.weights := v_roster.weights[:v_place - 1] || v_roster.weights[v_place + 1:];
     v_roster.scores := v_roster.scores[:v_place - 1] || v_roster.scores[v_place + 1:];

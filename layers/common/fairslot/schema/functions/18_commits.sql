@@ -3,13 +3,16 @@
 -- Each is called alone, outside a transaction. Its commit does not wait, so the lock is free at once for the next
 -- booking; the caller gets the answer only after all that was written before it is on the disk, which includes a change
 -- that the answer repeats. `done` is what the function of the same name returns; it raises what that function raises.
+-- Functions are called by assigning what they return: PERFORM starts a query for it.
 
 -- Commits what was done since the statement began, then waits for the disk.
 CREATE OR REPLACE PROCEDURE engine.commit_and_flush() LANGUAGE plpgsql AS $$
+DECLARE
+    v_end pg_lsn;
 BEGIN
     COMMIT;
     -- An empty record of the log, flushed: it comes after the commit's, and a log is flushed in its order.
-    PERFORM pg_logical_emit_message(false, 'fairslot', '', true);
+    v_end := pg_logical_emit_message(false, 'fairslot', '', true);
 END $$;
 
 -- book(), committed.
@@ -18,8 +21,9 @@ CREATE OR REPLACE PROCEDURE engine.commit_book(
     p_timezone text, p_metadata jsonb, p_hold uuid, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz,
     INOUT done jsonb
 ) LANGUAGE plpgsql AS $$
+DECLARE
+    v_waits text := set_config('synchronous_commit', 'off', true);
 BEGIN
-    PERFORM set_config('synchronous_commit', 'off', true);
     done := engine.book(p_tenant => p_tenant, p_calendar => p_calendar, p_start => p_start, p_contact_name => p_contact_name,
                         p_contact_email => p_contact_email, p_notes => p_notes, p_timezone => p_timezone,
                         p_metadata => p_metadata, p_hold => p_hold, p_key => p_key, p_fingerprint => p_fingerprint,
@@ -32,8 +36,9 @@ CREATE OR REPLACE PROCEDURE engine.commit_cancel(
     p_tenant text, p_appointment uuid, p_cancelled_by text, p_reason text, p_key text, p_fingerprint bytea,
     p_keep_for interval, p_now timestamptz, INOUT done jsonb
 ) LANGUAGE plpgsql AS $$
+DECLARE
+    v_waits text := set_config('synchronous_commit', 'off', true);
 BEGIN
-    PERFORM set_config('synchronous_commit', 'off', true);
     done := engine.cancel(p_tenant => p_tenant, p_appointment => p_appointment, p_cancelled_by => p_cancelled_by,
                           p_reason => p_reason, p_key => p_key, p_fingerprint => p_fingerprint,
                           p_keep_for => p_keep_for, p_now => p_now);
@@ -45,8 +50,9 @@ CREATE OR REPLACE PROCEDURE engine.commit_reschedule(
     p_tenant text, p_appointment uuid, p_start timestamptz, p_any_coach boolean, p_key text, p_fingerprint bytea,
     p_keep_for interval, p_now timestamptz, INOUT done jsonb
 ) LANGUAGE plpgsql AS $$
+DECLARE
+    v_waits text := set_config('synchronous_commit', 'off', true);
 BEGIN
-    PERFORM set_config('synchronous_commit', 'off', true);
     done := engine.reschedule(p_tenant => p_tenant, p_appointment => p_appointment, p_start => p_start,
                               p_any_coach => p_any_coach, p_key => p_key, p_fingerprint => p_fingerprint,
                               p_keep_for => p_keep_for, p_now => p_now);
@@ -58,8 +64,9 @@ CREATE OR REPLACE PROCEDURE engine.commit_reassign(
     p_tenant text, p_appointment uuid, p_coach text, p_reason text, p_key text, p_fingerprint bytea, p_keep_for interval,
     p_now timestamptz, INOUT done jsonb
 ) LANGUAGE plpgsql AS $$
+DECLARE
+    v_waits text := set_config('synchronous_commit', 'off', true);
 BEGIN
-    PERFORM set_config('synchronous_commit', 'off', true);
     done := engine.reassign(p_tenant => p_tenant, p_appointment => p_appointment, p_coach => p_coach,
                             p_reason => p_reason, p_key => p_key, p_fingerprint => p_fingerprint,
                             p_keep_for => p_keep_for, p_now => p_now);
@@ -71,8 +78,9 @@ CREATE OR REPLACE PROCEDURE engine.commit_report_outcome(
     p_tenant text, p_appointment uuid, p_outcome text, p_key text, p_fingerprint bytea, p_keep_for interval,
     p_now timestamptz, INOUT done jsonb
 ) LANGUAGE plpgsql AS $$
+DECLARE
+    v_waits text := set_config('synchronous_commit', 'off', true);
 BEGIN
-    PERFORM set_config('synchronous_commit', 'off', true);
     done := engine.report_outcome(p_tenant => p_tenant, p_appointment => p_appointment, p_outcome => p_outcome,
                                   p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for,
                                   p_now => p_now);
@@ -84,8 +92,9 @@ CREATE OR REPLACE PROCEDURE engine.commit_hold(
     p_tenant text, p_client text, p_limit integer, p_calendar text, p_start timestamptz, p_duration interval,
     p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz, INOUT done jsonb
 ) LANGUAGE plpgsql AS $$
+DECLARE
+    v_waits text := set_config('synchronous_commit', 'off', true);
 BEGIN
-    PERFORM set_config('synchronous_commit', 'off', true);
     done := engine.hold(p_tenant => p_tenant, p_client => p_client, p_limit => p_limit, p_calendar => p_calendar,
                         p_start => p_start, p_duration => p_duration, p_key => p_key, p_fingerprint => p_fingerprint,
                         p_keep_for => p_keep_for, p_now => p_now);
@@ -96,8 +105,9 @@ END $$;
 CREATE OR REPLACE PROCEDURE engine.commit_release_hold(
     p_tenant text, p_hold uuid, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz, INOUT done jsonb
 ) LANGUAGE plpgsql AS $$
+DECLARE
+    v_waits text := set_config('synchronous_commit', 'off', true);
 BEGIN
-    PERFORM set_config('synchronous_commit', 'off', true);
     done := engine.release_hold(p_tenant => p_tenant, p_hold => p_hold, p_key => p_key, p_fingerprint => p_fingerprint,
                                 p_keep_for => p_keep_for, p_now => p_now);
     CALL engine.commit_and_flush();

@@ -52,10 +52,12 @@ CREATE TYPE appointment_place AS (
     coach_id text, start_time timestamptz, end_time timestamptz, takes tstzrange, external_calendar_id text
 );
 
--- How a decision moved the credits of a calendar: all that its replay needs, with the roster it was made with.
+-- How a decision moves the credits of a calendar: all that its replay needs, with the roster it was made with. Last what the
+-- turns become, which is not on record, as it follows by the rule.
 CREATE TYPE decision AS (
     calendar_id text, kind text, seq bigint, policy text, policy_version integer, roster_version integer, chosen integer,
-    credits bigint[], lasts bigint[], excluded text[], reverses bigint, decided_at timestamptz
+    credits bigint[], lasts bigint[], excluded text[], reverses bigint, decided_at timestamptz,
+    credits_after bigint[], lasts_after bigint[]
 );
 
 -- A row a change of an appointment or of credits, written in its transaction: the event for subscribers, the answer for an
