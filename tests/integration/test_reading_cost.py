@@ -1,0 +1,37 @@
+"""What a page reads: the rows of the team, however many other coaches there are."""
+
+from fairslot.coach_time.read_model import fold_all_changes
+from fairslot.platform.db import Connection
+from tests.support.availability import list_page
+from tests.support.tables import rows_read
+from tests.support.team import add_calendar, add_coach
+
+SIZES = (6, 100, 1_000, 10_000)
+COACHES = max(SIZES)
+# To plan a statement, the rows at the ends of an index may be read.
+PLANNING = 10
+
+
+def test_a_page_reads_its_own_team(connection: Connection) -> None:
+    """Among 10,000 coaches a team of any size is read from as many rows as it has coaches."""
+    add_coach(connection, "coach")
+    connection.execute(
+        """
+        INSERT INTO coaches (coach_id, tenant_id, name, time_zone, working_hours)
+        SELECT 'coach-' || n, tenant_id, name, time_zone, working_hours
+          FROM coaches, generate_series(1, %s::integer) AS n""",
+        [COACHES],
+    )
+    for size in SIZES:
+        add_calendar(connection, f"cal-{size}", [])
+        connection.execute(
+            "INSERT INTO coach_calendars SELECT %s, 'coach-' || n FROM generate_series(1, %s::integer) AS n",
+            [f"cal-{size}", size],
+        )
+    fold_all_changes(connection)
+    connection.execute("ANALYZE")
+    for size in SIZES:
+        read = rows_read(
+            connection, ("coaches", "coach_horizons"), lambda size=size: list_page(connection, f"cal-{size}")
+        )
+        assert max(read.values()) <= size + PLANNING, f"{size} coaches"
