@@ -1,10 +1,11 @@
-"""What a page reads: the rows of the team, however many other coaches there are."""
+"""What a page and an explanation read: the rows of the team, however many other coaches there are."""
 
 from fairslot.coach_time.read_model import fold_all_changes
 from fairslot.platform.db import Connection
-from tests.support.availability import list_page
+from tests.support.availability import list_page, reasons
+from tests.support.clock import NINE
 from tests.support.tables import rows_read
-from tests.support.team import add_calendar, add_coach
+from tests.support.team import add_calendar, add_coach, add_team
 
 SIZES = (6, 100, 1_000, 10_000)
 COACHES = max(SIZES)
@@ -35,3 +36,13 @@ def test_a_page_reads_its_own_team(connection: Connection) -> None:
             connection, ("coaches", "coach_horizons"), lambda size=size: list_page(connection, f"cal-{size}")
         )
         assert max(read.values()) <= size + PLANNING, f"{size} coaches"
+
+
+def test_explaining_reads_no_other_days(connection: Connection) -> None:
+    """Of a coach who is free the days around the start are read, and none of the other weeks."""
+    add_team(connection, 5)
+    connection.execute("ANALYZE")
+    connection.execute("SET enable_seqscan = off")  # so few days would be read whole
+    read = rows_read(connection, ["coach_slots"], lambda: reasons(connection, NINE))
+    assert read["coach_slots"] <= 5 * 2 + PLANNING
+    assert list(reasons(connection, NINE).values()) == [None] * 5
