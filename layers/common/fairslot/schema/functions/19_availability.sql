@@ -233,8 +233,7 @@ BEGIN
                                                      p_bytes => p_bytes) END AS full_days
                        FROM coach_horizons AS bits WHERE coach_id = ANY (v_coaches)) AS horizon
             ON horizon.coach_id = coach.coach_id
-          LEFT JOIN (SELECT coach_id, synced_at, failures FROM coach_syncs WHERE coach_id = ANY (v_coaches)) AS sync
-            ON sync.coach_id = coach.coach_id;
+          LEFT JOIN (SELECT * FROM coach_syncs WHERE coach_id = ANY (v_coaches)) AS sync ON sync.coach_id = coach.coach_id;
     END LOOP;
 END $$;
 
