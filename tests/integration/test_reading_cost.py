@@ -1,5 +1,7 @@
 """What a page and an explanation read: the rows of the team, however many other coaches there are."""
 
+from functools import partial
+
 from fairslot.coach_time.read_model import fold_all_changes
 from fairslot.platform.db import Connection
 from tests.support.availability import list_page, reasons
@@ -32,9 +34,8 @@ def test_a_page_reads_its_own_team(connection: Connection) -> None:
     fold_all_changes(connection)
     connection.execute("ANALYZE")
     for size in SIZES:
-        read = rows_read(
-            connection, ("coaches", "coach_horizons"), lambda size=size: list_page(connection, f"cal-{size}")
-        )
+        listing = partial(list_page, connection, f"cal-{size}")
+        read = rows_read(connection, ("coaches", "coach_horizons"), listing)
         assert max(read.values()) <= size + PLANNING, f"{size} coaches"
 
 

@@ -205,8 +205,7 @@ BEGIN
     FOR v_calendar IN
         SELECT calendar.calendar_id, calendar.buffer_before + calendar.buffer_after > 0 AS has_buffers
           FROM calendars AS calendar
-         WHERE calendar.tenant_id = p_tenant AND calendar.active
-           AND (p_calendar IS NULL OR calendar.calendar_id = p_calendar)
+         WHERE calendar.tenant_id = p_tenant AND calendar.active AND (p_calendar IS NULL OR calendar.calendar_id = p_calendar)
          ORDER BY calendar.calendar_id
     LOOP
         v_coaches := ARRAY(SELECT coach_id FROM coach_calendars WHERE calendar_id = v_calendar.calendar_id);
