@@ -2,7 +2,7 @@
 
 import json
 from array import array
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -90,20 +90,44 @@ def _keep(texts: dict[Hashable, Any], name: Hashable, made: tuple[Any, ...]) -> 
 def _each(one: Starts, form: Form) -> Iterator[str]:
     """Write the entries of a calendar, one after the other."""
     after = f',"calendar_id":{json.dumps(one.calendar_id)}' if form.with_calendar else ""
+    if not one.slots:
+        return iter(())
+    first_day, last_day = one.slots[0] // WALL_SLOTS, one.slots[-1] // WALL_SLOTS
+    base = first_day * WALL_SLOTS
+    heads = [text for day in range(first_day, last_day + 1) for text in _day_heads(day, one.duration)]
+    starts = zip(one.slots, one.counts, strict=True)
+    if form.zone is None and not form.with_coaches:
+        return (f"{heads[slot - base]}{count}{after}}}" for slot, count in starts)
+    more = _more(one, form)
+    return (f"{heads[slot - base]}{count}{after}{more(slot)}}}" for slot, count in starts)
+
+
+def _more(one: Starts, form: Form) -> Callable[[int], str]:
+    """Return what writes the rest of the entry of a slot: the local time and the coaches who are free."""
     zone = ZoneInfo(form.zone) if form.zone else None
-    free_coaches = one.free_coaches() if form.with_coaches and one.slots else None
-    for slot, count in zip(one.slots, one.counts, strict=True):
-        day, quarter = divmod(slot, WALL_SLOTS)
-        end_day, end_quarter = divmod(slot + one.duration, WALL_SLOTS)
-        text = (
-            f'{{"start_time":"{_day_texts(day)[quarter]}","end_time":"{_day_texts(end_day)[end_quarter]}",'
-            f'"available_coaches":{count}{after}'
-        )
+    free_coaches = one.free_coaches() if form.with_coaches else None
+
+    def write(slot: int) -> str:
+        text = ""
         if zone is not None:
+            day, quarter = divmod(slot, WALL_SLOTS)
             text += f',"local_start_time":"{_local_texts(zone, day)[quarter]}"'
         if free_coaches is not None:
             text += f',"coach_ids":{json.dumps(free_coaches(slot), separators=(",", ":"))}'
-        yield text + "}"
+        return text
+
+    return write
+
+
+@lru_cache(maxsize=100)
+def _day_heads(day: int, duration: int) -> Sequence[str]:
+    """Write how the entries of a UTC day begin, up to the number of coaches."""
+    heads = list[str]()
+    for quarter in range(WALL_SLOTS):
+        end_day, end_quarter = divmod(day * WALL_SLOTS + quarter + duration, WALL_SLOTS)
+        start, end = _day_texts(day)[quarter], _day_texts(end_day)[end_quarter]
+        heads.append(f'{{"start_time":"{start}","end_time":"{end}","available_coaches":')
+    return heads
 
 
 @lru_cache(maxsize=100)

@@ -71,6 +71,13 @@ def test_a_coach_never_synced_is_not_offered(connection: Connection) -> None:
     assert (page.total, page.stale, page.synced_at) == (0, True, None)
 
 
+def test_a_calendar_without_coaches_lists_nothing(connection: Connection) -> None:
+    """Without a team there is no start, also with closed days and in a window that ends before it begins."""
+    add_calendar(connection, "cal", [], blocked_dates=[NINE.date()])
+    assert list_page(connection).starts == []
+    assert list_page(connection, days=-1).starts == []
+
+
 def test_a_foreign_calendar_is_not_there(connection: Connection) -> None:
     """A tenant cannot list what another owns."""
     add_team(connection, 1)

@@ -1,6 +1,6 @@
 """What the tables hold, and setting columns of their rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, LiteralString
 
 from fairslot.platform.db import Connection
@@ -43,6 +43,23 @@ def one_row(connection: Connection, statement: LiteralString, values: Params = N
     row = connection.execute(statement, values).fetchone()
     assert row is not None, statement
     return row
+
+
+def rows_read(connection: Connection, tables: Sequence[str], work: Callable[[], object]) -> dict[str, int]:
+    """Return how many rows of tables a piece of work reads on the connection, by an index or without."""
+
+    def read_so_far() -> dict[str, int]:
+        rows = connection.execute(
+            "SELECT relname, seq_tup_read + coalesce(idx_tup_fetch, 0) AS n FROM pg_stat_xact_user_tables"
+            " WHERE relname = ANY (%s)",
+            [list(tables)],
+        )
+        return {row["relname"]: row["n"] for row in rows}
+
+    with connection.transaction():  # until its end nothing goes from these counters to those of all sessions
+        before = read_so_far()
+        work()
+        return {table: n - before[table] for table, n in read_so_far().items()}
 
 
 def clear_tables(connection: Connection) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import compress
 
 from fairslot.coach_time.kept_teams import KeptTeams
 from fairslot.coach_time.team_reading import CalendarTime, Question, current
@@ -111,13 +112,12 @@ def _starts(time: CalendarTime, window: Window, now: datetime) -> Starts:
     first = slot_from(max(window.start, time.opens_at, now + timedelta(microseconds=1)))
     end = min(slot_from(min(window.end, time.closes_at)), team.window.end)
     first += -first % time.interval
-    counts = team.counts
-    slots = [slot for slot in range(first, end, time.interval) if counts[slot - base]] if team.coaches else []
+    starts = range(first, max(first, end), time.interval)
+    counts = team.counts[first - base : starts.stop - base : time.interval]
     for begin, over in time.closed:
-        slots = [slot for slot in slots if not begin <= slot < over]
-    return Starts(
-        team=team, duration=time.duration, slots=slots, counts=[counts[slot - base] for slot in slots]
-    )
+        counts = [0 if begin <= slot < over else n for slot, n in zip(starts, counts, strict=True)]
+    slots = list(compress(starts, counts))
+    return Starts(team=team, duration=time.duration, slots=slots, counts=list(filter(None, counts)))
 
 
 def _cut(found: Sequence[Starts], window: Window) -> tuple[list[Starts], bool]:

@@ -195,5 +195,5 @@ def _team(row: Row, window: Window) -> TeamTime:
         snapshot=f"{row['folded']}:{row['folded']}:",
         team_snapshot=row["snapshot"],
     )
-    team.set_full(row["full_coaches"] or (), row["full"] or b"")
+    team.set_full(row["full_coaches"] or (), row["full_days"] or b"")
     return team

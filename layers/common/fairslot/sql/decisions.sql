@@ -24,12 +24,15 @@ SELECT one.coach_id,
        coalesce(
            engine.calendar_refusal(p_calendar => calendar, p_start => %(start)s, p_except => NULL,
                                    p_now => coalesce(%(now)s, clock_timestamp())),
-           CASE WHEN one.excluded = 'not_synced'
+           -- Whoever is free is told first: null = 'not_synced' is no answer, and the rest would be looked up for nothing.
+           CASE WHEN one.excluded IS NULL THEN NULL
+                WHEN one.excluded = 'not_synced'
                      AND engine.slot_of(%(start)s) + (calendar.slot_duration + calendar.buffer_after) / 15 > (
-                         SELECT max(day.first_slot + day.slot_count) FROM coach_slots AS day WHERE day.coach_id = one.coach_id)
+                         SELECT day.first_slot + day.slot_count FROM coach_slots AS day
+                          WHERE day.coach_id = one.coach_id ORDER BY day.first_slot DESC LIMIT 1)
                 THEN 'beyond_horizon'
                 WHEN one.excluded NOT IN ('booked', 'buffer') THEN one.excluded
-                WHEN one.excluded IS NOT NULL THEN coalesce((
+                ELSE coalesce((
                     SELECT CASE WHEN bool_or(a.status = 'held') THEN 'held' ELSE 'booked' END
                       FROM coach_appointments AS a
                      WHERE a.coach_id = one.coach_id AND a.status IN ('held', 'scheduled', 'completed', 'no_show')

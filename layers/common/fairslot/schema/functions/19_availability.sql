@@ -179,9 +179,62 @@ CREATE OR REPLACE FUNCTION engine.horizon_bytes(p_bits varbit, p_first integer, 
     RETURNS bytea LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN p_from >= p_first AND p_from + p_bytes * 8 <= p_first + length(p_bits)
                 THEN substring(varbit_send(p_bits) FROM 5 + (p_from - p_first) / 8 FOR p_bytes)
+                WHEN p_from >= p_first + length(p_bits) OR p_from + p_bytes * 8 <= p_first
+                THEN decode(repeat('00', p_bytes), 'hex')
                 ELSE substring(varbit_send(repeat('0', greatest(p_first - p_from, 0))::varbit || p_bits
                                            || repeat('0', greatest(p_from + p_bytes * 8 - p_first - length(p_bits), 0))::varbit)
                                FROM 5 + greatest(p_from - p_first, 0) / 8 FOR p_bytes) END;
+
+-- The teams of the tenant's active calendars, or of one of them, from the read model: each coach's slots as p_bytes bytes from
+-- slot p_from on, one coach after the other, as of the snapshot `folded`; where that is null, the read model has to be made
+-- first. read_at has each coach's reading in seconds: infinity without an external calendar, 0 before the first reading.
+--
+-- One plan for every team: each table is asked by its index for the team's ids, then hashed. Left to choose, the planner reads
+-- every coach there is for a tenth of them, and plans longer than a small team is read.
+CREATE OR REPLACE FUNCTION engine.load_teams(p_tenant text, p_calendar text, p_from integer, p_bytes integer)
+    RETURNS TABLE (calendar_id text, snapshot text, folded text, coaches text[], free bytea, open bytea, full_coaches text[],
+                   full_days bytea, read_at bytea, failing text[])
+    LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_nestloop = off
+    SET enable_mergejoin = off SET work_mem = '64MB' AS $$
+#variable_conflict use_column
+DECLARE
+    v_nothing  bytea := decode(repeat('00', p_bytes), 'hex');
+    v_calendar record;
+    v_coaches  text[];
+BEGIN
+    FOR v_calendar IN
+        SELECT calendar.calendar_id, calendar.buffer_before + calendar.buffer_after > 0 AS has_buffers
+          FROM calendars AS calendar
+         WHERE calendar.tenant_id = p_tenant AND calendar.active AND (p_calendar IS NULL OR calendar.calendar_id = p_calendar)
+         ORDER BY calendar.calendar_id
+    LOOP
+        v_coaches := ARRAY(SELECT coach_id FROM coach_calendars WHERE calendar_id = v_calendar.calendar_id);
+        RETURN QUERY
+        SELECT v_calendar.calendar_id, pg_current_snapshot()::text, engine.folded_snapshot()::text,
+               coalesce(array_agg(coach.coach_id), '{}'),
+               coalesce(string_agg(coalesce(horizon.free, v_nothing), ''), ''),
+               coalesce(string_agg(coalesce(horizon.open, v_nothing), '') FILTER (WHERE v_calendar.has_buffers), ''),
+               array_agg(coach.coach_id) FILTER (WHERE horizon.full_days IS NOT NULL),
+               string_agg(horizon.full_days, ''),
+               coalesce(string_agg(float8send(
+                   CASE WHEN coach.calendar_kind = 'none' THEN 'infinity'
+                        ELSE coalesce(date_part('epoch', sync.synced_at), 0) END), ''), ''),
+               array_agg(coach.coach_id) FILTER (WHERE coach.calendar_kind <> 'none' AND sync.failures > 0)
+          FROM (SELECT coach_id, calendar_kind FROM coaches WHERE coach_id = ANY (v_coaches) AND active) AS coach
+          LEFT JOIN (SELECT coach_id,
+                            engine.horizon_bytes(p_bits => bits.free, p_first => first_slot, p_from => p_from,
+                                                 p_bytes => p_bytes) AS free,
+                            CASE WHEN v_calendar.has_buffers THEN
+                                engine.horizon_bytes(p_bits => bits.open, p_first => first_slot, p_from => p_from,
+                                                     p_bytes => p_bytes) END AS open,
+                            CASE WHEN bits.full_days IS NOT NULL THEN
+                                engine.horizon_bytes(p_bits => bits.full_days, p_first => first_slot, p_from => p_from,
+                                                     p_bytes => p_bytes) END AS full_days
+                       FROM coach_horizons AS bits WHERE coach_id = ANY (v_coaches)) AS horizon
+            ON horizon.coach_id = coach.coach_id
+          LEFT JOIN (SELECT * FROM coach_syncs WHERE coach_id = ANY (v_coaches)) AS sync ON sync.coach_id = coach.coach_id;
+    END LOOP;
+END $$;
 
 -- The rules of calendars, and what a snapshot does not show of their teams: the coaches who moved, with the days that
 -- changed; a day that was deleted has no bits. Of more than p_most changes some are missing. It is stable: all of it is as
