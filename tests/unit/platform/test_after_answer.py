@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import SimpleQueue
 from threading import Event, Thread
+from threading import enumerate as enumerate_threads
 from typing import Any
 
 import pytest
@@ -142,7 +143,9 @@ def test_without_an_extension_work_is_done_at_once(
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_api_that_fails_is_told_and_work_is_done_at_once(api: Api) -> None:
     """The error has a kind, as is documented; later requests do their own work."""
+    before = set(enumerate_threads())
     after_answer.begin()
+    (thread,) = (one for one in enumerate_threads() if one.name == after_answer._NAME and one not in before)  # noqa: SLF001
     api.called("register")
     api.called("event/next")
     api.events.put((500, {}))
@@ -150,6 +153,8 @@ def test_an_api_that_fails_is_told_and_work_is_done_at_once(api: Api) -> None:
     _, _, headers, _ = api.called("exit/error")
     assert headers["Lambda-Extension-Function-Error-Type"].startswith("Fatal.")
     assert headers["Lambda-Extension-Identifier"] == "an-id"
+    thread.join(BOUND_SECONDS)  # its error is this test's
+    assert not thread.is_alive()
     done = Event()
     after_answer.run(done.set)
     assert done.is_set()
