@@ -65,12 +65,11 @@ _HISTORY = b"""
                LATERAL (SELECT '2010-01-01Z'::timestamptz + n * interval '15 min' AS at) AS x
         RETURNING appointment_id, calendar_id, coach_id
     )
-    INSERT INTO decisions (calendar_id, kind, seq, appointment_id, policy, policy_version, roster_version,
-                           chosen, credits, lasts, decided_at)
-    SELECT calendar_id, turn.kind,
-           coalesce((SELECT min(decisions.seq) FROM decisions), 0)
-               - row_number() OVER (PARTITION BY calendar_id),
-           appointment_id, 'fair_share', 1, turn.roster_version, 1, turn.credits, turn.lasts, now()
+    INSERT INTO changes (change_id, tenant_id, type, told, appointment_id, version, calendar_id, kind, seq,
+                         policy, policy_version, roster_version, chosen, credits, lasts, decided_at)
+    SELECT uuidv7(), 'default', 'appointment.created', true, appointment_id, 1, calendar_id, turn.kind,
+           coalesce((SELECT min(seq) FROM decisions), 0) - row_number() OVER (PARTITION BY calendar_id),
+           'fair_share', 1, turn.roster_version, 1, turn.credits, turn.lasts, now()
       FROM old JOIN turns AS turn USING (calendar_id)"""
 
 
