@@ -8,9 +8,10 @@ _TEAM = "coach_time/team_time.py"
 _READING = "coach_time/team_reading.py"
 _KEPT = "coach_time/kept_teams.py"
 _PACKED = "coach_time/packed_team.py"
+_TESTS = "tests/integration"
 _TRUST = "tests/integration/test_kept_teams_trust.py"
 _KEPT_TESTS = "tests/integration/test_kept_teams.py"
-_EACH = f"{_KEPT_TESTS}::test_each_change_is_taken_over"
+_EACH = f"{_TESTS}/test_kept_teams_changes.py::test_each_change_is_taken_over"
 
 GUARDS = (
     Guard(
@@ -82,28 +83,28 @@ GUARDS = (
         _READING,
         "if all(Rules.of(row).has_buffers <= bool(team.open) for team, row in found if team.coaches):",
         "if True:",
-        f"{_KEPT_TESTS}::test_a_buffer_that_comes_between_two_statements",
+        f"{_TESTS}/test_kept_teams_changes.py::test_a_buffer_that_comes_between_two_statements",
     ),
     Guard(
         "what is kept outlives its key",
         _KEPT,
         "if key is not None and key == self._key:",
         "if True:",
-        f"{_TRUST}::test_what_is_kept_is_void_with_its_key",
+        f"{_TESTS}/test_kept_teams_bounds.py::test_what_is_kept_is_void_with_its_key",
     ),
     Guard(
         "a copied key counts",
         _MODEL,
         "WHERE page_key.xmin = page_key.made_by::xid",
         "WHERE true",
-        f"{_TRUST}::test_a_copy_of_the_key_is_none",
+        f"{_TESTS}/test_kept_teams_bounds.py::test_a_copy_of_the_key_is_none",
     ),
     Guard(
         "the key survives a crash",
         _TABLES,
         "CREATE UNLOGGED TABLE page_keys",
         "CREATE TABLE page_keys",
-        f"{_TRUST}::test_a_crash_takes_the_key",
+        f"{_TESTS}/test_kept_teams_bounds.py::test_a_crash_takes_the_key",
     ),
     Guard(
         "whatever Valkey says is true",
@@ -117,14 +118,14 @@ GUARDS = (
         _KEPT,
         " or abs(now - found[1]) > _LIFE:",
         ":",
-        f"{_TRUST}::test_what_is_kept_lives_for_a_quarter_of_an_hour",
+        f"{_TESTS}/test_kept_teams_bounds.py::test_what_is_kept_lives_for_a_quarter_of_an_hour",
     ),
     Guard(
         "what is kept grows",
         _KEPT,
         "while self.size > settings().page_cache_bytes:",
         "while False:",
-        f"{_TRUST}::test_what_is_kept_is_bounded_by_bytes",
+        f"{_TESTS}/test_kept_teams_bounds.py::test_what_is_kept_is_bounded_by_bytes",
     ),
     Guard(
         "a full day is listed",
@@ -138,7 +139,7 @@ GUARDS = (
         _TEAM,
         "        if self.read_at[number] == _NEVER:\n            return 0\n",
         "",
-        f"{_KEPT_TESTS}::test_a_first_reading_is_taken_over",
+        f"{_TESTS}/test_kept_teams_changes.py::test_a_first_reading_is_taken_over",
     ),
     Guard(
         "a page whose coaches changed keeps its text",
