@@ -51,7 +51,7 @@ class ShareChange(Model):
 
 
 class Plan(Model):
-    """What a change does, or would do. Shares are those of calendars in which one changes."""
+    """What a change does, or would do. Shares are those of calendars in which one changes, 10,000 at most."""
 
     changes: list[ChangeOfResource]
     appointments: list[TouchedAppointment]
@@ -62,13 +62,13 @@ class Plan(Model):
 class CalendarEntry(CalendarRequest):
     """A calendar of a document, with its whole team; without `team` the team stays as it is."""
 
-    team: Annotated[dict[NewId, MemberRequest], Field(max_length=1000)] | None = None
+    team: Annotated[dict[NewId, MemberRequest], Field(max_length=2000)] | None = None
 
 
 class Document(Request):
     """A team: coaches and calendars by id. What is not in it stays as it is, or goes with `prune`."""
 
-    coaches: Annotated[dict[NewId, CoachRequest], Field(max_length=1000)] = Field(default_factory=dict)
+    coaches: Annotated[dict[NewId, CoachRequest], Field(max_length=2000)] = Field(default_factory=dict)
     calendars: Annotated[dict[NewId, CalendarEntry], Field(max_length=200)] = Field(default_factory=dict)
 
 
