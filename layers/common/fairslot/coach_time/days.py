@@ -82,7 +82,8 @@ def extend_days(connection: Connection, *, now: datetime, coach_ids: Sequence[st
         at_once = 1 if coach_ids is None else _AT_ONCE
         for some in batched((coach["coach_id"] for coach in alike), at_once, strict=False):
             connection.execute(_SQL["extend"], {"coaches": [*some], "time_zone": zone, **columns})
-    fold_all_changes(connection, most=len(coaches))
+    if coach_ids is None:  # within a change its own changes cannot be folded yet
+        fold_all_changes(connection, most=len(coaches))
     return len(coaches)
 
 
