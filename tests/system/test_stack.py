@@ -75,7 +75,6 @@ def test_two_stand_side_by_side(stack: Stack, tmp_path: Path) -> None:
 
 def test_what_nobody_waits_for_runs_behind(stack: Stack) -> None:
     """The functions of queues and schedules and the partners' stand-ins let the others run first."""
-    wait_until(lambda: len(starts(stack)) > 0, 30, "the calendars are read")
     state = stack.state
     names = {pid: name for name, pid in state["pids"].items()}
     own = os.getpriority(os.PRIO_PROCESS, state["pid"])
