@@ -37,6 +37,7 @@ def seconds_to_ready(stack: Stack) -> float:
     return float(found[1])
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(180)
 def test_data_is_there_again_and_no_process_is_left(tmp_path: Path) -> None:
     """A booking survives Ctrl-C, SIGKILL and SIGTERM; none leaves a process; starting again is quick."""

@@ -142,6 +142,7 @@ def test_what_comes_twice_and_shuffled_is_told_by_id_and_version(webhooks: Stack
     webhooks.unsubscribe(*endpoints)
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(600 + EVENTS)  # the waits in it have bounds of their own
 def test_two_dead_subscribers_of_ten_delay_nobody(
     webhooks: StackWebhooks, capsys: pytest.CaptureFixture[str]
