@@ -43,7 +43,7 @@ def test_data_is_there_again_and_no_process_is_left(tmp_path: Path) -> None:
     """A booking survives Ctrl-C, SIGKILL and SIGTERM; none leaves a process; starting again is quick."""
     data = tmp_path / "data"
     with running(data, CALM) as first:
-        wait_until(lambda: len(starts(first)) > 0, 30, "the calendars are read")
+        assert starts(first), "the first request waits for the calendars"
         booked = book(first, starts(first)[0]["start_time"]).json()["appointment_id"]
         assert len(left_over(data)) > 8
         assert stop(first, signal.SIGINT) == 0

@@ -45,6 +45,7 @@ def webhooks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackWebhooks
         yield made
 
 
+@pytest.mark.alone
 def test_subscribers_that_misbehave_end_among_the_failures(webhooks: StackWebhooks) -> None:
     """One hangs, drips, floods, cuts the line, is gone or is busy; the good ones get everything."""
     bad = webhooks.subscribe("hang/hang", "drip/drip", "reset/reset", "http://127.0.0.1:1/refusing")
