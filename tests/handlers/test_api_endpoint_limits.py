@@ -31,10 +31,10 @@ def test_a_header_that_means_something_on_the_way_cannot_be_chosen(
     made = subscribed()
     for name in MEANINGFUL:
         with subtests.test(name):
-            change = {"headers": {name: "x"}}
-            problem = check_problem(subscribe(**change), 422, "VALIDATION_ERROR")
+            problem = check_problem(subscribe(headers={name: "x"}), 422, "VALIDATION_ERROR")
             assert [one["loc"] for one in problem["details"]] == [f"body.headers.{name}"]
-            check_problem(ask("PATCH", f"{PATH}/{made['endpoint_id']}", change), 422, "VALIDATION_ERROR")
+            change = ask("PATCH", f"{PATH}/{made['endpoint_id']}", {"headers": {name: "x"}})
+            check_problem(change, 422, "VALIDATION_ERROR")
 
 
 def test_two_headers_that_many_receivers_take_for_one_are_one_twice(team: Connection, kms: None) -> None:
