@@ -1,4 +1,4 @@
-"""Pages made of what is kept of teams, and what Valkey has of it."""
+"""What is kept of teams, in the process and in Valkey."""
 
 from datetime import datetime
 
