@@ -3,17 +3,14 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-import boto3
 import pytest
-from moto import mock_aws
-from redis import Redis
 
 from fairslot.platform import clock as system_clock
 from fairslot.platform import signing_secrets
 from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
-from local.valkey import EmbeddedValkey
 from tests.support.clock import NOW, stop_clock
+from tests.support.deliveries import KMS_KEY
 from tests.support.endpoints import add_endpoint
 from tests.support.fixtures import Clock, Environment
 from tests.support.http import add_key
@@ -43,25 +40,6 @@ def team(connection: Connection, environment: Environment, clock: Clock) -> Conn
 
 
 @pytest.fixture
-def cache(environment: Environment, valkey: EmbeddedValkey) -> Iterator[Redis]:
-    """An empty cache that the functions use."""
-    with Redis.from_url(valkey.url) as client:
-        client.flushall()
-        environment(REDIS_URL=valkey.url)
-        yield client
-
-
-@pytest.fixture
-def queues(environment: Environment, sqs: SqsStandIn) -> Iterator[Queues]:
-    """Queues of the test's own that the functions send to."""
-    client = sqs.client()
-    made = Queues.make(client)
-    environment(**sqs.environment, **made.urls)
-    yield made
-    client.close()
-
-
-@pytest.fixture
 def partners(team: Connection, queues: Queues) -> Connection:
     """The small team with calendars at the calendar API; both partners get every event."""
     connect_calendars(team)
@@ -71,15 +49,10 @@ def partners(team: Connection, queues: Queues) -> Connection:
 
 
 @pytest.fixture
-def kms(
-    environment: Environment, queues: Queues, sqs: SqsStandIn, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
-    """A key for secrets in an account of the test's own; the queues stay with their stand-in."""
-    monkeypatch.delenv("AWS_ENDPOINT_URL")
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", sqs.endpoint_url)
-    with mock_aws():
-        made = boto3.client("kms").create_key()
-        environment(WEBHOOK_KMS_KEY_ID=made["KeyMetadata"]["KeyId"])
-        signing_secrets.clear_cache()
-        yield
+def kms(environment: Environment, queues: Queues, sqs: SqsStandIn) -> Iterator[None]:
+    """A key for secrets, at the stand-in of the queues."""
+    sqs.make_key(KMS_KEY)
+    environment(WEBHOOK_KMS_KEY_ID=KMS_KEY)
+    signing_secrets.clear_cache()
+    yield
     signing_secrets.clear_cache()
