@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 
 from local.function_env import PYTHONPATH
+from tests.support.http import booking_body
 from tests.support.stack import ROOT, running
 
 DAY = '[["00:00", "24:00"]]'
@@ -47,12 +48,7 @@ def test_a_team_of_ten_with_three_calendars_is_bookable_with_one_document(tmp_pa
         with httpx.Client(base_url=stack.api.base_url, headers={"X-API-Key": key}, timeout=30) as api:
             starts = api.get("/api/availability", params={"calendar_id": "intro", "days": 7}).json()["slots"]
             for slot in starts[10::3][:200]:
-                body = {
-                    "calendar_id": "intro",
-                    "start_time": slot["start_time"],
-                    "contact_name": "Kim",
-                    "contact_email": "kim@example.com",
-                }
+                body = booking_body(slot["start_time"], calendar_id="intro")
                 assert api.post("/api/appointments", json=body).status_code == 201
             refused = fairslot("coaches", "set", "c0", '{"active": false}')
             assert refused.returncode == 1
