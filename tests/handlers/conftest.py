@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from fairslot.platform import clock as system_clock
 from fairslot.platform import signing_secrets
 from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
 from tests.support.clock import NOW, stop_clock
-from tests.support.deliveries import KMS_KEY
 from tests.support.endpoints import add_endpoint
 from tests.support.fixtures import Clock, Environment
 from tests.support.http import add_key
@@ -49,10 +50,15 @@ def partners(team: Connection, queues: Queues) -> Connection:
 
 
 @pytest.fixture
-def kms(environment: Environment, queues: Queues, sqs: SqsStandIn) -> Iterator[None]:
-    """A key for secrets, at the stand-in of the queues."""
-    sqs.make_key(KMS_KEY)
-    environment(WEBHOOK_KMS_KEY_ID=KMS_KEY)
-    signing_secrets.clear_cache()
-    yield
+def kms(
+    environment: Environment, queues: Queues, sqs: SqsStandIn, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """A key for secrets in an account of the test's own; the queues stay with their stand-in."""
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", sqs.endpoint_url)
+    with mock_aws():
+        made = boto3.client("kms").create_key()
+        environment(WEBHOOK_KMS_KEY_ID=made["KeyMetadata"]["KeyId"])
+        signing_secrets.clear_cache()
+        yield
     signing_secrets.clear_cache()
