@@ -241,12 +241,14 @@ def test_a_key_applies_it_once(empty: Connection) -> None:
 
 
 def large_document(size: int) -> bytes:
-    """Return a document of so many bytes, with as long a list of free days as a coach may have."""
+    """Return a document of so many bytes, with lists of free days and texts as long as they may be."""
     dates = [str(date(2027, 1, 1) + timedelta(days=day)) for day in range(400)]
     ann = ANN | {"overrides": [{"date": one} for one in dates]}
-    document: dict[str, Any] = {"coaches": {}, "calendars": {}}
-    while len(body := json.dumps(document).encode()) < size - 16 * 1024:
-        document["coaches"][f"coach-{len(document['coaches'])}"] = ann
+    talk = {"name": "Talk", "slot_duration": 30, "description": "x" * 4000, "team": {"coach-0": {}}}
+    coaches = {f"coach-{number}": ann for number in range(25)}
+    calendars = {f"cal-{number}": talk for number in range(160)}
+    body = json.dumps({"coaches": coaches, "calendars": calendars}).encode()
+    assert size * 0.8 < len(body) < size
     return body + b" " * (size - len(body))
 
 
@@ -258,7 +260,7 @@ def test_a_document_of_a_megabyte_is_applied(empty: Connection) -> None:
     assert "1024 KiB" in problem["message"]
     assert table_digests(empty) == before
     plan = body_of(ask("POST", "/api/apply", body))
-    assert len(plan["changes"]) == len(json.loads(body)["coaches"])
+    assert len(plan["changes"]) == 25 + 160 + 160
 
 
 def test_other_bodies_stay_small(empty: Connection) -> None:
