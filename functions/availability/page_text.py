@@ -71,7 +71,9 @@ def _entries(one: Starts, form: Form, most: int, *, at_least_one: bool) -> tuple
     if kept is not None and kept[0] == state:
         return kept[1], kept[2]
     # Few at once where each is long: what does not fit is made for nothing.
-    texts = _fitting(_each(one, form), most, at_once=1 if form.with_coaches else 100, at_least_one=at_least_one)
+    texts = _fitting(
+        _each(one, form), most, at_once=1 if form.with_coaches else 100, at_least_one=at_least_one
+    )
     joined = ",".join(texts)
     _keep(one.team.texts, name, (state, joined, len(texts)))
     return joined, len(texts)

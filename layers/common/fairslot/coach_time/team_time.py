@@ -169,7 +169,7 @@ class TeamTime:
         return self._oldest
 
     def _starts(self) -> Iterator[int]:
-        """Yield the bookable starts of all coaches, row after row, _BLOCK rows in an integer; the last may be empty.
+        """Yield the bookable starts of all coaches, row after row, _BLOCK rows in an integer.
 
         What runs over the end of a row is in its margins, and so is what a shift brings in from the next one.
         """
