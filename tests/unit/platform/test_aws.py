@@ -24,14 +24,12 @@ def test_of_other_services_nothing_is_left(tmp_path: Path) -> None:
     for name in ("sqs", "s3"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "service-2.json.gz").touch()
-    endpoints = {
-        "version": 3,
-        "partitions": [{"regions": {"eu-west-1": {}}, "services": {"s3": {}, "sqs": {}}}],
-    }
+    partition = {"regions": {"eu-west-1": {}}, "services": {"s3": {}, "sqs": {}}}
+    endpoints = {"version": 3, "partitions": [partition]}
     (tmp_path / "endpoints.json").write_text(json.dumps(endpoints), "utf-8")
 
     trim(tmp_path, ["sqs"])
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["endpoints.json", "sqs"]
     left = json.loads((tmp_path / "endpoints.json").read_text("utf-8"))
-    assert left == {"version": 3, "partitions": [partition | {"services": {"sqs": {}}}]}
+    assert left == {"version": 3, "partitions": [{**partition, "services": {"sqs": {}}}]}
