@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from fairslot.platform.aws import Service
 from trim_botocore import trim
@@ -24,7 +24,7 @@ def test_of_other_services_nothing_is_left(tmp_path: Path) -> None:
     for name in ("sqs", "s3"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "service-2.json.gz").touch()
-    partition = {"regions": {"eu-west-1": {}}, "services": {"s3": {}, "sqs": {}}}
+    partition: dict[str, Any] = {"regions": {"eu-west-1": {}}, "services": {"s3": {}, "sqs": {}}}
     endpoints = {"version": 3, "partitions": [partition]}
     (tmp_path / "endpoints.json").write_text(json.dumps(endpoints), "utf-8")
 
