@@ -94,7 +94,7 @@ def costs(rounds: int = ROUNDS) -> tuple[float, float, dict[str, float]]:
         pid = connection.info.backend_pid
         for number in range(rounds):
             # In no fixed order: who comes after the bare insert pays for cold caches, some 50 µs.
-            for one in random.Random(number).sample(range(len(took)), len(took)):  # noqa: S311 - no secret
+            for one in random.Random(number).sample(range(len(took)), len(took)):
                 work: Callable[[], object] = bare
                 if one:
                     appointments._SQL["book"] = variants[one - 1]  # noqa: SLF001 - what book() sends, to another function
