@@ -63,8 +63,7 @@ _TIME = (
     Guard(
         "a coach leaves without the calendar's lock",
         _ROSTERS,
-        """    PERFORM engine.lock_calendars(p_calendars);
-    FOR v_one""",
+        "    PERFORM engine.lock_calendars(p_calendars);\n    FOR v_one",
         "    FOR v_one",
         f"{_ORDER}::test_every_change_waits_for_its_calendar",
     ),

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from local.function_env import PYTHONPATH
+from tests.support.http import booking_body
 from tests.support.stack import ROOT, running
 
 DAY = '[["00:00", "24:00"]]'
@@ -62,12 +63,7 @@ class Empty:
         query: dict[str, Any] = {"calendar_id": calendar_id, "days": 7}
         starts = self.api.get("/api/availability", params=query).json()["slots"]
         for slot in starts[10::3][:number]:
-            body = {
-                "calendar_id": calendar_id,
-                "start_time": slot["start_time"],
-                "contact_name": "Kim",
-                "contact_email": "kim@example.com",
-            }
+            body = booking_body(slot["start_time"], calendar_id=calendar_id)
             assert self.api.post("/api/appointments", json=body).status_code == 201
 
 
