@@ -103,7 +103,7 @@ def test_a_team_is_its_whole_team(empty: Connection) -> None:
         ("intro/ann", "delete"),
         ("intro/ben", "update"),
     }
-    assert count(empty, "distribution_log", "kind = 'left'") == 1
+    assert count(empty, "distribution_log", "step = 'left'") == 1
 
 
 def test_pruning_deletes_what_is_not_named(team: Connection) -> None:

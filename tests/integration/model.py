@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from fairslot.domain.errors import (
@@ -18,9 +18,11 @@ from fairslot.domain.errors import (
     SlotUnavailableError,
     ValidationError,
 )
-from tests.integration.model_team import Decision, Team
+from fairslot.domain.slots import WEEKDAYS
+from tests.integration.model_team import NORMAL, Decision, Team
 
 type Span = tuple[datetime, datetime]
+type Kind = dict[str, Any]
 type Canceller = Literal["customer", "coach", "system"]
 
 QUARTER = timedelta(minutes=15)
@@ -81,11 +83,23 @@ class Calendar:
     horizon: int = 2
     most: int | None = None
     zone: ZoneInfo
+    kinds: list[Kind] = field(default_factory=list)
 
     def spans(self, start: datetime) -> tuple[Span, Span]:
         """Return an appointment's own time, and that with its buffers."""
         end = start + timedelta(minutes=self.duration)
         return (start, end), (start - timedelta(minutes=self.before), end + timedelta(minutes=self.after))
+
+    def kind_of(self, start: datetime) -> str:
+        """Return the kind of hour of a start, by the calendar's own clock."""
+        local = start.astimezone(self.zone)
+        day, clock = WEEKDAYS[local.weekday()], f"{local:%H:%M}"
+        return next((one["name"] for one in self.kinds if _is_kind(one, day, clock)), NORMAL)
+
+    def use_kinds(self, kinds: list[Kind]) -> None:
+        """Have these kinds of hours."""
+        self.kinds = kinds
+        self.team.use_kinds(one["name"] for one in kinds)
 
     def is_start(self, start: datetime) -> bool:
         """Tell whether a start is on the grid."""
@@ -187,7 +201,7 @@ class Model:
         return booking
 
     def reschedule(self, booking: Booking, start: datetime, *, any_coach: bool) -> Booking:
-        """Move an appointment; a decision is only made anew where it goes to somebody else."""
+        """Move an appointment; a decision is made anew where the coach or the kind of hour is another."""
         self._check_scheduled(booking)
         if booking.start <= self.now:
             raise IllegalTransitionError(booking.state)
@@ -196,12 +210,16 @@ class Model:
         calendar, team = booking.calendar, booking.calendar.team
         self._check_start(calendar, start, booking)
         pool = [one for one in self.free(calendar, start, booking) if any_coach or one == booking.coach_id]
-        done = team.turn(pool, booking.decisions[-1] if booking.decisions else None)
+        kind, made = calendar.kind_of(start), booking.decisions[-1] if booking.decisions else None
+        done = team.turn(pool, kind, made)
         if done is None:
             raise SlotUnavailableError
-        if done.chosen != booking.coach_id:
+        if (done.chosen, start) == (booking.coach_id, booking.start):
+            return booking
+        other_kind = made is not None and made.kind != kind and team.can_reverse(booking.decisions)
+        if done.chosen != booking.coach_id or other_kind:
             team.reverse(booking.decisions)
-            booking.decisions.append(team.decide(done))
+            booking.decisions.append(team.decide(done, kind))
         booking.coach_id, booking.start = done.chosen, start
         return booking
 
@@ -216,11 +234,12 @@ class Model:
         self._clear(calendar)
         others = [one for one in self.free(calendar, booking.start) if one != booking.coach_id]
         pool = [one for one in others if coach_id in (None, one)]
-        done = team.turn(pool, booking.decisions[-1] if booking.decisions else None)
+        kind = calendar.kind_of(booking.start)
+        done = team.turn(pool, kind, booking.decisions[-1] if booking.decisions else None)
         if done is None:
             raise SlotUnavailableError
         team.reverse(booking.decisions)
-        booking.decisions.append(team.decide(done))
+        booking.decisions.append(team.decide(done, kind))
         booking.coach_id = done.chosen
         return booking
 
@@ -234,11 +253,12 @@ class Model:
 
     def _place(self, calendar: Calendar, start: datetime, booking: Booking) -> Booking:
         self._check_start(calendar, start, None)
-        done = calendar.team.turn(self.free(calendar, start))
+        kind = calendar.kind_of(start)
+        done = calendar.team.turn(self.free(calendar, start), kind)
         if done is None:
             raise SlotUnavailableError
         booking.coach_id = done.chosen
-        booking.decisions.append(calendar.team.decide(done))
+        booking.decisions.append(calendar.team.decide(done, kind))
         self.bookings.append(booking)
         return booking
 
@@ -288,6 +308,13 @@ class Model:
 
     def _live(self, but: Booking | None) -> list[Booking]:
         return [one for one in self.bookings if one.state != "cancelled" and one is not but]
+
+
+def _is_kind(kind: Kind, day: str, clock: str) -> bool:
+    """Tell whether a day and a time are of a kind; a time that ends before it begins crosses midnight."""
+    since, until = clock >= kind.get("from", "00:00"), clock < kind.get("before", "24:00")
+    crosses = kind.get("from", "00:00") >= kind.get("before", "24:00")
+    return day in kind.get("days", WEEKDAYS) and (since or until if crosses else since and until)
 
 
 def _on_day(bookings: list[Booking], start: datetime, zone: ZoneInfo) -> int:

@@ -5,13 +5,14 @@ from typing import Any
 import pytest
 
 from fairslot.domain.fair_share import MILLION
-from tools.replay_ledger import Entry, Ledger, ReplayError, check
-from tools.what_if import Rule, deviation, run
+from fairslot.domain.ledger import Books
+from fairslot.domain.replay import ReplayError, Step, check
+from fairslot.domain.what_if import Rule, deviation, run
 
 
 def assigned(
     seq: int, chosen: str, eligible: dict[str, float], *, policy: str = "fair_share", out: float | None = None
-) -> Entry:
+) -> Step:
     """A decision among coaches of these scores, equal weights; `out` is the score of one who was not free."""
     candidates: list[dict[str, Any]] = [
         {"coach_id": coach, "score": score, "weight": MILLION, "share": 0}
@@ -19,25 +20,38 @@ def assigned(
     ]
     if out is not None:
         candidates.append({"coach_id": "out", "score": out, "excluded": "booked"})
-    return Entry(
-        seq=seq, kind="assigned", policy=policy, chosen=chosen, reverses_seq=None, candidates=candidates
+    return Step(
+        seq=seq,
+        step="assigned",
+        kind="normal",
+        policy=policy,
+        chosen=chosen,
+        reverses_seq=None,
+        candidates=candidates,
     )
 
 
-def reversed_(seq: int, of: int, team: list[str]) -> Entry:
+def reversed_(seq: int, of: int, team: list[str]) -> Step:
     """A reversal."""
     candidates = [{"coach_id": coach, "weight": MILLION, "share": 0} for coach in team]
-    return Entry(
-        seq=seq, kind="reversed", policy="fair_share", chosen="", reverses_seq=of, candidates=candidates
+    return Step(
+        seq=seq,
+        step="reversed",
+        kind="normal",
+        policy="fair_share",
+        chosen="",
+        reverses_seq=of,
+        candidates=candidates,
     )
 
 
-def left(seq: int, who: str, team: list[str]) -> Entry:
+def left(seq: int, who: str, team: list[str]) -> Step:
     """A coach leaves, the others of the team stay."""
     candidates: list[dict[str, Any]] = [{"coach_id": coach, "weight": MILLION} for coach in team]
-    return Entry(
+    return Step(
         seq=seq,
-        kind="left",
+        step="left",
+        kind="normal",
         policy="fair_share",
         chosen=who,
         reverses_seq=None,
@@ -92,4 +106,4 @@ def test_who_leaves_takes_no_credit_along() -> None:
 def test_a_reversal_of_nothing_is_found() -> None:
     """A record that reverses what was never decided is no history."""
     with pytest.raises(ReplayError, match="seq 2: there is no decision 1 to reverse"):
-        check(reversed_(2, 1, ["a"]), Ledger())
+        check(reversed_(2, 1, ["a"]), Books())
