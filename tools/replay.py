@@ -2,8 +2,8 @@
 
 Every decision in `distribution_log` is made again, in order, by the pure rule (fairslot.domain.replay). Each
 choice, share and credit, and at the end each coach's credit, must equal the recorded one exactly; the first
-difference is printed and the exit code is 1. `--what-if` then runs the same history (the same eligible coaches, the same cancellations)
-under another rule and prints both side by side.
+difference is printed and the exit code is 1. `--what-if` then runs the same history (the same eligible
+coaches, the same cancellations) under another rule and prints both side by side.
 
 Reads the database of DATABASE_URL, or of the local stack on FAIRSLOT_DATA (.data), and writes nothing.
 """

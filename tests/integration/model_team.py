@@ -171,6 +171,6 @@ class Team:
         """Move credits in a ledger; assert that they sum to 0, and that nobody is beyond the bound."""
         for coach_id, delta in deltas.items():
             self.of(coach_id, kind).credit += delta
-        credits, limit = self._credits(kind), bound(self._credits(kind))
-        assert sum(credits) == 0
-        assert all(-limit.ahead <= one <= limit.owed for one in credits)
+        balance, limit = self._credits(kind), bound(self._credits(kind))
+        assert sum(balance) == 0
+        assert all(-limit.ahead <= one <= limit.owed for one in balance)

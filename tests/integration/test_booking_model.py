@@ -198,8 +198,8 @@ class Engine(RuleBasedStateMachine):
             kind = kinds[place % len(kinds)]
             team.adjust(coach_id, amount, kind)
             self.connection.execute(
-                "SELECT engine.lock_calendar(%s), engine.adjust_credit(%s, %s, %s, %s, %s, 'why', uuidv7(), %s)",
-                (name, TENANT, name, coach_id, kind, amount, self.model.now),
+                "SELECT engine.adjust_credit(%s, %s, %s, %s, %s, 'why', uuidv7(), %s)",
+                (TENANT, name, coach_id, kind, amount, self.model.now),
             )
 
     @rule(coach_id=coaches)

@@ -9,7 +9,7 @@ from tools.replay import replay
 def check_invariants(connection: Connection, *, lowered: bool = False) -> None:
     """Assert that no appointments overlap, bits and counters agree with them, and credits sum to 0.
 
-    Each kind of hour has credits of its own, and the row of normal has the number of the calendar's last decision.
+    Credits are those of each kind of hour; the row of normal has the number of the last decision.
     What the read model does not have yet is noted as changed. No day has more than its maximum, unless that
     was `lowered` under what was booked.
     """
@@ -69,12 +69,13 @@ _LOG = b"""
         SELECT sum((one ->> 'delta')::bigint)
           FROM distribution_log AS log CROSS JOIN LATERAL jsonb_array_elements(log.candidates) AS one
          WHERE log.calendar_id = member.calendar_id AND one ->> 'coach_id' = member.coach_id
-           AND engine.kind_now(p_calendar => log.calendar_id, p_kind => log.kind, p_seq => log.seq) = member.kind), 0)"""
+           AND engine.kind_now(log.calendar_id, log.kind, log.seq) = member.kind), 0)"""
 
 _NUMBERS = b"""
     SELECT calendar_id FROM turns AS turn WHERE kind = 'normal'
-       AND (seq <> (SELECT coalesce(max(made.seq), 0) FROM changes AS made WHERE made.calendar_id = turn.calendar_id)
-            OR seq < (SELECT max(other.seq) FROM turns AS other WHERE other.calendar_id = turn.calendar_id))"""
+       AND (seq <> (SELECT coalesce(max(made.seq), 0) FROM changes AS made
+                     WHERE made.calendar_id = turn.calendar_id)
+            OR seq < (SELECT max(own.seq) FROM turns AS own WHERE own.calendar_id = turn.calendar_id))"""
 
 _EVENTS = b"""
     SELECT a.appointment_id FROM coach_appointments AS a

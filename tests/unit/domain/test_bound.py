@@ -1,4 +1,4 @@
-"""How far the credits of a team can come to be off, whoever is free and whatever the weights are."""
+"""How far the balance of a team can come to be off, whoever is free and whatever the weights are."""
 
 from itertools import accumulate
 
@@ -13,15 +13,15 @@ LARGEST = 5 * MILLION
 LIGHT, HEAVY = 1, 2_000_000_000
 
 
-def in_bookings(*credits: float) -> list[int]:
-    """Return credits in millionths."""
-    return [round(one * MILLION) for one in credits]
+def in_bookings(*balance: float) -> list[int]:
+    """Return balance in millionths."""
+    return [round(one * MILLION) for one in balance]
 
 
-def majorant(credits: list[int]) -> list[float]:
+def majorant(balance: list[int]) -> list[float]:
     """Return g(0) … g(n) as it is defined: the smallest concave majorant of what is over k(n - k)/2."""
-    size = len(credits)
-    sums = [0, *accumulate(sorted(credits, reverse=True))]
+    size = len(balance)
+    sums = [0, *accumulate(sorted(balance, reverse=True))]
     over = [max(0.0, total - k * (size - k) / 2 * MILLION) for k, total in enumerate(sums)]
     return [
         max(
@@ -33,29 +33,29 @@ def majorant(credits: list[int]) -> list[float]:
     ]
 
 
-def choose(credits: list[int], pool: list[int], weights: list[int]) -> list[int]:
-    """Return the credits after the rule has decided among a pool."""
+def choose(balance: list[int], pool: list[int], weights: list[int]) -> list[int]:
+    """Return the balance after the rule has decided among a pool."""
     candidates = [
-        Candidate(coach_id=f"{one}", weight=weights[one], credit=credits[one], last_seq=None) for one in pool
+        Candidate(coach_id=f"{one}", weight=weights[one], credit=balance[one], last_seq=None) for one in pool
     ]
-    after = list(credits)
+    after = list(balance)
     for coach, delta in assign(candidates).deltas.items():
         after[int(coach)] += delta
     return after
 
 
-def check(credits: list[int], limit: Bound) -> None:
-    """Assert that credits sum to 0 and that nobody is beyond a bound."""
-    assert sum(credits) == 0
-    assert max(credits) <= limit.owed
-    assert -min(credits) <= limit.ahead
+def check(balance: list[int], limit: Bound) -> None:
+    """Assert that balance sum to 0 and that nobody is beyond a bound."""
+    assert sum(balance) == 0
+    assert max(balance) <= limit.owed
+    assert -min(balance) <= limit.ahead
 
 
 @st.composite
 def teams(draw: st.DrawFn) -> list[int]:
-    """Draw credits of a team of two to six that sum to 0."""
-    credits = draw(st.lists(st.integers(-LARGEST, LARGEST), min_size=1, max_size=5))
-    return [*credits, -sum(credits)]
+    """Draw balance of a team of two to six that sum to 0."""
+    balance = draw(st.lists(st.integers(-LARGEST, LARGEST), min_size=1, max_size=5))
+    return [*balance, -sum(balance)]
 
 
 steps = st.lists(
@@ -63,14 +63,14 @@ steps = st.lists(
 )
 
 
-def hurt(credits: list[int], what: str, number: int, other: int) -> tuple[list[int], list[int]]:
+def hurt(balance: list[int], what: str, number: int, other: int) -> tuple[list[int], list[int]]:
     """Return a pool and weights that are as bad as one choice can make them, or any.
 
     Whoever is owed most gains most beside one who has as much; whoever is ahead most is alone with those who
     are ahead too, so that one of them pays.
     """
-    size = len(credits)
-    ranked = sorted(range(size), key=lambda one: -credits[one])
+    size = len(balance)
+    ranked = sorted(range(size), key=lambda one: -balance[one])
     if what == "raise":
         return ranked[: 2 + number % (size - 1)], [
             HEAVY if one == ranked[-1] else MILLION for one in range(size)
@@ -84,26 +84,26 @@ def hurt(credits: list[int], what: str, number: int, other: int) -> tuple[list[i
 
 @given(teams(), steps)
 def test_an_adversary_gets_nobody_beyond_the_bound(
-    credits: list[int], moves: list[tuple[str, int, int]]
+    balance: list[int], moves: list[tuple[str, int, int]]
 ) -> None:
-    """From any credits, with any pools and weights; and the bound itself never grows by a choice."""
-    limit = bound(credits)
-    check(credits, limit)
+    """From any balance, with any pools and weights; and the bound itself never grows by a choice."""
+    limit = bound(balance)
+    check(balance, limit)
     for what, number, other in moves:
-        credits = choose(credits, *hurt(credits, what, number, other))
-        check(credits, limit)
-        now = bound(credits)
+        balance = choose(balance, *hurt(balance, what, number, other))
+        check(balance, limit)
+        now = bound(balance)
         assert now.owed <= limit.owed
         assert now.ahead <= limit.ahead
         limit = now
 
 
 @given(teams())
-def test_it_is_what_the_proof_says(credits: list[int]) -> None:
+def test_it_is_what_the_proof_says(balance: list[int]) -> None:
     """(n - 1)/2 and g(1), or g(n - 1), of the smallest concave majorant."""
-    found, g = bound(credits), majorant(credits)
-    assert found.owed == pytest.approx((len(credits) - 1) / 2 * MILLION + g[1], abs=1)
-    assert found.ahead == pytest.approx((len(credits) - 1) / 2 * MILLION + g[-2], abs=1)
+    found, g = bound(balance), majorant(balance)
+    assert found.owed == pytest.approx((len(balance) - 1) / 2 * MILLION + g[1], abs=1)
+    assert found.ahead == pytest.approx((len(balance) - 1) / 2 * MILLION + g[-2], abs=1)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 10])
@@ -115,20 +115,17 @@ def test_even_credits_have_the_smallest_one(size: int) -> None:
 
 
 def test_it_is_met_exactly() -> None:
-    """Two who are owed as much as each other, and one of them is chosen: the other is owed what the bound says.
-
-    And two who are ahead as much as each other.
-    """
-    credits = in_bookings(3, 3, -6)
-    assert bound(credits) == Bound(owed=3_500_000, ahead=6_000_000)
-    assert max(choose(credits, [0, 1], [MILLION] * 3)) == 3_500_000
-    credits = in_bookings(6, -3, -3)
-    assert bound(credits) == Bound(owed=6_000_000, ahead=3_500_000)
-    assert -min(choose(credits, [1, 2], [MILLION] * 3)) == 3_500_000
+    """Two are owed alike, one is chosen, and the other is owed what the bound says; and two who are ahead."""
+    balance = in_bookings(3, 3, -6)
+    assert bound(balance) == Bound(owed=3_500_000, ahead=6_000_000)
+    assert max(choose(balance, [0, 1], [MILLION] * 3)) == 3_500_000
+    balance = in_bookings(6, -3, -3)
+    assert bound(balance) == Bound(owed=6_000_000, ahead=3_500_000)
+    assert -min(choose(balance, [1, 2], [MILLION] * 3)) == 3_500_000
 
 
 def test_what_is_undone_shows_in_it_and_nothing_else() -> None:
-    """A refund that leaves credits even costs nothing; one that does not, what it moved."""
+    """A refund that leaves balance even costs nothing; one that does not, what it moved."""
     assert bound(in_bookings(0.5, -0.5)) == bound(in_bookings(0, 0))
     assert bound(in_bookings(1, -1)).bookings == 1.0
     assert bound(in_bookings(1, -1)) + bound(in_bookings(0, 0)) == Bound(owed=1_500_000, ahead=1_500_000)

@@ -31,7 +31,9 @@ class Weighed:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """The last decision about an appointment; `seq` numbers the calendar's decisions, of every `kind` of hour.
+    """The last decision about an appointment; `seq` numbers the calendar's decisions, whatever their kind.
+
+    `kind` is the kind of hour whose credits it moved.
 
     A `reversed` decision has no effect any more: its credits were given back, as on a cancellation.
     """

@@ -100,14 +100,14 @@ class Bound:
         return max(self.owed, self.ahead) / MILLION
 
 
-def bound(credits: Iterable[int]) -> Bound:
-    """Return the bound of a team's credits from now on, whoever is free and whatever the weights are.
+def bound(balance: Iterable[int]) -> Bound:
+    """Return the bound of a team's credits (millionths) from now on, whoever is free and however weighted.
 
     It holds until a refund, an adjustment or a coach who joins or leaves moves credits outside the rule.
     The proof is in docs/fairness.md: with e(k) the millionths by which the k largest credits exceed
     k(n - k)/2 bookings, it is (n - 1)/2 and the largest e(k)/k, or e(k)/(n - k), more.
     """
-    ranked = sorted(credits, reverse=True)
+    ranked = sorted(balance, reverse=True)
     size = len(ranked)
     over = [
         (k, total - k * (size - k) * MILLION // 2) for k, total in enumerate(accumulate(ranked[:-1]), start=1)

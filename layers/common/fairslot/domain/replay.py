@@ -63,14 +63,14 @@ def replay(steps: Iterable[Step]) -> tuple[Books, int]:
     return books, count
 
 
-def compare(books: Books, credits: Iterable[Mapping[str, Any]]) -> None:
+def compare(books: Books, balance: Iterable[Mapping[str, Any]]) -> None:
     """Compare the books with the credits of now, a row a kind and coach.
 
     Raises:
         ReplayError: the first difference.
 
     """
-    for row in credits:
+    for row in balance:
         standing = books.of(row["kind"]).of(row["coach_id"])
         for name, found in (("credit", standing.credit), ("last_assigned_seq", standing.last_seq)):
             if row[name] != found:
