@@ -14,15 +14,22 @@ from tests.support.tables import one_row
 from tests.support.team import TENANT, add_calendar
 
 
-def adjust(connection: Connection, coach_id: str, amount: int, kind: str = "normal", **more: Any) -> None:
+def adjust(connection: Connection, coach_id: str, amount: int, **given: Any) -> None:
     """Correct a coach's credit."""
     connection.execute(
         "SELECT engine.adjust_credit("
         "p_tenant => %(tenant)s, p_calendar => %(calendar)s, p_coach => %(coach)s,"
         " p_kind => %(kind)s, p_amount => %(amount)s, p_reason => 'why', p_change => uuidv7(),"
         " p_now => %(now)s)",
-        {"tenant": TENANT, "calendar": "cal", "coach": coach_id, "kind": kind, "amount": amount, "now": NOW}
-        | more,
+        {
+            "tenant": TENANT,
+            "calendar": "cal",
+            "coach": coach_id,
+            "kind": "normal",
+            "amount": amount,
+            "now": NOW,
+        }
+        | given,
     )
 
 
@@ -33,7 +40,7 @@ def test_a_correction_is_paid_for_by_weight(connection: Connection) -> None:
     book(connection, SATURDAY)
     lasts = one_row(connection, "SELECT lasts FROM turns WHERE kind = 'weekend'")
     before = ledgers(connection)
-    adjust(connection, "coach-02", 1_000_001, "weekend")
+    adjust(connection, "coach-02", 1_000_001, kind="weekend")
     after = ledgers(connection)
     moved = [now - was for now, was in zip(after["weekend"], before["weekend"], strict=True)]
     assert moved == [-250_001, 1_000_001, -750_000]
@@ -59,7 +66,7 @@ def test_what_cannot_be_corrected(connection: Connection, given: dict[str, str],
     add_with_kinds(connection)
     add_calendar(connection, "alone", ["coach-01"])
     with pytest.raises(psycopg.Error) as caught:
-        adjust(connection, **({"coach_id": "coach-01", "amount": 1} | given))
+        adjust(connection, "coach-01", 1, **given)
     assert caught.value.sqlstate == state
     assert steps_of(connection) == []
 

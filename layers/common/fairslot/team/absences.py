@@ -64,14 +64,18 @@ class Absence(Resource):
     def put_steps(
         self, connection: Connection, *, tenant_id: str, known: Json | None, settings: Settings, now: datetime
     ) -> list[Step]:
-        """Return what makes the absence, of `start`, `end` and `reason`.
+        """Return what makes the absence, of `start`, `end`, `reason` and `ledger`.
+
+        With the `ledger` settle the coach's credits go to the rest of each team.
 
         Raises:
             NotFoundError: the tenant has no such coach.
 
         """
-        del known, now
-        Coach(self.coach_id).get(connection, tenant_id=tenant_id)
+        del known
+        coach = Coach(self.coach_id)
+        coach.get(connection, tenant_id=tenant_id)
+        settles = settings["ledger"] == "settle"
 
         def run() -> None:
             begin_absence(
@@ -81,17 +85,24 @@ class Absence(Resource):
                 end=settings["end"],
                 event_id=self.absence_id,
             )
-            values = self._values(tenant_id) | {"reason": settings["reason"]}
+            values = self._values(tenant_id) | {
+                "reason": settings["reason"],
+                "ledger": settings["ledger"],
+                "now": now,
+            }
             connection.execute(_SQL["note_reason"], values)
+            if settles:
+                connection.execute(_SQL["settle"], values)
 
         return [
             Step(
                 resource="absence",
                 id=f"{self.coach_id}/{self.absence_id}",
                 action="create",
-                members=("start", "end", "reason"),
+                members=("start", "end", "reason", "ledger"),
                 run=run,
                 coaches=frozenset({self.coach_id}),
+                calendars=frozenset(coach.calendars(connection, tenant_id=tenant_id) if settles else ()),
             )
         ]
 
@@ -121,4 +132,10 @@ def _absence(coach_id: str, row: Json) -> Json:
     instants = {
         name: row[name].astimezone(UTC).isoformat().replace("+00:00", "Z") for name in ("start", "end")
     }
-    return {"absence_id": str(row["absence_id"]), "coach_id": coach_id, **instants, "reason": row["reason"]}
+    return {
+        "absence_id": str(row["absence_id"]),
+        "coach_id": coach_id,
+        **instants,
+        "reason": row["reason"],
+        "ledger": row["ledger"],
+    }

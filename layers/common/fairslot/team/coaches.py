@@ -72,7 +72,7 @@ class Coach(Resource):
                 raise NotFoundError("This id cannot be used for a coach; choose another.")
 
         own = frozenset({self.coach_id})
-        touched = frozenset(self._calendars(connection, tenant_id))
+        touched = frozenset(self.calendars(connection, tenant_id=tenant_id))
         return [
             Step(
                 resource="coach",
@@ -95,10 +95,11 @@ class Coach(Resource):
 
         own = frozenset({self.coach_id})
         deletion = Step(resource="coach", id=self.coach_id, action="delete", run=run, coaches=own)
-        places = [Member(one, self.coach_id) for one in self._calendars(connection, tenant_id)]
+        places = [Member(one, self.coach_id) for one in self.calendars(connection, tenant_id=tenant_id)]
         left = [step for one in places for step in one.delete_steps(connection, tenant_id=tenant_id, now=now)]
         return [*left, deletion]
 
-    def _calendars(self, connection: Connection, tenant_id: str) -> list[str]:
+    def calendars(self, connection: Connection, *, tenant_id: str) -> list[str]:
+        """Return the calendars in whose team the coach is."""
         values = {"tenant": tenant_id, "coach": self.coach_id}
         return [row["calendar_id"] for row in connection.execute(_SQL["calendars_of"], values)]

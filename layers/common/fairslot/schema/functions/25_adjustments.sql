@@ -85,3 +85,13 @@ CREATE OR REPLACE FUNCTION engine.settle_absence(
              WHERE member.coach_id = p_coach AND calendar.tenant_id = p_tenant
              ORDER BY calendar_id COLLATE "C" OFFSET 0) AS member
 $$;
+
+-- An adjustment as the API shows it, in millionths: by a person, or by an absence that settled.
+CREATE OR REPLACE FUNCTION engine.adjustment_json(made changes) RETURNS jsonb LANGUAGE sql STABLE
+    RETURN (SELECT jsonb_build_object(
+        'adjustment_id', made.change_id, 'calendar_id', made.calendar_id, 'coach_id', roster.coach_ids[made.chosen],
+        'kind', made.kind, 'amount', coalesce((made.details ->> 'amount')::bigint, -made.credits[made.chosen]),
+        'reason', made.details ->> 'reason', 'absence_id', made.details ->> 'absence_id', 'seq', made.seq,
+        'created_at', engine.zulu(made.decided_at))
+      FROM rosters AS roster
+     WHERE roster.calendar_id = made.calendar_id AND roster.version = made.roster_version);
