@@ -29,6 +29,7 @@ INTRO = {
     "buffers": {"after": 15},
     "blocked_dates": ["2026-12-31"],
     "fairness": {"gamma": 2.5},
+    "hour_kinds": [{"name": "weekend", "days": ["sat", "sun"]}, {"name": "late", "from": "17:00"}],
     "team": {"ann": {}, "ben": {"weight": 1.5}},
 }
 DOCUMENT: dict[str, Any] = {
