@@ -10,20 +10,23 @@ WITH offered AS (
     SELECT coach_id, kind, sum(credit) AS credit, avg(weight) AS weight
       FROM coach_credits WHERE calendar_id IN (SELECT calendar_id FROM offered)
      GROUP BY coach_id, kind
-), ended AS (
-    SELECT log.* FROM distribution_log AS log
-     WHERE log.calendar_id IN (SELECT calendar_id FROM offered) AND log.step NOT IN ('assigned', 'removed')
-       AND log.type IN ('hold.released', 'hold.expired', 'coach.left', 'credit.adjusted', 'credit.settled', 'kind.removed')
-       AND log.decided_at >= %(start)s AND log.decided_at < %(end)s
-), entries AS (
-    SELECT log.* FROM coach_appointments AS a JOIN distribution_log AS log USING (appointment_id)
-     WHERE a.tenant_id = %(tenant)s AND log.calendar_id IN (SELECT calendar_id FROM offered)
-       AND a.start_time >= %(start)s AND a.start_time < %(end)s
-     UNION ALL
-    SELECT * FROM ended
-     UNION ALL
-    SELECT made.* FROM ended JOIN distribution_log AS made
-        ON made.calendar_id = ended.calendar_id AND made.seq = ended.reverses_seq
+), wanted AS MATERIALIZED (
+    -- Only these are spelled out: a record of years is much longer than a period.
+    SELECT made.calendar_id, made.seq
+      FROM coach_appointments AS a JOIN changes AS made USING (appointment_id)
+     WHERE a.tenant_id = %(tenant)s AND a.calendar_id IN (SELECT calendar_id FROM offered)
+       AND a.start_time >= %(start)s AND a.start_time < %(end)s AND made.seq IS NOT NULL
+     UNION
+    SELECT made.calendar_id, number
+      FROM changes AS made CROSS JOIN LATERAL (VALUES (made.seq), (made.reverses)) AS own (number)
+     WHERE made.calendar_id IN (SELECT calendar_id FROM offered)
+       AND made.type IN ('hold.released', 'hold.expired', 'coach.left', 'credit.adjusted', 'credit.settled', 'kind.removed')
+       AND made.decided_at >= %(start)s AND made.decided_at < %(end)s AND number IS NOT NULL
+), entries AS MATERIALIZED (
+    SELECT log.*
+      FROM wanted
+     CROSS JOIN LATERAL (SELECT * FROM distribution_log AS step
+                          WHERE step.calendar_id = wanted.calendar_id AND step.change_seq = wanted.seq OFFSET 0) AS log
 ), kept AS (
     SELECT entry.*, coalesce(turn.kind, 'normal') AS ledger
       FROM entries AS entry
@@ -36,8 +39,9 @@ WITH offered AS (
      UNION ALL
     SELECT one ->> 'coach_id', ledger, 0, CASE entry.step WHEN 'assigned' THEN 1 ELSE -1 END * (one ->> 'share')::bigint
       FROM kept AS entry
-      JOIN distribution_log AS made
-        ON made.calendar_id = entry.calendar_id AND made.seq = coalesce(entry.reverses_seq, entry.seq)
+     CROSS JOIN LATERAL (SELECT step.candidates FROM distribution_log AS step
+                          WHERE step.calendar_id = entry.calendar_id AND step.step = 'assigned'
+                            AND step.change_seq = coalesce(entry.reverses_seq, entry.seq) OFFSET 0) AS made
      CROSS JOIN LATERAL jsonb_array_elements(made.candidates) AS one
      WHERE one ? 'share' AND entry.policy = 'highest_score' AND entry.step IN ('assigned', 'reversed')
      UNION ALL
