@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any, Literal
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from fairslot.domain.errors import (
@@ -18,11 +18,10 @@ from fairslot.domain.errors import (
     SlotUnavailableError,
     ValidationError,
 )
-from fairslot.domain.slots import WEEKDAYS
-from tests.integration.model_team import NORMAL, Decision, Team
+from tests.integration.model_kinds import Kind, kind_of
+from tests.integration.model_team import Decision, Team
 
 type Span = tuple[datetime, datetime]
-type Kind = dict[str, Any]
 type Canceller = Literal["customer", "coach", "system"]
 
 QUARTER = timedelta(minutes=15)
@@ -92,9 +91,7 @@ class Calendar:
 
     def kind_of(self, start: datetime) -> str:
         """Return the kind of hour of a start, by the calendar's own clock."""
-        local = start.astimezone(self.zone)
-        day, clock = WEEKDAYS[local.weekday()], f"{local:%H:%M}"
-        return next((one["name"] for one in self.kinds if _is_kind(one, day, clock)), NORMAL)
+        return kind_of(self.kinds, start.astimezone(self.zone))
 
     def use_kinds(self, kinds: list[Kind]) -> None:
         """Have these kinds of hours."""
@@ -308,13 +305,6 @@ class Model:
 
     def _live(self, but: Booking | None) -> list[Booking]:
         return [one for one in self.bookings if one.state != "cancelled" and one is not but]
-
-
-def _is_kind(kind: Kind, day: str, clock: str) -> bool:
-    """Tell whether a day and a time are of a kind; a time that ends before it begins crosses midnight."""
-    since, until = clock >= kind.get("from", "00:00"), clock < kind.get("before", "24:00")
-    crosses = kind.get("from", "00:00") >= kind.get("before", "24:00")
-    return day in kind.get("days", WEEKDAYS) and (since or until if crosses else since and until)
 
 
 def _on_day(bookings: list[Booking], start: datetime, zone: ZoneInfo) -> int:

@@ -13,13 +13,11 @@ import psycopg
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     invariant,
     precondition,
     rule,
     run_state_machine_as_test,
 )
-from psycopg.types.json import Jsonb
 
 from fairslot.booking import appointments, holds
 from fairslot.booking.appointments import Canceller, Outcome
@@ -27,10 +25,9 @@ from fairslot.coach_time.days import extend_days
 from fairslot.domain.errors import FairslotError
 from fairslot.domain.idempotency import ChangeResult, Key
 from fairslot.platform.db import Connection, translate
-from tests.integration.model import QUARTER, Booking, Kind
+from tests.integration.model import QUARTER, Booking
 from tests.integration.model_database import (
     FIRST,
-    KINDS,
     QUARTERS,
     build,
     check_distribution,
@@ -40,21 +37,18 @@ from tests.integration.model_database import (
     new_model,
     read,
 )
-from tests.integration.model_team import NORMAL
+from tests.integration.model_ledger_rules import LedgerRules, calendars, coaches, places
 from tests.support.clock import MINUTE
 from tests.support.invariants import check_invariants, check_replay
-from tests.support.team import TENANT, set_calendar
+from tests.support.team import TENANT
 
 starts = st.integers(0, QUARTERS - 1).map(lambda n: FIRST + n * QUARTER)
 halves = st.integers(0, QUARTERS // 2 - 1).map(lambda n: FIRST + 2 * n * QUARTER)
-calendars = st.sampled_from(["cal", "wide", "best"])
-coaches = st.sampled_from(["ana", "ben", "cy", "dee"])
-places = st.integers(0, 1000)
 has_bookings = precondition(lambda self: self.known)
 has_holds = precondition(lambda self: any(one.state == "held" for one in self.known))
 
 
-class Engine(RuleBasedStateMachine):
+class Engine(LedgerRules):
     """The engine and the model, asked the same things."""
 
     def __init__(self, connection: Connection) -> None:
@@ -188,35 +182,6 @@ class Engine(RuleBasedStateMachine):
         self.model.calendars[name].team.join(coach_id)
         self.connection.execute("SELECT engine.join_team(%s, %s, 1)", (name, coach_id))
         learn(self.connection, self.model)
-
-    @rule(name=calendars, coach_id=coaches, amount=st.sampled_from([-1_500_000, -1, 250_001]), place=places)
-    def adjust(self, name: str, coach_id: str, amount: int, place: int) -> None:
-        """A person corrects what a coach is owed in one kind of hour."""
-        team = self.model.calendars[name].team
-        if coach_id in team.members and len(team.members) > 1:
-            kinds = sorted({NORMAL, *team.kinds})
-            kind = kinds[place % len(kinds)]
-            team.adjust(coach_id, amount, kind)
-            self.connection.execute(
-                "SELECT engine.adjust_credit(%s, %s, %s, %s, %s, 'why', uuidv7(), %s)",
-                (TENANT, name, coach_id, kind, amount, self.model.now),
-            )
-
-    @rule(coach_id=coaches)
-    def settle(self, coach_id: str) -> None:
-        """A coach goes away for long, and what they are owed goes to the others."""
-        for calendar in self.model.calendars.values():
-            if coach_id in calendar.team.members:
-                calendar.team.settle(coach_id)
-        self.connection.execute(
-            "SELECT engine.settle_absence(%s, %s, uuidv7(), 'why', %s)", (TENANT, coach_id, self.model.now)
-        )
-
-    @rule(name=calendars, kinds=st.sampled_from(KINDS))
-    def set_kinds(self, name: str, kinds: list[Kind]) -> None:
-        """A calendar has other kinds of hours."""
-        self.model.calendars[name].use_kinds(kinds)
-        set_calendar(self.connection, name, hour_kinds=Jsonb(kinds))
 
     @rule(
         coach_id=st.sampled_from(["ben", "cy"]),

@@ -7,7 +7,7 @@ from psycopg.types.json import Jsonb
 
 from fairslot.booking.distribution import Distribution, distribution
 from fairslot.platform.db import Connection
-from tests.integration.model import Kind
+from tests.integration.model_kinds import Kind
 from tests.support.clock import DAY, HOUR, NEW_YORK, NINE, NOW
 from tests.support.invariants import check_invariants, check_replay
 from tests.support.team import TENANT, add_team
