@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from admin.settings_types import KindName
@@ -20,7 +20,10 @@ def _something(bookings: Decimal) -> Decimal:
 
 
 type Bookings = Annotated[
-    Decimal, Field(ge=-1000, le=1000, decimal_places=6, allow_inf_nan=False), AfterValidator(_something)
+    Decimal,
+    Field(ge=-1000, le=1000, decimal_places=6, allow_inf_nan=False),
+    AfterValidator(_something),
+    WithJsonSchema({"type": "number", "minimum": -1000, "maximum": 1000, "multipleOf": 0.000001}),
 ]
 type Reason = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(storable)]
 

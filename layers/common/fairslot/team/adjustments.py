@@ -60,17 +60,14 @@ class Adjustment(Resource):
             "reason": settings["reason"],
             "now": now,
         }
-
-        def run() -> None:
-            connection.execute(_SQL["adjust"], values)
-
         return [
             Step(
                 resource="adjustment",
                 id=f"{self.calendar_id}/{self.adjustment_id}",
                 action="create",
                 members=("coach_id", "kind", "bookings", "reason"),
-                run=run,
+                make=_adjust,
+                values=values,
                 calendars=frozenset({self.calendar_id}),
             )
         ]
@@ -81,6 +78,11 @@ class Adjustment(Resource):
 
     def _values(self, tenant_id: str) -> Json:
         return {"tenant": tenant_id, "calendar": self.calendar_id, "adjustment": self.adjustment_id}
+
+
+def _adjust(connection: Connection, steps: Sequence[Step]) -> None:
+    for step in steps:
+        connection.execute(_SQL["adjust"], step.values)
 
 
 def _in_bookings(found: Json) -> Json:
