@@ -126,8 +126,8 @@ GUARDS = (
     Guard(
         "an absence never settles",
         "team/absences.py",
-        "            if settles:\n",
-        "            if settles is None:\n",
+        '        if one["ledger"] == "settle":\n',
+        '        if one["ledger"] == "":\n',
         "tests/handlers/test_api_ledger.py::test_an_absence_says_what_becomes_of_the_credits",
     ),
     Guard(
