@@ -5,30 +5,14 @@ API, 2 wrong use, 3 no usable answer.
 """
 
 import json
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import click
 
-from cli import tables, team_file
-from cli.connection import NO_ANSWER, Api, Refused
-
-
-@dataclass
-class Context:
-    """What was given before the command."""
-
-    profile: str | None
-    as_json: bool
-
-    @cached_property
-    def api(self) -> Api:
-        """The API, once it is used."""
-        return Api.from_environment(self.profile)
-
+from cli import ledger, tables, team_file
+from cli.connection import NO_ANSWER, Context, Refused
 
 _CHOICE = click.Choice(["reassign", "cancel", "keep"])
 _dry_run = click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
@@ -74,6 +58,8 @@ def why(of: Context, /, appointment_id: str) -> None:
 
     def show() -> None:
         tables.console.print(decision["reason"])
+        if decision["kind"] != "normal":
+            tables.console.print(f"shares and credits of the kind of hour: {decision['kind']}")
         columns = ("coach_id", "eligible", "excluded_reason", "weight", "share", "credit_before")
         tables.show_rows(decision["candidates"], columns)
 
@@ -232,5 +218,7 @@ def _id(text: str) -> str:
     return quote(text, safe="")
 
 
+main.add_command(ledger.replay)
+main.add_command(ledger.adjust)
 _add_commands(coaches, "/api/coaches")
 _add_commands(calendars, "/api/calendars")

@@ -3,11 +3,21 @@
 from fairslot.platform.start import importing
 
 with importing():
-    from admin import absences, calendars, coaches, deliveries, document, endpoints, inbound_secret, team
+    from admin import (
+        absences,
+        calendars,
+        coaches,
+        deliveries,
+        document,
+        endpoints,
+        inbound_secret,
+        ledger,
+        team,
+    )
     from fairslot.http import api
 
 app = api.resolver()
-for module in (endpoints, deliveries, inbound_secret, coaches, absences, calendars, team, document):
+for module in (endpoints, deliveries, inbound_secret, coaches, absences, calendars, team, document, ledger):
     app.include_router(module.router)
 
 lambda_handler = api.handler(app)
