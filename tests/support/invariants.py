@@ -9,8 +9,8 @@ from tools.replay import replay
 def check_invariants(connection: Connection, *, lowered: bool = False) -> None:
     """Assert that no appointments overlap, bits and counters agree with them, and credits sum to 0.
 
-    What the read model does not have yet is noted as changed. No day, week or month has more than its maximum,
-    unless that was `lowered` under what was booked.
+    What the read model does not have yet is noted as changed. No day, week or month has more than its
+    maximum, unless that was `lowered` under what was booked.
     """
     maximum = () if lowered else (_MAXIMUM, _LIMITS)
     for statement in (_OVERLAPS, _BITS, _COUNTERS, _PERIODS, *maximum, _CREDITS, _LOG, _EVENTS, _HORIZONS):
