@@ -9,9 +9,10 @@ import pytest
 
 from fairslot.booking import decisions, holds
 from fairslot.coach_time.days import delete_old_days, extend_days
+from fairslot.coach_time.kept_teams import KeptTeams
 from fairslot.domain.errors import SlotUnavailableError
 from fairslot.platform.db import Connection
-from tests.support.availability import listed_starts, reasons
+from tests.support.availability import list_page, listed_starts, reasons
 from tests.support.bookings import (
     appointment_of,
     book,
@@ -22,6 +23,7 @@ from tests.support.bookings import (
     reschedule,
 )
 from tests.support.clock import DAY, HALF, HOUR, MINUTE, NEW_YORK, NINE, NOW
+from tests.support.fixtures import Environment
 from tests.support.invariants import check_invariants
 from tests.support.race import refused
 from tests.support.tables import count, one_row
@@ -98,7 +100,7 @@ def test_a_week_begins_on_monday_and_a_month_on_the_first_where_the_coach_is(awa
 
 
 def test_minutes_are_those_of_appointments_without_buffers(awake: Connection) -> None:
-    """A limit of 75 minutes takes half an hour and three quarters, through any calendar, and not a quarter more."""
+    """A limit of 75 takes half an hour and three quarters, through any calendar, and not a quarter more."""
     add_calendar(awake, "long", ["ana"], duration=45, buffer_before=30, buffer_after=60)
     add_calendar(awake, "short", ["ana"], duration=15)
     set_coach(awake, max_minutes_per_week=75)
@@ -217,7 +219,7 @@ def test_a_coach_who_moves_counts_by_the_new_zone(awake: Connection) -> None:
 
 
 def test_weeks_come_and_go_with_the_days(awake: Connection) -> None:
-    """Each stored day is in a week that there is, and what was booked before a week was stored counts in it."""
+    """Each stored day is in a week that there is, and a week goes with its last day."""
     set_coach(awake, max_per_week=1)
     extend_days(awake, now=NOW)
     begun = one_row(awake, "SELECT count(*) AS n, min(first_slot) AS first FROM coach_periods")
@@ -243,6 +245,24 @@ def test_a_limit_counts_what_was_booked_on_days_that_are_gone(awake: Connection)
     check_invariants(awake)
 
 
+def test_what_is_given_back_on_a_day_that_is_gone_is_listed(
+    awake: Connection, environment: Environment
+) -> None:
+    """The month that it opens is listed from what is kept, too, though no day changes."""
+    set_coach(awake, max_per_month=1)
+    extend_days(awake, now=NOW)
+    done = book(awake)
+    now = NINE + 10 * DAY
+    delete_old_days(awake, now=now)
+    kept = KeptTeams()
+    first = list_page(awake, now=now, start=now, days=9, kept=kept)
+    assert first.starts == []
+    cancel(awake, done, by="system", now=now)
+    after = list_page(awake, now=now, start=now, days=9, kept=kept)
+    assert after.starts
+    assert after == list_page(awake, now=now, start=now, days=9)
+
+
 def test_a_team_without_such_limits_has_no_rows(connection: Connection) -> None:
     """Nothing is counted for coaches who have none, in teams with others who have."""
     coaches = add_team(connection, 2)
@@ -260,6 +280,7 @@ def test_counts_are_never_negative(awake: Connection) -> None:
     extend_days(awake, now=NOW)
     with pytest.raises(psycopg.errors.CheckViolation):
         awake.execute(
-            "SELECT engine.count_in_periods(p_coach => 'ana', p_start => %(start)s, p_end => %(end)s, p_by => -1)",
+            "SELECT engine.count_in_periods("
+            "p_coach => 'ana', p_start => %(start)s, p_end => %(end)s, p_by => -1)",
             {"start": NINE, "end": NINE + HALF},
         )

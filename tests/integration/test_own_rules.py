@@ -1,4 +1,4 @@
-"""Buffers and notices of coaches, and of coaches in a calendar: of these and the calendar's the largest hold."""
+"""Buffers and notices of coaches and of coaches in a calendar: with the calendar's own, the largest holds."""
 
 from datetime import timedelta
 
