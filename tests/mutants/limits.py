@@ -77,8 +77,8 @@ _OF_PERIODS = (
     Guard(
         "a week that is new has no row",
         _PERIODS,
-        "        INSERT INTO coach_periods SELECT * FROM engine.periods_of(p_coach) ON CONFLICT DO NOTHING;\n",
-        "        NULL;\n",
+        "INSERT INTO coach_periods SELECT * FROM engine.periods_of(p_coach) ON CONFLICT DO NOTHING;",
+        "NULL;",
         f"{_LIMITS}::test_weeks_come_and_go_with_the_days",
     ),
     Guard(

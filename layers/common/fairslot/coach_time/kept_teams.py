@@ -137,5 +137,6 @@ def _size(team: TeamTime) -> int:
     """Return about how many bytes of memory a team takes."""
     texts = sum(len(part) for text in team.texts.values() for part in text if isinstance(part, str | bytes))
     rows = len(team.free) + len(team.open) + (len(team.full) + len(team.closed)) * team.window.size
-    coaches = (len(team.coaches) + len(team.own)) * _COACH_BYTES
-    return _TEAM_BYTES + rows + coaches + (1 + len(team.late)) * len(team.counts) * _SLOT_BYTES + texts
+    coaches = len(team.coaches) * _COACH_BYTES + len(team.own) * 4
+    counts = (len(team.counts) + sum(map(len, team.late.values()))) * _SLOT_BYTES
+    return _TEAM_BYTES + rows + coaches + counts + texts

@@ -191,7 +191,7 @@ def _team(row: Row, window: Window) -> TeamTime:
         open=bytearray(row["open"]),
         full={},
         closed={},
-        own={},
+        own=OwnRules(**{name: _integers(row[f"own_{name}"]) for name in ("before", "after", "notice")}),
         read_at=read_at,
         failing=set(row["failing"] or ()),
         # Every transaction before it was seen, none from it on.
@@ -202,8 +202,12 @@ def _team(row: Row, window: Window) -> TeamTime:
     if row["closed_coaches"]:
         periods = zip(row["closed_coaches"], row["closed_firsts"], row["closed_ends"], strict=True)
         team.set_closed(periods)
-    if row["own_coaches"]:
-        own = zip(row["own_before"], row["own_after"], row["own_notice"], strict=True)
-        rules = (OwnRules(before=before, after=after, notice=notice) for before, after, notice in own)
-        team.set_own(zip(row["own_coaches"], rules, strict=True))
     return team
+
+
+def _integers(values: bytes | None) -> "array[int]":
+    """Read 4-byte integers as the database sends them."""
+    found = array("i", values or b"")
+    if byteorder == "little":
+        found.byteswap()
+    return found

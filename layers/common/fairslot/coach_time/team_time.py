@@ -8,7 +8,7 @@ from math import inf
 from operator import sub
 from typing import TYPE_CHECKING, Any
 
-from fairslot.coach_time.team_rules import OwnRules, Rules, Window
+from fairslot.coach_time.team_rules import MINUTES, OwnRules, Rules, Window
 from fairslot.domain.columns import column_sums, gathered, scatter
 from fairslot.domain.slots import runs, slice_of, slot_from, span
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from array import array
 
 _NEVER = 0.0
+# More slots than lie between a team's first slot and the moment of an answer.
+_REACH = 128
 
 
 @dataclass(kw_only=True)
@@ -27,7 +29,7 @@ class TeamTime:
     calendar, `own` the coach's own rules. `read_at` is when the coach's external calendar was
     read, in seconds: infinity without one, 0 before the first reading. `version` counts the
     changes of what can be booked; `texts` is for what is made of it. `counts` has how many could take a start
-    if nobody had a notice, and `late` how many of those with a notice, by its minutes.
+    if nobody had a notice, and `late` how many of those with a notice, by its minutes: as far as it reaches.
     """
 
     calendar_id: str
@@ -37,7 +39,7 @@ class TeamTime:
     open: bytearray
     full: dict[int, int]
     closed: dict[int, int]
-    own: dict[int, OwnRules]
+    own: OwnRules
     read_at: "array[float]"
     failing: set[str]
     snapshot: str
@@ -72,19 +74,12 @@ class TeamTime:
             self.full[self._by_id()[coach_id]] = int.from_bytes(rows[place * size : (place + 1) * size])
 
     def set_closed(self, periods: Iterable[tuple[str, int, int]]) -> None:
-        """Set the weeks and months that admit no appointment: coach, and slots [first, end).
-
-        Coaches who are not in the team are left out, as in set_own().
-        """
+        """Set the weeks and months that admit no appointment: coach, and slots [first, end)."""
         for coach_id, first, end in periods:
             if coach_id in self._by_id():
                 number = self._by_id()[coach_id]
                 slots = span(first - self.window.first, end - first, self.window.width)
                 self.closed[number] = self.closed.get(number, 0) | slots
-
-    def set_own(self, rules: Iterable[tuple[str, OwnRules]]) -> None:
-        """Set the rules that coaches have of their own."""
-        self.own = {self._by_id()[one]: own for one, own in rules if one in self._by_id()}
 
     def follow(self, rules: Rules, rows: Sequence[Mapping[str, Any]]) -> None:
         """Take over what changed: the entries `moved` of engine.team_changes()."""
@@ -116,7 +111,9 @@ class TeamTime:
         size, first, coaches = self.window.size, self.window.first, self.coaches
         rows = self._starts().to_bytes(len(coaches) * size)
         order = sorted(range(len(coaches)), key=coaches.__getitem__)
-        opens = {number: _opens(now, own.notice) for number, own in self.own.items() if own.notice}
+        opens = {
+            number: _opens(now, notice) for notice, ones in self.own.by_notice().items() for number in ones
+        }
 
         def at(slot: int) -> list[str]:
             column = rows[(slot - first) // 8 :: size]
@@ -133,14 +130,14 @@ class TeamTime:
         return self._numbers
 
     def _count_all(self) -> None:
-        width, bits = self.window.width, self._starts()
-        self.counts = list(column_sums(bits, len(self.coaches), width))
-        rows = bits.to_bytes(len(self.coaches) * self.window.size) if self.own else b""
-        self.late = {
-            notice: list(column_sums(gathered(rows, self.window.size, numbers), len(numbers), width))
-            for notice, numbers in self._by_rule(lambda own: own.notice).items()
-            if notice
-        }
+        size, bits = self.window.size, self._starts()
+        self.counts = list(column_sums(bits, len(self.coaches), size * 8))
+        rows = bits.to_bytes(len(self.coaches) * size) if self.own.notice else b""
+        self.late = {}
+        for notice, numbers in self.own.by_notice().items():
+            reach = min(size, (notice // MINUTES + _REACH) // 8)
+            soon = gathered(rows, size, numbers, reach)
+            self.late[notice] = list(column_sums(soon, len(numbers), reach * 8))
 
     def _starts(self) -> int:
         """Return the bookable starts of all coaches, row after row in one integer, if nobody had a notice.
@@ -152,13 +149,15 @@ class TeamTime:
         bits = runs(int.from_bytes(self.free), rules.count)
         if rules.has_buffers:
             bits &= rules.around(int.from_bytes(self.open))
-        if self.own:
+        others = self.own.by_rules(rules)
+        if len(others) == 1 and len(self.coaches) in map(len, others.values()):
+            bits &= next(iter(others)).around(int.from_bytes(self.open))
+        elif others:
             size = self.window.size
             rows = bytearray(bits.to_bytes(len(self.coaches) * size))
-            for longer, numbers in self._by_rule(rules.longer).items():
-                if longer != rules:
-                    around = longer.around(gathered(self.open, size, numbers))
-                    scatter(rows, size, numbers, gathered(rows, size, numbers) & around)
+            for own, numbers in others.items():
+                around = own.around(gathered(self.open, size, numbers))
+                scatter(rows, size, numbers, gathered(rows, size, numbers) & around)
             bits = int.from_bytes(rows)
         return bits & ~int.from_bytes(self._shut()) if self.full or self.closed or self.has_unread else bits
 
@@ -183,17 +182,10 @@ class TeamTime:
         rules = self.rules
         assert rules is not None  # noqa: S101 - follow() comes first
         starts = runs(self._row(self.free, number), rules.count)
-        longer = rules.longer(self.own[number]) if number in self.own else rules
-        if longer.has_buffers:
-            starts &= longer.around(self._row(self.open, number))
+        own = self.own.rules_of(number, rules)
+        if own.has_buffers:
+            starts &= own.around(self._row(self.open, number))
         return starts & ~self._shut_of(number)
-
-    def _by_rule[T](self, rule: Callable[[OwnRules], T]) -> dict[T, list[int]]:
-        """Return the numbers of the coaches with rules of their own, by what is made of these."""
-        found: dict[T, list[int]] = {}
-        for number, own in self.own.items():
-            found.setdefault(rule(own), []).append(number)
-        return found
 
     def _row(self, rows: bytearray, number: int) -> int:
         size = self.window.size
@@ -236,16 +228,16 @@ class TeamTime:
     def _count(self, number: int, before: int, after: int) -> None:
         """Correct the counts where the starts of one coach are others now."""
         changed, last = before ^ after, self.window.width - 1
-        late = self.late.get(self.own[number].notice) if number in self.own else None
+        late = self.late.get(self.own.notice_of(number), [])
         if changed:
             self.version += 1
         while changed:
             top = changed.bit_length() - 1
             changed ^= 1 << top
-            by = 1 if after >> top & 1 else -1
-            self.counts[last - top] += by
-            if late is not None:
-                late[last - top] += by
+            by, place = 1 if after >> top & 1 else -1, last - top
+            self.counts[place] += by
+            if place < len(late):
+                late[place] += by
 
 
 def _by_coach(rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, list[Mapping[str, Any]]]]:

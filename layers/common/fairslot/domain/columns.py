@@ -25,9 +25,10 @@ def column_sums(rows: int, count: int, width: int) -> Sequence[int]:
     return found.tolist()
 
 
-def gathered(rows: bytes | bytearray, size: int, numbers: Sequence[int]) -> int:
-    """Return some of the rows of `size` bytes, one after the other, in one integer."""
-    return int.from_bytes(b"".join([rows[number * size : (number + 1) * size] for number in numbers]))
+def gathered(rows: bytes | bytearray, size: int, numbers: Sequence[int], width: int | None = None) -> int:
+    """Return some of the rows of `size` bytes, or the first `width` bytes of each, in one integer."""
+    length = size if width is None else width
+    return int.from_bytes(b"".join([rows[number * size : number * size + length] for number in numbers]))
 
 
 def scatter(rows: bytearray, size: int, numbers: Sequence[int], bits: int) -> None:

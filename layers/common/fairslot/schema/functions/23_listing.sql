@@ -1,17 +1,5 @@
 -- What a listing reads: teams from the read model, and what a snapshot does not show of them.
 
--- The coaches of a roster who have buffers or a notice of their own, with them: in slots and minutes.
-CREATE OR REPLACE FUNCTION engine.own_rules(
-    p_roster rosters, OUT coaches text[], OUT before integer[], OUT after integer[], OUT notice integer[]
-) LANGUAGE sql IMMUTABLE AS $$
-    SELECT array_agg(mate.coach_id), array_agg(mate.before), array_agg(mate.after), array_agg(mate.notice)
-      FROM unnest(p_roster.coach_ids, p_roster.buffers_before, p_roster.buffers_after, p_roster.notices)
-           AS given (coach_id, buffer_before, buffer_after, minutes)
-     CROSS JOIN LATERAL (SELECT given.coach_id, coalesce(given.buffer_before, 0), coalesce(given.buffer_after, 0),
-                                coalesce(given.minutes, 0)) AS mate (coach_id, before, after, notice)
-     WHERE greatest(mate.before, mate.after, mate.notice) > 0
-$$;
-
 -- The weeks and months of some coaches within the slots [p_from, p_to) that admit no appointment of p_minutes.
 CREATE OR REPLACE FUNCTION engine.closed_periods(
     p_coaches text[], p_from integer, p_to integer, p_minutes integer,
@@ -37,15 +25,15 @@ CREATE OR REPLACE FUNCTION engine.horizon_bytes(p_bits varbit, p_first integer, 
 -- The teams of the tenant's active calendars, or of one of them, from the read model: each coach's slots as p_bytes bytes from
 -- slot p_from on, one coach after the other, as of the snapshot `folded`; where that is null, the read model has to be made
 -- first. read_at has each coach's reading in seconds: infinity without an external calendar, 0 before the first reading. own
--- is as own_rules() and closed as closed_periods() return them; null: there are none.
+-- has each coach's own rules, as 4-byte integers: buffers in slots, notice in minutes; null: nobody has any. closed is as
+-- closed_periods() returns it.
 --
 -- One plan for every team: each table is asked by its index for the team's ids, then hashed. Left to choose, the planner reads
 -- every coach there is for a tenth of them, and plans longer than a small team is read.
 CREATE OR REPLACE FUNCTION engine.load_teams(p_tenant text, p_calendar text, p_from integer, p_bytes integer)
     RETURNS TABLE (calendar_id text, snapshot text, folded text, coaches text[], free bytea, open bytea, full_coaches text[],
-                   full_days bytea, read_at bytea, failing text[], own_coaches text[], own_before integer[],
-                   own_after integer[], own_notice integer[], closed_coaches text[], closed_firsts integer[],
-                   closed_ends integer[])
+                   full_days bytea, read_at bytea, failing text[], own_before bytea, own_after bytea,
+                   own_notice bytea, closed_coaches text[], closed_firsts integer[], closed_ends integer[])
     LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_nestloop = off
     SET enable_mergejoin = off SET work_mem = '64MB' AS $$
 #variable_conflict use_column
@@ -53,21 +41,38 @@ DECLARE
     v_nothing  bytea := decode(repeat('00', p_bytes), 'hex');
     v_calendar record;
     v_coaches  text[];
-    v_own      record;
-    v_closed   record;
+    v_own      rosters;
+    v_closed   text[];
+    v_firsts   integer[];
+    v_ends     integer[];
 BEGIN
     FOR v_calendar IN
-        SELECT calendar.calendar_id, calendar.slot_duration, own.roster, (own.roster).limited IS NOT NULL AS is_limited,
-               calendar.buffer_before + calendar.buffer_after > 0 OR (own.roster).buffers_before IS NOT NULL AS has_buffers
-          FROM calendars AS calendar CROSS JOIN LATERAL engine.ledger(calendar.calendar_id) AS own
+        SELECT calendar.calendar_id, calendar.slot_duration,
+               calendar.buffer_before + calendar.buffer_after > 0 AS has_buffers,
+               (SELECT ARRAY[roster.buffers_before IS NOT NULL, roster.notices IS NOT NULL, roster.limited IS NOT NULL]
+                  FROM rosters AS roster
+                 WHERE roster.calendar_id = calendar.calendar_id
+                   AND roster.version = (SELECT turn.roster_version FROM turns AS turn
+                                          WHERE turn.calendar_id = calendar.calendar_id AND turn.kind = 'normal')) AS has
+          FROM calendars AS calendar
          WHERE calendar.tenant_id = p_tenant AND calendar.active AND (p_calendar IS NULL OR calendar.calendar_id = p_calendar)
          ORDER BY calendar.calendar_id
     LOOP
         v_coaches := ARRAY(SELECT coach_id FROM coach_calendars WHERE calendar_id = v_calendar.calendar_id);
-        v_own := engine.own_rules(v_calendar.roster);
-        v_closed := engine.closed_periods(p_coaches => CASE WHEN v_calendar.is_limited THEN v_coaches ELSE '{}' END,
-                                          p_from => p_from, p_to => p_from + p_bytes * 8,
-                                          p_minutes => v_calendar.slot_duration);
+        v_own := NULL;
+        IF v_calendar.has[1] OR v_calendar.has[2] THEN
+            SELECT roster.* INTO v_own FROM rosters AS roster
+             WHERE roster.calendar_id = v_calendar.calendar_id
+               AND roster.version = (SELECT turn.roster_version FROM turns AS turn
+                                      WHERE turn.calendar_id = v_calendar.calendar_id AND turn.kind = 'normal');
+            v_calendar.has_buffers := v_calendar.has_buffers OR v_calendar.has[1];
+        END IF;
+        v_closed := NULL;
+        IF v_calendar.has[3] THEN
+            SELECT coaches, firsts, ends INTO v_closed, v_firsts, v_ends
+              FROM engine.closed_periods(p_coaches => v_coaches, p_from => p_from, p_to => p_from + p_bytes * 8,
+                                         p_minutes => v_calendar.slot_duration);
+        END IF;
         RETURN QUERY
         SELECT v_calendar.calendar_id, pg_current_snapshot()::text, engine.folded_snapshot()::text,
                coalesce(array_agg(coach.coach_id), '{}'),
@@ -79,7 +84,10 @@ BEGIN
                    CASE WHEN coach.calendar_kind = 'none' THEN 'infinity'
                         ELSE coalesce(date_part('epoch', sync.synced_at), 0) END), ''), ''),
                array_agg(coach.coach_id) FILTER (WHERE coach.calendar_kind <> 'none' AND sync.failures > 0),
-               v_own.coaches, v_own.before, v_own.after, v_own.notice, v_closed.coaches, v_closed.firsts, v_closed.ends
+               CASE WHEN v_calendar.has[1] THEN string_agg(int4send(coalesce(own.before, 0)), '') END,
+               CASE WHEN v_calendar.has[1] THEN string_agg(int4send(coalesce(own.after, 0)), '') END,
+               CASE WHEN v_calendar.has[2] THEN string_agg(int4send(coalesce(own.notice, 0)), '') END,
+               v_closed, v_firsts, v_ends
           FROM (SELECT coach_id, calendar_kind FROM coaches WHERE coach_id = ANY (v_coaches) AND active) AS coach
           LEFT JOIN (SELECT coach_id,
                             engine.horizon_bytes(p_bits => bits.free, p_first => first_slot, p_from => p_from,
@@ -92,7 +100,9 @@ BEGIN
                                                      p_bytes => p_bytes) END AS full_days
                        FROM coach_horizons AS bits WHERE coach_id = ANY (v_coaches)) AS horizon
             ON horizon.coach_id = coach.coach_id
-          LEFT JOIN (SELECT * FROM coach_syncs WHERE coach_id = ANY (v_coaches)) AS sync ON sync.coach_id = coach.coach_id;
+          LEFT JOIN (SELECT * FROM coach_syncs WHERE coach_id = ANY (v_coaches)) AS sync ON sync.coach_id = coach.coach_id
+          LEFT JOIN unnest(v_own.coach_ids, v_own.buffers_before, v_own.buffers_after, v_own.notices)
+               AS own (coach_id, before, after, notice) ON own.coach_id = coach.coach_id;
     END LOOP;
 END $$;
 
