@@ -22,6 +22,7 @@ from fairslot.coach_time import bookable_starts
 from fairslot.coach_time.bookable_starts import Window
 from fairslot.coach_time.days import extend_days
 from fairslot.coach_time.kept_teams import KeptTeams
+from fairslot.coach_time.read_model import fold_all_changes
 from fairslot.platform import db
 from fairslot.platform.migrate import migrate
 from local.postgres import EmbeddedPostgres
@@ -97,6 +98,7 @@ def add_teams(connection: db.Connection) -> None:
             if kind == "unused":
                 set_calendar(connection, f"{kind}-{size}", **_RULES)
     extend_days(connection, now=datetime.now(UTC))
+    fold_all_changes(connection)
     connection.execute("VACUUM (ANALYZE)")
 
 

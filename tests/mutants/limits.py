@@ -98,16 +98,16 @@ _OF_PERIODS = (
     ),
     Guard(
         "a full week is not noted",
-        _TRIGGERS,
-        "CREATE TRIGGER note_period AFTER INSERT OR DELETE ON coach_periods",
-        "CREATE TRIGGER note_period AFTER TRUNCATE ON coach_slots",
+        "schema/functions/19_availability.sql",
+        "SELECT DISTINCT coach_id FROM periods;",
+        "SELECT DISTINCT coach_id FROM periods WHERE false;",
         f"{_EACH}[a week that is full]",
     ),
     Guard(
         "a week that fills up is not noted",
         _TRIGGERS,
-        "            EXECUTE FUNCTION engine.note_period();\n    END IF;",
-        "            EXECUTE FUNCTION engine.nothing();\n    END IF;",
+        "IS DISTINCT FROM (NEW.booked >= NEW.max_booked, least(NEW.max_minutes - NEW.minutes, 720)))",
+        "IS DISTINCT FROM (OLD.booked >= OLD.max_booked, least(OLD.max_minutes - OLD.minutes, 720)))",
         f"{_LIMITS}::test_what_is_given_back_on_a_day_that_is_gone_is_listed",
     ),
     Guard(

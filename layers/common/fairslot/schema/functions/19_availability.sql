@@ -64,7 +64,14 @@ END $$;
 -- Notes that a coach's limits admit other appointments than before.
 CREATE OR REPLACE FUNCTION engine.note_period() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO availability_changes (coach_id) VALUES (coalesce(NEW.coach_id, OLD.coach_id));
+    INSERT INTO availability_changes (coach_id) VALUES (NEW.coach_id);
+    RETURN NULL;
+END $$;
+
+-- The same for weeks and months that a statement inserted or deleted.
+CREATE OR REPLACE FUNCTION engine.note_periods() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO availability_changes (coach_id) SELECT DISTINCT coach_id FROM periods;
     RETURN NULL;
 END $$;
 

@@ -25,10 +25,12 @@ BEGIN
             EXECUTE FUNCTION engine.note_coach();
         CREATE TRIGGER note_team AFTER INSERT OR DELETE OR UPDATE OF calendar_id, coach_id, buffer_before, buffer_after,
             min_notice_minutes ON coach_calendars FOR EACH ROW EXECUTE FUNCTION engine.note_team();
-        CREATE TRIGGER note_period AFTER INSERT OR DELETE ON coach_periods
-            FOR EACH ROW EXECUTE FUNCTION engine.note_period();
+        CREATE TRIGGER note_inserted_periods AFTER INSERT ON coach_periods REFERENCING NEW TABLE AS periods
+            FOR EACH STATEMENT EXECUTE FUNCTION engine.note_periods();
+        CREATE TRIGGER note_deleted_periods AFTER DELETE ON coach_periods REFERENCING OLD TABLE AS periods
+            FOR EACH STATEMENT EXECUTE FUNCTION engine.note_periods();
         -- No calendar's appointment has more than 720 minutes.
-        CREATE TRIGGER note_counted_period AFTER UPDATE ON coach_periods
+        CREATE TRIGGER note_period AFTER UPDATE ON coach_periods
             FOR EACH ROW WHEN (
                 (OLD.booked >= OLD.max_booked, least(OLD.max_minutes - OLD.minutes, 720))
                 IS DISTINCT FROM (NEW.booked >= NEW.max_booked, least(NEW.max_minutes - NEW.minutes, 720)))
