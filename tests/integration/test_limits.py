@@ -103,9 +103,11 @@ def test_minutes_are_those_of_appointments_without_buffers(awake: Connection) ->
     """A limit of 75 takes half an hour and three quarters, through any calendar, and not a quarter more."""
     add_calendar(awake, "long", ["ana"], duration=45, buffer_before=30, buffer_after=60)
     add_calendar(awake, "short", ["ana"], duration=15)
+    add_calendar(awake, "hour", ["ana"], duration=60)
     set_coach(awake, max_minutes_per_week=75)
     extend_days(awake, now=NOW)
     book(awake)
+    assert reasons(awake, NINE + DAY, calendar_id="hour") == {"ana": "weekly_minutes"}
     assert reasons(awake, NINE + DAY, calendar_id="long") == {"ana": None}
     book(awake, NINE + DAY, calendar_id="long")
     assert reasons(awake, NINE + 2 * DAY, calendar_id="short") == {"ana": "weekly_minutes"}
