@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fairslot.coach_time.days import extend_days
 from fairslot.platform.db import Connection
 from tests.integration.test_booking_daily_maximum import ZONES, changes
-from tests.support.bookings import appointment_of, book
+from tests.support.bookings import appointment_of, book, cancel
 from tests.support.clock import DAY, HOUR, NINE, NOW
 from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants, check_replay
@@ -138,6 +138,26 @@ def test_a_limit_set_while_somebody_books_counts_that(connection: Connection, co
         outcome.result()
     check_invariants(connection)
     assert sqlstate(lambda: book(connection, NINE + DAY)) == "FS409"
+
+
+def test_a_limit_set_while_somebody_cancels_counts_that(connection: Connection, connect: Connect) -> None:
+    """Also in a calendar that the coach has left, whose appointments count all the same."""
+    add_coach(connection, "ana", working_hours=ALWAYS)
+    for calendar_id in ("cal", "left"):
+        add_calendar(connection, calendar_id, ["ana"])
+    extend_days(connection, now=NOW)
+    done = book(connection, calendar_id="left")
+    connection.execute("SELECT engine.leave_team('left', 'ana', %s)", (NOW,))
+    canceller, setter = connect(), connect()
+    with ThreadPoolExecutor(1) as pool:
+        with canceller.transaction():
+            cancel(canceller, done)
+            outcome = pool.submit(set_coach, setter, "ana", max_per_week=1)
+            wait_until(lambda: outcome.done() or waiting(connection, [setter]) == 1)
+            assert not outcome.done()
+        outcome.result()
+    check_invariants(connection)
+    assert appointment_of(book(connection)).coach_id == "ana"
 
 
 def sqlstate(work: Callable[[], object]) -> str | None:

@@ -89,12 +89,12 @@ _OF_PERIODS = (
         f"{_LIMITS}::test_a_coach_who_moves_counts_by_the_new_zone",
     ),
     Guard(
-        "a limit is set while somebody books",
+        "a limit is set while somebody cancels in a calendar that the coach left",
         "schema/functions/15_coach_days.sql",
         "    PERFORM engine.lock_calendars(v_calendars);\n"
         "    IF EXISTS (SELECT FROM unnest(p_coaches) AS one",
         "    IF EXISTS (SELECT FROM unnest(p_coaches) AS one",
-        f"{_RACES}::test_a_limit_set_while_somebody_books_counts_that",
+        f"{_RACES}::test_a_limit_set_while_somebody_cancels_counts_that",
     ),
     Guard(
         "a full week is not noted",
@@ -165,8 +165,8 @@ _OF_RULES = (
     Guard(
         "a notice in a team is not noted",
         _TRIGGERS,
-        "            min_notice_minutes ON coach_calendars",
-        "            buffer_after ON coach_calendars",
+        "coach_id, buffer_before, buffer_after,\n            min_notice_minutes ON coach_calendars",
+        "coach_id, buffer_before, buffer_after ON coach_calendars",
         f"{_EACH}[a notice in the team]",
     ),
     Guard(
@@ -188,7 +188,7 @@ _OF_RULES = (
         _TEAM,
         "gathered(rows, size, numbers) & around",
         "gathered(rows, size, numbers)",
-        f"{_OWN}::test_the_largest_buffer_holds",
+        "tests/unit/coach_time/test_team_time.py",
     ),
 )
 
