@@ -10,7 +10,7 @@ from typing import Any, Literal
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.api_gateway import BaseRouter, Route
 
-from fairslot.access.authorize import Scope
+from fairslot.access.authorize import LARGEST_BODY, Scope
 from fairslot.domain.errors import (
     AuthenticationError,
     FairslotError,
@@ -54,7 +54,8 @@ class Contract:
     `scope` is what a caller needs; None where anybody may call. `key` says whether an idempotency key is
     ignored, taken or required. With `signed` a signature of the tenant's partner is as good as an API key.
     `errors` are its own, beside those that every route has. `success` is the status of what it returns; a
-    `conditional` answer has an ETag, and 304 in its place.
+    `conditional` answer has an ETag, and 304 in its place. A body has `largest_body` bytes at most, and an
+    answer comes within `longest_seconds`, or what is usual.
     """
 
     method: str
@@ -65,6 +66,8 @@ class Contract:
     errors: Errors
     success: int
     conditional: bool
+    largest_body: int = LARGEST_BODY
+    longest_seconds: float | None = None
 
     def all_errors(self, *, has_body: bool) -> Errors:
         """Return every error that the route can answer with, each once."""
@@ -76,7 +79,7 @@ class Contract:
 _contracts: dict[tuple[Handler, str, str], Contract] = {}
 
 
-def route[F: Handler](
+def route[F: Handler](  # noqa: PLR0913 - a route says everything in one place
     router: BaseRouter,
     method: str,
     path: str,
@@ -87,6 +90,8 @@ def route[F: Handler](
     errors: Errors = (),
     success: int = 200,
     conditional: bool = False,
+    largest_body: int = LARGEST_BODY,
+    longest_seconds: float | None = None,
     **documented: Any,
 ) -> Callable[[F], F]:
     """Register a function as a route with its contract; `documented` goes to the resolver's own `route`."""
@@ -99,6 +104,8 @@ def route[F: Handler](
         errors=errors,
         success=success,
         conditional=conditional,
+        largest_body=largest_body,
+        longest_seconds=longest_seconds,
     )
 
     def declare(handler: F) -> F:

@@ -53,6 +53,29 @@ BEGIN
     END LOOP;
 END $$;
 
+-- The calendars in which a coach's time from a slot on, or time that counts in one of the coach's periods, can be booked or
+-- given back.
+CREATE OR REPLACE FUNCTION engine.calendars_of_coach(p_coach text, p_from integer)
+    RETURNS SETOF text LANGUAGE sql STABLE AS $$
+    SELECT calendar_id FROM coach_calendars WHERE coach_id = p_coach
+     UNION
+    SELECT calendar_id FROM coach_appointments
+     WHERE coach_id = p_coach AND status IN ('held', 'scheduled') AND upper(takes) > engine.instant_of(
+         least(p_from, (SELECT min(day.first_slot) FROM coach_slots AS day WHERE day.coach_id = p_coach)) - 3072)
+$$;
+
+-- Locks what calendars_of_coach() returns for any of the coaches.
+CREATE OR REPLACE FUNCTION engine.lock_calendars_of(p_coaches text[], p_from integer) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_calendars text[] := ARRAY(SELECT engine.calendars_of_coach(one, p_from) FROM unnest(p_coaches) AS one);
+BEGIN
+    PERFORM engine.lock_calendars(v_calendars);
+    IF EXISTS (SELECT FROM unnest(p_coaches) AS one, engine.calendars_of_coach(one, p_from) AS calendar_id
+                WHERE calendar_id <> ALL (v_calendars)) THEN
+        RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = 'a coach joined or was booked in another calendar meanwhile';
+    END IF;
+END $$;
+
 -- A calendar with its roster and its turns.
 CREATE OR REPLACE FUNCTION engine.ledger(p_calendar text)
     RETURNS TABLE (calendar calendars, turn turns, roster rosters) LANGUAGE sql STABLE AS $$

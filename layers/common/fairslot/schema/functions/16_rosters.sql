@@ -1,4 +1,4 @@
--- Teams: who joins and leaves, how scores make weights, and the rosters that triggers keep right whoever changes a team.
+-- Teams: who leaves, how scores make weights, and the rosters that triggers keep right whoever changes a team.
 --
 -- A roster follows from coach_calendars, coaches, coach_syncs and the calendar's weight_*: each of them has a trigger, once a
 -- statement, so that a change by hand counts as one by a function does (docs/decisions/0081).
@@ -109,33 +109,6 @@ BEGIN
         END LOOP;
         PERFORM engine.use_roster(engine.roster_of(v_calendar));
     END LOOP;
-END $$;
-
--- Adds a coach to a team, or changes what is set of the coach's place in it; buffers and notice are minutes.
-CREATE OR REPLACE FUNCTION engine.join_team(
-    p_calendar text, p_coach text, p_manual_weight double precision, p_buffer_before integer DEFAULT 0,
-    p_buffer_after integer DEFAULT 0, p_notice integer DEFAULT 0
-) RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM engine.lock_calendar(p_calendar);
-    INSERT INTO coach_calendars AS member (calendar_id, coach_id, manual_weight, buffer_before, buffer_after,
-                                           min_notice_minutes)
-    VALUES (p_calendar, p_coach, p_manual_weight, p_buffer_before, p_buffer_after, p_notice)
-    ON CONFLICT (calendar_id, coach_id) DO UPDATE
-       SET manual_weight = excluded.manual_weight, buffer_before = excluded.buffer_before,
-           buffer_after = excluded.buffer_after, min_notice_minutes = excluded.min_notice_minutes;
-END $$;
-
--- Removes a coach from a team; raises FS404.
-CREATE OR REPLACE FUNCTION engine.leave_team(p_calendar text, p_coach text, p_now timestamptz)
-    RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM engine.lock_calendar(p_calendar);
-    IF NOT EXISTS (SELECT FROM coach_calendars WHERE calendar_id = p_calendar AND coach_id = p_coach) THEN
-        RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'coach';
-    END IF;
-    PERFORM engine.retire_coach(p_calendar => p_calendar, p_coach => p_coach, p_now => coalesce(p_now, clock_timestamp()));
-    DELETE FROM coach_calendars WHERE calendar_id = p_calendar AND coach_id = p_coach;
 END $$;
 
 -- Updates a coach's score, a Beta belief whose prior is the team's mean: the evidence so far fades, then the outcome

@@ -29,6 +29,54 @@ CREATE OR REPLACE FUNCTION engine.calendar_json(c calendars) RETURNS jsonb LANGU
                                        'prior_strength', c.prior_strength, 'half_life_days', c.half_life_days),
         'conflict_policy', c.conflict_policy, 'active', c.active);
 
+-- Adds coaches to teams, or changes what is set of them there: the n-th coach in the n-th calendar. Buffers and notices are
+-- minutes.
+CREATE OR REPLACE FUNCTION engine.join_teams(
+    p_calendars text[], p_coaches text[], p_manual_weights double precision[], p_buffers_before integer[],
+    p_buffers_after integer[], p_notices integer[]
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM engine.lock_calendars(p_calendars);
+    INSERT INTO coach_calendars AS member (calendar_id, coach_id, manual_weight, buffer_before, buffer_after,
+                                           min_notice_minutes)
+    SELECT * FROM unnest(p_calendars, p_coaches, p_manual_weights, p_buffers_before, p_buffers_after, p_notices)
+    ON CONFLICT (calendar_id, coach_id) DO UPDATE
+       SET manual_weight = excluded.manual_weight, buffer_before = excluded.buffer_before,
+           buffer_after = excluded.buffer_after, min_notice_minutes = excluded.min_notice_minutes;
+END $$;
+
+-- Adds a coach to a team with a manual weight and without rules there, or makes it so.
+CREATE OR REPLACE FUNCTION engine.join_team(p_calendar text, p_coach text, p_manual_weight double precision)
+    RETURNS void LANGUAGE sql
+    RETURN engine.join_teams(p_calendars => ARRAY[p_calendar], p_coaches => ARRAY[p_coach],
+                             p_manual_weights => ARRAY[p_manual_weight], p_buffers_before => '{0}',
+                             p_buffers_after => '{0}', p_notices => '{0}');
+
+-- Removes coaches from teams, the n-th from the n-th; raises FS404. Each leaves with the credit of then, one after the other.
+CREATE OR REPLACE FUNCTION engine.leave_teams(p_calendars text[], p_coaches text[], p_now timestamptz)
+    RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_one record;
+BEGIN
+    PERFORM engine.lock_calendars(p_calendars);
+    FOR v_one IN SELECT * FROM unnest(p_calendars, p_coaches) AS one (calendar_id, coach_id) LOOP
+        IF NOT EXISTS (SELECT FROM coach_calendars
+                        WHERE calendar_id = v_one.calendar_id AND coach_id = v_one.coach_id) THEN
+            RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'coach';
+        END IF;
+        PERFORM engine.retire_coach(p_calendar => v_one.calendar_id, p_coach => v_one.coach_id,
+                                    p_now => coalesce(p_now, clock_timestamp()));
+    END LOOP;
+    -- In one statement: after it every roster is made once.
+    DELETE FROM coach_calendars USING unnest(p_calendars, p_coaches) AS one (calendar_id, coach_id)
+     WHERE coach_calendars.calendar_id = one.calendar_id AND coach_calendars.coach_id = one.coach_id;
+END $$;
+
+-- Removes a coach from a team; raises FS404.
+CREATE OR REPLACE FUNCTION engine.leave_team(p_calendar text, p_coach text, p_now timestamptz)
+    RETURNS void LANGUAGE sql
+    RETURN engine.leave_teams(p_calendars => ARRAY[p_calendar], p_coaches => ARRAY[p_coach], p_now => p_now);
+
 -- The scheduled appointments and holds to come of these coaches, and those of these calendars.
 CREATE OR REPLACE FUNCTION engine.coming_appointments(
     p_tenant text, p_coaches text[], p_calendars text[], p_now timestamptz

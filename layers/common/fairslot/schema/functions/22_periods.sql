@@ -25,11 +25,15 @@ CREATE OR REPLACE FUNCTION engine.periods_of(p_coach text) RETURNS SETOF coach_p
      WHERE coach.coach_id = p_coach AND (rule.max_booked IS NOT NULL OR rule.max_minutes IS NOT NULL)
 $$;
 
--- Gives a coach the rows of days that were stored anew, or nothing to one without such limits.
-CREATE OR REPLACE FUNCTION engine.add_periods(p_coach text) RETURNS void LANGUAGE plpgsql AS $$
+-- Gives coaches the rows of days that were stored anew, and nothing to those without such limits.
+CREATE OR REPLACE FUNCTION engine.add_periods(p_coaches text[]) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_limited text[] := ARRAY(SELECT coach.coach_id FROM coaches AS coach
+                               WHERE coach.coach_id = ANY (p_coaches) AND engine.has_periods(coach));
 BEGIN
-    IF EXISTS (SELECT FROM coaches AS coach WHERE coach.coach_id = p_coach AND engine.has_periods(coach)) THEN
-        INSERT INTO coach_periods SELECT * FROM engine.periods_of(p_coach) ON CONFLICT DO NOTHING;
+    IF v_limited <> '{}' THEN
+        INSERT INTO coach_periods SELECT made.* FROM unnest(v_limited) AS one, engine.periods_of(one) AS made
+        ON CONFLICT DO NOTHING;
     END IF;
 END $$;
 
