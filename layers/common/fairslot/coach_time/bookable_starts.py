@@ -1,7 +1,7 @@
 """The bookable starts of calendars, from the stored days alone: day_admits() for all slots at once."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import compress
 
@@ -27,10 +27,11 @@ class Window:
 class Starts:
     """Bookable starts of one calendar: slots in order, and how many coaches could take each.
 
-    An appointment takes `duration` slots. `free_coaches` makes what tells who they are.
+    They are as at `now`. An appointment takes `duration` slots. `free_coaches` makes what tells who they are.
     """
 
     team: TeamTime
+    now: datetime
     duration: int
     slots: Sequence[int]
     counts: Sequence[int]
@@ -43,7 +44,7 @@ class Starts:
     @property
     def free_coaches(self) -> Callable[[], Callable[[int], list[str]]]:
         """What makes the function from a slot to the coaches who are free; it is work for a large team."""
-        return self.team.free_coaches
+        return lambda: self.team.free_coaches(self.now)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,16 +109,16 @@ def _stale_before(now: datetime) -> datetime:
 
 def _starts(time: CalendarTime, window: Window, now: datetime) -> Starts:
     """Return the starts of one calendar that the window and the calendar's own rules allow."""
-    team, base = time.team, time.team.window.first
+    team = time.team
     first = slot_from(max(window.start, time.opens_at, now + timedelta(microseconds=1)))
     end = min(slot_from(min(window.end, time.closes_at)), team.window.end)
     first += -first % time.interval
     starts = range(first, max(first, end), time.interval)
-    counts = team.counts[first - base : starts.stop - base : time.interval]
+    counts = team.counts_at(starts, now)
     for begin, over in time.closed:
         counts = [0 if begin <= slot < over else n for slot, n in zip(starts, counts, strict=True)]
     slots = list(compress(starts, counts))
-    return Starts(team=team, duration=time.duration, slots=slots, counts=list(filter(None, counts)))
+    return Starts(team=team, now=now, duration=time.duration, slots=slots, counts=list(filter(None, counts)))
 
 
 def _cut(found: Sequence[Starts], window: Window) -> tuple[list[Starts], bool]:
@@ -137,6 +138,4 @@ def _cut(found: Sequence[Starts], window: Window) -> tuple[list[Starts], bool]:
 
 
 def _part(one: Starts, begin: int, end: int) -> Starts:
-    return Starts(
-        team=one.team, duration=one.duration, slots=one.slots[begin:end], counts=one.counts[begin:end]
-    )
+    return replace(one, slots=one.slots[begin:end], counts=one.counts[begin:end])

@@ -2,85 +2,35 @@
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from datetime import datetime, timedelta
+from itertools import batched, groupby
 from math import inf
-from typing import TYPE_CHECKING, Any, ClassVar
+from operator import sub
+from typing import TYPE_CHECKING, Any
 
-from fairslot.domain.columns import column_sums
-from fairslot.domain.slots import SLOT_SECONDS, runs, slice_of, span
+from fairslot.coach_time.team_rules import MINUTES, OwnRules, Rules, Window
+from fairslot.domain.columns import column_sums, gathered, scatter
+from fairslot.domain.slots import runs, slice_of, slot_from, span
 
 if TYPE_CHECKING:
     from array import array
 
 _NEVER = 0.0
-_MINUTES = SLOT_SECONDS // 60
 _BLOCK = 64  # rows that are worked on at once: a power of two, and few enough for the processor's caches
-
-
-@dataclass(frozen=True, kw_only=True)
-class Window:
-    """The slots of which a team's time is known: `size` bytes from slot `first` on, a multiple of 8.
-
-    The margins hold the buffer before the first start, and the last appointment with its buffers.
-    """
-
-    first: int
-    size: int
-
-    BEFORE: ClassVar = 16  # the longest buffer
-    AFTER: ClassVar = 80  # the longest appointment with two buffers
-
-    @classmethod
-    def of(cls, first: int, end: int) -> "Window":
-        """Return the window in which every start of [first, end) can be judged."""
-        begin = (first - cls.BEFORE) & -8
-        return cls(first=begin, size=-(-(max(end, first) + cls.AFTER - begin) // 8))
-
-    @property
-    def width(self) -> int:
-        """The number of slots."""
-        return self.size * 8
-
-    @property
-    def end(self) -> int:
-        """The slot after the last."""
-        return self.first + self.width
-
-    def admits(self, first: int, end: int) -> bool:
-        """Tell whether every start of [first, end) can be judged."""
-        return first - self.BEFORE >= self.first and end + self.AFTER <= self.end
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rules:
-    """What of a calendar decides which slots an appointment takes, in slots."""
-
-    count: int
-    before: int
-    after: int
-
-    @property
-    def has_buffers(self) -> bool:
-        """Whether an appointment has one."""
-        return bool(self.before or self.after)
-
-    @classmethod
-    def of(cls, calendar: Mapping[str, Any]) -> "Rules":
-        """Return the rules of a calendar's row."""
-        count, before, after = (
-            calendar[name] // _MINUTES for name in ("slot_duration", "buffer_before", "buffer_after")
-        )
-        return cls(count=count, before=before, after=after)
+# More slots than lie between a team's first slot and the moment of an answer.
+_REACH = 128
 
 
 @dataclass(kw_only=True)
 class TeamTime:
     """A team's time: a row of bits a coach, `window.size` bytes each, as of a database snapshot.
 
-    `free` admits appointments, `open` their buffers (empty without buffers); `full` has the slots of days at
-    their maximum, by the coach's number. `read_at` is when the coach's external calendar was
+    `free` admits appointments, `open` their buffers (empty without). By the coach's number: `full` has
+    the slots of days at their maximum, `closed` those of weeks and months that admit no appointment of the
+    calendar, `own` the coach's own rules. `read_at` is when the coach's external calendar was
     read, in seconds: infinity without one, 0 before the first reading. `version` counts the
-    changes of what can be booked; `texts` is for what is made of it.
+    changes of what can be booked; `texts` is for what is made of it. `counts` has how many could take a start
+    if nobody had a notice, and `late` how many of those with a notice, by its minutes: as far as it reaches.
     """
 
     calendar_id: str
@@ -89,12 +39,15 @@ class TeamTime:
     free: bytearray
     open: bytearray
     full: dict[int, int]
+    closed: dict[int, int]
+    own: OwnRules
     read_at: "array[float]"
     failing: set[str]
     snapshot: str
     team_snapshot: str
     rules: Rules | None = None
     counts: list[int] = field(default_factory=list)
+    late: dict[int, list[int]] = field(default_factory=dict)
     version: int = 0
     texts: dict[Hashable, Any] = field(default_factory=dict)
     _numbers: dict[str, int] | None = None
@@ -122,6 +75,14 @@ class TeamTime:
         for place, coach_id in enumerate(coaches):
             self.full[self._by_id()[coach_id]] = int.from_bytes(rows[place * size : (place + 1) * size])
 
+    def set_closed(self, periods: Iterable[tuple[str, int, int]]) -> None:
+        """Set the weeks and months that admit no appointment: coach, and slots [first, end)."""
+        for coach_id, first, end in periods:
+            if coach_id in self._by_id():
+                number = self._by_id()[coach_id]
+                slots = span(first - self.window.first, end - first, self.window.width)
+                self.closed[number] = self.closed.get(number, 0) | slots
+
     def follow(self, rules: Rules, rows: Sequence[Mapping[str, Any]]) -> None:
         """Take over what changed: the entries `moved` of engine.team_changes()."""
         moved = [row for row in rows if row["coach_id"] in self._by_id()]
@@ -129,25 +90,38 @@ class TeamTime:
             self.rules = rules
             for coach_id, own in _by_coach(moved):
                 self._update(self._by_id()[coach_id], own)
-            self.counts = column_sums(self._starts(), _BLOCK, self.window.width)
+            self._count_all()
             self.version += 1
             return
         for coach_id, own in _by_coach(moved):
             number = self._by_id()[coach_id]
             before = self._starts_of(number)
             self._update(number, own)
-            self._count(before, self._starts_of(number))
+            self._count(number, before, self._starts_of(number))
 
-    def free_coaches(self) -> Callable[[int], list[str]]:
+    def counts_at(self, starts: range, now: datetime) -> list[int]:
+        """Return how many coaches could take each of the starts, which are slots of the window."""
+        first = self.window.first
+        counts = self.counts[starts.start - first : starts.stop - first : starts.step]
+        for notice, late in self.late.items():
+            soon = starts[: max(0, -(-(_opens(now, notice) - starts.start) // starts.step))]
+            counts[: len(soon)] = map(sub, counts, late[soon.start - first : soon.stop - first : soon.step])
+        return counts
+
+    def free_coaches(self, now: datetime) -> Callable[[int], list[str]]:
         """Return what tells who could take an appointment that starts at a slot, by their ids."""
         size, first, coaches = self.window.size, self.window.first, self.coaches
         rows = b"".join(block.to_bytes(_BLOCK * size) for block in self._starts())
         order = sorted(range(len(coaches)), key=coaches.__getitem__)
+        opens = {
+            number: _opens(now, notice) for notice, ones in self.own.by_notice().items() for number in ones
+        }
 
         def at(slot: int) -> list[str]:
             column = rows[(slot - first) // 8 :: size]
             bit = 1 << 7 - (slot - first) % 8
-            return [coaches[number] for number in order if column[number] & bit]
+            free = [number for number in order if column[number] & bit]
+            return [coaches[number] for number in free if opens.get(number, slot) <= slot]
 
         return at
 
@@ -168,50 +142,82 @@ class TeamTime:
                 self._oldest = False, oldest
         return self._oldest
 
+    def _count_all(self) -> None:
+        size, starts = self.window.size, self._starts()
+        self.late = {}
+        if self.own.notice:
+            blocks = list(starts)
+            rows = b"".join(block.to_bytes(_BLOCK * size) for block in blocks)
+            for notice, numbers in self.own.by_notice().items():
+                reach = min(size, (notice // MINUTES + _REACH) // 8)
+                soon = (
+                    gathered(rows, size, some, reach, _BLOCK)
+                    for some in batched(numbers, _BLOCK, strict=False)
+                )
+                self.late[notice] = column_sums(soon, _BLOCK, reach * 8)
+            starts = iter(blocks)
+        self.counts = column_sums(starts, _BLOCK, size * 8)
+
     def _starts(self) -> Iterator[int]:
-        """Yield the bookable starts of all coaches, row after row, _BLOCK rows in an integer.
+        """Yield all bookable starts if nobody had a notice, row after row, _BLOCK rows in an integer.
 
         What runs over the end of a row is in its margins, and so is what a shift brings in from the next one.
         """
-        shut = self._shut()
-        size = _BLOCK * self.window.size
+        rules, size = self.rules, _BLOCK * self.window.size
+        assert rules is not None  # noqa: S101 - follow() comes first
+        shut, around = self._shut(), self._around(rules)
         for begin in range(0, len(self.free), size):
-            bits = self._runs(*(_block(rows, begin, size) for rows in (self.free, self.open)))
+            bits = runs(_block(self.free, begin, size), rules.count)
+            if rules.has_buffers:
+                bits &= rules.around(_block(self.open, begin, size))
+            if around:
+                bits &= _block(around, begin, size)
             yield bits & ~_block(shut, begin, size) if shut else bits
+
+    def _around(self, rules: Rules) -> bytearray:
+        """Return the starts that own buffers allow, row after row; empty if nobody has larger ones."""
+        size, others = self.window.size, self.own.by_rules(rules)
+        rows = bytearray(b"\xff" * len(self.free)) if others else bytearray()
+        for own, numbers in others.items():
+            for some in batched(numbers, _BLOCK, strict=False):
+                scatter(rows, size, some, own.around(gathered(self.open, size, some)))
+        return rows
 
     def _shut(self) -> bytearray:
         """Return the starts that coaches have for no appointment, row after row; empty if there are none."""
         size, shut = self.window.size, bytearray()
-        if self.full or self.has_unread:
+        if self.full or self.closed or self.has_unread:
             shut = bytearray(len(self.free))
-            for number, slots in self.full.items():
-                shut[number * size : (number + 1) * size] = slots.to_bytes(size)
+            for number in {*self.full, *self.closed}:
+                shut[number * size : (number + 1) * size] = self._shut_of(number).to_bytes(size)
             for number, read_at in enumerate(self.read_at):
                 if read_at == _NEVER:
                     shut[number * size : (number + 1) * size] = b"\xff" * size
         return shut
 
+    def _shut_of(self, number: int) -> int:
+        return self.full.get(number, 0) | self.closed.get(number, 0)
+
     def _starts_of(self, number: int) -> int:
         """Return the bookable starts of one coach."""
         if self.read_at[number] == _NEVER:
             return 0
-        starts = self._runs(self._row(self.free, number), self._row(self.open, number))
-        return starts & ~self.full.get(number, 0)
-
-    def _runs(self, free: int, around: int) -> int:
         rules = self.rules
         assert rules is not None  # noqa: S101 - follow() comes first
-        bits = runs(free, rules.count)
-        if rules.has_buffers:
-            bits &= runs(around, rules.before + rules.count + rules.after) >> rules.before
-        return bits
+        starts = runs(self._row(self.free, number), rules.count)
+        own = self.own.rules_of(number, rules)
+        if own.has_buffers:
+            starts &= own.around(self._row(self.open, number))
+        return starts & ~self._shut_of(number)
 
     def _row(self, rows: bytearray, number: int) -> int:
         size = self.window.size
         return int.from_bytes(rows[number * size : (number + 1) * size])
 
-    def _update(self, number: int, rows: Iterable[Mapping[str, Any]]) -> None:
+    def _update(self, number: int, rows: Sequence[Mapping[str, Any]]) -> None:
         """Take over a coach's changed days: first all that were there go, then those come that are there."""
+        self.closed.pop(number, None)
+        self.set_closed((self.coaches[number], *period) for period in rows[0]["closed"] or ())
         width, size, first = self.window.width, self.window.size, self.window.first
         gone, free, around, full = 0, 0, 0, 0
         for row in rows:
@@ -245,15 +251,19 @@ class TeamTime:
             self._oldest = None
         (self.failing.add if row["is_failing"] else self.failing.discard)(row["coach_id"])
 
-    def _count(self, before: int, after: int) -> None:
+    def _count(self, number: int, before: int, after: int) -> None:
         """Correct the counts where the starts of one coach are others now."""
         changed, last = before ^ after, self.window.width - 1
+        late = self.late.get(self.own.notice_of(number), [])
         if changed:
             self.version += 1
         while changed:
             top = changed.bit_length() - 1
             changed ^= 1 << top
-            self.counts[last - top] += 1 if after >> top & 1 else -1
+            by, place = 1 if after >> top & 1 else -1, last - top
+            self.counts[place] += by
+            if place < len(late):
+                late[place] += by
 
 
 def _block(rows: bytearray, begin: int, size: int) -> int:
@@ -265,3 +275,8 @@ def _block(rows: bytearray, begin: int, size: int) -> int:
 def _by_coach(rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, list[Mapping[str, Any]]]]:
     ordered = sorted(rows, key=lambda row: str(row["coach_id"]))
     return ((coach_id, list(own)) for coach_id, own in groupby(ordered, key=lambda row: str(row["coach_id"])))
+
+
+def _opens(now: datetime, notice: int) -> int:
+    """Return the first slot that a notice in minutes allows."""
+    return slot_from(now + timedelta(minutes=notice))
