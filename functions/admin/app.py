@@ -1,10 +1,10 @@
-"""Administration: the team and its calendars, webhook endpoints, deliveries, and signed calendar events."""
+"""Administration: team, calendars, API keys, webhook endpoints, deliveries, and signed calendar events."""
 
-from admin import absences, calendars, coaches, deliveries, document, endpoints, inbound_secret, team
+from admin import absences, calendars, coaches, deliveries, document, endpoints, inbound_secret, keys, team
 from fairslot.http import api
 
 app = api.resolver()
-for module in (endpoints, deliveries, inbound_secret, coaches, absences, calendars, team, document):
+for module in (endpoints, deliveries, inbound_secret, coaches, absences, calendars, team, document, keys):
     app.include_router(module.router)
 
 lambda_handler = api.handler(app)

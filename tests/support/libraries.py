@@ -28,6 +28,7 @@ AT_IMPORT: Mapping[str, Collection[str]] = {
     "background.sync": _EVERY | _DATA,
     "booking.app": _EVERY | _ROUTES | _DATA,
     "calendar_fetch.app": _EVERY | _MESSAGES | _INTERNET,
+    "deploy.first_key": _EVERY | _DATA,
     "deploy.migrate": _EVERY | _DATA | _INTERNET,
     "webhook_dispatch.app": _EVERY | _MESSAGES | _INTERNET,
 }

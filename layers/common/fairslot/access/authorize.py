@@ -35,8 +35,9 @@ def authenticate(
         RateLimitError: too many unknown keys or invalid signatures from its address.
 
     """
-    caller = _caller(event, signed=signed, now=now)
-    return caller, limits.RequestCount(caller.tenant_id, caller.key_id, caller.rate_limit)
+    caller, remembered = _caller(event, signed=signed, now=now)
+    count = limits.RequestCount(caller.tenant_id, caller.key_id, caller.rate_limit, remembered=remembered)
+    return caller, count
 
 
 def allow(caller: Client, counting: limits.RequestCount, scope: Scope | None, *, count_later: bool) -> None:
@@ -76,8 +77,13 @@ def raw_body(event: Mapping[str, Any]) -> bytes:
     return raw
 
 
-def _caller(event: Mapping[str, Any], *, signed: bool, now: datetime) -> Client:
+def _caller(
+    event: Mapping[str, Any], *, signed: bool, now: datetime
+) -> tuple[Client, keys.Remembered | None]:
     given: Mapping[str, str] = event.get("headers") or {}
+    if "x-api-key" in given and "authorization" in given:
+        # Which of the two a request is by must not depend on who reads it.
+        raise AuthenticationError
     authorization = given.get("authorization", "")
     bearer = authorization[7:] if authorization[:7].lower() == "bearer " else ""
     key = given.get("x-api-key") or bearer
@@ -88,7 +94,7 @@ def _caller(event: Mapping[str, Any], *, signed: bool, now: datetime) -> Client:
     limit = settings().max_unknown_keys_per_minute
     limits.check_unknown_keys(address, None, limit)
     try:
-        return signed_requests.authenticate(source_id, given, raw_body(event), now=now)
+        return signed_requests.authenticate(source_id, given, raw_body(event), now=now), None
     except AuthenticationError:
         limits.count_unknown_key(address, limit)
         raise

@@ -1,16 +1,18 @@
-"""Where a route says everything once: method, path, scope, idempotency key, errors and success.
+"""Where a route says everything once: method, path, scope, calendars, idempotency key, errors and success.
 
 Authorization, the OpenAPI document and the test of the template read what is declared here.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.api_gateway import BaseRouter, Route
 
+from fairslot.access import calendars_seen
 from fairslot.access.authorize import Scope
+from fairslot.access.calendars_seen import Subject
 from fairslot.domain.errors import (
     AuthenticationError,
     FairslotError,
@@ -23,6 +25,9 @@ from fairslot.domain.errors import (
     UnavailableError,
     ValidationError,
 )
+
+if TYPE_CHECKING:
+    from fairslot.access.keys import Client
 
 type KeyUse = Literal["none", "optional", "required"]
 type Errors = tuple[type[FairslotError], ...]
@@ -44,22 +49,28 @@ _WITH_KEY: dict[KeyUse, Errors] = {
 
 
 class UndeclaredRouteError(Exception):
-    """A route was not declared with `route`, so nothing says which scope it needs."""
+    """A route was not declared with `route`, or not wholly: nothing says who may call it about what."""
+
+
+class UnlimitedAnswerError(Exception):
+    """A route answered a caller that may see some calendars without asking which: the answer is withheld."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contract:
     """What a route promises beside its types.
 
-    `scope` is what a caller needs; None where anybody may call. `key` says whether an idempotency key is
-    ignored, taken or required. With `signed` a signature of the tenant's partner is as good as an API key.
-    `errors` are its own, beside those that every route has. `success` is the status of what it returns; a
-    `conditional` answer has an ETag, and 304 in its place.
+    `scope` is what a caller needs; None where anybody may call. `calendars` says what the route is about,
+    which limits callers that may see some calendars only: see calendars_seen.py. `key` says whether an
+    idempotency key is ignored, taken or required. With `signed` a signature of the tenant's partner is as
+    good as an API key. `errors` are its own, beside those that every route has. `success` is the status of
+    what it returns; a `conditional` answer has an ETag, and 304 in its place.
     """
 
     method: str
     path: str
     scope: Scope | None
+    calendars: Subject
     key: KeyUse
     signed: bool
     errors: Errors
@@ -73,15 +84,18 @@ class Contract:
         return tuple(dict.fromkeys((*self.errors, *_WITH_KEY[self.key], *caller, *body, FairslotError)))
 
 
+# What is noted in a request's context when its route asks which calendars the caller may see.
+_ASKED = "calendars_of_caller"
 _contracts: dict[tuple[Handler, str, str], Contract] = {}
 
 
-def route[F: Handler](
+def route[F: Handler](  # noqa: PLR0913 - a contract has as many parts
     router: BaseRouter,
     method: str,
     path: str,
     *,
     scope: Scope | None,
+    calendars: Subject | None = None,
     key: KeyUse = "none",
     signed: bool = False,
     errors: Errors = (),
@@ -89,11 +103,21 @@ def route[F: Handler](
     conditional: bool = False,
     **documented: Any,
 ) -> Callable[[F], F]:
-    """Register a function as a route with its contract; `documented` goes to the resolver's own `route`."""
+    """Register a function as a route with its contract; `documented` goes to the resolver's own `route`.
+
+    A route with the scope `admin`, or with none, is about all calendars unless it says otherwise.
+
+    Raises:
+        UndeclaredRouteError: a route for other callers does not say which calendars it is about.
+
+    """
+    if calendars is None and scope in {"read", "write"}:
+        raise UndeclaredRouteError(f"Say which `calendars` {method} {path} is about.")
     contract = Contract(
         method=method,
         path=path,
         scope=scope,
+        calendars=calendars or "all",
         key=key,
         signed=signed,
         errors=errors,
@@ -103,9 +127,35 @@ def route[F: Handler](
 
     def declare(handler: F) -> F:
         _contracts[handler, method, path] = contract
-        return router.route(path, method, status_code=success, **documented)(handler)
+        limits = [] if scope is None else [_limit]
+        return router.route(path, method, status_code=success, middlewares=limits, **documented)(handler)
 
     return declare
+
+
+def calendars_of_caller(app: BaseRouter) -> list[str] | None:
+    """Return the calendars that the current caller may see, sorted; None: all."""
+    app.context[_ASKED] = True
+    seen = app.context["client"].calendars
+    return None if seen is None else sorted(seen)
+
+
+def _limit(app: BaseRouter, follow: Callable[..., Response[Any]]) -> Response[Any]:
+    """Answer the current request only as far as its caller may see the calendars that it is about.
+
+    Raises:
+        UnlimitedAnswerError: the route had to limit its answer, and has not asked to what.
+
+    """
+    caller: Client = app.context["client"]
+    if caller.calendars is None:
+        return follow(app)
+    subject, arguments = current(app)[1].calendars, app.context["_route_args"]
+    calendars_seen.check(caller, subject, arguments)
+    answer = follow(app)
+    if calendars_seen.must_be_limited(subject, arguments) and _ASKED not in app.context:
+        raise UnlimitedAnswerError
+    return answer
 
 
 def declared(app: APIGatewayHttpResolver) -> Sequence[tuple[Route, Contract]]:

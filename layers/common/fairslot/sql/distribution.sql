@@ -6,6 +6,7 @@
 WITH offered AS (
     SELECT calendar_id FROM calendars
      WHERE tenant_id = %(tenant)s AND (%(calendar)s::text IS NULL OR calendar_id = %(calendar)s)
+       AND (%(seen)s::text[] IS NULL OR calendar_id = ANY (%(seen)s))
 ), members AS (
     SELECT coach_id, sum(credit) AS credit, avg(weight) AS weight
       FROM coach_credits WHERE calendar_id IN (SELECT calendar_id FROM offered)
@@ -75,4 +76,5 @@ SELECT coalesce(sum(team.undone), 0)::integer AS refunds,
                   JOIN rosters AS roster ON roster.calendar_id = made.calendar_id AND roster.version = made.roster_version
                  WHERE made.calendar_id = calendar.calendar_id AND made.appointment_id IS NULL) AS gone
           FROM calendars AS calendar
-         WHERE calendar.tenant_id = %(tenant)s AND (%(calendar)s::text IS NULL OR calendar.calendar_id = %(calendar)s)) AS team;
+         WHERE calendar.tenant_id = %(tenant)s AND (%(calendar)s::text IS NULL OR calendar.calendar_id = %(calendar)s)
+           AND (%(seen)s::text[] IS NULL OR calendar.calendar_id = ANY (%(seen)s))) AS team;
