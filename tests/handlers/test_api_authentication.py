@@ -157,7 +157,7 @@ def test_a_bearer_token_is_as_good_as_a_key(team: Connection, scheme: str) -> No
 
 
 def test_two_credentials_are_none(team: Connection) -> None:
-    """A request is by one caller: which of two it is must not depend on who reads it, even if both are known."""
+    """Which of two callers a request is by must not depend on who reads it, even if both are known."""
     add_key(team, "another")
     for key, second in ((KEY, "nobody"), ("nobody", KEY), (KEY, KEY), (KEY, "another"), ("", KEY)):
         answer = book(key=key, headers={"Authorization": f"Bearer {second}"})

@@ -21,6 +21,8 @@ from fairslot.platform.settings import settings
 type Scope = Literal["read", "write", "admin"]
 
 LARGEST_BODY = 64 * 1024
+# A JWT has three parts with dots between; no key has dots.
+_DOTS = 2
 
 
 def authenticate(
@@ -88,6 +90,8 @@ def _caller(
     bearer = authorization[7:] if authorization[:7].lower() == "bearer " else ""
     key = given.get("x-api-key") or bearer
     address = _network(event["requestContext"]["http"]["sourceIp"])
+    if bearer.count(".") == _DOTS and settings().token_issuers:
+        return _bearer_of(bearer, address, now), None
     if not (signed and not key and "webhook-signature" in given):
         return keys.authenticate(key, address)
     source_id = (event.get("queryStringParameters") or {}).get("source", "")
@@ -96,6 +100,23 @@ def _caller(
     try:
         return signed_requests.authenticate(source_id, given, raw_body(event), now=now), None
     except AuthenticationError:
+        limits.count_unknown_key(address, limit)
+        raise
+
+
+def _bearer_of(token: str, address: str, now: datetime) -> Client:
+    """Return whose token it is. What is refused counts as an unknown key."""
+    from fairslot.access import tokens  # late: see there
+
+    limit = settings().max_unknown_keys_per_minute
+
+    def check() -> None:
+        limits.check_unknown_keys(address, None, limit)
+
+    try:
+        return tokens.authenticate(token, now=now, before_looking=check)
+    except AuthenticationError:
+        check()
         limits.count_unknown_key(address, limit)
         raise
 

@@ -66,15 +66,20 @@ CREATE TABLE api_key_versions (
 
 -- The public keys of the issuers whose tokens are accepted, as they were read last.
 CREATE TABLE issuer_keys (
-    issuer        text PRIMARY KEY,
+    issuer        text NOT NULL,
     url           text NOT NULL,
     keys          jsonb NOT NULL DEFAULT '[]',
     requested_at  timestamptz NOT NULL,
+    asked_at      timestamptz,
+    answered_at   timestamptz,
     fetched_at    timestamptz,
     failed_at     timestamptz,
-    error         text
+    error         text,
+    PRIMARY KEY (issuer, url)
 );
 COMMENT ON COLUMN issuer_keys.url IS 'where the keys are from; those of another address are not used';
+COMMENT ON COLUMN issuer_keys.asked_at IS 'when they were requested last because of a key id that is not among them';
+COMMENT ON COLUMN issuer_keys.answered_at IS 'the requested_at of the request that was answered last';
 COMMENT ON COLUMN issuer_keys.keys IS 'JSON Web Keys (RFC 7517), public members only';
 COMMENT ON COLUMN issuer_keys.fetched_at IS 'when the reading that is stored began';
 
