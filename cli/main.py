@@ -5,30 +5,17 @@ API, 2 wrong use, 3 no usable answer.
 """
 
 import json
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import click
 
 from cli import tables, team_file
-from cli.connection import NO_ANSWER, Api, Refused
-
-
-@dataclass
-class Context:
-    """What was given before the command."""
-
-    profile: str | None
-    as_json: bool
-
-    @cached_property
-    def api(self) -> Api:
-        """The API, once it is used."""
-        return Api.from_environment(self.profile)
-
+from cli.connection import NO_ANSWER, Refused
+from cli.context import Context
+from cli.context import part_of_path as _id
+from cli.context import show as _show
+from cli.keys import keys
 
 _CHOICE = click.Choice(["reassign", "cancel", "keep"])
 _dry_run = click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
@@ -212,13 +199,6 @@ def _change(of: Context, method: str, path: str, body: object, query: dict[str, 
         _show(of, answer, lambda: tables.show_members(answer))
 
 
-def _show(of: Context, answer: object, show: Any) -> None:
-    if of.as_json:
-        tables.show_json(answer)
-    else:
-        show()
-
-
 def _show_plan_of(of: Context, refused: Refused) -> None:
     """Show a refused change: for scripts the problem as it came, for people the plan in it."""
     if of.as_json:
@@ -227,10 +207,6 @@ def _show_plan_of(of: Context, refused: Refused) -> None:
         tables.show_plan(refused.problem["plan"], made=False)
 
 
-def _id(text: str) -> str:
-    """Return an id as a part of a path."""
-    return quote(text, safe="")
-
-
 _add_commands(coaches, "/api/coaches")
 _add_commands(calendars, "/api/calendars")
+main.add_command(keys)

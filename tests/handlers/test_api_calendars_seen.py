@@ -11,7 +11,7 @@ import pytest
 import availability.app
 import booking.app
 from fairslot.http import api
-from fairslot.http.routing import UndeclaredRouteError, UnlimitedAnswerError, declared, route
+from fairslot.http.routing import UndeclaredRouteError, declared, route
 from fairslot.platform.db import Connection
 from tests.support.api_fuzz import Operation, operations
 from tests.support.clock import NINE
@@ -189,5 +189,4 @@ def test_a_route_that_lists_too_much_is_not_answered(narrow: str) -> None:
     assert handler(request("GET", "/careless"), context())["statusCode"] == 200
     answer = handler(request("GET", "/careless", key=narrow), context())
     assert answer["statusCode"] == 500
-    assert "cal" not in answer["body"].replace("Internal", "")
-    assert issubclass(UnlimitedAnswerError, Exception)
+    assert '"cal"' not in answer["body"]

@@ -146,7 +146,8 @@ def public_key(
     if kid in kept and time.monotonic() < until:
         return kept[kid]
     before_looking()
-    stored = _look_up(issuer)
+    # What the schedule, or another caller, has asked for may have it.
+    stored = _await(issuer, kid, now=now)
     if kid not in stored.keys:
         if db.run(lambda connection: _may_ask(connection, issuer, now)):
             send([KeysRequest(issuer=issuer.issuer, url=issuer.jwks_url, requested_at=now)])
@@ -171,7 +172,7 @@ def _look_up(issuer: Issuer) -> _Stored:
 
 
 def _await(issuer: Issuer, kid: str, *, now: datetime) -> _Stored:
-    """Return what is stored once the keys are there that were asked for, or it has taken too long.
+    """Return what is stored once the id is there, or no answer is awaited, or it has taken too long.
 
     The time counts from the request on, whoever made it: made-up ids cost one wait a minute.
     """
