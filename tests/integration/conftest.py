@@ -4,6 +4,14 @@ import pytest
 
 from fairslot.platform.db import Connection
 from tests.support.blocks import add_ana
+from tests.support.team import add_team
+
+
+@pytest.fixture
+def team(connection: Connection) -> Connection:
+    """Three coaches who hold the calendar `cal`."""
+    add_team(connection, 3)
+    return connection
 
 
 @pytest.fixture
