@@ -117,11 +117,11 @@ def authenticate(key: str, address: str) -> tuple[Client, Remembered | None]:
         UnavailableError: the auth service does not answer.
 
     """
-    if not _is_well_formed(key):
-        raise AuthenticationError
     digest = hash_key(key)
     found, fresh = _known.get(digest), False
     if found is None or not found.is_valid():
+        if not _is_well_formed(key):
+            raise AuthenticationError
         found, fresh = _find_unless_guessing(key, digest, address), True
     return found.client, None if found.version is None else Remembered(digest, found, fresh=fresh)
 

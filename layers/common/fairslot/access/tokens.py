@@ -1,6 +1,6 @@
 """Callers with a token: a JWT (RFC 7519) that a configured issuer has signed.
 
-Imported when the first token comes: the cryptography is 40 ms of a cold start. The rules are those of RFC
+Imported when the first token comes: the cryptography would slow every cold start. The rules are those of RFC
 8725: the algorithm is the issuer's, a key is only ever one of those that are stored for the issuer, and every
 claim that matters is required.
 """

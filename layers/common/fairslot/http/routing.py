@@ -5,9 +5,10 @@ Authorization, the OpenAPI document and the test of the template read what is de
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Literal
 
-from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.api_gateway import BaseRouter, Route
 
 from fairslot.access import calendars_seen
@@ -126,9 +127,10 @@ def route[F: Handler](  # noqa: PLR0913 - a contract has as many parts
     )
 
     def declare(handler: F) -> F:
-        _contracts[handler, method, path] = contract
-        limits = [] if scope is None else [_limit]
-        return router.route(path, method, status_code=success, middlewares=limits, **documented)(handler)
+        limited = handler if scope is None else _limited(router, handler, contract.calendars)
+        _contracts[limited, method, path] = contract
+        router.route(path, method, status_code=success, **documented)(limited)
+        return handler
 
     return declare
 
@@ -140,22 +142,25 @@ def calendars_of_caller(app: BaseRouter) -> list[str] | None:
     return None if seen is None else sorted(seen)
 
 
-def _limit(app: BaseRouter, follow: Callable[..., Response[Any]]) -> Response[Any]:
-    """Answer the current request only as far as its caller may see the calendars that it is about.
+def _limited(router: BaseRouter, handler: Handler, subject: Subject) -> Handler:
+    """Return a handler that answers only as far as its caller may see the calendars that it is about.
 
-    Raises:
-        UnlimitedAnswerError: the route had to limit its answer, and has not asked to what.
-
+    It is called with the arguments as they were validated. UnlimitedAnswerError: the handler had to limit its
+    answer, and has not asked to what.
     """
-    caller: Client = app.context["client"]
-    if caller.calendars is None:
-        return follow(app)
-    subject, arguments = current(app)[1].calendars, app.context["_route_args"]
-    calendars_seen.check(caller, subject, arguments)
-    answer = follow(app)
-    if calendars_seen.must_be_limited(subject, arguments) and _ASKED not in app.context:
-        raise UnlimitedAnswerError
-    return answer
+
+    @wraps(handler)
+    def limited(**arguments: Any) -> Any:
+        caller: Client = router.context["client"]
+        if caller.calendars is None:
+            return handler(**arguments)
+        calendars_seen.check(caller, subject, arguments)
+        answer = handler(**arguments)
+        if calendars_seen.must_be_limited(subject, arguments) and _ASKED not in router.context:
+            raise UnlimitedAnswerError
+        return answer
+
+    return limited
 
 
 def declared(app: APIGatewayHttpResolver) -> Sequence[tuple[Route, Contract]]:
