@@ -51,11 +51,11 @@ RETURNING key_id;
 
 -- name: get
 -- One key of the tenant.
-SELECT engine.api_key_json(k, %(now)s) AS key FROM api_keys AS k WHERE key_id = %(key_id)s AND tenant_id = %(tenant)s;
+SELECT engine.api_key_json(k => k, p_now => %(now)s) AS key FROM api_keys AS k WHERE key_id = %(key_id)s AND tenant_id = %(tenant)s;
 
 -- name: list_page
 -- A page of the tenant's keys, the newest first.
-SELECT engine.api_key_json(k, %(now)s) AS key FROM api_keys AS k
+SELECT engine.api_key_json(k => k, p_now => %(now)s) AS key FROM api_keys AS k
  WHERE tenant_id = %(tenant)s AND (%(after)s::uuid IS NULL OR key_id < %(after)s::uuid)
  ORDER BY key_id DESC
  LIMIT %(limit)s;
