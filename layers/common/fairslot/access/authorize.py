@@ -83,8 +83,9 @@ def _caller(
     event: Mapping[str, Any], *, signed: bool, now: datetime
 ) -> tuple[Client, keys.Remembered | None]:
     given: Mapping[str, str] = event.get("headers") or {}
-    if "x-api-key" in given and "authorization" in given:
-        # Which of the two a request is by must not depend on who reads it.
+    is_signed = signed and "webhook-signature" in given
+    if ("x-api-key" in given) + ("authorization" in given) + is_signed > 1:
+        # Which of them a request is by must not depend on who reads it.
         raise AuthenticationError
     authorization = given.get("authorization", "")
     bearer = authorization[7:] if authorization[:7].lower() == "bearer " else ""
@@ -92,7 +93,7 @@ def _caller(
     address = _network(event["requestContext"]["http"]["sourceIp"])
     if bearer.count(".") == _DOTS and settings().token_issuers:
         return _bearer_of(bearer, address, now), None
-    if not (signed and not key and "webhook-signature" in given):
+    if not is_signed:
         return keys.authenticate(key, address)
     source_id = (event.get("queryStringParameters") or {}).get("source", "")
     limit = settings().max_unknown_keys_per_minute

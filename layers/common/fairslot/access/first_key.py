@@ -22,8 +22,7 @@ def make(
 ) -> str | None:
     """Make a key for everything unless there is a valid one, and the partners with the first; return the key.
 
-    So whoever has lost every admin key expires or revokes nothing by SQL, but runs it again once they have
-    ended.
+    A key that is revoked or expired does not count, so this is also the way back in.
     """
     at = now or clock.now()
     with connection.transaction():
