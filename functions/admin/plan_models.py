@@ -51,7 +51,7 @@ class ShareChange(Model):
 
 
 class Plan(Model):
-    """What a change does, or would do. Shares are those of calendars in which one changes."""
+    """What a change does, or would do. Shares are those of calendars in which one changes, 10,000 at most."""
 
     changes: list[ChangeOfResource]
     appointments: list[TouchedAppointment]
@@ -62,14 +62,18 @@ class Plan(Model):
 class CalendarEntry(CalendarRequest):
     """A calendar of a document, with its whole team; without `team` the team stays as it is."""
 
-    team: Annotated[dict[NewId, MemberRequest], Field(max_length=1000)] | None = None
+    team: Annotated[dict[NewId, MemberRequest], Field(max_length=2000)] | None = None
 
 
 class Document(Request):
     """A team: coaches and calendars by id. What is not in it stays as it is, or goes with `prune`."""
 
-    coaches: Annotated[dict[NewId, CoachRequest], Field(max_length=1000)] = Field(default_factory=dict)
+    coaches: Annotated[dict[NewId, CoachRequest], Field(max_length=2000)] = Field(default_factory=dict)
     calendars: Annotated[dict[NewId, CalendarEntry], Field(max_length=200)] = Field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Return its size: the resolver writes every call's arguments for a log line that it discards."""
+        return f"Document({len(self.coaches)} coaches, {len(self.calendars)} calendars)"
 
 
 class MemberSettings(Model):

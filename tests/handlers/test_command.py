@@ -16,6 +16,7 @@ from fairslot.platform.db import Connection
 from tests.support.clock import NINE
 from tests.support.http import KEY, NOTHING, booked, request, send
 from tests.support.tables import count, table_digests
+from tests.support.team import add_coach, set_calendar
 
 type Result = subprocess.CompletedProcess[str]
 type Run = Callable[..., Result]
@@ -135,6 +136,25 @@ def test_what_is_wrong_is_found_in_the_file(run: Run, file: Path, old: str, new:
     refused = run("apply", str(file))
     assert refused.returncode == 1
     assert f"{file}:{place}" in refused.stderr
+
+
+@pytest.mark.parametrize(("old", "new", "place"), [
+    ("b.en: {weight: 2}}", "b.en: {}, nobody: {}}", "16:31: body.calendars.intro.team.nobody: not_found"),
+    ("    name: Intro\n", "    name: Intro\n    slug: cal\n", "15:5: body.calendars.intro.slug: taken"),
+    ("  ann:\n", "  theirs:\n", "2:3: body.coaches.theirs: not_found"),
+])  # fmt: skip
+def test_what_cannot_be_applied_is_found_in_the_file(
+    run: Run, team: Connection, file: Path, old: str, new: str, place: str
+) -> None:
+    """A coach that there is not, a slug of another calendar, an id of another tenant; nothing is changed."""
+    add_coach(team, "theirs", tenant_id="other")
+    set_calendar(team, "cal", slug="cal")
+    before = table_digests(team)
+    file.write_text(TEAM.replace(old, new), "utf-8")
+    refused = run("apply", str(file))
+    assert refused.returncode == 1
+    assert f"{file}:{place}" in refused.stderr
+    assert table_digests(team) == before
 
 
 @pytest.mark.parametrize(("text", "message"), [

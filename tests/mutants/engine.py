@@ -63,9 +63,8 @@ _TIME = (
     Guard(
         "a coach leaves without the calendar's lock",
         _ROSTERS,
-        """    PERFORM engine.lock_calendar(p_calendar);
-    IF NOT EXISTS""",
-        "    IF NOT EXISTS",
+        "    PERFORM engine.lock_calendars(p_calendars);\n    FOR v_one",
+        "    FOR v_one",
         f"{_ORDER}::test_every_change_waits_for_its_calendar",
     ),
     Guard(

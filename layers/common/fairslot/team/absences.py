@@ -72,49 +72,48 @@ class Absence(Resource):
         """
         del known, now
         Coach(self.coach_id).get(connection, tenant_id=tenant_id)
-
-        def run() -> None:
-            begin_absence(
-                connection,
-                coach_id=self.coach_id,
-                start=settings["start"],
-                end=settings["end"],
-                event_id=self.absence_id,
-            )
-            values = self._values(tenant_id) | {"reason": settings["reason"]}
-            connection.execute(_SQL["note_reason"], values)
-
         return [
             Step(
                 resource="absence",
                 id=f"{self.coach_id}/{self.absence_id}",
                 action="create",
                 members=("start", "end", "reason"),
-                run=run,
+                make=_begin,
+                values={**self._values(tenant_id), **settings},
                 coaches=frozenset({self.coach_id}),
             )
         ]
 
     def delete_steps(self, connection: Connection, *, tenant_id: str, now: datetime) -> list[Step]:
         """Return what deletes the absence."""
-        del now
-
-        def run() -> None:
-            for row in connection.execute(_SQL["delete"], self._values(tenant_id)).fetchall():
-                end_absence(connection, coach_id=self.coach_id, start=row["start"], end=row["end"])
-
+        del connection, now
         return [
             Step(
                 resource="absence",
                 id=f"{self.coach_id}/{self.absence_id}",
                 action="delete",
-                run=run,
+                make=_end,
+                values=self._values(tenant_id),
                 coaches=frozenset({self.coach_id}),
             )
         ]
 
     def _values(self, tenant_id: str) -> Json:
         return {"tenant": tenant_id, "coach": self.coach_id, "event": self.absence_id}
+
+
+def _begin(connection: Connection, steps: Sequence[Step]) -> None:
+    for one in (step.values for step in steps):
+        begin_absence(
+            connection, coach_id=one["coach"], start=one["start"], end=one["end"], event_id=one["event"]
+        )
+        connection.execute(_SQL["note_reason"], one)
+
+
+def _end(connection: Connection, steps: Sequence[Step]) -> None:
+    for one in (step.values for step in steps):
+        for row in connection.execute(_SQL["delete"], one).fetchall():
+            end_absence(connection, coach_id=one["coach"], start=row["start"], end=row["end"])
 
 
 def _absence(coach_id: str, row: Json) -> Json:

@@ -4,13 +4,15 @@ A dry run is the change itself, rolled back. An appointment is touched if it fit
 not fit after it, so the same change made again touches nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Literal
 
 from fairslot.coach_time.days import extend_days
-from fairslot.domain.errors import AppointmentsAffectedError, ConflictError
+from fairslot.domain.errors import AppointmentsAffectedError, ConflictError, NotFoundError
 from fairslot.domain.fair_share import MILLION
 from fairslot.domain.idempotency import NO_KEY, ChangeResult, Key
 from fairslot.platform import idempotent
@@ -25,6 +27,12 @@ type Action = Literal["create", "update", "delete"]
 
 # Each is a booking's work under the locks of its calendar.
 MOST_APPOINTMENTS = 500
+# A change has to end within some seconds, see docs/decisions/0111.
+MOST_CHANGES = 10_000
+# Each is put on record with the credits of the whole team.
+MOST_LEAVING = 1_000
+# A plan has to fit into an answer of 6 MB.
+MOST_SHARES = 10_000
 
 _SQL = queries("team_changes")
 
@@ -53,20 +61,27 @@ class ChangeRequest:
     precondition: Precondition = ANY
 
 
+# Makes the changes of some steps, in as few statements as it can.
+type Make = Callable[[Connection, Sequence[Step]], None]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """The change of one resource; `run` makes it, after every step's `prepare`.
+    """The change of one resource, made of `values` by `make` together with its neighbours of the same `make`.
 
-    `coaches`: whose time or teams change. `calendars`: whose weights, credits or settings change. `closing`:
-    those of them whose appointments may no longer fit. `members` are the names of what changes.
+    Before that comes every step's `prepare`. `coaches`: whose time or teams change. `calendars`: whose
+    weights, credits or settings change. `closing`: those of them whose appointments may no longer fit.
+    `members` are the names of what changes, `place` is where the request asks for it.
     """
 
     resource: Kind
     id: str
     action: Action
-    run: Callable[[], None]
-    prepare: Callable[[], None] | None = None
+    make: Make
+    values: Json
+    prepare: Callable[[Connection], None] | None = None
     members: Sequence[str] = ()
+    place: str = ""
     coaches: frozenset[str] = frozenset()
     calendars: frozenset[str] = frozenset()
     closing: frozenset[str] = frozenset()
@@ -102,6 +117,23 @@ def make(
     return ChangeResult(answer=plan, replayed=False)
 
 
+def columns(steps: Sequence[Step], *names: str) -> dict[str, list[Any]]:
+    """Return the values of steps by name, each a list with the value of every step."""
+    return {name: [step.values[name] for step in steps] for name in names}
+
+
+def check_made(steps: Sequence[Step], made: Collection[str], message: str) -> None:
+    """Check that the steps of these ids were made.
+
+    Raises:
+        NotFoundError: one was not; its place is named.
+
+    """
+    for step in steps:
+        if step.id not in made:
+            raise NotFoundError(message, [(step.place, "not_found")] if step.place else ())
+
+
 def is_new(answer: Mapping[str, Any]) -> bool:
     """Return whether the first step of a change that was made has created its resource."""
     changes = answer["plan"]["changes"]
@@ -113,6 +145,7 @@ def _carry_out(connection: Connection, asked: ChangeRequest, find_steps: Steps) 
     steps = find_steps()
     if not steps:
         return _plan([], [], 0, [])
+    _check_size(steps)
     coaches = sorted(frozenset[str]().union(*(step.coaches for step in steps)))
     values = {
         "tenant": asked.tenant_id,
@@ -125,9 +158,9 @@ def _carry_out(connection: Connection, asked: ChangeRequest, find_steps: Steps) 
     before, misfits_before = _shares(connection, values), _misfits(connection, values)
     for step in steps:
         if step.prepare is not None:
-            step.prepare()
-    for step in steps:
-        step.run()
+            step.prepare(connection)
+    for work, same in groupby(steps, attrgetter("make")):
+        work(connection, [*same])
     if coaches:
         extend_days(connection, now=asked.now, coach_ids=coaches)
     misfits = {one: row for one, row in _misfits(connection, values).items() if one not in misfits_before}
@@ -137,6 +170,18 @@ def _carry_out(connection: Connection, asked: ChangeRequest, find_steps: Steps) 
     if not asked.options.dry_run:
         _check(appointments, asked.options.appointments, plan)
     return plan
+
+
+def _check_size(steps: Sequence[Step]) -> None:
+    leaving = sum(step.resource == "member" and step.action == "delete" for step in steps)
+    for number, most, what in (
+        (len(steps), MOST_CHANGES, "makes {:,} changes"),
+        (leaving, MOST_LEAVING, "takes {:,} coaches out of teams"),
+    ):
+        if number > most:
+            raise ConflictError(
+                f"This {what.format(number)}, and {most:,} are possible at once; make it in parts."
+            )
 
 
 def _settle(connection: Connection, asked: ChangeRequest, misfits: Mapping[Any, Json]) -> list[Json]:
@@ -215,8 +260,7 @@ def _compared(before: _Shares, after: _Shares) -> list[Json]:
                 for name in ("share", "credit")
             },
         }
-        for one in names
-        if one[0] in changed
+        for one in [one for one in names if one[0] in changed][:MOST_SHARES]
     ]
 
 

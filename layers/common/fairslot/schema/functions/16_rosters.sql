@@ -99,27 +99,46 @@ BEGIN
     END LOOP;
 END $$;
 
--- Adds a coach to a team, or changes the coach's manual weight.
-CREATE OR REPLACE FUNCTION engine.join_team(p_calendar text, p_coach text, p_manual_weight double precision)
+-- Adds coaches to teams, or changes their manual weights: the n-th coach in the n-th calendar.
+CREATE OR REPLACE FUNCTION engine.join_teams(p_calendars text[], p_coaches text[], p_manual_weights double precision[])
     RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM engine.lock_calendar(p_calendar);
+    PERFORM engine.lock_calendars(p_calendars);
     INSERT INTO coach_calendars AS member (calendar_id, coach_id, manual_weight)
-    VALUES (p_calendar, p_coach, p_manual_weight)
+    SELECT * FROM unnest(p_calendars, p_coaches, p_manual_weights)
     ON CONFLICT (calendar_id, coach_id) DO UPDATE SET manual_weight = excluded.manual_weight;
+END $$;
+
+-- Adds a coach to a team, or changes the coach's manual weight.
+CREATE OR REPLACE FUNCTION engine.join_team(p_calendar text, p_coach text, p_manual_weight double precision)
+    RETURNS void LANGUAGE sql
+    RETURN engine.join_teams(p_calendars => ARRAY[p_calendar], p_coaches => ARRAY[p_coach],
+                             p_manual_weights => ARRAY[p_manual_weight]);
+
+-- Removes coaches from teams, the n-th from the n-th; raises FS404. Each leaves with the credit of then, one after the other.
+CREATE OR REPLACE FUNCTION engine.leave_teams(p_calendars text[], p_coaches text[], p_now timestamptz)
+    RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_one record;
+BEGIN
+    PERFORM engine.lock_calendars(p_calendars);
+    FOR v_one IN SELECT * FROM unnest(p_calendars, p_coaches) AS one (calendar_id, coach_id) LOOP
+        IF NOT EXISTS (SELECT FROM coach_calendars
+                        WHERE calendar_id = v_one.calendar_id AND coach_id = v_one.coach_id) THEN
+            RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'coach';
+        END IF;
+        PERFORM engine.retire_coach(p_calendar => v_one.calendar_id, p_coach => v_one.coach_id,
+                                    p_now => coalesce(p_now, clock_timestamp()));
+    END LOOP;
+    -- In one statement: after it every roster is made once.
+    DELETE FROM coach_calendars USING unnest(p_calendars, p_coaches) AS one (calendar_id, coach_id)
+     WHERE coach_calendars.calendar_id = one.calendar_id AND coach_calendars.coach_id = one.coach_id;
 END $$;
 
 -- Removes a coach from a team; raises FS404.
 CREATE OR REPLACE FUNCTION engine.leave_team(p_calendar text, p_coach text, p_now timestamptz)
-    RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM engine.lock_calendar(p_calendar);
-    IF NOT EXISTS (SELECT FROM coach_calendars WHERE calendar_id = p_calendar AND coach_id = p_coach) THEN
-        RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'coach';
-    END IF;
-    PERFORM engine.retire_coach(p_calendar => p_calendar, p_coach => p_coach, p_now => coalesce(p_now, clock_timestamp()));
-    DELETE FROM coach_calendars WHERE calendar_id = p_calendar AND coach_id = p_coach;
-END $$;
+    RETURNS void LANGUAGE sql
+    RETURN engine.leave_teams(p_calendars => ARRAY[p_calendar], p_coaches => ARRAY[p_coach], p_now => p_now);
 
 -- Updates a coach's score, a Beta belief whose prior is the team's mean: the evidence so far fades, then the outcome
 -- counts one. Every calendar of the coach gets new weights; the caller has locked them.
