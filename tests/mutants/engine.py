@@ -147,9 +147,17 @@ _TIME = (
     Guard(
         "an answer does not wait for the disk",
         _COMMITS,
-        "    v_end := pg_logical_emit_message(false, 'fairslot', '', true);\n",
-        "",
+        "RETURN pg_logical_emit_message(false, 'fairslot', '', true);",
+        "RETURN pg_logical_emit_message(false, 'fairslot', '', false);",
         f"{_TESTS}/test_booking_restart.py",
+    ),
+    Guard(
+        "no change waits for the disk",
+        _COMMITS,
+        "    COMMIT;\n    v_end := engine.flush_log();\n",
+        "",
+        f"{_TESTS}/test_booking_durable.py",
+        times=7,
     ),
 )
 

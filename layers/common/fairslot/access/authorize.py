@@ -5,6 +5,7 @@ import binascii
 import ipaddress
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 from fairslot.access import keys, limits, signed_requests
@@ -122,6 +123,7 @@ def _bearer_of(token: str, address: str, now: datetime) -> Client:
         raise
 
 
+@lru_cache(maxsize=1_000)
 def _network(source: str) -> str:
     """Return what an address is counted as: of IPv6 its /64, which belongs to one subscriber."""
     address = ipaddress.ip_address(source)
