@@ -12,12 +12,24 @@ with importing():
         endpoints,
         inbound_secret,
         keys,
+        ledger,
         team,
     )
     from fairslot.http import api
 
 app = api.resolver()
-for module in (endpoints, deliveries, inbound_secret, coaches, absences, calendars, team, document, keys):
+for module in (
+    endpoints,
+    deliveries,
+    inbound_secret,
+    coaches,
+    absences,
+    calendars,
+    team,
+    document,
+    ledger,
+    keys,
+):
     app.include_router(module.router)
 
 lambda_handler = api.handler(app)

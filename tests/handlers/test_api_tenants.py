@@ -25,6 +25,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "report_outcome": {"outcome": "completed"},
     "recover_endpoint": {"since": "2026-03-01T00:00:00Z"},
     "create_absence": ABSENCE,
+    "create_adjustment": {"coach_id": "coach-01", "bookings": 1, "reason": "why"},
 }
 
 
