@@ -1,5 +1,6 @@
 """Listing bookable starts, and explaining why a start is or is not one."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
@@ -14,7 +15,7 @@ from fairslot.coach_time import bookable_starts, sync
 from fairslot.coach_time.fetch_requests import send_fetches
 from fairslot.coach_time.kept_teams import KeptTeams
 from fairslot.domain.errors import MalformedRequestError, NotFoundError, ValidationError
-from fairslot.http import api, pages
+from fairslot.http import api, pages, routing
 from fairslot.http.representation import accepts_gzip, response
 from fairslot.http.routing import route
 from fairslot.http.types import Id, Instant, Zone
@@ -32,6 +33,7 @@ _MOST = 6_000
     "GET",
     "/api/availability",
     scope="read",
+    calendars="named",
     errors=(NotFoundError,),
     summary="List bookable starts",
     conditional=True,
@@ -59,7 +61,8 @@ def list_availability(
         limit=limit,
         after=pages.read_cursor(cursor, lambda parts: (parts[0], int(parts[1]))),
     )
-    page = db.run(lambda connection: _page(connection, tenant_id, calendar_id, window, now))
+    seen = routing.calendars_of_caller(router)
+    page = db.run(lambda connection: _page(connection, tenant_id, calendar_id, window, now, seen=seen))
     form = Form(zone=timezone, with_calendar=calendar_id is None, with_coaches=include == "coaches")
     headers = router.current_event.headers
     made = represented(page, calendar_id, form, compressed=accepts_gzip(headers.get("accept-encoding", "")))
@@ -73,6 +76,7 @@ def list_availability(
     "GET",
     "/api/availability/explain",
     scope="read",
+    calendars="named",
     errors=(NotFoundError, ValidationError),
     summary="Explain why a time can or cannot be booked",
 )
@@ -99,10 +103,18 @@ def _page(
     calendar_id: str | None,
     window: bookable_starts.Window,
     now: datetime,
+    *,
+    seen: Sequence[str] | None,
 ) -> bookable_starts.Page:
     def read() -> bookable_starts.Page:
         return bookable_starts.list_starts(
-            connection, tenant_id=tenant_id, calendar_id=calendar_id, window=window, now=now, kept=_kept
+            connection,
+            tenant_id=tenant_id,
+            calendar_id=calendar_id,
+            window=window,
+            now=now,
+            kept=_kept,
+            seen=seen,
         )
 
     page = read()

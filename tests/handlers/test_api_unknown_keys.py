@@ -4,7 +4,6 @@ import pytest
 from redis import Redis
 
 from fairslot.access import keys
-from fairslot.access.keys import Client
 from fairslot.platform.db import Connection
 from local.valkey import EmbeddedValkey
 from tests.support.api_processes import at_once
@@ -21,7 +20,7 @@ def look_ups(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     made: list[bytes] = []
     look_up = keys._look_up  # noqa: SLF001 - a look-up has no other name
 
-    def noted(digest: bytes) -> Client:
+    def noted(digest: bytes) -> keys._Found:
         made.append(digest)
         return look_up(digest)
 

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.mutants import (
+    access,
     calendars,
     changes,
     edges,
@@ -37,6 +38,7 @@ GUARDS = (
     *changes.GUARDS,
     *edges.GUARDS,
     *http.GUARDS,
+    *access.GUARDS,
     *webhooks.GUARDS,
     *relay.GUARDS,
     *calendars.GUARDS,

@@ -123,8 +123,8 @@ GUARDS = (
     Guard(
         "a request over the limit takes its key",
         "access/limits.py",
-        "local taken = allowed and KEYS[2] and",
-        "local taken = KEYS[2] and",
+        "local taken = allowed and KEYS[3] and",
+        "local taken = KEYS[3] and",
         f"{_RACES}::test_past_the_limit_a_key_is_not_taken",
     ),
     Guard(

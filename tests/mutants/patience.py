@@ -59,8 +59,8 @@ GUARDS = (
     Guard(
         "guessed signatures are not counted",
         "access/authorize.py",
-        "        limits.count_unknown_key(address, limit)\n",
-        "",
+        "now=now), None\n    except AuthenticationError:\n        limits.count_unknown_key(address, limit)\n",
+        "now=now), None\n    except AuthenticationError:\n",
         "tests/handlers/test_api_signed_events.py::test_invalid_signatures_are_counted_by_address",
     ),
     Guard(

@@ -22,6 +22,8 @@ from fairslot.platform.settings import settings
 type Scope = Literal["read", "write", "admin"]
 
 LARGEST_BODY = 64 * 1024
+# A JWT has three parts with dots between; no key has dots.
+_DOTS = 2
 
 
 def authenticate(
@@ -36,8 +38,9 @@ def authenticate(
         RateLimitError: too many unknown keys or invalid signatures from its address.
 
     """
-    caller = _caller(event, signed=signed, now=now)
-    return caller, limits.RequestCount(caller.tenant_id, caller.key_id, caller.rate_limit)
+    caller, remembered = _caller(event, signed=signed, now=now)
+    count = limits.RequestCount(caller.tenant_id, caller.key_id, caller.rate_limit, remembered=remembered)
+    return caller, count
 
 
 def allow(caller: Client, counting: limits.RequestCount, scope: Scope | None, *, count_later: bool) -> None:
@@ -77,20 +80,45 @@ def raw_body(event: Mapping[str, Any], largest: int = LARGEST_BODY) -> bytes:
     return raw
 
 
-def _caller(event: Mapping[str, Any], *, signed: bool, now: datetime) -> Client:
+def _caller(
+    event: Mapping[str, Any], *, signed: bool, now: datetime
+) -> tuple[Client, keys.Remembered | None]:
     given: Mapping[str, str] = event.get("headers") or {}
+    is_signed = signed and "webhook-signature" in given
+    if ("x-api-key" in given) + ("authorization" in given) + is_signed > 1:
+        # Which of them a request is by must not depend on who reads it.
+        raise AuthenticationError
     authorization = given.get("authorization", "")
     bearer = authorization[7:] if authorization[:7].lower() == "bearer " else ""
     key = given.get("x-api-key") or bearer
     address = _network(event["requestContext"]["http"]["sourceIp"])
-    if not (signed and not key and "webhook-signature" in given):
+    if bearer.count(".") == _DOTS and settings().token_issuers:
+        return _bearer_of(bearer, address, now), None
+    if not is_signed:
         return keys.authenticate(key, address)
     source_id = (event.get("queryStringParameters") or {}).get("source", "")
     limit = settings().max_unknown_keys_per_minute
     limits.check_unknown_keys(address, None, limit)
     try:
-        return signed_requests.authenticate(source_id, given, raw_body(event), now=now)
+        return signed_requests.authenticate(source_id, given, raw_body(event), now=now), None
     except AuthenticationError:
+        limits.count_unknown_key(address, limit)
+        raise
+
+
+def _bearer_of(token: str, address: str, now: datetime) -> Client:
+    """Return whose token it is. What is refused counts as an unknown key."""
+    from fairslot.access import tokens  # late: see there
+
+    limit = settings().max_unknown_keys_per_minute
+
+    def check() -> None:
+        limits.check_unknown_keys(address, None, limit)
+
+    try:
+        return tokens.authenticate(token, now=now, before_looking=check)
+    except AuthenticationError:
+        check()
         limits.count_unknown_key(address, limit)
         raise
 

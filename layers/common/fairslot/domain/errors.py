@@ -89,7 +89,7 @@ class PayloadTooLargeError(ValidationError):
 
 
 class AuthenticationError(FairslotError):
-    """The API key or signature is missing or invalid; send a valid one."""
+    """The API key, token or signature is missing or invalid; send a valid one."""
 
     code = "AUTHENTICATION_FAILED"
 

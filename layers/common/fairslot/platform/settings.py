@@ -59,8 +59,12 @@ class Settings(BaseModel):
     endpoint_warning_days: float = Field(4.0, gt=0)
     endpoint_disable_days: float = Field(5.0, gt=0)
 
+    # The issuers of tokens as JSON: see docs/access.md.
+    token_issuers: str = ""
     # Per address; beyond it, keys that are not cached are not looked up for the rest of the minute.
     max_unknown_keys_per_minute: int = Field(60, ge=1)
+    # For the local stack and the tests only, whose keys are easy to type: their form is not checked.
+    any_key_form: bool = False
     max_holds_per_client: int = Field(20, ge=0)
     idempotency_hours: int = Field(24, ge=1)
     # How much a process keeps of the availability of teams; 0: nothing is kept, in Valkey neither.
