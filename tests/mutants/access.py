@@ -27,7 +27,7 @@ GUARDS = (
     ),
     Guard(
         "a change of a key is no other version",
-        "schema/functions/23_access.sql",
+        "schema/functions/26_access.sql",
         "SET version = known.version + 1",
         "SET version = known.version",
         f"{_KEYS}::test_a_key_that_leaked_is_replaced_at_once",

@@ -1,4 +1,4 @@
--- The baseline, part 4: who may call.
+-- The baseline, part 5: who may call.
 
 CREATE TABLE api_keys (
     key_id          uuid PRIMARY KEY DEFAULT uuidv7(),
