@@ -57,6 +57,7 @@ class Appointment(Booked):
     crm_contact_id: str | None
     external_calendar_id: str | None
     conflict: bool
+    requires: Sequence[str]
     created_at: datetime
     updated_at: datetime
     cancelled_at: datetime | None
@@ -84,16 +85,19 @@ def book(
     key: Key,
     now: datetime | None = None,
     hold_id: UUID | None = None,
+    requires: Sequence[str] = (),
 ) -> ChangeResult:
     """Book the calendar at an instant with the coach whose turn it is, or with the coach of the hold.
 
-    Without `now` the database's clock counts, here as in every change.
+    The coach meets what the calendar requires and what the customer does, `requires`: name:value, sorted. A
+    hold's stands, so a booking of it has the same or none. Without `now` the database's clock counts, here as
+    in every change.
 
     Raises:
         SlotUnavailableError: no coach of the team is free then.
         HoldExpiredError: the hold is gone.
         NotFoundError: the tenant has no such calendar.
-        ValidationError: the instant is past or off the calendar's grid.
+        ValidationError: the instant is past or off the calendar's grid, or the hold is for something else.
         IdempotencyKeyReusedError: the key was used for another request.
 
     """
@@ -108,6 +112,7 @@ def book(
         "metadata": Jsonb(write(metadata)),  # as a string: jsonb would change how its numbers are written
         "hold": hold_id,
         "now": now,
+        "requires": [*requires] or None,
     }
     return call(connection, "appointments", "book", values, key)
 

@@ -137,4 +137,6 @@ def _size(team: TeamTime) -> int:
     """Return about how many bytes of memory a team takes."""
     texts = sum(len(part) for text in team.texts.values() for part in text if isinstance(part, str | bytes))
     rows = len(team.free) + len(team.open) + len(team.full) * team.window.size
-    return _TEAM_BYTES + rows + len(team.coaches) * _COACH_BYTES + len(team.counts) * _SLOT_BYTES + texts
+    counts = len(team.counts) * (1 + len(team.parts))
+    coaches = len(team.coaches) + sum(len(part.numbers) for part in team.parts.values())
+    return _TEAM_BYTES + rows + coaches * _COACH_BYTES + counts * _SLOT_BYTES + texts

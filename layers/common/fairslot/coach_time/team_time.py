@@ -1,11 +1,12 @@
 """The time of a calendar's team in a window of slots, and how many coaches could take each start."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from fairslot.coach_time.team_part import TeamPart
 from fairslot.domain.columns import column_sums
 from fairslot.domain.slots import SLOT_SECONDS, runs, slice_of, span
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from array import array
 
 _NEVER = 0.0
+_MOST_PARTS = 4  # that are kept of a team: those asked for last
 _MINUTES = SLOT_SECONDS // 60
 
 
@@ -79,7 +81,8 @@ class TeamTime:
     `free` admits appointments, `open` their buffers (empty without buffers); `full` has the slots of days at
     their maximum, by the coach's number. `read_at` is when the coach's external calendar was
     read, in seconds: infinity without one, 0 before the first reading. `version` counts the
-    changes of what can be booked; `texts` is for what is made of it.
+    changes of what can be booked; `texts` is for what is made of it. `parts` are those who meet requirements
+    that were asked for.
     """
 
     calendar_id: str
@@ -96,6 +99,7 @@ class TeamTime:
     counts: list[int] = field(default_factory=list)
     version: int = 0
     texts: dict[Hashable, Any] = field(default_factory=dict)
+    parts: dict[tuple[str, ...], TeamPart] = field(default_factory=dict)
     _numbers: dict[str, int] | None = None
 
     @property
@@ -114,6 +118,10 @@ class TeamTime:
         oldest = min((one for one in self.read_at if one != _NEVER), default=inf)
         return None if oldest == inf else oldest
 
+    def is_unread(self, number: int) -> bool:
+        """Tell whether the external calendar of a coach has never been read."""
+        return self.read_at[number] == _NEVER
+
     def set_full(self, coaches: Sequence[str], rows: bytes) -> None:
         """Set the slots of days at their maximum of these coaches, row after row."""
         size = self.window.size
@@ -129,18 +137,29 @@ class TeamTime:
                 self._update(self._by_id()[coach_id], own)
             self.counts = list(column_sums(self._starts(), len(self.coaches), self.window.width))
             self.version += 1
+            self.parts.clear()
             return
         for coach_id, own in _by_coach(moved):
             number = self._by_id()[coach_id]
             before = self._starts_of(number)
             self._update(number, own)
-            self._count(before, self._starts_of(number))
+            self._count(number, before, self._starts_of(number))
 
-    def free_coaches(self) -> Callable[[int], list[str]]:
-        """Return what tells who could take an appointment that starts at a slot, by their ids."""
+    def select(self, requires: tuple[str, ...], coaches: Iterable[str]) -> None:
+        """Keep which coaches meet requirements; follow() comes first."""
+        numbers = frozenset(self._by_id()[one] for one in coaches if one in self._by_id())
+        self.parts[requires] = TeamPart.of(self, numbers, self._starts())
+        while len(self.parts) > _MOST_PARTS:
+            del self.parts[next(iter(self.parts))]
+
+    def free_coaches(self, only: Collection[int] | None = None) -> Callable[[int], list[str]]:
+        """Return what tells who could take an appointment that starts at a slot, by their ids.
+
+        `only` are the numbers of those to tell; None: all.
+        """
         size, first, coaches = self.window.size, self.window.first, self.coaches
         rows = self._starts().to_bytes(len(coaches) * size)
-        order = sorted(range(len(coaches)), key=coaches.__getitem__)
+        order = sorted(range(len(coaches)) if only is None else only, key=coaches.__getitem__)
 
         def at(slot: int) -> list[str]:
             column = rows[(slot - first) // 8 :: size]
@@ -220,15 +239,17 @@ class TeamTime:
         self.read_at[number] = inf if row["read_at"] is None else row["read_at"]
         (self.failing.add if row["is_failing"] else self.failing.discard)(row["coach_id"])
 
-    def _count(self, before: int, after: int) -> None:
+    def _count(self, number: int, before: int, after: int) -> None:
         """Correct the counts where the starts of one coach are others now."""
         changed, last = before ^ after, self.window.width - 1
+        counts = [self.counts, *(part.counts for part in self.parts.values() if number in part.numbers)]
         if changed:
             self.version += 1
         while changed:
             top = changed.bit_length() - 1
             changed ^= 1 << top
-            self.counts[last - top] += 1 if after >> top & 1 else -1
+            for one in counts:
+                one[last - top] += 1 if after >> top & 1 else -1
 
 
 def _by_coach(rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, list[Mapping[str, Any]]]]:

@@ -1,22 +1,24 @@
 -- Rescheduling, reassigning and the outcome of appointments.
 
 -- Whose turn it is for an appointment that exists, as if its decision were undone; raises FS409 if nobody is free. Not
--- eligible are the coach p_except, who is being replaced, and with p_only everybody else. Returns what decide()
--- needs. The caller has locked the calendar and the days.
+-- eligible are the coach p_except, who is being replaced, with p_only everybody else, and who does not meet p_requires, which
+-- the customer asked for. Returns what decide() needs. The caller has locked the calendar and the days.
 CREATE OR REPLACE FUNCTION engine.choose_again(
     p_turn turns, p_roster rosters, p_appointment uuid, p_policy text, p_from integer, p_to integer, p_before integer,
-    p_after integer, p_only text, p_except text, OUT coach_id text, OUT chosen integer, OUT turn turns, OUT credits bigint[],
-    OUT excluded text[], OUT reverses bigint
+    p_after integer, p_only text, p_except text, p_requires text[], OUT coach_id text, OUT chosen integer, OUT turn turns,
+    OUT credits bigint[], OUT excluded text[], OUT unmet integer[], OUT reverses bigint
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_undone record := engine.undone(p_turn => p_turn, p_roster => p_roster, p_appointment => p_appointment);
-    v_seen   record := engine.look_at_team(p_roster => p_roster, p_from => p_from, p_to => p_to, p_before => p_before,
+    v_may    record := engine.eligible_roster(p_roster => p_roster, p_requires => p_requires);
+    v_seen   record := engine.look_at_team(p_roster => v_may.roster, p_from => p_from, p_to => p_to, p_before => p_before,
                                            p_after => p_after);
     v_choice record;
 BEGIN
     turn := v_undone.turn;
     reverses := v_undone.reverses;
     excluded := v_seen.excluded;
+    unmet := v_may.unmet;
     IF p_only IS NOT NULL OR p_except IS NOT NULL THEN
         SELECT array_agg(CASE WHEN mate.coach_id = p_except THEN 'replaced'
                               ELSE coalesce(mate.excluded, CASE WHEN mate.coach_id <> p_only THEN 'not_named' END) END
@@ -80,7 +82,7 @@ BEGIN
     v_choice := engine.choose_again(
         p_turn => v_ledger.turn, p_roster => v_ledger.roster, p_appointment => p_appointment, p_policy => v_calendar.policy,
         p_from => v_from, p_to => v_from + v_count, p_before => v_before, p_after => v_after,
-        p_only => CASE WHEN NOT p_any_coach THEN v_old.coach_id END, p_except => NULL);
+        p_only => CASE WHEN NOT p_any_coach THEN v_old.coach_id END, p_except => NULL, p_requires => v_old.requires);
     v_coach := v_choice.coach_id;
     IF v_stays AND v_coach = v_old.coach_id THEN
         PERFORM engine.take_time(p_coach => v_old.coach_id, p_start => v_old.start_time, p_takes => v_old.takes);
@@ -91,7 +93,7 @@ BEGIN
         v_made := engine.decide(p_turn => v_choice.turn, p_policy => v_calendar.policy,
                                 p_policy_version => v_calendar.policy_version, p_chosen => v_choice.chosen,
                                 p_credits => v_choice.credits, p_excluded => v_choice.excluded,
-                                p_reverses => v_choice.reverses, p_now => v_now);
+                                p_reverses => v_choice.reverses, p_now => v_now, p_unmet => v_choice.unmet);
     END IF;
     UPDATE coach_appointments
        SET coach_id = v_coach, start_time = p_start, end_time = engine.instant_of(v_from + v_count), takes = v_takes,
@@ -145,7 +147,8 @@ BEGIN
     v_choice := engine.choose_again(
         p_turn => v_ledger.turn, p_roster => v_ledger.roster, p_appointment => p_appointment, p_policy => v_policy,
         p_from => v_from, p_to => v_end, p_before => v_from - engine.slot_of(lower(v_old.takes)),
-        p_after => engine.slot_of(upper(v_old.takes)) - v_end, p_only => p_coach, p_except => v_old.coach_id);
+        p_after => engine.slot_of(upper(v_old.takes)) - v_end, p_only => p_coach, p_except => v_old.coach_id,
+        p_requires => v_old.requires);
     UPDATE coach_appointments
        SET coach_id = v_choice.coach_id, version = version + 1, updated_at = v_now,
            conflict = false, external_calendar_id = NULL
@@ -154,7 +157,7 @@ BEGIN
     v_made := engine.decide(p_turn => v_choice.turn, p_policy => v_policy,
                             p_policy_version => v_calendar.policy_version, p_chosen => v_choice.chosen,
                             p_credits => v_choice.credits, p_excluded => v_choice.excluded,
-                            p_reverses => v_choice.reverses, p_now => v_now);
+                            p_reverses => v_choice.reverses, p_now => v_now, p_unmet => v_choice.unmet);
     PERFORM engine.release_time(p_coach => v_old.coach_id, p_start => v_old.start_time, p_takes => v_old.takes);
     PERFORM engine.take_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);
     RETURN engine.record_change(

@@ -1,6 +1,6 @@
 -- Teams: who joins and leaves, how scores make weights, and the rosters that triggers keep right whoever changes a team.
 --
--- A roster follows from coach_calendars, coaches, coach_syncs and the calendar's weight_*: each of them has a trigger, once a
+-- A roster follows from coach_calendars, coaches, coach_syncs and the calendar's weight_* and requires: each of them has a trigger, once a
 -- statement, so that a change by hand counts as one by a function does (docs/decisions/0081).
 
 -- A calendar's team as it is now. A weight is clip((score / team mean)^exponent, low, high), times the manual weight.
@@ -11,9 +11,13 @@ CREATE OR REPLACE FUNCTION engine.roster_of(p_calendar text) RETURNS rosters LAN
                                      ELSE 1 END))))::bigint ORDER BY mate.coach_id COLLATE "C"), '{}'),
            coalesce(array_agg(mate.score ORDER BY mate.coach_id COLLATE "C"), '{}'),
            coalesce(array_agg(CASE WHEN NOT mate.active THEN 'inactive'
+                                   WHEN mate.unmet > 0 THEN 'missing_attribute'
                                    WHEN mate.calendar_kind <> 'none' AND mate.synced_at IS NULL THEN 'not_synced' END
-                              ORDER BY mate.coach_id COLLATE "C"), '{}')
+                              ORDER BY mate.coach_id COLLATE "C"), '{}'),
+           (SELECT requires FROM calendars WHERE calendar_id = p_calendar),
+           CASE WHEN bool_or(mate.unmet > 0) THEN array_agg(mate.unmet ORDER BY mate.coach_id COLLATE "C") END
       FROM (SELECT coach.coach_id, coach.score, coach.active, coach.calendar_kind, sync.synced_at, member.manual_weight,
+                   engine.unmet(p_attributes => coach.attributes, p_requires => calendar.requires) AS unmet,
                    calendar.weight_low, calendar.weight_high, calendar.weight_exponent, avg(coach.score) OVER () AS mean
               FROM coach_calendars AS member
               JOIN calendars AS calendar USING (calendar_id)
@@ -31,18 +35,20 @@ DECLARE
     v_used boolean;
 BEGIN
     SELECT roster.* INTO v_old FROM rosters AS roster WHERE calendar_id = p_roster.calendar_id ORDER BY version DESC LIMIT 1;
-    IF (v_old.coach_ids, v_old.weights, v_old.scores, v_old.absent)
-       IS NOT DISTINCT FROM (p_roster.coach_ids, p_roster.weights, p_roster.scores, p_roster.absent) THEN
+    IF (v_old.coach_ids, v_old.weights, v_old.scores, v_old.absent, v_old.requires, v_old.unmet)
+       IS NOT DISTINCT FROM (p_roster.coach_ids, p_roster.weights, p_roster.scores, p_roster.absent, p_roster.requires,
+                             p_roster.unmet) THEN
         RETURN;
     END IF;
     SELECT max(seq) INTO v_seq FROM turns WHERE calendar_id = p_roster.calendar_id;
     v_used := v_seq > v_old.since;
     p_roster.version := v_old.version + v_used::integer;
-    INSERT INTO rosters (calendar_id, version, since, coach_ids, weights, scores, absent)
+    INSERT INTO rosters (calendar_id, version, since, coach_ids, weights, scores, absent, requires, unmet)
     VALUES (p_roster.calendar_id, p_roster.version, v_seq, p_roster.coach_ids, p_roster.weights, p_roster.scores,
-            p_roster.absent)
+            p_roster.absent, p_roster.requires, p_roster.unmet)
     ON CONFLICT (calendar_id, version) DO UPDATE
-       SET coach_ids = excluded.coach_ids, weights = excluded.weights, scores = excluded.scores, absent = excluded.absent;
+       SET coach_ids = excluded.coach_ids, weights = excluded.weights, scores = excluded.scores, absent = excluded.absent,
+           requires = excluded.requires, unmet = excluded.unmet;
     UPDATE turns AS turn SET roster_version = p_roster.version, (credits, lasts) = (
         SELECT coalesce(array_agg(coalesce(was.credit, 0) ORDER BY mate.i), '{}'),
                coalesce(array_agg(coalesce(was.last, 0) ORDER BY mate.i), '{}')
@@ -77,6 +83,7 @@ BEGIN
     v_roster.weights := v_roster.weights[:v_place - 1] || v_roster.weights[v_place + 1:];
     v_roster.scores := v_roster.scores[:v_place - 1] || v_roster.scores[v_place + 1:];
     v_roster.absent := v_roster.absent[:v_place - 1] || v_roster.absent[v_place + 1:];
+    v_roster.unmet := v_roster.unmet[:v_place - 1] || v_roster.unmet[v_place + 1:];
     PERFORM engine.use_roster(v_roster);
 END $$;
 
@@ -163,13 +170,14 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Keeps the rosters of the coaches whose score or availability a statement changed.
+-- Keeps the rosters of the coaches whose score, availability or attributes a statement changed.
 CREATE OR REPLACE FUNCTION engine.follow_coaches() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM engine.refresh_rosters(ARRAY(
         SELECT member.calendar_id FROM old_rows AS was JOIN new_rows AS coach USING (coach_id)
           JOIN coach_calendars AS member USING (coach_id)
-         WHERE (was.active, was.score, was.calendar_kind) IS DISTINCT FROM (coach.active, coach.score, coach.calendar_kind)));
+         WHERE (was.active, was.score, was.calendar_kind, was.attributes)
+               IS DISTINCT FROM (coach.active, coach.score, coach.calendar_kind, coach.attributes)));
     RETURN NULL;
 END $$;
 
@@ -195,13 +203,13 @@ END $$;
 -- Gives a new calendar an empty roster and turns.
 CREATE OR REPLACE FUNCTION engine.begin_ledger() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO rosters (calendar_id, version, since, coach_ids, weights, scores, absent)
-    VALUES (NEW.calendar_id, 1, 0, '{}', '{}', '{}', '{}');
+    INSERT INTO rosters (calendar_id, version, since, coach_ids, weights, scores, absent, requires)
+    VALUES (NEW.calendar_id, 1, 0, '{}', '{}', '{}', '{}', NEW.requires);
     INSERT INTO turns (calendar_id, roster_version, seq, credits, lasts) VALUES (NEW.calendar_id, 1, 0, '{}', '{}');
     RETURN NULL;
 END $$;
 
--- Keeps the roster of a calendar whose weights are derived in another way.
+-- Keeps the roster of a calendar whose weights are derived in another way, or which requires other attributes.
 CREATE OR REPLACE FUNCTION engine.follow_calendar() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM engine.refresh_rosters(ARRAY[NEW.calendar_id]);
@@ -250,9 +258,9 @@ BEGIN
             REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION engine.follow_readings();
         CREATE TRIGGER calendars_made AFTER INSERT ON calendars
             FOR EACH ROW EXECUTE FUNCTION engine.begin_ledger();
-        CREATE TRIGGER calendars_weigh AFTER UPDATE OF weight_low, weight_high, weight_exponent ON calendars
-            FOR EACH ROW WHEN ((OLD.weight_low, OLD.weight_high, OLD.weight_exponent)
-                               IS DISTINCT FROM (NEW.weight_low, NEW.weight_high, NEW.weight_exponent))
+        CREATE TRIGGER calendars_weigh AFTER UPDATE OF weight_low, weight_high, weight_exponent, requires ON calendars
+            FOR EACH ROW WHEN ((OLD.weight_low, OLD.weight_high, OLD.weight_exponent, OLD.requires)
+                               IS DISTINCT FROM (NEW.weight_low, NEW.weight_high, NEW.weight_exponent, NEW.requires))
             EXECUTE FUNCTION engine.follow_calendar();
         CREATE TRIGGER calendars_booked BEFORE DELETE OR UPDATE OF calendar_id ON calendars
             FOR EACH ROW EXECUTE FUNCTION engine.keep_booked();

@@ -41,7 +41,8 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Notes that the teams of a coach changed: the coach became active or inactive, or has another kind of calendar.
+-- Notes that the teams of a coach changed: the coach became active or inactive, or has another kind of calendar, or other
+-- attributes.
 CREATE OR REPLACE FUNCTION engine.note_coach() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO availability_changes (calendar_id) SELECT calendar_id FROM coach_calendars WHERE coach_id = NEW.coach_id;
@@ -203,12 +204,15 @@ DECLARE
     v_coaches  text[];
 BEGIN
     FOR v_calendar IN
-        SELECT calendar.calendar_id, calendar.buffer_before + calendar.buffer_after > 0 AS has_buffers
+        SELECT calendar.calendar_id, calendar.buffer_before + calendar.buffer_after > 0 AS has_buffers, calendar.requires
           FROM calendars AS calendar
          WHERE calendar.tenant_id = p_tenant AND calendar.active AND (p_calendar IS NULL OR calendar.calendar_id = p_calendar)
          ORDER BY calendar.calendar_id
     LOOP
         v_coaches := ARRAY(SELECT coach_id FROM coach_calendars WHERE calendar_id = v_calendar.calendar_id);
+        IF v_calendar.requires <> '{}' THEN
+            v_coaches := engine.who_meets(p_coaches => v_coaches, p_requires => v_calendar.requires);
+        END IF;
         RETURN QUERY
         SELECT v_calendar.calendar_id, pg_current_snapshot()::text, engine.folded_snapshot()::text,
                coalesce(array_agg(coach.coach_id), '{}'),
@@ -237,15 +241,17 @@ BEGIN
 END $$;
 
 -- The rules of calendars, and what a snapshot does not show of their teams: the coaches who moved, with the days that
--- changed; a day that was deleted has no bits. Of more than p_most changes some are missing. It is stable: all of it is as
+-- changed; a day that was deleted has no bits. Of more than p_most changes some are missing. eligible are those who meet
+-- p_requires, null where that is null. It is stable: all of it is as
 -- of one snapshot, which is returned. A plan for any parameters, by the indexes: planning takes longer than running.
 CREATE OR REPLACE FUNCTION engine.team_changes(
     p_tenant text, p_calendars text[], p_start timestamptz, p_end timestamptz, p_first integer, p_end_slot integer,
-    p_since pg_snapshot, p_team_since pg_snapshot, p_most integer, p_now timestamptz, p_clock timestamptz
+    p_since pg_snapshot, p_team_since pg_snapshot, p_most integer, p_now timestamptz, p_clock timestamptz,
+    p_requires text[] DEFAULT NULL
 ) RETURNS TABLE (
     calendar_id text, slot_duration smallint, slot_interval smallint, buffer_before smallint, buffer_after smallint,
     opens_at timestamptz, closes_at timestamptz, closed timestamptz[], snapshot text, key text, has_expired_holds boolean,
-    changes integer, has_other_team boolean, moved json
+    changes integer, has_other_team boolean, moved json, requires text[], eligible text[]
 ) LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -292,7 +298,11 @@ BEGIN
                  LEFT JOIN coach_slots AS day
                    ON changed.of_days AND day.coach_id = changed.coach_id
                   AND day.first_slot >= coalesce(changed.first_slot, p_first - 104)
-                  AND day.first_slot <= coalesce(changed.first_slot, p_end_slot)) END
+                  AND day.first_slot <= coalesce(changed.first_slot, p_end_slot)) END,
+           calendar.requires,
+           CASE WHEN p_requires IS NOT NULL THEN engine.who_meets(
+               p_coaches => ARRAY(SELECT coach_id FROM coach_calendars WHERE calendar_id = calendar.calendar_id),
+               p_requires => p_requires) END
       FROM calendars AS calendar
      WHERE calendar.calendar_id = ANY (p_calendars) AND calendar.tenant_id = p_tenant AND calendar.active
      ORDER BY calendar.calendar_id;

@@ -5,7 +5,7 @@ CREATE OR REPLACE FUNCTION engine.coach_json(c coaches) RETURNS jsonb LANGUAGE s
     RETURN jsonb_build_object(
         'coach_id', c.coach_id, 'name', c.name, 'email', c.email, 'time_zone', c.time_zone, 'active', c.active,
         'working_hours', c.working_hours, 'overrides', c.overrides,
-        'limits', jsonb_build_object('per_day', c.max_per_day), 'score', c.score);
+        'limits', jsonb_build_object('per_day', c.max_per_day), 'attributes', c.attributes, 'score', c.score);
 
 -- A calendar's settings as the API shows them.
 CREATE OR REPLACE FUNCTION engine.calendar_json(c calendars) RETURNS jsonb LANGUAGE sql STABLE
@@ -17,7 +17,7 @@ CREATE OR REPLACE FUNCTION engine.calendar_json(c calendars) RETURNS jsonb LANGU
         'blocked_dates', to_jsonb(c.blocked_dates), 'policy', c.policy,
         'fairness', jsonb_build_object('gamma', c.weight_exponent, 'low', c.weight_low, 'high', c.weight_high,
                                        'prior_strength', c.prior_strength, 'half_life_days', c.half_life_days),
-        'conflict_policy', c.conflict_policy, 'active', c.active);
+        'conflict_policy', c.conflict_policy, 'requires', to_jsonb(c.requires), 'active', c.active);
 
 -- The scheduled appointments and holds to come of these coaches, and those of these calendars.
 CREATE OR REPLACE FUNCTION engine.coming_appointments(

@@ -46,7 +46,7 @@ CREATE TYPE appointment_image AS (
     appointment_id uuid, calendar_id text, coach_id text, start_time timestamptz, end_time timestamptz, takes tstzrange,
     status text, version integer, contact_name text, contact_email text, notes text, timezone text, metadata json,
     crm_contact_id text, external_calendar_id text, conflict boolean, created_at timestamptz, updated_at timestamptz,
-    cancelled_at timestamptz, expires_at timestamptz, block_unconfirmed boolean
+    cancelled_at timestamptz, expires_at timestamptz, block_unconfirmed boolean, requires text[]
 );
 CREATE TYPE appointment_place AS (
     coach_id text, start_time timestamptz, end_time timestamptz, takes tstzrange, external_calendar_id text
@@ -56,7 +56,7 @@ CREATE TYPE appointment_place AS (
 -- turns become, which is not on record, as it follows by the rule.
 CREATE TYPE decision AS (
     calendar_id text, kind text, seq bigint, policy text, policy_version integer, roster_version integer, chosen integer,
-    credits bigint[], lasts bigint[], excluded text[], reverses bigint, decided_at timestamptz,
+    credits bigint[], lasts bigint[], excluded text[], unmet integer[], reverses bigint, decided_at timestamptz,
     credits_after bigint[], lasts_after bigint[]
 );
 
@@ -87,6 +87,7 @@ CREATE TABLE changes (
     credits         bigint[],
     lasts           bigint[],
     excluded        text[],
+    unmet           integer[],
     reverses        bigint,
     decided_at      timestamptz,
     CONSTRAINT changes_version UNIQUE (appointment_id, version)
@@ -112,6 +113,8 @@ COMMENT ON COLUMN changes.calendar_id IS 'whose credits it moved: this and what 
 COMMENT ON COLUMN changes.chosen IS 'place in the roster, from 1; null: a decision was only reversed';
 COMMENT ON COLUMN changes.credits IS 'before the decision and after the reversal, if there is one; lasts likewise';
 COMMENT ON COLUMN changes.excluded IS 'why each coach was not eligible, null for those who were; null: everybody was';
+COMMENT ON COLUMN changes.unmet IS
+    'what each coach did not meet of what the customer asked for, after.requires, as in rosters; null: all met all';
 COMMENT ON COLUMN changes.reverses IS 'the decision that is undone first; the reversal has the number before this one''s';
 
 -- One event for one endpoint. Without published_at it has not reached the queue yet.
