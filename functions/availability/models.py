@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import ConfigDict
 
-from fairslot.http.models import Model
+from fairslot.http.models import Model, RequirementModel
 
 
 class Slot(Model):
@@ -31,7 +31,7 @@ class Availability(Model):
 
 
 class ExplainedModel(Model):
-    """Whether one coach could take the time, and if not, why.
+    """Whether one coach could take the time, and if not, why: `met` and `missing` of what is required.
 
     unreadable_events is how many events of the coach's calendar could not be read completely: they count as
     busy for as long as they may last.
@@ -53,10 +53,13 @@ class ExplainedModel(Model):
             "buffer",
             "not_synced",
             "inactive",
+            "missing_attribute",
         ]
         | None
     )
     unreadable_events: int
+    met: list[RequirementModel]
+    missing: list[RequirementModel]
 
 
 class Explanation(Model):

@@ -19,11 +19,12 @@ _MOST_TEXTS = 4  # that are kept of a team: the entries and the pages in the for
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """What an entry has beside its instants and its number of coaches."""
+    """What an entry has beside its instants and its number of coaches, and what the coaches have to meet."""
 
     zone: str | None
     with_calendar: bool
     with_coaches: bool
+    requires: tuple[str, ...] = ()
 
 
 def represented(page: Page, calendar_id: str | None, form: Form, *, compressed: bool) -> Representations:

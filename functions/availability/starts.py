@@ -17,7 +17,7 @@ from fairslot.domain.errors import MalformedRequestError, NotFoundError, Validat
 from fairslot.http import api, pages
 from fairslot.http.representation import accepts_gzip, response
 from fairslot.http.routing import route
-from fairslot.http.types import Id, Instant, Zone
+from fairslot.http.types import Id, Instant, Requires, Zone
 from fairslot.platform import db
 
 router = Router()  # type: ignore[no-untyped-call]  # the library leaves it untyped
@@ -44,6 +44,7 @@ def list_availability(
     end: Instant | None = None,
     timezone: Zone | None = None,
     include: Literal["coaches"] | None = None,
+    requires: Requires | None = None,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=_MOST)] = _MOST,
 ) -> Response[str]:
@@ -59,8 +60,14 @@ def list_availability(
         limit=limit,
         after=pages.read_cursor(cursor, lambda parts: (parts[0], int(parts[1]))),
     )
-    page = db.run(lambda connection: _page(connection, tenant_id, calendar_id, window, now))
-    form = Form(zone=timezone, with_calendar=calendar_id is None, with_coaches=include == "coaches")
+    asked = tuple(requires or ())
+    page = db.run(lambda connection: _page(connection, tenant_id, calendar_id, window, asked, now))
+    form = Form(
+        zone=timezone,
+        with_calendar=calendar_id is None,
+        with_coaches=include == "coaches",
+        requires=asked,
+    )
     headers = router.current_event.headers
     made = represented(page, calendar_id, form, compressed=accepts_gzip(headers.get("accept-encoding", "")))
     if calendar_id is not None:
@@ -76,12 +83,18 @@ def list_availability(
     errors=(NotFoundError, ValidationError),
     summary="Explain why a time can or cannot be booked",
 )
-def explain_availability(calendar_id: Id, start_time: Instant) -> Explanation:
+def explain_availability(
+    calendar_id: Id, start_time: Instant, requires: Requires | None = None
+) -> Explanation:
     """Return for each coach of a calendar whether an appointment could start then, and if not, why."""
     tenant_id = api.client(router).tenant_id
     found = db.run(
         lambda connection: decisions.explain(
-            connection, tenant_id=tenant_id, calendar_id=calendar_id, start_time=start_time
+            connection,
+            tenant_id=tenant_id,
+            calendar_id=calendar_id,
+            start_time=start_time,
+            requires=requires or (),
         )
     )
     coaches = [ExplainedModel.model_validate(one) for one in found]
@@ -93,11 +106,18 @@ def _page(
     tenant_id: str,
     calendar_id: str | None,
     window: bookable_starts.Window,
+    requires: tuple[str, ...],
     now: datetime,
 ) -> bookable_starts.Page:
     def read() -> bookable_starts.Page:
         return bookable_starts.list_starts(
-            connection, tenant_id=tenant_id, calendar_id=calendar_id, window=window, now=now, kept=_kept
+            connection,
+            tenant_id=tenant_id,
+            calendar_id=calendar_id,
+            window=window,
+            now=now,
+            kept=_kept,
+            requires=requires,
         )
 
     page = read()

@@ -1,5 +1,6 @@
 """What is listed is what can be booked, and the other way round."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -16,7 +17,7 @@ from tests.support.bookings import appointment_of, book
 from tests.support.clock import NINE, NOW, QUARTER
 from tests.support.readings import begin_absence
 from tests.support.tables import clear_tables
-from tests.support.team import ALWAYS, add_calendar, add_coach, add_team
+from tests.support.team import ALWAYS, add_calendar, add_coach, add_team, set_attributes
 
 
 def test_a_working_day(connection: Connection) -> None:
@@ -86,11 +87,11 @@ def test_a_foreign_calendar_is_not_there(connection: Connection) -> None:
         list_page(connection, "theirs")
 
 
-def bookable(connection: Connection, start: datetime) -> bool:
+def bookable(connection: Connection, start: datetime, requires: Sequence[str] = ()) -> bool:
     """Try to book, and undo it."""
     try:
         with connection.transaction(force_rollback=True):
-            book(connection, start)
+            book(connection, start, requires=requires)
     except psycopg.Error as error:
         assert error.sqlstate in {"FS409", "FS400"}
         return False
@@ -100,8 +101,10 @@ def bookable(connection: Connection, start: datetime) -> bool:
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_listing_and_booking_are_one_predicate(connection: Connection, data: st.DataObject) -> None:
-    """For any rules, busy time and bookings: a start is listed exactly when it can be booked."""
+    """For any rules, attributes, busy time and bookings: a start is listed exactly when it can be booked."""
     clear_tables(connection)
+    languages = st.lists(st.sampled_from(["de", "en"]), unique=True)
+    requires = st.sampled_from([[], [], ["language:de"], ["language:de", "language:en"]])
     quarters = st.sampled_from([15, 30, 45, 60])
     add_coach(connection, "ny", max_per_day=data.draw(st.integers(0, 3)))
     add_coach(connection, "ldn", time_zone="Europe/London", working_hours=ALWAYS, max_per_day=4)
@@ -115,10 +118,12 @@ def test_listing_and_booking_are_one_predicate(connection: Connection, data: st.
         buffer_after=data.draw(st.sampled_from([0, 30])),
         min_notice_minutes=data.draw(st.sampled_from([0, 7, 600])),
         horizon_days=data.draw(st.sampled_from([2, 3, 60])),
+        requires=data.draw(requires),
     )
     extend_days(connection, now=NOW)
     first = slot_of(NOW)
     for coach_id in ("ny", "ldn"):
+        set_attributes(connection, coach_id, language=data.draw(languages))
         for _ in range(data.draw(st.integers(0, 6))):
             busy = first + data.draw(st.integers(0, 200))
             length = data.draw(st.integers(1, 20))
@@ -127,9 +132,10 @@ def test_listing_and_booking_are_one_predicate(connection: Connection, data: st.
         start = instant_of(first + data.draw(st.integers(1, 200)))
         if bookable(connection, start):
             book(connection, start)
-    offered = {one.slot for one in list_page(connection, days=3).starts}
+    asked = data.draw(requires)
+    offered = {one.slot for one in list_page(connection, days=3, requires=asked).starts}
     for slot in range(first - 1, first + 3 * 96, data.draw(st.sampled_from([1, 3]))):
-        assert (slot in offered) == bookable(connection, instant_of(slot)), instant_of(slot)
+        assert (slot in offered) == bookable(connection, instant_of(slot), asked), instant_of(slot)
 
 
 def test_nothing_past_is_listed(connection: Connection) -> None:

@@ -66,12 +66,13 @@ class Appointment(Booked):
 
 @dataclass(frozen=True, kw_only=True)
 class Contact:
-    """Who books."""
+    """Who books; `requires` is what they ask of a coach beyond the calendar: name:value, sorted."""
 
     name: str
     email: str
     notes: str | None = None
     timezone: str | None = None
+    requires: Sequence[str] = ()
 
 
 def book(
@@ -85,13 +86,11 @@ def book(
     key: Key,
     now: datetime | None = None,
     hold_id: UUID | None = None,
-    requires: Sequence[str] = (),
 ) -> ChangeResult:
     """Book the calendar at an instant with the coach whose turn it is, or with the coach of the hold.
 
-    The coach meets what the calendar requires and what the customer does, `requires`: name:value, sorted. A
-    hold's stands, so a booking of it has the same or none. Without `now` the database's clock counts, here as
-    in every change.
+    What a hold was made with stands, so a booking of it requires the same or nothing. Without `now` the
+    database's clock counts, here as in every change.
 
     Raises:
         SlotUnavailableError: no coach of the team is free then.
@@ -112,7 +111,7 @@ def book(
         "metadata": Jsonb(write(metadata)),  # as a string: jsonb would change how its numbers are written
         "hold": hold_id,
         "now": now,
-        "requires": [*requires] or None,
+        "requires": [*contact.requires] or None,
     }
     return call(connection, "appointments", "book", values, key)
 

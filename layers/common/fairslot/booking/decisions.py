@@ -110,7 +110,8 @@ def explain(
 ) -> list[Explained]:
     """Return for each coach of a calendar whether an appointment could start at an instant.
 
-    A coach has to meet what the calendar requires, and `requires` (name:value) of a request. Expired holds are released first, as for a listing.
+    A coach has to meet what the calendar requires, and `requires` (name:value) of a request. Expired holds
+    are released first, as for a listing.
 
     Raises:
         NotFoundError: the tenant has no such calendar.

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import compress
 
 from fairslot.coach_time.kept_teams import KeptTeams
-from fairslot.coach_time.team_reading import CalendarTime, Question, current
 from fairslot.coach_time.team_part import TeamPart
+from fairslot.coach_time.team_reading import CalendarTime, Question, current
 from fairslot.coach_time.team_time import TeamTime
 from fairslot.domain.slots import slot_from
 from fairslot.platform.db import Connection
@@ -76,8 +76,9 @@ def list_starts(
 ) -> Page:
     """Return the bookable starts of the tenant's calendars, or of one of them, in the window.
 
-    Coaches have to meet what the calendar requires, and `requires` (name:value). Expired holds are cleared first; they expire by `clock`, without it by the database's clock. One calendar
-    is answered from what is `kept` and what changed since, as exactly as without.
+    Coaches have to meet what the calendar requires, and `requires` (name:value). Expired holds are cleared
+    first; they expire by `clock`, without it by the database's clock. One calendar is answered from what is
+    `kept` and what changed since, as exactly as without.
 
     Raises:
         NotFoundError: the tenant has no such calendar.

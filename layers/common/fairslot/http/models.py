@@ -1,5 +1,7 @@
 """What models of requests and answers have in common."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -13,3 +15,12 @@ class Request(Model):
     """A request; members that it does not know are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RequirementModel(Model):
+    """An attribute (name:value) that coaches must have, and who requires it: the calendar or the request."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    rule: Literal["calendar", "request"]
+    attribute: str
