@@ -71,7 +71,7 @@ def _entries(one: Starts, form: Form, most: int, *, at_least_one: bool) -> tuple
     if kept is not None and kept[0] == state:
         return kept[1], kept[2]
     texts = list[str]()
-    for text in _each(one, form):
+    for text in each_entry(one, form):
         most -= len(text) + 1
         if most < 0 and (texts or not at_least_one):
             break
@@ -88,9 +88,10 @@ def _keep(texts: dict[Hashable, Any], name: Hashable, made: tuple[Any, ...]) -> 
         del texts[next(iter(texts))]
 
 
-def _each(one: Starts, form: Form) -> Iterator[str]:
-    """Write the entries of a calendar, one after the other."""
+def each_entry(one: Starts, form: Form, last: str = "") -> Iterator[str]:
+    """Write the entries of a calendar, one after the other; `last` are members that all of them have."""
     after = f',"calendar_id":{json.dumps(one.calendar_id)}' if form.with_calendar else ""
+    after += last
     if not one.slots:
         return iter(())
     first_day, last_day = one.slots[0] // WALL_SLOTS, one.slots[-1] // WALL_SLOTS

@@ -1,5 +1,6 @@
 """Listing bookable starts, and explaining why a start is or is not one."""
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
@@ -13,6 +14,7 @@ from fairslot.booking import decisions
 from fairslot.coach_time import bookable_starts, sync
 from fairslot.coach_time.fetch_requests import send_fetches
 from fairslot.coach_time.kept_teams import KeptTeams
+from fairslot.coach_time.soonest import Soonest
 from fairslot.domain.errors import MalformedRequestError, NotFoundError, ValidationError
 from fairslot.http import api, pages
 from fairslot.http.representation import accepts_gzip, response
@@ -22,7 +24,7 @@ from fairslot.platform import db
 
 router = Router()  # type: ignore[no-untyped-call]  # the library leaves it untyped
 
-_kept = KeptTeams()
+kept = KeptTeams()
 _LONGEST = timedelta(days=60)
 _MOST = 6_000
 
@@ -71,7 +73,7 @@ def list_availability(
     headers = router.current_event.headers
     made = represented(page, calendar_id, form, compressed=accepts_gzip(headers.get("accept-encoding", "")))
     if calendar_id is not None:
-        _kept.weigh(tenant_id, calendar_id)
+        kept.weigh(tenant_id, calendar_id)
     return response(made, headers)
 
 
@@ -116,15 +118,22 @@ def _page(
             calendar_id=calendar_id,
             window=window,
             now=now,
-            kept=_kept,
+            kept=kept,
             requires=requires,
         )
 
-    page = read()
-    if page.unread:
-        sync.await_first(connection, calendar_ids=page.unread, send=send_fetches, now=now)
-        page = read()
-    return page
+    return after_first_readings(connection, read, now)
+
+
+def after_first_readings[T: (bookable_starts.Page, Soonest)](
+    connection: db.Connection, read: Callable[[], T], now: datetime
+) -> T:
+    """Return what `read` does; where a calendar was never read, after its first reading or a limited wait."""
+    found = read()
+    if found.unread:
+        sync.await_first(connection, calendar_ids=found.unread, send=send_fetches, now=now)
+        found = read()
+    return found
 
 
 def _period(

@@ -37,7 +37,12 @@ from tests.support.team import (
 ZONES = ["America/New_York", "Europe/London", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Chatham"]
 COACHES = ["ana", "ben", "cy"]
 REQUIREMENTS = ["language:de", "language:en", "tier:2"]
-ATTRIBUTES = [{}, {"language": "de"}, {"language": ["de", "en"], "tier": 2}, {"tier": 2}]
+ATTRIBUTES: list[dict[str, Any]] = [
+    {},
+    {"language": "de"},
+    {"language": ["de", "en"], "tier": 2},
+    {"tier": 2},
+]
 
 
 @pytest.fixture

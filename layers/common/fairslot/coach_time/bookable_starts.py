@@ -28,11 +28,14 @@ class Window:
 class Starts:
     """Bookable starts of one calendar: slots in order, and how many coaches could take each.
 
-    An appointment takes `duration` slots. `who` are the coaches of the team who may be booked.
+    An appointment takes `duration` slots. `who` are the coaches of the team who may be booked, all of whom
+    meet what the calendar `requires`. From `closes_at` on nothing can be booked yet.
     """
 
     team: TeamTime
     who: TeamTime | TeamPart
+    requires: Sequence[str]
+    closes_at: datetime
     duration: int
     slots: Sequence[int]
     counts: Sequence[int]
@@ -46,6 +49,10 @@ class Starts:
     def free_coaches(self) -> Callable[[], Callable[[int], list[str]]]:
         """What makes the function from a slot to the coaches who are free; it is work for a large team."""
         return self.who.free_coaches
+
+    def part(self, begin: int, end: int) -> "Starts":
+        """Return some of the starts, by their places."""
+        return replace(self, slots=self.slots[begin:end], counts=self.counts[begin:end])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +135,13 @@ def _starts(time: CalendarTime, window: Window, now: datetime) -> Starts:
         counts = [0 if begin <= slot < over else n for slot, n in zip(starts, counts, strict=True)]
     slots = list(compress(starts, counts))
     return Starts(
-        team=team, who=time.who, duration=time.duration, slots=slots, counts=list(filter(None, counts))
+        team=team,
+        who=time.who,
+        requires=time.requires,
+        closes_at=time.closes_at,
+        duration=time.duration,
+        slots=slots,
+        counts=list(filter(None, counts)),
     )
 
 
@@ -141,12 +154,8 @@ def _cut(found: Sequence[Starts], window: Window) -> tuple[list[Starts], bool]:
             slots = [slot for slot in slots if (one.calendar_id, slot) > window.after]
         offset = len(one.slots) - len(slots)
         if len(slots) > left:
-            shown.append(_part(one, offset, offset + left))
+            shown.append(one.part(offset, offset + left))
             return shown, True
-        shown.append(one if offset == 0 else _part(one, offset, len(one.slots)))
+        shown.append(one if offset == 0 else one.part(offset, len(one.slots)))
         left -= len(slots)
     return shown, False
-
-
-def _part(one: Starts, begin: int, end: int) -> Starts:
-    return replace(one, slots=one.slots[begin:end], counts=one.counts[begin:end])
