@@ -3,7 +3,7 @@
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
@@ -25,6 +25,7 @@ from fairslot.http.routing import route
 from fairslot.http.types import Id, Instant
 from fairslot.platform import after_answer, db
 from fairslot.team import absences
+from fairslot.team.absences import Absence
 from fairslot.team.changes import Options
 
 router = Router()  # type: ignore[no-untyped-call]  # the library leaves it untyped
@@ -75,13 +76,7 @@ def get_absence(
     coach_id: Annotated[Id, Path()], absence_id: Annotated[UUID, Path()]
 ) -> Response[AbsenceModel]:
     """Return one absence."""
-    tenant_id = api.client(router).tenant_id
-    found = db.run(
-        lambda connection: absences.get(
-            connection, tenant_id=tenant_id, coach_id=coach_id, absence_id=absence_id
-        )
-    )
-    return team_changes.found(AbsenceModel, found)
+    return team_changes.read(router, AbsenceModel, Absence(coach_id, absence_id))
 
 
 @route(
@@ -102,22 +97,12 @@ def create_absence(
     appointments: Appointments = None,
 ) -> Response[Any]:
     """Close a coach's time, whatever calendars say. Who is away is not passed over: no credit moves."""
-    tenant_id, now = api.client(router).tenant_id, api.clock()
-    return team_changes.change(
+    return team_changes.put(
         router,
         AbsenceModel,
-        lambda connection, key, options: absences.create(
-            connection,
-            tenant_id=tenant_id,
-            coach_id=coach_id,
-            start=body.start,
-            end=body.end,
-            reason=body.reason,
-            options=options,
-            key=key,
-            now=now,
-        ),
-        Options(dry_run=dry_run, appointments=appointments),
+        Absence(coach_id, uuid4()),
+        body.model_dump(),
+        Options(dry_run=dry_run, appointments=appointments, reason=body.reason),
     )
 
 
@@ -139,23 +124,8 @@ def delete_absence(
     if_match: IfMatch = None,
 ) -> Response[Any]:
     """Delete an absence. A coach with an external calendar is free again once that was read."""
-    tenant_id, now = api.client(router).tenant_id, api.clock()
-    expected = team_changes.precondition(if_match)
-    answer = team_changes.change(
-        router,
-        None,
-        lambda connection, key, options: absences.delete(
-            connection,
-            tenant_id=tenant_id,
-            coach_id=coach_id,
-            absence_id=absence_id,
-            options=options,
-            key=key,
-            now=now,
-            precondition=expected,
-        ),
-        Options(dry_run=dry_run),
-    )
+    now, expected = api.clock(), team_changes.precondition(if_match)
+    answer = team_changes.delete(router, Absence(coach_id, absence_id), Options(dry_run=dry_run), expected)
     if not dry_run:
         # Lost here, the request comes with the schedule.
         fetches = db.run(lambda connection: sync.request(connection, coach_ids=[coach_id], now=now))

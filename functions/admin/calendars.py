@@ -22,6 +22,7 @@ from fairslot.http.routing import route
 from fairslot.http.types import Id
 from fairslot.platform import db
 from fairslot.team import calendars
+from fairslot.team.calendars import Calendar
 from fairslot.team.changes import Options
 
 router = Router()  # type: ignore[no-untyped-call]  # the library leaves it untyped
@@ -66,9 +67,7 @@ def list_calendars(
 )
 def get_calendar(calendar_id: Annotated[Id, Path()]) -> Response[CalendarModel]:
     """Return one calendar."""
-    tenant_id = api.client(router).tenant_id
-    found = db.run(lambda connection: calendars.get(connection, tenant_id=tenant_id, calendar_id=calendar_id))
-    return team_changes.found(CalendarModel, found)
+    return team_changes.read(router, CalendarModel, Calendar(calendar_id))
 
 
 @route(
@@ -90,22 +89,13 @@ def put_calendar(
     if_none_match: IfNoneMatch = None,
 ) -> Response[Any]:
     """Create a calendar, or replace everything that is set of one."""
-    tenant_id, now = api.client(router).tenant_id, api.clock()
-    expected = team_changes.precondition(if_match, if_none_match)
-    return team_changes.change(
+    return team_changes.put(
         router,
         CalendarModel,
-        lambda connection, key, options: calendars.put(
-            connection,
-            tenant_id=tenant_id,
-            calendar_id=calendar_id,
-            settings=body.model_dump(mode="json"),
-            options=options,
-            key=key,
-            now=now,
-            precondition=expected,
-        ),
+        Calendar(calendar_id),
+        body.model_dump(mode="json"),
         Options(dry_run=dry_run, appointments=appointments),
+        team_changes.precondition(if_match, if_none_match),
     )
 
 
@@ -127,22 +117,14 @@ def patch_calendar(
     if_match: IfMatch = None,
 ) -> Response[Any]:
     """Change the given members (RFC 7396): null removes one, so that its default holds."""
-    tenant_id, now = api.client(router).tenant_id, api.clock()
-    expected = team_changes.precondition(if_match)
-    return team_changes.change(
+    return team_changes.patch(
         router,
         CalendarModel,
-        lambda connection, key, options: calendars.patch(
-            connection,
-            tenant_id=tenant_id,
-            calendar_id=calendar_id,
-            edit=lambda known: team_changes.patched(CalendarRequest, known, body),
-            options=options,
-            key=key,
-            now=now,
-            precondition=expected,
-        ),
+        Calendar(calendar_id),
+        body,
+        CalendarRequest,
         Options(dry_run=dry_run, appointments=appointments),
+        team_changes.precondition(if_match),
     )
 
 
@@ -164,19 +146,9 @@ def delete_calendar(
     if_match: IfMatch = None,
 ) -> Response[Any]:
     """Delete a calendar, whose team leaves it. Appointments and decisions that there were stay on record."""
-    tenant_id, now = api.client(router).tenant_id, api.clock()
-    expected = team_changes.precondition(if_match)
-    return team_changes.change(
+    return team_changes.delete(
         router,
-        None,
-        lambda connection, key, options: calendars.delete(
-            connection,
-            tenant_id=tenant_id,
-            calendar_id=calendar_id,
-            options=options,
-            key=key,
-            now=now,
-            precondition=expected,
-        ),
+        Calendar(calendar_id),
         Options(dry_run=dry_run, appointments=appointments),
+        team_changes.precondition(if_match),
     )

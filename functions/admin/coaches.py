@@ -22,6 +22,7 @@ from fairslot.http.types import Id
 from fairslot.platform import db
 from fairslot.team import coaches
 from fairslot.team.changes import Options
+from fairslot.team.coaches import Coach
 
 router = Router()  # type: ignore[no-untyped-call]  # the library leaves it untyped
 PATH = "/api/coaches"
@@ -65,9 +66,7 @@ def list_coaches(
 )
 def get_coach(coach_id: Annotated[Id, Path()]) -> Response[CoachModel]:
     """Return one coach."""
-    tenant_id = api.client(router).tenant_id
-    found = db.run(lambda connection: coaches.get(connection, tenant_id=tenant_id, coach_id=coach_id))
-    return team_changes.found(CoachModel, found)
+    return team_changes.read(router, CoachModel, Coach(coach_id))
 
 
 @route(
@@ -89,22 +88,13 @@ def put_coach(
     if_none_match: IfNoneMatch = None,
 ) -> Response[Any]:
     """Create a coach, or replace everything that is set of one."""
-    tenant_id, now = api.client(router).tenant_id, api.clock()
-    expected = team_changes.precondition(if_match, if_none_match)
-    return team_changes.change(
+    return team_changes.put(
         router,
         CoachModel,
-        lambda connection, key, options: coaches.put(
-            connection,
-            tenant_id=tenant_id,
-            coach_id=coach_id,
-            settings=body.model_dump(mode="json"),
-            options=options,
-            key=key,
-            now=now,
-            precondition=expected,
-        ),
+        Coach(coach_id),
+        body.model_dump(mode="json"),
         Options(dry_run=dry_run, appointments=appointments),
+        team_changes.precondition(if_match, if_none_match),
     )
 
 
@@ -126,22 +116,14 @@ def patch_coach(
     if_match: IfMatch = None,
 ) -> Response[Any]:
     """Change the given members (RFC 7396): null removes one, so that its default holds."""
-    tenant_id, now = api.client(router).tenant_id, api.clock()
-    expected = team_changes.precondition(if_match)
-    return team_changes.change(
+    return team_changes.patch(
         router,
         CoachModel,
-        lambda connection, key, options: coaches.patch(
-            connection,
-            tenant_id=tenant_id,
-            coach_id=coach_id,
-            edit=lambda known: team_changes.patched(CoachRequest, known, body),
-            options=options,
-            key=key,
-            now=now,
-            precondition=expected,
-        ),
+        Coach(coach_id),
+        body,
+        CoachRequest,
         Options(dry_run=dry_run, appointments=appointments),
+        team_changes.precondition(if_match),
     )
 
 
@@ -163,19 +145,9 @@ def delete_coach(
     if_match: IfMatch = None,
 ) -> Response[Any]:
     """Delete a coach, who leaves every team. Appointments and decisions that there were stay on record."""
-    tenant_id, now = api.client(router).tenant_id, api.clock()
-    expected = team_changes.precondition(if_match)
-    return team_changes.change(
+    return team_changes.delete(
         router,
-        None,
-        lambda connection, key, options: coaches.delete(
-            connection,
-            tenant_id=tenant_id,
-            coach_id=coach_id,
-            options=options,
-            key=key,
-            now=now,
-            precondition=expected,
-        ),
+        Coach(coach_id),
         Options(dry_run=dry_run, appointments=appointments),
+        team_changes.precondition(if_match),
     )

@@ -14,13 +14,13 @@ from fairslot.domain.errors import (
     NotFoundError,
     SlugTakenError,
 )
-from fairslot.domain.idempotency import NO_KEY, ChangeResult, Key
+from fairslot.domain.idempotency import ChangeResult
 from fairslot.http import api, changes
 from fairslot.http.routing import route
 from fairslot.platform import db
 from fairslot.platform.db import Connection
 from fairslot.team import document
-from fairslot.team.changes import Options
+from fairslot.team.changes import ChangeRequest, Options
 
 router = Router()  # type: ignore[no-untyped-call]  # the library leaves it untyped
 
@@ -45,24 +45,15 @@ def apply_document(
     What is not in the document stays as it is; with `prune` it is deleted. The same document again changes
     nothing.
     """
-    tenant_id, now = api.client(router).tenant_id, api.clock()
     options = Options(dry_run=dry_run, appointments=appointments)
     wanted: dict[str, Any] = body.model_dump(mode="json")
 
-    def apply(connection: Connection, key: Key) -> ChangeResult:
-        return document.apply(
-            connection,
-            tenant_id=tenant_id,
-            document=wanted,
-            prune=prune,
-            options=options,
-            key=key,
-            now=now,
-        )
+    def apply(connection: Connection, asked: ChangeRequest) -> ChangeResult:
+        return document.apply(connection, asked, document=wanted, prune=prune)
 
     if dry_run:
-        return team_changes.plan(router, lambda connection: apply(connection, NO_KEY))
-    done = changes.apply(router, apply)
+        return team_changes.plan(router, apply, options)
+    done = team_changes.make(router, apply, options)
     return changes.respond(router, Plan.model_validate(done.answer["plan"]), replayed=done.replayed)
 
 

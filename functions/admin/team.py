@@ -19,8 +19,10 @@ from fairslot.http import api, pages
 from fairslot.http.routing import route
 from fairslot.http.types import Id
 from fairslot.platform import db
-from fairslot.team import calendars, members
+from fairslot.team import members
+from fairslot.team.calendars import Calendar
 from fairslot.team.changes import Options
+from fairslot.team.members import Member
 
 router = Router()  # type: ignore[no-untyped-call]  # the library leaves it untyped
 PATH = "/api/calendars/<calendar_id>/coaches"
@@ -38,7 +40,7 @@ def list_team(
     tenant_id, after = api.client(router).tenant_id, pages.read_cursor(cursor, lambda parts: parts[0])
 
     def read(connection: db.Connection) -> list[dict[str, Any]]:
-        calendars.get(connection, tenant_id=tenant_id, calendar_id=calendar_id)
+        Calendar(calendar_id).get(connection, tenant_id=tenant_id)
         return [
             *members.list_page(
                 connection, tenant_id=tenant_id, calendar_id=calendar_id, after=after, limit=limit + 1
@@ -62,13 +64,7 @@ def list_team(
 )
 def get_member(calendar_id: Annotated[Id, Path()], coach_id: Annotated[Id, Path()]) -> Response[MemberModel]:
     """Return a coach's place in a team."""
-    tenant_id = api.client(router).tenant_id
-    found = db.run(
-        lambda connection: members.get(
-            connection, tenant_id=tenant_id, calendar_id=calendar_id, coach_id=coach_id
-        )
-    )
-    return team_changes.found(MemberModel, found)
+    return team_changes.read(router, MemberModel, Member(calendar_id, coach_id))
 
 
 @route(
@@ -90,24 +86,13 @@ def put_member(
     if_none_match: IfNoneMatch = None,
 ) -> Response[Any]:
     """Add a coach to a team with no credit and no debt, or give a member another weight."""
-    tenant_id, now = api.client(router).tenant_id, api.clock()
-    expected = team_changes.precondition(if_match, if_none_match)
-    weight = (body or MemberRequest()).weight
-    return team_changes.change(
+    return team_changes.put(
         router,
         MemberModel,
-        lambda connection, key, options: members.put(
-            connection,
-            tenant_id=tenant_id,
-            calendar_id=calendar_id,
-            coach_id=coach_id,
-            weight=weight,
-            options=options,
-            key=key,
-            now=now,
-            precondition=expected,
-        ),
+        Member(calendar_id, coach_id),
+        (body or MemberRequest()).model_dump(mode="json"),
         Options(dry_run=dry_run),
+        team_changes.precondition(if_match, if_none_match),
     )
 
 
@@ -130,20 +115,9 @@ def delete_member(
     if_match: IfMatch = None,
 ) -> Response[Any]:
     """Remove a coach from a team. The credit is divided among the rest by weight."""
-    tenant_id, now = api.client(router).tenant_id, api.clock()
-    expected = team_changes.precondition(if_match)
-    return team_changes.change(
+    return team_changes.delete(
         router,
-        None,
-        lambda connection, key, options: members.delete(
-            connection,
-            tenant_id=tenant_id,
-            calendar_id=calendar_id,
-            coach_id=coach_id,
-            options=options,
-            key=key,
-            now=now,
-            precondition=expected,
-        ),
+        Member(calendar_id, coach_id),
         Options(dry_run=dry_run, appointments=appointments),
+        team_changes.precondition(if_match),
     )

@@ -1,7 +1,12 @@
-"""What the routes that change a team share: preconditions, dry runs, patches, and how they answer."""
+"""What the routes of a team's resources share: how one is read, put, patched and deleted, and how it answers.
+
+A route says its types and which resource it is about; whose it is, when, under which key, under which
+conditions and whether for real is found here.
+"""
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
@@ -10,21 +15,22 @@ from pydantic import BaseModel
 from pydantic import ValidationError as InvalidModelError
 
 from admin.plan_models import Plan
-from admin.settings_models import merged
+from admin.settings_models import Patch, merged
 from fairslot.domain.errors import MalformedRequestError, ValidationError
-from fairslot.domain.idempotency import NO_KEY, ChangeResult, Key
 from fairslot.http import api, changes
 from fairslot.platform import db
-from fairslot.team.changes import Choice, Options, is_new
-from fairslot.team.preconditions import Precondition, etag
+from fairslot.team.changes import ChangeRequest, Choice, Options, is_new
+from fairslot.team.preconditions import ANY, Precondition, etag
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
     from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 
+    from fairslot.domain.idempotency import ChangeResult
     from fairslot.platform.db import Connection
+    from fairslot.team.resources import Resource, Settings
 
-type Work = Callable[[Connection, Key, Options], ChangeResult]
+type Work = Callable[[Connection, ChangeRequest], ChangeResult]
 
 _CREATED = 201
 _ETAG: Any = {"description": "The resource's entity tag, for `If-Match`.", "schema": {"type": "string"}}
@@ -79,40 +85,68 @@ def patched[T: BaseModel](model: type[T], known: Mapping[str, Any], patch: BaseM
     return made.model_dump(mode="json")
 
 
-def found[T: BaseModel](model: type[T], resource: Mapping[str, Any]) -> Response[T]:
+def read[T: BaseModel](router: "BaseRouter", model: type[T], resource: "Resource") -> Response[T]:
     """Answer with a resource and its entity tag."""
-    return Response(
-        status_code=200,
-        content_type="application/json",
-        headers={"ETag": etag(resource)},
-        body=model.model_validate(resource),
+    tenant_id = api.client(router).tenant_id
+    found = db.run(lambda connection: resource.get(connection, tenant_id=tenant_id))
+    return Response(200, "application/json", model.model_validate(found), headers={"ETag": etag(found)})
+
+
+def put[T: BaseModel](
+    router: "BaseRouter",
+    model: type[T],
+    resource: "Resource",
+    settings: "Settings",
+    options: Options,
+    expected: Precondition = ANY,
+) -> Response[Any]:
+    """Create a resource or replace its settings, and answer with it."""
+    return _change(
+        router, model, lambda connection, asked: resource.put(connection, settings, asked), options, expected
     )
 
 
-def plan(router: "BaseRouter", work: "Callable[[Connection], ChangeResult]") -> Response[Plan]:
+def patch[T: BaseModel](
+    router: "BaseRouter",
+    model: type[T],
+    resource: "Resource",
+    body: Patch,
+    whole: type[BaseModel],
+    options: Options,
+    expected: Precondition,
+) -> Response[Any]:
+    """Patch a resource, which has to be as valid afterwards as a `whole` request, and answer with it."""
+
+    def edit(known: Mapping[str, Any]) -> dict[str, Any]:
+        return patched(whole, known, body)
+
+    return _change(
+        router, model, lambda connection, asked: resource.patch(connection, edit, asked), options, expected
+    )
+
+
+def delete(
+    router: "BaseRouter", resource: "Resource", options: Options, expected: Precondition
+) -> Response[Any]:
+    """Delete a resource and answer with nothing."""
+    return _change(router, None, resource.delete, options, expected)
+
+
+def plan(router: "BaseRouter", work: Work, options: Options, expected: Precondition = ANY) -> Response[Plan]:
     """Do a dry run, which is counted before the work as a change is, and answer with its plan."""
     api.request_count(router).check()
-    return Response(200, "application/json", Plan.model_validate(db.run(work).answer))
+    asked = _asked(router, options, expected)
+    return Response(
+        200,
+        "application/json",
+        Plan.model_validate(db.run(lambda connection: work(connection, asked)).answer),
+    )
 
 
-def change[T: BaseModel](
-    router: "BaseRouter", model: type[T] | None, work: Work, options: Options
-) -> Response[Any]:
-    """Make a change and answer with the resource (none: 204), or with the plan of a dry run.
-
-    A resource that was made is answered with 201.
-    """
-    if options.dry_run:
-        return plan(router, lambda connection: work(connection, NO_KEY, options))
-    made = changes.apply(router, lambda connection, key: work(connection, key, options))
-    if model is None:
-        return changes.respond(router, None, replayed=made.replayed)
-    resource = made.answer["resource"]
-    answer = changes.respond(router, model.model_validate(resource), replayed=made.replayed)
-    answer.headers["ETag"] = etag(resource)
-    if is_new(made.answer):
-        answer.status_code = _CREATED
-    return answer
+def make(router: "BaseRouter", work: Work, options: Options, expected: Precondition = ANY) -> changes.Done:
+    """Make a change once for its key."""
+    asked = _asked(router, options, expected)
+    return changes.apply(router, lambda connection, key: work(connection, replace(asked, key=key)))
 
 
 def answers(
@@ -138,3 +172,29 @@ def _resource(model: type[BaseModel], about: str) -> "OpenAPIResponse":
         "content": {"application/json": {"model": model}},
         "headers": {"ETag": _ETAG},
     }
+
+
+def _asked(router: "BaseRouter", options: Options, expected: Precondition) -> ChangeRequest:
+    return ChangeRequest(
+        tenant_id=api.client(router).tenant_id, now=api.clock(), options=options, precondition=expected
+    )
+
+
+def _change[T: BaseModel](
+    router: "BaseRouter", model: type[T] | None, work: Work, options: Options, expected: Precondition
+) -> Response[Any]:
+    """Make a change and answer with the resource (none: 204), or with the plan of a dry run.
+
+    A resource that was made is answered with 201.
+    """
+    if options.dry_run:
+        return plan(router, work, options, expected)
+    made = make(router, work, options, expected)
+    if model is None:
+        return changes.respond(router, None, replayed=made.replayed)
+    resource = made.answer["resource"]
+    answer = changes.respond(router, model.model_validate(resource), replayed=made.replayed)
+    answer.headers["ETag"] = etag(resource)
+    if is_new(made.answer):
+        answer.status_code = _CREATED
+    return answer

@@ -124,6 +124,18 @@ def test_pruning_deletes_what_is_not_named(team: Connection) -> None:
     check_replay(team)
 
 
+def test_pruning_tells_a_coach_from_a_calendar_of_the_same_id(empty: Connection) -> None:
+    """Both go, and the coach's place in the team once."""
+    apply({"coaches": {"ann": ANN}, "calendars": {"ann": INTRO | {"team": {"ann": {}}}}})
+    plan = apply({}, prune="true")
+    assert [(one["resource"], one["id"], one["action"]) for one in plan["changes"]] == [
+        ("member", "ann/ann", "delete"),
+        ("calendar", "ann", "delete"),
+        ("coach", "ann", "delete"),
+    ]
+    assert body_of(ask("GET", "/api/export")) == {"coaches": {}, "calendars": {}}
+
+
 def test_one_document_moves_appointments_to_whom_it_adds(team: Connection) -> None:
     """A coach who goes and one who comes are one transaction: the new one takes over."""
     for step in range(3):

@@ -71,9 +71,9 @@ def test_a_dry_run_is_counted_before_its_work(
     tried: list[object] = []
     make = changes.make
 
-    def noted(connection: Connection, change: changes.Change, **how: Any) -> ChangeResult:
-        tried.append(change)
-        return make(connection, change, **how)
+    def noted(connection: Connection, asked: changes.ChangeRequest, **how: Any) -> ChangeResult:
+        tried.append(asked)
+        return make(connection, asked, **how)
 
     monkeypatch.setattr(changes, "make", noted)
     asked = (

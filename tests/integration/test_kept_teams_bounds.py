@@ -4,13 +4,11 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import psycopg
-import pytest
 from redis import Redis
 
 from fairslot.coach_time.kept_teams import KeptTeams, page_key
@@ -21,65 +19,14 @@ from fairslot.platform.db import Connection
 from fairslot.platform.migrate import migrate
 from local.postgres import EmbeddedPostgres
 from local.valkey import EmbeddedValkey
-from tests.support.availability import Listed, list_page
+from tests.support.availability import list_page
 from tests.support.bookings import appointment_of, book, cancel
 from tests.support.clock import HOUR, MINUTE, NINE, NOW
 from tests.support.fixtures import Connect, Environment
 from tests.support.invariants import check_invariants
+from tests.support.kept_teams import close_horizons, entry_of, listed, value_of
 from tests.support.race import at_once, wait_until
-from tests.support.team import TENANT, add_calendar, add_team, set_coach
-
-THREE = 3
-FORGED_KEY = "0" * 64
-
-
-@pytest.fixture
-def team(connection: Connection) -> Connection:
-    """Three coaches who hold the calendar `cal`."""
-    add_team(connection, THREE)
-    return connection
-
-
-@pytest.fixture
-def cache(environment: Environment, valkey: EmbeddedValkey) -> Iterator[Redis]:
-    """An empty Valkey that is in use."""
-    with Redis.from_url(valkey.url) as client:
-        client.flushall()
-        environment(REDIS_URL=valkey.url)
-        yield client
-
-
-def listed(connection: Connection, kept: KeptTeams | None = None, **more: object) -> Listed:
-    """List the calendar with its coaches."""
-    return list_page(connection, with_coaches=True, kept=kept, **more)  # type: ignore[arg-type]
-
-
-def free_at(page: Listed, start: datetime) -> int:
-    """Return how many coaches a page has for a start."""
-    return next((one.available_coaches for one in page.starts if instant_of(one.slot) == start), 0)
-
-
-def close_horizons(connection: Connection) -> None:
-    """Close all time in the read model alone, unnoted, so that whoever reads it is seen."""
-    connection.execute("UPDATE coach_horizons SET free = repeat('0', length(free))::varbit")
-
-
-def names_of(cache: Redis) -> list[str]:
-    """Return the names of the entries in Valkey."""
-    return [bytes(name).decode() for name in cache.keys("team:*")]  # type: ignore[arg-type]
-
-
-def value_of(cache: Redis, name: str) -> bytes:
-    """Return an entry in Valkey."""
-    value = cache.get(name)
-    assert isinstance(value, bytes)
-    return value
-
-
-def entry_of(cache: Redis) -> str:
-    """Return the name of the one entry in Valkey."""
-    (name,) = names_of(cache)
-    return name
+from tests.support.team import TENANT, add_calendar, set_coach
 
 
 def test_without_valkey_pages_are_as_exact(

@@ -1,7 +1,7 @@
 """Nothing that Valkey gives, and no order of commits, makes a page older than what was answered before it."""
 
-from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -10,68 +10,18 @@ from redis import Redis
 from fairslot.coach_time.kept_teams import KeptTeams, page_key
 from fairslot.coach_time.packed_team import pack, seal, unpack, unseal
 from fairslot.coach_time.read_model import delete_old_changes, fold_changes
-from fairslot.domain.slots import instant_of
 from fairslot.platform.db import Connection
-from local.valkey import EmbeddedValkey
-from tests.support.availability import Listed, list_page
+from tests.support.availability import list_page
 from tests.support.bookings import book
 from tests.support.clock import HOUR, NINE
-from tests.support.fixtures import Connect, Environment
+from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants
+from tests.support.kept_teams import close_horizons, entry_of, free_at, listed, names_of, value_of
 from tests.support.tables import count, one_row
-from tests.support.team import add_calendar, add_coach, add_team
+from tests.support.team import add_calendar, add_coach
 
 THREE = 3
 FORGED_KEY = "0" * 64
-
-
-@pytest.fixture
-def team(connection: Connection) -> Connection:
-    """Three coaches who hold the calendar `cal`."""
-    add_team(connection, THREE)
-    return connection
-
-
-@pytest.fixture
-def cache(environment: Environment, valkey: EmbeddedValkey) -> Iterator[Redis]:
-    """An empty Valkey that is in use."""
-    with Redis.from_url(valkey.url) as client:
-        client.flushall()
-        environment(REDIS_URL=valkey.url)
-        yield client
-
-
-def listed(connection: Connection, kept: KeptTeams | None = None, **more: object) -> Listed:
-    """List the calendar with its coaches."""
-    return list_page(connection, with_coaches=True, kept=kept, **more)  # type: ignore[arg-type]
-
-
-def free_at(page: Listed, start: datetime) -> int:
-    """Return how many coaches a page has for a start."""
-    return next((one.available_coaches for one in page.starts if instant_of(one.slot) == start), 0)
-
-
-def close_horizons(connection: Connection) -> None:
-    """Close all time in the read model alone, unnoted, so that whoever reads it is seen."""
-    connection.execute("UPDATE coach_horizons SET free = repeat('0', length(free))::varbit")
-
-
-def names_of(cache: Redis) -> list[str]:
-    """Return the names of the entries in Valkey."""
-    return [bytes(name).decode() for name in cache.keys("team:*")]  # type: ignore[arg-type]
-
-
-def value_of(cache: Redis, name: str) -> bytes:
-    """Return an entry in Valkey."""
-    value = cache.get(name)
-    assert isinstance(value, bytes)
-    return value
-
-
-def entry_of(cache: Redis) -> str:
-    """Return the name of the one entry in Valkey."""
-    (name,) = names_of(cache)
-    return name
 
 
 def test_a_transaction_that_commits_late_is_not_missed(team: Connection, connect: Connect) -> None:

@@ -7,10 +7,11 @@ from functools import partial
 import pytest
 
 from fairslot.domain.errors import AppointmentsAffectedError, ConflictError, SlotUnavailableError
-from fairslot.domain.idempotency import NO_KEY, ChangeResult
+from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection
-from fairslot.team import coaches, members
-from fairslot.team.changes import Choice, Options
+from fairslot.team.changes import ChangeRequest, Choice, Options
+from fairslot.team.coaches import Coach
+from fairslot.team.members import Member
 from tests.support.bookings import book, cancel, hold, reassign, reschedule
 from tests.support.clock import DAY, HALF, NINE, NOW
 from tests.support.fixtures import Connect
@@ -24,28 +25,14 @@ STARTS = [NINE + day * DAY + step * HALF for day in range(3) for step in range(6
 
 def deactivate(connection: Connection, coach_id: str, choice: Choice = "reassign") -> ChangeResult:
     """Turn a coach off, and do with the appointments what is chosen."""
-    return coaches.patch(
-        connection,
-        tenant_id=TENANT,
-        coach_id=coach_id,
-        edit=lambda known: {**known, "active": False},
-        options=Options(appointments=choice),
-        key=NO_KEY,
-        now=NOW,
-    )
+    asked = ChangeRequest(tenant_id=TENANT, now=NOW, options=Options(appointments=choice))
+    return Coach(coach_id).patch(connection, lambda known: {**known, "active": False}, asked)
 
 
 def leave(connection: Connection, coach_id: str) -> ChangeResult:
     """Remove a coach from the team of `cal`, the appointments with it."""
-    return members.delete(
-        connection,
-        tenant_id=TENANT,
-        calendar_id="cal",
-        coach_id=coach_id,
-        options=Options(appointments="cancel"),
-        key=NO_KEY,
-        now=NOW,
-    )
+    asked = ChangeRequest(tenant_id=TENANT, now=NOW, options=Options(appointments="cancel"))
+    return Member("cal", coach_id).delete(connection, asked)
 
 
 def outcome(work: Callable[[], ChangeResult]) -> Outcome:

@@ -9,7 +9,9 @@ from fairslot.coach_time.absences import begin_absence
 from fairslot.domain.errors import NotFoundError
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
-from fairslot.team import absences, members
+from fairslot.team import members
+from fairslot.team.absences import Absence
+from fairslot.team.members import Member
 from tests.support.bookings import book
 from tests.support.clock import DAY, NINE, NOW
 from tests.support.tables import table_digests
@@ -32,9 +34,8 @@ def two(connection: Connection) -> Connection:
 def test_nobody_joins_across_tenants(two: Connection, calendar_id: str, coach_id: str) -> None:
     """Neither a coach of one's own another's calendar, nor the other way round."""
     before = table_digests(two)
-    step = members.join_step(
-        two, tenant_id=OTHER, calendar_id=calendar_id, coach_id=coach_id, weight=1, known=False
-    )
+    place = Member(calendar_id, coach_id)
+    (step,) = place.put_steps(two, tenant_id=OTHER, known=None, settings={"weight": 1}, now=NOW)
     with pytest.raises(NotFoundError):
         step.run()
     assert table_digests(two) == before
@@ -43,7 +44,8 @@ def test_nobody_joins_across_tenants(two: Connection, calendar_id: str, coach_id
 def test_nobody_leaves_another_tenants_team(two: Connection) -> None:
     """The statement finds no calendar, so nothing happens."""
     before = table_digests(two)
-    members.leave_step(two, tenant_id=OTHER, calendar_id="cal", coach_id="coach-01", now=NOW).run()
+    (step,) = Member("cal", "coach-01").delete_steps(two, tenant_id=OTHER, now=NOW)
+    step.run()
     assert table_digests(two) == before
 
 
@@ -59,7 +61,7 @@ def test_an_absence_of_another_is_neither_read_nor_deleted(two: Connection) -> N
     event_id = uuid4()
     begin_absence(two, coach_id="coach-02", start=NINE, end=NINE + DAY, event_id=event_id)
     with pytest.raises(NotFoundError):
-        absences.get(two, tenant_id=OTHER, coach_id="coach-02", absence_id=event_id)
+        Absence("coach-02", event_id).get(two, tenant_id=OTHER)
     before = table_digests(two)
     values = {"tenant": OTHER, "coach": "coach-02", "event": event_id}
     assert two.execute(queries("absences")["delete"], values).fetchall() == []

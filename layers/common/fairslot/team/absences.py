@@ -1,29 +1,18 @@
 """Absences of coaches as an operator sets them, beside those that partners report."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from fairslot.coach_time.absences import begin_absence, end_absence
-from fairslot.domain.errors import NotFoundError
-from fairslot.domain.idempotency import ChangeResult, Key
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
-from fairslot.team import changes, coaches
-from fairslot.team.changes import Json, Options, Step
-from fairslot.team.preconditions import ANY, Precondition
+from fairslot.team.changes import Json, Step
+from fairslot.team.coaches import Coach
+from fairslot.team.resources import Resource, Settings
 
 _SQL = queries("absences")
-
-
-def get(connection: Connection, *, tenant_id: str, coach_id: str, absence_id: UUID) -> Json:
-    """Return one absence. Raises NotFoundError."""
-    values = {"tenant": tenant_id, "coach": coach_id, "event": absence_id}
-    row = connection.execute(_SQL["get"], values).fetchone()
-    if row is None:
-        raise NotFoundError("There is no such absence.")
-    return _absence(coach_id, row)
 
 
 def list_page(
@@ -42,7 +31,7 @@ def list_page(
         NotFoundError: the tenant has no such coach.
 
     """
-    coaches.get(connection, tenant_id=tenant_id, coach_id=coach_id)
+    Coach(coach_id).get(connection, tenant_id=tenant_id)
     values = {
         "tenant": tenant_id,
         "coach": coach_id,
@@ -55,89 +44,77 @@ def list_page(
     return [_absence(coach_id, row) for row in connection.execute(_SQL["list_page"], values)]
 
 
-def create(
-    connection: Connection,
-    *,
-    tenant_id: str,
-    coach_id: str,
-    start: datetime,
-    end: datetime,
-    reason: str | None,
-    options: Options,
-    key: Key,
-    now: datetime,
-) -> ChangeResult:
-    """Close every slot of a coach that [start, end) touches. For the answer and the errors see changes.make.
+@dataclass(frozen=True)
+class Absence(Resource):
+    """An absence: it closes every slot of a coach that [start, end) touches, and is never changed.
 
-    Raises:
-        NotFoundError: the tenant has no such coach.
-
+    Once it is deleted the coach is free again where no other one is; with an external calendar, once that
+    was read again.
     """
-    absence_id = uuid4()
 
-    def run() -> None:
-        begin_absence(connection, coach_id=coach_id, start=start, end=end, event_id=absence_id)
-        values = {"coach": coach_id, "event": absence_id, "reason": reason}
-        connection.execute(_SQL["note_reason"], values)
+    coach_id: str
+    absence_id: UUID
+    missing = "There is no such absence."
 
-    def steps() -> Sequence[Step]:
-        coaches.get(connection, tenant_id=tenant_id, coach_id=coach_id)
-        return [_step(coach_id, absence_id, "create", run)]
+    def find(self, connection: Connection, *, tenant_id: str) -> Json | None:
+        """Return the absence, or None."""
+        row = connection.execute(_SQL["get"], self._values(tenant_id)).fetchone()
+        return _absence(self.coach_id, row) if row else None
 
-    change = changes.Change(
-        tenant_id=tenant_id,
-        now=now,
-        steps=steps,
-        read=lambda: get(connection, tenant_id=tenant_id, coach_id=coach_id, absence_id=absence_id),
-        reason=reason,
-    )
-    return changes.make(connection, change, options=options, key=key)
+    def put_steps(
+        self, connection: Connection, *, tenant_id: str, known: Json | None, settings: Settings, now: datetime
+    ) -> list[Step]:
+        """Return what makes the absence, of `start`, `end` and `reason`.
 
+        Raises:
+            NotFoundError: the tenant has no such coach.
 
-def delete(
-    connection: Connection,
-    *,
-    tenant_id: str,
-    coach_id: str,
-    absence_id: UUID,
-    options: Options,
-    key: Key,
-    now: datetime,
-    precondition: Precondition = ANY,
-) -> ChangeResult:
-    """Delete one absence; the coach is free again where no other one is.
+        """
+        del known, now
+        Coach(self.coach_id).get(connection, tenant_id=tenant_id)
 
-    A coach with an external calendar is free once that was read again.
+        def run() -> None:
+            begin_absence(
+                connection,
+                coach_id=self.coach_id,
+                start=settings["start"],
+                end=settings["end"],
+                event_id=self.absence_id,
+            )
+            values = self._values(tenant_id) | {"reason": settings["reason"]}
+            connection.execute(_SQL["note_reason"], values)
 
-    Raises:
-        NotFoundError: the coach has no such absence.
-        PreconditionFailedError: it is not as expected.
+        return [
+            Step(
+                resource="absence",
+                id=f"{self.coach_id}/{self.absence_id}",
+                action="create",
+                members=("start", "end", "reason"),
+                run=run,
+                coaches=frozenset({self.coach_id}),
+            )
+        ]
 
-    """
-    values = {"tenant": tenant_id, "coach": coach_id, "event": absence_id}
+    def delete_steps(self, connection: Connection, *, tenant_id: str, now: datetime) -> list[Step]:
+        """Return what deletes the absence."""
+        del now
 
-    def run() -> None:
-        for row in connection.execute(_SQL["delete"], values).fetchall():
-            end_absence(connection, coach_id=coach_id, start=row["start"], end=row["end"])
+        def run() -> None:
+            for row in connection.execute(_SQL["delete"], self._values(tenant_id)).fetchall():
+                end_absence(connection, coach_id=self.coach_id, start=row["start"], end=row["end"])
 
-    def steps() -> Sequence[Step]:
-        known = get(connection, tenant_id=tenant_id, coach_id=coach_id, absence_id=absence_id)
-        precondition.check(known)
-        return [_step(coach_id, absence_id, "delete", run)]
+        return [
+            Step(
+                resource="absence",
+                id=f"{self.coach_id}/{self.absence_id}",
+                action="delete",
+                run=run,
+                coaches=frozenset({self.coach_id}),
+            )
+        ]
 
-    change = changes.Change(tenant_id=tenant_id, now=now, steps=steps, read=lambda: None)
-    return changes.make(connection, change, options=options, key=key)
-
-
-def _step(coach_id: str, absence_id: UUID, action: changes.Action, run: Any) -> Step:
-    return Step(
-        resource="absence",
-        id=f"{coach_id}/{absence_id}",
-        action=action,
-        members=("start", "end", "reason") if action == "create" else (),
-        run=run,
-        coaches=frozenset({coach_id}),
-    )
+    def _values(self, tenant_id: str) -> Json:
+        return {"tenant": tenant_id, "coach": self.coach_id, "event": self.absence_id}
 
 
 def _absence(coach_id: str, row: Json) -> Json:

@@ -12,14 +12,15 @@ from typing import Any, Literal
 from fairslot.coach_time.days import extend_days
 from fairslot.domain.errors import AppointmentsAffectedError, ConflictError
 from fairslot.domain.fair_share import MILLION
-from fairslot.domain.idempotency import ChangeResult, Key
+from fairslot.domain.idempotency import NO_KEY, ChangeResult, Key
 from fairslot.platform import idempotent
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
+from fairslot.team.preconditions import ANY, Precondition
 
 type Json = dict[str, Any]
 type Choice = Literal["reassign", "cancel", "keep"]
-type Resource = Literal["coach", "calendar", "member", "absence"]
+type Kind = Literal["coach", "calendar", "member", "absence"]
 type Action = Literal["create", "update", "delete"]
 
 # Each is a booking's work under the locks of its calendar.
@@ -30,13 +31,26 @@ _SQL = queries("team_changes")
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How a change is asked for.
+    """What a change may do.
 
-    `appointments` says what becomes of those that no longer fit; None: any such refuses the change.
+    `appointments` says what becomes of those that no longer fit; None: any such refuses the change. `reason`
+    goes to the customers whose appointments are cancelled.
     """
 
     dry_run: bool = False
     appointments: Choice | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangeRequest:
+    """A change as it is asked for: whose, when, what it may do, its key, and what its resource must be."""
+
+    tenant_id: str
+    now: datetime
+    options: Options = Options()
+    key: Key = NO_KEY
+    precondition: Precondition = ANY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +61,7 @@ class Step:
     those of them whose appointments may no longer fit. `members` are the names of what changes.
     """
 
-    resource: Resource
+    resource: Kind
     id: str
     action: Action
     run: Callable[[], None]
@@ -58,24 +72,16 @@ class Step:
     closing: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Change:
-    """A change that is asked for: `steps` and `read` are called under the tenant's lock.
-
-    `reason` goes to the customers whose appointments are cancelled; `read` returns the resource afterwards.
-    """
-
-    tenant_id: str
-    now: datetime
-    steps: Callable[[], Sequence[Step]]
-    read: Callable[[], Json | None]
-    reason: str | None = None
+type Steps = Callable[[], Sequence[Step]]
 
 
-def make(connection: Connection, change: Change, *, options: Options, key: Key) -> ChangeResult:
+def make(
+    connection: Connection, asked: ChangeRequest, *, steps: Steps, read: Callable[[], Json | None]
+) -> ChangeResult:
     """Make a change once for its key; the answer has the plan that was carried out and the resource.
 
-    With `dry_run` nothing is changed or stored, and the answer is the plan.
+    `steps` returns what is to be done, and `read` the resource after it; both are called under the tenant's
+    lock. With `dry_run` nothing is changed or stored, and the answer is the plan.
 
     Raises:
         AppointmentsAffectedError: appointments would no longer fit, and nothing was chosen for them, or
@@ -86,13 +92,13 @@ def make(connection: Connection, change: Change, *, options: Options, key: Key) 
     """
 
     def work() -> tuple[Json, list[Json]]:
-        plan = _carry_out(connection, change, options)
-        return {"plan": plan, "resource": change.read()}, []
+        plan = _carry_out(connection, asked, steps)
+        return {"plan": plan, "resource": read()}, []
 
-    if not options.dry_run:
-        return idempotent.once(connection, tenant_id=change.tenant_id, key=key, now=change.now, work=work)
+    if not asked.options.dry_run:
+        return idempotent.once(connection, tenant_id=asked.tenant_id, key=asked.key, now=asked.now, work=work)
     with connection.transaction(force_rollback=True):
-        plan = _carry_out(connection, change, options)
+        plan = _carry_out(connection, asked, steps)
     return ChangeResult(answer=plan, replayed=False)
 
 
@@ -102,18 +108,18 @@ def is_new(answer: Mapping[str, Any]) -> bool:
     return bool(changes) and changes[0]["action"] == "create"
 
 
-def _carry_out(connection: Connection, change: Change, options: Options) -> Json:
-    connection.execute(_SQL["lock_tenant"], {"tenant": change.tenant_id})
-    steps = change.steps()
+def _carry_out(connection: Connection, asked: ChangeRequest, find_steps: Steps) -> Json:
+    connection.execute(_SQL["lock_tenant"], {"tenant": asked.tenant_id})
+    steps = find_steps()
     if not steps:
         return _plan([], [], 0, [])
     coaches = sorted(frozenset[str]().union(*(step.coaches for step in steps)))
     values = {
-        "tenant": change.tenant_id,
+        "tenant": asked.tenant_id,
         "coaches": coaches,
         "calendars": sorted(frozenset[str]().union(*(step.calendars for step in steps))),
         "closing": sorted(frozenset[str]().union(*(step.closing for step in steps))),
-        "now": change.now,
+        "now": asked.now,
     }
     connection.execute(_SQL["lock"], values)
     before, misfits_before = _shares(connection, values), _misfits(connection, values)
@@ -123,19 +129,17 @@ def _carry_out(connection: Connection, change: Change, options: Options) -> Json
     for step in steps:
         step.run()
     if coaches:
-        extend_days(connection, now=change.now, coach_ids=coaches)
+        extend_days(connection, now=asked.now, coach_ids=coaches)
     misfits = {one: row for one, row in _misfits(connection, values).items() if one not in misfits_before}
-    appointments = _settle(connection, change, misfits, options.appointments or "reassign")
+    appointments = _settle(connection, asked, misfits)
     held = sum(bool(row["held"]) for row in misfits.values())
     plan = _plan(steps, appointments, held, _compared(before, _shares(connection, values)))
-    if not options.dry_run:
-        _check(appointments, options.appointments, plan)
+    if not asked.options.dry_run:
+        _check(appointments, asked.options.appointments, plan)
     return plan
 
 
-def _settle(
-    connection: Connection, change: Change, misfits: Mapping[Any, Json], action: Choice
-) -> list[Json]:
+def _settle(connection: Connection, asked: ChangeRequest, misfits: Mapping[Any, Json]) -> list[Json]:
     """Do with the appointments what was chosen; return them with what became of each."""
     if len(misfits) > MOST_APPOINTMENTS:
         raise ConflictError(
@@ -143,12 +147,12 @@ def _settle(
             " absences of a month each."
         )
     values = {
-        "tenant": change.tenant_id,
+        "tenant": asked.tenant_id,
         "ids": list(misfits),
         "reasons": [row["reason"] for row in misfits.values()],
-        "action": action,
-        "reason": change.reason,
-        "now": change.now,
+        "action": asked.options.appointments or "reassign",
+        "reason": asked.options.reason,
+        "now": asked.now,
     }
     settled = {row["appointment_id"]: row for row in connection.execute(_SQL["settle"], values)}
     return [

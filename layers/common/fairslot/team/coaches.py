@@ -1,37 +1,22 @@
 """Coaches: who they are and when they work."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg.types.json import Jsonb
 
 from fairslot.domain.errors import NotFoundError
-from fairslot.domain.idempotency import ChangeResult, Key
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
-from fairslot.team import changes, members
-from fairslot.team.changes import Json, Options, Step
-from fairslot.team.preconditions import ANY, Precondition, changed_members
-
-type Edit = Callable[[Json], Mapping[str, object]]
+from fairslot.team.changes import Json, Step
+from fairslot.team.members import Member
+from fairslot.team.preconditions import changed_members
+from fairslot.team.resources import Resource, Settings
 
 _SQL = queries("coaches")
 # A change of these moves a coach's days, or who may be booked.
 _OF_TIME = frozenset({"time_zone", "active", "working_hours", "overrides", "limits"})
-
-
-def get(connection: Connection, *, tenant_id: str, coach_id: str) -> Json:
-    """Return a coach's settings. Raises NotFoundError."""
-    found = find(connection, tenant_id=tenant_id, coach_id=coach_id)
-    if found is None:
-        raise NotFoundError("There is no such coach.")
-    return found
-
-
-def find(connection: Connection, *, tenant_id: str, coach_id: str) -> Json | None:
-    """Return a coach's settings, or None."""
-    row = connection.execute(_SQL["get"], {"tenant": tenant_id, "coach": coach_id}).fetchone()
-    return row["coach"] if row else None
 
 
 def list_page(
@@ -48,185 +33,72 @@ def list_page(
     return [row["coach"] for row in connection.execute(_SQL["list_page"], values)]
 
 
-def put(
-    connection: Connection,
-    *,
-    tenant_id: str,
-    coach_id: str,
-    settings: Mapping[str, object],
-    options: Options,
-    key: Key,
-    now: datetime,
-    precondition: Precondition = ANY,
-) -> ChangeResult:
-    """Create a coach or replace the settings, which are as the API shows them, without the id.
+@dataclass(frozen=True)
+class Coach(Resource):
+    """A coach. Settings without `score` leave a known coach's.
 
-    Without `score` a known coach's stays. For the answer and the errors see changes.make.
-
-    Raises:
-        PreconditionFailedError: the coach is not as expected.
-        NotFoundError: the id cannot be used.
-
-    """
-    return _change(
-        connection,
-        tenant_id=tenant_id,
-        coach_id=coach_id,
-        edit=lambda _: settings,
-        options=options,
-        key=key,
-        now=now,
-        precondition=precondition,
-    )
-
-
-def patch(
-    connection: Connection,
-    *,
-    tenant_id: str,
-    coach_id: str,
-    edit: Edit,
-    options: Options,
-    key: Key,
-    now: datetime,
-    precondition: Precondition = ANY,
-) -> ChangeResult:
-    """Replace a coach's settings by what `edit` makes of them as they are. Errors are those of put.
-
-    Raises:
-        NotFoundError: the tenant has no such coach.
-
+    Who is deleted leaves every team; what was decided and booked stays on record.
     """
 
-    def known_edited(known: Json | None) -> Mapping[str, object]:
-        if known is None:
-            raise NotFoundError("There is no such coach.")
-        return edit(known)
+    coach_id: str
+    missing = "There is no such coach."
 
-    return _change(
-        connection,
-        tenant_id=tenant_id,
-        coach_id=coach_id,
-        edit=known_edited,
-        options=options,
-        key=key,
-        now=now,
-        precondition=precondition,
-    )
+    def find(self, connection: Connection, *, tenant_id: str) -> Json | None:
+        """Return the coach's settings, or None."""
+        values = {"tenant": tenant_id, "coach": self.coach_id}
+        row = connection.execute(_SQL["get"], values).fetchone()
+        return row["coach"] if row else None
 
-
-def delete(
-    connection: Connection,
-    *,
-    tenant_id: str,
-    coach_id: str,
-    options: Options,
-    key: Key,
-    now: datetime,
-    precondition: Precondition = ANY,
-) -> ChangeResult:
-    """Delete a coach, who leaves every team; what was decided and booked stays on record.
-
-    Raises:
-        NotFoundError: the tenant has no such coach.
-        PreconditionFailedError: the coach is not as expected.
-
-    """
-
-    def steps() -> Sequence[Step]:
-        precondition.check(get(connection, tenant_id=tenant_id, coach_id=coach_id))
-        return delete_steps(connection, tenant_id=tenant_id, coach_id=coach_id, now=now)
-
-    change = changes.Change(tenant_id=tenant_id, now=now, steps=steps, read=lambda: None)
-    return changes.make(connection, change, options=options, key=key)
-
-
-def _change(
-    connection: Connection,
-    *,
-    tenant_id: str,
-    coach_id: str,
-    edit: Callable[[Json | None], Mapping[str, object]],
-    options: Options,
-    key: Key,
-    now: datetime,
-    precondition: Precondition,
-) -> ChangeResult:
-    def steps() -> Sequence[Step]:
-        known = find(connection, tenant_id=tenant_id, coach_id=coach_id)
-        settings = edit(known)
-        precondition.check(known)
-        return put_steps(
-            connection, tenant_id=tenant_id, coach_id=coach_id, known=known, settings=settings, now=now
+    def put_steps(
+        self, connection: Connection, *, tenant_id: str, known: Json | None, settings: Settings, now: datetime
+    ) -> list[Step]:
+        """Return what makes the coach's settings these; nothing if they are."""
+        wanted = (
+            {**settings, "score": known["score"]} if known and settings.get("score") is None else settings
         )
+        members_changed = changed_members(known, wanted)
+        if known and not members_changed:
+            return []
+        values = {
+            "tenant": tenant_id,
+            "coach": self.coach_id,
+            "settings": Jsonb(dict(settings)),
+            "scored": settings.get("score") is not None,
+            "now": now,
+        }
 
-    change = changes.Change(
-        tenant_id=tenant_id,
-        now=now,
-        steps=steps,
-        read=lambda: get(connection, tenant_id=tenant_id, coach_id=coach_id),
-    )
-    return changes.make(connection, change, options=options, key=key)
+        def run() -> None:
+            if connection.execute(_SQL["put"], values).fetchone() is None:
+                raise NotFoundError("This id cannot be used for a coach; choose another.")
 
+        own = frozenset({self.coach_id})
+        touched = frozenset(self._calendars(connection, tenant_id))
+        return [
+            Step(
+                resource="coach",
+                id=self.coach_id,
+                action="update" if known else "create",
+                members=members_changed,
+                run=run,
+                coaches=own if not known or _OF_TIME & {*members_changed} else frozenset(),
+                calendars=touched if {"score", "active"} & {*members_changed} else frozenset(),
+            )
+        ]
 
-def put_steps(
-    connection: Connection,
-    *,
-    tenant_id: str,
-    coach_id: str,
-    known: Json | None,
-    settings: Mapping[str, object],
-    now: datetime,
-) -> list[Step]:
-    """Return what makes a coach's settings these; nothing if they are."""
-    wanted = {**settings, "score": known["score"]} if known and settings.get("score") is None else settings
-    members_changed = changed_members(known, wanted)
-    if known and not members_changed:
-        return []
-    values = {
-        "tenant": tenant_id,
-        "coach": coach_id,
-        "settings": Jsonb(dict(settings)),
-        "scored": settings.get("score") is not None,
-        "now": now,
-    }
+    def delete_steps(self, connection: Connection, *, tenant_id: str, now: datetime) -> list[Step]:
+        """Return what removes the coach from every team and deletes the coach."""
+        values = {"tenant": tenant_id, "coach": self.coach_id, "now": now}
 
-    def run() -> None:
-        if connection.execute(_SQL["put"], values).fetchone() is None:
-            raise NotFoundError("This id cannot be used for a coach; choose another.")
+        def run() -> None:
+            connection.execute(_SQL["delete"], values)
+            connection.execute(_SQL["forget_calendar"], values)
 
-    touched = frozenset(_calendars_of(connection, tenant_id, coach_id))
-    return [
-        Step(
-            resource="coach",
-            id=coach_id,
-            action="update" if known else "create",
-            members=members_changed,
-            run=run,
-            coaches=frozenset({coach_id}) if not known or _OF_TIME & {*members_changed} else frozenset(),
-            calendars=touched if {"score", "active"} & {*members_changed} else frozenset(),
-        )
-    ]
+        own = frozenset({self.coach_id})
+        deletion = Step(resource="coach", id=self.coach_id, action="delete", run=run, coaches=own)
+        places = [Member(one, self.coach_id) for one in self._calendars(connection, tenant_id)]
+        left = [step for one in places for step in one.delete_steps(connection, tenant_id=tenant_id, now=now)]
+        return [*left, deletion]
 
-
-def delete_steps(connection: Connection, *, tenant_id: str, coach_id: str, now: datetime) -> list[Step]:
-    """Return what removes a coach from every team and deletes the coach."""
-    values = {"tenant": tenant_id, "coach": coach_id, "now": now}
-
-    def run() -> None:
-        connection.execute(_SQL["delete"], values)
-        connection.execute(_SQL["forget_calendar"], values)
-
-    deletion = Step(resource="coach", id=coach_id, action="delete", run=run, coaches=frozenset({coach_id}))
-    left = [
-        members.leave_step(
-            connection, tenant_id=tenant_id, calendar_id=calendar_id, coach_id=coach_id, now=now
-        )
-        for calendar_id in _calendars_of(connection, tenant_id, coach_id)
-    ]
-    return [*left, deletion]
-
-
-def _calendars_of(connection: Connection, tenant_id: str, coach_id: str) -> list[str]:
-    values = {"tenant": tenant_id, "coach": coach_id}
-    return [row["calendar_id"] for row in connection.execute(_SQL["calendars_of"], values)]
+    def _calendars(self, connection: Connection, tenant_id: str) -> list[str]:
+        values = {"tenant": tenant_id, "coach": self.coach_id}
+        return [row["calendar_id"] for row in connection.execute(_SQL["calendars_of"], values)]

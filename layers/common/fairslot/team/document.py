@@ -6,10 +6,14 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from fairslot.domain.idempotency import ChangeResult, Key
+from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection
 from fairslot.team import calendars, changes, coaches, members
-from fairslot.team.changes import Json, Options, Step
+from fairslot.team.calendars import Calendar
+from fairslot.team.changes import ChangeRequest, Json, Step
+from fairslot.team.coaches import Coach
+from fairslot.team.members import Member
+from fairslot.team.resources import Resource
 
 
 def export(connection: Connection, *, tenant_id: str) -> Json:
@@ -19,14 +23,7 @@ def export(connection: Connection, *, tenant_id: str) -> Json:
 
 
 def apply(
-    connection: Connection,
-    *,
-    tenant_id: str,
-    document: Mapping[str, Mapping[str, Json]],
-    prune: bool,
-    options: Options,
-    key: Key,
-    now: datetime,
+    connection: Connection, asked: ChangeRequest, *, document: Mapping[str, Mapping[str, Json]], prune: bool
 ) -> ChangeResult:
     """Make everything as the document says, in one transaction; the same document again changes nothing.
 
@@ -38,13 +35,11 @@ def apply(
         SlugTakenError: two calendars have one slug.
 
     """
-    change = changes.Change(
-        tenant_id=tenant_id,
-        now=now,
-        steps=lambda: _steps(connection, tenant_id, document, prune=prune, now=now),
-        read=lambda: None,
-    )
-    return changes.make(connection, change, options=options, key=key)
+
+    def steps() -> Sequence[Step]:
+        return _steps(connection, asked.tenant_id, document, prune=prune, now=asked.now)
+
+    return changes.make(connection, asked, steps=steps, read=lambda: None)
 
 
 def _read(connection: Connection, tenant_id: str) -> Json:
@@ -73,72 +68,37 @@ def _steps(
 ) -> Sequence[Step]:
     """Return the steps in order: coaches and calendars before who joins, leaving before deleting."""
     known = _read(connection, tenant_id)
-    steps: list[Step] = []
-    for coach_id, settings in document["coaches"].items():
-        steps += coaches.put_steps(
-            connection,
-            tenant_id=tenant_id,
-            coach_id=coach_id,
-            known=known["coaches"].get(coach_id),
-            settings=settings,
-            now=now,
-        )
-    for calendar_id, entry in document["calendars"].items():
-        current = known["calendars"].get(calendar_id)
-        steps += calendars.put_steps(
-            connection,
-            tenant_id=tenant_id,
-            calendar_id=calendar_id,
-            known=current,
-            settings=_without(entry, "team"),
-        )
     gone = _gone(known, document) if prune else {"coaches": set[str](), "calendars": set[str]()}
+    steps: list[Step] = []
+    deleted: set[tuple[str, str]] = set()
+
+    def put(resource: Resource, current: Json | None, settings: Json) -> None:
+        steps.extend(
+            resource.put_steps(connection, tenant_id=tenant_id, known=current, settings=settings, now=now)
+        )
+
+    def delete(resource: Resource) -> None:
+        found = resource.delete_steps(connection, tenant_id=tenant_id, now=now)
+        steps.extend(step for step in found if (step.resource, step.id) not in deleted)
+        deleted.update((step.resource, step.id) for step in found)
+
+    for coach_id, settings in document["coaches"].items():
+        put(Coach(coach_id), known["coaches"].get(coach_id), settings)
+    for calendar_id, entry in document["calendars"].items():
+        put(Calendar(calendar_id), known["calendars"].get(calendar_id), _without(entry, "team"))
     for calendar_id, entry in document["calendars"].items():
         team = known["calendars"].get(calendar_id, {"team": {}})["team"]
         wanted = team if entry.get("team") is None else entry["team"]
-        steps += _team_steps(
-            connection, tenant_id, calendar_id, known=team, wanted=wanted, gone=gone["coaches"], now=now
-        )
+        # Who is deleted leaves with that.
+        for coach_id in [one for one in wanted if one not in gone["coaches"]]:
+            put(Member(calendar_id, coach_id), team.get(coach_id), wanted[coach_id])
+        for coach_id in [one for one in team if one not in wanted and one not in gone["coaches"]]:
+            delete(Member(calendar_id, coach_id))
     for calendar_id in sorted(gone["calendars"]):
-        steps += calendars.delete_steps(connection, tenant_id=tenant_id, calendar_id=calendar_id, now=now)
+        delete(Calendar(calendar_id))
     for coach_id in sorted(gone["coaches"]):
-        left = {step.id for step in steps if step.action == "delete"}
-        deletion = coaches.delete_steps(connection, tenant_id=tenant_id, coach_id=coach_id, now=now)
-        steps += [step for step in deletion if step.id not in left]
+        delete(Coach(coach_id))
     return steps
-
-
-def _team_steps(
-    connection: Connection,
-    tenant_id: str,
-    calendar_id: str,
-    *,
-    known: Mapping[str, Json],
-    wanted: Mapping[str, Json],
-    gone: set[str],
-    now: datetime,
-) -> list[Step]:
-    """Return who joins a team, gets another weight, or leaves it; who is deleted leaves it with that."""
-    joining = [
-        members.join_step(
-            connection,
-            tenant_id=tenant_id,
-            calendar_id=calendar_id,
-            coach_id=coach_id,
-            weight=one["weight"],
-            known=coach_id in known,
-        )
-        for coach_id, one in wanted.items()
-        if known.get(coach_id) != one and coach_id not in gone
-    ]
-    leaving = [
-        members.leave_step(
-            connection, tenant_id=tenant_id, calendar_id=calendar_id, coach_id=coach_id, now=now
-        )
-        for coach_id in known
-        if coach_id not in wanted and coach_id not in gone
-    ]
-    return [*joining, *leaving]
 
 
 def _gone(known: Json, document: Mapping[str, Mapping[str, Json]]) -> dict[str, set[str]]:

@@ -1,32 +1,17 @@
 """Who is in a calendar's team, and with which weight; joining and leaving go through the ledger."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from fairslot.domain.errors import NotFoundError
-from fairslot.domain.idempotency import ChangeResult, Key
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
-from fairslot.team import changes
-from fairslot.team.changes import Json, Options, Step
-from fairslot.team.preconditions import ANY, Precondition
+from fairslot.team.changes import Json, Step
+from fairslot.team.preconditions import changed_members
+from fairslot.team.resources import Resource, Settings
 
 _SQL = queries("members")
-
-
-def get(connection: Connection, *, tenant_id: str, calendar_id: str, coach_id: str) -> Json:
-    """Return a coach's place in a team. Raises NotFoundError."""
-    found = find(connection, tenant_id=tenant_id, calendar_id=calendar_id, coach_id=coach_id)
-    if found is None:
-        raise NotFoundError("The coach is not in the calendar's team.")
-    return found
-
-
-def find(connection: Connection, *, tenant_id: str, calendar_id: str, coach_id: str) -> Json | None:
-    """Return a coach's place in a team, or None."""
-    values = {"tenant": tenant_id, "calendar": calendar_id, "coach": coach_id}
-    row = connection.execute(_SQL["get"], values).fetchone()
-    return row["member"] if row else None
 
 
 def list_page(
@@ -42,115 +27,65 @@ def list_page(
     return [row["member"] for row in connection.execute(_SQL["list_page"], values)]
 
 
-def put(
-    connection: Connection,
-    *,
-    tenant_id: str,
-    calendar_id: str,
-    coach_id: str,
-    weight: float,
-    options: Options,
-    key: Key,
-    now: datetime,
-    precondition: Precondition = ANY,
-) -> ChangeResult:
-    """Add a coach to a team with no credit and no debt, or change the weight.
+@dataclass(frozen=True)
+class Member(Resource):
+    """A coach's place in a calendar's team.
 
-    Raises:
-        NotFoundError: the tenant has no such calendar or coach.
-        PreconditionFailedError: the member is not as expected.
-
+    Who joins has no credit and no debt; the credit of who leaves is divided among the rest.
     """
 
-    def steps() -> Sequence[Step]:
-        known = find(connection, tenant_id=tenant_id, calendar_id=calendar_id, coach_id=coach_id)
-        precondition.check(known)
-        if known and known["weight"] == weight:
+    calendar_id: str
+    coach_id: str
+    missing = "The coach is not in the calendar's team."
+
+    def find(self, connection: Connection, *, tenant_id: str) -> Json | None:
+        """Return the coach's place in the team, or None."""
+        row = connection.execute(_SQL["get"], self._values(tenant_id)).fetchone()
+        return row["member"] if row else None
+
+    def put_steps(
+        self, connection: Connection, *, tenant_id: str, known: Json | None, settings: Settings, now: datetime
+    ) -> list[Step]:
+        """Return what gives the coach a place in the team, or another weight."""
+        del now  # a place has no instant of its last change
+        members_changed = changed_members(known, settings)
+        if known and not members_changed:
             return []
-        step = join_step(
-            connection,
-            tenant_id=tenant_id,
-            calendar_id=calendar_id,
-            coach_id=coach_id,
-            weight=weight,
-            known=known is not None,
-        )
-        return [step]
+        values = {**self._values(tenant_id), **settings}
 
-    change = changes.Change(
-        tenant_id=tenant_id,
-        now=now,
-        steps=steps,
-        read=lambda: get(connection, tenant_id=tenant_id, calendar_id=calendar_id, coach_id=coach_id),
-    )
-    return changes.make(connection, change, options=options, key=key)
+        def run() -> None:
+            if connection.execute(_SQL["join"], values).fetchone() is None:
+                raise NotFoundError("There is no such calendar or coach.")
 
+        return [
+            Step(
+                resource="member",
+                id=f"{self.calendar_id}/{self.coach_id}",
+                action="update" if known else "create",
+                members=members_changed,
+                run=run,
+                coaches=frozenset() if known else frozenset({self.coach_id}),
+                calendars=frozenset({self.calendar_id}),
+            )
+        ]
 
-def delete(
-    connection: Connection,
-    *,
-    tenant_id: str,
-    calendar_id: str,
-    coach_id: str,
-    options: Options,
-    key: Key,
-    now: datetime,
-    precondition: Precondition = ANY,
-) -> ChangeResult:
-    """Remove a coach from a team; the credit is divided among the rest.
+    def delete_steps(self, connection: Connection, *, tenant_id: str, now: datetime) -> list[Step]:
+        """Return what removes the coach from the team."""
+        values = self._values(tenant_id) | {"now": now}
 
-    Raises:
-        NotFoundError: the coach is not in the team.
-        PreconditionFailedError: the member is not as expected.
+        def run() -> None:
+            connection.execute(_SQL["leave"], values)
 
-    """
+        return [
+            Step(
+                resource="member",
+                id=f"{self.calendar_id}/{self.coach_id}",
+                action="delete",
+                run=run,
+                coaches=frozenset({self.coach_id}),
+                calendars=frozenset({self.calendar_id}),
+            )
+        ]
 
-    def steps() -> Sequence[Step]:
-        precondition.check(get(connection, tenant_id=tenant_id, calendar_id=calendar_id, coach_id=coach_id))
-        step = leave_step(
-            connection, tenant_id=tenant_id, calendar_id=calendar_id, coach_id=coach_id, now=now
-        )
-        return [step]
-
-    change = changes.Change(tenant_id=tenant_id, now=now, steps=steps, read=lambda: None)
-    return changes.make(connection, change, options=options, key=key)
-
-
-def join_step(
-    connection: Connection, *, tenant_id: str, calendar_id: str, coach_id: str, weight: float, known: bool
-) -> Step:
-    """Return what gives a coach a place in a team, or another weight if it is known."""
-    values = {"tenant": tenant_id, "calendar": calendar_id, "coach": coach_id, "weight": weight}
-
-    def run() -> None:
-        if connection.execute(_SQL["join"], values).fetchone() is None:
-            raise NotFoundError("There is no such calendar or coach.")
-
-    return Step(
-        resource="member",
-        id=f"{calendar_id}/{coach_id}",
-        action="update" if known else "create",
-        members=("weight",),
-        run=run,
-        coaches=frozenset() if known else frozenset({coach_id}),
-        calendars=frozenset({calendar_id}),
-    )
-
-
-def leave_step(
-    connection: Connection, *, tenant_id: str, calendar_id: str, coach_id: str, now: datetime
-) -> Step:
-    """Return what removes a coach from a team."""
-    values = {"tenant": tenant_id, "calendar": calendar_id, "coach": coach_id, "now": now}
-    return Step(
-        resource="member",
-        id=f"{calendar_id}/{coach_id}",
-        action="delete",
-        run=lambda: _run(connection, values),
-        coaches=frozenset({coach_id}),
-        calendars=frozenset({calendar_id}),
-    )
-
-
-def _run(connection: Connection, values: Json) -> None:
-    connection.execute(_SQL["leave"], values)
+    def _values(self, tenant_id: str) -> Json:
+        return {"tenant": tenant_id, "calendar": self.calendar_id, "coach": self.coach_id}
