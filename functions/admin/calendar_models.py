@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from admin.settings_models import Patch
 from admin.settings_types import Dates
 from fairslot.http.models import Model, Request
-from fairslot.http.types import Name, Zone, storable
+from fairslot.http.types import Name, Requires, Zone, storable
 
 type Buffer = Annotated[int, Field(ge=0, le=240, multiple_of=15)]
 type Duration = Annotated[int, Field(ge=15, le=720, multiple_of=15)]
@@ -87,6 +87,7 @@ class CalendarRequest(Request):
     policy: Policy = "fair_share"
     fairness: Fairness = Fairness()
     conflict_policy: ConflictPolicy = "keep"
+    requires: Requires = Field(default_factory=list)
     active: bool = True
 
 
@@ -107,6 +108,7 @@ class CalendarPatch(Patch):
     policy: Policy | None = None
     fairness: FairnessPatch | None = None
     conflict_policy: ConflictPolicy | None = None
+    requires: Requires | None = None
     active: bool | None = None
 
 
@@ -144,6 +146,7 @@ class CalendarSettings(Model):
     policy: Policy
     fairness: FairnessModel
     conflict_policy: ConflictPolicy
+    requires: list[str]
     active: bool
 
 

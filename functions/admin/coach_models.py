@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from admin.settings_models import Patch
-from admin.settings_types import Day, Email, Hours, Week, Weekday
+from admin.settings_types import Attribute, AttributeName, Attributes, Day, Email, Hours, Week, Weekday
 from fairslot.http.models import Model, Request
 from fairslot.http.types import Instant, Name, Zone, storable
 
@@ -53,6 +53,7 @@ class CoachRequest(Request):
     working_hours: Week = Field(default_factory=dict)
     overrides: Overrides = Field(default_factory=list)
     limits: Limits = Limits()
+    attributes: Attributes = Field(default_factory=dict)
     score: Score | None = None
 
 
@@ -66,6 +67,7 @@ class CoachPatch(Patch):
     working_hours: dict[Weekday, Hours | None] | None = None
     overrides: Overrides | None = None
     limits: LimitsPatch | None = None
+    attributes: dict[AttributeName, Attribute | None] | None = None
     score: Score | None = None
 
 
@@ -92,6 +94,7 @@ class CoachSettings(Model):
     working_hours: dict[Weekday, list[list[str]]]
     overrides: list[OverrideModel]
     limits: LimitsModel
+    attributes: dict[str, bool | int | str | list[str]]
     score: float
 
 

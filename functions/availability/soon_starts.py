@@ -1,6 +1,7 @@
 """Listing the earliest bookable starts over several calendars."""
 
 import json
+from collections.abc import Iterator
 from heapq import merge
 from itertools import repeat
 from typing import Annotated, Literal
@@ -11,7 +12,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from availability.models import SoonestModel
 from availability.page_text import Form, each_entry
-from availability.starts import after_first_readings, kept
+from availability.starts import Asked, after_first_readings, in_order, kept
 from fairslot.coach_time.bookable_starts import Starts
 from fairslot.coach_time.soonest import Soonest, soonest
 from fairslot.domain.errors import NotFoundError
@@ -19,7 +20,7 @@ from fairslot.domain.requirements import requirements
 from fairslot.http import api, pages
 from fairslot.http.representation import Representations, accepts_gzip, response
 from fairslot.http.routing import route
-from fairslot.http.types import Id, Requires, Zone
+from fairslot.http.types import Id, Zone
 from fairslot.platform import db
 
 router = Router()  # type: ignore[no-untyped-call]  # the library leaves it untyped
@@ -36,8 +37,8 @@ router = Router()  # type: ignore[no-untyped-call]  # the library leaves it unty
     responses={200: {"description": "The starts.", "content": {"application/json": {"model": SoonestModel}}}},
 )
 def list_soonest(
-    calendars: Annotated[list[Id], Query(min_length=1, max_length=20)] | None = None,
-    requires: Requires | None = None,
+    calendars: Annotated[list[Id] | None, Query(min_length=1, max_length=20)] = None,
+    requires: Asked = None,
     timezone: Zone | None = None,
     include: Literal["coaches"] | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 5,
@@ -47,7 +48,7 @@ def list_soonest(
     At the same instant calendars are ordered by id. There are `limit` starts and 1 MB at most.
     """
     now, tenant_id = api.clock(), api.client(router).tenant_id
-    asked = tuple(requires or ())
+    asked = in_order(requires)
     named = None if calendars is None else sorted({*calendars})
 
     def read(connection: db.Connection) -> Soonest:
@@ -83,7 +84,7 @@ def _written(found: Soonest, form: Form) -> str:
     return f'{{"slots":[{",".join(fitting)}],{tail[1:]}'
 
 
-def _entries(one: Starts, form: Form) -> zip[tuple[int, str, str]]:
+def _entries(one: Starts, form: Form) -> Iterator[tuple[int, str, str]]:
     """Return each entry of a calendar with its place in the order."""
     met = [
         {"rule": rule.rule, "attribute": rule.attribute} for rule in requirements(one.requires, form.requires)

@@ -19,12 +19,16 @@ from fairslot.domain.errors import MalformedRequestError, NotFoundError, Validat
 from fairslot.http import api, pages
 from fairslot.http.representation import accepts_gzip, response
 from fairslot.http.routing import route
-from fairslot.http.types import Id, Instant, Requires, Zone
+from fairslot.http.types import Id, Instant, Requirement, Zone
 from fairslot.platform import db
 
 router = Router()  # type: ignore[no-untyped-call]  # the library leaves it untyped
 
 kept = KeptTeams()
+Asked = Annotated[
+    list[Requirement] | None,
+    Query(max_length=10, description="Attributes, `name:value`, that a coach must have too; repeatable."),
+]
 _LONGEST = timedelta(days=60)
 _MOST = 6_000
 
@@ -46,7 +50,7 @@ def list_availability(
     end: Instant | None = None,
     timezone: Zone | None = None,
     include: Literal["coaches"] | None = None,
-    requires: Requires | None = None,
+    requires: Asked = None,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=_MOST)] = _MOST,
 ) -> Response[str]:
@@ -62,7 +66,7 @@ def list_availability(
         limit=limit,
         after=pages.read_cursor(cursor, lambda parts: (parts[0], int(parts[1]))),
     )
-    asked = tuple(requires or ())
+    asked = in_order(requires)
     page = db.run(lambda connection: _page(connection, tenant_id, calendar_id, window, asked, now))
     form = Form(
         zone=timezone,
@@ -85,9 +89,7 @@ def list_availability(
     errors=(NotFoundError, ValidationError),
     summary="Explain why a time can or cannot be booked",
 )
-def explain_availability(
-    calendar_id: Id, start_time: Instant, requires: Requires | None = None
-) -> Explanation:
+def explain_availability(calendar_id: Id, start_time: Instant, requires: Asked = None) -> Explanation:
     """Return for each coach of a calendar whether an appointment could start then, and if not, why."""
     tenant_id = api.client(router).tenant_id
     found = db.run(
@@ -96,11 +98,16 @@ def explain_availability(
             tenant_id=tenant_id,
             calendar_id=calendar_id,
             start_time=start_time,
-            requires=requires or (),
+            requires=in_order(requires),
         )
     )
     coaches = [ExplainedModel.model_validate(one) for one in found]
     return Explanation(calendar_id=calendar_id, start_time=start_time, coaches=coaches)
+
+
+def in_order(requires: Asked) -> tuple[str, ...]:
+    """Return what is asked for, each once, in the one order."""
+    return tuple(sorted(set(requires or ())))
 
 
 def _page(

@@ -80,10 +80,18 @@ Name = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
     AfterValidator(_in_one_line),
 ]
-# What a coach must meet. Without commas, which divide a repeated parameter of a query.
+# The value of a coach's attribute is without commas, which divide a repeated parameter of a query.
+ATTRIBUTE_NAME = "[A-Za-z][A-Za-z0-9_]{0,49}"
+_ATTRIBUTE_TEXT = "[^,]{1,100}"
+AttributeText = Annotated[
+    str,
+    StringConstraints(pattern=f"^{_ATTRIBUTE_TEXT}$"),
+    AfterValidator(storable),
+    AfterValidator(_in_one_line),
+]
 Requirement = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,49}:[^,]{1,100}$"),
+    StringConstraints(pattern=f"^{ATTRIBUTE_NAME}:{_ATTRIBUTE_TEXT}$"),
     AfterValidator(storable),
     AfterValidator(_in_one_line),
 ]

@@ -16,14 +16,15 @@ SELECT engine.coach_json(c) AS coach FROM coaches AS c
 -- name: put
 -- Creates a coach or replaces the settings; no row where another tenant has the id. Without a score the known one stays.
 INSERT INTO coaches AS known (coach_id, tenant_id, name, email, time_zone, active, working_hours, overrides, max_per_day,
-                              score, updated_at)
+                              attributes, score, updated_at)
 SELECT %(coach)s, %(tenant)s, given ->> 'name', given ->> 'email', given ->> 'time_zone', (given ->> 'active')::boolean,
-       given -> 'working_hours', given -> 'overrides', (given #>> '{limits,per_day}')::smallint,
+       given -> 'working_hours', given -> 'overrides', (given #>> '{limits,per_day}')::smallint, given -> 'attributes',
        coalesce((given ->> 'score')::double precision, 0.5), %(now)s
   FROM (SELECT %(settings)s::jsonb AS given) AS request
 ON CONFLICT (coach_id) DO UPDATE
    SET name = excluded.name, email = excluded.email, time_zone = excluded.time_zone, active = excluded.active,
        working_hours = excluded.working_hours, overrides = excluded.overrides, max_per_day = excluded.max_per_day,
+       attributes = excluded.attributes,
        score = CASE WHEN %(scored)s OR known.deleted_at IS NOT NULL THEN excluded.score ELSE known.score END,
        -- Another score is a new belief; the same one keeps its evidence.
        alpha = CASE WHEN %(scored)s AND known.score <> excluded.score OR known.deleted_at IS NOT NULL THEN NULL
