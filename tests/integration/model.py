@@ -44,6 +44,7 @@ class Coach:
     read_at: datetime | None = None
     known: Span | None = None
     busy: list[Span] = field(default_factory=list)
+    attributes: frozenset[str] = frozenset()  # as name:value
 
     def works(self, when: Span) -> bool:
         """Tell whether every quarter of an hour is a working one."""
@@ -81,6 +82,7 @@ class Calendar:
     horizon: int = 2
     most: int | None = None
     zone: ZoneInfo
+    requires: frozenset[str] = frozenset()
 
     def spans(self, start: datetime) -> tuple[Span, Span]:
         """Return an appointment's own time, and that with its buffers."""
@@ -103,6 +105,7 @@ class Booking:
     state: str
     client: str | None = None
     expires: datetime | None = None
+    requires: frozenset[str] = frozenset()
     decisions: list[Decision] = field(default_factory=list)
 
     @property
@@ -122,42 +125,63 @@ class Model:
     bookings: list[Booking] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=count)
 
-    def free(self, calendar: Calendar, start: datetime, but: Booking | None = None) -> list[str]:
-        """Return who of the team could take a start if the booking `but` were not there."""
+    def free(
+        self,
+        calendar: Calendar,
+        start: datetime,
+        but: Booking | None = None,
+        requires: frozenset[str] = frozenset(),
+    ) -> list[str]:
+        """Return who of the team could take a start if the booking `but` were not there, and meets it all."""
+        wanted = calendar.requires | requires
         return [
-            coach_id for coach_id in calendar.team.members if self._is_free(coach_id, calendar, start, but)
+            coach_id
+            for coach_id in calendar.team.members
+            if wanted <= self.coaches[coach_id].attributes and self._is_free(coach_id, calendar, start, but)
         ]
 
-    def starts(self, calendar: Calendar, window: Span) -> dict[datetime, int]:
+    def starts(
+        self, calendar: Calendar, window: Span, requires: frozenset[str] = frozenset()
+    ) -> dict[datetime, int]:
         """Return the bookable starts in a window and how many coaches could take each."""
         quarters = (window[0] + n * QUARTER for n in range((window[1] - window[0]) // QUARTER))
         found = {
-            start: len(self.free(calendar, start))
+            start: len(self.free(calendar, start, requires=requires))
             for start in quarters
             if start > self.now and calendar.is_start(start) and self._takes(calendar, start)
         }
         return {start: number for start, number in found.items() if number}
 
-    def book(self, calendar: Calendar, start: datetime) -> Booking:
+    def book(self, calendar: Calendar, start: datetime, requires: frozenset[str] = frozenset()) -> Booking:
         """Give a start to whoever's turn it is."""
-        return self._place(calendar, start, Booking(next(self._numbers), calendar, "", start, "scheduled"))
+        made = Booking(next(self._numbers), calendar, "", start, "scheduled", requires=requires)
+        return self._place(calendar, start, made)
 
-    def hold(self, calendar: Calendar, start: datetime, client: str, minutes: int) -> Booking:
+    def hold(
+        self,
+        calendar: Calendar,
+        start: datetime,
+        client: str,
+        minutes: int,
+        requires: frozenset[str] = frozenset(),
+    ) -> Booking:
         """Claim a start for some minutes for whoever's turn it is."""
         live = [one for one in self.bookings if one.client == client and not self._is_over(one)]
         if len(live) >= self.most_holds:
             raise HoldLimitError
         until = min(self.now + timedelta(minutes=minutes), start)
-        held = Booking(next(self._numbers), calendar, "", start, "held", client, until)
+        held = Booking(next(self._numbers), calendar, "", start, "held", client, until, requires)
         return self._place(calendar, start, held)
 
-    def confirm(self, held: Booking, calendar: Calendar, start: datetime) -> Booking:
-        """Make an appointment of a hold."""
+    def confirm(
+        self, held: Booking, calendar: Calendar, start: datetime, requires: frozenset[str] = frozenset()
+    ) -> Booking:
+        """Make an appointment of a hold, which keeps what was asked for."""
         if start <= self.now:
             raise ValidationError
         if held not in self.bookings or held.state != "held" or self._is_over(held):
             raise HoldExpiredError
-        if (held.calendar, held.start) != (calendar, start):
+        if (held.calendar, held.start) != (calendar, start) or requires not in (frozenset(), held.requires):
             raise ValidationError
         held.state, held.client, held.expires = "scheduled", None, None
         return held
@@ -195,7 +219,8 @@ class Model:
             return booking
         calendar, team = booking.calendar, booking.calendar.team
         self._check_start(calendar, start, booking)
-        pool = [one for one in self.free(calendar, start, booking) if any_coach or one == booking.coach_id]
+        free = self.free(calendar, start, booking, booking.requires)
+        pool = [one for one in free if any_coach or one == booking.coach_id]
         done = team.turn(pool, booking.decisions[-1] if booking.decisions else None)
         if done is None:
             raise SlotUnavailableError
@@ -214,7 +239,8 @@ class Model:
         if coach_id is not None and coach_id not in team.members:
             raise NotFoundError
         self._clear(calendar)
-        others = [one for one in self.free(calendar, booking.start) if one != booking.coach_id]
+        free = self.free(calendar, booking.start, requires=booking.requires)
+        others = [one for one in free if one != booking.coach_id]
         pool = [one for one in others if coach_id in (None, one)]
         done = team.turn(pool, booking.decisions[-1] if booking.decisions else None)
         if done is None:
@@ -234,7 +260,7 @@ class Model:
 
     def _place(self, calendar: Calendar, start: datetime, booking: Booking) -> Booking:
         self._check_start(calendar, start, None)
-        done = calendar.team.turn(self.free(calendar, start))
+        done = calendar.team.turn(self.free(calendar, start, requires=booking.requires))
         if done is None:
             raise SlotUnavailableError
         booking.coach_id = done.chosen

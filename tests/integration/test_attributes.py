@@ -189,6 +189,23 @@ def test_what_was_asked_for_stays(team: Connection) -> None:
     check_replay(team)
 
 
+def test_who_moves_goes_to_who_meets_it(team: Connection) -> None:
+    """Also where somebody else is owed more, and where the coach so far no longer meets it."""
+    made = book(team, requires=GERMAN)
+    begin_absence(team, "ana", NINE + HOUR, NINE + 8 * HOUR)
+    assert coach_of(team, book(team, NINE + 2 * HOUR)) == "ben"
+    assert credits_of(team)["ben"] < credits_of(team)["cy"]
+    reschedule(team, made, NINE + HOUR, any_coach=True)
+    assert coach_of(team, made) == "ben"
+    set_attributes(team, "ben", language="en")
+    later = NINE + 5 * HOUR
+    moved = refused(lambda: reschedule(team, made, later))
+    assert isinstance(moved, SlotUnavailableError)
+    moved = refused(lambda: reschedule(team, made, later, any_coach=True))
+    assert isinstance(moved, SlotUnavailableError)
+    check_replay(team)
+
+
 def test_a_hold_keeps_what_was_asked_for(team: Connection) -> None:
     """Booking what is held asks for the same or for nothing; anything else is refused."""
     held = hold(team, requires=GERMAN)

@@ -28,8 +28,10 @@ from fairslot.domain.idempotency import ChangeResult, Key
 from fairslot.platform.db import Connection, translate
 from tests.integration.model import QUARTER, Booking
 from tests.integration.model_database import (
+    BOTH,
     FIRST,
     QUARTERS,
+    attributes_of,
     build,
     check_distribution,
     check_listing,
@@ -40,13 +42,16 @@ from tests.integration.model_database import (
 )
 from tests.support.clock import MINUTE
 from tests.support.invariants import check_invariants, check_replay
-from tests.support.team import TENANT
+from tests.support.team import TENANT, set_attributes, set_calendar
 
 starts = st.integers(0, QUARTERS - 1).map(lambda n: FIRST + n * QUARTER)
 halves = st.integers(0, QUARTERS // 2 - 1).map(lambda n: FIRST + 2 * n * QUARTER)
 calendars = st.sampled_from(["cal", "wide", "best"])
 coaches = st.sampled_from(["ana", "ben", "cy", "dee"])
 places = st.integers(0, 1000)
+requirements = st.sampled_from(
+    [frozenset[str](), frozenset[str](), frozenset({"language:de"}), frozenset({"tier:2"}), BOTH]
+)
 has_bookings = precondition(lambda self: self.known)
 has_holds = precondition(lambda self: any(one.state == "held" for one in self.known))
 
@@ -65,42 +70,59 @@ class Engine(RuleBasedStateMachine):
         connection.execute("SET synchronous_commit = off")  # nothing is killed here
         build(connection, self.model)
 
-    @rule(name=calendars, start=starts)
-    def book(self, name: str, start: datetime) -> None:
+    @rule(name=calendars, start=starts, requires=requirements)
+    def book(self, name: str, start: datetime, requires: frozenset[str]) -> None:
         """A customer books."""
-        self._both(partial(self.model.book, self.model.calendars[name], start), self._book(name, start))
+        self._both(
+            partial(self.model.book, self.model.calendars[name], start, requires),
+            self._book(name, start, requires),
+        )
 
-    @rule(name=calendars, start=starts, client=st.sampled_from("xy"), minutes=st.sampled_from([1, 5, 15]))
-    def hold(self, name: str, start: datetime, client: str, minutes: int) -> None:
+    @rule(
+        name=calendars,
+        start=starts,
+        client=st.sampled_from("xy"),
+        minutes=st.sampled_from([1, 5, 15]),
+        requires=requirements,
+    )
+    def hold(self, name: str, start: datetime, client: str, minutes: int, requires: frozenset[str]) -> None:
         """A customer has a time held."""
         self._both(
-            partial(self.model.hold, self.model.calendars[name], start, client, minutes),
-            partial(holds.hold, client_id=client, calendar_id=name, start_time=start, minutes=minutes),
+            partial(self.model.hold, self.model.calendars[name], start, client, minutes, requires),
+            partial(
+                holds.hold,
+                client_id=client,
+                calendar_id=name,
+                start_time=start,
+                minutes=minutes,
+                requires=sorted(requires),
+            ),
         )
 
     @rule(name=calendars, start=starts)
     def book_too(self, name: str, start: datetime) -> None:
         """As often as all the rest somebody books."""
-        self.book(name, start)
+        self.book(name, start, frozenset())
 
     @rule(chosen=st.tuples(halves, halves, halves))
     def let_go(self, chosen: tuple[datetime, datetime, datetime]) -> None:
         """A customer lets as many holds expire as a day takes, and before a sweep another one books."""
         *held, start = chosen
         for one in held:
-            self.hold("wide", one, "z", 1)
+            self.hold("wide", one, "z", 1, frozenset())
         self.model.now += MINUTE
-        self.book("wide", start)
+        self.book("wide", start, frozenset())
 
     @has_holds
-    @rule(place=places, shift=st.sampled_from([0, 0, 0, 15, 7]))
-    def confirm(self, place: int, shift: int) -> None:
+    @rule(place=places, shift=st.sampled_from([0, 0, 0, 15, 7]), requires=st.none() | requirements)
+    def confirm(self, place: int, shift: int, requires: frozenset[str] | None) -> None:
         """A customer books what they hold, or hold no more, or something else."""
         held = self._pick(place, "held")
         start = held.start + timedelta(minutes=shift)
+        asked = held.requires if requires is None else requires
         self._both(
-            partial(self.model.confirm, held, held.calendar, start),
-            self._book(held.calendar.calendar_id, start, hold_id=self.ids[held.number]),
+            partial(self.model.confirm, held, held.calendar, start, asked),
+            self._book(held.calendar.calendar_id, start, asked, hold_id=self.ids[held.number]),
         )
 
     @has_holds
@@ -186,6 +208,18 @@ class Engine(RuleBasedStateMachine):
         self.connection.execute("SELECT engine.join_team(%s, %s, 1)", (name, coach_id))
         learn(self.connection, self.model)
 
+    @rule(coach_id=coaches, attributes=requirements)
+    def learn(self, coach_id: str, attributes: frozenset[str]) -> None:
+        """A coach has other attributes."""
+        self.model.coaches[coach_id].attributes = attributes
+        set_attributes(self.connection, coach_id, **attributes_of(attributes))
+
+    @rule(name=calendars, requires=requirements)
+    def require(self, name: str, requires: frozenset[str]) -> None:
+        """A calendar requires something else."""
+        self.model.calendars[name].requires = requires
+        set_calendar(self.connection, name, requires=sorted(requires))
+
     @rule(
         coach_id=st.sampled_from(["ben", "cy"]),
         start=starts,
@@ -208,10 +242,10 @@ class Engine(RuleBasedStateMachine):
         """Time passes."""
         self.model.now += timedelta(minutes=minutes)
 
-    @rule(name=calendars)
-    def look(self, name: str) -> None:
+    @rule(name=calendars, requires=requirements)
+    def look(self, name: str, requires: frozenset[str]) -> None:
         """Somebody looks."""
-        check_listing(self.connection, self.model, name)
+        check_listing(self.connection, self.model, name, requires)
 
     @invariant()
     def same(self) -> None:
@@ -230,12 +264,17 @@ class Engine(RuleBasedStateMachine):
         choice = fit or self.known
         return choice[place // 4 % len(choice)]
 
-    def _book(self, name: str, start: datetime, hold_id: UUID | None = None) -> Callable[..., ChangeResult]:
+    def _book(
+        self, name: str, start: datetime, requires: frozenset[str], hold_id: UUID | None = None
+    ) -> Callable[..., ChangeResult]:
+        contact = appointments.Contact(
+            name="Customer", email="customer@example.com", requires=sorted(requires)
+        )
         return partial(
             appointments.book,
             calendar_id=name,
             start_time=start,
-            contact=appointments.Contact(name="Customer", email="customer@example.com"),
+            contact=contact,
             metadata={},
             hold_id=hold_id,
         )
