@@ -10,18 +10,25 @@ CREATE OR REPLACE FUNCTION engine.meets(p_attributes jsonb, p_requirement text) 
         ELSE p_attributes ->> split_part(p_requirement, ':', 1) = substr(p_requirement, strpos(p_requirement, ':') + 1) END,
         false);
 
--- What a coach does not meet of requirements.
-CREATE OR REPLACE FUNCTION engine.unmet(p_attributes jsonb, p_requires text[]) RETURNS integer
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (SELECT coalesce(sum(1 << (one.i - 1)::integer), 0)::integer
-              FROM unnest(p_requires) WITH ORDINALITY AS one (requirement, i)
-             WHERE NOT engine.meets(p_attributes => p_attributes, p_requirement => one.requirement));
+-- What each of some coaches does not meet of requirements, in their order; null: all meet all.
+CREATE OR REPLACE FUNCTION engine.unmet(p_coaches text[], p_requires text[]) RETURNS integer[]
+    LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    RETURN (SELECT CASE WHEN bool_or(one.unmet > 0) THEN array_agg(one.unmet ORDER BY one.i) END
+              FROM (SELECT mate.i, sum(CASE WHEN engine.meets(p_attributes => coach.attributes,
+                                                              p_requirement => wanted.requirement)
+                                            THEN 0 ELSE 1 << (wanted.i - 1)::integer END)::integer AS unmet
+                      FROM unnest(p_coaches) WITH ORDINALITY AS mate (coach_id, i)
+                      JOIN coaches AS coach USING (coach_id)
+                     CROSS JOIN unnest(p_requires) WITH ORDINALITY AS wanted (requirement, i)
+                     GROUP BY mate.i) AS one);
+END $$;
 
 -- Those of some coaches who meet all requirements.
 CREATE OR REPLACE FUNCTION engine.who_meets(p_coaches text[], p_requires text[]) RETURNS text[] LANGUAGE sql STABLE AS $$
-    SELECT coalesce(array_agg(coach.coach_id), '{}') FROM coaches AS coach
-     WHERE coach.coach_id = ANY (p_coaches)
-       AND engine.unmet(p_attributes => coach.attributes, p_requires => p_requires) = 0
+    SELECT coalesce(array_agg(mate.coach_id), '{}')
+      FROM unnest(p_coaches, engine.unmet(p_coaches => p_coaches, p_requires => p_requires)) AS mate (coach_id, unmet)
+     WHERE coalesce(mate.unmet, 0) = 0
 $$;
 
 -- A roster in which nobody who does not meet p_requires can be booked, and what each of them does not meet; null: all meet all.
@@ -29,16 +36,16 @@ $$;
 CREATE OR REPLACE FUNCTION engine.eligible_roster(p_roster rosters, p_requires text[], OUT roster rosters, OUT unmet integer[])
     LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    v_absent text[];
+    v_absent text[] := p_roster.absent;
 BEGIN
     roster := p_roster;
     IF p_requires IS NOT NULL THEN
-        SELECT CASE WHEN bool_or(mate.unmet > 0) THEN array_agg(mate.unmet ORDER BY mate.i) END,
-               array_agg(coalesce(mate.absent, CASE WHEN mate.unmet > 0 THEN 'missing_attribute' END) ORDER BY mate.i)
-          INTO unmet, v_absent
-          FROM (SELECT one.i, one.absent, engine.unmet(p_attributes => coach.attributes, p_requires => p_requires) AS unmet
-                  FROM unnest(p_roster.coach_ids, p_roster.absent) WITH ORDINALITY AS one (coach_id, absent, i)
-                  JOIN coaches AS coach USING (coach_id)) AS mate;
-        roster.absent := coalesce(v_absent, '{}');
+        unmet := engine.unmet(p_coaches => p_roster.coach_ids, p_requires => p_requires);
+        FOR i IN 1 .. coalesce(cardinality(unmet), 0) LOOP
+            IF unmet[i] > 0 AND v_absent[i] IS NULL THEN
+                v_absent[i] := 'missing_attribute';
+            END IF;
+        END LOOP;
+        roster.absent := v_absent;
     END IF;
 END $$;

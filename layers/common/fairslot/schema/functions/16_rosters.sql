@@ -17,12 +17,17 @@ CREATE OR REPLACE FUNCTION engine.roster_of(p_calendar text) RETURNS rosters LAN
            (SELECT requires FROM calendars WHERE calendar_id = p_calendar),
            CASE WHEN bool_or(mate.unmet > 0) THEN array_agg(mate.unmet ORDER BY mate.coach_id COLLATE "C") END
       FROM (SELECT coach.coach_id, coach.score, coach.active, coach.calendar_kind, sync.synced_at, member.manual_weight,
-                   engine.unmet(p_attributes => coach.attributes, p_requires => calendar.requires) AS unmet,
+                   coalesce(judged.unmet, 0) AS unmet,
                    calendar.weight_low, calendar.weight_high, calendar.weight_exponent, avg(coach.score) OVER () AS mean
               FROM coach_calendars AS member
               JOIN calendars AS calendar USING (calendar_id)
               JOIN coaches AS coach USING (coach_id)
               LEFT JOIN coach_syncs AS sync USING (coach_id)
+              LEFT JOIN (SELECT one.coach_id, one.unmet
+                           FROM (SELECT array_agg(coach_id) AS ids FROM coach_calendars WHERE calendar_id = p_calendar) AS team
+                           JOIN calendars AS asking ON asking.calendar_id = p_calendar AND asking.requires <> '{}'
+                          CROSS JOIN LATERAL unnest(team.ids, engine.unmet(p_coaches => team.ids, p_requires => asking.requires))
+                                AS one (coach_id, unmet)) AS judged USING (coach_id)
              WHERE member.calendar_id = p_calendar) AS mate
 $$;
 
