@@ -10,7 +10,8 @@ from fairslot.coach_time.days import extend_days, horizon_slots
 from fairslot.domain.fair_share import MILLION
 from fairslot.domain.slots import instant_of
 from fairslot.platform.db import Connection
-from tests.integration.model import QUARTER, Calendar, Coach, Model, Span
+from tests.integration.model import Model
+from tests.integration.model_parts import QUARTER, Calendar, Coach, Span
 from tests.integration.model_team import Member, Team
 from tests.support.availability import list_page
 from tests.support.readings import store_reading

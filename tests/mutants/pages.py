@@ -3,6 +3,7 @@
 from tests.mutants.guard import Guard
 
 _MODEL = "schema/functions/19_availability.sql"
+_LISTING = "schema/functions/23_listing.sql"
 _TABLES = "schema/tables/0001_baseline/3_availability.sql"
 _TEAM = "coach_time/team_time.py"
 _READING = "coach_time/team_reading.py"
@@ -44,7 +45,7 @@ GUARDS = (
     ),
     Guard(
         "the snapshot of a page is that of after it was read",
-        _MODEL,
+        _LISTING,
         "           pg_current_snapshot()::text,\n",
         "           pg_snapshot_xmax(pg_current_snapshot())::text || ':'"
         " || pg_snapshot_xmax(pg_current_snapshot())::text || ':',\n",
@@ -94,7 +95,7 @@ GUARDS = (
     ),
     Guard(
         "a copied key counts",
-        _MODEL,
+        _LISTING,
         "WHERE page_key.xmin = page_key.made_by::xid",
         "WHERE true",
         f"{_TESTS}/test_kept_teams_bounds.py::test_a_copy_of_the_key_is_none",
