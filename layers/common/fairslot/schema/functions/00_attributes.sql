@@ -24,12 +24,24 @@ BEGIN
                      GROUP BY mate.i) AS one);
 END $$;
 
--- Those of some coaches who meet all requirements.
-CREATE OR REPLACE FUNCTION engine.who_meets(p_coaches text[], p_requires text[]) RETURNS text[] LANGUAGE sql STABLE AS $$
-    SELECT coalesce(array_agg(mate.coach_id), '{}')
-      FROM unnest(p_coaches, engine.unmet(p_coaches => p_coaches, p_requires => p_requires)) AS mate (coach_id, unmet)
-     WHERE coalesce(mate.unmet, 0) = 0
-$$;
+-- Those of a calendar's team who meet what it requires, which the roster knows, and p_requires.
+CREATE OR REPLACE FUNCTION engine.who_meets(p_calendar text, p_requires text[]) RETURNS text[] LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    v_coaches text[] := ARRAY(
+        SELECT mate.coach_id
+          FROM turns AS turn
+          JOIN rosters AS roster ON roster.calendar_id = turn.calendar_id AND roster.version = turn.roster_version
+         CROSS JOIN LATERAL unnest(roster.coach_ids, roster.unmet) AS mate (coach_id, unmet)
+         WHERE turn.calendar_id = p_calendar AND turn.kind = 'normal' AND coalesce(mate.unmet, 0) = 0);
+BEGIN
+    IF p_requires IS NULL THEN
+        RETURN v_coaches;
+    END IF;
+    RETURN ARRAY(SELECT mate.coach_id
+                   FROM unnest(v_coaches, engine.unmet(p_coaches => v_coaches, p_requires => p_requires))
+                            AS mate (coach_id, unmet)
+                  WHERE coalesce(mate.unmet, 0) = 0);
+END $$;
 
 -- A roster in which nobody who does not meet p_requires can be booked, and what each of them does not meet; null: all meet all.
 -- Whoever cannot be booked anyway keeps the reason. Without requirements it is the roster that was given.

@@ -36,7 +36,7 @@ BEGIN
     LOOP
         v_coaches := ARRAY(SELECT coach_id FROM coach_calendars WHERE calendar_id = v_calendar.calendar_id);
         IF v_calendar.requires <> '{}' THEN
-            v_coaches := engine.who_meets(p_coaches => v_coaches, p_requires => v_calendar.requires);
+            v_coaches := engine.who_meets(p_calendar => v_calendar.calendar_id, p_requires => NULL);
         END IF;
         RETURN QUERY
         SELECT v_calendar.calendar_id, pg_current_snapshot()::text, engine.folded_snapshot()::text,
@@ -125,9 +125,8 @@ BEGIN
                   AND day.first_slot >= coalesce(changed.first_slot, p_first - 104)
                   AND day.first_slot <= coalesce(changed.first_slot, p_end_slot)) END,
            calendar.requires,
-           CASE WHEN p_requires IS NOT NULL THEN engine.who_meets(
-               p_coaches => ARRAY(SELECT coach_id FROM coach_calendars WHERE calendar_id = calendar.calendar_id),
-               p_requires => p_requires) END
+           CASE WHEN p_requires IS NOT NULL THEN
+                    engine.who_meets(p_calendar => calendar.calendar_id, p_requires => p_requires) END
       FROM calendars AS calendar
      WHERE calendar.calendar_id = ANY (p_calendars) AND calendar.tenant_id = p_tenant AND calendar.active
      ORDER BY calendar.calendar_id;
