@@ -7,6 +7,8 @@ PYTHON ?= python3
 # A worker a core; each has a Postgres, a Valkey and queues of its own where its tests need them.
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8
+# How many stacks run at once for the system tests.
+STACKS ?= 3
 export PYTHONPATH := $(CURDIR)/functions:$(CURDIR)/layers/common:$(CURDIR)
 export UV_PYTHON_DOWNLOADS ?= automatic
 
@@ -48,8 +50,9 @@ run: install ## start the whole system on this machine
 
 test: check ## every check and every test
 	@$(PYTEST) tests/integration tests/handlers
-	@# In one process: they start whole stacks and measure times.
-	@$(BIN)/python -m pytest tests/system
+	@# Whole stacks, which mostly wait; those that measure time afterwards, one by one.
+	@$(BIN)/python -m pytest -n $(STACKS) --dist loadfile -m "not alone" tests/system
+	@$(BIN)/python -m pytest -m alone tests/system
 
 check: install ## format, lint, types, import rules, unit tests (under a minute)
 	@$(BIN)/ruff format --check .

@@ -2,9 +2,9 @@
 
     PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.http [SECONDS [SECONDS]]
 
-Eight clients book as fast as they are answered, for five minutes; then fifty ask for pages for a minute,
-while two book. Clients, stack and the partners' stand-ins, with their usual latency and faults, share the
-cores.
+One client books for half a minute, then eight for five minutes, as fast as they are answered; then fifty ask
+for pages for a minute, while two book. Clients, stack and the partners' stand-ins, with their usual latency
+and faults, share the cores.
 """
 
 import asyncio
@@ -18,10 +18,11 @@ import httpx
 from bench.figures import Figure
 from bench.load.clients import BOOKING, PAGE, Load
 from bench.load.target import Calendars, Target, add_calendars, find
+from bench.load.traffic import Traffic
 from tests.support.stack import start, stop
 
 BOOKING_CLIENTS, PAGE_CLIENTS, BESIDE = 8, 50, 2
-BOOKING_SECONDS, PAGE_SECONDS = 300.0, 60.0
+ALONE_SECONDS, BOOKING_SECONDS, PAGE_SECONDS = 30.0, 300.0, 60.0
 WARM_UP_SECONDS = 5.0
 # Enough time for 250 bookings a second for five minutes, and half of them are of one calendar.
 HOT_COACHES, SPREAD_COACHES = 60, 10
@@ -36,24 +37,27 @@ def figures(booking_seconds: float = BOOKING_SECONDS, page_seconds: float = PAGE
         try:
             target = find({"FAIRSLOT_DATA": str(stack.data)})
             calendars = add_calendars(target, hot=HOT_COACHES, coaches=SPREAD_COACHES)
+            yield from one_client(target, calendars)
             yield from bookings(target, calendars, booking_seconds)
             yield from pages(target, calendars, page_seconds)
         finally:
             stop(stack)
 
 
+def one_client(target: Target, calendars: Calendars) -> Iterator[Figure]:
+    """Measure a client that waits for nobody but the system: its deliveries run beside it."""
+    traffic = booked(target, calendars, 1, ALONE_SECONDS)
+    yield from latency("booking over HTTP, one client", traffic)
+
+
 def bookings(target: Target, calendars: Calendars, seconds: float) -> Iterator[Figure]:
     """Measure clients that only book."""
-    load = Load(target, calendars, {BOOKING: 100})
-    asyncio.run(load.run(clients=BOOKING_CLIENTS, seconds=WARM_UP_SECONDS))
-    load.traffic.answered.clear()
     told_before = told(target)
-    asyncio.run(load.run(clients=BOOKING_CLIENTS, seconds=seconds))
-    traffic, told_meanwhile = load.traffic, told(target) - told_before
+    traffic = booked(target, calendars, BOOKING_CLIENTS, seconds)
+    told_meanwhile = told(target) - told_before
     what = f"booking over HTTP, {BOOKING_CLIENTS} clients"
     parts = traffic.by_part(BOOKING)
-    yield Figure(name=f"{what}, p50", value=traffic.milliseconds(BOOKING, 50), unit="ms", goal=6)
-    yield Figure(name=f"{what}, p99", value=traffic.milliseconds(BOOKING, 99), unit="ms", goal=18)
+    yield from latency(what, traffic)
     yield Figure(
         name=f"{what}, rate",
         value=traffic.rate(BOOKING),
@@ -70,6 +74,21 @@ def bookings(target: Target, calendars: Calendars, seconds: float) -> Iterator[F
         note=f"by fifth: {' '.join(f'{one:.0f}' for one in parts)}",
     )
     yield Figure(name=f"{what}, errors", value=traffic.errors.total(), goal=0)
+
+
+def booked(target: Target, calendars: Calendars, clients: int, seconds: float) -> Traffic:
+    """Let clients book for so long, after a warm-up; return what they saw."""
+    load = Load(target, calendars, {BOOKING: 100})
+    asyncio.run(load.run(clients=clients, seconds=WARM_UP_SECONDS))
+    load.traffic.answered.clear()
+    asyncio.run(load.run(clients=clients, seconds=seconds))
+    return load.traffic
+
+
+def latency(what: str, traffic: Traffic) -> Iterator[Figure]:
+    """Return how long bookings took."""
+    yield Figure(name=f"{what}, p50", value=traffic.milliseconds(BOOKING, 50), unit="ms", goal=6)
+    yield Figure(name=f"{what}, p99", value=traffic.milliseconds(BOOKING, 99), unit="ms", goal=18)
 
 
 def pages(target: Target, calendars: Calendars, seconds: float) -> Iterator[Figure]:

@@ -1,13 +1,14 @@
 """The real parts that tests stand on: one Postgres and one Valkey a run, a database of its own a test."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 from hypothesis import settings as hypothesis
 from psycopg import sql
+from redis import Redis
 
 from fairslot.platform import db
 from fairslot.platform.migrate import migrate
@@ -16,18 +17,23 @@ from local.postgres import EmbeddedPostgres
 from local.sqs import SqsStandIn
 from local.valkey import EmbeddedValkey
 from tests.support.environment import clear_caches
+from tests.support.fixtures import Connect, Environment
+from tests.support.queues import Queues
 
 # A busy machine is no failure: only the suite's own time limit counts.
 hypothesis.register_profile("fairslot", deadline=None)
 hypothesis.load_profile("fairslot")
 
+# Copying the template, once for each test, waits for the disk otherwise. What a killed server has written is
+# there all the same: only a machine that dies loses it.
+_QUICK = {"fsync": "off", "full_page_writes": "off"}
 _numbers = itertools.count()
 
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
     """A Postgres with a migrated database `template` that every test's database is a copy of."""
-    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres")) as server:
+    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), settings=_QUICK) as server:
         with psycopg.connect(server.url, autocommit=True) as connection:
             connection.execute("CREATE DATABASE template")
         migrate(server.url_of("template"))
@@ -48,17 +54,22 @@ def sqs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqsStandIn]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def admin(postgres: EmbeddedPostgres) -> Iterator[psycopg.Connection[tuple[str, ...]]]:
+    """The superuser: an autovacuum worker may be in a database, which nobody else may end."""
+    with psycopg.connect(postgres.admin_url(), autocommit=True) as connection:
+        yield connection
+
+
 @pytest.fixture
-def database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+def database_url(postgres: EmbeddedPostgres, admin: psycopg.Connection[tuple[str, ...]]) -> Iterator[str]:
     """A migrated database without data, for one test."""
     name = f"test_{next(_numbers)}"
-    with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template").format(sql.Identifier(name)))
-        _copy_settings(connection, name)
+    made = sql.SQL("CREATE DATABASE {} OWNER fairslot TEMPLATE template STRATEGY file_copy")
+    admin.execute(made.format(sql.Identifier(name)))
+    _copy_settings(admin, name)
     yield postgres.url_of(name)
-    # By the superuser: an autovacuum worker may be in it, which nobody else may end.
-    with psycopg.connect(postgres.admin_url(), autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture
@@ -69,7 +80,7 @@ def connection(database_url: str) -> Iterator[db.Connection]:
 
 
 @pytest.fixture
-def connect(database_url: str) -> Iterator[Callable[[], db.Connection]]:
+def connect(database_url: str) -> Iterator[Connect]:
     """Open any number of connections to the test's database; they are closed at its end."""
     opened: list[db.Connection] = []
 
@@ -83,7 +94,7 @@ def connect(database_url: str) -> Iterator[Callable[[], db.Connection]]:
 
 
 @pytest.fixture
-def environment(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+def environment(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
     """Set variables for the process's own connections; begins with the test's database alone."""
 
     def use(**variables: str) -> None:
@@ -97,6 +108,25 @@ def environment(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     yield use
     monkeypatch.undo()
     clear_caches()
+
+
+@pytest.fixture
+def cache(environment: Environment, valkey: EmbeddedValkey) -> Iterator[Redis]:
+    """An empty cache that the functions use."""
+    with Redis.from_url(valkey.url) as client:
+        client.flushall()
+        environment(REDIS_URL=valkey.url)
+        yield client
+
+
+@pytest.fixture
+def queues(environment: Environment, sqs: SqsStandIn) -> Iterator[Queues]:
+    """Queues of the test's own that the functions send to."""
+    client = sqs.client()
+    made = Queues.make(client)
+    environment(**sqs.environment, **made.urls)
+    yield made
+    client.close()
 
 
 @pytest.fixture(scope="session")

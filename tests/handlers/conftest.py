@@ -6,13 +6,11 @@ from datetime import datetime
 import boto3
 import pytest
 from moto import mock_aws
-from redis import Redis
 
 from fairslot.platform import clock as system_clock
 from fairslot.platform import signing_secrets
 from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
-from local.valkey import EmbeddedValkey
 from tests.support.clock import NOW, stop_clock
 from tests.support.endpoints import add_endpoint
 from tests.support.fixtures import Clock, Environment
@@ -40,25 +38,6 @@ def team(connection: Connection, environment: Environment, clock: Clock) -> Conn
     add_key(connection)
     add_team(connection, 3)
     return connection
-
-
-@pytest.fixture
-def cache(environment: Environment, valkey: EmbeddedValkey) -> Iterator[Redis]:
-    """An empty cache that the functions use."""
-    with Redis.from_url(valkey.url) as client:
-        client.flushall()
-        environment(REDIS_URL=valkey.url)
-        yield client
-
-
-@pytest.fixture
-def queues(environment: Environment, sqs: SqsStandIn) -> Iterator[Queues]:
-    """Queues of the test's own that the functions send to."""
-    client = sqs.client()
-    made = Queues.make(client)
-    environment(**sqs.environment, **made.urls)
-    yield made
-    client.close()
 
 
 @pytest.fixture

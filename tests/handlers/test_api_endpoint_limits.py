@@ -10,71 +10,31 @@ from tests.support.fixtures import Environment
 from tests.support.http import add_key, ask, check_problem
 from tests.support.tables import count
 
+MEANINGFUL = [
+    "webhook_signature", "Webhook.Id", "Content_Length", "content!type", "Transfer_Encoding",
+    "transfer-encoding", "X_Idempotency_Key", "X_API_Key", "Via", "Forwarded", "X-Forwarded-For",
+    "X_Forwarded_Host", "X-Real-IP", "Set-Cookie", "X-HTTP-Method-Override", "x_http_method_override",
+    "X-Method-Override", "X-Original-URL", "X-Rewrite-URL", "HTTP2-Settings", "Proxy-Connection",
+    "Max-Forwards", "Trailers", "Range", "Request-Range", "If", "If-Match", "if_none_match",
+    "If-Modified-Since", "If-Range", "Origin", "Referer", "Access-Control-Request-Method",
+    "X-Accel-Redirect", "X_Accel_Mapping", "X-Sendfile", "X-Sendfile-Type", "X-Lighttpd-Send-File",
+    "X-Reproxy-URL", "X-Remote-User", "X-Auth-Request-Email", "Early-Data", "Proxy", "Fly-Client-IP",
+    "X-Azure-ClientIP", "X-Azure-SocketIP", "X-Appengine-User-IP", "WL-Proxy-Client-IP",
+    "X-Vercel-Forwarded-For", "X-Originating-IP",
+]  # fmt: skip
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "webhook_signature",
-        "Webhook.Id",
-        "Content_Length",
-        "content!type",
-        "Transfer_Encoding",
-        "transfer-encoding",
-        "X_Idempotency_Key",
-        "X_API_Key",
-        "Via",
-        "Forwarded",
-        "X-Forwarded-For",
-        "X_Forwarded_Host",
-        "X-Real-IP",
-        "Set-Cookie",
-        "X-HTTP-Method-Override",
-        "x_http_method_override",
-        "X-Method-Override",
-        "X-Original-URL",
-        "X-Rewrite-URL",
-        "HTTP2-Settings",
-        "Proxy-Connection",
-        "Max-Forwards",
-        "Trailers",
-        "Range",
-        "Request-Range",
-        "If",
-        "If-Match",
-        "if_none_match",
-        "If-Modified-Since",
-        "If-Range",
-        "Origin",
-        "Referer",
-        "Access-Control-Request-Method",
-        "X-Accel-Redirect",
-        "X_Accel_Mapping",
-        "X-Sendfile",
-        "X-Sendfile-Type",
-        "X-Lighttpd-Send-File",
-        "X-Reproxy-URL",
-        "X-Remote-User",
-        "X-Auth-Request-Email",
-        "Early-Data",
-        "Proxy",
-        "Fly-Client-IP",
-        "X-Azure-ClientIP",
-        "X-Azure-SocketIP",
-        "X-Appengine-User-IP",
-        "WL-Proxy-Client-IP",
-        "X-Vercel-Forwarded-For",
-        "X-Originating-IP",
-    ],
-)
+
 def test_a_header_that_means_something_on_the_way_cannot_be_chosen(
-    team: Connection, kms: None, name: str
+    team: Connection, kms: None, subtests: pytest.Subtests
 ) -> None:
     """Nor one that a receiver cannot tell from such a header, as many make one of all signs."""
-    problem = check_problem(subscribe(headers={name: "x"}), 422, "VALIDATION_ERROR")
-    assert [one["loc"] for one in problem["details"]] == [f"body.headers.{name}"]
     made = subscribed()
-    change = {"headers": {name: "x"}}
-    check_problem(ask("PATCH", f"{PATH}/{made['endpoint_id']}", change), 422, "VALIDATION_ERROR")
+    for name in MEANINGFUL:
+        with subtests.test(name):
+            problem = check_problem(subscribe(headers={name: "x"}), 422, "VALIDATION_ERROR")
+            assert [one["loc"] for one in problem["details"]] == [f"body.headers.{name}"]
+            change = ask("PATCH", f"{PATH}/{made['endpoint_id']}", {"headers": {name: "x"}})
+            check_problem(change, 422, "VALIDATION_ERROR")
 
 
 def test_two_headers_that_many_receivers_take_for_one_are_one_twice(team: Connection, kms: None) -> None:

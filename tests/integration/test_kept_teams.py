@@ -1,6 +1,5 @@
 """What is kept of teams answers as the database does, whatever changed since, and whatever Valkey says."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +15,6 @@ from fairslot.coach_time.kept_teams import KeptTeams
 from fairslot.coach_time.read_model import fold_changes
 from fairslot.domain.slots import instant_of
 from fairslot.platform.db import Connection
-from local.valkey import EmbeddedValkey
 from tests.support.availability import Listed, list_page, reasons
 from tests.support.bookings import book, cancel, hold, reschedule
 from tests.support.clock import HOUR, MINUTE, NOW, QUARTER
@@ -46,12 +44,10 @@ ATTRIBUTES: list[dict[str, Any]] = [
 
 
 @pytest.fixture
-def cache(environment: Environment, valkey: EmbeddedValkey) -> Iterator[Redis]:
-    """An empty Valkey that is in use."""
-    with Redis.from_url(valkey.url) as client:
-        client.flushall()
-        environment(REDIS_URL=valkey.url, HORIZON_DAYS="4")
-        yield client
+def cache(cache: Redis, environment: Environment) -> Redis:
+    """An empty cache in use; days are made for four days ahead."""
+    environment(HORIZON_DAYS="4")
+    return cache
 
 
 def add_world(connection: Connection, data: st.DataObject) -> None:

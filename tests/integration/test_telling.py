@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -13,7 +14,7 @@ from fairslot.domain.idempotency import NO_KEY, ChangeResult
 from fairslot.platform.db import Connection
 from fairslot.webhooks import endpoints, outbox
 from tests.support.attempts import sweep
-from tests.support.bookings import IDEMPOTENCY_KEY, book, hold, release_hold
+from tests.support.bookings import IDEMPOTENCY_KEY, book, cancel, hold, release_hold
 from tests.support.clock import DAY, HOUR, MINUTE, NINE
 from tests.support.endpoints import add_endpoint, add_subscriber, set_endpoint
 from tests.support.fixtures import Connect
@@ -208,3 +209,68 @@ def recover(connection: Connection) -> int:
     )
     found: int = done.answer["deliveries"]
     return found
+
+
+def tell_all(connection: Connection, send: Callable[[Sequence[str]], None], *, seconds: float = 60.0) -> None:
+    """Tell of everything, for so long."""
+    outbox.tell_all(connection, messages=(), send=send, now=LATER, deadline=monotonic() + seconds)
+
+
+def test_everything_is_told_without_the_sweep(team: Connection) -> None:
+    """A change of a team can cancel hundreds of appointments at once: all are told of after its answer."""
+    for _ in range(220):
+        with team.transaction():
+            cancel(team, book(team, NINE))
+    sent: list[str] = []
+    tell_all(team, sent.extend)
+    assert len(sent) == 440
+    assert not count(team, "changes", "NOT told")
+
+
+def test_one_at_a_time_tells(team: Connection, connect: Connect) -> None:
+    """Others leave their events to it; their own messages they send."""
+    book_untold(team)
+    with connect() as other, other.transaction():
+        other.execute("SELECT pg_advisory_xact_lock(hashtextextended('make_deliveries', 0))")
+        tell_all(team, fail_to_send)
+        assert count(team, "changes", "NOT told") == 1
+        message, sent = {"delivery_id": str(uuid4())}, list[str]()
+        outbox.tell_all(team, messages=[message], send=sent.extend, now=LATER, deadline=monotonic() + 60)
+        assert [json.loads(one) for one in sent] == [message]
+        assert count(team, "changes", "NOT told") == 1
+
+
+def test_what_others_leave_is_told(team: Connection, connect: Connect) -> None:
+    """Who tells looks again afterwards: another one may have come and gone meanwhile."""
+    book_untold(team)
+    sent: list[str] = []
+
+    def send(bodies: Sequence[str]) -> None:
+        if not sent:
+            with connect() as other:
+                book_untold(other, NINE + HOUR)
+        sent.extend(bodies)
+
+    tell_all(team, send)
+    assert len(sent) == 2
+
+
+def test_whoever_has_told_for_long_looks_a_last_time(team: Connection, connect: Connect) -> None:
+    """It does so beside others: those who came meanwhile rely on it."""
+    book_untold(team)
+    sent: list[str] = []
+    with connect() as other, other.transaction():
+        other.execute("SELECT pg_advisory_xact_lock(hashtextextended('make_deliveries', 0))")
+        tell_all(team, sent.extend, seconds=0)
+    assert len(sent) == 1
+
+
+def test_events_in_other_hands_are_not_waited_for(team: Connection, connect: Connect) -> None:
+    """Somebody else has the event's row: one look more, and that is all."""
+    book_untold(team)
+    begun = monotonic()
+    with connect() as other, other.transaction():
+        other.execute("SELECT FROM changes FOR NO KEY UPDATE")
+        tell_all(team, fail_to_send, seconds=3.0)
+    assert monotonic() - begun < 2.0
+    assert count(team, "changes", "NOT told") == 1

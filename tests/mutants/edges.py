@@ -97,10 +97,11 @@ _ONCE = (
     Guard("expired holds are not cleared", "platform/db.py", "expired = True", "expired = False", _LOST),
 )
 
-_SEND = "    send([json.dumps(message) for message in messages])\n"
-_NOTE = """    connection.execute(
-        _SQL["mark_published"], {"deliveries": [message["delivery_id"] for message in messages], "now": now}
-    )
+_SEND = """    if messages:
+        send([json.dumps(message) for message in messages])
+"""
+_NOTE = """    values = {"deliveries": [message["delivery_id"] for message in messages], "now": now}
+    row = connection.execute(_SQL["mark_published"], values).fetchone()
 """
 
 _TOLD = (

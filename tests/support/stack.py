@@ -139,6 +139,11 @@ def starts(stack: Stack, calendar_id: str = "cal-1", days: int = 14) -> list[dic
     return slots
 
 
+def wait_until_read(stack: Stack) -> None:
+    """Wait until the coaches' calendars are read."""
+    wait_until(lambda: len(starts(stack)) > 200, 30, "the calendars are read")
+
+
 def book(stack: Stack, start_time: str, calendar_id: str = "cal-1") -> httpx.Response:
     """Book for a new customer."""
     return stack.api.post(

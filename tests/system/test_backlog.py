@@ -12,6 +12,7 @@ BACKLOG = 600
 SECONDS = 20.0
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(600)  # the waits in it have bounds of their own
 def test_deliveries_outrun_the_bookings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The backlog shrinks while everybody goes on booking, ends at nothing, and fails nobody."""

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.support.processes import frozen
-from tests.support.stack import CALM, Stack, appointments, running, starts, stop, wait_until
+from tests.support.stack import CALM, Stack, appointments, running, starts, stop, wait_until, wait_until_read
 
 CLIENTS = 12
 REQUESTS = 60
@@ -21,7 +21,7 @@ FUNCTION_SECONDS = 10.0  # the timeout of the functions that answer HTTP
 def own(tmp_path: Path) -> Iterator[Stack]:
     """A stack of the test's own, its calendars read."""
     with running(tmp_path / "data", CALM) as stack:
-        wait_until(lambda: len(starts(stack)) > 200, 30, "the calendars are read")
+        wait_until_read(stack)
         yield stack
         assert stop(stack) == 0
 

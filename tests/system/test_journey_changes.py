@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from tests.support.clock import QUARTER
-from tests.support.stack import Stack, appointments, blocks, book, starts, wait_until
+from tests.support.stack import Stack, appointments, blocks, book, wait_until
 
 READ_SECONDS = 10.0
 COACHES = [f"coach-{number}" for number in range(1, 7)]
@@ -95,7 +95,6 @@ def releases(stack: Stack, **faults: Any) -> Iterator[None]:
 
 def test_an_appointment_moves_within_its_own_block(stack: Stack) -> None:
     """The calendar shows our block, releasing it fails at first, and a quarter later is no conflict."""
-    wait_until(lambda: len(starts(stack)) > 200, 30, "the calendars are read")
     team = free(stack, "cal-1")
     start = next(
         at
@@ -126,7 +125,6 @@ def test_an_appointment_moves_within_its_own_block(stack: Stack) -> None:
 
 def test_what_one_gives_back_another_takes(stack: Stack) -> None:
     """Cancelled time can be had at once, and the next customer's block is no conflict with the last one's."""
-    wait_until(lambda: len(starts(stack)) > 200, 30, "the calendars are read")
     alone = [at for at, coaches in free(stack, "cal-3").items() if len(coaches) == 1]
     chosen = alone[:: max(1, len(alone) // 6)][:6]
     first = [book(stack, text(at), "cal-3").json()["appointment_id"] for at in chosen]
@@ -144,7 +142,6 @@ def test_what_one_gives_back_another_takes(stack: Stack) -> None:
 
 def test_a_coach_who_is_not_there_is_not_offered(stack: Stack) -> None:
     """However often the calendar is read that knows nothing of it, until the coach is back."""
-    wait_until(lambda: len(starts(stack)) > 200, 30, "the calendars are read")
     start = next(at for at, coaches in reversed(free(stack, "cal-3").items()) if "coach-3" in coaches)
     times = {"start_time": text(start), "end_time": text(start + QUARTER)}
     tell(stack, "coach.unavailable", "coach-3", **times)

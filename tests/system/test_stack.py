@@ -37,12 +37,13 @@ def seconds_to_ready(stack: Stack) -> float:
     return float(found[1])
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(180)
 def test_data_is_there_again_and_no_process_is_left(tmp_path: Path) -> None:
     """A booking survives Ctrl-C, SIGKILL and SIGTERM; none leaves a process; starting again is quick."""
     data = tmp_path / "data"
     with running(data, CALM) as first:
-        wait_until(lambda: len(starts(first)) > 0, 30, "the calendars are read")
+        assert starts(first), "the first request waits for the calendars"
         booked = book(first, starts(first)[0]["start_time"]).json()["appointment_id"]
         assert len(left_over(data)) > 8
         assert stop(first, signal.SIGINT) == 0
@@ -75,7 +76,6 @@ def test_two_stand_side_by_side(stack: Stack, tmp_path: Path) -> None:
 
 def test_what_nobody_waits_for_runs_behind(stack: Stack) -> None:
     """The functions of queues and schedules and the partners' stand-ins let the others run first."""
-    wait_until(lambda: len(starts(stack)) > 0, 30, "the calendars are read")
     state = stack.state
     names = {pid: name for name, pid in state["pids"].items()}
     own = os.getpriority(os.PRIO_PROCESS, state["pid"])

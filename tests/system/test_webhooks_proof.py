@@ -14,7 +14,7 @@ import pytest
 
 from fairslot.webhooks import publishing
 from tests.support.processes import function_processes, kill
-from tests.support.stack import CALM, Stack, start, starts, wait_until
+from tests.support.stack import CALM, Stack, start, starts, wait_until, wait_until_read
 from tests.support.stack_webhooks import StackWebhooks, stack_webhooks
 from tests.support.subscriber_process import BUSY_SECONDS
 from tests.support.webhook_checker import faults, pending
@@ -45,6 +45,7 @@ def webhooks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackWebhooks
         yield made
 
 
+@pytest.mark.alone
 def test_subscribers_that_misbehave_end_among_the_failures(webhooks: StackWebhooks) -> None:
     """One hangs, drips, floods, cuts the line, is gone or is busy; the good ones get everything."""
     bad = webhooks.subscribe("hang/hang", "drip/drip", "reset/reset", "http://127.0.0.1:1/refusing")
@@ -98,7 +99,7 @@ def test_a_subscriber_that_says_when_to_come_back_is_asked_no_sooner(webhooks: S
 def test_nothing_is_lost_when_processes_are_killed(webhooks: StackWebhooks) -> None:
     """Booking, dispatcher and results get kill -9 amid bookings: every event arrives and is recorded."""
     endpoints = [*webhooks.subscribe("ok/a", "flaky/b").values()]
-    wait_until(lambda: len(starts(webhooks.stack)) > 60, 60, "the calendars are read")
+    wait_until_read(webhooks.stack)
     times = [one["start_time"] for one in starts(webhooks.stack)][::5][:40]
     with killing(webhooks.stack) as killed, ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(webhooks.book, times))
@@ -142,6 +143,7 @@ def test_what_comes_twice_and_shuffled_is_told_by_id_and_version(webhooks: Stack
     webhooks.unsubscribe(*endpoints)
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(600 + EVENTS)  # the waits in it have bounds of their own
 def test_two_dead_subscribers_of_ten_delay_nobody(
     webhooks: StackWebhooks, capsys: pytest.CaptureFixture[str]

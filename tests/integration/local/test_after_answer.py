@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
@@ -20,7 +20,6 @@ from local.sqs import SqsStandIn
 from tests.integration.local.conftest import MakePool, eventually
 from tests.support.clock import MINUTE
 from tests.support.endpoints import add_endpoint
-from tests.support.fixtures import Environment
 from tests.support.http import KEY, add_key, booking_body, request
 from tests.support.processes import frozen
 from tests.support.queues import Queues
@@ -31,16 +30,6 @@ pytestmark = pytest.mark.anyio
 QUEUE_SECONDS = 3.0  # what a queue that hangs costs whoever waits for it
 
 type MakeFunction = Callable[..., Pool]
-
-
-@pytest.fixture
-def queues(sqs: SqsStandIn, environment: Environment) -> Iterator[Queues]:
-    """Queues of the test's own, which this process sends to as well."""
-    client = sqs.client()
-    made = Queues.make(client)
-    environment(**sqs.environment, **made.urls)
-    yield made
-    client.close()
 
 
 @pytest.fixture

@@ -54,17 +54,17 @@ def count(postgres: EmbeddedPostgres) -> int:
         return int(row[0])
 
 
-def test_postgres_is_as_it_is_deployed(postgres: EmbeddedPostgres) -> None:
+def test_postgres_is_as_it_is_deployed(own_postgres: EmbeddedPostgres) -> None:
     """Version 18, UTF-8, what is committed is on the disk, and our role is no superuser."""
-    with psycopg.connect(postgres.url) as connection:
+    with own_postgres, psycopg.connect(own_postgres.url) as connection:
         assert connection.execute("SHOW server_version_num").fetchone() > ("180000",)  # type: ignore[operator]
         assert connection.execute("SHOW fsync").fetchone() == ("on",)
         assert connection.execute("SHOW server_encoding").fetchone() == ("UTF8",)
         assert connection.execute("SHOW listen_addresses").fetchone() == ("127.0.0.1",)
         roles = connection.execute("SELECT rolsuper FROM pg_roles WHERE rolname = current_user").fetchone()
         assert roles == (False,)
-    with psycopg.connect(postgres.admin_url()) as admin:
-        assert admin.execute("SHOW is_superuser").fetchone() == ("on",)
+        with psycopg.connect(own_postgres.admin_url()) as admin:
+            assert admin.execute("SHOW is_superuser").fetchone() == ("on",)
 
 
 def test_nobody_gets_in_without_the_password(postgres: EmbeddedPostgres) -> None:

@@ -1,10 +1,10 @@
 -- name: make_deliveries
 -- Makes the deliveries of events that have none yet.
-SELECT events, messages FROM engine.make_deliveries(p_limit => %(limit)s, p_only => NULL);
+SELECT events, messages FROM engine.make_deliveries(p_limit => %(limit)s, p_only => NULL, p_alone => %(alone)s);
 
 -- name: mark_published
--- Marks deliveries as published.
-SELECT engine.mark_published(p_deliveries => %(deliveries)s::uuid[], p_now => %(now)s);
+-- Marks deliveries as published; whether there are events without deliveries.
+SELECT engine.mark_published(p_deliveries => %(deliveries)s::uuid[], p_now => %(now)s) AS has_more;
 
 -- name: end_disabled
 -- Ends deliveries to a disabled endpoint once none is under way, to a deleted one at once.

@@ -45,21 +45,49 @@ type Send = Callable[[Sequence[str]], None]
 
 def make_deliveries(connection: Connection, *, limit: int) -> Made:
     """Make the deliveries of the oldest events that have none, durably; several processes share the work."""
-    row = connection.execute(_SQL["make_deliveries"], {"limit": limit}).fetchone()
-    return Made(**row) if row else Made(0, [])
+    made = _make_deliveries(connection, limit=limit, alone=False)
+    return made or Made(0, [])
 
 
-def publish(connection: Connection, *, messages: Sequence[dict[str, Any]], send: Send, now: datetime) -> None:
+def _make_deliveries(connection: Connection, *, limit: int, alone: bool) -> Made | None:
+    row = connection.execute(_SQL["make_deliveries"], {"limit": limit, "alone": alone}).fetchone()
+    return None if row is None or row["events"] is None else Made(**row)
+
+
+def publish(connection: Connection, *, messages: Sequence[dict[str, Any]], send: Send, now: datetime) -> bool:
     """Send the messages of committed deliveries, then mark them as published.
 
-    After a crash in between the sweep sends them again, which receivers recognize by the event's id.
+    After a crash in between the sweep sends them again, which receivers recognize by the event's id. Returns
+    whether there are events without deliveries.
     """
-    if not messages:
-        return
-    send([json.dumps(message) for message in messages])
-    connection.execute(
-        _SQL["mark_published"], {"deliveries": [message["delivery_id"] for message in messages], "now": now}
-    )
+    if messages:
+        send([json.dumps(message) for message in messages])
+    values = {"deliveries": [message["delivery_id"] for message in messages], "now": now}
+    row = connection.execute(_SQL["mark_published"], values).fetchone()
+    return bool(row and row["has_more"])
+
+
+def tell_all(
+    connection: Connection, *, messages: Sequence[dict[str, Any]], send: Send, now: datetime, deadline: float
+) -> None:
+    """Publish messages, and tell of every event that has no deliveries, unless another process is doing that.
+
+    Whoever finds another one at it leaves its events to that one, which looks again after it: so under load
+    there are few large batches instead of many small ones. After `deadline` (monotonic clock) others may
+    take over, and this process looks a last time.
+    """
+    is_last = False
+    while True:
+        is_last = is_last or time.monotonic() >= deadline
+        made = _make_deliveries(connection, limit=SWEEP, alone=not is_last)
+        if made is None and not messages:
+            return
+        told = [*messages, *(made.messages if made else ())]
+        has_more = publish(connection, messages=told, send=send, now=now)
+        if made is None or is_last or not has_more:
+            return
+        messages = ()
+        is_last = made.events == 0  # the rest is in other hands, or came while this one looked
 
 
 def tell(connection: Connection, *, send: Send, now: datetime, limit: int = SWEEP) -> Made:
@@ -68,7 +96,8 @@ def tell(connection: Connection, *, send: Send, now: datetime, limit: int = SWEE
     What is made and then not published, for whatever reason, the sweep sends.
     """
     made = make_deliveries(connection, limit=limit)
-    publish(connection, messages=made.messages, send=send, now=now)
+    if made.messages:
+        publish(connection, messages=made.messages, send=send, now=now)
     return made
 
 

@@ -1,6 +1,7 @@
 """Publish deliveries to their queue after a commit."""
 
 import json
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -13,8 +14,8 @@ from fairslot.platform.observability import logger, metrics
 from fairslot.platform.settings import settings
 from fairslot.webhooks import outbox
 
-# The most changes whose deliveries a request makes; the sweep has the rest.
-AT_ONCE = 50
+# How long a request makes deliveries of others' changes, too.
+_LONGEST_SECONDS = 1.0
 
 
 def send_deliveries(bodies: Sequence[str]) -> None:
@@ -35,9 +36,12 @@ def publish(messages: Sequence[dict[str, Any]] = ()) -> None:
     """
 
     def work(connection: db.Connection) -> None:
-        made = outbox.make_deliveries(connection, limit=AT_ONCE)
-        outbox.publish(
-            connection, messages=[*messages, *made.messages], send=send_deliveries, now=datetime.now(UTC)
+        outbox.tell_all(
+            connection,
+            messages=messages,
+            send=send_deliveries,
+            now=datetime.now(UTC),
+            deadline=time.monotonic() + _LONGEST_SECONDS,
         )
 
     try:

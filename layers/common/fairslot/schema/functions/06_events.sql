@@ -80,16 +80,21 @@ $$;
 -- Makes the deliveries of up to p_limit events that have none yet, the oldest first, or of p_only alone; returns how many
 -- events, and the messages for the queue. Claimed by state and not by order, so that none that commits late is missed; others that make
 -- deliveries pass over these. Its commit waits for the disk whatever the session is set to, and with it for those of the
--- changes: nothing may be sent that a crash could undo.
+-- changes: nothing may be sent that a crash could undo. With p_alone it does nothing, and events is null, while another
+-- session does so too: that one looks again afterwards.
 CREATE OR REPLACE FUNCTION engine.make_deliveries(
-    p_limit integer, p_only uuid, OUT events integer, OUT messages jsonb
+    p_limit integer, p_only uuid, p_alone boolean, OUT events integer, OUT messages jsonb
 ) RETURNS record LANGUAGE plpgsql AS $$
 DECLARE
-    v_due tid[] := ARRAY(SELECT ctid FROM changes WHERE NOT told AND (p_only IS NULL OR change_id = p_only)
-                          ORDER BY change_id LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED);
+    v_due tid[];
 BEGIN
-    events := cardinality(v_due);
     messages := '[]';
+    IF p_alone AND NOT pg_try_advisory_xact_lock(hashtextextended('make_deliveries', 0)) THEN
+        RETURN;
+    END IF;
+    v_due := ARRAY(SELECT ctid FROM changes WHERE NOT told AND (p_only IS NULL OR change_id = p_only)
+                    ORDER BY change_id LIMIT p_limit FOR NO KEY UPDATE SKIP LOCKED);
+    events := cardinality(v_due);
     IF events = 0 THEN
         RETURN;
     END IF;
@@ -111,14 +116,15 @@ BEGIN
       JOIN webhook_endpoints AS endpoint USING (endpoint_id);
 END $$;
 
--- Notes that deliveries are on the queue. It does not wait for the disk: if a crash loses the note, they are only sent
--- again.
+-- Notes that deliveries are on the queue; returns whether there are events without deliveries. It does not wait for the
+-- disk: if a crash loses the note, they are only sent again.
 CREATE OR REPLACE FUNCTION engine.mark_published(p_deliveries uuid[], p_now timestamptz)
-    RETURNS void LANGUAGE plpgsql AS $$
+    RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     UPDATE webhook_deliveries SET published_at = p_now
      WHERE delivery_id = ANY (p_deliveries) AND published_at IS NULL;
+    RETURN EXISTS (SELECT FROM changes WHERE NOT told);
 END $$;
 
 -- Sends deliveries again that were held back; returns the messages for the queue. Attempts go on being counted.
