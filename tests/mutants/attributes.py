@@ -85,9 +85,9 @@ _PAGES = (
     ),
     Guard(
         "a page does not ask who meets the request",
-        "coach_time/team_part.py",
-        "column_sums(starts & int.from_bytes(rows), ",
-        "column_sums(starts, ",
+        "coach_time/team_time.py",
+        "column_sums(self._starts() & int.from_bytes(rows), ",
+        "column_sums(self._starts(), ",
         f"{_HTTP}::test_each_set_of_requirements_has_its_own_page",
     ),
     Guard(

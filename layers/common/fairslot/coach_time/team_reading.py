@@ -144,7 +144,7 @@ def _follow(team: TeamTime, row: Row, requires: tuple[str, ...]) -> CalendarTime
     closed = row["closed"]
     return CalendarTime(
         team=team,
-        who=team.parts[requires] if requires else team,
+        who=TeamPart(team=team, part=team.parts[requires]) if requires else team,
         requires=row["requires"],
         opens_at=row["opens_at"],
         closes_at=row["closes_at"],

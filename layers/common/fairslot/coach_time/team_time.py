@@ -6,7 +6,6 @@ from itertools import groupby
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from fairslot.coach_time.team_part import TeamPart
 from fairslot.domain.columns import column_sums
 from fairslot.domain.slots import SLOT_SECONDS, runs, slice_of, span
 
@@ -74,6 +73,14 @@ class Rules:
         return cls(count=count, before=before, after=after)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Some coaches of a team by their numbers. `counts`: how many of them could take each start."""
+
+    numbers: frozenset[int]
+    counts: list[int]
+
+
 @dataclass(kw_only=True)
 class TeamTime:
     """A team's time: a row of bits a coach, `window.size` bytes each, as of a database snapshot.
@@ -99,7 +106,7 @@ class TeamTime:
     counts: list[int] = field(default_factory=list)
     version: int = 0
     texts: dict[Hashable, Any] = field(default_factory=dict)
-    parts: dict[tuple[str, ...], TeamPart] = field(default_factory=dict)
+    parts: dict[tuple[str, ...], Part] = field(default_factory=dict)
     _numbers: dict[str, int] | None = None
 
     @property
@@ -148,7 +155,10 @@ class TeamTime:
     def select(self, requires: tuple[str, ...], coaches: Iterable[str]) -> None:
         """Keep which coaches meet requirements; follow() comes first."""
         numbers = frozenset(self._by_id()[one] for one in coaches if one in self._by_id())
-        self.parts[requires] = TeamPart.of(self, numbers, self._starts())
+        size, everybody = self.window.size, range(len(self.coaches))
+        rows = b"".join((b"\xff" if number in numbers else b"\0") * size for number in everybody)
+        counts = column_sums(self._starts() & int.from_bytes(rows), len(everybody), self.window.width)
+        self.parts[requires] = Part(numbers=numbers, counts=list(counts))
         while len(self.parts) > _MOST_PARTS:
             del self.parts[next(iter(self.parts))]
 
