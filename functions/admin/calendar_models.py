@@ -5,15 +5,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from admin.settings_models import Patch
-from admin.settings_types import Dates
+from admin.settings_models import Buffers, BuffersModel, BuffersPatch, Patch
+from admin.settings_types import Dates, Notice
 from fairslot.http.models import Model, Request
 from fairslot.http.types import Name, Requires, Zone, storable
 
-type Buffer = Annotated[int, Field(ge=0, le=240, multiple_of=15)]
 type Duration = Annotated[int, Field(ge=15, le=720, multiple_of=15)]
 type Stride = Annotated[int, Field(ge=15, le=1440, multiple_of=15)]
-type Notice = Annotated[int, Field(ge=0, le=525_600)]
 type Horizon = Annotated[int, Field(ge=1, le=366)]
 type DailyMaximum = Annotated[int, Field(ge=0, le=1_000_000)]
 type Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=100)]
@@ -25,20 +23,6 @@ type WeightLimit = Annotated[float, Field(ge=0.001, le=10, allow_inf_nan=False)]
 type PriorStrength = Annotated[float, Field(ge=0.1, le=10_000, allow_inf_nan=False)]
 type HalfLife = Annotated[float, Field(ge=0.1, le=10_000, allow_inf_nan=False)]
 type Weight = Annotated[float, Field(ge=0.01, le=100, allow_inf_nan=False)]
-
-
-class Buffers(Request):
-    """Minutes that are kept free around an appointment."""
-
-    before: Buffer = 0
-    after: Buffer = 0
-
-
-class BuffersPatch(Patch):
-    """Other buffers."""
-
-    before: Buffer | None = None
-    after: Buffer | None = None
 
 
 class Fairness(Request):
@@ -112,13 +96,6 @@ class CalendarPatch(Patch):
     active: bool | None = None
 
 
-class BuffersModel(Model):
-    """Minutes that are kept free around an appointment."""
-
-    before: int
-    after: int
-
-
 class FairnessModel(Model):
     """How scores become weights and follow outcomes."""
 
@@ -164,9 +141,14 @@ class CalendarPage(Model):
 
 
 class MemberRequest(Request):
-    """A coach's place in a team; the weight multiplies the one that follows from the score."""
+    """A coach's place in a team; the weight multiplies the one that follows from the score.
+
+    Of its buffers and notice, the coach's and the calendar's, the largest hold.
+    """
 
     weight: Weight = 1
+    buffers: Buffers = Buffers()
+    notice: Notice = 0
 
 
 class MemberModel(Model):
@@ -175,6 +157,8 @@ class MemberModel(Model):
     calendar_id: str
     coach_id: str
     weight: float
+    buffers: BuffersModel
+    notice: int
 
 
 class MemberPage(Model):

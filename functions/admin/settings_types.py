@@ -114,6 +114,8 @@ Week = Annotated[
     Field(description="The hours that begin on each weekday; a weekday that is left out is free of work."),
     AfterValidator(_week),
 ]
+Buffer = Annotated[int, Field(ge=0, le=240, multiple_of=15)]
+Notice = Annotated[int, Field(ge=0, le=525_600)]
 Dates = Annotated[list[Day], Field(max_length=400), AfterValidator(_once)]
 AttributeName = Annotated[str, StringConstraints(pattern=f"^{ATTRIBUTE_NAME}$")]
 Attribute = Annotated[

@@ -30,6 +30,7 @@ from tests.support.team import (
     set_calendar,
     set_coach,
     set_days,
+    set_member,
 )
 
 ZONES = ["America/New_York", "Europe/London", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Chatham"]
@@ -62,6 +63,8 @@ def add_world(connection: Connection, data: st.DataObject) -> None:
             max_per_day=data.draw(st.integers(0, 3)),
             kind="calendar_api" if number == 2 else "none",
         )
+        if data.draw(st.booleans()):
+            set_coach(connection, coach_id, **own_rules(data), **limits(data))
     add_calendar(connection, "cal", COACHES[: data.draw(st.integers(1, 3))], **rules(data))
     add_calendar(connection, "also", ["ana"], duration=15)
     extend_days(connection, now=NOW)
@@ -79,6 +82,24 @@ def rules(data: st.DataObject) -> dict[str, Any]:
         "max_per_day": data.draw(st.sampled_from([None, None, 0, 1, 2])),
         "blocked_dates": data.draw(st.sampled_from([[], [], ["2026-03-03"]])),
         "time_zone": data.draw(st.sampled_from(ZONES)),
+    }
+
+
+def own_rules(data: st.DataObject) -> dict[str, Any]:
+    """Draw the buffers and the notice of a coach, or of a coach in the calendar."""
+    return {
+        "buffer_before": data.draw(st.sampled_from([0, 15, 240])),
+        "buffer_after": data.draw(st.sampled_from([0, 30, 240])),
+        "min_notice_minutes": data.draw(st.sampled_from([0, 7, 20, 600])),
+    }
+
+
+def limits(data: st.DataObject) -> dict[str, Any]:
+    """Draw the limits of a coach on weeks and months."""
+    return {
+        "max_per_week": data.draw(st.sampled_from([None, 0, 1, 2])),
+        "max_per_month": data.draw(st.sampled_from([None, 1, 2])),
+        "max_minutes_per_week": data.draw(st.sampled_from([None, 0, 30, 90])),
     }
 
 
@@ -173,6 +194,19 @@ class World:
     def do_set_maximum(self) -> None:
         """Change how much a coach takes on a day."""
         set_days(self.connection, self.coach(), max_per_day=self.data.draw(st.integers(0, 3)))
+
+    def do_limit(self) -> None:
+        """Change a coach's limit on weeks or months."""
+        name, value = self.data.draw(st.sampled_from(sorted(limits(self.data).items(), key=str)))
+        set_coach(self.connection, self.coach(), **{name: value})
+
+    def do_own_rule(self) -> None:
+        """Change a buffer or the notice of a coach, or of a coach in the calendar."""
+        name, value = self.data.draw(st.sampled_from(sorted(own_rules(self.data).items())))
+        if self.data.draw(st.booleans()):
+            set_coach(self.connection, self.coach(), **{name: value})
+        else:
+            set_member(self.connection, "cal", self.coach(), **{name: value})
 
     def do_set_active(self) -> None:
         """Let a coach pause or come back."""

@@ -21,7 +21,8 @@ _ADMITS = """
                                  p_after => p_after);
         RETURN FOUND;"""
 _RELEASE = (
-    "    PERFORM engine.release_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);\n"
+    "    PERFORM engine.release_time(p_coach => a.coach_id, p_start => a.start_time, p_end => a.end_time,"
+    " p_takes => a.takes);\n"
 )
 
 _TIME = (

@@ -131,8 +131,8 @@ GUARDS = (
     Guard(
         "a full day is listed",
         _TEAM,
-        "~self.full.get(number, 0)",
-        "~0",
+        "return self.full.get(number, 0) | self.closed.get(number, 0)",
+        "return self.closed.get(number, 0)",
         _EACH,
     ),
     Guard(

@@ -70,8 +70,8 @@ GUARDS = (
     Guard(
         "a kept page lists a coach who was turned off",
         "schema/functions/20_availability_triggers.sql",
-        "IS DISTINCT FROM (NEW.active, NEW.calendar_kind, NEW.attributes)",
-        "IS DISTINCT FROM (OLD.active, NEW.calendar_kind, NEW.attributes)",
+        "(OLD.active, OLD.calendar_kind, OLD.buffer_before",
+        "(NEW.active, OLD.calendar_kind, OLD.buffer_before",
         f"{_PLANS}::test_what_is_kept_of_availability_follows[deactivated]",
     ),
     Guard(

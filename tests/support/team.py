@@ -95,6 +95,12 @@ def set_calendar(connection: Connection, calendar_id: str | None = None, **colum
     set_columns(connection, "calendars", {"calendar_id": calendar_id}, columns)
 
 
+def set_member(connection: Connection, calendar_id: str, coach_id: str, **columns: Any) -> None:
+    """Set columns of a coach's place in a team."""
+    where = {"calendar_id": calendar_id, "coach_id": coach_id}
+    set_columns(connection, "coach_calendars", where, columns)
+
+
 def set_days(connection: Connection, coach_id: str | None = None, **columns: Any) -> None:
     """Set columns of the days of one coach, or of every coach."""
     set_columns(connection, "coach_slots", {"coach_id": coach_id}, columns)

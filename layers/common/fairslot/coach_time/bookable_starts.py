@@ -28,14 +28,15 @@ class Window:
 class Starts:
     """Bookable starts of one calendar: slots in order, and how many coaches could take each.
 
-    An appointment takes `duration` slots. `who` are the coaches of the team who may be booked, all of whom
-    meet what the calendar `requires`. From `closes_at` on nothing can be booked yet.
+    They are as at `now`. An appointment takes `duration` slots. `who` are the coaches of the team who may be
+    booked, all of whom meet what the calendar `requires`. From `closes_at` on nothing can be booked yet.
     """
 
     team: TeamTime
     who: TeamTime | TeamPart
     requires: Sequence[str]
     closes_at: datetime
+    now: datetime
     duration: int
     slots: Sequence[int]
     counts: Sequence[int]
@@ -48,7 +49,7 @@ class Starts:
     @property
     def free_coaches(self) -> Callable[[], Callable[[int], list[str]]]:
         """What makes the function from a slot to the coaches who are free; it is work for a large team."""
-        return self.who.free_coaches
+        return lambda: self.who.free_coaches(self.now)
 
     def part(self, begin: int, end: int) -> "Starts":
         """Return some of the starts, by their places."""
@@ -125,12 +126,12 @@ def _stale_before(now: datetime) -> datetime:
 
 def _starts(time: CalendarTime, window: Window, now: datetime) -> Starts:
     """Return the starts of one calendar that the window and the calendar's own rules allow."""
-    team, base = time.team, time.team.window.first
+    team = time.team
     first = slot_from(max(window.start, time.opens_at, now + timedelta(microseconds=1)))
     end = min(slot_from(min(window.end, time.closes_at)), team.window.end)
     first += -first % time.interval
     starts = range(first, max(first, end), time.interval)
-    counts = time.who.counts[first - base : starts.stop - base : time.interval]
+    counts = time.who.counts_at(starts, now)
     for begin, over in time.closed:
         counts = [0 if begin <= slot < over else n for slot, n in zip(starts, counts, strict=True)]
     slots = list(compress(starts, counts))
@@ -139,6 +140,7 @@ def _starts(time: CalendarTime, window: Window, now: datetime) -> Starts:
         who=time.who,
         requires=time.requires,
         closes_at=time.closes_at,
+        now=now,
         duration=time.duration,
         slots=slots,
         counts=list(filter(None, counts)),

@@ -136,7 +136,9 @@ def _bytes_of(valkey: "Redis", name: str) -> Any:
 def _size(team: TeamTime) -> int:
     """Return about how many bytes of memory a team takes."""
     texts = sum(len(part) for text in team.texts.values() for part in text if isinstance(part, str | bytes))
-    rows = len(team.free) + len(team.open) + len(team.full) * team.window.size
-    counts = len(team.counts) * (1 + len(team.parts))
+    rows = len(team.free) + len(team.open) + (len(team.full) + len(team.closed)) * team.window.size
     coaches = len(team.coaches) + sum(len(part.numbers) for part in team.parts.values())
-    return _TEAM_BYTES + rows + coaches * _COACH_BYTES + counts * _SLOT_BYTES + texts
+    counts = [one.counts for one in (team, *team.parts.values())]
+    late = [slots for one in (team, *team.parts.values()) for slots in one.late.values()]
+    slots = sum(map(len, [*counts, *late]))
+    return _TEAM_BYTES + rows + coaches * _COACH_BYTES + len(team.own) * 4 + slots * _SLOT_BYTES + texts

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from math import inf
 
 from fairslot.coach_time.team_time import Part, TeamTime
@@ -14,10 +15,9 @@ class TeamPart:
     team: TeamTime
     part: Part
 
-    @property
-    def counts(self) -> list[int]:
-        """How many of them could take each start."""
-        return self.part.counts
+    def counts_at(self, starts: range, now: datetime) -> list[int]:
+        """Return how many of them could take each of some starts of the window."""
+        return self.team.counts_at(starts, now, self.part)
 
     @property
     def has_unread(self) -> bool:
@@ -36,6 +36,6 @@ class TeamPart:
         oldest = min(read, default=inf)
         return None if oldest == inf else oldest
 
-    def free_coaches(self) -> Callable[[int], list[str]]:
+    def free_coaches(self, now: datetime) -> Callable[[int], list[str]]:
         """Return what tells who of them could take an appointment that starts at a slot, by their ids."""
-        return self.team.free_coaches(self.part.numbers)
+        return self.team.free_coaches(now, self.part.numbers)

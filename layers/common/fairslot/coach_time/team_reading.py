@@ -15,7 +15,8 @@ from fairslot.booking import holds
 from fairslot.coach_time.kept_teams import KeptTeams
 from fairslot.coach_time.read_model import fold_changes
 from fairslot.coach_time.team_part import TeamPart
-from fairslot.coach_time.team_time import Rules, TeamTime, Window
+from fairslot.coach_time.team_rules import OwnRules, Rules, Window
+from fairslot.coach_time.team_time import TeamTime
 from fairslot.domain.errors import NotFoundError
 from fairslot.domain.slots import SLOT_SECONDS, slot_from, slot_of
 from fairslot.platform.db import Connection
@@ -203,6 +204,8 @@ def _team(row: Row, window: Window) -> TeamTime:
         free=bytearray(row["free"]),
         open=bytearray(row["open"]),
         full={},
+        closed={},
+        own=OwnRules(**{name: _integers(row[f"own_{name}"]) for name in ("before", "after", "notice")}),
         read_at=read_at,
         failing=set(row["failing"] or ()),
         # Every transaction before it was seen, none from it on.
@@ -210,4 +213,15 @@ def _team(row: Row, window: Window) -> TeamTime:
         team_snapshot=row["snapshot"],
     )
     team.set_full(row["full_coaches"] or (), row["full_days"] or b"")
+    if row["closed_coaches"]:
+        periods = zip(row["closed_coaches"], row["closed_firsts"], row["closed_ends"], strict=True)
+        team.set_closed(periods)
     return team
+
+
+def _integers(values: bytes | None) -> "array[int]":
+    """Read 4-byte integers as the database sends them."""
+    found = array("i", values or b"")
+    if byteorder == "little":
+        found.byteswap()
+    return found

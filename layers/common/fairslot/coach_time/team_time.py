@@ -2,94 +2,45 @@
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import groupby
 from math import inf
-from typing import TYPE_CHECKING, Any, ClassVar
+from operator import sub
+from typing import TYPE_CHECKING, Any
 
-from fairslot.domain.columns import column_sums
-from fairslot.domain.slots import SLOT_SECONDS, runs, slice_of, span
+from fairslot.coach_time.team_rules import MINUTES, OwnRules, Rules, Window
+from fairslot.domain.columns import column_sums, gathered, scatter
+from fairslot.domain.slots import runs, slice_of, slot_from, span
 
 if TYPE_CHECKING:
     from array import array
 
 _NEVER = 0.0
+# More slots than lie between a team's first slot and the moment of an answer.
+_REACH = 128
 _MOST_PARTS = 4  # that are kept of a team: those asked for last
-_MINUTES = SLOT_SECONDS // 60
-
-
-@dataclass(frozen=True, kw_only=True)
-class Window:
-    """The slots of which a team's time is known: `size` bytes from slot `first` on, a multiple of 8.
-
-    The margins hold the buffer before the first start, and the last appointment with its buffers.
-    """
-
-    first: int
-    size: int
-
-    BEFORE: ClassVar = 16  # the longest buffer
-    AFTER: ClassVar = 80  # the longest appointment with two buffers
-
-    @classmethod
-    def of(cls, first: int, end: int) -> "Window":
-        """Return the window in which every start of [first, end) can be judged."""
-        begin = (first - cls.BEFORE) & -8
-        return cls(first=begin, size=-(-(max(end, first) + cls.AFTER - begin) // 8))
-
-    @property
-    def width(self) -> int:
-        """The number of slots."""
-        return self.size * 8
-
-    @property
-    def end(self) -> int:
-        """The slot after the last."""
-        return self.first + self.width
-
-    def admits(self, first: int, end: int) -> bool:
-        """Tell whether every start of [first, end) can be judged."""
-        return first - self.BEFORE >= self.first and end + self.AFTER <= self.end
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rules:
-    """What of a calendar decides which slots an appointment takes, in slots."""
-
-    count: int
-    before: int
-    after: int
-
-    @property
-    def has_buffers(self) -> bool:
-        """Whether an appointment has one."""
-        return bool(self.before or self.after)
-
-    @classmethod
-    def of(cls, calendar: Mapping[str, Any]) -> "Rules":
-        """Return the rules of a calendar's row."""
-        count, before, after = (
-            calendar[name] // _MINUTES for name in ("slot_duration", "buffer_before", "buffer_after")
-        )
-        return cls(count=count, before=before, after=after)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Some coaches of a team by their numbers. `counts`: how many of them could take each start."""
+    """Some coaches of a team by their numbers, with `counts` and `late` as those of the whole."""
 
     numbers: frozenset[int]
     counts: list[int]
+    late: dict[int, list[int]]
 
 
 @dataclass(kw_only=True)
 class TeamTime:
     """A team's time: a row of bits a coach, `window.size` bytes each, as of a database snapshot.
 
-    `free` admits appointments, `open` their buffers (empty without buffers); `full` has the slots of days at
-    their maximum, by the coach's number. `read_at` is when the coach's external calendar was
+    `free` admits appointments, `open` their buffers (empty without). By the coach's number: `full` has
+    the slots of days at their maximum, `closed` those of weeks and months that admit no appointment of the
+    calendar, `own` the coach's own rules. `read_at` is when the coach's external calendar was
     read, in seconds: infinity without one, 0 before the first reading. `version` counts the
-    changes of what can be booked; `texts` is for what is made of it. `parts` are those who meet requirements
-    that were asked for.
+    changes of what can be booked; `texts` is for what is made of it. `counts` has how many could take a start
+    if nobody had a notice, and `late` how many of those with a notice, by its minutes: as far as it reaches.
+    `parts` are those who meet requirements that were asked for.
     """
 
     calendar_id: str
@@ -98,12 +49,15 @@ class TeamTime:
     free: bytearray
     open: bytearray
     full: dict[int, int]
+    closed: dict[int, int]
+    own: OwnRules
     read_at: "array[float]"
     failing: set[str]
     snapshot: str
     team_snapshot: str
     rules: Rules | None = None
     counts: list[int] = field(default_factory=list)
+    late: dict[int, list[int]] = field(default_factory=dict)
     version: int = 0
     texts: dict[Hashable, Any] = field(default_factory=dict)
     parts: dict[tuple[str, ...], Part] = field(default_factory=dict)
@@ -135,6 +89,14 @@ class TeamTime:
         for place, coach_id in enumerate(coaches):
             self.full[self._by_id()[coach_id]] = int.from_bytes(rows[place * size : (place + 1) * size])
 
+    def set_closed(self, periods: Iterable[tuple[str, int, int]]) -> None:
+        """Set the weeks and months that admit no appointment: coach, and slots [first, end)."""
+        for coach_id, first, end in periods:
+            if coach_id in self._by_id():
+                number = self._by_id()[coach_id]
+                slots = span(first - self.window.first, end - first, self.window.width)
+                self.closed[number] = self.closed.get(number, 0) | slots
+
     def follow(self, rules: Rules, rows: Sequence[Mapping[str, Any]]) -> None:
         """Take over what changed: the entries `moved` of engine.team_changes()."""
         moved = [row for row in rows if row["coach_id"] in self._by_id()]
@@ -142,7 +104,7 @@ class TeamTime:
             self.rules = rules
             for coach_id, own in _by_coach(moved):
                 self._update(self._by_id()[coach_id], own)
-            self.counts = list(column_sums(self._starts(), len(self.coaches), self.window.width))
+            self.counts, self.late = self._counted(self._starts())
             self.version += 1
             self.parts.clear()
             return
@@ -155,14 +117,24 @@ class TeamTime:
     def select(self, requires: tuple[str, ...], coaches: Iterable[str]) -> None:
         """Keep which coaches meet requirements; follow() comes first."""
         numbers = frozenset(self._by_id()[one] for one in coaches if one in self._by_id())
-        size, everybody = self.window.size, range(len(self.coaches))
-        rows = b"".join((b"\xff" if number in numbers else b"\0") * size for number in everybody)
-        counts = column_sums(self._starts() & int.from_bytes(rows), len(everybody), self.window.width)
-        self.parts[requires] = Part(numbers=numbers, counts=list(counts))
+        rows = bytearray(len(self.coaches) * self.window.size)
+        for number in numbers:
+            rows[number * self.window.size : (number + 1) * self.window.size] = b"\xff" * self.window.size
+        counts, late = self._counted(self._starts() & int.from_bytes(rows))
+        self.parts[requires] = Part(numbers=numbers, counts=counts, late=late)
         while len(self.parts) > _MOST_PARTS:
             del self.parts[next(iter(self.parts))]
 
-    def free_coaches(self, only: Collection[int] | None = None) -> Callable[[int], list[str]]:
+    def counts_at(self, starts: range, now: datetime, part: Part | None = None) -> list[int]:
+        """Return how many coaches, of all or of a part, could take each of some starts of the window."""
+        first, of = self.window.first, part or self
+        counts = of.counts[starts.start - first : starts.stop - first : starts.step]
+        for notice, late in of.late.items():
+            soon = starts[: max(0, -(-(_opens(now, notice) - starts.start) // starts.step))]
+            counts[: len(soon)] = map(sub, counts, late[soon.start - first : soon.stop - first : soon.step])
+        return counts
+
+    def free_coaches(self, now: datetime, only: Collection[int] | None = None) -> Callable[[int], list[str]]:
         """Return what tells who could take an appointment that starts at a slot, by their ids.
 
         `only` are the numbers of those to tell; None: all.
@@ -170,11 +142,15 @@ class TeamTime:
         size, first, coaches = self.window.size, self.window.first, self.coaches
         rows = self._starts().to_bytes(len(coaches) * size)
         order = sorted(range(len(coaches)) if only is None else only, key=coaches.__getitem__)
+        opens = {
+            number: _opens(now, notice) for notice, ones in self.own.by_notice().items() for number in ones
+        }
 
         def at(slot: int) -> list[str]:
             column = rows[(slot - first) // 8 :: size]
             bit = 1 << 7 - (slot - first) % 8
-            return [coaches[number] for number in order if column[number] & bit]
+            free = [number for number in order if column[number] & bit]
+            return [coaches[number] for number in free if opens.get(number, slot) <= slot]
 
         return at
 
@@ -184,41 +160,73 @@ class TeamTime:
             self._numbers = {one: number for number, one in enumerate(self.coaches)}
         return self._numbers
 
+    def _counted(self, bits: int) -> tuple[list[int], dict[int, list[int]]]:
+        """Return `counts` and `late` of starts, row after row in one integer."""
+        size = self.window.size
+        rows = bits.to_bytes(len(self.coaches) * size) if self.own.notice else b""
+        late_ones = dict[int, list[int]]()
+        for notice, numbers in self.own.by_notice().items():
+            reach = min(size, (notice // MINUTES + _REACH) // 8)
+            soon = gathered(rows, size, numbers, reach)
+            late_ones[notice] = list(column_sums(soon, len(numbers), reach * 8))
+        return list(column_sums(bits, len(self.coaches), size * 8)), late_ones
+
     def _starts(self) -> int:
-        """Return the bookable starts of all coaches, row after row in one integer.
+        """Return the bookable starts of all coaches, row after row in one integer, if nobody had a notice.
 
         What runs over the end of a row is in its margins, and so is what a shift brings in from the next one.
         """
-        bits = self._runs(int.from_bytes(self.free), int.from_bytes(self.open))
-        width, last = self.window.width, len(self.coaches) - 1
-        for number, slots in self.full.items():
-            bits &= ~(slots << (last - number) * width)
+        rules = self.rules
+        assert rules is not None  # noqa: S101 - follow() comes first
+        bits = runs(int.from_bytes(self.free), rules.count)
+        if rules.has_buffers:
+            bits &= rules.around(int.from_bytes(self.open))
+        others = self.own.by_rules(rules)
+        if len(others) == 1 and len(self.coaches) in map(len, others.values()):
+            bits &= next(iter(others)).around(int.from_bytes(self.open))
+        elif others:
+            size = self.window.size
+            rows = bytearray(bits.to_bytes(len(self.coaches) * size))
+            for own, numbers in others.items():
+                around = own.around(gathered(self.open, size, numbers))
+                scatter(rows, size, numbers, gathered(rows, size, numbers) & around)
+            bits = int.from_bytes(rows)
+        return bits & ~int.from_bytes(self._shut()) if self.full or self.closed or self.has_unread else bits
+
+    def _shut(self) -> bytearray:
+        """Return the slots at which coaches cannot be booked, whatever their days say, row after row."""
+        size = self.window.size
+        rows = bytearray(len(self.coaches) * size)
+        for number in {*self.full, *self.closed}:
+            rows[number * size : (number + 1) * size] = self._shut_of(number).to_bytes(size)
         for number, read_at in enumerate(self.read_at):
             if read_at == _NEVER:
-                bits &= ~(((1 << width) - 1) << (last - number) * width)
-        return bits
+                rows[number * size : (number + 1) * size] = b"\xff" * size
+        return rows
+
+    def _shut_of(self, number: int) -> int:
+        return self.full.get(number, 0) | self.closed.get(number, 0)
 
     def _starts_of(self, number: int) -> int:
         """Return the bookable starts of one coach."""
         if self.read_at[number] == _NEVER:
             return 0
-        starts = self._runs(self._row(self.free, number), self._row(self.open, number))
-        return starts & ~self.full.get(number, 0)
-
-    def _runs(self, free: int, around: int) -> int:
         rules = self.rules
         assert rules is not None  # noqa: S101 - follow() comes first
-        bits = runs(free, rules.count)
-        if rules.has_buffers:
-            bits &= runs(around, rules.before + rules.count + rules.after) >> rules.before
-        return bits
+        starts = runs(self._row(self.free, number), rules.count)
+        own = self.own.rules_of(number, rules)
+        if own.has_buffers:
+            starts &= own.around(self._row(self.open, number))
+        return starts & ~self._shut_of(number)
 
     def _row(self, rows: bytearray, number: int) -> int:
         size = self.window.size
         return int.from_bytes(rows[number * size : (number + 1) * size])
 
-    def _update(self, number: int, rows: Iterable[Mapping[str, Any]]) -> None:
+    def _update(self, number: int, rows: Sequence[Mapping[str, Any]]) -> None:
         """Take over a coach's changed days: first all that were there go, then those come that are there."""
+        self.closed.pop(number, None)
+        self.set_closed((self.coaches[number], *period) for period in rows[0]["closed"] or ())
         width, size, first = self.window.width, self.window.size, self.window.first
         gone, free, around, full = 0, 0, 0, 0
         for row in rows:
@@ -252,16 +260,25 @@ class TeamTime:
     def _count(self, number: int, before: int, after: int) -> None:
         """Correct the counts where the starts of one coach are others now."""
         changed, last = before ^ after, self.window.width - 1
-        counts = [self.counts, *(part.counts for part in self.parts.values() if number in part.numbers)]
+        notice = self.own.notice_of(number)
+        counted = [self, *(part for part in self.parts.values() if number in part.numbers)]
+        counts = [one.counts for one in counted] + [one.late.get(notice, []) for one in counted]
         if changed:
             self.version += 1
         while changed:
             top = changed.bit_length() - 1
             changed ^= 1 << top
+            by, place = 1 if after >> top & 1 else -1, last - top
             for one in counts:
-                one[last - top] += 1 if after >> top & 1 else -1
+                if place < len(one):
+                    one[place] += by
 
 
 def _by_coach(rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, list[Mapping[str, Any]]]]:
     ordered = sorted(rows, key=lambda row: str(row["coach_id"]))
     return ((coach_id, list(own)) for coach_id, own in groupby(ordered, key=lambda row: str(row["coach_id"])))
+
+
+def _opens(now: datetime, notice: int) -> int:
+    """Return the first slot that a notice in minutes allows."""
+    return slot_from(now + timedelta(minutes=notice))

@@ -1,4 +1,4 @@
-"""Adding rows of bits column by column, all rows at once in one integer."""
+"""Rows of bits, one after the other: adding them column by column, and some of them at a time."""
 
 import sys
 from array import array
@@ -23,6 +23,19 @@ def column_sums(rows: int, count: int, width: int) -> Sequence[int]:
     if sys.byteorder == "little":
         found.byteswap()
     return found.tolist()
+
+
+def gathered(rows: bytes | bytearray, size: int, numbers: Sequence[int], width: int | None = None) -> int:
+    """Return some of the rows of `size` bytes, or the first `width` bytes of each, in one integer."""
+    length = size if width is None else width
+    return int.from_bytes(b"".join([rows[number * size : number * size + length] for number in numbers]))
+
+
+def scatter(rows: bytearray, size: int, numbers: Sequence[int], bits: int) -> None:
+    """Put rows that gathered() returned back in their places."""
+    made = bits.to_bytes(len(numbers) * size)
+    for place, number in enumerate(numbers):
+        rows[number * size : (number + 1) * size] = made[place * size : (place + 1) * size]
 
 
 def _planes(rows: int, count: int, width: int) -> list[int]:

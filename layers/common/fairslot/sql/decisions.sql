@@ -32,7 +32,7 @@ SELECT one.coach_id, one.requires, one.unmet, one.also_unmet,
            -- Whoever is free is told first: null = 'not_synced' is no answer, and the rest would be looked up for nothing.
            CASE WHEN one.excluded IS NULL THEN NULL
                 WHEN one.excluded = 'not_synced'
-                     AND engine.slot_of(%(start)s) + (calendar.slot_duration + calendar.buffer_after) / 15 > (
+                     AND engine.slot_of(%(start)s) + calendar.slot_duration / 15 + one.after > (
                          SELECT day.first_slot + day.slot_count FROM coach_slots AS day
                           WHERE day.coach_id = one.coach_id ORDER BY day.first_slot DESC LIMIT 1)
                 THEN 'beyond_horizon'
@@ -50,6 +50,7 @@ SELECT one.coach_id, one.requires, one.unmet, one.also_unmet,
  CROSS JOIN LATERAL engine.candidates(p_calendar => calendar.calendar_id,
                                       p_from => engine.slot_of(%(start)s),
                                       p_count => calendar.slot_duration / 15, p_before => calendar.buffer_before / 15,
-                                      p_after => calendar.buffer_after / 15, p_requires => %(requires)s) AS one
+                                      p_after => calendar.buffer_after / 15,
+                                      p_now => coalesce(%(now)s, clock_timestamp()), p_requires => %(requires)s) AS one
  WHERE calendar.calendar_id = %(calendar)s AND calendar.tenant_id = %(tenant)s
  ORDER BY one.coach_id COLLATE "C";

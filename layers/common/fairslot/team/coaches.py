@@ -17,8 +17,8 @@ from fairslot.team.resources import Resource, Settings
 _SQL = queries("coaches")
 # A change of these moves a coach's days, or whether the coach works.
 _OF_TIME = frozenset({"time_zone", "active", "working_hours", "overrides", "limits"})
-# A change of these moves weights, or who may be booked.
-_OF_ROSTER = frozenset({"score", "active", "attributes"})
+# A change of these moves what a team's roster says of the coach.
+_OF_ROSTERS = frozenset({"score", "active", "buffers", "notice", "attributes"})
 
 
 def list_page(
@@ -83,7 +83,7 @@ class Coach(Resource):
                 members=members_changed,
                 run=run,
                 coaches=own if not known or _OF_TIME & {*members_changed} else frozenset(),
-                calendars=touched if _OF_ROSTER & {*members_changed} else frozenset(),
+                calendars=touched if _OF_ROSTERS & {*members_changed} else frozenset(),
             )
         ]
 

@@ -1,4 +1,4 @@
-"""Who is in a calendar's team, and with which weight; joining and leaving go through the ledger."""
+"""Who is in a calendar's team, with which weight and rules; joining and leaving go through the ledger."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,12 +46,12 @@ class Member(Resource):
     def put_steps(
         self, connection: Connection, *, tenant_id: str, known: Json | None, settings: Settings, now: datetime
     ) -> list[Step]:
-        """Return what gives the coach a place in the team, or another weight."""
+        """Return what gives the coach a place in the team, or other settings."""
         del now  # a place has no instant of its last change
         members_changed = changed_members(known, settings)
         if known and not members_changed:
             return []
-        values = {**self._values(tenant_id), **settings}
+        values = {**self._values(tenant_id), **settings, **settings["buffers"]}
 
         def run() -> None:
             if connection.execute(_SQL["join"], values).fetchone() is None:

@@ -1,7 +1,7 @@
 -- Appointments: their JSON, and their locks.
 --
 -- Locks are always taken in this order: a client's or a key's, external calendars, calendars by id, appointments,
--- coach_slots by (coach_id, first_slot), turns.
+-- coach_slots by (coach_id, first_slot), coach_periods by (coach_id, first_slot, kind), turns.
 
 -- An appointment as the API shows it. Its metadata is text: jsonb would write its numbers in another form.
 CREATE OR REPLACE FUNCTION engine.appointment_json(a appointment_image) RETURNS jsonb LANGUAGE sql STABLE
@@ -116,13 +116,31 @@ BEGIN
     roster := v_found.roster;
 END $$;
 
--- Locks every day that moving an appointment to p_takes could change, in order, so that what is read afterwards stays
--- true.
-CREATE OR REPLACE FUNCTION engine.lock_days(a coach_appointments, p_takes tstzrange) RETURNS void LANGUAGE sql AS $$
-    SELECT FROM coach_slots AS day
-     WHERE (day.coach_id = a.coach_id
-            AND day.first_slot > engine.slot_of(lower(a.takes)) - 104 AND day.first_slot < engine.slot_of(upper(a.takes)))
-        OR (day.coach_id IN (SELECT coach_id FROM coach_calendars WHERE calendar_id = a.calendar_id)
-            AND day.first_slot > engine.slot_of(lower(p_takes)) - 104 AND day.first_slot < engine.slot_of(upper(p_takes)))
-     ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE
-$$;
+-- Locks every day, week and month that moving an appointment to p_takes, which starts at p_start, could change, in order, so
+-- that what is read afterwards stays true. Buffers of coaches can make p_takes longer.
+CREATE OR REPLACE FUNCTION engine.lock_days(
+    a coach_appointments, p_roster rosters, p_start timestamptz, p_takes tstzrange
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_wider integer := CASE WHEN p_roster.buffers_before IS NULL THEN 0 ELSE 16 END;
+BEGIN
+    PERFORM FROM coach_slots AS day
+      WHERE (day.coach_id = a.coach_id
+             AND day.first_slot > engine.slot_of(lower(a.takes)) - 104 AND day.first_slot < engine.slot_of(upper(a.takes)))
+         OR (day.coach_id IN (SELECT coach_id FROM coach_calendars WHERE calendar_id = a.calendar_id)
+             AND day.first_slot > engine.slot_of(lower(p_takes)) - v_wider - 104
+             AND day.first_slot < engine.slot_of(upper(p_takes)) + v_wider)
+      ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE;
+    PERFORM engine.lock_periods(
+        p_whole => '{}', p_slots => ARRAY[engine.slot_of(a.start_time), engine.slot_of(p_start)],
+        p_coaches => a.coach_id || CASE WHEN p_roster.limited IS NULL THEN '{}' ELSE p_roster.coach_ids END);
+END $$;
+
+-- The time that an appointment of the slots [p_from, p_to) takes of a coach, whose place in the roster is p_place; null: the
+-- coach is not in the team. Of the calendar's and the coach's buffers the larger ones hold.
+CREATE OR REPLACE FUNCTION engine.takes_of(
+    p_calendar calendars, p_roster rosters, p_place integer, p_from integer, p_to integer
+) RETURNS tstzrange LANGUAGE sql STABLE
+    RETURN tstzrange(
+        engine.instant_of(p_from - greatest(p_calendar.buffer_before / 15, p_roster.buffers_before[p_place])),
+        engine.instant_of(p_to + greatest(p_calendar.buffer_after / 15, p_roster.buffers_after[p_place])));

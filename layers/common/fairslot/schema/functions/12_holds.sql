@@ -82,7 +82,7 @@ DECLARE
     v_decision decision;
 BEGIN
     SELECT * INTO v_ledger FROM engine.ledger(a.calendar_id);
-    PERFORM engine.release_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);
+    PERFORM engine.release_time(p_coach => a.coach_id, p_start => a.start_time, p_end => a.end_time, p_takes => a.takes);
     v_decision := engine.reverse_decision(p_turn => v_ledger.turn, p_roster => v_ledger.roster,
                                           p_appointment => a.appointment_id, p_now => p_now);
     DELETE FROM coach_appointments WHERE appointment_id = a.appointment_id;
@@ -136,6 +136,8 @@ BEGIN
                        AND day.first_slot > engine.slot_of(lower(hold.takes)) - 104
                        AND day.first_slot < engine.slot_of(upper(hold.takes)))
       ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE;
+    PERFORM engine.lock_periods(p_whole => '{}', p_coaches => array_agg(coach_id), p_slots => array_agg(engine.slot_of(start_time)))
+       FROM coach_appointments WHERE appointment_id = ANY (v_holds);
     FOR a IN SELECT * FROM coach_appointments WHERE appointment_id = ANY (v_holds) ORDER BY appointment_id LOOP
         PERFORM engine.drop_hold(a => a, p_type => 'hold.expired', p_now => v_now);
     END LOOP;

@@ -64,7 +64,7 @@ BEGIN
            cancelled_at = v_now, updated_at = v_now
      WHERE appointment_id = p_appointment
     RETURNING * INTO a;
-    PERFORM engine.release_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);
+    PERFORM engine.release_time(p_coach => a.coach_id, p_start => a.start_time, p_end => a.end_time, p_takes => a.takes);
     IF p_cancelled_by <> 'coach' THEN
         v_undone := engine.reverse_decision(p_turn => v_ledger.turn, p_roster => v_ledger.roster,
                                             p_appointment => p_appointment, p_now => v_now);

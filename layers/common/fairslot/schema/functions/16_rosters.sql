@@ -14,11 +14,19 @@ CREATE OR REPLACE FUNCTION engine.roster_of(p_calendar text) RETURNS rosters LAN
                                    WHEN mate.unmet > 0 THEN 'missing_attribute'
                                    WHEN mate.calendar_kind <> 'none' AND mate.synced_at IS NULL THEN 'not_synced' END
                               ORDER BY mate.coach_id COLLATE "C"), '{}'),
+           CASE WHEN max(greatest(mate.before, mate.after)) > 0
+                THEN array_agg(mate.before ORDER BY mate.coach_id COLLATE "C") END,
+           CASE WHEN max(greatest(mate.before, mate.after)) > 0
+                THEN array_agg(mate.after ORDER BY mate.coach_id COLLATE "C") END,
+           CASE WHEN max(mate.notice) > 0 THEN array_agg(mate.notice ORDER BY mate.coach_id COLLATE "C") END,
+           CASE WHEN bool_or(mate.limited) THEN array_agg(mate.limited ORDER BY mate.coach_id COLLATE "C") END,
            (SELECT requires FROM calendars WHERE calendar_id = p_calendar),
            CASE WHEN bool_or(mate.unmet > 0) THEN array_agg(mate.unmet ORDER BY mate.coach_id COLLATE "C") END
       FROM (SELECT coach.coach_id, coach.score, coach.active, coach.calendar_kind, sync.synced_at, member.manual_weight,
-                   coalesce(judged.unmet, 0) AS unmet,
-                   calendar.weight_low, calendar.weight_high, calendar.weight_exponent, avg(coach.score) OVER () AS mean
+                   greatest(coach.buffer_before, member.buffer_before) / 15 AS before,
+                   greatest(coach.buffer_after, member.buffer_after) / 15 AS after,
+                   greatest(coach.min_notice_minutes, member.min_notice_minutes) AS notice,
+                   engine.has_periods(coach) AS limited, coalesce(judged.unmet, 0) AS unmet, calendar.weight_low, calendar.weight_high, calendar.weight_exponent, avg(coach.score) OVER () AS mean
               FROM coach_calendars AS member
               JOIN calendars AS calendar USING (calendar_id)
               JOIN coaches AS coach USING (coach_id)
@@ -40,20 +48,17 @@ DECLARE
     v_used boolean;
 BEGIN
     SELECT roster.* INTO v_old FROM rosters AS roster WHERE calendar_id = p_roster.calendar_id ORDER BY version DESC LIMIT 1;
-    IF (v_old.coach_ids, v_old.weights, v_old.scores, v_old.absent, v_old.requires, v_old.unmet)
-       IS NOT DISTINCT FROM (p_roster.coach_ids, p_roster.weights, p_roster.scores, p_roster.absent, p_roster.requires,
-                             p_roster.unmet) THEN
+    p_roster.version := v_old.version;
+    p_roster.since := v_old.since;
+    IF p_roster IS NOT DISTINCT FROM v_old THEN
         RETURN;
     END IF;
     SELECT max(seq) INTO v_seq FROM turns WHERE calendar_id = p_roster.calendar_id;
     v_used := v_seq > v_old.since;
     p_roster.version := v_old.version + v_used::integer;
-    INSERT INTO rosters (calendar_id, version, since, coach_ids, weights, scores, absent, requires, unmet)
-    VALUES (p_roster.calendar_id, p_roster.version, v_seq, p_roster.coach_ids, p_roster.weights, p_roster.scores,
-            p_roster.absent, p_roster.requires, p_roster.unmet)
-    ON CONFLICT (calendar_id, version) DO UPDATE
-       SET coach_ids = excluded.coach_ids, weights = excluded.weights, scores = excluded.scores, absent = excluded.absent,
-           requires = excluded.requires, unmet = excluded.unmet;
+    p_roster.since := CASE WHEN v_used THEN v_seq ELSE v_old.since END;
+    DELETE FROM rosters WHERE calendar_id = p_roster.calendar_id AND version = p_roster.version;
+    INSERT INTO rosters SELECT p_roster.*;
     UPDATE turns AS turn SET roster_version = p_roster.version, (credits, lasts) = (
         SELECT coalesce(array_agg(coalesce(was.credit, 0) ORDER BY mate.i), '{}'),
                coalesce(array_agg(coalesce(was.last, 0) ORDER BY mate.i), '{}')
@@ -88,6 +93,10 @@ BEGIN
     v_roster.weights := v_roster.weights[:v_place - 1] || v_roster.weights[v_place + 1:];
     v_roster.scores := v_roster.scores[:v_place - 1] || v_roster.scores[v_place + 1:];
     v_roster.absent := v_roster.absent[:v_place - 1] || v_roster.absent[v_place + 1:];
+    v_roster.buffers_before := v_roster.buffers_before[:v_place - 1] || v_roster.buffers_before[v_place + 1:];
+    v_roster.buffers_after := v_roster.buffers_after[:v_place - 1] || v_roster.buffers_after[v_place + 1:];
+    v_roster.notices := v_roster.notices[:v_place - 1] || v_roster.notices[v_place + 1:];
+    v_roster.limited := v_roster.limited[:v_place - 1] || v_roster.limited[v_place + 1:];
     v_roster.unmet := v_roster.unmet[:v_place - 1] || v_roster.unmet[v_place + 1:];
     PERFORM engine.use_roster(v_roster);
 END $$;
@@ -111,14 +120,19 @@ BEGIN
     END LOOP;
 END $$;
 
--- Adds a coach to a team, or changes the coach's manual weight.
-CREATE OR REPLACE FUNCTION engine.join_team(p_calendar text, p_coach text, p_manual_weight double precision)
-    RETURNS void LANGUAGE plpgsql AS $$
+-- Adds a coach to a team, or changes what is set of the coach's place in it; buffers and notice are minutes.
+CREATE OR REPLACE FUNCTION engine.join_team(
+    p_calendar text, p_coach text, p_manual_weight double precision, p_buffer_before integer DEFAULT 0,
+    p_buffer_after integer DEFAULT 0, p_notice integer DEFAULT 0
+) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM engine.lock_calendar(p_calendar);
-    INSERT INTO coach_calendars AS member (calendar_id, coach_id, manual_weight)
-    VALUES (p_calendar, p_coach, p_manual_weight)
-    ON CONFLICT (calendar_id, coach_id) DO UPDATE SET manual_weight = excluded.manual_weight;
+    INSERT INTO coach_calendars AS member (calendar_id, coach_id, manual_weight, buffer_before, buffer_after,
+                                           min_notice_minutes)
+    VALUES (p_calendar, p_coach, p_manual_weight, p_buffer_before, p_buffer_after, p_notice)
+    ON CONFLICT (calendar_id, coach_id) DO UPDATE
+       SET manual_weight = excluded.manual_weight, buffer_before = excluded.buffer_before,
+           buffer_after = excluded.buffer_after, min_notice_minutes = excluded.min_notice_minutes;
 END $$;
 
 -- Removes a coach from a team; raises FS404.
@@ -175,14 +189,29 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Keeps the rosters of the coaches whose score, availability or attributes a statement changed.
+-- Keeps the rosters of the coaches whose score, availability or attributes a statement changed, and the weeks and months of those who have
+-- other limits or another zone.
 CREATE OR REPLACE FUNCTION engine.follow_coaches() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    v_coaches text[] := ARRAY(
+        SELECT coach_id FROM old_rows AS was JOIN new_rows AS coach USING (coach_id)
+         WHERE (engine.has_periods(was) OR engine.has_periods(coach))
+           AND (was.max_per_week, was.max_per_month, was.max_minutes_per_week, was.time_zone)
+               IS DISTINCT FROM (coach.max_per_week, coach.max_per_month, coach.max_minutes_per_week, coach.time_zone)
+         ORDER BY coach_id);
 BEGIN
+    IF v_coaches <> '{}' THEN
+        PERFORM engine.lock_calendars_of(p_coaches => v_coaches, p_from => NULL);
+    END IF;
     PERFORM engine.refresh_rosters(ARRAY(
         SELECT member.calendar_id FROM old_rows AS was JOIN new_rows AS coach USING (coach_id)
           JOIN coach_calendars AS member USING (coach_id)
          WHERE (was.active, was.score, was.calendar_kind, was.attributes)
-               IS DISTINCT FROM (coach.active, coach.score, coach.calendar_kind, coach.attributes)));
+               IS DISTINCT FROM (coach.active, coach.score, coach.calendar_kind, coach.attributes)
+            OR engine.has_periods(was) <> engine.has_periods(coach)
+            OR (was.buffer_before, was.buffer_after, was.min_notice_minutes)
+               IS DISTINCT FROM (coach.buffer_before, coach.buffer_after, coach.min_notice_minutes)));
+    PERFORM engine.refresh_periods(one) FROM unnest(v_coaches) AS one;
     RETURN NULL;
 END $$;
 

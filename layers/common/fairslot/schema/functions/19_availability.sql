@@ -1,6 +1,6 @@
 -- What availability is read from. Triggers note which coaches and teams changed in which transaction, whoever changes them;
 -- coach_horizons has every coach's days in one row, and fold_changes() brings it up to date now and then. Whoever reads it
--- adds what changed since. Why so: docs/decisions/0088 and 0089.
+-- adds what changed since: 23_listing.sql. Why so: docs/decisions/0088 and 0089.
 
 -- Notes a changed day.
 CREATE OR REPLACE FUNCTION engine.note_day() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -41,15 +41,15 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Notes that the teams of a coach changed: the coach became active or inactive, or has another kind of calendar, or other
--- attributes.
+-- Notes that the teams of a coach changed: the coach became active or inactive, or has another kind of calendar, other buffers,
+-- another notice, or other attributes.
 CREATE OR REPLACE FUNCTION engine.note_coach() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO availability_changes (calendar_id) SELECT calendar_id FROM coach_calendars WHERE coach_id = NEW.coach_id;
     RETURN NULL;
 END $$;
 
--- Notes that somebody joined or left a team.
+-- Notes that somebody joined or left a team, or has other buffers or another notice in it.
 CREATE OR REPLACE FUNCTION engine.note_team() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP <> 'INSERT' THEN
@@ -58,6 +58,20 @@ BEGIN
     IF TG_OP <> 'DELETE' THEN
         INSERT INTO availability_changes (calendar_id) VALUES (NEW.calendar_id);
     END IF;
+    RETURN NULL;
+END $$;
+
+-- Notes that a coach's limits admit other appointments than before.
+CREATE OR REPLACE FUNCTION engine.note_period() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO availability_changes (coach_id) VALUES (NEW.coach_id);
+    RETURN NULL;
+END $$;
+
+-- The same for weeks and months that a statement inserted or deleted.
+CREATE OR REPLACE FUNCTION engine.note_periods() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO availability_changes (coach_id) SELECT DISTINCT coach_id FROM periods;
     RETURN NULL;
 END $$;
 

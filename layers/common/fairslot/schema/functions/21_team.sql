@@ -5,7 +5,17 @@ CREATE OR REPLACE FUNCTION engine.coach_json(c coaches) RETURNS jsonb LANGUAGE s
     RETURN jsonb_build_object(
         'coach_id', c.coach_id, 'name', c.name, 'email', c.email, 'time_zone', c.time_zone, 'active', c.active,
         'working_hours', c.working_hours, 'overrides', c.overrides,
-        'limits', jsonb_build_object('per_day', c.max_per_day), 'attributes', c.attributes, 'score', c.score);
+        'limits', jsonb_build_object('per_day', c.max_per_day, 'per_week', c.max_per_week, 'per_month', c.max_per_month,
+                                     'minutes_per_week', c.max_minutes_per_week),
+        'buffers', jsonb_build_object('before', c.buffer_before, 'after', c.buffer_after),
+        'notice', c.min_notice_minutes, 'attributes', c.attributes, 'score', c.score);
+
+-- A coach's place in a team as the API shows it.
+CREATE OR REPLACE FUNCTION engine.member_json(m coach_calendars) RETURNS jsonb LANGUAGE sql STABLE
+    RETURN jsonb_build_object(
+        'calendar_id', m.calendar_id, 'coach_id', m.coach_id, 'weight', m.manual_weight,
+        'buffers', jsonb_build_object('before', m.buffer_before, 'after', m.buffer_after),
+        'notice', m.min_notice_minutes);
 
 -- A calendar's settings as the API shows them.
 CREATE OR REPLACE FUNCTION engine.calendar_json(c calendars) RETURNS jsonb LANGUAGE sql STABLE
@@ -69,10 +79,18 @@ BEGIN
           FROM coach_appointments AS a
           JOIN coach_calendars AS member USING (calendar_id)
           JOIN coach_slots AS near
-            ON near.coach_id = member.coach_id AND near.first_slot > engine.slot_of(lower(a.takes)) - 104
-           AND near.first_slot < engine.slot_of(upper(a.takes))
+            -- Whoever takes over may have longer buffers.
+            ON near.coach_id = member.coach_id AND near.first_slot > engine.slot_of(lower(a.takes)) - 16 - 104
+           AND near.first_slot < engine.slot_of(upper(a.takes)) + 16
          WHERE a.appointment_id = ANY (v_ids))
       ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE;
+    PERFORM engine.lock_periods(
+        p_whole => v_coaches,
+        p_coaches => ARRAY(SELECT coach_id FROM coach_appointments WHERE appointment_id = ANY (v_ids)
+                            UNION
+                           SELECT member.coach_id FROM coach_appointments AS a JOIN coach_calendars AS member USING (calendar_id)
+                            WHERE a.appointment_id = ANY (v_ids)),
+        p_slots => ARRAY(SELECT engine.slot_of(start_time) FROM coach_appointments WHERE appointment_id = ANY (v_ids)));
 END $$;
 
 -- Which appointments and holds to come of these coaches and calendars no longer fit what is set, and why.

@@ -41,26 +41,32 @@ COMMENT ON COLUMN api_keys.key_hash IS 'SHA-256 of the key; the key itself is ne
 COMMENT ON COLUMN api_keys.rate_limit IS 'requests a minute';
 
 CREATE TABLE coaches (
-    coach_id       text PRIMARY KEY,
-    tenant_id      text NOT NULL,
-    name           text NOT NULL,
-    email          text,
-    time_zone      text NOT NULL,
-    score          double precision NOT NULL DEFAULT 0.5 CHECK (score BETWEEN 0 AND 1),
-    alpha          double precision CHECK (alpha > 0),
-    beta           double precision CHECK (beta > 0),
-    evidence_at    timestamptz,
-    max_per_day    smallint NOT NULL DEFAULT 10 CHECK (max_per_day >= 0),
-    working_hours  jsonb NOT NULL,
-    overrides      jsonb NOT NULL DEFAULT '[]',
-    blocked_dates  date[] NOT NULL DEFAULT '{}',
-    calendar_kind  text NOT NULL DEFAULT 'none' CHECK (calendar_kind IN ('none', 'calendar_api', 'icalendar')),
-    calendar_url   text,
-    active         boolean NOT NULL DEFAULT true,
-    created_at     timestamptz NOT NULL DEFAULT now(),
-    updated_at     timestamptz NOT NULL DEFAULT now(),
-    deleted_at     timestamptz,
-    attributes     jsonb NOT NULL DEFAULT '{}',
+    coach_id              text PRIMARY KEY,
+    tenant_id             text NOT NULL,
+    name                  text NOT NULL,
+    email                 text,
+    time_zone             text NOT NULL,
+    score                 double precision NOT NULL DEFAULT 0.5 CHECK (score BETWEEN 0 AND 1),
+    alpha                 double precision CHECK (alpha > 0),
+    beta                  double precision CHECK (beta > 0),
+    evidence_at           timestamptz,
+    max_per_day           smallint NOT NULL DEFAULT 10 CHECK (max_per_day >= 0),
+    max_per_week          smallint CHECK (max_per_week >= 0),
+    max_per_month         smallint CHECK (max_per_month >= 0),
+    max_minutes_per_week  integer CHECK (max_minutes_per_week >= 0),
+    buffer_before         smallint NOT NULL DEFAULT 0 CHECK (buffer_before BETWEEN 0 AND 240 AND buffer_before % 15 = 0),
+    buffer_after          smallint NOT NULL DEFAULT 0 CHECK (buffer_after BETWEEN 0 AND 240 AND buffer_after % 15 = 0),
+    min_notice_minutes    integer NOT NULL DEFAULT 0 CHECK (min_notice_minutes >= 0),
+    working_hours         jsonb NOT NULL,
+    overrides             jsonb NOT NULL DEFAULT '[]',
+    blocked_dates         date[] NOT NULL DEFAULT '{}',
+    calendar_kind         text NOT NULL DEFAULT 'none' CHECK (calendar_kind IN ('none', 'calendar_api', 'icalendar')),
+    calendar_url          text,
+    active                boolean NOT NULL DEFAULT true,
+    created_at            timestamptz NOT NULL DEFAULT now(),
+    updated_at            timestamptz NOT NULL DEFAULT now(),
+    deleted_at            timestamptz,
+    attributes            jsonb NOT NULL DEFAULT '{}',
     CHECK (calendar_kind <> 'icalendar' OR calendar_url IS NOT NULL),
     CHECK (deleted_at IS NULL OR NOT active)
 );
@@ -72,6 +78,10 @@ COMMENT ON COLUMN coaches.overrides IS
     '[{"date": "2026-12-24", "hours": [["09:00", "12:00"]]}, …]: the hours that begin on a date instead of its weekday''s';
 COMMENT ON COLUMN coaches.attributes IS
     '{"language": ["de", "en"], "tier": 2, "remote": true}: what calendars and requests may require';
+COMMENT ON COLUMN coaches.max_per_week IS
+    'weeks begin on Monday, in the coach''s zone, and months likewise; null: as many as there is time for';
+COMMENT ON COLUMN coaches.min_notice_minutes IS
+    'of the coach, the calendar and the coach''s place in its team, the largest notice and the largest buffers hold';
 COMMENT ON COLUMN coaches.deleted_at IS 'a deleted coach is in no team; appointments and decisions keep the row';
 
 -- When a coach's external calendar was requested and read; apart from coaches, as it changes all the time.
@@ -130,25 +140,32 @@ COMMENT ON COLUMN calendars.conflict_policy IS
 
 -- Who is in the team of a calendar. Triggers keep the rosters beside it: schema/functions/16_rosters.sql.
 CREATE TABLE coach_calendars (
-    calendar_id    text NOT NULL REFERENCES calendars ON DELETE CASCADE,
-    coach_id       text NOT NULL REFERENCES coaches ON DELETE CASCADE,
-    manual_weight  double precision NOT NULL DEFAULT 1 CHECK (manual_weight > 0),
-    joined_at      timestamptz NOT NULL DEFAULT now(),
+    calendar_id         text NOT NULL REFERENCES calendars ON DELETE CASCADE,
+    coach_id            text NOT NULL REFERENCES coaches ON DELETE CASCADE,
+    manual_weight       double precision NOT NULL DEFAULT 1 CHECK (manual_weight > 0),
+    joined_at           timestamptz NOT NULL DEFAULT now(),
+    buffer_before       smallint NOT NULL DEFAULT 0 CHECK (buffer_before BETWEEN 0 AND 240 AND buffer_before % 15 = 0),
+    buffer_after        smallint NOT NULL DEFAULT 0 CHECK (buffer_after BETWEEN 0 AND 240 AND buffer_after % 15 = 0),
+    min_notice_minutes  integer NOT NULL DEFAULT 0 CHECK (min_notice_minutes >= 0),
     PRIMARY KEY (calendar_id, coach_id)
 );
 CREATE INDEX coach_calendars_coach ON coach_calendars (coach_id);
 
 -- A calendar's team as arrays in one order, the form in which a booking reads it.
 CREATE TABLE rosters (
-    calendar_id  text NOT NULL REFERENCES calendars ON DELETE CASCADE,
-    version      integer NOT NULL,
-    since        bigint NOT NULL,
-    coach_ids    text[] NOT NULL,
-    weights      bigint[] NOT NULL,
-    scores       double precision[] NOT NULL,
-    absent       text[] NOT NULL,
-    requires     text[] NOT NULL DEFAULT '{}',
-    unmet        integer[],
+    calendar_id     text NOT NULL REFERENCES calendars ON DELETE CASCADE,
+    version         integer NOT NULL,
+    since           bigint NOT NULL,
+    coach_ids       text[] NOT NULL,
+    weights         bigint[] NOT NULL,
+    scores          double precision[] NOT NULL,
+    absent          text[] NOT NULL,
+    buffers_before  integer[],
+    buffers_after   integer[],
+    notices         integer[],
+    limited         boolean[],
+    requires        text[] NOT NULL DEFAULT '{}',
+    unmet           integer[],
     PRIMARY KEY (calendar_id, version)
 );
 COMMENT ON TABLE rosters IS 'A version that a decision used never changes: the decision is read and replayed with it.';
@@ -161,6 +178,12 @@ COMMENT ON COLUMN rosters.absent IS
 COMMENT ON COLUMN rosters.requires IS 'the calendar''s';
 COMMENT ON COLUMN rosters.unmet IS
     'what each coach does not meet of requires: bit i - 1 is the i-th; null: all meet all (functions/00_attributes.sql)';
+
+COMMENT ON COLUMN rosters.buffers_before IS
+    'in slots, the larger of the coach''s own and that of the place in this team, without the calendar''s; null, as for
+     buffers_after: nobody has any';
+COMMENT ON COLUMN rosters.notices IS 'minutes, likewise';
+COMMENT ON COLUMN rosters.limited IS 'whether the coach has rows in coach_periods; null: nobody has';
 
 -- Who is owed what, and who was chosen last: a narrow row that every decision updates in place, so without CHECKs.
 CREATE TABLE turns (
@@ -178,61 +201,6 @@ COMMENT ON COLUMN turns.kind IS 'the kind of hour that has its own credits; so f
 COMMENT ON COLUMN turns.seq IS 'the number of the last decision';
 COMMENT ON COLUMN turns.credits IS 'bookings owed to each coach, in millionths; they sum to 0';
 COMMENT ON COLUMN turns.lasts IS 'the number of the last decision that chose each coach; 0: none did';
-
--- The 15-minute slots of each coach, a row a local day, a bit a slot.
-
--- Booking changes neither column of the constraint, so its updates stay HOT. A 64-bit hash stands for the coach: inserting a
--- day costs a third of what it costs with the name, and two of a million coaches share it with a chance of 1 in 30 million.
-CREATE TABLE coach_slots (
-    coach_id     text NOT NULL REFERENCES coaches ON DELETE CASCADE,
-    first_slot   integer NOT NULL,
-    slot_count   smallint NOT NULL,
-    local_date   date NOT NULL,
-    working      bit(104) NOT NULL,
-    external     bit(104) NOT NULL DEFAULT 0::bit(104),
-    taken        bit(104) NOT NULL DEFAULT 0::bit(104),
-    open         bit(104) NOT NULL GENERATED ALWAYS AS (external & ~taken) STORED,
-    free         bit(104) NOT NULL GENERATED ALWAYS AS (working & external & ~taken) STORED,
-    booked       smallint NOT NULL DEFAULT 0,
-    max_per_day  smallint NOT NULL,
-    PRIMARY KEY (coach_id, first_slot),
-    CHECK (slot_count BETWEEN 1 AND 104 AND booked >= 0),
-    CONSTRAINT coach_slots_no_overlap EXCLUDE USING gist (
-        hashtextextended(coach_id, 0) WITH =, int4range(first_slot, first_slot + slot_count) WITH &&)
-) WITH (fillfactor = 70);
-COMMENT ON TABLE coach_slots IS
-    'Bit i from the left is the slot first_slot + i, where a slot number is Unix time / 900; bits from slot_count on are 0 in
-     working and external. 104 bits hold the longest day (26 hours, Antarctica/Troll).';
-COMMENT ON COLUMN coach_slots.working IS '1: in the working hours';
-COMMENT ON COLUMN coach_slots.external IS '1: the external calendar leaves it free';
-COMMENT ON COLUMN coach_slots.taken IS '1: an appointment, a hold or a buffer takes it';
-COMMENT ON COLUMN coach_slots.booked IS 'appointments and holds that start on this day';
-
--- The slots one by one, for people to read.
-CREATE VIEW coach_slot_list AS
-SELECT day.coach_id,
-       day.local_date,
-       to_timestamp((day.first_slot + slot.i) * 900.0) AS start_time,
-       to_timestamp((day.first_slot + slot.i + 1) * 900.0) AS end_time,
-       get_bit(day.working, slot.i) = 1 AS working,
-       get_bit(day.external, slot.i) = 1 AS external,
-       get_bit(day.taken, slot.i) = 1 AS taken,
-       get_bit(day.free, slot.i) = 1 AS free
-  FROM coach_slots AS day
- CROSS JOIN LATERAL generate_series(0, day.slot_count - 1) AS slot (i);
-
-CREATE TABLE coach_absences (
-    coach_id    text NOT NULL REFERENCES coaches ON DELETE CASCADE,
-    span        tstzrange NOT NULL CHECK (lower(span) < upper(span)),
-    event_id    uuid NOT NULL,
-    reason      text,
-    created_at  timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (coach_id, event_id, span)
-);
-COMMENT ON TABLE coach_absences IS
-    'When coaches are away: it holds whatever their calendars say, until it is over or they are back sooner.';
-COMMENT ON COLUMN coach_absences.event_id IS
-    'the inbound event that said so, or an id made for the API''s request; an absence outlives its event''s row';
 
 -- What is booked, and why with that coach.
 
