@@ -10,7 +10,7 @@ booking is the server's processor time, a page that of server and client togethe
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -54,7 +54,9 @@ def figures() -> Iterator[Figure]:
                     yield _figure(what, compared(pid, works, [()] * PAGES))
 
 
-def compared(pid: int, works: list[Callable[..., object]], turns: list[tuple[object, ...]]) -> list[float]:
+def compared(
+    pid: int, works: Sequence[Callable[..., object]], turns: Sequence[tuple[object, ...]]
+) -> list[float]:
     """Return the median microseconds of processor time of each piece of work, done in turns."""
     took: list[list[float]] = [[] for _ in works]
     for number, values in enumerate(turns):

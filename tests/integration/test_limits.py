@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -30,7 +31,7 @@ from tests.support.tables import count, one_row
 from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach, add_team, set_coach
 
 # What one appointment of half an hour reaches, and what is said then.
-LIMITS = {
+LIMITS: dict[str, tuple[dict[str, Any], str]] = {
     "week": ({"max_per_week": 1}, "weekly_maximum"),
     "month": ({"max_per_month": 1}, "monthly_maximum"),
     "minutes": ({"max_minutes_per_week": 59}, "weekly_minutes"),
@@ -53,7 +54,7 @@ def new_york(text: str) -> datetime:
 
 @each_limit
 def test_another_day_of_a_full_period_is_not_to_be_had(
-    awake: Connection, limit: dict[str, int], reason: str
+    awake: Connection, limit: dict[str, Any], reason: str
 ) -> None:
     """It is not listed, and booking, holding and explaining say the same."""
     set_coach(awake, **limit)
@@ -63,13 +64,13 @@ def test_another_day_of_a_full_period_is_not_to_be_had(
     assert reasons(awake, other_day) == {"ana": reason}
     assert not listed_starts(awake, start=NINE, end=NINE + 3 * DAY, now=NOW)
     for ask in (book, hold):
-        assert isinstance(refused(lambda ask=ask: ask(awake, start=other_day)), SlotUnavailableError)
+        assert isinstance(refused(partial(ask, awake, start=other_day)), SlotUnavailableError)
     check_invariants(awake)
 
 
 @each_limit
 def test_the_record_says_who_had_reached_a_limit(
-    connection: Connection, limit: dict[str, int], reason: str
+    connection: Connection, limit: dict[str, Any], reason: str
 ) -> None:
     """Who was passed over for a limit was not eligible, and the decision says why."""
     coaches = add_team(connection, 2)
@@ -131,7 +132,7 @@ ENDINGS: dict[str, tuple[Callable[[Connection, Any], object], bool]] = {
 @pytest.mark.parametrize(("ending", "frees"), ENDINGS.values(), ids=ENDINGS)
 def test_what_ended_in_time_is_given_back(
     awake: Connection,
-    limit: dict[str, int],
+    limit: dict[str, Any],
     reason: str,
     ending: Callable[[Connection, Any], object],
     frees: bool,  # noqa: FBT001 - a case, no switch
@@ -145,7 +146,7 @@ def test_what_ended_in_time_is_given_back(
 
 
 @each_limit
-def test_a_reschedule_does_not_count_itself(awake: Connection, limit: dict[str, int], reason: str) -> None:
+def test_a_reschedule_does_not_count_itself(awake: Connection, limit: dict[str, Any], reason: str) -> None:
     """The only appointment of a week may go to another time of it, and another week's may not come in."""
     set_coach(awake, **limit)
     extend_days(awake, now=NOW)
@@ -160,7 +161,7 @@ def test_a_reschedule_does_not_count_itself(awake: Connection, limit: dict[str, 
 
 
 @each_limit
-def test_nobody_takes_over_beyond_a_limit(connection: Connection, limit: dict[str, int], reason: str) -> None:
+def test_nobody_takes_over_beyond_a_limit(connection: Connection, limit: dict[str, Any], reason: str) -> None:
     """Neither by turn nor by name."""
     coaches = add_team(connection, 2)
     done = book(connection)
@@ -169,14 +170,12 @@ def test_nobody_takes_over_beyond_a_limit(connection: Connection, limit: dict[st
     set_coach(connection, coaches[1], **limit)
     book(connection, NINE + DAY, calendar_id="hers")
     for name in (None, coaches[1]):
-        assert isinstance(
-            refused(lambda name=name: reassign(connection, done, name)), SlotUnavailableError
-        ), reason
+        assert isinstance(refused(partial(reassign, connection, done, name)), SlotUnavailableError), reason
     check_invariants(connection)
 
 
 @each_limit
-def test_held_time_counts_until_it_expires(awake: Connection, limit: dict[str, int], reason: str) -> None:
+def test_held_time_counts_until_it_expires(awake: Connection, limit: dict[str, Any], reason: str) -> None:
     """A hold is in its week and month like what is booked, also after it was confirmed."""
     set_coach(awake, **limit)
     extend_days(awake, now=NOW)
@@ -191,7 +190,7 @@ def test_held_time_counts_until_it_expires(awake: Connection, limit: dict[str, i
 
 
 @each_limit
-def test_a_lower_limit_holds_for_new_bookings(awake: Connection, limit: dict[str, int], reason: str) -> None:
+def test_a_lower_limit_holds_for_new_bookings(awake: Connection, limit: dict[str, Any], reason: str) -> None:
     """What is booked counts and stays, even above it; without the limit everything is to be had again."""
     extend_days(awake, now=NOW)
     booked = [book(awake, NINE + n * HOUR) for n in range(3)]

@@ -1,6 +1,8 @@
 """Buffers and notices of coaches and of coaches in a calendar: with the calendar's own, the largest holds."""
 
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import pytest
 
@@ -86,7 +88,7 @@ def test_the_largest_notice_holds(awake: Connection, largest: str) -> None:
     assert min(listed_starts(awake, start=NOW, end=NOW + DAY, now=NOW)) == opens
     assert min(listed_starts(awake, start=NOW, end=NOW + DAY, now=NOW + MINUTE)) == opens + QUARTER
     for ask in (book, hold):
-        assert isinstance(refused(lambda ask=ask: ask(awake, start=opens - QUARTER)), SlotUnavailableError)
+        assert isinstance(refused(partial(ask, awake, start=opens - QUARTER)), SlotUnavailableError)
     book(awake, opens)
 
 
@@ -147,7 +149,7 @@ def test_a_notice_closes_starts_as_time_passes(connection: Connection, environme
     for minutes in (0, 1, 7, 14):
         for days in (1, 7):
             now = NOW + 7 * HOUR + minutes * MINUTE
-            query = {"start": now, "now": now, "days": days, "with_coaches": True}
+            query: dict[str, Any] = {"start": now, "now": now, "days": days, "with_coaches": True}
             assert list_page(connection, **query, kept=kept) == list_page(connection, **query)
     counts = [
         list_page(connection, start=NINE, now=NINE - 20 * HOUR + late).starts[0].available_coaches

@@ -34,7 +34,7 @@ BEGIN
     RAISE EXCEPTION 'coach_id, first_slot and slot_count of a stored day never change: delete it and insert another';
 END $$;
 
--- Notes that a coach's calendar was read, or could not be.
+-- Notes that a coach's calendar was read, or could not be, or that a week or month admits other appointments than before.
 CREATE OR REPLACE FUNCTION engine.note_reading() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO availability_changes (coach_id) VALUES (NEW.coach_id);
@@ -61,14 +61,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Notes that a coach's limits admit other appointments than before.
-CREATE OR REPLACE FUNCTION engine.note_period() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO availability_changes (coach_id) VALUES (NEW.coach_id);
-    RETURN NULL;
-END $$;
-
--- The same for weeks and months that a statement inserted or deleted.
+-- Notes the coaches whose weeks and months a statement inserted or deleted.
 CREATE OR REPLACE FUNCTION engine.note_periods() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO availability_changes (coach_id) SELECT DISTINCT coach_id FROM periods;

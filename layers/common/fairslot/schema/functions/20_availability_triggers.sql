@@ -43,6 +43,6 @@ BEGIN
             FOR EACH ROW WHEN (
                 (OLD.booked >= OLD.max_booked, least(OLD.max_minutes - OLD.minutes, 720))
                 IS DISTINCT FROM (NEW.booked >= NEW.max_booked, least(NEW.max_minutes - NEW.minutes, 720)))
-            EXECUTE FUNCTION engine.note_period();
+            EXECUTE FUNCTION engine.note_reading();
     END IF;
 END $$;
