@@ -55,15 +55,15 @@ _BOOKING = (
     Guard(
         "reassigning does not ask who meets the request",
         _CHANGES,
-        "p_except => v_old.coach_id,\n        p_requires => v_old.requires);",
-        "p_except => v_old.coach_id,\n        p_requires => NULL);",
+        "p_except => v_old.coach_id,\n        p_requires => v_old.requires, p_now",
+        "p_except => v_old.coach_id,\n        p_requires => NULL, p_now",
         f"{_TESTS}::test_what_was_asked_for_stays",
     ),
     Guard(
         "rescheduling does not ask who meets the request",
         _CHANGES,
-        "p_except => NULL, p_requires => v_old.requires);",
-        "p_except => NULL, p_requires => NULL);",
+        "p_except => NULL, p_requires => v_old.requires,",
+        "p_except => NULL, p_requires => NULL,",
         f"{_TESTS}::test_who_moves_goes_to_who_meets_it",
     ),
     Guard(
@@ -86,22 +86,22 @@ _PAGES = (
     Guard(
         "a page does not ask who meets the request",
         "coach_time/team_time.py",
-        "column_sums(self._starts() & int.from_bytes(rows), ",
-        "column_sums(self._starts(), ",
+        "self._counted(self._starts() & int.from_bytes(rows))",
+        "self._counted(self._starts())",
         f"{_HTTP}::test_each_set_of_requirements_has_its_own_page",
     ),
     Guard(
         "a booking leaves the counts of a part",
         "coach_time/team_time.py",
-        "for part in self.parts.values() if number in part.numbers)]",
-        "for part in self.parts.values() if number in ())]",
+        "(part for part in self.parts.values() if number in part.numbers)",
+        "(part for part in self.parts.values() if number in ())",
         f"{_KEPT}::test_each_change_is_taken_over",
     ),
     Guard(
         "other attributes are not noted",
         _NOTES,
-        "AFTER UPDATE OF active, calendar_kind, attributes ON coaches",
-        "AFTER UPDATE OF active, calendar_kind ON coaches",
+        "buffer_before, buffer_after, min_notice_minutes, attributes ON coaches",
+        "buffer_before, buffer_after, min_notice_minutes ON coaches",
         f"{_KEPT}::test_each_change_is_taken_over",
     ),
     Guard(

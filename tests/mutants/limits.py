@@ -172,7 +172,7 @@ _OF_RULES = (
     Guard(
         "a listing knows no notices",
         _TEAM,
-        "for notice, late in self.late.items():",
+        "for notice, late in of.late.items():",
         "for notice, late in ():",
         f"{_OWN}::test_the_largest_notice_holds",
     ),

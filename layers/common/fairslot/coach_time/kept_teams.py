@@ -138,7 +138,5 @@ def _size(team: TeamTime) -> int:
     texts = sum(len(part) for text in team.texts.values() for part in text if isinstance(part, str | bytes))
     rows = len(team.free) + len(team.open) + (len(team.full) + len(team.closed)) * team.window.size
     coaches = len(team.coaches) + sum(len(part.numbers) for part in team.parts.values())
-    counts = [one.counts for one in (team, *team.parts.values())]
-    late = [slots for one in (team, *team.parts.values()) for slots in one.late.values()]
-    slots = sum(map(len, [*counts, *late]))
+    slots = sum(map(len, team.all_counts()))
     return _TEAM_BYTES + rows + coaches * _COACH_BYTES + len(team.own) * 4 + slots * _SLOT_BYTES + texts

@@ -1,6 +1,6 @@
 """The time of a calendar's team in a window of slots, and how many coaches could take each start."""
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -124,6 +124,11 @@ class TeamTime:
         self.parts[requires] = Part(numbers=numbers, counts=counts, late=late)
         while len(self.parts) > _MOST_PARTS:
             del self.parts[next(iter(self.parts))]
+
+    def all_counts(self) -> Iterator[list[int]]:
+        """Return every list of counts, those of parts too."""
+        counted: list[TeamTime | Part] = [self, *self.parts.values()]
+        return (counts for one in counted for counts in (one.counts, *one.late.values()))
 
     def counts_at(self, starts: range, now: datetime, part: Part | None = None) -> list[int]:
         """Return how many coaches, of all or of a part, could take each of some starts of the window."""
@@ -261,7 +266,10 @@ class TeamTime:
         """Correct the counts where the starts of one coach are others now."""
         changed, last = before ^ after, self.window.width - 1
         notice = self.own.notice_of(number)
-        counted = [self, *(part for part in self.parts.values() if number in part.numbers)]
+        counted: list[TeamTime | Part] = [
+            self,
+            *(part for part in self.parts.values() if number in part.numbers),
+        ]
         counts = [one.counts for one in counted] + [one.late.get(notice, []) for one in counted]
         if changed:
             self.version += 1

@@ -31,11 +31,7 @@ CREATE OR REPLACE FUNCTION engine.roster_of(p_calendar text) RETURNS rosters LAN
               JOIN calendars AS calendar USING (calendar_id)
               JOIN coaches AS coach USING (coach_id)
               LEFT JOIN coach_syncs AS sync USING (coach_id)
-              LEFT JOIN (SELECT one.coach_id, one.unmet
-                           FROM (SELECT array_agg(coach_id) AS ids FROM coach_calendars WHERE calendar_id = p_calendar) AS team
-                           JOIN calendars AS asking ON asking.calendar_id = p_calendar AND asking.requires <> '{}'
-                          CROSS JOIN LATERAL unnest(team.ids, engine.unmet(p_coaches => team.ids, p_requires => asking.requires))
-                                AS one (coach_id, unmet)) AS judged USING (coach_id)
+              LEFT JOIN engine.unmet_in_team(p_calendar) AS judged USING (coach_id)
              WHERE member.calendar_id = p_calendar) AS mate
 $$;
 
@@ -189,8 +185,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Keeps the rosters of the coaches whose score, availability or attributes a statement changed, and the weeks and months of those who have
--- other limits or another zone.
+-- Keeps the rosters of the coaches of whom a statement changed what rosters say, and their weeks and months.
 CREATE OR REPLACE FUNCTION engine.follow_coaches() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     v_coaches text[] := ARRAY(
