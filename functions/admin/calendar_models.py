@@ -10,7 +10,7 @@ from admin.settings_models import Buffers, BuffersModel, BuffersPatch, Patch
 from admin.settings_types import Dates, KindName, Notice, TimeOfDay, Weekday
 from fairslot.domain.slots import WEEKDAYS
 from fairslot.http.models import Model, Request
-from fairslot.http.types import Name, Zone, storable
+from fairslot.http.types import Name, Requires, Zone, storable
 
 type Duration = Annotated[int, Field(ge=15, le=720, multiple_of=15)]
 type Stride = Annotated[int, Field(ge=15, le=1440, multiple_of=15)]
@@ -111,6 +111,7 @@ class CalendarRequest(Request):
     policy: Policy = "fair_share"
     fairness: Fairness = Fairness()
     conflict_policy: ConflictPolicy = "keep"
+    requires: Requires = Field(default_factory=list)
     active: bool = True
 
 
@@ -132,6 +133,7 @@ class CalendarPatch(Patch):
     policy: Policy | None = None
     fairness: FairnessPatch | None = None
     conflict_policy: ConflictPolicy | None = None
+    requires: Requires | None = None
     active: bool | None = None
 
 
@@ -163,6 +165,7 @@ class CalendarSettings(Model):
     policy: Policy
     fairness: FairnessModel
     conflict_policy: ConflictPolicy
+    requires: list[str]
     active: bool
 
 

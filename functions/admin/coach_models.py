@@ -7,7 +7,17 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from admin.settings_models import Buffers, BuffersModel, BuffersPatch, Patch
-from admin.settings_types import Day, Email, Hours, Notice, Week, Weekday
+from admin.settings_types import (
+    Attribute,
+    AttributeName,
+    Attributes,
+    Day,
+    Email,
+    Hours,
+    Notice,
+    Week,
+    Weekday,
+)
 from fairslot.http.models import Model, Request
 from fairslot.http.types import Instant, Name, Zone, storable
 
@@ -71,6 +81,7 @@ class CoachRequest(Request):
     limits: Limits = Limits()
     buffers: Buffers = Buffers()
     notice: Notice = 0
+    attributes: Attributes = Field(default_factory=dict)
     score: Score | None = None
 
 
@@ -86,6 +97,7 @@ class CoachPatch(Patch):
     limits: LimitsPatch | None = None
     buffers: BuffersPatch | None = None
     notice: Notice | None = None
+    attributes: dict[AttributeName, Attribute | None] | None = None
     score: Score | None = None
 
 
@@ -117,6 +129,7 @@ class CoachSettings(Model):
     limits: LimitsModel
     buffers: BuffersModel
     notice: int
+    attributes: dict[str, bool | int | str | list[str]]
     score: float
 
 

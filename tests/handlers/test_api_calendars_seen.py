@@ -35,6 +35,7 @@ class Case:
 # Every route that a key for some calendars may call; a route that is not here fails the test below.
 CASES = {
     "list_availability": Case(query={"calendar_id": "{calendar_id}"}, lists="slots"),
+    "list_soonest": Case(query={"calendars": "{calendar_id}"}, lists="slots"),
     "explain_availability": Case(query={"calendar_id": "{calendar_id}", **START}),
     "get_distribution": Case(query={"calendar_id": "{calendar_id}"}, lists="distribution"),
     "create_appointment": Case(
@@ -160,6 +161,26 @@ def test_what_a_key_may_see_it_may_use(team: Connection, narrow: str) -> None:
     for _ in range(2):  # the second is a replay, when the hold is gone
         gone = ask("DELETE", f"/api/holds/{hold['hold_id']}", key=narrow, headers=released)
         assert gone.status == 204
+
+
+def test_one_name_of_another_calendar_is_enough(team: Connection, narrow: str) -> None:
+    """Of several calendars that are named, the key has to see each."""
+    path = "/api/availability/soonest"
+    assert body_of(ask("GET", path, query={"calendars": ["mine"]}, key=narrow))["slots"] != []
+    for names in (["mine", "cal"], ["cal", "mine"]):
+        check_problem(ask("GET", path, query={"calendars": names}, key=narrow), 404, "NOT_FOUND")
+
+
+def test_a_calendar_that_is_gone_is_left_out(team: Connection) -> None:
+    """A key that may see it still lists the others."""
+    for name in ("gone", "mine"):
+        add_calendar(team, name, ["coach-01", "coach-02"])
+    body = {"scopes": ["read"], "calendars": ["gone", "mine"]}
+    key = body_of(ask("POST", "/api/keys", body), 201)["key"]
+    assert ask("DELETE", "/api/calendars/gone").status == 204
+    for path in ("/api/availability", "/api/availability/soonest"):
+        slots = body_of(ask("GET", path, key=key))["slots"]
+        assert {one["calendar_id"] for one in slots} == {"mine"}
 
 
 def test_a_hold_of_another_calendar_books_nothing(narrow: str, theirs: dict[str, str]) -> None:

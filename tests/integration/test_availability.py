@@ -1,5 +1,6 @@
 """What is listed is what can be booked, and the other way round."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -17,7 +18,15 @@ from tests.support.clock import NINE, NOW, QUARTER
 from tests.support.invariants import check_invariants
 from tests.support.readings import begin_absence
 from tests.support.tables import clear_tables
-from tests.support.team import ALWAYS, add_calendar, add_coach, add_team, set_coach, set_member
+from tests.support.team import (
+    ALWAYS,
+    add_calendar,
+    add_coach,
+    add_team,
+    set_attributes,
+    set_coach,
+    set_member,
+)
 
 
 def test_a_working_day(connection: Connection) -> None:
@@ -87,11 +96,13 @@ def test_a_foreign_calendar_is_not_there(connection: Connection) -> None:
         list_page(connection, "theirs")
 
 
-def bookable(connection: Connection, start: datetime, calendar_id: str = "cal") -> bool:
+def bookable(
+    connection: Connection, start: datetime, calendar_id: str = "cal", requires: Sequence[str] = ()
+) -> bool:
     """Try to book, and undo it."""
     try:
         with connection.transaction(force_rollback=True):
-            book(connection, start, calendar_id=calendar_id)
+            book(connection, start, calendar_id=calendar_id, requires=requires)
     except psycopg.Error as error:
         assert error.sqlstate in {"FS409", "FS400"}
         return False
@@ -123,8 +134,10 @@ def limits() -> st.SearchStrategy[dict[str, int | None]]:
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_listing_and_booking_are_one_predicate(connection: Connection, data: st.DataObject) -> None:
-    """For any rules, busy time and bookings: a start is listed exactly when it can be booked."""
+    """For any rules, attributes, busy time and bookings: a start is listed exactly when it can be booked."""
     clear_tables(connection)
+    languages = st.lists(st.sampled_from(["de", "en"]), unique=True)
+    requires = st.sampled_from([[], [], ["language:de"], ["language:de", "language:en"]])
     quarters = st.sampled_from([15, 30, 45, 60])
     add_coach(connection, "ny", max_per_day=data.draw(st.integers(0, 3)))
     add_coach(connection, "ldn", time_zone="Europe/London", working_hours=ALWAYS, max_per_day=4)
@@ -141,12 +154,14 @@ def test_listing_and_booking_are_one_predicate(connection: Connection, data: st.
         buffer_after=data.draw(st.sampled_from([0, 30])),
         min_notice_minutes=data.draw(st.sampled_from([0, 7, 600])),
         horizon_days=data.draw(st.sampled_from([2, 3, 60])),
+        requires=data.draw(requires),
     )
     for coach_id in ("ny", "ldn"):
         set_member(connection, "cal", coach_id, **data.draw(own_rules()))
     extend_days(connection, now=NOW)
     first = slot_of(NOW)
     for coach_id in ("ny", "ldn"):
+        set_attributes(connection, coach_id, language=data.draw(languages))
         for _ in range(data.draw(st.integers(0, 6))):
             busy = first + data.draw(st.integers(0, 200))
             length = data.draw(st.integers(1, 20))
@@ -156,12 +171,15 @@ def test_listing_and_booking_are_one_predicate(connection: Connection, data: st.
         calendar_id = data.draw(st.sampled_from(["cal", "other"]))
         if bookable(connection, start, calendar_id):
             book(connection, start, calendar_id=calendar_id)
-    offered = {one.slot: one.coach_ids for one in list_page(connection, days=3, with_coaches=True).starts}
+    asked = data.draw(requires)
+    page = list_page(connection, days=3, with_coaches=True, requires=asked)
+    offered = {one.slot: one.coach_ids for one in page.starts}
     for slot in range(first - 1, first + 3 * 96, data.draw(st.sampled_from([1, 3]))):
-        assert (slot in offered) == bookable(connection, instant_of(slot)), instant_of(slot)
+        start = instant_of(slot)
+        assert (slot in offered) == bookable(connection, start, requires=asked), start
     grid = data.draw(st.integers(0, 20)) * 12  # of which every interval is a part
     for slot in range(first - first % 12 + 12 + grid, first + 3 * 96, 60):
-        why = reasons(connection, instant_of(slot))
+        why = reasons(connection, instant_of(slot), requires=asked)
         free = tuple(coach_id for coach_id, reason in why.items() if reason is None)
         assert offered.get(slot, ()) == free, instant_of(slot)
     check_invariants(connection)

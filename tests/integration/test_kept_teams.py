@@ -26,6 +26,7 @@ from tests.support.team import (
     ALWAYS,
     add_calendar,
     add_coach,
+    set_attributes,
     set_calendar,
     set_coach,
     set_days,
@@ -34,6 +35,13 @@ from tests.support.team import (
 
 ZONES = ["America/New_York", "Europe/London", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Chatham"]
 COACHES = ["ana", "ben", "cy"]
+REQUIREMENTS = ["language:de", "language:en", "tier:2"]
+ATTRIBUTES: list[dict[str, Any]] = [
+    {},
+    {"language": "de"},
+    {"language": ["de", "en"], "tier": 2},
+    {"tier": 2},
+]
 
 
 @pytest.fixture
@@ -133,7 +141,9 @@ class World:
     def do_book(self) -> None:
         """Book through one of the calendars that share a coach."""
         calendar_id = self.data.draw(st.sampled_from(["cal", "also"]))
-        self.booked.append(book(self.connection, self.start(), calendar_id=calendar_id, now=self.now))
+        requires = self.data.draw(st.sampled_from([[], [], ["language:de"]]))
+        made = book(self.connection, self.start(), calendar_id=calendar_id, now=self.now, requires=requires)
+        self.booked.append(made)
 
     def do_hold(self) -> None:
         """Hold a time."""
@@ -210,6 +220,15 @@ class World:
             calendar_kind=self.data.draw(st.sampled_from(["none", "calendar_api"])),
         )
 
+    def do_set_attributes(self) -> None:
+        """Let a coach learn or forget something."""
+        set_attributes(self.connection, self.coach(), **self.data.draw(st.sampled_from(ATTRIBUTES)))
+
+    def do_require(self) -> None:
+        """Let the calendar require something else, or nothing."""
+        required = st.sampled_from([[], [], ["language:de"], ["language:de", "tier:2"]])
+        set_calendar(self.connection, "cal", requires=self.data.draw(required))
+
     def do_join(self) -> None:
         """Let a coach join."""
         self.connection.execute("SELECT engine.join_team('cal', %s, 1)", (self.coach(),))
@@ -224,11 +243,12 @@ class World:
         set_calendar(self.connection, "cal", **{name: value})
 
 
-def check_explained(connection: Connection, page: Listed, start: datetime, now: datetime) -> None:
+def check_explained(
+    connection: Connection, page: Listed, start: datetime, now: datetime, requires: list[str]
+) -> None:
     """Assert that a start is listed with exactly the coaches who are explained as free."""
-    free = tuple(
-        coach_id for coach_id, reason in reasons(connection, start, now=now).items() if reason is None
-    )
+    why = reasons(connection, start, now=now, requires=requires)
+    free = tuple(coach_id for coach_id, reason in why.items() if reason is None)
     listed = {instant_of(one.slot): one.coach_ids for one in page.starts}
     assert listed.get(start, ()) == free, start
 
@@ -244,7 +264,14 @@ def test_what_is_kept_is_exact(connection: Connection, cache: Redis, data: st.Da
             world.change()
         now, days = world.now, data.draw(st.sampled_from([1, 3, 60]))
         start = data.draw(st.sampled_from([now, now, now - HOUR, now + timedelta(days=2)]))
-        query: dict[str, Any] = {"start": start, "days": days, "now": now, "with_coaches": True}
+        requires = data.draw(st.lists(st.sampled_from(REQUIREMENTS), max_size=2))
+        query: dict[str, Any] = {
+            "start": start,
+            "days": days,
+            "now": now,
+            "with_coaches": True,
+            "requires": requires,
+        }
         fresh = list_page(connection, **query)
         assert list_page(connection, **query, kept=kept) == fresh
         assert list_page(connection, **query, kept=KeptTeams()) == fresh
@@ -256,5 +283,5 @@ def test_what_is_kept_is_exact(connection: Connection, cache: Redis, data: st.Da
         grid = timedelta(minutes=interval["n"] if interval else 15)
         first = instant_of(0) + ((now - instant_of(0)) // grid + data.draw(st.integers(0, 100))) * grid
         if start <= first < start + timedelta(days=days):
-            check_explained(connection, fresh, first, now)
+            check_explained(connection, fresh, first, now, requires)
         check_invariants(connection, lowered=True)

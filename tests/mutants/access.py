@@ -70,7 +70,7 @@ GUARDS = (
     Guard(
         "a calendar that a key may not see can be named",
         "access/calendars_seen.py",
-        "if named is not None and named not in seen:",
+        "if not _named(arguments) <= seen:",
         "if False:",
         f"{_SEEN}::test_what_is_of_another_calendar_is_not_there[create_hold]",
     ),

@@ -215,8 +215,8 @@ _FAIRNESS = (
     Guard(
         "a change of the scores by hand is not followed",
         _ROSTERS,
-        "was.score, was.calendar_kind) IS DISTINCT FROM (coach.active, coach.score,",
-        "was.calendar_kind) IS DISTINCT FROM (coach.active,",
+        "IS DISTINCT FROM (coach.active, coach.score, coach.calendar_kind,",
+        "IS DISTINCT FROM (coach.active, was.score, coach.calendar_kind,",
         f"{_TESTS}/test_rosters.py",
     ),
     Guard(

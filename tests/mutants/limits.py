@@ -171,7 +171,7 @@ _OF_RULES = (
     Guard(
         "a listing knows no notices",
         _TEAM,
-        "for notice, late in self.late.items():",
+        "for notice, late in of.late.items():",
         "for notice, late in ():",
         f"{_OWN}::test_the_largest_notice_holds",
     ),
@@ -184,7 +184,7 @@ _OF_RULES = (
     ),
     Guard(
         "a listing knows no buffers of coaches",
-        _TEAM,
+        "coach_time/team_bits.py",
         "        shut, around = self._shut(), self._around(rules)",
         "        shut, around = self._shut(), bytearray()",
         "tests/unit/coach_time/test_team_time.py",

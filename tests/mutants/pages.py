@@ -6,6 +6,7 @@ _MODEL = "schema/functions/19_availability.sql"
 _LISTING = "schema/functions/23_listing.sql"
 _TABLES = "schema/tables/0001_baseline/3_availability.sql"
 _TEAM = "coach_time/team_time.py"
+_BITS = "coach_time/team_bits.py"
 _READING = "coach_time/team_reading.py"
 _KEPT = "coach_time/kept_teams.py"
 _PACKED = "coach_time/packed_team.py"
@@ -130,21 +131,21 @@ GUARDS = (
     ),
     Guard(
         "a full day is listed",
-        _TEAM,
+        _BITS,
         "return self.full.get(number, 0) | self.closed.get(number, 0)",
         "return self.closed.get(number, 0)",
         _EACH,
     ),
     Guard(
         "a coach whose calendar was never read is listed",
-        _TEAM,
-        "        if self.read_at[number] == _NEVER:\n            return 0\n",
+        _BITS,
+        "        if self.read_at[number] == NEVER:\n            return 0\n",
         "",
         f"{_TESTS}/test_kept_teams_changes.py::test_a_first_reading_is_taken_over",
     ),
     Guard(
         "a coach whose calendar was never read is counted with the team",
-        _TEAM,
+        _BITS,
         """                    shut[number * size : (number + 1) * size] = b"\\xff" * size\n""",
         "                    pass\n",
         "tests/unit/coach_time/test_team_sizes.py",

@@ -58,7 +58,7 @@ def test_the_counts_of_a_team_are_those_of_its_coaches(coaches: int, *, has_own:
 
     found.follow(RULES, [])
 
-    starts = [found._starts_of(number) for number in range(coaches)]  # noqa: SLF001 - how one coach is followed
+    starts = [found.starts_of(number) for number in range(coaches)]
     width = found.window.width
     assert found.counts == [sum(one >> width - 1 - place & 1 for one in starts) for place in range(width)]
     assert coaches == 0 or has_own or any(found.counts)

@@ -13,7 +13,7 @@ from fairslot.platform.queries import queries
 
 _SQL = queries("calendars_seen")
 
-# What a route is about: the calendar that is named in the path, the query or the body, or without one every
+# What a route is about: the calendars that are named in the path, the query or the body, or without one every
 # calendar; the calendar of an appointment or of a hold; what it lists; or all calendars of the tenant.
 type Subject = Literal["named", "appointment", "hold", "listed", "all"]
 
@@ -37,8 +37,7 @@ def check(caller: Client, subject: Subject, arguments: Mapping[str, Any]) -> Non
             "This route is about every calendar; use an API key that is not limited to some."
         )
     if subject == "named":
-        named = _named(arguments)
-        if named is not None and named not in seen:
+        if not _named(arguments) <= seen:
             raise NotFoundError("There is no such calendar.")
     elif subject != "listed":
         calendar_id = _calendar_of(caller.tenant_id, arguments[f"{subject}_id"])
@@ -49,13 +48,12 @@ def check(caller: Client, subject: Subject, arguments: Mapping[str, Any]) -> Non
 
 def must_be_limited(subject: Subject, arguments: Mapping[str, Any]) -> bool:
     """Tell whether the route itself has to leave out what its caller may not see."""
-    return subject == "listed" or (subject == "named" and _named(arguments) is None)
+    return subject == "listed" or (subject == "named" and not _named(arguments))
 
 
-def _named(arguments: Mapping[str, Any]) -> str | None:
-    body = arguments.get("body")
-    named: str | None = arguments.get("calendar_id") or getattr(body, "calendar_id", None)
-    return named
+def _named(arguments: Mapping[str, Any]) -> set[str]:
+    one = arguments.get("calendar_id") or getattr(arguments.get("body"), "calendar_id", None)
+    return {*(arguments.get("calendars") or ()), *([one] if one else ())}
 
 
 def _calendar_of(tenant_id: str, resource_id: object) -> str | None:

@@ -137,6 +137,6 @@ def _size(team: TeamTime) -> int:
     """Return about how many bytes of memory a team takes."""
     texts = sum(len(part) for text in team.texts.values() for part in text if isinstance(part, str | bytes))
     rows = len(team.free) + len(team.open) + (len(team.full) + len(team.closed)) * team.window.size
-    coaches = len(team.coaches) * _COACH_BYTES + len(team.own) * 4
-    counts = (len(team.counts) + sum(map(len, team.late.values()))) * _SLOT_BYTES
-    return _TEAM_BYTES + rows + coaches + counts + texts
+    coaches = len(team.coaches) + sum(len(part.numbers) for part in team.parts.values())
+    slots = sum(map(len, team.all_counts()))
+    return _TEAM_BYTES + rows + coaches * _COACH_BYTES + len(team.own) * 4 + slots * _SLOT_BYTES + texts

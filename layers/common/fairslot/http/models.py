@@ -1,6 +1,7 @@
 """What models of requests and answers have in common."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
@@ -24,3 +25,12 @@ class Request(Model):
         if not isinstance(value, Mapping | Request):
             raise PydanticCustomError("model_type", "use an object")
         return value
+
+
+class RequirementModel(Model):
+    """An attribute (name:value) that coaches must have, and who requires it: the calendar or the request."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    rule: Literal["calendar", "request"]
+    attribute: str

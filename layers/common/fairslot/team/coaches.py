@@ -14,10 +14,10 @@ from fairslot.team.preconditions import changed_members
 from fairslot.team.resources import Resource, Settings
 
 _SQL = queries("coaches")
-# A change of these moves a coach's days, or who may be booked.
+# A change of these moves a coach's days, or whether the coach works.
 _OF_TIME = frozenset({"time_zone", "active", "working_hours", "overrides", "limits"})
 # A change of these moves what a team's roster says of the coach.
-_OF_ROSTERS = frozenset({"score", "active", "buffers", "notice"})
+_OF_ROSTERS = frozenset({"score", "active", "buffers", "notice", "attributes"})
 
 
 def list_page(

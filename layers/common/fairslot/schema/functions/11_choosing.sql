@@ -73,17 +73,23 @@ BEGIN
              ORDER BY mate.i) AS one;
 END $$;
 
--- A calendar's coaches for p_count slots from p_from with buffers, and why each of them is not free at p_now, or null.
+-- A calendar's coaches for p_count slots from p_from with buffers, why each of them is not free at p_now, or null, and what they
+-- do not meet of what the calendar requires, and of p_requires.
 CREATE OR REPLACE FUNCTION engine.candidates(
     p_calendar text, p_from integer, p_count integer, p_before integer, p_after integer,
-    p_now timestamptz DEFAULT statement_timestamp()
-) RETURNS TABLE (coach_id text, excluded text, before integer, after integer) LANGUAGE sql STABLE AS $$
-    SELECT mate.coach_id, mate.excluded, greatest(p_before, mate.own_before), greatest(p_after, mate.own_after)
+    p_now timestamptz DEFAULT statement_timestamp(), p_requires text[] DEFAULT NULL
+) RETURNS TABLE (
+    coach_id text, excluded text, before integer, after integer, requires text[], unmet integer, also_unmet integer
+) LANGUAGE sql STABLE AS $$
+    SELECT mate.coach_id, mate.excluded, greatest(p_before, mate.own_before), greatest(p_after, mate.own_after),
+           (own.roster).requires, coalesce(mate.unmet, 0), coalesce(mate.also_unmet, 0)
       FROM engine.ledger(p_calendar) AS own
-     CROSS JOIN LATERAL engine.look_at_team(p_roster => own.roster, p_from => p_from, p_to => p_from + p_count,
+     CROSS JOIN LATERAL engine.eligible_roster(p_roster => own.roster, p_requires => p_requires) AS may
+     CROSS JOIN LATERAL engine.look_at_team(p_roster => may.roster, p_from => p_from, p_to => p_from + p_count,
                                             p_before => p_before, p_after => p_after, p_now => p_now) AS seen
      CROSS JOIN LATERAL unnest((own.roster).coach_ids, seen.excluded, (own.roster).buffers_before,
-                               (own.roster).buffers_after) AS mate (coach_id, excluded, own_before, own_after)
+                               (own.roster).buffers_after, (own.roster).unmet, may.unmet)
+         AS mate (coach_id, excluded, own_before, own_after, unmet, also_unmet)
 $$;
 
 -- Takes a span of a coach's days for an appointment that starts at p_start and counts on that day.
@@ -190,11 +196,12 @@ END $$;
 
 -- Gives a time to the coach whose turn it is: chooses, takes the slots, writes the row and puts it on record; returns as
 -- record_change(). The ledger is as lock_ledger() returned it. A hold ends at its start at the latest. p_metadata is a
--- JSON object, or its text as a JSON string.
+-- JSON object, or its text as a JSON string; p_requires null where the customer asked for nothing.
 CREATE OR REPLACE FUNCTION engine.assign_coach(
     p_calendar calendars, p_turn turns, p_roster rosters, p_has_expired_holds boolean, p_start timestamptz,
     p_now timestamptz, p_status text, p_contact_name text, p_contact_email text, p_notes text, p_timezone text,
-    p_metadata jsonb, p_held_by text, p_expires timestamptz, p_key text, p_fingerprint bytea, p_keep_for interval
+    p_metadata jsonb, p_held_by text, p_expires timestamptz, p_key text, p_fingerprint bytea, p_keep_for interval,
+    p_requires text[]
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_from   integer := engine.check_start(p_calendar => p_calendar, p_start => p_start, p_except => NULL, p_now => p_now);
@@ -206,6 +213,8 @@ DECLARE
     v_seen   record;
     v_choice record;
     v_coach  text;
+    v_may    record;
+    v_unmet  integer[];
     v_lost   boolean := false;
     a        coach_appointments;
 BEGIN
@@ -214,6 +223,11 @@ BEGIN
     END IF;
     IF p_calendar.hour_kinds <> '[]' THEN
         p_turn := engine.turn_of(p_turn => p_turn, p_kind => engine.kind_of(p_calendar => p_calendar, p_start => p_start));
+    END IF;
+    IF p_requires IS NOT NULL THEN
+        v_may := engine.eligible_roster(p_roster => p_roster, p_requires => p_requires);
+        p_roster := v_may.roster;
+        v_unmet := v_may.unmet;
     END IF;
     LOOP
         v_seen := engine.look_at_team(p_roster => p_roster, p_from => v_from, p_to => v_to, p_before => v_before,
@@ -241,11 +255,11 @@ BEGIN
         PERFORM engine.claim_periods(p_coach => v_coach, p_slot => v_from, p_minutes => p_calendar.slot_duration);
     END IF;
     INSERT INTO coach_appointments (tenant_id, calendar_id, coach_id, start_time, end_time, takes, status, version,
-        contact_name, contact_email, notes, timezone, metadata, created_at, updated_at, held_by, expires_at)
+        contact_name, contact_email, notes, timezone, metadata, created_at, updated_at, held_by, requires, expires_at)
     VALUES (p_calendar.tenant_id, p_calendar.calendar_id, v_coach, p_start, engine.instant_of(v_to),
         tstzrange(engine.instant_of(v_first), engine.instant_of(v_last)), p_status,
         CASE WHEN p_status = 'held' THEN 0 ELSE 1 END, p_contact_name, p_contact_email, p_notes, p_timezone,
-        (p_metadata #>> '{}')::json, p_now, p_now, p_held_by,
+        (p_metadata #>> '{}')::json, p_now, p_now, p_held_by, p_requires,
         CASE WHEN p_status = 'held' THEN least(p_expires, p_start) END)
     RETURNING * INTO a;
     RETURN engine.record_change(
@@ -255,5 +269,5 @@ BEGIN
         p_decision => engine.decide(
             p_turn => p_turn, p_policy => p_calendar.policy, p_chosen => v_choice.chosen,
             p_policy_version => p_calendar.policy_version, p_credits => v_choice.credits,
-            p_excluded => v_seen.excluded, p_reverses => NULL, p_now => p_now));
+            p_excluded => v_seen.excluded, p_reverses => NULL, p_now => p_now, p_unmet => v_unmet));
 END $$;

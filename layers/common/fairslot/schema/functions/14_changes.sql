@@ -1,17 +1,20 @@
 -- Rescheduling, reassigning and the outcome of appointments.
 
 -- Whose turn it is for an appointment that exists, as if its decision were undone; raises FS409 if nobody is free. Not
--- eligible are the coach p_except, who is being replaced, and with p_only everybody else. Returns what decide() needs and the
--- time that it takes of the coach: turn is of the kind p_kind, and where the decision is of another kind, undone has the turns
--- of that. p_turn has the number of the calendar's last decision. The caller has locked the calendar, and days, weeks and months.
+-- eligible are the coach p_except, who is being replaced, with p_only everybody else, and who does not meet p_requires, which
+-- the customer asked for. Returns what decide() needs and the time that it takes of the coach: turn is of the kind p_kind, and
+-- where the decision is of another kind, undone has the turns of that. p_turn has the number of the calendar's last decision.
+-- The caller has locked the calendar, and days, weeks and months.
 CREATE OR REPLACE FUNCTION engine.choose_again(
     p_calendar calendars, p_turn turns, p_roster rosters, p_appointment uuid, p_policy text, p_kind text, p_from integer,
-    p_to integer, p_only text, p_except text, p_now timestamptz, OUT takes tstzrange, OUT coach_id text, OUT chosen integer,
-    OUT turn turns, OUT undone turns, OUT credits bigint[], OUT excluded text[], OUT reverses bigint
+    p_to integer, p_only text, p_except text, p_requires text[], p_now timestamptz, OUT takes tstzrange, OUT coach_id text,
+    OUT chosen integer, OUT turn turns, OUT undone turns, OUT credits bigint[], OUT excluded text[], OUT unmet integer[],
+    OUT reverses bigint
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_undone record := engine.undone(p_turn => p_turn, p_roster => p_roster, p_appointment => p_appointment);
-    v_seen   record := engine.look_at_team(p_roster => p_roster, p_from => p_from, p_to => p_to, p_now => p_now,
+    v_may    record := engine.eligible_roster(p_roster => p_roster, p_requires => p_requires);
+    v_seen   record := engine.look_at_team(p_roster => v_may.roster, p_from => p_from, p_to => p_to, p_now => p_now,
                                            p_before => p_calendar.buffer_before / 15,
                                            p_after => p_calendar.buffer_after / 15);
     v_choice record;
@@ -23,6 +26,7 @@ BEGIN
         turn := engine.turn_of(p_turn => turn, p_kind => p_kind);
     END IF;
     excluded := v_seen.excluded;
+    unmet := v_may.unmet;
     IF p_only IS NOT NULL OR p_except IS NOT NULL THEN
         SELECT array_agg(CASE WHEN mate.coach_id = p_except THEN 'replaced'
                               ELSE coalesce(mate.excluded, CASE WHEN mate.coach_id <> p_only THEN 'not_named' END) END
@@ -53,7 +57,8 @@ BEGIN
     END IF;
     RETURN engine.decide(p_turn => p_choice.turn, p_policy => p_policy, p_policy_version => p_policy_version,
                          p_chosen => p_choice.chosen, p_credits => p_choice.credits, p_excluded => p_choice.excluded,
-                         p_reverses => p_choice.reverses, p_now => p_now, p_reversed_in => v_undone.kind);
+                         p_reverses => p_choice.reverses, p_now => p_now, p_reversed_in => v_undone.kind,
+                         p_unmet => p_choice.unmet);
 END $$;
 
 -- Moves an appointment to another start before it begins, with its coach or, with p_any_coach, with whoever's turn it
@@ -106,7 +111,8 @@ BEGIN
     v_choice := engine.choose_again(
         p_calendar => v_calendar, p_turn => v_ledger.turn, p_roster => v_ledger.roster, p_appointment => p_appointment,
         p_policy => v_calendar.policy, p_kind => v_kind, p_from => v_from, p_to => v_from + v_count,
-        p_only => CASE WHEN NOT p_any_coach THEN v_old.coach_id END, p_except => NULL, p_now => v_now);
+        p_only => CASE WHEN NOT p_any_coach THEN v_old.coach_id END, p_except => NULL, p_requires => v_old.requires,
+        p_now => v_now);
     v_coach := v_choice.coach_id;
     v_takes := v_choice.takes;
     IF v_stays AND v_coach = v_old.coach_id THEN
@@ -173,7 +179,8 @@ BEGIN
     v_choice := engine.choose_again(
         p_calendar => v_calendar, p_turn => v_ledger.turn, p_roster => v_ledger.roster, p_appointment => p_appointment,
         p_policy => v_policy, p_kind => engine.kind_of(p_calendar => v_calendar, p_start => v_old.start_time),
-        p_from => v_from, p_to => v_to, p_only => p_coach, p_except => v_old.coach_id, p_now => v_now);
+        p_from => v_from, p_to => v_to, p_only => p_coach, p_except => v_old.coach_id, p_requires => v_old.requires,
+        p_now => v_now);
     UPDATE coach_appointments
        SET coach_id = v_choice.coach_id, takes = v_choice.takes, version = version + 1, updated_at = v_now,
            conflict = false, external_calendar_id = NULL

@@ -1,6 +1,6 @@
 -- Teams: who leaves, how scores make weights, and the rosters that triggers keep right whoever changes a team.
 --
--- A roster follows from coach_calendars, coaches, coach_syncs and the calendar's weight_*: each of them has a trigger, once a
+-- A roster follows from coach_calendars, coaches, coach_syncs and the calendar's weight_* and requires: each of them has a trigger, once a
 -- statement, so that a change by hand counts as one by a function does (docs/decisions/0081).
 
 -- A calendar's team as it is now. A weight is clip((score / team mean)^exponent, low, high), times the manual weight.
@@ -11,6 +11,7 @@ CREATE OR REPLACE FUNCTION engine.roster_of(p_calendar text) RETURNS rosters LAN
                                      ELSE 1 END))))::bigint ORDER BY mate.coach_id COLLATE "C"), '{}'),
            coalesce(array_agg(mate.score ORDER BY mate.coach_id COLLATE "C"), '{}'),
            coalesce(array_agg(CASE WHEN NOT mate.active THEN 'inactive'
+                                   WHEN mate.unmet > 0 THEN 'missing_attribute'
                                    WHEN mate.calendar_kind <> 'none' AND mate.synced_at IS NULL THEN 'not_synced' END
                               ORDER BY mate.coach_id COLLATE "C"), '{}'),
            CASE WHEN max(greatest(mate.before, mate.after)) > 0
@@ -18,16 +19,19 @@ CREATE OR REPLACE FUNCTION engine.roster_of(p_calendar text) RETURNS rosters LAN
            CASE WHEN max(greatest(mate.before, mate.after)) > 0
                 THEN array_agg(mate.after ORDER BY mate.coach_id COLLATE "C") END,
            CASE WHEN max(mate.notice) > 0 THEN array_agg(mate.notice ORDER BY mate.coach_id COLLATE "C") END,
-           CASE WHEN bool_or(mate.limited) THEN array_agg(mate.limited ORDER BY mate.coach_id COLLATE "C") END
+           CASE WHEN bool_or(mate.limited) THEN array_agg(mate.limited ORDER BY mate.coach_id COLLATE "C") END,
+           (SELECT requires FROM calendars WHERE calendar_id = p_calendar),
+           CASE WHEN bool_or(mate.unmet > 0) THEN array_agg(mate.unmet ORDER BY mate.coach_id COLLATE "C") END
       FROM (SELECT coach.coach_id, coach.score, coach.active, coach.calendar_kind, sync.synced_at, member.manual_weight,
                    greatest(coach.buffer_before, member.buffer_before) / 15 AS before,
                    greatest(coach.buffer_after, member.buffer_after) / 15 AS after,
                    greatest(coach.min_notice_minutes, member.min_notice_minutes) AS notice,
-                   engine.has_periods(coach) AS limited, calendar.weight_low, calendar.weight_high, calendar.weight_exponent, avg(coach.score) OVER () AS mean
+                   engine.has_periods(coach) AS limited, coalesce(judged.unmet, 0) AS unmet, calendar.weight_low, calendar.weight_high, calendar.weight_exponent, avg(coach.score) OVER () AS mean
               FROM coach_calendars AS member
               JOIN calendars AS calendar USING (calendar_id)
               JOIN coaches AS coach USING (coach_id)
               LEFT JOIN coach_syncs AS sync USING (coach_id)
+              LEFT JOIN engine.unmet_in_team(p_calendar) AS judged USING (coach_id)
              WHERE member.calendar_id = p_calendar) AS mate
 $$;
 
@@ -76,6 +80,7 @@ BEGIN
     v_roster.buffers_after := v_roster.buffers_after[:v_place - 1] || v_roster.buffers_after[v_place + 1:];
     v_roster.notices := v_roster.notices[:v_place - 1] || v_roster.notices[v_place + 1:];
     v_roster.limited := v_roster.limited[:v_place - 1] || v_roster.limited[v_place + 1:];
+    v_roster.unmet := v_roster.unmet[:v_place - 1] || v_roster.unmet[v_place + 1:];
     PERFORM engine.use_roster(v_roster);
 END $$;
 
@@ -140,8 +145,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Keeps the rosters of the coaches whose score or availability a statement changed, and the weeks and months of those who have
--- other limits or another zone.
+-- Keeps the rosters of the coaches of whom a statement changed what rosters say, and their weeks and months.
 CREATE OR REPLACE FUNCTION engine.follow_coaches() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     v_coaches text[] := ARRAY(
@@ -157,7 +161,8 @@ BEGIN
     PERFORM engine.refresh_rosters(ARRAY(
         SELECT member.calendar_id FROM old_rows AS was JOIN new_rows AS coach USING (coach_id)
           JOIN coach_calendars AS member USING (coach_id)
-         WHERE (was.active, was.score, was.calendar_kind) IS DISTINCT FROM (coach.active, coach.score, coach.calendar_kind)
+         WHERE (was.active, was.score, was.calendar_kind, was.attributes)
+               IS DISTINCT FROM (coach.active, coach.score, coach.calendar_kind, coach.attributes)
             OR engine.has_periods(was) <> engine.has_periods(coach)
             OR (was.buffer_before, was.buffer_after, was.min_notice_minutes)
                IS DISTINCT FROM (coach.buffer_before, coach.buffer_after, coach.min_notice_minutes)));
@@ -187,13 +192,13 @@ END $$;
 -- Gives a new calendar an empty roster and turns.
 CREATE OR REPLACE FUNCTION engine.begin_ledger() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO rosters (calendar_id, version, since, coach_ids, weights, scores, absent)
-    VALUES (NEW.calendar_id, 1, 0, '{}', '{}', '{}', '{}');
+    INSERT INTO rosters (calendar_id, version, since, coach_ids, weights, scores, absent, requires)
+    VALUES (NEW.calendar_id, 1, 0, '{}', '{}', '{}', '{}', NEW.requires);
     INSERT INTO turns (calendar_id, roster_version, seq, credits, lasts) VALUES (NEW.calendar_id, 1, 0, '{}', '{}');
     RETURN NULL;
 END $$;
 
--- Keeps the roster of a calendar whose weights are derived in another way.
+-- Keeps the roster of a calendar whose weights are derived in another way, or which requires other attributes.
 CREATE OR REPLACE FUNCTION engine.follow_calendar() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM engine.refresh_rosters(ARRAY[NEW.calendar_id]);
@@ -242,9 +247,9 @@ BEGIN
             REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION engine.follow_readings();
         CREATE TRIGGER calendars_made AFTER INSERT ON calendars
             FOR EACH ROW EXECUTE FUNCTION engine.begin_ledger();
-        CREATE TRIGGER calendars_weigh AFTER UPDATE OF weight_low, weight_high, weight_exponent ON calendars
-            FOR EACH ROW WHEN ((OLD.weight_low, OLD.weight_high, OLD.weight_exponent)
-                               IS DISTINCT FROM (NEW.weight_low, NEW.weight_high, NEW.weight_exponent))
+        CREATE TRIGGER calendars_weigh AFTER UPDATE OF weight_low, weight_high, weight_exponent, requires ON calendars
+            FOR EACH ROW WHEN ((OLD.weight_low, OLD.weight_high, OLD.weight_exponent, OLD.requires)
+                               IS DISTINCT FROM (NEW.weight_low, NEW.weight_high, NEW.weight_exponent, NEW.requires))
             EXECUTE FUNCTION engine.follow_calendar();
         CREATE TRIGGER calendars_booked BEFORE DELETE OR UPDATE OF calendar_id ON calendars
             FOR EACH ROW EXECUTE FUNCTION engine.keep_booked();

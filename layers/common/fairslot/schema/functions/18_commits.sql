@@ -15,7 +15,7 @@ CREATE OR REPLACE FUNCTION engine.flush_log() RETURNS pg_lsn LANGUAGE sql
 CREATE OR REPLACE PROCEDURE engine.commit_book(
     p_tenant text, p_calendar text, p_start timestamptz, p_contact_name text, p_contact_email text, p_notes text,
     p_timezone text, p_metadata jsonb, p_hold uuid, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz,
-    INOUT done jsonb
+    INOUT done jsonb, p_requires text[] DEFAULT NULL
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_waits text := set_config('synchronous_commit', 'off', true);
@@ -24,7 +24,7 @@ BEGIN
     done := engine.book(p_tenant => p_tenant, p_calendar => p_calendar, p_start => p_start, p_contact_name => p_contact_name,
                         p_contact_email => p_contact_email, p_notes => p_notes, p_timezone => p_timezone,
                         p_metadata => p_metadata, p_hold => p_hold, p_key => p_key, p_fingerprint => p_fingerprint,
-                        p_keep_for => p_keep_for, p_now => p_now);
+                        p_keep_for => p_keep_for, p_now => p_now, p_requires => p_requires);
     COMMIT;
     v_end := engine.flush_log();
 END $$;
@@ -96,7 +96,8 @@ END $$;
 -- hold(), committed.
 CREATE OR REPLACE PROCEDURE engine.commit_hold(
     p_tenant text, p_client text, p_limit integer, p_calendar text, p_start timestamptz, p_duration interval,
-    p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz, INOUT done jsonb
+    p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz, INOUT done jsonb,
+    p_requires text[] DEFAULT NULL
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_waits text := set_config('synchronous_commit', 'off', true);
@@ -104,7 +105,7 @@ DECLARE
 BEGIN
     done := engine.hold(p_tenant => p_tenant, p_client => p_client, p_limit => p_limit, p_calendar => p_calendar,
                         p_start => p_start, p_duration => p_duration, p_key => p_key, p_fingerprint => p_fingerprint,
-                        p_keep_for => p_keep_for, p_now => p_now);
+                        p_keep_for => p_keep_for, p_now => p_now, p_requires => p_requires);
     COMMIT;
     v_end := engine.flush_log();
 END $$;

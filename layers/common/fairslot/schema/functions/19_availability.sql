@@ -41,8 +41,8 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Notes that the teams of a coach changed: the coach became active or inactive, or has another kind of calendar, other buffers
--- or another notice.
+-- Notes that the teams of a coach changed: the coach became active or inactive, or has another kind of calendar, other buffers,
+-- another notice, or other attributes.
 CREATE OR REPLACE FUNCTION engine.note_coach() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO availability_changes (calendar_id) SELECT calendar_id FROM coach_calendars WHERE coach_id = NEW.coach_id;

@@ -8,7 +8,7 @@ CREATE OR REPLACE FUNCTION engine.coach_json(c coaches) RETURNS jsonb LANGUAGE s
         'limits', jsonb_build_object('per_day', c.max_per_day, 'per_week', c.max_per_week, 'per_month', c.max_per_month,
                                      'minutes_per_week', c.max_minutes_per_week),
         'buffers', jsonb_build_object('before', c.buffer_before, 'after', c.buffer_after),
-        'notice', c.min_notice_minutes, 'score', c.score);
+        'notice', c.min_notice_minutes, 'attributes', c.attributes, 'score', c.score);
 
 -- A coach's place in a team as the API shows it.
 CREATE OR REPLACE FUNCTION engine.member_json(m coach_calendars) RETURNS jsonb LANGUAGE sql STABLE
@@ -27,7 +27,7 @@ CREATE OR REPLACE FUNCTION engine.calendar_json(c calendars) RETURNS jsonb LANGU
         'blocked_dates', to_jsonb(c.blocked_dates), 'hour_kinds', c.hour_kinds, 'policy', c.policy,
         'fairness', jsonb_build_object('gamma', c.weight_exponent, 'low', c.weight_low, 'high', c.weight_high,
                                        'prior_strength', c.prior_strength, 'half_life_days', c.half_life_days),
-        'conflict_policy', c.conflict_policy, 'active', c.active);
+        'conflict_policy', c.conflict_policy, 'requires', to_jsonb(c.requires), 'active', c.active);
 
 -- Adds coaches to teams, or changes what is set of them there: the n-th coach in the n-th calendar. Buffers and notices are
 -- minutes.

@@ -47,7 +47,7 @@ DECLARE
     v_ends     integer[];
 BEGIN
     FOR v_calendar IN
-        SELECT calendar.calendar_id, calendar.slot_duration,
+        SELECT calendar.calendar_id, calendar.slot_duration, calendar.requires,
                calendar.buffer_before + calendar.buffer_after > 0 AS has_buffers,
                (SELECT ARRAY[roster.buffers_before IS NOT NULL, roster.notices IS NOT NULL, roster.limited IS NOT NULL]
                   FROM rosters AS roster
@@ -59,6 +59,9 @@ BEGIN
          ORDER BY calendar.calendar_id
     LOOP
         v_coaches := ARRAY(SELECT coach_id FROM coach_calendars WHERE calendar_id = v_calendar.calendar_id);
+        IF v_calendar.requires <> '{}' THEN
+            v_coaches := engine.who_meets(p_calendar => v_calendar.calendar_id, p_requires => NULL);
+        END IF;
         v_own := NULL;
         IF v_calendar.has[1] OR v_calendar.has[2] THEN
             SELECT roster.* INTO v_own FROM rosters AS roster
@@ -107,15 +110,16 @@ BEGIN
 END $$;
 
 -- The rules of calendars, and what a snapshot does not show of their teams: the coaches who moved, with the days that
--- changed; a day that was deleted has no bits. Of more than p_most changes some are missing. It is stable: all of it is as
--- of one snapshot, which is returned. A plan for any parameters, by the indexes: planning takes longer than running.
+-- changed; a day that was deleted has no bits. Of more than p_most changes some are missing. eligible are those who meet
+-- p_requires, null where that is null. It is stable: all of it is as of one snapshot, which is returned. A plan for any parameters, by the indexes: planning takes longer than running.
 CREATE OR REPLACE FUNCTION engine.team_changes(
     p_tenant text, p_calendars text[], p_start timestamptz, p_end timestamptz, p_first integer, p_end_slot integer,
-    p_since pg_snapshot, p_team_since pg_snapshot, p_most integer, p_now timestamptz, p_clock timestamptz
+    p_since pg_snapshot, p_team_since pg_snapshot, p_most integer, p_now timestamptz, p_clock timestamptz,
+    p_requires text[] DEFAULT NULL
 ) RETURNS TABLE (
     calendar_id text, slot_duration smallint, slot_interval smallint, buffer_before smallint, buffer_after smallint,
     opens_at timestamptz, closes_at timestamptz, closed timestamptz[], snapshot text, key text, has_expired_holds boolean,
-    changes integer, has_other_team boolean, moved json
+    changes integer, has_other_team boolean, moved json, requires text[], eligible text[]
 ) LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 #variable_conflict use_column
 DECLARE
@@ -168,7 +172,10 @@ BEGIN
                  LEFT JOIN coach_slots AS day
                    ON changed.of_days AND day.coach_id = changed.coach_id
                   AND day.first_slot >= coalesce(changed.first_slot, p_first - 104)
-                  AND day.first_slot <= coalesce(changed.first_slot, p_end_slot)) END
+                  AND day.first_slot <= coalesce(changed.first_slot, p_end_slot)) END,
+           calendar.requires,
+           CASE WHEN p_requires IS NOT NULL THEN
+                    engine.who_meets(p_calendar => calendar.calendar_id, p_requires => p_requires) END
       FROM calendars AS calendar
      WHERE calendar.calendar_id = ANY (p_calendars) AND calendar.tenant_id = p_tenant AND calendar.active
      ORDER BY calendar.calendar_id;

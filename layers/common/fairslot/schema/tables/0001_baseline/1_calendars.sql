@@ -53,6 +53,7 @@ CREATE TABLE coaches (
     created_at            timestamptz NOT NULL DEFAULT now(),
     updated_at            timestamptz NOT NULL DEFAULT now(),
     deleted_at            timestamptz,
+    attributes            jsonb NOT NULL DEFAULT '{}',
     CHECK (calendar_kind <> 'icalendar' OR calendar_url IS NOT NULL),
     CHECK (deleted_at IS NULL OR NOT active)
 );
@@ -62,6 +63,8 @@ COMMENT ON COLUMN coaches.working_hours IS
     '{"mon": [["09:00", "17:00"]], …} in the coach''s zone; an interval that ends at or before its start crosses midnight';
 COMMENT ON COLUMN coaches.overrides IS
     '[{"date": "2026-12-24", "hours": [["09:00", "12:00"]]}, …]: the hours that begin on a date instead of its weekday''s';
+COMMENT ON COLUMN coaches.attributes IS
+    '{"language": ["de", "en"], "tier": 2, "remote": true}: what calendars and requests may require';
 COMMENT ON COLUMN coaches.max_per_week IS
     'weeks begin on Monday, in the coach''s zone, and months likewise; null: as many as there is time for';
 COMMENT ON COLUMN coaches.min_notice_minutes IS
@@ -111,6 +114,7 @@ CREATE TABLE calendars (
     conflict_policy     text NOT NULL DEFAULT 'keep' CHECK (conflict_policy IN ('keep', 'reassign', 'cancel')),
     deleted_at          timestamptz,
     hour_kinds          jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(hour_kinds) = 'array'),
+    requires            text[] NOT NULL DEFAULT '{}',
     CHECK (deleted_at IS NULL OR NOT active)
 );
 CREATE INDEX calendars_by_tenant ON calendars (tenant_id, calendar_id COLLATE "C") WHERE deleted_at IS NULL;
@@ -121,6 +125,7 @@ COMMENT ON COLUMN calendars.hour_kinds IS
     '[{"name": "weekend", "days": ["sat", "sun"]}, {"name": "late", "from": "17:00"}, …]: the first that matches a start is
      its kind, else normal; each kind has a ledger of its own';
 COMMENT ON COLUMN calendars.deleted_at IS 'a deleted calendar has no team; appointments and decisions keep the row';
+COMMENT ON COLUMN calendars.requires IS 'name:value, …: attributes without which nobody of the team is booked';
 COMMENT ON COLUMN calendars.conflict_policy IS
     'for an appointment whose coach is away: keep and mark it, reassign it (or mark it if nobody is free), or cancel it';
 
@@ -150,6 +155,8 @@ CREATE TABLE rosters (
     buffers_after   integer[],
     notices         integer[],
     limited         boolean[],
+    requires        text[] NOT NULL DEFAULT '{}',
+    unmet           integer[],
     PRIMARY KEY (calendar_id, version)
 );
 COMMENT ON TABLE rosters IS 'A version that a decision used never changes: the decision is read and replayed with it.';
@@ -157,7 +164,11 @@ COMMENT ON COLUMN rosters.since IS 'the calendar''s last decision when the versi
 COMMENT ON COLUMN rosters.coach_ids IS 'sorted by COLLATE "C"; the other arrays have their order, and so have those of turns';
 COMMENT ON COLUMN rosters.weights IS 'millionths, derived from the scores and manual_weight';
 COMMENT ON COLUMN rosters.absent IS
-    'why a coach cannot be booked at all: inactive, or not_synced: the external calendar was never read; else null';
+    'why a coach cannot be booked at all: inactive, missing_attribute, or not_synced: the external calendar was never read;
+     else null';
+COMMENT ON COLUMN rosters.requires IS 'the calendar''s';
+COMMENT ON COLUMN rosters.unmet IS
+    'what each coach does not meet of requires: bit i - 1 is the i-th; null: all meet all (functions/00_attributes.sql)';
 
 COMMENT ON COLUMN rosters.buffers_before IS
     'in slots, the larger of the coach''s own and that of the place in this team, without the calendar''s; null, as for
@@ -214,6 +225,7 @@ CREATE TABLE coach_appointments (
     expires_at            timestamptz,
     conflict_delivery     uuid,
     block_unconfirmed     boolean NOT NULL DEFAULT false,
+    requires              text[],
     CONSTRAINT coach_appointments_sound CHECK (
         status IN ('held', 'scheduled', 'completed', 'no_show', 'cancelled', 'rescheduled')
         AND (status = 'held') = (expires_at IS NOT NULL)
@@ -234,6 +246,8 @@ COMMENT ON TABLE coach_appointments IS
 COMMENT ON COLUMN coach_appointments.takes IS 'the appointment with its buffers';
 COMMENT ON COLUMN coach_appointments.metadata IS
     'as the client wrote it, without spaces: jsonb would write 9e307 with 308 digits';
+COMMENT ON COLUMN coach_appointments.requires IS
+    'attributes that the customer asked for beyond the calendar''s, sorted; whoever it goes to later has to meet them, too';
 COMMENT ON COLUMN coach_appointments.external_calendar_id IS 'its block in the external calendar';
 COMMENT ON COLUMN coach_appointments.block_unconfirmed IS
     'a block whose id we do not know may be in a calendar, at its time or at one that it was moved from';
