@@ -45,10 +45,11 @@ class Address:
             UnavailableError: nothing can be counted, and it may be one more wrong one.
 
         """
-        if key is not None and limits.ask(lambda client: client.exists(_known_key(key))):
+        if key is not None and cache.ask(lambda client: client.exists(_known_key(key))):
             return False
         counted = limits.count(self._name, self._budget, by=0)
         if counted is None:
+            limits.tell_unavailable()
             if self._changing and settings().redis_url and _refused.get(self.digest):
                 raise UnavailableError("Unknown callers can change nothing now; try again later.")
             return True

@@ -6,8 +6,8 @@ docs/decisions/0040-rate-limit-script.md, docs/decisions/0092-one-question-to-th
 docs/decisions/0114-api-keys.md and docs/decisions/0119-limits-by-address.md.
 """
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from aws_lambda_powertools.metrics import MetricUnit
 
@@ -125,9 +125,11 @@ class RequestCount:
 
         """
         if self.allowance is None:
-            counted = ask(self._count)
-            if counted is None and self._remembered is not None and not self._remembered.fresh:
-                self._remembered.renew()
+            counted = cache.ask(self._count)
+            if counted is None:
+                tell_unavailable()
+                if self._remembered is not None and not self._remembered.fresh:
+                    self._remembered.renew()
             return self._note(counted or (1, self._limit, 60, 0, 0))
         if self._refusal is not None:
             raise self._refusal
@@ -188,16 +190,14 @@ def count(name: str, limit: int, *, by: int) -> tuple[Allowance, bool] | None:
 
     Returns what is left of it and whether it allows this; None without Valkey.
     """
-    counted = ask(lambda client: cache.script(_COUNT)(keys=[name], args=[limit, by], client=client))
+    counted = cache.ask(lambda client: cache.script(_COUNT)(keys=[name], args=[limit, by], client=client))
     return None if counted is None else _read(counted, limit)
 
 
-def ask(question: Callable[["Redis"], Any]) -> Any:
-    """Return what Valkey answers, None without it; where there should be one, that raises the alarm."""
-    answer = cache.ask(question)
-    if answer is None and settings().redis_url:
+def tell_unavailable() -> None:
+    """Raise the alarm that nothing can be counted, where there should be a Valkey."""
+    if settings().redis_url:
         metrics.add_metric(name="RateLimitUnavailable", unit=MetricUnit.Count, value=1)
-    return answer
 
 
 def _read(counted: Sequence[int], limit: int) -> tuple[Allowance, bool]:
