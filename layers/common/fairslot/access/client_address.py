@@ -10,7 +10,7 @@ import hmac
 import ipaddress
 import secrets
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 from typing import Any
 
@@ -21,7 +21,12 @@ _PROOF = "x-origin-secret"
 
 def digest_of(event: Mapping[str, Any]) -> str:
     """Return the keyed digest of the network that a request (an API Gateway event) comes from."""
-    return blake2b(_network(_source(event)).encode(), key=_secret(), digest_size=16).hexdigest()
+    return _digest(_source(event))
+
+
+@lru_cache(maxsize=256)
+def _digest(source: str) -> str:
+    return blake2b(_network(source).encode(), key=_secret(), digest_size=16).hexdigest()
 
 
 def _source(event: Mapping[str, Any]) -> str:
@@ -68,5 +73,6 @@ def _secret() -> bytes:
 
 
 def clear_cache() -> None:
-    """Forget the secret."""
+    """Forget the secret, and the digests that were made with it."""
+    _digest.cache_clear()
     _secret.cache_clear()

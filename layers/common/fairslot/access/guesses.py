@@ -7,7 +7,7 @@ import hashlib
 
 from fairslot.access import limits
 from fairslot.access.memory import Memory
-from fairslot.domain.errors import RateLimitError, UnavailableError
+from fairslot.domain.errors import Allowance, RateLimitError, UnavailableError
 from fairslot.platform import cache
 from fairslot.platform.settings import settings
 
@@ -31,8 +31,6 @@ class Address:
     def __init__(self, digest: str, *, changing: bool) -> None:
         self.digest = digest
         self._changing = changing
-        self._name = f"unknown_keys:{digest}"
-        self._budget = settings().max_unknown_keys_per_minute * _WRONG
 
     def check(self, key: bytes | None = None) -> bool:
         """Allow a key, or a signature or a token (None), to be looked up; return whether it is a new one.
@@ -47,7 +45,7 @@ class Address:
         """
         if key is not None and cache.ask(lambda client: client.exists(_known_key(key))):
             return False
-        counted = limits.count(self._name, self._budget, by=0)
+        counted = self._count(0)
         if counted is None:
             limits.tell_unavailable()
             if self._changing and settings().redis_url and _refused.get(self.digest):
@@ -63,12 +61,16 @@ class Address:
 
     def count_right(self) -> None:
         """Count a look-up that found a key which was new."""
-        limits.count(self._name, self._budget, by=_RIGHT)
+        self._count(_RIGHT)
 
     def count_wrong(self) -> None:
         """Count a credential that is refused."""
         _refused.keep(self.digest, True, _MINUTE)  # noqa: FBT003
-        limits.count(self._name, self._budget, by=_WRONG)
+        self._count(_WRONG)
+
+    def _count(self, by: int) -> tuple[Allowance, bool] | None:
+        budget = settings().max_unknown_keys_per_minute * _WRONG
+        return limits.count(f"unknown_keys:{self.digest}", budget, by=by)
 
 
 def remember_key(key: bytes) -> None:
