@@ -1,4 +1,4 @@
-"""Limits by address: in the command that counts the key, by the true address, and while nothing can be counted."""
+"""Limits by address: beside those of keys, by the true address, and while nothing can be counted."""
 
 from typing import Any
 
@@ -9,25 +9,22 @@ from fairslot.access import guesses, keys
 from fairslot.platform.db import Connection
 from local.valkey import EmbeddedValkey
 from tests.support.fixtures import Environment
-from tests.support.http import KEY, Answer, add_key, ask, book, booked, booking_body, check_problem, request, send
+from tests.support.http import (
+    KEY,
+    Answer,
+    add_key,
+    ask,
+    book,
+    booked,
+    booking_body,
+    check_problem,
+    request,
+    send,
+)
 from tests.support.logs import json_lines
 from tests.support.tables import count, table_digests
 
 LIMIT = 6
-
-
-@pytest.fixture
-def look_ups(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """What is looked up in the database, by digest."""
-    made: list[bytes] = []
-    look_up = keys._look_up  # noqa: SLF001 - a look-up has no other name
-
-    def noted(digest: bytes) -> keys._Found:
-        made.append(digest)
-        return look_up(digest)
-
-    monkeypatch.setattr(keys, "_look_up", noted)
-    return made
 
 
 @pytest.fixture
@@ -97,7 +94,9 @@ def commands(cache: Redis) -> dict[str, int]:
     return {name.removeprefix("cmdstat_"): one["calls"] for name, one in stats.items()}
 
 
-def test_a_wrong_key_costs_ten_times_what_a_right_one_does(limited: Connection, look_ups: list[bytes]) -> None:
+def test_a_wrong_key_costs_ten_times_what_a_right_one_does(
+    limited: Connection, look_ups: list[bytes]
+) -> None:
     """A new key that is right is looked up, too, and costs a tenth."""
     for number in range(9):
         add_key(limited, f"new-{number}", tenant_id=f"tenant-{number}")
@@ -117,11 +116,16 @@ def test_a_right_key_that_was_heard_of_costs_nothing(limited: Connection) -> Non
 def test_a_client_cannot_choose_its_address(limited: Connection) -> None:
     """It stays who connects, whatever it says it is."""
     said = [
-        {"X-Forwarded-For": f"198.51.100.{number}", "X-Real-IP": f"198.51.100.{number}", "X-Origin-Secret": guess}
+        {
+            "X-Forwarded-For": f"198.51.100.{number}",
+            "X-Real-IP": f"198.51.100.{number}",
+            "X-Origin-Secret": guess,
+        }
         for number, guess in enumerate(("", "proo", "proof2", "Proof"))
     ]
     statuses = [
-        ask_from("192.0.2.1", f"wrong-{number}", headers=headers).status for number, headers in enumerate(said)
+        ask_from("192.0.2.1", f"wrong-{number}", headers=headers).status
+        for number, headers in enumerate(said)
     ]
     assert statuses == [401, 401, 429, 429]
 

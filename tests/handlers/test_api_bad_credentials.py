@@ -50,7 +50,9 @@ _TEXTS = (
     | st.text(min_size=1, max_size=3).map(lambda more: MADE + more)
     | st.text(min_size=1, max_size=3).map(lambda more: more + MADE)
 )
-_SCHEMES = st.sampled_from(["Bearer ", "bearer ", "Bearer  ", "Basic ", "", "Bearer", "\x00Bearer ", "Token "])
+_SCHEMES = st.sampled_from(
+    ["Bearer ", "bearer ", "Bearer  ", "Basic ", "", "Bearer", "\x00Bearer ", "Token "]
+)
 _PADDED = st.sampled_from(_WRONG) | st.text(max_size=20)
 
 
@@ -72,9 +74,13 @@ def test_no_credential_that_is_none_opens_anything(strict: Connection) -> None:
 
     @settings(max_examples=300)
     @given(
-        headers=st.fixed_dictionaries({}, optional={"x-api-key": _TEXTS, "authorization": st.builds(str.__add__, _SCHEMES, _TEXTS)}),
+        headers=st.fixed_dictionaries(
+            {}, optional={"x-api-key": _TEXTS, "authorization": st.builds(str.__add__, _SCHEMES, _TEXTS)}
+        ),
         more=st.dictionaries(
-            st.sampled_from(["x-origin-secret", "x-forwarded-for", "cookie", "x-api-keys", "webhook-signature"]),
+            st.sampled_from(
+                ["x-origin-secret", "x-forwarded-for", "cookie", "x-api-keys", "webhook-signature"]
+            ),
             _PADDED,
         ),
         method=st.sampled_from(["GET", "POST", "DELETE", "HEAD", "PUT"]),
@@ -129,9 +135,7 @@ def test_the_metric_has_the_reason(
     assert answer.json["message"] == AuthenticationError().message
 
 
-def test_what_a_known_caller_may_not_is_counted(
-    team: Connection, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_a_known_caller_may_not_is_counted(team: Connection, capsys: pytest.CaptureFixture[str]) -> None:
     """With the reason that it is forbidden."""
     add_key(team, "none", scopes=())
     json_lines(capsys)

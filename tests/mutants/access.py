@@ -180,7 +180,8 @@ GUARDS = (
         "keys are looked up before the limit",
         "access/keys.py",
         "    is_new = address.check(digest)\n    try:\n",
-        "    try:\n        _look_up(digest)\n    finally:\n        is_new = address.check(digest)\n    try:\n",
+        "    try:\n        _look_up(digest)\n"
+        "    finally:\n        is_new = address.check(digest)\n    try:\n",
         f"{_TESTS}/test_api_unknown_keys.py::test_past_the_limit_guesses_are_not_looked_up",
     ),
     Guard(

@@ -104,9 +104,7 @@ def _caller(
     return keys.authenticate(given.get("x-api-key") or bearer, address)
 
 
-def _signer_of(
-    event: Mapping[str, Any], given: Mapping[str, str], address: Address, now: datetime
-) -> Client:
+def _signer_of(event: Mapping[str, Any], given: Mapping[str, str], address: Address, now: datetime) -> Client:
     """Return who signed the request. An invalid signature counts as an unknown key."""
     source_id = (event.get("queryStringParameters") or {}).get("source", "")
     address.check()

@@ -92,9 +92,9 @@ class Remembered(Protocol):
 class RequestCount:
     """The count of one request against those of its client and of its address; made once, over all processes.
 
-    `address` is a digest; it counts for each tenant by itself. The count is made alone, or by the command that
-    takes the request's idempotency key. The same command tells whether the tenant's API keys have changed
-    since the client's was looked up; if so, or without an answer, it is looked up anew.
+    `address` is a digest; it counts for each tenant by itself. The count is made alone, or by the command
+    that takes the request's idempotency key. The same command tells whether the tenant's API keys have
+    changed since the client's was looked up; if so, or without an answer, it is looked up anew.
     """
 
     def __init__(

@@ -61,8 +61,8 @@ class Settings(BaseModel):
 
     # The issuers of tokens as JSON: see docs/access.md.
     token_issuers: str = ""
-    # A minute and an address: of one tenant's callers together, and keys, signatures and tokens that are wrong.
-    # Past the second, keys that are not known are not looked up.
+    # A minute and an address: requests of one tenant's callers together, and keys, signatures and tokens that
+    # are wrong. Past the second, keys that are not known are not looked up.
     max_requests_per_address: int = Field(6_000, ge=1)
     max_unknown_keys_per_minute: int = Field(60, ge=1)
     # What addresses are kept as digests with, the same for every process of a deployment.
