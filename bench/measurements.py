@@ -14,9 +14,11 @@ from bench import (
     booking_commit_wait,
     booking_growth,
     booking_handler,
+    booking_kinds,
     booking_teams,
     cold_start,
     deliveries,
+    fairness_kinds,
     http,
     large_document,
     memory,
@@ -31,6 +33,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     booking.figures,
     booking_commit_wait.figures,
     booking_teams.figures,
+    booking_kinds.figures,
     booking_growth.figures,
     relay.figures,
     booking_handler.figures,
@@ -41,6 +44,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     cold_start.figures,
     memory.figures,
     deliveries.figures,
+    fairness_kinds.figures,
     http.figures,
 )
 

@@ -1,10 +1,35 @@
 """Administration: team, calendars, API keys, webhook endpoints, deliveries, and signed calendar events."""
 
-from admin import absences, calendars, coaches, deliveries, document, endpoints, inbound_secret, keys, team
-from fairslot.http import api
+from fairslot.platform.start import importing
+
+with importing():
+    from admin import (
+        absences,
+        calendars,
+        coaches,
+        deliveries,
+        document,
+        endpoints,
+        inbound_secret,
+        keys,
+        ledger,
+        team,
+    )
+    from fairslot.http import api
 
 app = api.resolver()
-for module in (endpoints, deliveries, inbound_secret, coaches, absences, calendars, team, document, keys):
+for module in (
+    endpoints,
+    deliveries,
+    inbound_secret,
+    coaches,
+    absences,
+    calendars,
+    team,
+    document,
+    ledger,
+    keys,
+):
     app.include_router(module.router)
 
 lambda_handler = api.handler(app)

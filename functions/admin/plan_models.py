@@ -15,7 +15,7 @@ from fairslot.http.models import Model, Request
 class ChangeOfResource(Model):
     """What is created, updated or deleted, and which members change."""
 
-    resource: Literal["coach", "calendar", "member", "absence"]
+    resource: Literal["coach", "calendar", "member", "absence", "adjustment"]
     id: str
     action: Literal["create", "update", "delete"]
     members: list[str]
@@ -40,9 +40,13 @@ class TouchedAppointment(Model):
 
 
 class ShareChange(Model):
-    """A coach's share of a calendar's bookings (0 to 1) and credit (bookings); null: not in the team."""
+    """A coach's share of a calendar's bookings (0 to 1) and credit in a kind of hour (bookings).
+
+    Null: not in the team, or no such kind.
+    """
 
     calendar_id: str
+    kind: str
     coach_id: str
     share_before: float | None
     share_after: float | None
@@ -51,7 +55,10 @@ class ShareChange(Model):
 
 
 class Plan(Model):
-    """What a change does, or would do. Shares are those of calendars in which one changes, 10,000 at most."""
+    """What a change does, or would do. Shares are those of kinds of hours in which one changes.
+
+    There are 10,000 shares at most.
+    """
 
     changes: list[ChangeOfResource]
     appointments: list[TouchedAppointment]

@@ -31,6 +31,7 @@ INTRO = {
     "buffers": {"after": 15},
     "blocked_dates": ["2026-12-31"],
     "fairness": {"gamma": 2.5},
+    "hour_kinds": [{"name": "weekend", "days": ["sat", "sun"]}, {"name": "late", "from": "17:00"}],
     "team": {"ann": {}, "ben": {"weight": 1.5}},
 }
 DOCUMENT: dict[str, Any] = {
@@ -110,7 +111,7 @@ def test_a_team_is_its_whole_team(empty: Connection) -> None:
         ("intro/ann", "delete"),
         ("intro/ben", "update"),
     }
-    assert count(empty, "distribution_log", "kind = 'left'") == 1
+    assert count(empty, "distribution_log", "step = 'left'") == 3  # each kind of hour is a ledger
 
 
 def test_pruning_deletes_what_is_not_named(team: Connection) -> None:

@@ -201,6 +201,36 @@ def test_things_are_shown(run: Run) -> None:
     assert run("status").returncode == 0
 
 
+def test_a_ledger_is_adjusted_and_replayed(run: Run, team: Connection) -> None:
+    """The plan first; the record replays, also under another rule; one that was touched does not."""
+    kinds = '{"hour_kinds": [{"name": "morning", "before": "23:00"}]}'
+    assert run("calendars", "set", "cal", kinds).returncode == 0
+    appointment = booked(NINE)
+    assert "kind of hour: morning" in run("why", appointment["appointment_id"]).stdout
+    adjusting = ("adjust", "cal", "coach-02", "1.5", "covered for Ann", "--kind", "morning")
+    assert "credit_after" in run(*adjusting, "--dry-run").stdout
+    assert count(team, "changes", "type = 'credit.adjusted'") == 0
+    assert "covered for Ann" in run(*adjusting).stdout
+    assert run("adjust", "cal", "nobody", "1", "why").returncode == 1
+    assert run("adjust", "cal", "coach-01", "--", "-0.5", "why").returncode == 0
+    said = "cal: 3 records replayed; every choice, share and credit equals the record"
+    assert said in run("replay").stdout
+    what_if = run("replay", "--calendar", "cal", "--what-if", "--gamma", "0", "--policy", "highest_score")
+    assert (what_if.returncode, "as recorded" in what_if.stdout) == (0, True)
+    (found,) = json.loads(run("--json", "replay", "--what-if", "--low", "0.1").stdout)
+    assert (found["steps"], found["difference"]) == (3, None)
+    assert found["what_if"]["coaches"]["coach-01"]["assigned"] == 1
+    assert run("replay", "--gamma", "2").returncode == 2
+    assert run("replay", "--what-if").returncode == 2
+    assert run("replay", "--what-if", "--low", "3", "--high", "1").returncode == 2
+    assert run("replay", "--what-if", "--gamma", "nan").returncode == 2
+    assert run("replay", "--calendar", "none").returncode == 1
+    team.execute("UPDATE decisions SET chosen = 3 WHERE seq = 1")
+    touched = run("replay")
+    assert touched.returncode == 1
+    assert "cal: seq 1: chosen: recorded coach-03, replayed coach-01" in touched.stdout
+
+
 def test_returncodes_tell_what_happened(run: Run, file: Path) -> None:
     """0 done, 1 refused, 2 wrong use, 3 no usable answer."""
     assert run("coaches", "list").returncode == 0

@@ -201,8 +201,8 @@ GUARDS = (
     Guard(
         "without a secret everybody is CloudFront",
         "access/client_address.py",
-        "for one in known if one])",
-        "for one in known])",
+        "for one in known if one]",
+        "for one in known]",
         f"{_BEHIND}::test_a_deployment_without_cloudfront_has_no_proof",
     ),
     Guard(

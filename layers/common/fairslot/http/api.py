@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError as RouteNotFoundError
+from aws_lambda_powertools.event_handler.middlewares import openapi_validation
+from aws_lambda_powertools.event_handler.openapi.compat import is_scalar_field
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
@@ -35,6 +38,9 @@ type LambdaHandler = Callable[[dict[str, Any], "LambdaContext"], dict[str, Any]]
 # Longer than the database lets anybody wait for a lock, and short enough to answer in the function's time.
 _LONGEST_SECONDS = 5.5
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+# Whether a parameter is one value follows from its type; the library works it out for each request.
+openapi_validation.is_scalar_field = cache(is_scalar_field)  # type: ignore[attr-defined]  # it has no setting
 
 
 def resolver() -> APIGatewayHttpResolver:

@@ -64,23 +64,28 @@ class Absence(Resource):
     def put_steps(
         self, connection: Connection, *, tenant_id: str, known: Json | None, settings: Settings, now: datetime
     ) -> list[Step]:
-        """Return what makes the absence, of `start`, `end` and `reason`.
+        """Return what makes the absence, of `start`, `end`, `reason` and `ledger`.
+
+        With the `ledger` settle the coach's credits go to the rest of each team.
 
         Raises:
             NotFoundError: the tenant has no such coach.
 
         """
-        del known, now
-        Coach(self.coach_id).get(connection, tenant_id=tenant_id)
+        del known
+        coach = Coach(self.coach_id)
+        coach.get(connection, tenant_id=tenant_id)
+        settles = settings["ledger"] == "settle"
         return [
             Step(
                 resource="absence",
                 id=f"{self.coach_id}/{self.absence_id}",
                 action="create",
-                members=("start", "end", "reason"),
+                members=("start", "end", "reason", "ledger"),
                 make=_begin,
-                values={**self._values(tenant_id), **settings},
+                values={**self._values(tenant_id), **settings, "now": now},
                 coaches=frozenset({self.coach_id}),
+                calendars=frozenset(coach.calendars(connection, tenant_id=tenant_id) if settles else ()),
             )
         ]
 
@@ -108,6 +113,8 @@ def _begin(connection: Connection, steps: Sequence[Step]) -> None:
             connection, coach_id=one["coach"], start=one["start"], end=one["end"], event_id=one["event"]
         )
         connection.execute(_SQL["note_reason"], one)
+        if one["ledger"] == "settle":
+            connection.execute(_SQL["settle"], one)
 
 
 def _end(connection: Connection, steps: Sequence[Step]) -> None:
@@ -120,4 +127,10 @@ def _absence(coach_id: str, row: Json) -> Json:
     instants = {
         name: row[name].astimezone(UTC).isoformat().replace("+00:00", "Z") for name in ("start", "end")
     }
-    return {"absence_id": str(row["absence_id"]), "coach_id": coach_id, **instants, "reason": row["reason"]}
+    return {
+        "absence_id": str(row["absence_id"]),
+        "coach_id": coach_id,
+        **instants,
+        "reason": row["reason"],
+        "ledger": row["ledger"],
+    }

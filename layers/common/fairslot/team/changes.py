@@ -22,7 +22,7 @@ from fairslot.team.preconditions import ANY, Precondition
 
 type Json = dict[str, Any]
 type Choice = Literal["reassign", "cancel", "keep"]
-type Kind = Literal["coach", "calendar", "member", "absence"]
+type Kind = Literal["coach", "calendar", "member", "absence", "adjustment"]
 type Action = Literal["create", "update", "delete"]
 
 # Each is a booking's work under the locks of its calendar.
@@ -226,41 +226,44 @@ def _misfits(connection: Connection, values: Mapping[str, Any]) -> dict[Any, Jso
     return {row["appointment_id"]: row for row in connection.execute(_SQL["misfits"], values)}
 
 
-type _Shares = dict[tuple[str, str], Json]
+type _Shares = dict[tuple[str, str, str], Json]
 
 
 def _shares(connection: Connection, values: Mapping[str, Any]) -> _Shares:
-    """Return each coach's share (0 to 1) and credit (bookings) in the calendars of a change."""
+    """Return each coach's share (0 to 1) and credit (bookings) in the calendars of a change, by kind."""
     rows = connection.execute(_SQL["shares"], values).fetchall()
-    totals: dict[str, int] = {}
+    totals: dict[tuple[str, str], int] = {}
     for row in rows:
-        totals[row["calendar_id"]] = totals.get(row["calendar_id"], 0) + row["weight"]
+        totals[_ledger(row)] = totals.get(_ledger(row), 0) + row["weight"]
     return {
-        (row["calendar_id"], row["coach_id"]): {
-            "share": round(row["weight"] / totals[row["calendar_id"]], 6) if row["weight"] else 0.0,
+        (*_ledger(row), row["coach_id"]): {
+            "share": round(row["weight"] / totals[_ledger(row)], 6) if row["weight"] else 0.0,
             "credit": round(row["credit"] / MILLION, 6),
         }
         for row in rows
     }
 
 
+def _ledger(row: Json) -> tuple[str, str]:
+    return row["calendar_id"], row["kind"]
+
+
 def _compared(before: _Shares, after: _Shares) -> list[Json]:
-    """Return the shares of the calendars in which any changed; None: the coach is not in the team."""
+    """Return the shares of the ledgers in which any changed; None: the coach is not in the team."""
     names = sorted(before.keys() | after.keys())
-    changed = {
-        calendar for calendar, coach in names if before.get((calendar, coach)) != after.get((calendar, coach))
-    }
+    changed = {one[:2] for one in names if before.get(one) != after.get(one)}
     return [
         {
             "calendar_id": one[0],
-            "coach_id": one[1],
+            "kind": one[1],
+            "coach_id": one[2],
             **{
                 f"{name}_{when}": shares[one][name] if one in shares else None
                 for when, shares in (("before", before), ("after", after))
                 for name in ("share", "credit")
             },
         }
-        for one in [one for one in names if one[0] in changed][:MOST_SHARES]
+        for one in [one for one in names if one[:2] in changed][:MOST_SHARES]
     ]
 
 

@@ -60,7 +60,7 @@ class Coach(Resource):
             return []
         own = frozenset({self.coach_id})
         moves_weights = known and {"score", "active"} & {*members_changed}
-        touched = frozenset(self._calendars(connection, tenant_id)) if moves_weights else frozenset()
+        touched = frozenset(self.calendars(connection, tenant_id=tenant_id) if moves_weights else ())
         return [
             Step(
                 resource="coach",
@@ -84,11 +84,12 @@ class Coach(Resource):
             values={"tenant": tenant_id, "coach": self.coach_id, "now": now},
             coaches=frozenset({self.coach_id}),
         )
-        places = [Member(one, self.coach_id) for one in self._calendars(connection, tenant_id)]
+        places = [Member(one, self.coach_id) for one in self.calendars(connection, tenant_id=tenant_id)]
         left = [step for one in places for step in one.delete_steps(connection, tenant_id=tenant_id, now=now)]
         return [*left, deletion]
 
-    def _calendars(self, connection: Connection, tenant_id: str) -> list[str]:
+    def calendars(self, connection: Connection, *, tenant_id: str) -> list[str]:
+        """Return the calendars in whose team the coach is."""
         values = {"tenant": tenant_id, "coach": self.coach_id}
         return [row["calendar_id"] for row in connection.execute(_SQL["calendars_of"], values)]
 

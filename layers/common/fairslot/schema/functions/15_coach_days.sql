@@ -190,8 +190,8 @@ BEGIN
     WITH ended AS (
         DELETE FROM coach_absences WHERE coach_id = p_coach AND span && v_ended RETURNING *
     )
-    INSERT INTO coach_absences (coach_id, span, event_id, reason, created_at)
-    SELECT coach_id, unnest(tstzmultirange(span) - tstzmultirange(v_ended)), event_id, reason, created_at FROM ended;
+    INSERT INTO coach_absences (coach_id, span, event_id, reason, created_at, ledger)
+    SELECT coach_id, unnest(tstzmultirange(span) - tstzmultirange(v_ended)), event_id, reason, created_at, ledger FROM ended;
     IF EXISTS (SELECT FROM coaches WHERE coach_id = p_coach AND calendar_kind = 'none') THEN
         v_absent := ARRAY(SELECT engine.slots_of(span) FROM coach_absences WHERE coach_id = p_coach);
         PERFORM FROM coach_slots AS day WHERE day.coach_id = p_coach ORDER BY day.first_slot FOR NO KEY UPDATE;

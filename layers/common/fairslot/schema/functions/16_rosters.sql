@@ -51,28 +51,15 @@ BEGIN
      WHERE turn.calendar_id = p_roster.calendar_id;
 END $$;
 
--- Takes a coach out of a calendar's roster and divides the credit among the rest by weight, so that it still sums to 0. The
--- caller has locked the calendar.
+-- Takes a coach out of a calendar's roster; what was owed in each ledger goes to the rest. The caller has locked the calendar.
 CREATE OR REPLACE FUNCTION engine.retire_coach(p_calendar text, p_coach text, p_now timestamptz) RETURNS void
     LANGUAGE plpgsql AS $$
 DECLARE
-    v_ledger  record;
-    v_roster  rosters;
-    v_place   integer;
-    v_credits bigint[];
+    v_roster rosters := (SELECT own.roster FROM engine.ledger(p_calendar) AS own);
+    v_place  integer := array_position(v_roster.coach_ids, p_coach);
 BEGIN
-    SELECT * INTO v_ledger FROM engine.ledger(p_calendar);
-    v_roster := v_ledger.roster;
-    v_place := array_position(v_roster.coach_ids, p_coach);
-    SELECT array_agg(mate.credit + coalesce(mate.delta, 0) ORDER BY mate.i) INTO v_credits
-      FROM unnest((v_ledger.turn).credits,
-                  engine.spread_credit(p_amount => (v_ledger.turn).credits[v_place], p_weights => v_roster.weights,
-                                       p_except => v_place)) WITH ORDINALITY AS mate (credit, delta, i);
-    PERFORM engine.record_change(
-        p_tenant => (v_ledger.calendar).tenant_id, p_type => 'coach.left', p_now => p_now,
-        p_decision => engine.decide(p_turn => v_ledger.turn, p_policy => (v_ledger.calendar).policy,
-                                    p_policy_version => (v_ledger.calendar).policy_version, p_chosen => v_place,
-                                    p_credits => v_credits, p_excluded => NULL, p_reverses => NULL, p_now => p_now));
+    PERFORM engine.settle_credits(p_calendar => p_calendar, p_coach => p_coach, p_type => 'coach.left', p_details => NULL,
+                                  p_now => p_now);
     v_roster.coach_ids := v_roster.coach_ids[:v_place - 1] || v_roster.coach_ids[v_place + 1:];
     v_roster.weights := v_roster.weights[:v_place - 1] || v_roster.weights[v_place + 1:];
     v_roster.scores := v_roster.scores[:v_place - 1] || v_roster.scores[v_place + 1:];
