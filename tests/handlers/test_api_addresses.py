@@ -149,9 +149,9 @@ def test_no_address_is_kept_or_told(
     for number in range(LIMIT + 3):
         ask_from("192.0.2.77")
         ask_from("192.0.2.77", f"wrong-{number}")
-    names = [name.decode() for name in cache.keys("*")]
-    assert any(name.startswith("addresses:") for name in names)
-    assert any(name.startswith("unknown_keys:") for name in names)
+    names = [str(name) for name in cache.keys("*")]
+    assert any("addresses:" in name for name in names)
+    assert any("unknown_keys:" in name for name in names)
     said = str(json_lines(capsys)) + str([one.__dict__ for one in caplog.records])
     for text in (*names, said):
         assert "192.0.2" not in text
