@@ -47,7 +47,11 @@ def stack() -> Iterator[Stack]:
             name: sqs.client().create_queue(QueueName=name)["QueueUrl"] for name in ("deliveries", "fetches")
         }
         os.environ.update(
-            sqs.environment, DATABASE_URL=postgres.url, REDIS_URL=valkey.url, ANY_KEY_FORM="true"
+            sqs.environment,
+            DATABASE_URL=postgres.url,
+            REDIS_URL=valkey.url,
+            ANY_KEY_FORM="true",
+            MAX_REQUESTS_PER_ADDRESS="100000000",
         )
         os.environ.update({f"{name.upper()}_QUEUE_URL": url for name, url in queues.items()})
         settings.cache_clear()

@@ -106,7 +106,7 @@ def environment(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
     for name in type(settings()).model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    use(DATABASE_URL=database_url, ANY_KEY_FORM="true")
+    use(DATABASE_URL=database_url, ANY_KEY_FORM="true", ADDRESS_SECRET="the tests' own")
     yield use
     monkeypatch.undo()
     clear_caches()

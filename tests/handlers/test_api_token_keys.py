@@ -8,6 +8,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from background import store, sync
 from calendar_fetch import app as fetch
@@ -224,3 +225,17 @@ def _carry_when_asked(queues: Queues) -> None:
         # On a connection of its own: the caller uses the process's.
         with db.connect(settings().database_url) as own:
             issuers.store(own, KeysReading.from_json(body))
+
+
+def test_a_good_token_goes_on_from_the_address_of_a_guesser(
+    issuer: TokenIssuer, queues: Queues, cache: Redis, environment: Environment
+) -> None:
+    """Also when the issuer's keys are due to be looked up anew: a key that is known is no guess."""
+    environment(MAX_UNKNOWN_KEYS_PER_MINUTE="2")
+    refresh(queues)
+    assert ask_with(issuer.token(at=AT)).status == 200
+    assert [ask_with("a.b.c").status for _ in range(4)] == [401, 401, 429, 429]
+    _, known = issuers._remembered[issuer.name]  # noqa: SLF001 - as a minute later
+    issuers._remembered[issuer.name] = (0.0, known)  # noqa: SLF001
+    assert ask_with(issuer.token(at=AT)).status == 200
+    check_problem(ask_with(issuer.token(header={"kid": "made-up"}, at=AT)), 429, "RATE_LIMIT_EXCEEDED")

@@ -15,20 +15,6 @@ LIMIT = 5
 
 
 @pytest.fixture
-def look_ups(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """What is looked up in the database, by digest."""
-    made: list[bytes] = []
-    look_up = keys._look_up  # noqa: SLF001 - a look-up has no other name
-
-    def noted(digest: bytes) -> keys._Found:
-        made.append(digest)
-        return look_up(digest)
-
-    monkeypatch.setattr(keys, "_look_up", noted)
-    return made
-
-
-@pytest.fixture
 def guarded(team: Connection, cache: Redis, environment: Environment, look_ups: list[bytes]) -> Connection:
     """The small team with a cache, in which an address may try few unknown keys a minute."""
     environment(MAX_UNKNOWN_KEYS_PER_MINUTE=str(LIMIT))

@@ -9,6 +9,8 @@ _TOKENS = f"{_TESTS}/test_api_tokens.py"
 _BAD = f"{_TOKENS}::test_a_bad_token_is_refused_and_nothing_is_learnt"
 _AUTHENTICATION = f"{_TESTS}/test_api_authentication.py"
 _ISSUER_KEYS = f"{_TESTS}/test_api_token_keys.py"
+_ADDRESSES = f"{_TESTS}/test_api_addresses.py"
+_BEHIND = "tests/unit/access/test_client_address.py"
 
 GUARDS = (
     Guard(
@@ -21,8 +23,8 @@ GUARDS = (
     Guard(
         "and where no cache tells of it",
         "access/limits.py",
-        "if counted is None and self._remembered",
-        "if False and self._remembered",
+        "if self._remembered is not None and not self._remembered.fresh:",
+        "if False:",
         f"{_AUTHENTICATION}::test_without_a_cache_a_revoked_key_is_refused_at_once",
     ),
     Guard(
@@ -166,5 +168,76 @@ GUARDS = (
         "answered_at = %(answered_at)s, failed_at = NULL, error = NULL\n"
         " WHERE issuer = %(issuer)s AND url = %(url)s AND %(fetched_at)s IS NOT NULL;",
         f"{_ISSUER_KEYS}::test_an_older_reading_does_not_win",
+    ),
+    Guard(
+        "wrong keys cost as much as right ones",
+        "access/guesses.py",
+        "self._count(_WRONG)",
+        "self._count(_RIGHT)",
+        f"{_ADDRESSES}::test_a_wrong_key_costs_ten_times_what_a_right_one_does",
+    ),
+    Guard(
+        "keys are looked up before the limit",
+        "access/keys.py",
+        "    is_new = address.check(digest)\n    try:\n",
+        "    try:\n        _look_up(digest)\n"
+        "    finally:\n        is_new = address.check(digest)\n    try:\n",
+        f"{_TESTS}/test_api_unknown_keys.py::test_past_the_limit_guesses_are_not_looked_up",
+    ),
+    Guard(
+        "a client may say its address",
+        "access/client_address.py",
+        "    if not _is_from_cloudfront(headers):",
+        "    if False:",
+        f"{_ADDRESSES}::test_a_client_cannot_choose_its_address",
+    ),
+    Guard(
+        "and may say it through CloudFront",
+        "access/client_address.py",
+        "    return hops[-1] if _is_address(hops[-1])",
+        "    return hops[0] if _is_address(hops[0])",
+        f"{_ADDRESSES}::test_behind_cloudfront_viewers_are_told_apart",
+    ),
+    Guard(
+        "without a secret everybody is CloudFront",
+        "access/client_address.py",
+        "for one in known if one]",
+        "for one in known]",
+        f"{_BEHIND}::test_a_deployment_without_cloudfront_has_no_proof",
+    ),
+    Guard(
+        "addresses are kept as they are",
+        "access/client_address.py",
+        "    return blake2b(_network(source).encode(), key=_secret(), digest_size=16).hexdigest()",
+        "    return _network(source)",
+        f"{_ADDRESSES}::test_no_address_is_kept_or_told",
+    ),
+    Guard(
+        "an address has no limit beside those of its keys",
+        "access/limits.py",
+        "    if KEYS[3] then",
+        "    if false then",
+        f"{_ADDRESSES}::test_an_address_has_a_limit_beside_those_of_its_keys",
+    ),
+    Guard(
+        "a counter that is down lets guesses at changes through",
+        "access/guesses.py",
+        "            if self._changing and",
+        "            if False and",
+        f"{_ADDRESSES}::test_while_nothing_can_be_counted_unknown_callers_change_nothing",
+    ),
+    Guard(
+        "nobody is told that nothing can be counted",
+        "access/limits.py",
+        "    if settings().redis_url:\n        metrics",
+        "    if False:\n        metrics",
+        f"{_ADDRESSES}::test_while_nothing_can_be_counted_unknown_callers_change_nothing",
+    ),
+    Guard(
+        "a refusal has no reason",
+        "http/problems.py",
+        '        for name in ("CredentialsRefused", f"CredentialsRefused{reason.title()}"):',
+        '        for name in ("CredentialsRefused",):',
+        f"{_TESTS}/test_api_bad_credentials.py::test_what_a_known_caller_may_not_is_counted",
     ),
 )

@@ -139,13 +139,15 @@ def public_key(
 ) -> PublicKey | None:
     """Return the issuer's key with an id, None if it has none.
 
-    Keys are remembered for a minute. An id that is not among them is looked up, after `before_looking`; where
-    it is not stored either, the keys are asked for, once a minute at most, and waited for.
+    Keys are remembered for a minute. An id that is not among them is looked up, after `before_looking` if it
+    was not among those from before either; where it is not stored, the keys are asked for, once a minute at
+    most, and waited for.
     """
     until, kept = _remembered.get(issuer.issuer, (0.0, {}))
     if kid in kept and time.monotonic() < until:
         return kept[kid]
-    before_looking()
+    if kid not in kept:
+        before_looking()
     # What the schedule, or another caller, has asked for may have it.
     stored = _await(issuer, kid, now=now)
     if kid not in stored.keys:

@@ -7,12 +7,12 @@ docs/decisions/0114-api-keys.md.
 import hashlib
 import hmac
 import re
-import time
-from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime
 
-from fairslot.access import key_form, limits
+from fairslot.access import guesses, key_form, limits
+from fairslot.access.guesses import Address
+from fairslot.access.memory import Memory
 from fairslot.domain.errors import AuthenticationError, UnavailableError
 from fairslot.platform import clock, db, time_limit
 from fairslot.platform.queries import queries
@@ -20,7 +20,6 @@ from fairslot.platform.settings import settings
 
 _SQL = queries("api_keys")
 _REMEMBER_SECONDS = 30.0
-_REMEMBER_AT_MOST = 10_000
 _TIMEOUT_SECONDS = 2.0
 # Not for longer: the key may have been made since.
 _REMEMBER_UNKNOWN_SECONDS = 5.0
@@ -61,31 +60,8 @@ class _Found:
         return self.valid_until is None or clock.now() < self.valid_until
 
 
-class _Memory[T]:
-    """What is known about keys, each for a limited time, and of a limited number."""
-
-    def __init__(self) -> None:
-        self._entries: OrderedDict[bytes, tuple[float, T]] = OrderedDict()
-
-    def get(self, digest: bytes) -> T | None:
-        until, value = self._entries.get(digest, (0.0, None))
-        return value if time.monotonic() < until else None
-
-    def keep(self, digest: bytes, value: T, seconds: float) -> None:
-        self._entries[digest] = (time.monotonic() + seconds, value)
-        self._entries.move_to_end(digest)
-        while len(self._entries) > _REMEMBER_AT_MOST:
-            self._entries.popitem(last=False)
-
-    def drop(self, digest: bytes) -> None:
-        self._entries.pop(digest, None)
-
-    def clear(self) -> None:
-        self._entries.clear()
-
-
-_known = _Memory[_Found]()
-_unknown = _Memory[bool]()
+_known = Memory[bytes, _Found]()
+_unknown = Memory[bytes, bool]()
 
 
 class Remembered:
@@ -105,7 +81,7 @@ class Remembered:
         self.version, self.fresh = _find(self._digest).version, True
 
 
-def authenticate(key: str, address: str) -> tuple[Client, Remembered | None]:
+def authenticate(key: str, address: Address) -> tuple[Client, Remembered | None]:
     """Return whose key this is; a known key is remembered for 30 seconds, an unknown one for 5.
 
     A key that is not remembered is looked up unless its address has tried too many unknown keys. What can be
@@ -114,14 +90,14 @@ def authenticate(key: str, address: str) -> tuple[Client, Remembered | None]:
     Raises:
         AuthenticationError: unknown, expired or revoked.
         RateLimitError: too many unknown keys from this address.
-        UnavailableError: the auth service does not answer.
+        UnavailableError: the auth service does not answer, or this cannot be counted: see Address.
 
     """
     digest = hash_key(key)
     found, fresh = _known.get(digest), False
     if found is None or not found.is_valid():
         if not _is_well_formed(key):
-            raise AuthenticationError
+            raise AuthenticationError(reason="malformed" if key else "missing")
         found, fresh = _find_unless_guessing(key, digest, address), True
     return found.client, None if found.version is None else Remembered(digest, found, fresh=fresh)
 
@@ -132,16 +108,18 @@ def _is_well_formed(key: str) -> bool:
     return key_form.is_key(key) if of_ours else bool(_WELL_FORMED.fullmatch(key))
 
 
-def _find_unless_guessing(key: str, digest: bytes, address: str) -> _Found:
+def _find_unless_guessing(key: str, digest: bytes, address: Address) -> _Found:
     if _unknown.get(digest):
         raise AuthenticationError
-    limit = settings().max_unknown_keys_per_minute
-    limits.check_unknown_keys(address, digest, limit)
+    is_new = address.check(digest)
     try:
-        return _find(digest, key if settings().auth_service_url else None)
+        found = _find(digest, key if settings().auth_service_url else None)
     except AuthenticationError:
-        limits.count_unknown_key(address, limit)
+        address.count_wrong()
         raise
+    if is_new:
+        address.count_right()
+    return found
 
 
 def _find(digest: bytes, asked: str | None = None) -> _Found:
@@ -151,10 +129,10 @@ def _find(digest: bytes, asked: str | None = None) -> _Found:
     except AuthenticationError:
         _known.drop(digest)
         _unknown.keep(digest, True, _REMEMBER_UNKNOWN_SECONDS)  # noqa: FBT003
-        limits.forget_key(digest)
+        guesses.forget_key(digest)
         raise
     _known.keep(digest, found, _REMEMBER_SECONDS)
-    limits.remember_key(digest)
+    guesses.remember_key(digest)
     if found.version is not None:
         limits.publish_version(found.client.tenant_id, found.version)
     return found

@@ -37,7 +37,6 @@ type LambdaHandler = Callable[[dict[str, Any], "LambdaContext"], dict[str, Any]]
 
 # Longer than the database lets anybody wait for a lock, and short enough to answer in the function's time.
 _LONGEST_SECONDS = 5.5
-_REFUSED = frozenset({401, 403})
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 # Whether a parameter is one value follows from its type; the library works it out for each request.
@@ -126,8 +125,6 @@ def _serve(app: APIGatewayHttpResolver, event: Mapping[str, Any], context: "Lamb
     answer["headers"] = {**(answer.get("headers") or {}), **headers}
     if method == "HEAD":
         answer["body"] = ""
-    if answer["statusCode"] in _REFUSED:
-        metrics.add_metric(name="CredentialsRefused", unit=MetricUnit.Count, value=1)
     metrics.add_metric(name=f"Answers{answer['statusCode'] // 100}xx", unit=MetricUnit.Count, value=1)
     return answer
 
