@@ -1,4 +1,4 @@
-"""Nobody waits for a lock out of order: what would, is begun anew instead."""
+"""Nobody waits for a lock out of order: what would wait starts again instead."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

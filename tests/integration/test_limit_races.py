@@ -103,7 +103,7 @@ def is_within(booked: Iterable[tuple[str, datetime]], zone: ZoneInfo, limits: tu
     return True
 
 
-def test_who_loses_a_week_while_waiting_begins_anew(connection: Connection, connect: Connect) -> None:
+def test_who_loses_a_week_while_waiting_starts_again(connection: Connection, connect: Connect) -> None:
     """The day is taken by then, so the transaction starts again instead of looking for somebody else."""
     add_coach(connection, "ana", working_hours=ALWAYS)
     add_coach(connection, "ben", working_hours=ALWAYS)
