@@ -68,7 +68,7 @@ def choose(data: Path) -> Account:
     prefixes = [plain]
     for capability in ("dac_read_search", "dac_override"):
         only = f"-all,+{capability}"
-        # The last one makes access(2), by which initdb looks for its programs, heed the capability.
+        # The last one makes access(2), by which initdb looks for its programs, respect the capability.
         keep = (f"--inh-caps={only}", f"--ambient-caps={only}", "--securebits=+no_setuid_fixup")
         prefixes.append([*become, *keep, "--"])
     for prefix in prefixes:

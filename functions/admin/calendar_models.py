@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from admin.settings_models import Buffers, BuffersModel, BuffersPatch, Patch
 from admin.settings_types import Dates, KindName, Notice, TimeOfDay, Weekday
 from fairslot.domain.slots import WEEKDAYS
-from fairslot.http.models import Model, Request
+from fairslot.http.models import Model, Request, example
 from fairslot.http.types import Name, Requires, Zone, storable
 
 type Duration = Annotated[int, Field(ge=15, le=720, multiple_of=15)]
@@ -96,6 +96,15 @@ class CalendarRequest(Request):
     start is its own, else `normal`.
     """
 
+    model_config = example(
+        name="Intro call",
+        slot_duration=30,
+        buffers={"before": 0, "after": 15},
+        time_zone="Europe/Berlin",
+        hour_kinds=[{"name": "weekend", "days": ["sat", "sun"]}, {"name": "late", "from": "17:00"}],
+        requires=["language:de"],
+    )
+
     name: Name
     slug: Slug | None = None
     description: Description = ""
@@ -117,6 +126,8 @@ class CalendarRequest(Request):
 
 class CalendarPatch(Patch):
     """What to change of a calendar; null removes."""
+
+    model_config = example(notice=120, max_per_day=None)
 
     name: Name | None = None
     slug: Slug | None = None
@@ -187,6 +198,8 @@ class MemberRequest(Request):
 
     Of its buffers and notice, the coach's and the calendar's, the largest hold.
     """
+
+    model_config = example(weight=0.5, notice=1440)
 
     weight: Weight = 1
     buffers: Buffers = Buffers()

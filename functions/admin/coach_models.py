@@ -18,7 +18,7 @@ from admin.settings_types import (
     Week,
     Weekday,
 )
-from fairslot.http.models import Model, Request
+from fairslot.http.models import Model, Request, example
 from fairslot.http.types import Instant, Name, Zone, storable
 
 type PerDay = Annotated[int, Field(ge=0, le=104)]
@@ -72,6 +72,15 @@ class CoachRequest(Request):
     team the largest hold.
     """
 
+    model_config = example(
+        name="Ann",
+        time_zone="Europe/Berlin",
+        working_hours={"mon": [["09:00", "12:00"], ["13:00", "17:00"]], "tue": [["09:00", "17:00"]]},
+        overrides=[{"date": "2026-12-24", "hours": []}],
+        limits={"per_day": 6, "per_week": 20},
+        attributes={"language": ["de", "en"], "tier": 2},
+    )
+
     name: Name
     email: Email | None = None
     time_zone: Zone
@@ -87,6 +96,8 @@ class CoachRequest(Request):
 
 class CoachPatch(Patch):
     """What to change of a coach; null removes."""
+
+    model_config = example(active=False, limits={"per_week": None}, attributes={"tier": 3})
 
     name: Name | None = None
     email: Email | None = None
@@ -155,6 +166,8 @@ class AbsenceRequest(Request):
     `keep`: nothing, the coach goes on with the same credit. `settle`: the credit of each kind of hour goes to
     the rest of the team, by weight, and the coach begins at 0.
     """
+
+    model_config = example(start="2026-12-24T00:00:00+01:00", end="2027-01-02T00:00:00+01:00", reason="Leave")
 
     start: Instant
     end: Instant

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from admin.settings_types import KindName
-from fairslot.http.models import Model, Request
+from fairslot.http.models import Model, Request, example
 from fairslot.http.types import Id, storable
 
 
@@ -30,6 +30,8 @@ type Reason = Annotated[str, StringConstraints(min_length=1, max_length=1000), A
 
 class AdjustmentRequest(Request):
     """By how many bookings more (or fewer) a coach shall be owed in a kind of hour, and why."""
+
+    model_config = example(coach_id="ann", bookings=-1.5, reason="Ben covered for Ann outside the system.")
 
     coach_id: Id
     bookings: Bookings

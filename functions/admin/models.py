@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from fairslot.http.models import Model, Request
+from fairslot.http.models import Model, Request, example
 from fairslot.http.types import Instant, storable
 from fairslot.webhooks.subscriptions import LONGEST_URL, PATTERNS, SentType
 
@@ -33,6 +33,8 @@ type Rate = Annotated[float, Field(ge=0.01, le=1000, allow_inf_nan=False)]
 class EndpointRequest(Request):
     """A subscriber; its patterns are event types, groups such as `appointment.*`, or `*`."""
 
+    model_config = example(url="https://example.com/hooks", event_types=["appointment.*"])
+
     url: Url
     event_types: Patterns
     description: Description = ""
@@ -44,6 +46,8 @@ class EndpointRequest(Request):
 
 class EndpointChange(Request):
     """What to change; members that are left out stay as they are."""
+
+    model_config = example(enabled=False)
 
     url: Url | None = None
     event_types: Patterns | None = None
@@ -73,6 +77,8 @@ type Overlap = Annotated[float, Field(ge=0, le=168, allow_inf_nan=False)]
 class RotationRequest(Request):
     """For how many hours the current secret signs too; with 0 only the new one does."""
 
+    model_config = example(overlap_hours=96)
+
     # A message carries the secrets of when it was written, and waits for three and a half days at most
     # (WEBHOOK_GIVE_UP_SECONDS). A subscriber that drops the old secret sooner refuses late attempts.
     overlap_hours: Overlap = 96
@@ -85,12 +91,16 @@ class RotationRequest(Request):
 class SourceRotationRequest(RotationRequest):
     """For how many hours the current secret is valid too; with 0 only the new one is."""
 
+    model_config = example(overlap_hours=24)
+
     # Partners sign at the moment of sending.
     overlap_hours: Overlap = 24
 
 
 class RecoveryRequest(Request):
     """The instant from which to recover."""
+
+    model_config = example(since="2026-12-01T00:00:00Z")
 
     since: Instant
 

@@ -10,7 +10,7 @@ from admin.calendar_models import CalendarRequest, CalendarSettings, MemberReque
 from admin.coach_models import CoachRequest, CoachSettings
 from admin.settings_models import BuffersModel
 from admin.settings_types import NewId
-from fairslot.http.models import Model, Request
+from fairslot.http.models import Model, Request, example
 
 
 class ChangeOfResource(Model):
@@ -75,6 +75,17 @@ class CalendarEntry(CalendarRequest):
 
 class Document(Request):
     """A team: coaches and calendars by id. What is not in it stays as it is, or goes with `prune`."""
+
+    model_config = example(
+        coaches={
+            "ann": {
+                "name": "Ann",
+                "time_zone": "Europe/Berlin",
+                "working_hours": {"mon": [["09:00", "17:00"]]},
+            }
+        },
+        calendars={"intro": {"name": "Intro call", "slot_duration": 30, "team": {"ann": {}}}},
+    )
 
     coaches: Annotated[dict[NewId, CoachRequest], Field(max_length=2000)] = Field(default_factory=dict)
     calendars: Annotated[dict[NewId, CalendarEntry], Field(max_length=200)] = Field(default_factory=dict)

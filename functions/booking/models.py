@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from fairslot.domain.json_written import write
-from fairslot.http.models import Model, Request, RequirementModel
+from fairslot.http.models import Model, Request, RequirementModel, example
 from fairslot.http.types import Id, Instant, JsonText, Name, Requires, Zone
 
 LARGEST_METADATA = 16 * 1024
@@ -44,6 +44,14 @@ class BookingRequest(Request):
     What is held is booked with the `requires` of the hold; leave them out.
     """
 
+    model_config = example(
+        calendar_id="intro",
+        start_time="2026-12-01T09:00:00Z",
+        contact_email="kim@example.com",
+        contact_name="Kim",
+        requires=["language:de"],
+    )
+
     calendar_id: Id
     start_time: Instant
     contact_email: EmailStr
@@ -58,12 +66,16 @@ class BookingRequest(Request):
 class CancelRequest(Request):
     """Who cancels and why; when a coach cancels, the booking still counts as theirs."""
 
+    model_config = example(by="customer", reason="Ill")
+
     by: Literal["customer", "coach", "system"] = "customer"
     reason: Annotated[str, StringConstraints(max_length=1000)] | None = None
 
 
 class RescheduleRequest(Request):
     """Another start, with the same coach or the one that the fairness rule chooses."""
+
+    model_config = example(start_time="2026-12-02T09:00:00Z", coach="any")
 
     start_time: Instant
     coach: Literal["same_coach", "any"] = "same_coach"
@@ -72,6 +84,8 @@ class RescheduleRequest(Request):
 class ReassignRequest(Request):
     """Another coach: a named one, or the one that the fairness rule chooses."""
 
+    model_config = example(coach_id="ben", reason="Ann is ill")
+
     coach_id: Id | None = None
     reason: Annotated[str, StringConstraints(max_length=1000)] | None = None
 
@@ -79,11 +93,15 @@ class ReassignRequest(Request):
 class OutcomeRequest(Request):
     """How an appointment ended."""
 
+    model_config = example(outcome="completed")
+
     outcome: Literal["completed", "no_show"]
 
 
 class HoldRequest(Request):
     """A bookable start, and for how many minutes to hold it."""
+
+    model_config = example(calendar_id="intro", start_time="2026-12-01T09:00:00Z", minutes=5)
 
     calendar_id: Id
     start_time: Instant
@@ -223,7 +241,12 @@ class CalendarEvent(Model):
     came, whatever its members are; so is any other member.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True) | example(
+        event_type="coach.unavailable",
+        coach_id="ann",
+        start_time="2026-12-01T09:00:00Z",
+        end_time="2026-12-01T17:00:00Z",
+    )
 
     event_type: Annotated[str, StringConstraints(min_length=1, max_length=100)]
     appointment_id: UUID | None = None

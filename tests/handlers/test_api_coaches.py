@@ -223,7 +223,7 @@ def test_a_coach_who_comes_back_has_days_again(world: Connection, clock: Any) ->
     assert row["last"] == str((NOW + 90 * DAY).date())
 
 
-def test_a_deleted_id_begins_anew(world: Connection) -> None:
+def test_a_deleted_id_starts_again(world: Connection) -> None:
     """Nothing of the calendar, the absences or the score of who had it before is left."""
     set_coach(world, "coach-01", calendar_kind="calendar_api", alpha=3, beta=1)
     close_days(world, coach_id="coach-01")

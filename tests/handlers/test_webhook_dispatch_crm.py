@@ -54,7 +54,7 @@ def test_the_id_of_a_lost_answer_is_kept(team: Connection, sqs: SqsStandIn, tmp_
 def test_an_event_that_was_taken_has_not_failed(
     dispatch: Dispatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Were its id not to be had to the end, the event is delivered all the same."""
+    """If its id cannot be found out at all, the event still counts as delivered."""
     told = subscribers.KINDS["crm"]
 
     def without_a_log(sent: Delivery) -> Request | None:

@@ -120,7 +120,7 @@ class Model:
         return booking
 
     def reschedule(self, booking: Booking, start: datetime, *, any_coach: bool) -> Booking:
-        """Move an appointment; a decision is made anew where the coach or the kind of hour is another."""
+        """Move an appointment; another decision is made where the coach or the kind of hour is another."""
         self._check_scheduled(booking)
         if booking.start <= self.now:
             raise IllegalTransitionError(booking.state)

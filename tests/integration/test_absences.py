@@ -161,7 +161,7 @@ def test_what_was_shut_before_absences_were_kept_can_be_given_back(connection: C
 def test_a_reading_that_is_being_stored_knows_of_it(
     connection: Connection, connect: Connect, kind: str
 ) -> None:
-    """Who stores while an absence is being written waits for it and heeds it."""
+    """Who stores while an absence is being written waits for it and respects it."""
     if kind == "none":
         return
     event_id = receive_event(connection)

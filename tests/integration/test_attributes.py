@@ -261,7 +261,7 @@ def test_a_leaving_coach_leaves_the_rest_as_they_are(team: Connection) -> None:
 
 
 def test_an_appointment_stays_with_who_lost_the_attribute(team: Connection) -> None:
-    """It fits as it did: only what is booked, moved or handed over afterwards is judged anew."""
+    """It fits as it did: only what is booked, moved or handed over afterwards is judged again."""
     made = book(team, requires=GERMAN)
     set_attributes(team, "ana")
     set_calendar(team, "cal", requires=["tier:2"])

@@ -275,7 +275,7 @@ def test_a_refusal_is_not_remembered(connection: Connection) -> None:
 
 
 def test_an_expired_key_is_free_again(connection: Connection) -> None:
-    """After its 24 hours a key books anew."""
+    """After its 24 hours a key books again."""
     add_team(connection, 2)
     key = Key(value="k", fingerprint=b"f" * 32)
     first = book(connection, key=key)

@@ -1,10 +1,9 @@
-"""Nobody waits for a lock out of order: what would, is begun anew instead."""
+"""Nobody waits for a lock out of order: what would wait starts again instead."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-import psycopg
 import pytest
 
 from fairslot.booking import holds
@@ -15,7 +14,7 @@ from tests.support.bookings import CHANGES, appointment_of, book, change_of, hol
 from tests.support.clock import DAY, HALF, HOUR, NINE, NOW
 from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants, check_replay
-from tests.support.race import wait_until, waiting
+from tests.support.race import sqlstate, wait_until, waiting
 from tests.support.tables import one_row
 from tests.support.team import ALWAYS, add_calendar, add_coach, add_team, set_coach
 
@@ -31,15 +30,6 @@ SLOW_CHOICE = """
         END IF;
         RETURN engine.claim(p_coach, p_day, p_from, p_to, p_before, p_after);
     END $$"""
-
-
-def sqlstate(work: Callable[[], object]) -> str | None:
-    """Return the SQLSTATE that a piece of work ends with, if it fails."""
-    try:
-        work()
-    except psycopg.Error as error:
-        return error.sqlstate
-    return None
 
 
 def test_a_coach_lost_while_waiting_is_not_held_while_waiting_again(

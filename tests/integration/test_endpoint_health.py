@@ -84,7 +84,7 @@ def test_a_warning_comes_a_day_before_the_end(watched: Connection) -> None:
 
 
 def test_one_success_clears_the_account(watched: Connection) -> None:
-    """After it the days are counted anew, and a warning is given anew; a success from before counts not."""
+    """After it the days are counted again, with a new warning; a success from before does not count."""
     fail(watched, NOW)
     fail(watched, NOW + 4 * DAY)
     succeed(watched, NOW - DAY)

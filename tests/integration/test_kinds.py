@@ -127,7 +127,7 @@ def test_a_move_to_another_kind_is_a_reversal_and_a_decision(
 
 
 def test_a_kind_that_is_removed_leaves_its_credits_to_normal(connection: Connection) -> None:
-    """On record, and what is undone later is undone there; one of the same name begins anew."""
+    """On record, and what is undone later is undone there; one of the same name begins at 0."""
     add_with_kinds(connection)
     made = [book(connection, start) for start in (NOON, SATURDAY, SATURDAY, SATURDAY + HOUR)]
     before = ledgers(connection)

@@ -5,10 +5,11 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from fairslot.coach_time.absences import begin_absence
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 from tests.support.bookings import book
-from tests.support.clock import NINE, NOW
+from tests.support.clock import DAY, NINE, NOW
 from tests.support.tables import one_row, table_digests
 from tests.support.team import TENANT, add_team
 
@@ -34,13 +35,17 @@ def adjusted(connection: Connection) -> Connection:
         ("record", "size"),
         ("record", "page"),
         ("decisions", "kind"),
+        ("decisions", "explain"),
+        ("distribution", "shares"),
+        ("distribution", "known"),
         ("distribution", "ledgers"),
     ],
 )
 def test_what_another_has_is_not_read(adjusted: Connection, aggregate: str, statement: str) -> None:
     """The statement itself leaves it out."""
     row = one_row(adjusted, "SELECT change_id FROM changes WHERE type = 'credit.adjusted'")
-    values = {"calendar": "cal", "adjustment": row["change_id"], "after": 0, "limit": 9, "start": NINE}
+    values = {"calendar": "cal", "adjustment": row["change_id"], "after": 0, "limit": 9, "now": NOW}
+    values |= {"start": NINE, "end": NINE + DAY, "requires": None}
     sql = queries(aggregate)[statement]
     assert adjusted.execute(sql, {"tenant": TENANT, **values}).fetchall()
     assert adjusted.execute(sql, {"tenant": OTHER, **values}).fetchall() == []
@@ -63,4 +68,16 @@ def test_what_another_has_is_not_settled(adjusted: Connection) -> None:
     adjusted.execute(queries("absences")["settle"], {"tenant": OTHER, **values})
     assert table_digests(adjusted) == before
     adjusted.execute(queries("absences")["settle"], {"tenant": TENANT, **values})
+    assert table_digests(adjusted) != before
+
+
+def test_what_an_absence_of_another_does_to_credits_is_not_noted(adjusted: Connection) -> None:
+    """Nor why the coach is away."""
+    event_id = uuid4()
+    begin_absence(adjusted, coach_id="coach-01", start=NINE, end=NINE + DAY, event_id=event_id)
+    before = table_digests(adjusted)
+    values = {"coach": "coach-01", "event": event_id, "reason": "why", "ledger": "settle"}
+    adjusted.execute(queries("absences")["note_reason"], {"tenant": OTHER, **values})
+    assert table_digests(adjusted) == before
+    adjusted.execute(queries("absences")["note_reason"], {"tenant": TENANT, **values})
     assert table_digests(adjusted) != before

@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime
 from functools import partial
 from zoneinfo import ZoneInfo
 
-import psycopg
 import pytest
 from hypothesis import HealthCheck, example, given, note, settings
 from hypothesis import strategies as st
@@ -18,7 +17,7 @@ from tests.support.bookings import appointment_of, book, cancel
 from tests.support.clock import DAY, HOUR, NINE, NOW
 from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants, check_replay
-from tests.support.race import Outcome, at_once, booked, patiently, wait_until, waiting
+from tests.support.race import Outcome, at_once, booked, patiently, sqlstate, wait_until, waiting
 from tests.support.tables import clear_tables
 from tests.support.team import ALWAYS, add_calendar, add_coach, set_coach
 
@@ -104,7 +103,7 @@ def is_within(booked: Iterable[tuple[str, datetime]], zone: ZoneInfo, limits: tu
     return True
 
 
-def test_who_loses_a_week_while_waiting_begins_anew(connection: Connection, connect: Connect) -> None:
+def test_who_loses_a_week_while_waiting_starts_again(connection: Connection, connect: Connect) -> None:
     """The day is taken by then, so the transaction starts again instead of looking for somebody else."""
     add_coach(connection, "ana", working_hours=ALWAYS)
     add_coach(connection, "ben", working_hours=ALWAYS)
@@ -158,12 +157,3 @@ def test_a_limit_set_while_somebody_cancels_counts_that(connection: Connection, 
         outcome.result()
     check_invariants(connection)
     assert appointment_of(book(connection)).coach_id == "ana"
-
-
-def sqlstate(work: Callable[[], object]) -> str | None:
-    """Return the SQLSTATE that a piece of work ends with, if it fails."""
-    try:
-        work()
-    except psycopg.Error as error:
-        return error.sqlstate
-    return None

@@ -200,4 +200,32 @@ GUARDS = (
         " WHERE %(tenant)s::text <> '' AND (",
         f"{_READ}[distribution-ledgers]",
     ),
+    Guard(
+        "another tenant's bookings are in the shares",
+        "sql/distribution.sql",
+        "     WHERE tenant_id = %(tenant)s AND (%(calendar)s::text IS NULL",
+        "     WHERE %(tenant)s::text <> '' AND (%(calendar)s::text IS NULL",
+        f"{_READ}[distribution-shares]",
+    ),
+    Guard(
+        "another tenant's calendar is known to a report",
+        "sql/distribution.sql",
+        "FROM calendars WHERE tenant_id = %(tenant)s AND calendar_id",
+        "FROM calendars WHERE %(tenant)s::text <> '' AND calendar_id",
+        f"{_READ}[distribution-known]",
+    ),
+    Guard(
+        "another tenant's coaches are explained",
+        "sql/decisions.sql",
+        " WHERE calendar.calendar_id = %(calendar)s AND calendar.tenant_id = %(tenant)s\n ORDER BY",
+        " WHERE calendar.calendar_id = %(calendar)s AND %(tenant)s::text <> ''\n ORDER BY",
+        f"{_READ}[decisions-explain]",
+    ),
+    Guard(
+        "another tenant's absence is noted as settled",
+        "sql/absences.sql",
+        "   AND coach.coach_id = absence.coach_id AND coach.tenant_id = %(tenant)s;",
+        "   AND coach.coach_id = absence.coach_id;",
+        f"{_TENANTS}::test_what_an_absence_of_another_does_to_credits_is_not_noted",
+    ),
 )

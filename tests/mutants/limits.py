@@ -43,7 +43,7 @@ _OF_PERIODS = (
         _PERIODS,
         "           AND engine.period_refusal(period => period, p_minutes => p_minutes) IS NULL\n",
         "",
-        f"{_RACES}::test_who_loses_a_week_while_waiting_begins_anew",
+        f"{_RACES}::test_who_loses_a_week_while_waiting_starts_again",
     ),
     Guard(
         "a booking does not count",

@@ -46,6 +46,15 @@ def refused(work: Callable[[], object]) -> FairslotError:
     return _refusal(caught.value)
 
 
+def sqlstate(work: Callable[[], object]) -> str | None:
+    """Return the SQLSTATE that a piece of work ends with, if it fails."""
+    try:
+        work()
+    except psycopg.Error as error:
+        return error.sqlstate
+    return None
+
+
 def at_once[T](works: Sequence[Callable[[], T]]) -> list[T]:
     """Start all pieces of work at the same moment and return what each returned, or raise what one raised."""
     gate = threading.Barrier(len(works))

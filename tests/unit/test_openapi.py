@@ -1,8 +1,11 @@
 """The filed description of the API: up to date, valid, and true to the routes' contracts."""
 
 import json
+import re
 
+from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from pydantic import BaseModel, TypeAdapter
 
 import admin.app
 import availability.app
@@ -47,6 +50,25 @@ def test_it_has_every_route_once_and_by_name() -> None:
         assert statuses >= {status_of(error).value for error in (*contract.errors, FairslotError)}
         assert (f"Needs the scope `{contract.scope}`." in operation["description"]) == bool(contract.scope)
         assert operation["summary"]
+
+
+def test_every_body_has_an_example_that_is_valid() -> None:
+    """By the description, and by the model that reads it, which knows each member."""
+    described = openapi.document()
+    bodies = {
+        operation["operationId"]: operation["requestBody"]["content"]["application/json"]["schema"]
+        for methods in described["paths"].values()
+        for operation in methods.values()
+        if "requestBody" in operation
+    }
+    for route, _ in (*declared(admin.app.app), *declared(booking.app.app)):
+        for body in route.dependant.body_params:
+            (name,) = re.findall(r"#/components/schemas/(\w+)", json.dumps(bodies[route.func.__name__]))
+            (shown,) = described["components"]["schemas"][name]["examples"]
+            schema = {"$ref": f"#/components/schemas/{name}", "components": described["components"]}
+            assert list(OAS31Validator(schema).iter_errors(shown)) == [], name
+            read = TypeAdapter[BaseModel](body.type_).validate_python(shown)
+            assert read.model_fields_set == shown.keys(), name
 
 
 def test_what_changes_takes_an_idempotency_key() -> None:

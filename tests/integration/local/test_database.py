@@ -26,7 +26,7 @@ def old_url(postgres: EmbeddedPostgres) -> str:
 
 
 def test_data_from_before_the_baseline_is_an_error_with_a_remedy(old_url: str, tmp_path: Path) -> None:
-    """In one line: whose data it is, and how to begin anew with it or beside it."""
+    """In one line: whose data it is, and how to start again with it or beside it."""
     with pytest.raises(
         StartError, match=r"earlier version of Fairslot.*rm -r /home/me/\.data.*FAIRSLOT_DATA"
     ):

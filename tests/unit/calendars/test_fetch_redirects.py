@@ -121,7 +121,7 @@ def test_redirects_are_counted() -> None:
     assert len(script.requests) == MOST_REDIRECTS + 1
 
 
-def test_a_fault_behind_a_redirect_begins_anew() -> None:
+def test_a_fault_behind_a_redirect_starts_again() -> None:
     """The next attempt asks the first address again, which may point elsewhere by then."""
     script = Script(to("https://cdn.test/a"), httpx.Response(503, headers={"Retry-After": "0"}), ok())
     assert get(script) == b"body"

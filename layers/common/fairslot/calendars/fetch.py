@@ -59,7 +59,7 @@ async def fetch(
 ) -> bytes:
     """Return the body of a 200 response. Raises CalendarError.
 
-    A URL must lead to a public host: see `addresses`. Redirects are followed, each one checked anew and to
+    A URL must lead to a public host: see `addresses`. Redirects are followed, each one checked again and to
     https only. A `trusted` URL is the operator's: it may lead inside, and its redirects are not followed.
 
     Timeouts, broken connections, 429 and 5xx are retried after a random pause (full jitter: "Exponential

@@ -89,7 +89,7 @@ class KeptTeams:
             cache.ask(lambda valkey: valkey.set(name, value, ex=_LIFE))
 
     def weigh(self, tenant_id: str, calendar_id: str) -> None:
-        """Count anew how much a team takes, with the texts that were made of it."""
+        """Count again how much a team takes, with the texts that were made of it."""
         entry = self._teams.get((tenant_id, calendar_id))
         if entry is not None:
             self._put(tenant_id, *entry[:2])

@@ -24,7 +24,7 @@ from fairslot.platform.queries import queries
 
 _SQL = queries("bookable_starts")
 _MINUTES = SLOT_SECONDS // 60
-# A kept team with more changes than this is read anew, which takes about as long.
+# A kept team with more changes than this is read again, which takes about as long.
 _MOST_CHANGES = 2_000
 # With more changes than this since it was brought up to date, whoever reads the read model does that.
 _FOLD_AT = 500
@@ -106,7 +106,7 @@ def active(connection: Connection, question: Question) -> list[CalendarTime]:
 
 
 def _kept(connection: Connection, question: Question, calendar_id: str, kept: KeptTeams) -> CalendarTime:
-    """Return one calendar from what is kept; what must be read anew is kept afterwards."""
+    """Return one calendar from what is kept; what must be read again is kept afterwards."""
     first, end = question.slots
     team = kept.find(connection, question.tenant_id, calendar_id, now=question.now)
     if team is not None and team.window.admits(first, end):

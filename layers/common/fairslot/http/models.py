@@ -1,7 +1,7 @@
 """What models of requests and answers have in common."""
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
@@ -11,6 +11,11 @@ class Model(BaseModel):
     """A model that is built when it is first used: a function has dozens, and its first request needs few."""
 
     model_config = ConfigDict(defer_build=True)
+
+
+def example(**members: Any) -> ConfigDict:
+    """Return the configuration of a request whose description shows a body with these members."""
+    return ConfigDict(json_schema_extra={"examples": [members]})
 
 
 class Request(Model):

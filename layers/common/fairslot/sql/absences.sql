@@ -11,8 +11,11 @@ SELECT engine.end_absence(p_coach => %(coach)s, p_from => %(from)s, p_to => %(to
 DELETE FROM coach_absences WHERE upper(span) <= engine.instant_of(%(before)s);
 
 -- name: note_reason
--- Notes why a coach is away, and what that does to the credits.
-UPDATE coach_absences SET reason = %(reason)s, ledger = %(ledger)s WHERE coach_id = %(coach)s AND event_id = %(event)s;
+-- Notes why a coach of the tenant is away, and what that does to the credits.
+UPDATE coach_absences AS absence SET reason = %(reason)s, ledger = %(ledger)s
+  FROM coaches AS coach
+ WHERE absence.coach_id = %(coach)s AND absence.event_id = %(event)s
+   AND coach.coach_id = absence.coach_id AND coach.tenant_id = %(tenant)s;
 
 -- name: settle
 -- Hands what the coach is owed in each team to the rest of it.

@@ -33,10 +33,10 @@ ON CONFLICT (calendar_id) DO UPDATE
        buffer_before = excluded.buffer_before, buffer_after = excluded.buffer_after,
        min_notice_minutes = excluded.min_notice_minutes, horizon_days = excluded.horizon_days,
        time_zone = excluded.time_zone, max_per_day = excluded.max_per_day, blocked_dates = excluded.blocked_dates,
-       hour_kinds = excluded.hour_kinds, policy = excluded.policy, weight_exponent = excluded.weight_exponent, weight_low = excluded.weight_low,
-       weight_high = excluded.weight_high, prior_strength = excluded.prior_strength,
-       half_life_days = excluded.half_life_days, conflict_policy = excluded.conflict_policy, requires = excluded.requires,
-       active = excluded.active,
+       hour_kinds = excluded.hour_kinds, policy = excluded.policy,
+       weight_exponent = excluded.weight_exponent, weight_low = excluded.weight_low, weight_high = excluded.weight_high,
+       prior_strength = excluded.prior_strength, half_life_days = excluded.half_life_days, conflict_policy = excluded.conflict_policy,
+       requires = excluded.requires, active = excluded.active,
        policy_version = known.policy_version + CASE
            WHEN (known.policy, known.weight_exponent, known.weight_low, known.weight_high, known.hour_kinds)
                 IS DISTINCT FROM (excluded.policy, excluded.weight_exponent, excluded.weight_low, excluded.weight_high,

@@ -73,7 +73,7 @@ class Adjustment(Resource):
         ]
 
     def delete_steps(self, connection: Connection, *, tenant_id: str, now: datetime) -> list[Step]:
-        """Refuse: what is on record stays; another adjustment can take it back."""
+        """Raise NotImplementedError: what is on record stays; another adjustment can take it back."""
         raise NotImplementedError
 
     def _values(self, tenant_id: str) -> Json:

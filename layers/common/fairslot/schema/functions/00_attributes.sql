@@ -28,7 +28,8 @@ END $$;
 CREATE OR REPLACE FUNCTION engine.unmet_in_team(p_calendar text) RETURNS TABLE (coach_id text, unmet integer)
     LANGUAGE sql STABLE AS $$
     SELECT one.coach_id, one.unmet
-      FROM (SELECT array_agg(member.coach_id) AS ids FROM coach_calendars AS member WHERE member.calendar_id = p_calendar) AS team
+      FROM (SELECT array_agg(member.coach_id) AS ids FROM coach_calendars AS member
+             WHERE member.calendar_id = p_calendar) AS team
       JOIN calendars AS calendar ON calendar.calendar_id = p_calendar AND calendar.requires <> '{}'
      CROSS JOIN LATERAL unnest(team.ids, engine.unmet(p_coaches => team.ids, p_requires => calendar.requires))
          AS one (coach_id, unmet)

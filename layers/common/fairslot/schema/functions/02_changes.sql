@@ -4,7 +4,8 @@
 -- FS400 invalid (what is wrong), FS404 not found (what), FS409 no coach is free (DETAIL: why the calendar refuses), FS410
 -- illegal transition (the current state), FS411 the hold is gone, FS412 too many holds, FS422 the key was used for another
 -- request, FS426 expired holds must be cleared first. After the last, and after a violation of changes_key, which means that
--- another transaction answered the same key meanwhile, the caller tries again. Where p_now is null, the database's clock counts. Without p_key no answer is stored.
+-- another transaction answered the same key meanwhile, the caller tries again. Where p_now is null, the database's clock
+-- counts. Without p_key no answer is stored.
 
 -- An appointment as it goes on record.
 CREATE OR REPLACE FUNCTION engine.image_of(a coach_appointments) RETURNS appointment_image LANGUAGE sql IMMUTABLE
@@ -35,8 +36,9 @@ BEGIN
 END $$;
 
 -- Puts a change on record, in its own transaction: its event, whose deliveries are made later (make_deliveries), the
--- answer for p_key, and the decision it is due to, by which it moves the turns. p_before and p_after are the appointment, null for a change of something
--- else; p_details is what the event says beyond it. p_answer is given where the answer does not follow from the appointment.
+-- answer for p_key, and the decision it is due to, by which it moves the turns. p_before and p_after are the
+-- appointment, null for a change of something else; p_details is what the event says beyond it. p_answer is given where the
+-- answer does not follow from the appointment.
 -- Returns the caller's result: {"replayed": false, "answer"}.
 CREATE OR REPLACE FUNCTION engine.record_change(
     p_tenant text, p_type text, p_before coach_appointments DEFAULT NULL, p_after coach_appointments DEFAULT NULL,

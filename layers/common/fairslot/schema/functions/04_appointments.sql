@@ -13,7 +13,8 @@ CREATE OR REPLACE FUNCTION engine.appointment_json(a appointment_image) RETURNS 
         'crm_contact_id', a.crm_contact_id, 'external_calendar_id', a.external_calendar_id,
         'external_block', CASE WHEN a.block_unconfirmed THEN 'unconfirmed'
                                WHEN a.external_calendar_id IS NOT NULL AND a.status <> 'cancelled' THEN 'confirmed' END,
-        'conflict', a.conflict, 'requires', coalesce(to_jsonb(a.requires), '[]'), 'created_at', engine.zulu(a.created_at), 'updated_at', engine.zulu(a.updated_at),
+        'conflict', a.conflict, 'requires', coalesce(to_jsonb(a.requires), '[]'),
+        'created_at', engine.zulu(a.created_at), 'updated_at', engine.zulu(a.updated_at),
         'cancelled_at', engine.zulu(a.cancelled_at));
 
 -- The answer to a booking, without personal data.

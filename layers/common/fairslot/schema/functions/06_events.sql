@@ -91,10 +91,11 @@ CREATE OR REPLACE FUNCTION engine.deliveries_of(c changes, p_calendar text) RETU
 $$;
 
 -- Makes the deliveries of up to p_limit events that have none yet, the oldest first, or of p_only alone; returns how many
--- events, and the messages for the queue. Claimed by state and not by order, so that none that commits late is missed; others that make
--- deliveries pass over these. Its commit waits for the disk whatever the session is set to, and with it for those of the
--- changes: nothing may be sent that a crash could undo. With p_alone it does nothing, and events is null, while another
--- session does so too: that one looks again afterwards. Each row is found by an index, however few there are.
+-- events, and the messages for the queue. Claimed by state and not by order, so that none that commits late is
+-- missed; others that make deliveries pass over these. Its commit waits for the disk whatever the session is set to, and
+-- with it for those of the changes: nothing may be sent that a crash could undo. With p_alone it does nothing, and events is
+-- null, while another session does so too: that one looks again afterwards. Each row is found by an index, however few there
+-- are.
 CREATE OR REPLACE FUNCTION engine.make_deliveries(
     p_limit integer, p_only uuid, p_alone boolean, OUT events integer, OUT messages json
 ) RETURNS record LANGUAGE plpgsql SET enable_seqscan = off AS $$

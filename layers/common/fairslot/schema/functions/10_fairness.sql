@@ -187,7 +187,8 @@ BEGIN
                p_excluded, p_unmet, p_reverses, p_reversed_in, p_now, p_credits, v_lasts)::decision;
 END $$;
 
--- What undoes an appointment's current decision, exactly, for record_change(); null if there is nothing to undo. The caller has locked the calendar.
+-- What undoes an appointment's current decision, exactly, for record_change(); null if there is nothing to undo. The caller
+-- has locked the calendar.
 CREATE OR REPLACE FUNCTION engine.reverse_decision(
     p_turn turns, p_roster rosters, p_appointment uuid, p_now timestamptz
 ) RETURNS decision LANGUAGE plpgsql AS $$

@@ -36,7 +36,7 @@ CREATE OR REPLACE FUNCTION engine.days_refusal(
 -- all can. days has the first slot of the day in which it all lies, or null where it takes several of the coach's days. A
 -- coach's own buffers hold where they are larger, and so does the notice, by p_now.
 --
--- Postgres would plan the statement anew for every team: that takes ten times as long as it runs.
+-- Postgres would plan the statement again for every team: that takes ten times as long as it runs.
 CREATE OR REPLACE FUNCTION engine.look_at_team(
     p_roster rosters, p_from integer, p_to integer, p_before integer, p_after integer, p_now timestamptz,
     OUT days integer[], OUT excluded text[]

@@ -39,7 +39,8 @@ BEGIN
         p_keep_for => p_keep_for, p_requires => p_requires);
 END $$;
 
--- Turns a live hold into the appointment; its decision stands, with what was asked for then: p_requires is that, or null. Raises FS400 once the start is past, as booking does.
+-- Turns a live hold into the appointment; its decision stands, with what was asked for then: p_requires is that, or null.
+-- Raises FS400 once the start is past, as booking does.
 CREATE OR REPLACE FUNCTION engine.confirm_hold(
     p_hold uuid, p_calendar calendars, p_start timestamptz, p_now timestamptz, p_contact_name text, p_contact_email text,
     p_notes text, p_timezone text, p_metadata jsonb, p_requires text[]
@@ -136,7 +137,8 @@ BEGIN
                        AND day.first_slot > engine.slot_of(lower(hold.takes)) - 104
                        AND day.first_slot < engine.slot_of(upper(hold.takes)))
       ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE;
-    PERFORM engine.lock_periods(p_whole => '{}', p_coaches => array_agg(coach_id), p_slots => array_agg(engine.slot_of(start_time)))
+    PERFORM engine.lock_periods(p_whole => '{}', p_coaches => array_agg(coach_id),
+                                p_slots => array_agg(engine.slot_of(start_time)))
        FROM coach_appointments WHERE appointment_id = ANY (v_holds);
     FOR a IN SELECT * FROM coach_appointments WHERE appointment_id = ANY (v_holds) ORDER BY appointment_id LOOP
         PERFORM engine.drop_hold(a => a, p_type => 'hold.expired', p_now => v_now);

@@ -62,8 +62,8 @@ BEGIN
 END $$;
 
 -- Moves an appointment to another start before it begins, with its coach or, with p_any_coach, with whoever's turn it
--- is. If the rule chooses the same coach, for hours of the same kind, the credits stay; if nothing would change, nothing does. Whatever is raised
--- keeps the old time.
+-- is. If the rule chooses the same coach, for hours of the same kind, the credits stay; if nothing would
+-- change, nothing does. Whatever is raised keeps the old time.
 CREATE OR REPLACE FUNCTION engine.reschedule(
     p_tenant text, p_appointment uuid, p_start timestamptz, p_any_coach boolean,
     p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz

@@ -258,7 +258,8 @@ BEGIN
                        AND day.first_slot < engine.slot_of(upper(a.takes)) + 16)
       ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE;
     PERFORM engine.lock_periods(
-        p_whole => '{}', p_slots => ARRAY(SELECT engine.slot_of(start_time) FROM coach_appointments WHERE appointment_id = ANY (v_ids)),
+        p_whole => '{}',
+        p_slots => ARRAY(SELECT engine.slot_of(start_time) FROM coach_appointments WHERE appointment_id = ANY (v_ids)),
         p_coaches => p_coach || ARRAY(SELECT coach_id FROM coach_calendars WHERE calendar_id = ANY (v_calendars)));
     FOR v_hold IN
         SELECT * FROM coach_appointments WHERE appointment_id = ANY (v_ids) AND status = 'held' ORDER BY appointment_id

@@ -1,7 +1,7 @@
 -- Teams: who leaves, how scores make weights, and the rosters that triggers keep right whoever changes a team.
 --
--- A roster follows from coach_calendars, coaches, coach_syncs and the calendar's weight_* and requires: each of them has a trigger, once a
--- statement, so that a change by hand counts as one by a function does (docs/decisions/0081).
+-- A roster follows from coach_calendars, coaches, coach_syncs and the calendar's weight_* and requires: each of
+-- them has a trigger, once a statement, so that a change by hand counts as one by a function does (docs/decisions/0081).
 
 -- A calendar's team as it is now. A weight is clip((score / team mean)^exponent, low, high), times the manual weight.
 CREATE OR REPLACE FUNCTION engine.roster_of(p_calendar text) RETURNS rosters LANGUAGE sql STABLE AS $$
@@ -26,7 +26,8 @@ CREATE OR REPLACE FUNCTION engine.roster_of(p_calendar text) RETURNS rosters LAN
                    greatest(coach.buffer_before, member.buffer_before) / 15 AS before,
                    greatest(coach.buffer_after, member.buffer_after) / 15 AS after,
                    greatest(coach.min_notice_minutes, member.min_notice_minutes) AS notice,
-                   engine.has_periods(coach) AS limited, coalesce(judged.unmet, 0) AS unmet, calendar.weight_low, calendar.weight_high, calendar.weight_exponent, avg(coach.score) OVER () AS mean
+                   engine.has_periods(coach) AS limited, coalesce(judged.unmet, 0) AS unmet,
+                   calendar.weight_low, calendar.weight_high, calendar.weight_exponent, avg(coach.score) OVER () AS mean
               FROM coach_calendars AS member
               JOIN calendars AS calendar USING (calendar_id)
               JOIN coaches AS coach USING (coach_id)

@@ -68,7 +68,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- The snapshot up to which coach_horizons has every change, or null while it is being made anew.
+-- The snapshot up to which coach_horizons has every change, or null while it is being rebuilt.
 CREATE OR REPLACE FUNCTION engine.folded_snapshot() RETURNS xid8 LANGUAGE sql STABLE
     RETURN (SELECT snapshot FROM horizons_folded WHERE rebuilt_to IS NULL AND xmin = made_by::xid);
 
@@ -98,7 +98,7 @@ BEGIN
                       FROM coach_slots AS one WHERE one.coach_id = p_coach) AS day) AS bits;
 END $$;
 
--- Makes the rows of some coaches anew from their stored days.
+-- Rebuilds the rows of some coaches from their stored days.
 CREATE OR REPLACE FUNCTION engine.rebuild_horizons(p_coaches text[]) RETURNS void LANGUAGE sql AS $$
     INSERT INTO coach_horizons AS horizon (coach_id, first_slot, free, open, full_days)
     SELECT coach.coach_id, stored.first_slot, stored.free, stored.open, stored.full_days
@@ -129,7 +129,7 @@ BEGIN
 END $$;
 
 -- Brings coach_horizons up to date with about p_limit changes, unless another session does; returns whether there are more.
--- Where the snapshot is not known, which is so at first and in a restored dump, every row is made anew, in several calls, and
+-- Where the snapshot is not known, which is so at first and in a restored dump, every row is rebuilt, in several calls, and
 -- whoever calls waits for the other session: nothing can be listed before that.
 CREATE OR REPLACE FUNCTION engine.fold_changes(p_limit integer) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE

@@ -25,7 +25,7 @@ CREATE OR REPLACE FUNCTION engine.periods_of(p_coach text) RETURNS SETOF coach_p
      WHERE coach.coach_id = p_coach AND (rule.max_booked IS NOT NULL OR rule.max_minutes IS NOT NULL)
 $$;
 
--- Gives coaches the rows of days that were stored anew, and nothing to those without such limits.
+-- Gives coaches the rows for days that were just stored; those without such limits get none.
 CREATE OR REPLACE FUNCTION engine.add_periods(p_coaches text[]) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_limited text[] := ARRAY(SELECT coach.coach_id FROM coaches AS coach
@@ -37,7 +37,7 @@ BEGIN
     END IF;
 END $$;
 
--- Makes a coach's rows anew, for other limits, another zone or other days. The caller has locked the calendars of
+-- Rebuilds a coach's rows, for other limits, another zone or other days. The caller has locked the calendars of
 -- calendars_of_coach().
 CREATE OR REPLACE FUNCTION engine.refresh_periods(p_coach text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN

@@ -111,7 +111,8 @@ END $$;
 
 -- The rules of calendars, and what a snapshot does not show of their teams: the coaches who moved, with the days that
 -- changed; a day that was deleted has no bits. Of more than p_most changes some are missing. eligible are those who meet
--- p_requires, null where that is null. It is stable: all of it is as of one snapshot, which is returned. A plan for any parameters, by the indexes: planning takes longer than running.
+-- p_requires, null where that is null. It is stable: all of it is as of one snapshot, which is
+-- returned. One plan for any parameters, by the indexes: planning takes longer than running.
 CREATE OR REPLACE FUNCTION engine.team_changes(
     p_tenant text, p_calendars text[], p_start timestamptz, p_end timestamptz, p_first integer, p_end_slot integer,
     p_since pg_snapshot, p_team_since pg_snapshot, p_most integer, p_now timestamptz, p_clock timestamptz,

@@ -76,7 +76,8 @@ END $$;
 CREATE OR REPLACE FUNCTION engine.use_kinds(p_calendar text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_calendar calendars := (SELECT own.calendar FROM engine.ledger(p_calendar) AS own);
-    v_names    text[] := ARRAY(SELECT 'normal' UNION SELECT one ->> 'name' FROM jsonb_array_elements(v_calendar.hour_kinds) AS one);
+    v_names    text[] := ARRAY(SELECT 'normal'
+                                UNION SELECT one ->> 'name' FROM jsonb_array_elements(v_calendar.hour_kinds) AS one);
     v_kind     text;
 BEGIN
     FOR v_kind IN SELECT kind FROM turns WHERE calendar_id = p_calendar AND kind <> ALL (v_names) ORDER BY kind COLLATE "C" LOOP

@@ -242,7 +242,7 @@ CREATE INDEX coach_appointments_held ON coach_appointments (expires_at) WHERE st
 CREATE INDEX coach_appointments_by_tenant ON coach_appointments (tenant_id, start_time, appointment_id);
 COMMENT ON TABLE coach_appointments IS
     'A hold is a row with the status held and version 0: confirming it makes it the appointment, expiry deletes it. Each
-     statement reads a table''s CHECKs anew, hence one; triggers stand in for foreign keys: docs/decisions/0084.';
+     statement reads a table''s CHECKs again, hence one; triggers stand in for foreign keys: docs/decisions/0084.';
 COMMENT ON COLUMN coach_appointments.takes IS 'the appointment with its buffers';
 COMMENT ON COLUMN coach_appointments.metadata IS
     'as the client wrote it, without spaces: jsonb would write 9e307 with 308 digits';

@@ -20,7 +20,7 @@ CREATE TABLE horizons_folded (
     made_by     xid8 NOT NULL DEFAULT pg_current_xact_id()
 );
 COMMENT ON COLUMN horizons_folded.snapshot IS 'every change of an earlier transaction is in coach_horizons';
-COMMENT ON COLUMN horizons_folded.rebuilt_to IS 'the last coach whose row was made anew; null: all are made';
+COMMENT ON COLUMN horizons_folded.rebuilt_to IS 'the last coach whose row was rebuilt; null: all are made';
 COMMENT ON COLUMN horizons_folded.made_by IS
     'the transaction that wrote the row. In a restored dump it is another one, and the row does not count: its snapshot is
      one of another server.';
