@@ -21,7 +21,8 @@ def show_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None
     """Print a table; a column such as `limits.per_day` is a member of a member."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in columns:
-        table.add_column(name.rpartition(".")[2])
+        # What is too wide goes on in the next line: half an id or half an instant is of no use.
+        table.add_column(name.rpartition(".")[2], overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row, name) for name in columns))
     console.print(table)
