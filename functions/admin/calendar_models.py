@@ -50,7 +50,7 @@ class Fairness(Request):
     @model_validator(mode="after")
     def _in_order(self) -> "Fairness":
         if self.low > self.high:
-            raise ValueError("low is above high")
+            raise PydanticCustomError("low_above_high", "low is above high")
         return self
 
 

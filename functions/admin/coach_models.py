@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from admin.settings_models import Buffers, BuffersModel, BuffersPatch, Patch
 from admin.settings_types import (
@@ -58,7 +59,7 @@ class Override(Request):
 
 def _by_date(overrides: list[Override]) -> list[Override]:
     if len({one.date for one in overrides}) < len(overrides):
-        raise ValueError("a date has two overrides")
+        raise PydanticCustomError("date_repeated", "a date has two overrides")
     return sorted(overrides, key=lambda one: one.date)
 
 
@@ -177,7 +178,7 @@ class AbsenceRequest(Request):
     @model_validator(mode="after")
     def _in_order(self) -> "AbsenceRequest":
         if self.end <= self.start:
-            raise ValueError("end must be after start")
+            raise PydanticCustomError("end_not_after_start", "end must be after start")
         return self
 
 

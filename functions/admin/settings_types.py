@@ -66,7 +66,7 @@ def _week(hours: Mapping[Weekday, list[list[str]]]) -> dict[Weekday, list[list[s
 def _date(value: object) -> object:
     """Refuse numbers and instants, which pydantic would take as dates."""
     if not isinstance(value, date) and not (isinstance(value, str) and _DATE.fullmatch(value)):
-        raise ValueError("use a date (YYYY-MM-DD)")
+        raise PydanticCustomError("date", "use a date (YYYY-MM-DD)")
     return value
 
 

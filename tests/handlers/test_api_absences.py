@@ -89,11 +89,21 @@ def test_with_an_external_calendar_that_is_read_again(team: Connection, queues: 
     assert [one["coach_id"] for one in queues.take("FETCHES")] == ["coach-01"]
 
 
-@pytest.mark.parametrize(("start", "end"), [(NINE, NINE), (NINE + HOUR, NINE), (NINE, None), ("soon", NINE)])
-def test_one_without_a_length_is_refused(team: Connection, start: Any, end: Any) -> None:
+@pytest.mark.parametrize(
+    ("start", "end", "place", "kind"),
+    [
+        (NINE, NINE, "body", "end_not_after_start"),
+        (NINE + HOUR, NINE, "body", "end_not_after_start"),
+        (NINE, None, "body.end", "missing"),
+        ("soon", NINE, "body.start", "instant"),
+    ],
+)
+def test_one_without_a_length_is_refused(
+    team: Connection, start: Any, end: Any, place: str, kind: str
+) -> None:
     """Nothing is changed."""
     before = table_digests(team)
     given = {"start": start, "end": end}
     body = {name: one if isinstance(one, str) else one.isoformat() for name, one in given.items() if one}
-    check_problem(ask("POST", PATH, body), 422, "VALIDATION_ERROR")
+    check_problem(ask("POST", PATH, body), 422, "VALIDATION_ERROR", place=(place, kind))
     assert table_digests(team) == before

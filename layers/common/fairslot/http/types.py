@@ -15,6 +15,7 @@ from pydantic import (
     StringConstraints,
     WithJsonSchema,
 )
+from pydantic_core import PydanticCustomError
 
 from fairslot.domain.json_written import as_json, write
 
@@ -28,19 +29,19 @@ def _in_utc(instant: datetime) -> datetime:
     try:
         return instant.astimezone(UTC) + _YEAR - _YEAR - _YEAR + _YEAR
     except OverflowError as error:
-        raise ValueError("the instant is out of range") from error
+        raise PydanticCustomError("out_of_range", "the instant is out of range") from error
 
 
 def _text(value: object) -> object:
     """Refuse numbers, which pydantic would take as seconds since 1970."""
     if not isinstance(value, str) or not _DATE_TIME.match(value):
-        raise ValueError("use a date and a time with an offset (RFC 3339)")
+        raise PydanticCustomError("instant", "use a date and a time with an offset (RFC 3339)")
     return value
 
 
 def storable(text: str) -> str:
     if "\0" in text:
-        raise ValueError("remove the NUL character")
+        raise PydanticCustomError("control_character", "remove the NUL character")
     text.encode()  # a lone surrogate's error is a ValueError too
     return text
 
@@ -58,9 +59,9 @@ def _written(value: object) -> object:
 
 def _in_one_line(name: str) -> str:
     if any(unicodedata.category(one) in _CONTROLS and one not in _JOINERS for one in name):
-        raise ValueError("remove the control characters")
+        raise PydanticCustomError("control_character", "remove the control characters")
     if not any(unicodedata.category(one)[0] in "LNPS" for one in name):
-        raise ValueError("a name has visible characters")
+        raise PydanticCustomError("nothing_visible", "a name has visible characters")
     return name
 
 
@@ -68,7 +69,9 @@ def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (OSError, ValueError, KeyError) as error:
-        raise ValueError("unknown time zone; use a name of the IANA database") from error
+        raise PydanticCustomError(
+            "unknown_time_zone", "unknown time zone; use a name of the IANA database"
+        ) from error
     return name
 
 
