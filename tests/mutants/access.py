@@ -77,6 +77,20 @@ GUARDS = (
         f"{_SEEN}::test_what_is_of_another_calendar_is_not_there[create_hold]",
     ),
     Guard(
+        "of several calendars those that a key may not see can be named",
+        "access/calendars_seen.py",
+        'return {*(arguments.get("calendars") or ()), ',
+        "return {",
+        f"{_SEEN}::test_one_name_of_another_calendar_is_enough",
+    ),
+    Guard(
+        "the soonest starts are of every calendar",
+        "coach_time/soonest.py",
+        "                seen=seen,\n",
+        "",
+        f"{_SEEN}::test_a_list_has_what_the_key_may_see[list_soonest]",
+    ),
+    Guard(
         "an appointment in a calendar that a key may not see is there",
         "access/calendars_seen.py",
         "if calendar_id is not None and calendar_id not in seen:",
