@@ -15,6 +15,7 @@ from tests.support.team import add_calendar
 
 PATH = "/api/appointments"
 APPOINTMENT = {
+    "requires",
     "appointment_id",
     "calendar_id",
     "coach_id",

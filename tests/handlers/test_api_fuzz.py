@@ -53,6 +53,13 @@ def known_values() -> dict[str, list[Any]]:
         "source": [str(uuid4())],
         # A lower maximum than what is booked is allowed, and would not pass check_invariants.
         "per_day": [10, 50, 104, 105],
+        "per_week": [40, 100, -1],
+        "per_month": [40, 100, -1],
+        "minutes_per_week": [2400, 9600, 10**9],
+        "before": [0, 15, 30, 45, 20],
+        "after": [0, 15, 30, 45, 20],
+        "notice": [0, 60, 1440, -1],
+        "score": [0.5, 0.9, 1, 1.1],
         "time_zone": ["America/New_York", "America/Chicago", "Mars/Olympus"],
         "working_hours": [
             None,
@@ -62,7 +69,7 @@ def known_values() -> dict[str, list[Any]]:
         ],
         "overrides": [[], [{"date": "2026-03-03"}], [{"date": "2026-03-04", "hours": [["22:00", "02:00"]]}]],
         "blocked_dates": [[], ["2026-03-04"], ["2026-03-04", "2026-03-04"]],
-        "attributes": [{}, {"language": ["de", "en"], "tier": 2, "remote": True}, {"tier": 2.5}, None],
+        "attributes": [{}, {"language": ["de", "en"], "tier": 2, "remote": True}, {"tier": 2.5}],
         "requires": [[], [], ["language:de"], ["tier:2", "remote:true"], ["language"]],
         "calendars": [["cal"], ["cal", "nowhere"]],
         "email": ["ann@example.com", "ann", None],

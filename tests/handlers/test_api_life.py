@@ -192,6 +192,8 @@ def test_why_this_coach(team: Connection) -> None:
         "appointment_id",
         "calendar_id",
         "seq",
+        "kind",
+        "requires",
         "policy",
         "policy_version",
         "chosen",
@@ -210,6 +212,8 @@ def test_why_this_coach(team: Connection) -> None:
         "share",
         "credit_before",
         "last_assigned_seq",
+        "met",
+        "missing",
     }
     assert sum(one["share"] for one in decision["candidates"]) == pytest.approx(1)
 
