@@ -12,6 +12,7 @@ import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
@@ -62,12 +63,16 @@ def main(arguments: list[str] | None = None) -> int:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
             connection.read_only = True
             with connection.transaction():
-                return _replay_all(connection, options)
+                code, asked = _replay_all(connection, options)
     except psycopg.OperationalError as error:
         reason = str(error).partition("\n")[0]
         return _fail(f"cannot read the database: {reason}; is the local stack running, DATABASE_URL right?")
     except psycopg.errors.UndefinedTable:
         return _fail("the database has no Fairslot schema: create it with `make migrate`")
+    # Computing and drawing may take longer than a transaction may be idle.
+    for one in asked:
+        print(_what_if(**one))
+    return code
 
 
 def _fail(message: str, code: int = 1) -> int:
@@ -75,29 +80,31 @@ def _fail(message: str, code: int = 1) -> int:
     return code
 
 
-def _replay_all(connection: db.Connection, options: argparse.Namespace) -> int:
+def _replay_all(connection: db.Connection, options: argparse.Namespace) -> tuple[int, list[dict[str, Any]]]:
+    """Replay; return the exit code, and what _what_if() is to be asked."""
     calendars = connection.execute(_CALENDARS, {"calendar": options.calendar}).fetchall()
     if not calendars:
-        return _fail(
-            f"there is no calendar {options.calendar}" if options.calendar else "there are no calendars"
-        )
+        message = f"there is no calendar {options.calendar}" if options.calendar else "there are no calendars"
+        return _fail(message), []
+    asked: list[dict[str, Any]] = []
     for calendar in calendars:
         calendar_id = calendar["calendar_id"]
         parameters = {**calendar, **_overrides(options)}
         if parameters["weight_low"] > parameters["weight_high"]:
             low, high = parameters["weight_low"], parameters["weight_high"]
-            return _fail(f"{calendar_id}: --low ({low:g}) is above --high ({high:g})", _WRONG_USE)
+            return _fail(f"{calendar_id}: --low ({low:g}) is above --high ({high:g})", _WRONG_USE), []
         try:
             count = replay(connection, calendar_id)
         except ReplayError as error:
             print(f"{calendar_id}: {error}")
-            return 1
+            return 1, asked
         print(f"{calendar_id}: {count} records replayed; every choice, share and credit equals the record")
         if options.what_if:
             rule = _rule(connection, calendar_id, parameters, options)
             plot = _plot_file(options.plot, calendar_id, alone=len(calendars) == 1)
-            print(_what_if(list(_steps(connection, calendar_id)), calendar_id, rule, plot))
-    return 0
+            steps = list(_steps(connection, calendar_id))
+            asked.append({"steps": steps, "calendar_id": calendar_id, "rule": rule, "plot": plot})
+    return 0, asked
 
 
 def _what_if(steps: list[Step], calendar_id: str, rule: Rule, plot: Path | None) -> str:

@@ -61,6 +61,7 @@ class Clients:
             one.join()
 
 
+@pytest.mark.alone
 def test_an_issuer_s_key_is_rotated_under_load(stack: Stack, issuer: TokenIssuer) -> None:
     """Its tokens open the API with no key of ours, and no good request is refused while its key changes."""
     url = str(stack.api.base_url)
