@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints
 
 from fairslot.access.authorize import Scope
-from fairslot.http.models import Model, Request
+from fairslot.http.models import Model, Request, example
 from fairslot.http.types import Id, Instant, storable
 
 type Label = Annotated[str, StringConstraints(max_length=200), AfterValidator(storable)]
@@ -19,6 +19,8 @@ class KeyRequest(Request):
     A key with the scope `admin` sees every calendar.
     """
 
+    model_config = example(label="Booking page", scopes=["read", "write"], calendars=["intro"])
+
     label: Label = ""
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=3)]
     calendars: Annotated[list[Id], Field(min_length=1, max_length=100)] | None = None
@@ -28,6 +30,8 @@ class KeyRequest(Request):
 
 class KeyRotationRequest(Request):
     """For how many hours the current key stays valid; with 0 it ends at once."""
+
+    model_config = example(overlap_hours=24)
 
     overlap_hours: Annotated[float, Field(ge=0, le=168, allow_inf_nan=False)] = 24
 
