@@ -12,7 +12,7 @@ STACKS ?= 3
 export PYTHONPATH := $(CURDIR)/functions:$(CURDIR)/layers/common:$(CURDIR)
 export UV_PYTHON_DOWNLOADS ?= automatic
 
-.PHONY: help install run test check format requirements openapi replay what-if mutants redrive migrate template bench bench-plots load clean
+.PHONY: help install run test check format requirements openapi replay what-if mutants redrive migrate first-key template bench bench-plots load clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,6 +97,9 @@ redrive: ## requeue the dead letters of the local stack
 
 migrate: install ## bring the schema of DATABASE_URL up to date
 	@$(BIN)/python -m fairslot.platform.migrate
+
+first-key: install ## make the first admin key in DATABASE_URL and print it once
+	@$(BIN)/python -m fairslot.access.first_key
 
 SHIPPED := template.yaml samconfig.toml $(shell find functions layers/common -name __pycache__ -prune -o -print)
 .aws-sam/.built: $(SHIPPED) .tools/sam/.installed

@@ -46,7 +46,13 @@ def stack() -> Iterator[Stack]:
         queues = {
             name: sqs.client().create_queue(QueueName=name)["QueueUrl"] for name in ("deliveries", "fetches")
         }
-        os.environ.update(sqs.environment, DATABASE_URL=postgres.url, REDIS_URL=valkey.url)
+        os.environ.update(
+            sqs.environment,
+            DATABASE_URL=postgres.url,
+            REDIS_URL=valkey.url,
+            ANY_KEY_FORM="true",
+            MAX_REQUESTS_PER_ADDRESS="100000000",
+        )
         os.environ.update({f"{name.upper()}_QUEUE_URL": url for name, url in queues.items()})
         settings.cache_clear()
         yield Stack(postgres, sqs, queues["deliveries"])

@@ -7,12 +7,14 @@ API, 2 wrong use, 3 no usable answer.
 import json
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import click
 
 from cli import ledger, tables, team_file
 from cli.connection import NO_ANSWER, Context, Refused
+from cli.context import part_of_path as _id
+from cli.context import show as _show
+from cli.keys import keys
 
 _CHOICE = click.Choice(["reassign", "cancel", "keep"])
 _dry_run = click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
@@ -204,13 +206,6 @@ def _change(of: Context, method: str, path: str, body: object, query: dict[str, 
         _show(of, answer, lambda: tables.show_members(answer))
 
 
-def _show(of: Context, answer: object, show: Any) -> None:
-    if of.as_json:
-        tables.show_json(answer)
-    else:
-        show()
-
-
 def _show_plan_of(of: Context, refused: Refused) -> None:
     """Show a refused change: for scripts the problem as it came, for people the plan in it."""
     if of.as_json:
@@ -219,12 +214,8 @@ def _show_plan_of(of: Context, refused: Refused) -> None:
         tables.show_plan(refused.problem["plan"], made=False)
 
 
-def _id(text: str) -> str:
-    """Return an id as a part of a path."""
-    return quote(text, safe="")
-
-
 main.add_command(ledger.replay)
 main.add_command(ledger.adjust)
 _add_commands(coaches, "/api/coaches")
 _add_commands(calendars, "/api/calendars")
+main.add_command(keys)

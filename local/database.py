@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psycopg
 
+from fairslot.access import first_key
 from fairslot.platform import db
 from fairslot.platform.migrate import BEFORE_BASELINE_CODE
-from local import first_key
 from local.function_env import PYTHONPATH
 from local.processes import StartError, die_with_parent
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from psycopg.types.json import Jsonb
 
 from fairslot.access import keys
+from fairslot.access.first_key import add_partners
 from fairslot.coach_time.days import extend_days
 from fairslot.platform import db
 from fairslot.platform.queries import queries
-from local.first_key import add_partners
 
 KEYS = {"test-key-123": 100, "dev-key-456": 500, "prod-key-789": 1000}
 COACHES = {

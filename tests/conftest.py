@@ -97,7 +97,7 @@ def connect(database_url: str) -> Iterator[Connect]:
 
 @pytest.fixture
 def environment(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    """Set variables for the process's own connections; begins with the test's database alone."""
+    """Set variables for the process's own connections; begins with the test's database, and easy keys."""
 
     def use(**variables: str) -> None:
         for name, value in variables.items():
@@ -106,7 +106,7 @@ def environment(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
     for name in type(settings()).model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    use(DATABASE_URL=database_url)
+    use(DATABASE_URL=database_url, ANY_KEY_FORM="true", ADDRESS_SECRET="the tests' own")
     yield use
     monkeypatch.undo()
     clear_caches()

@@ -1,4 +1,4 @@
-"""Administration: the team and its calendars, webhook endpoints, deliveries, and signed calendar events."""
+"""Administration: team, calendars, API keys, webhook endpoints, deliveries, and signed calendar events."""
 
 from fairslot.platform.start import importing
 
@@ -11,13 +11,25 @@ with importing():
         document,
         endpoints,
         inbound_secret,
+        keys,
         ledger,
         team,
     )
     from fairslot.http import api
 
 app = api.resolver()
-for module in (endpoints, deliveries, inbound_secret, coaches, absences, calendars, team, document, ledger):
+for module in (
+    endpoints,
+    deliveries,
+    inbound_secret,
+    coaches,
+    absences,
+    calendars,
+    team,
+    document,
+    ledger,
+    keys,
+):
     app.include_router(module.router)
 
 lambda_handler = api.handler(app)

@@ -17,7 +17,7 @@ from fairslot.coach_time.bookable_starts import Starts
 from fairslot.coach_time.soonest import Soonest, soonest
 from fairslot.domain.errors import NotFoundError
 from fairslot.domain.requirements import requirements
-from fairslot.http import api, pages
+from fairslot.http import api, pages, routing
 from fairslot.http.representation import Representations, accepts_gzip, response
 from fairslot.http.routing import route
 from fairslot.http.types import Id, Zone
@@ -31,6 +31,7 @@ router = Router()  # type: ignore[no-untyped-call]  # the library leaves it unty
     "GET",
     "/api/availability/soonest",
     scope="read",
+    calendars="named",
     errors=(NotFoundError,),
     summary="List the earliest bookable starts",
     conditional=True,
@@ -48,7 +49,7 @@ def list_soonest(
     At the same instant calendars are ordered by id. There are `limit` starts and 1 MB at most.
     """
     now, tenant_id = api.clock(), api.client(router).tenant_id
-    asked = in_order(requires)
+    asked, seen = in_order(requires), routing.calendars_of_caller(router)
     named = None if calendars is None else sorted({*calendars})
 
     def read(connection: db.Connection) -> Soonest:
@@ -62,6 +63,7 @@ def list_soonest(
                 limit=limit,
                 now=now,
                 kept=kept,
+                seen=seen,
             ),
             now,
         )

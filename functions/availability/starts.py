@@ -1,6 +1,6 @@
 """Listing bookable starts, and explaining why a start is or is not one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
@@ -16,7 +16,7 @@ from fairslot.coach_time.fetch_requests import send_fetches
 from fairslot.coach_time.kept_teams import KeptTeams
 from fairslot.coach_time.soonest import Soonest
 from fairslot.domain.errors import MalformedRequestError, NotFoundError, ValidationError
-from fairslot.http import api, pages
+from fairslot.http import api, pages, routing
 from fairslot.http.representation import accepts_gzip, response
 from fairslot.http.routing import route
 from fairslot.http.types import Id, Instant, Requirement, Zone
@@ -38,6 +38,7 @@ _MOST = 6_000
     "GET",
     "/api/availability",
     scope="read",
+    calendars="named",
     errors=(NotFoundError,),
     summary="List bookable starts",
     conditional=True,
@@ -66,8 +67,8 @@ def list_availability(
         limit=limit,
         after=pages.read_cursor(cursor, lambda parts: (parts[0], int(parts[1]))),
     )
-    asked = in_order(requires)
-    page = db.run(lambda connection: _page(connection, tenant_id, calendar_id, window, asked, now))
+    asked, seen = in_order(requires), routing.calendars_of_caller(router)
+    page = db.run(lambda connection: _page(connection, tenant_id, calendar_id, window, asked, now, seen=seen))
     form = Form(
         zone=timezone,
         with_calendar=calendar_id is None,
@@ -86,6 +87,7 @@ def list_availability(
     "GET",
     "/api/availability/explain",
     scope="read",
+    calendars="named",
     errors=(NotFoundError, ValidationError),
     summary="Explain why a time can or cannot be booked",
 )
@@ -122,6 +124,8 @@ def _page(
     window: bookable_starts.Window,
     requires: tuple[str, ...],
     now: datetime,
+    *,
+    seen: Sequence[str] | None,
 ) -> bookable_starts.Page:
     def read() -> bookable_starts.Page:
         return bookable_starts.list_starts(
@@ -132,6 +136,7 @@ def _page(
             now=now,
             kept=kept,
             requires=requires,
+            seen=seen,
         )
 
     return after_first_readings(connection, read, now)

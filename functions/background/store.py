@@ -1,4 +1,4 @@
-"""Store what was read of coaches' external calendars."""
+"""Store what was read of coaches' external calendars, and of issuers' public keys."""
 
 from typing import Any
 
@@ -6,15 +6,21 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from fairslot.access import issuers
 from fairslot.coach_time import sync
-from fairslot.messages.readings import Reading
+from fairslot.messages import readings
+from fairslot.messages.issuer_keys import KeysReading
 from fairslot.platform import db, sqs_batch
 from fairslot.platform.observability import logger, metrics
 
 
 def store(message: str) -> None:
-    """Store the reading of one coach's calendar, or that it failed."""
-    reading = Reading.from_json(message)
+    """Store the reading of one coach's calendar, or of one issuer's keys, or that it failed."""
+    reading = readings.read(message)
+    if isinstance(reading, KeysReading):
+        db.run(lambda connection: issuers.store(connection, reading))
+        metrics.add_metric(name="IssuerKeysNotRead", unit=MetricUnit.Count, value=int(reading.keys is None))
+        return
     db.run(lambda connection: sync.store(connection, reading))
     metrics.add_metric(name="CalendarsRead", unit=MetricUnit.Count, value=int(reading.free is not None))
 

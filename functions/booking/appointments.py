@@ -11,7 +11,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from booking.models import AppointmentModel, AppointmentPage, Booked, BookingRequest, DecisionModel
 from fairslot.booking import appointments, decisions
 from fairslot.domain.errors import HoldExpiredError, NotFoundError, SlotUnavailableError
-from fairslot.http import api, changes, pages
+from fairslot.http import api, changes, pages, routing
 from fairslot.http.routing import route
 from fairslot.http.types import Id, Instant
 from fairslot.platform import db
@@ -24,6 +24,7 @@ router = Router()  # type: ignore[no-untyped-call]  # the library leaves it unty
     "POST",
     "/api/appointments",
     scope="write",
+    calendars="named",
     key="optional",
     errors=(NotFoundError, SlotUnavailableError, HoldExpiredError),
     success=201,
@@ -54,7 +55,14 @@ def create_appointment(body: BookingRequest) -> Response[Booked]:
     )
 
 
-@route(router, "GET", "/api/appointments", scope="read", summary="List appointments")
+@route(
+    router,
+    "GET",
+    "/api/appointments",
+    scope="read",
+    calendars="listed",
+    summary="List appointments",
+)
 def list_appointments(
     coach_id: Id | None = None,
     calendar_id: Id | None = None,
@@ -67,7 +75,12 @@ def list_appointments(
     """Return a page of appointments in order of their start: `limit` of them at most, and 1 MB."""
     tenant_id, after = api.client(router).tenant_id, pages.read_cursor(cursor, _position)
     where = appointments.Filter(
-        coach_id=coach_id, calendar_id=calendar_id, status=status, start=start, end=end
+        coach_id=coach_id,
+        calendar_id=calendar_id,
+        status=status,
+        start=start,
+        end=end,
+        seen=routing.calendars_of_caller(router),
     )
     found = db.run(
         lambda connection: appointments.list_page(
@@ -87,6 +100,7 @@ def list_appointments(
     "GET",
     "/api/appointments/<appointment_id>",
     scope="read",
+    calendars="appointment",
     errors=(NotFoundError,),
     summary="Read an appointment",
 )
@@ -104,6 +118,7 @@ def get_appointment(appointment_id: Annotated[UUID, Path()]) -> AppointmentModel
     "GET",
     "/api/appointments/<appointment_id>/decision",
     scope="read",
+    calendars="appointment",
     errors=(NotFoundError,),
     summary="Explain the choice of the coach",
 )

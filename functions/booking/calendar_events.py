@@ -19,6 +19,7 @@ router = Router()  # type: ignore[no-untyped-call]  # the library leaves it unty
     "POST",
     "/api/webhooks/calendar",
     scope="write",
+    calendars="all",  # what a coach's calendar says is about every calendar of the coach
     key="required",
     signed=True,
     summary="Receive a calendar event",

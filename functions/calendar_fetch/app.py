@@ -1,5 +1,6 @@
 """Read external calendars: a message of FetchesQueue per coach in, a message of FetchedQueue per reading out.
 
+Issuers' public keys, by which tokens are verified, are read in the same way.
 It reaches the internet and no database.
 """
 
@@ -19,8 +20,10 @@ with importing():
 
     from fairslot.calendars.reading import read
     from fairslot.domain.errors import QueueError
+    from fairslot.messages import fetches
     from fairslot.messages.contract import MessageError
     from fairslot.messages.fetches import FetchRequest
+    from fairslot.messages.issuer_keys import KeysReading, KeysRequest
     from fairslot.messages.readings import Reading
     from fairslot.platform import queue
     from fairslot.platform.observability import logger, metrics
@@ -40,15 +43,18 @@ class Batch:
     """The readings of one invocation, sent together at its end."""
 
     seconds: float
-    readings: list[Reading] = field(default_factory=list)
+    readings: list[Reading | KeysReading] = field(default_factory=list)
 
     async def work(self, record: "SQSRecord") -> None:
-        """Read the calendar that a message asks for. An exception keeps the message on the queue."""
+        """Read the calendar or the keys that a message asks for. An exception keeps it on the queue."""
         try:
-            request = FetchRequest.from_json(record.body)
+            request = fetches.read(record.body)
         except MessageError:
             logger.error("malformed message", extra={"message_id": record.message_id})
             raise
+        if isinstance(request, KeysRequest):
+            await self._read_keys(request)
+            return
         begun = perf_counter()
         try:
             reading = await read(request, seconds=self.seconds)
@@ -61,6 +67,16 @@ class Batch:
             raise
         self.readings.append(reading)
         _report(request, reading, round((perf_counter() - begun) * 1000))
+
+    async def _read_keys(self, request: KeysRequest) -> None:
+        from fairslot.calendars.issuer_keys import read_keys  # late: most deployments have no issuers
+
+        reading = await read_keys(request, seconds=self.seconds)
+        self.readings.append(reading)
+        facts = {"issuer": request.issuer, "error": reading.error}
+        if reading.keys is None:
+            logger.warning("issuer's keys not read", extra=facts)
+        metrics.add_metric(name="IssuerKeysRead", unit=MetricUnit.Count, value=int(reading.keys is not None))
 
 
 @logger.inject_lambda_context(log_event=False)

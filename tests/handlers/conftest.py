@@ -7,6 +7,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from fairslot.access import keys
 from fairslot.platform import clock as system_clock
 from fairslot.platform import signing_secrets
 from fairslot.platform.db import Connection
@@ -38,6 +39,20 @@ def team(connection: Connection, environment: Environment, clock: Clock) -> Conn
     add_key(connection)
     add_team(connection, 3)
     return connection
+
+
+@pytest.fixture
+def look_ups(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What is looked up in the database, by digest."""
+    made: list[bytes] = []
+    look_up = keys._look_up  # noqa: SLF001 - a look-up has no other name
+
+    def noted(digest: bytes) -> keys._Found:
+        made.append(digest)
+        return look_up(digest)
+
+    monkeypatch.setattr(keys, "_look_up", noted)
+    return made
 
 
 @pytest.fixture

@@ -112,6 +112,9 @@ def test_whatever_is_asked_is_answered(
     if "absence_id" in operation.path:
         made = [ask("POST", _ABSENCES, ABSENCE).json["absence_id"] for _ in range(3)]
         values |= {"coach_id": ["coach-01"], "absence_id": [*made, str(uuid4())]}
+    if "key_id" in operation.path:
+        keys = [ask("POST", "/api/keys", {"scopes": ["read"]}).json["key_id"] for _ in range(8)]
+        values |= {"key_id": [*keys, str(uuid4())]}
     if operation.name in {"delete_coach", "delete_calendar", "delete_member"}:  # some without appointments
         for number in range(4):
             add_coach(team, f"idle-{number}")

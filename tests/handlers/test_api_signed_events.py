@@ -14,7 +14,7 @@ from fairslot.platform import signing_secrets
 from fairslot.platform.db import Connection
 from tests.support.clock import NOW
 from tests.support.fixtures import Clock, Environment
-from tests.support.http import NOTHING, Answer, add_key, ask, body_of, booked, check_problem
+from tests.support.http import KEY, NOTHING, Answer, add_key, ask, body_of, booked, check_problem
 from tests.support.queues import Queues
 from tests.support.tables import count, table_digests
 
@@ -158,6 +158,15 @@ def test_a_signature_opens_nothing_else(team: Connection, kms: None) -> None:
     for path in ("/api/appointments", "/api/holds", SECRET, "/api/webhook-endpoints"):
         answer = ask("POST", path, body, query=query, headers=sent, key=None)
         check_problem(answer, 401, "AUTHENTICATION_FAILED")
+
+
+def test_a_signature_and_a_key_are_none(team: Connection, kms: None) -> None:
+    """Two at once are refused, even if each is good; where no signature is taken it is no credential."""
+    source = rotated()
+    for both in ({"X-API-Key": KEY}, {"Authorization": f"Bearer {KEY}"}):
+        check_problem(tell(source, {"event_type": "x"}, headers=both), 401, "AUTHENTICATION_FAILED")
+    unsigned = ask("GET", "/api/appointments", headers={"webhook-signature": "v1,x"})
+    assert unsigned.status == 200
 
 
 def test_both_secrets_are_good_while_one_takes_the_others_place(

@@ -16,6 +16,7 @@ from tests.support.team_api import CALENDAR, COACH
 
 PATH = "/api/appointments"
 ABSENCE = {"start": "2026-04-03T00:00:00Z", "end": "2026-04-04T00:00:00Z"}
+PROBLEM = ("type", "title", "status", "detail", "error", "message")
 # What creates under an id of the caller's own is another test's.
 CREATING = {"put_coach": COACH, "put_calendar": CALENDAR}
 NAMED = [operation for operation in operations() if "{" in operation.path and operation.name not in CREATING]
@@ -44,6 +45,7 @@ def two(team: Connection, kms: None) -> dict[str, str]:
         "delivery_id": str(row["delivery_id"]),
         "coach_id": "coach-01",
         "calendar_id": "cal",
+        "key_id": ask("GET", "/api/keys").json["data"][0]["key_id"],
         "absence_id": ask("POST", "/api/coaches/coach-01/absences", ABSENCE).json["absence_id"],
     }
 
@@ -92,14 +94,25 @@ def test_a_calendar_of_another_cannot_be_joined(team: Connection, two: dict[str,
 
 
 def test_a_document_has_nothing_of_another(team: Connection, two: dict[str, str]) -> None:
-    """It is exported without, and pruning by another's document deletes nothing of it."""
+    """It is exported without, refused by its place alone, and not pruned by another's document."""
     assert ask("PUT", "/api/calendars/theirs", CALENDAR, key="other-key").status == 201
     exported = ask("GET", "/api/export", key="other-key").json
     assert (exported["coaches"], [*exported["calendars"]]) == ({}, ["theirs"])
     assert exported["calendars"]["theirs"]["team"] == {}
     own = ask("GET", "/api/export").body
-    taken = {"coaches": {"coach-01": COACH}}
-    check_problem(ask("POST", "/api/apply", taken, key="other-key"), 404, "NOT_FOUND")
+    named: dict[str, dict[str, Any]] = {
+        "coaches.coach-01": {"coaches": {"coach-01": COACH}},
+        "calendars.cal": {"calendars": {"cal": CALENDAR}},
+        "calendars.theirs.team.coach-01": {"calendars": {"theirs": {**CALENDAR, "team": {"coach-01": {}}}}},
+    }
+    for path, taken in named.items():
+        place = (f"body.{path}", "not_found")
+        refused = check_problem(
+            ask("POST", "/api/apply", taken, key="other-key"), 404, "NOT_FOUND", place=place
+        )
+        # The place is from the caller's own document; there is nothing beside it.
+        assert refused.keys() == {*PROBLEM, "details"}
+        assert refused["details"] == [{"loc": place[0], "type": place[1]}]
     assert ask("POST", "/api/apply", {}, key="other-key", query={"prune": "true"}).status == 200
     assert ask("GET", "/api/export").body == own
 

@@ -4,7 +4,6 @@ import pytest
 from redis import Redis
 
 from fairslot.access import keys
-from fairslot.access.keys import Client
 from fairslot.platform.db import Connection
 from local.valkey import EmbeddedValkey
 from tests.support.api_processes import at_once
@@ -13,20 +12,6 @@ from tests.support.http import KEY, Answer, add_key, ask, check_problem, request
 from tests.support.logs import json_lines
 
 LIMIT = 5
-
-
-@pytest.fixture
-def look_ups(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """What is looked up in the database, by digest."""
-    made: list[bytes] = []
-    look_up = keys._look_up  # noqa: SLF001 - a look-up has no other name
-
-    def noted(digest: bytes) -> Client:
-        made.append(digest)
-        return look_up(digest)
-
-    monkeypatch.setattr(keys, "_look_up", noted)
-    return made
 
 
 @pytest.fixture

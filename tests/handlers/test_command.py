@@ -269,3 +269,23 @@ def test_a_profile_says_where_the_api_is(run: Run, url: str, tmp_path: Path) -> 
     assert run("--profile", "there", "coaches", "list", **unset).returncode == 2
     file.write_text("[default", "utf-8")
     assert run("coaches", "list", **unset).returncode == 2
+
+
+def test_keys_are_made_rotated_and_revoked(run: Run, team: Connection) -> None:
+    """A key is all that is printed where it is made, so that a script can keep it; lists do not have it."""
+    made = run("keys", "create", "site", "--scope", "read", "--calendar", "cal", "--rate-limit", "7")
+    assert made.returncode == 0, made.stderr
+    key, key_id = made.stdout.strip(), made.stderr.partition(";")[0]
+    assert run("--json", "deliveries", FAIRSLOT_KEY=key).returncode == 1
+    listed = run("keys", "list")
+    assert key_id in listed.stdout
+    assert key not in listed.stdout
+    shown = json.loads(run("--json", "keys", "list").stdout)[0]
+    assert (shown["calendars"], shown["rate_limit"], shown["scopes"]) == (["cal"], 7, ["read"])
+    rotated = run("keys", "rotate", key_id, "--overlap-hours", "1")
+    assert rotated.returncode == 0, rotated.stderr
+    assert rotated.stdout.strip() not in {"", key}
+    assert run("keys", "rotate", key_id).returncode == 1
+    assert run("keys", "revoke", key_id).returncode == 0
+    assert json.loads(run("--json", "keys", "list").stdout)[0]["state"] == "revoked"
+    assert run("keys", "create", "nothing").returncode == 2

@@ -178,9 +178,11 @@ def check_distribution(connection: Connection, model: Model) -> None:
 
     In all and within each kind of hour.
     """
-    period = {"start": NOW - timedelta(days=9), "end": NOW + timedelta(days=9)}
+    start, end = NOW - timedelta(days=9), NOW + timedelta(days=9)
     for calendar in model.calendars.values():
-        found = distribution(connection, tenant_id=TENANT, calendar_id=calendar.calendar_id, **period)
+        found = distribution(
+            connection, tenant_id=TENANT, calendar_id=calendar.calendar_id, start=start, end=end
+        )
         assert (found.bound is None) == (calendar.team.policy != "fair_share")
         assert abs(sum(one.assigned - one.entitled for one in found.distribution)) < ROUNDING
         standings = calendar.team.standings()

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.mutants import (
+    access,
     attributes,
     calendars,
     changes,
@@ -38,6 +39,7 @@ GUARDS = (
     *changes.GUARDS,
     *edges.GUARDS,
     *http.GUARDS,
+    *access.GUARDS,
     *webhooks.GUARDS,
     *relay.GUARDS,
     *calendars.GUARDS,

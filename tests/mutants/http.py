@@ -123,8 +123,9 @@ GUARDS = (
     Guard(
         "a request over the limit takes its key",
         "access/limits.py",
-        "local taken = allowed and KEYS[2] and",
-        "local taken = KEYS[2] and",
+        "        return {0, 0, reset, 0, 0}\n",
+        "        if KEYS[4] then redis.call('SET', KEYS[4], ARGV[5], 'EX', ARGV[6], 'NX') end\n"
+        "        return {0, 0, reset, 0, 0}\n",
         f"{_RACES}::test_past_the_limit_a_key_is_not_taken",
     ),
     Guard(

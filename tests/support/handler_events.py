@@ -67,6 +67,7 @@ def handler_events(connection: Connection, sqs: "SQSClient", folder: Path) -> It
                 "CALENDAR_API_URL": str(calendar.base_url),
                 "CRM_WEBHOOK_URL": str(crm.base_url),
                 "WEBHOOK_ALLOW_LOOPBACK_HTTP": "true",
+                "MAX_REQUESTS_PER_ADDRESS": "100000000",
             },
         )
 

@@ -39,8 +39,9 @@ def steps_of(connection: Connection) -> list[tuple[Any, ...]]:
 
 def whole(connection: Connection) -> Distribution:
     """Return the distribution of all that was ever decided."""
-    period = {"start": NOW - 30 * DAY, "end": NOW + 30 * DAY}
-    return distribution(connection, tenant_id=TENANT, calendar_id="cal", **period)
+    return distribution(
+        connection, tenant_id=TENANT, calendar_id="cal", start=NOW - 30 * DAY, end=NOW + 30 * DAY
+    )
 
 
 def check_kinds(connection: Connection) -> None:

@@ -28,6 +28,7 @@ AT_IMPORT: Mapping[str, Collection[str]] = {
     "background.sync": _EVERY | _DATA,
     "booking.app": _EVERY | _ROUTES | _DATA,
     "calendar_fetch.app": _EVERY | _MESSAGES | _INTERNET,
+    "deploy.first_key": _EVERY | _DATA,
     "deploy.migrate": _EVERY | _DATA | _INTERNET,
     "webhook_dispatch.app": _EVERY | _MESSAGES | _INTERNET,
 }
@@ -80,4 +81,6 @@ def _package(name: str) -> str:
         return f"{top}.event_handler"
     if top == "botocore" and not inner:
         return ""  # Powertools asks whether it is there
+    if top == "cryptography" and inner in ([], ["__about__"]):
+        return ""  # redis asks whether it is there
     return top

@@ -254,7 +254,9 @@ def test_an_alarm_tells_somebody_what_to_do(name: str) -> None:
         assert alarm["Namespace"] == names["POWERTOOLS_METRICS_NAMESPACE"]
         assert dimension == {"Name": "service", "Value": names["POWERTOOLS_SERVICE_NAME"]}
         assert f'name="{alarm["MetricName"]}"' in "".join(
-            source.read_text() for source in (ROOT / "functions").rglob("*.py")
+            source.read_text()
+            for folder in ("functions", "layers/common/fairslot")
+            for source in (ROOT / folder).rglob("*.py")
         )
 
 

@@ -29,7 +29,8 @@ def app() -> APIGatewayHttpResolver:
     """Return an app with one open and one closed route."""
     made = api.resolver()
     route(made, "GET", "/open", scope=None)(nothing)
-    route(made, "POST", "/things/<thing_id>", scope="write", key="optional", errors=(NotFoundError,))(nothing)
+    closed = {"key": "optional", "calendars": "named", "errors": (NotFoundError,)}
+    route(made, "POST", "/things/<thing_id>", scope="write", **closed)(nothing)  # type: ignore[arg-type]
     return made
 
 

@@ -2,13 +2,12 @@
 
 import base64
 import binascii
-import ipaddress
 from collections.abc import Mapping
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, Literal
 
-from fairslot.access import keys, limits, signed_requests
+from fairslot.access import client_address, keys, limits, signed_requests
+from fairslot.access.guesses import Address
 from fairslot.access.keys import Client
 from fairslot.domain.errors import (
     Allowance,
@@ -22,6 +21,9 @@ from fairslot.platform.settings import settings
 type Scope = Literal["read", "write", "admin"]
 
 LARGEST_BODY = 64 * 1024
+# A JWT has three parts with dots between; no key has dots.
+_DOTS = 2
+_READING = frozenset({"GET", "HEAD"})
 
 
 def authenticate(
@@ -34,10 +36,16 @@ def authenticate(
     Raises:
         AuthenticationError: an unknown caller.
         RateLimitError: too many unknown keys or invalid signatures from its address.
+        UnavailableError: nothing can be counted, and it may be one more of these: see Address.
 
     """
-    caller = _caller(event, signed=signed, now=now)
-    return caller, limits.RequestCount(caller.tenant_id, caller.key_id, caller.rate_limit)
+    changing = event["requestContext"]["http"]["method"] not in _READING
+    address = Address(client_address.digest_of(event), changing=changing)
+    caller, remembered = _caller(event, address, signed=signed, now=now)
+    count = limits.RequestCount(
+        caller.tenant_id, caller.key_id, caller.rate_limit, address=address.digest, remembered=remembered
+    )
+    return caller, count
 
 
 def allow(caller: Client, counting: limits.RequestCount, scope: Scope | None, *, count_later: bool) -> None:
@@ -77,31 +85,48 @@ def raw_body(event: Mapping[str, Any], largest: int = LARGEST_BODY) -> bytes:
     return raw
 
 
-def _caller(event: Mapping[str, Any], *, signed: bool, now: datetime) -> Client:
+def _caller(
+    event: Mapping[str, Any], address: Address, *, signed: bool, now: datetime
+) -> tuple[Client, keys.Remembered | None]:
     given: Mapping[str, str] = event.get("headers") or {}
+    is_signed = signed and "webhook-signature" in given
+    if ("x-api-key" in given) + ("authorization" in given) + is_signed > 1:
+        # Which of them a request is by must not depend on who reads it.
+        raise AuthenticationError(reason="doubled")
     authorization = given.get("authorization", "")
     bearer = authorization[7:] if authorization[:7].lower() == "bearer " else ""
-    key = given.get("x-api-key") or bearer
-    address = _network(event["requestContext"]["http"]["sourceIp"])
-    if not (signed and not key and "webhook-signature" in given):
-        return keys.authenticate(key, address)
+    if bearer.count(".") == _DOTS and settings().token_issuers:
+        return _bearer_of(bearer, address, now), None
+    if is_signed:
+        return _signer_of(event, given, address, now), None
+    if authorization and not bearer:
+        raise AuthenticationError(reason="malformed")
+    return keys.authenticate(given.get("x-api-key") or bearer, address)
+
+
+def _signer_of(event: Mapping[str, Any], given: Mapping[str, str], address: Address, now: datetime) -> Client:
+    """Return who signed the request. An invalid signature counts as an unknown key."""
     source_id = (event.get("queryStringParameters") or {}).get("source", "")
-    limit = settings().max_unknown_keys_per_minute
-    limits.check_unknown_keys(address, None, limit)
+    address.check()
     try:
         return signed_requests.authenticate(source_id, given, raw_body(event), now=now)
-    except AuthenticationError:
-        limits.count_unknown_key(address, limit)
+    except AuthenticationError as error:
+        error.reason = "signature"
+        address.count_wrong()
         raise
 
 
-@lru_cache(maxsize=1_000)
-def _network(source: str) -> str:
-    """Return what an address is counted as: of IPv6 its /64, which belongs to one subscriber."""
-    address = ipaddress.ip_address(source)
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    return str(address.ipv4_mapped or ipaddress.ip_network((address, 64), strict=False))
+def _bearer_of(token: str, address: Address, now: datetime) -> Client:
+    """Return whose token it is. What is refused counts as an unknown key."""
+    from fairslot.access import tokens  # late: see there
+
+    try:
+        return tokens.authenticate(token, now=now, before_looking=address.check)
+    except AuthenticationError as error:
+        error.reason = "token"
+        address.check()
+        address.count_wrong()
+        raise
 
 
 def rate_headers(allowance: Allowance) -> dict[str, str]:

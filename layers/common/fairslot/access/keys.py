@@ -1,20 +1,25 @@
-"""Who is calling: API keys from our own table, or from the auth service if one is configured."""
+"""Who is calling: API keys from our own table, or from the auth service if one is configured.
+
+What is remembered of a key of ours is good for one version of its tenant's keys: see Remembered and
+docs/decisions/0114-api-keys.md.
+"""
 
 import hashlib
+import hmac
 import re
-import time
-from collections import OrderedDict
 from dataclasses import dataclass
+from datetime import datetime
 
-from fairslot.access import limits
+from fairslot.access import guesses, key_form, limits
+from fairslot.access.guesses import Address
+from fairslot.access.memory import Memory
 from fairslot.domain.errors import AuthenticationError, UnavailableError
-from fairslot.platform import db, time_limit
+from fairslot.platform import clock, db, time_limit
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
 
 _SQL = queries("api_keys")
 _REMEMBER_SECONDS = 30.0
-_REMEMBER_AT_MOST = 10_000
 _TIMEOUT_SECONDS = 2.0
 # Not for longer: the key may have been made since.
 _REMEMBER_UNKNOWN_SECONDS = 5.0
@@ -28,71 +33,109 @@ DEFAULT_TENANT = "default"
 class Client:
     """A caller: whose data it sees, its scopes, and how many requests a minute it may make.
 
-    `message_id` is the id of a signed request, which its signature covers.
+    `calendars` are those that it may see, None that it sees all. `message_id` is the id of a signed request,
+    which its signature covers.
     """
 
     tenant_id: str
     key_id: str
     scopes: frozenset[str]
     rate_limit: int
+    calendars: frozenset[str] | None = None
     message_id: str | None = None
 
 
-class _Memory[T]:
-    """What is known about keys, each for a limited time, and of a limited number."""
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """What a look-up found: whose key it is, until when, and the version of the tenant's keys.
 
-    def __init__(self) -> None:
-        self._entries: OrderedDict[bytes, tuple[float, T]] = OrderedDict()
+    The auth service tells neither of the last two.
+    """
 
-    def get(self, digest: bytes) -> T | None:
-        until, value = self._entries.get(digest, (0.0, None))
-        return value if time.monotonic() < until else None
+    client: Client
+    version: int | None = None
+    valid_until: datetime | None = None
 
-    def keep(self, digest: bytes, value: T, seconds: float) -> None:
-        self._entries[digest] = (time.monotonic() + seconds, value)
-        self._entries.move_to_end(digest)
-        while len(self._entries) > _REMEMBER_AT_MOST:
-            self._entries.popitem(last=False)
-
-    def clear(self) -> None:
-        self._entries.clear()
+    def is_valid(self) -> bool:
+        return self.valid_until is None or clock.now() < self.valid_until
 
 
-_known = _Memory[Client]()
-_unknown = _Memory[bool]()
+_known = Memory[bytes, _Found]()
+_unknown = Memory[bytes, bool]()
 
 
-def authenticate(key: str, address: str) -> Client:
+class Remembered:
+    """A key of ours that is taken as it was looked up; `fresh`: for this request.
+
+    It is good for one version of the tenant's keys. Whoever finds that there is another one, or cannot tell,
+    looks it up anew.
+    """
+
+    def __init__(self, digest: bytes, found: _Found, *, fresh: bool) -> None:
+        self._digest = digest
+        self.fresh = fresh
+        self.version = found.version
+
+    def renew(self) -> None:
+        """Look the key up anew. Raises AuthenticationError: it is not valid any more."""
+        self.version, self.fresh = _find(self._digest).version, True
+
+
+def authenticate(key: str, address: Address) -> tuple[Client, Remembered | None]:
     """Return whose key this is; a known key is remembered for 30 seconds, an unknown one for 5.
 
-    A key that is not remembered is looked up unless its address has tried too many unknown keys.
+    A key that is not remembered is looked up unless its address has tried too many unknown keys. What can be
+    no key is never looked up. A key of the auth service has no version, and so None.
 
     Raises:
-        AuthenticationError: unknown or revoked.
+        AuthenticationError: unknown, expired or revoked.
         RateLimitError: too many unknown keys from this address.
-        UnavailableError: the auth service does not answer.
+        UnavailableError: the auth service does not answer, or this cannot be counted: see Address.
 
     """
-    if not _WELL_FORMED.fullmatch(key):
-        raise AuthenticationError
     digest = hash_key(key)
-    known = _known.get(digest)
-    if known is not None:
-        return known
+    found, fresh = _known.get(digest), False
+    if found is None or not found.is_valid():
+        if not _is_well_formed(key):
+            raise AuthenticationError(reason="malformed" if key else "missing")
+        found, fresh = _find_unless_guessing(key, digest, address), True
+    return found.client, None if found.version is None else Remembered(digest, found, fresh=fresh)
+
+
+def _is_well_formed(key: str) -> bool:
+    """Tell whether a text may be a key, ours or one of the auth service, without looking it up."""
+    of_ours = not (settings().auth_service_url or settings().any_key_form)
+    return key_form.is_key(key) if of_ours else bool(_WELL_FORMED.fullmatch(key))
+
+
+def _find_unless_guessing(key: str, digest: bytes, address: Address) -> _Found:
     if _unknown.get(digest):
         raise AuthenticationError
-    limit = settings().max_unknown_keys_per_minute
-    limits.check_unknown_keys(address, digest, limit)
+    is_new = address.check(digest)
     try:
-        client = _ask_service(key, digest) if settings().auth_service_url else _look_up(digest)
+        found = _find(digest, key if settings().auth_service_url else None)
     except AuthenticationError:
-        _unknown.keep(digest, True, _REMEMBER_UNKNOWN_SECONDS)  # noqa: FBT003
-        limits.count_unknown_key(address, limit)
-        limits.forget_key(digest)
+        address.count_wrong()
         raise
-    _known.keep(digest, client, _REMEMBER_SECONDS)
-    limits.remember_key(digest)
-    return client
+    if is_new:
+        address.count_right()
+    return found
+
+
+def _find(digest: bytes, asked: str | None = None) -> _Found:
+    """Return what is known of a key now, `asked` of the auth service, and remember it."""
+    try:
+        found = _look_up(digest) if asked is None else _Found(client=_ask_service(asked, digest))
+    except AuthenticationError:
+        _known.drop(digest)
+        _unknown.keep(digest, True, _REMEMBER_UNKNOWN_SECONDS)  # noqa: FBT003
+        guesses.forget_key(digest)
+        raise
+    _known.keep(digest, found, _REMEMBER_SECONDS)
+    guesses.remember_key(digest)
+    if found.version is not None:
+        limits.publish_version(found.client.tenant_id, found.version)
+    return found
 
 
 def clear_cache() -> None:
@@ -106,16 +149,19 @@ def hash_key(key: str) -> bytes:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
-def _look_up(digest: bytes) -> Client:
-    row = db.run(lambda connection: connection.execute(_SQL["find"], {"hash": digest}).fetchone())
-    if row is None:
+def _look_up(digest: bytes) -> _Found:
+    values = {"hash": digest, "now": clock.now()}
+    row = db.run(lambda connection: connection.execute(_SQL["find"], values).fetchone())
+    if row is None or not hmac.compare_digest(row["hash"], digest):
         raise AuthenticationError
-    return Client(
+    client = Client(
         tenant_id=row["tenant_id"],
         key_id=str(row["key_id"]),
         scopes=frozenset(row["scopes"]),
         rate_limit=row["rate_limit"],
+        calendars=None if row["calendars"] is None else frozenset(row["calendars"]),
     )
+    return _Found(client=client, version=row["version"], valid_until=row["valid_until"])
 
 
 def _ask_service(key: str, digest: bytes) -> Client:

@@ -224,13 +224,17 @@ def get(connection: Connection, *, tenant_id: str, appointment_id: UUID) -> Appo
 
 @dataclass(frozen=True, kw_only=True)
 class Filter:
-    """Which appointments: None matches all; instants bound start_time, the end exclusive."""
+    """Which appointments: None matches all; instants bound start_time, the end exclusive.
+
+    `seen`: the calendars that the caller may see.
+    """
 
     coach_id: str | None = None
     calendar_id: str | None = None
     status: Status | None = None
     start: datetime | None = None
     end: datetime | None = None
+    seen: Sequence[str] | None = None
 
 
 def list_page(
@@ -246,6 +250,7 @@ def list_page(
         "tenant": tenant_id,
         "coach": where.coach_id,
         "calendar": where.calendar_id,
+        "seen": where.seen,
         "status": where.status,
         "start": where.start,
         "end": where.end,

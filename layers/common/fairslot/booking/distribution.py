@@ -88,9 +88,17 @@ class Distribution:
 
 
 def distribution(
-    connection: Connection, *, tenant_id: str, calendar_id: str | None, start: datetime, end: datetime
+    connection: Connection,
+    *,
+    tenant_id: str,
+    calendar_id: str | None,
+    start: datetime,
+    end: datetime,
+    seen: Sequence[str] | None = None,
 ) -> Distribution:
     """Return the distribution of the appointments that start in [start, end), over one calendar or all.
+
+    All are those that the caller may see, `seen`; None: the tenant's.
 
     Live holds count as assigned: they have moved the credits.
 
@@ -98,7 +106,7 @@ def distribution(
         NotFoundError: the tenant has no such calendar.
 
     """
-    values = {"tenant": tenant_id, "calendar": calendar_id, "start": start, "end": end}
+    values = {"tenant": tenant_id, "calendar": calendar_id, "start": start, "end": end, "seen": seen}
     rows = connection.execute(_SQL["shares"], values).fetchall()
     if calendar_id is not None and not rows:
         known = connection.execute(_SQL["known"], values).fetchone()

@@ -7,7 +7,7 @@ from itertools import compress
 
 from fairslot.coach_time.kept_teams import KeptTeams
 from fairslot.coach_time.team_part import TeamPart
-from fairslot.coach_time.team_reading import CalendarTime, Question, current
+from fairslot.coach_time.team_reading import CalendarTime, Question, active, current
 from fairslot.coach_time.team_time import TeamTime
 from fairslot.domain.slots import slot_from
 from fairslot.platform.db import Connection
@@ -81,9 +81,11 @@ def list_starts(
     clock: datetime | None = None,
     kept: KeptTeams | None = None,
     requires: Sequence[str] = (),
+    seen: Sequence[str] | None = None,
 ) -> Page:
     """Return the bookable starts of the tenant's calendars, or of one of them, in the window.
 
+    Without a calendar they are those of all that the caller may see: `seen`, sorted; None: the tenant's.
     Coaches have to meet what the calendar requires, and `requires` (name:value). Expired holds are cleared
     first; they expire by `clock`, without it by the database's clock. One calendar is answered from what is
     `kept` and what changed since, as exactly as without.
@@ -101,7 +103,10 @@ def list_starts(
         clock=clock,
         requires=tuple(requires),
     )
-    times = current(connection, question, kept)
+    if calendar_id is None and seen is not None:
+        times = [one for each in seen for one in active(connection, replace(question, calendar_id=each))]
+    else:
+        times = current(connection, question, kept)
     found = [_starts(one, window, now) for one in times]
     total = sum(len(one.slots) for one in found)
     shown, more = _cut(found, window)

@@ -1,4 +1,4 @@
-"""Requests to read external calendars, sent to the fetches queue."""
+"""Requests to read external calendars, and issuers' keys, sent to the fetches queue."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,14 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from fairslot.domain.errors import UnavailableError
 from fairslot.messages.fetches import FetchRequest
+from fairslot.messages.issuer_keys import KeysRequest
 from fairslot.platform import queue
 from fairslot.platform.observability import logger, metrics
 from fairslot.platform.settings import settings
 
 
-def send_fetches(fetches: Sequence[FetchRequest]) -> None:
-    """Send requests to read calendars; those that the queue does not take are sent again by the schedule."""
+def send_fetches(fetches: Sequence[FetchRequest | KeysRequest]) -> None:
+    """Send requests to read calendars, or issuers' keys; the schedule sends again what the queue refuses."""
     if not fetches:
         return
     try:

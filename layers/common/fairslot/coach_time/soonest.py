@@ -38,9 +38,11 @@ def soonest(
     now: datetime,
     clock: datetime | None = None,
     kept: KeptTeams | None = None,
+    seen: Sequence[str] | None = None,
 ) -> Soonest:
-    """Return the `limit` earliest starts of these calendars of the tenant; None: of all that are active.
+    """Return the `limit` earliest starts of these calendars of the tenant.
 
+    Without calendars they are those of all active ones that the caller may see: `seen`; None: the tenant's.
     At the same instant calendars are ordered by id. What is read is in proportion to how far ahead the starts
     are. Otherwise as list_starts.
 
@@ -61,6 +63,7 @@ def soonest(
                 clock=clock,
                 kept=kept,
                 requires=requires,
+                seen=seen,
             )
             for calendar_id in asked
         ]

@@ -94,10 +94,15 @@ def current(connection: Connection, question: Question, kept: KeptTeams | None) 
     """
     if kept is not None and question.calendar_id is not None:
         return [_kept(connection, question, question.calendar_id, kept)]
-    found = _read(connection, question, Window.of(*question.slots))
+    found = active(connection, question)
     if question.calendar_id is not None and not found:
         raise NotFoundError("There is no such calendar.")
     return found
+
+
+def active(connection: Connection, question: Question) -> list[CalendarTime]:
+    """Return those calendars that are asked about and can be booked, by their ids."""
+    return _read(connection, question, Window.of(*question.slots))
 
 
 def _kept(connection: Connection, question: Question, calendar_id: str, kept: KeptTeams) -> CalendarTime:

@@ -26,7 +26,7 @@ FairslotError
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 _UNAVAILABLE = {
     "inactive": "The calendar is inactive; choose another calendar.",
@@ -39,6 +39,10 @@ _TIMINGS = {
     "not_started": "The appointment is {} and has not started; report its outcome after its start.",
     "has_started": "The appointment is {} and has started; it can be changed before its start only.",
 }
+
+
+# Why a credential is refused.
+type Refused = Literal["missing", "doubled", "malformed", "unknown", "signature", "token"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,9 +93,14 @@ class PayloadTooLargeError(ValidationError):
 
 
 class AuthenticationError(FairslotError):
-    """The API key or signature is missing or invalid; send a valid one."""
+    """The API key, token or signature is missing or invalid; send a valid one."""
 
     code = "AUTHENTICATION_FAILED"
+
+    def __init__(self, message: str | None = None, *, reason: Refused = "unknown") -> None:
+        """Keep what is wrong with the credential, for a metric alone: the client is not told."""
+        super().__init__(message)
+        self.reason = reason
 
 
 class ForbiddenError(FairslotError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools.event_handler import Response
 from pydantic import BaseModel
 
-from fairslot.domain.errors import IdempotencyInProgressError, MalformedRequestError, RateLimitError
+from fairslot.domain.errors import FairslotError, IdempotencyInProgressError, MalformedRequestError
 from fairslot.domain.idempotency import ChangeResult, Key, fingerprint
 from fairslot.http import api, routing
 from fairslot.platform import after_answer, cache, db, idempotent
@@ -133,6 +133,7 @@ def _replayed_or_done(router: "BaseRouter", key: Key, work: Callable[[], dict[st
 
     Raises:
         RateLimitError: the client is over its limit.
+        AuthenticationError: the client's key is not valid any more.
         IdempotencyInProgressError: the same request is in progress.
 
     """
@@ -173,7 +174,7 @@ def _replayed_or_done(router: "BaseRouter", key: Key, work: Callable[[], dict[st
             raise IdempotencyInProgressError from error
         return known
     except IdempotencyPersistenceLayerError as error:
-        if isinstance(error.__cause__, RateLimitError):
+        if isinstance(error.__cause__, FairslotError):
             raise error.__cause__ from None
         cache.rest(error)
         counting.check()

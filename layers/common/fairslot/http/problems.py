@@ -56,6 +56,7 @@ def problem(error: Exception) -> Response[Any]:
     """Return any error as an answer; what is not ours is logged without its message."""
     known = _known(error)
     status = status_of(type(known))
+    _count_refused(known)
     body: dict[str, Any] = {
         "type": f"urn:fairslot:error:{known.code.lower().replace('_', '-')}",
         "title": status.phrase,
@@ -87,6 +88,14 @@ def _known(error: Exception) -> FairslotError:
     logger.error("unexpected error", extra={"error": type(error).__name__, "where": where})
     metrics.add_metric(name="UnexpectedError", unit=MetricUnit.Count, value=1)
     return FairslotError()
+
+
+def _count_refused(error: FairslotError) -> None:
+    """Count a refused caller, and why it is refused: the answer gives no hint."""
+    if isinstance(error, AuthenticationError | ForbiddenError):
+        reason = error.reason if isinstance(error, AuthenticationError) else "forbidden"
+        for name in ("CredentialsRefused", f"CredentialsRefused{reason.title()}"):
+            metrics.add_metric(name=name, unit=MetricUnit.Count, value=1)
 
 
 def _headers(error: FairslotError) -> dict[str, str | list[str]]:

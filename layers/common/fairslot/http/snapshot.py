@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _LATE = (
     "aws_lambda_powertools.utilities.idempotency.persistence.cache",
     "botocore.session",
+    "fairslot.access.tokens",
     "redis",
 )
 

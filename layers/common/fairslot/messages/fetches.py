@@ -1,4 +1,7 @@
-"""FetchesQueue: one calendar to read per message, written by the sync, read by the calendar reader."""
+"""FetchesQueue: one calendar to read per message, written by the sync, read by the calendar reader.
+
+An issuer's public keys are asked for on the same queue: see issuer_keys.py.
+"""
 
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -8,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fairslot.domain.slots import Window
 from fairslot.messages import contract
 from fairslot.messages.contract import MessageError
+from fairslot.messages.issuer_keys import KeysRequest
 
 LONGEST_WINDOW = 40_000  # slots; a year of the longest days has 38,064
 
@@ -53,3 +57,11 @@ class FetchRequest(BaseModel):
     def window(self) -> Window:
         """The slots to read."""
         return Window(self.first_slot, self.slot_count)
+
+
+def read(body: str) -> FetchRequest | KeysRequest:
+    """Read a message of the queue. Raises MessageError."""
+    try:
+        return KeysRequest.from_json(body)
+    except MessageError:
+        return FetchRequest.from_json(body)

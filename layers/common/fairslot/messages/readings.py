@@ -1,4 +1,7 @@
-"""FetchedQueue: one reading of a calendar per message, written by the calendar reader, stored by the sync."""
+"""FetchedQueue: one reading of a calendar per message, written by the calendar reader, stored by the sync.
+
+An issuer's public keys come on the same queue: see issuer_keys.py.
+"""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -9,6 +12,7 @@ from fairslot.domain.slots import Window, bits_of_hex, hex_of
 from fairslot.messages import contract
 from fairslot.messages.contract import MessageError
 from fairslot.messages.fetches import LONGEST_WINDOW, FetchRequest
+from fairslot.messages.issuer_keys import KeysReading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +84,14 @@ class Reading:
             wire.free = hex_of(self.free.bits, window.slot_count)
             wire.unreadable = self.free.unreadable or None
         return contract.to_json(wire.model_dump(mode="json", exclude_none=True))
+
+
+def read(body: str) -> Reading | KeysReading:
+    """Read a message of the queue. Raises MessageError."""
+    try:
+        return KeysReading.from_json(body)
+    except MessageError:
+        return Reading.from_json(body)
 
 
 class _Wire(BaseModel):

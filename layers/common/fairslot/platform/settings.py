@@ -59,8 +59,18 @@ class Settings(BaseModel):
     endpoint_warning_days: float = Field(4.0, gt=0)
     endpoint_disable_days: float = Field(5.0, gt=0)
 
-    # Per address; beyond it, keys that are not cached are not looked up for the rest of the minute.
+    # The issuers of tokens as JSON: see docs/access.md.
+    token_issuers: str = ""
+    # A minute and an address: requests of one tenant's callers together, and keys, signatures and tokens that
+    # are wrong. Past the second, keys that are not known are not looked up.
+    max_requests_per_address: int = Field(6_000, ge=1)
     max_unknown_keys_per_minute: int = Field(60, ge=1)
+    # What addresses are kept as digests with, the same for every process of a deployment.
+    address_secret: str = ""
+    # By which CloudFront proves that a request came through it; two, with a comma between, while they change.
+    origin_secrets: str = ""
+    # For the local stack and the tests only, whose keys are easy to type: their form is not checked.
+    any_key_form: bool = False
     max_holds_per_client: int = Field(20, ge=0)
     idempotency_hours: int = Field(24, ge=1)
     # How much a process keeps of the availability of teams; 0: nothing is kept, in Valkey neither.

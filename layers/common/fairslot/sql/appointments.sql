@@ -41,6 +41,7 @@ SELECT engine.appointment_json(engine.image_of(a)) AS appointment
  WHERE a.tenant_id = %(tenant)s AND a.status <> 'held'
    AND (%(coach)s::text IS NULL OR a.coach_id = %(coach)s)
    AND (%(calendar)s::text IS NULL OR a.calendar_id = %(calendar)s)
+   AND (%(seen)s::text[] IS NULL OR a.calendar_id = ANY (%(seen)s))
    AND (%(status)s::text IS NULL OR a.status = %(status)s)
    AND (%(start)s::timestamptz IS NULL OR a.start_time >= %(start)s)
    AND (%(end)s::timestamptz IS NULL OR a.start_time < %(end)s)

@@ -6,6 +6,7 @@
 WITH offered AS (
     SELECT calendar_id FROM calendars
      WHERE tenant_id = %(tenant)s AND (%(calendar)s::text IS NULL OR calendar_id = %(calendar)s)
+       AND (%(seen)s::text[] IS NULL OR calendar_id = ANY (%(seen)s))
 ), members AS (
     SELECT coach_id, kind, sum(credit) AS credit, avg(weight) AS weight
       FROM coach_credits WHERE calendar_id IN (SELECT calendar_id FROM offered)
@@ -81,4 +82,5 @@ SELECT 1 AS known FROM calendars WHERE tenant_id = %(tenant)s AND calendar_id = 
 SELECT turn.kind, turn.credits, calendar.policy
   FROM calendars AS calendar JOIN turns AS turn USING (calendar_id)
  WHERE calendar.tenant_id = %(tenant)s AND (%(calendar)s::text IS NULL OR calendar.calendar_id = %(calendar)s)
+   AND (%(seen)s::text[] IS NULL OR calendar.calendar_id = ANY (%(seen)s))
    AND turn.credits <> '{}';

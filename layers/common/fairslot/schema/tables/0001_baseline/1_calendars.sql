@@ -27,19 +27,6 @@ END $$;
 
 -- Who can be booked, for what, and by whom.
 
-CREATE TABLE api_keys (
-    key_id      uuid PRIMARY KEY DEFAULT uuidv7(),
-    tenant_id   text NOT NULL,
-    key_hash    bytea NOT NULL UNIQUE CHECK (length(key_hash) = 32),
-    label       text NOT NULL DEFAULT '',
-    scopes      text[] NOT NULL DEFAULT '{read,write}' CHECK (scopes <@ '{read,write,admin}'),
-    rate_limit  integer NOT NULL DEFAULT 100 CHECK (rate_limit > 0),
-    created_at  timestamptz NOT NULL DEFAULT now(),
-    revoked_at  timestamptz
-);
-COMMENT ON COLUMN api_keys.key_hash IS 'SHA-256 of the key; the key itself is never stored';
-COMMENT ON COLUMN api_keys.rate_limit IS 'requests a minute';
-
 CREATE TABLE coaches (
     coach_id              text PRIMARY KEY,
     tenant_id             text NOT NULL,

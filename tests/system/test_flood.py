@@ -1,0 +1,114 @@
+"""A flood of guessed keys on the whole stack, beside a customer's system that notices nothing."""
+
+import statistics
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+
+from tests.support.stack import KEY, Stack, book, running, starts, wait_until, wait_until_read
+
+GUESSES = 20  # that an address may try in a minute
+MANY = 30  # addresses
+ROUNDS = 40
+# Of the same two cores the flood takes what it gets: this is no measure of how fast anything is.
+SLOWER = 8.0
+# Requests that are looked up at the same moment come on top: one for each process of a function.
+AT_ONCE = 4
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[Stack]:
+    """A stack in which an address may try few wrong keys."""
+    with running(tmp_path / "data", {"MAX_UNKNOWN_KEYS_PER_MINUTE": str(GUESSES)}) as made:
+        wait_until_read(made)
+        yield made
+
+
+class Flood:
+    """Guesses without a pause: from the steady client's own address, and from many others in turn."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._ended = threading.Event()
+        many = [f"127.0.1.{number}" for number in range(1, MANY + 1)]
+        self._threads = [threading.Thread(target=self._work, args=(one,)) for one in (["127.0.0.1"], many)]
+        self.answers: Counter[tuple[str, int]] = Counter()
+        for one in self._threads:
+            one.start()
+
+    def _work(self, addresses: list[str]) -> None:
+        clients = [
+            httpx.Client(base_url=self._url, transport=httpx.HTTPTransport(local_address=one), timeout=30)
+            for one in addresses
+        ]
+        while not self._ended.is_set():
+            for address, client in zip(addresses, clients, strict=True):
+                answer = client.get("/api/appointments", headers={"X-API-Key": f"guess-{uuid4()}"})
+                self.answers[address, answer.status_code] += 1
+        for client in clients:
+            client.close()
+
+    def has_tried(self, status: int, times: int) -> bool:
+        """Tell whether so many answers with a status have come to the one address."""
+        return self.answers["127.0.0.1", status] >= times
+
+    def end(self) -> None:
+        """Wait for the last answers."""
+        self._ended.set()
+        for one in self._threads:
+            one.join()
+
+
+def steady(stack: Stack, times: int) -> tuple[set[int], float]:
+    """Read so many times, and book now and then; return the statuses and the median seconds of reading."""
+    statuses, seconds = set(), []
+    for number in range(times):
+        began = time.perf_counter()
+        answer = stack.api.get("/api/appointments", params={"limit": 1})
+        seconds.append(time.perf_counter() - began)
+        statuses.add(answer.status_code)
+        if number % 10 == 0:
+            free = starts(stack)
+            statuses.add(book(stack, free[len(free) // 2]["start_time"]).status_code)
+    return statuses, statistics.median(seconds)
+
+
+def look_ups(stack: Stack) -> int:
+    """Return how many keys were looked up so far: each look-up searches the table twice."""
+    with psycopg.connect(stack.state["database_url"]) as connection:
+        row = connection.execute(
+            "SELECT seq_scan + coalesce(idx_scan, 0) FROM pg_stat_user_tables WHERE relname = 'api_keys'"
+        ).fetchone()
+    assert row is not None
+    return int(row[0]) // 2
+
+
+@pytest.mark.alone
+def test_who_has_a_key_notices_nothing_of_a_flood(stack: Stack) -> None:
+    """No request is refused, none waits for long, and past the limit no guess reaches the database."""
+    _, before = steady(stack, ROUNDS)
+    known = look_ups(stack)
+    flood = Flood(str(stack.api.base_url))
+    try:
+        wait_until(lambda: flood.has_tried(429, 20), 30, "the flood is past its limit")
+        statuses, during = steady(stack, ROUNDS * 2)
+    finally:
+        flood.end()
+    assert statuses <= {200, 201}
+    assert during < SLOWER * before
+    assert {status for _, status in flood.answers} == {401, 429}
+    for address in {address for address, _ in flood.answers}:
+        assert flood.answers[address, 401] <= GUESSES + AT_ONCE
+    looked = sum(times for (_, status), times in flood.answers.items() if status == 401)
+    assert flood.answers["127.0.0.1", 429] > 2 * GUESSES
+    wait_until(lambda: look_ups(stack) - known >= looked, 30, "the database has told what it has done")
+    # The steady client's own: each process of three functions looks its key up every 30 seconds.
+    assert look_ups(stack) - known <= looked + 60
+    assert KEY not in str(flood.answers)
