@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
+import psycopg
 import pytest
 
+from fairslot.coach_time.days import extend_days
 from fairslot.domain.errors import AppointmentsAffectedError, ConflictError, SlotUnavailableError
 from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection
@@ -17,6 +20,7 @@ from tests.support.clock import DAY, HALF, NINE, NOW
 from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants, check_replay
 from tests.support.race import Outcome, at_once, patiently, wait_until, waiting
+from tests.support.readings import store_reading
 from tests.support.tables import count
 from tests.support.team import TENANT, add_calendar, add_team
 
@@ -135,3 +139,49 @@ def test_a_change_locks_no_day_before_its_calendars(
         outcome.result()
     check_invariants(connection)
     check_replay(connection)
+
+
+def store_patiently(connection: Connection) -> None:
+    """Store that the coach's own calendar is free, as `db.run` does."""
+    try:
+        store_reading(connection, NOW, coach_id="coach-01")
+    except psycopg.errors.SerializationFailure:
+        store_reading(connection, NOW, coach_id="coach-01")
+
+
+@pytest.mark.parametrize(
+    "patch", [{"working_hours": {}}, {"limits": {"per_day": 0}}, {"time_zone": "Asia/Kathmandu"}], ids=str
+)
+@pytest.mark.parametrize(
+    ("kind", "make_days"),
+    [("none", partial(extend_days, now=NOW)), ("calendar_api", store_patiently)],
+    ids=["the schedule", "a reading"],
+)
+def test_days_are_made_of_what_is_set_now(
+    connection: Connection,
+    connect: Connect,
+    kind: str,
+    make_days: Callable[[Connection], object],
+    patch: dict[str, Any],
+) -> None:
+    """Who read a coach's settings before a change, and waits for it, does not put the old days back."""
+    add_team(connection, 1, kind=kind)
+    asked = ChangeRequest(tenant_id=TENANT, now=NOW)
+    other = connect()
+    with ThreadPoolExecutor(1) as pool:
+        with connection.transaction():
+            Coach("coach-01").patch(connection, lambda known: {**known, **patch}, asked)
+            making = pool.submit(make_days, other)
+            wait_until(lambda: waiting(connection, [other]) == 1)
+        making.result(timeout=30)
+    made = connection.execute(
+        "SELECT first_slot, working, max_per_day FROM coach_slots ORDER BY 1"
+    ).fetchall()
+    extend_days(connection, now=NOW)
+    assert (
+        made
+        == connection.execute(
+            "SELECT first_slot, working, max_per_day FROM coach_slots ORDER BY 1"
+        ).fetchall()
+    )
+    check_invariants(connection)

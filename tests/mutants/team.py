@@ -55,6 +55,20 @@ GUARDS = (
         f"{_COACHES}::test_changes_of_hours_take_effect_at_once",
     ),
     Guard(
+        "the schedule puts old hours back",
+        "schema/functions/15_coach_days.sql",
+        "     WHERE coach.coach_id = ANY (p_coaches) AND engine.made_of(coach) = p_made_of\n",
+        "     WHERE coach.coach_id = ANY (p_coaches)\n",
+        "tests/integration/test_team_changes.py::test_days_are_made_of_what_is_set_now",
+    ),
+    Guard(
+        "a reading puts old hours back",
+        "schema/functions/15_coach_days.sql",
+        "coach.coach_id = p_coach AND engine.made_of(coach) = p_made_of) THEN",
+        "coach.coach_id = p_coach) THEN",
+        "tests/integration/test_team_changes.py::test_days_are_made_of_what_is_set_now",
+    ),
+    Guard(
         "an override is not read",
         "domain/slots.py",
         "if given is None else given:",

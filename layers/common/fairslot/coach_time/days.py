@@ -28,7 +28,6 @@ _SQL = queries("days")
 _WIDTH = 104  # of a day's column of bits
 # The most coaches who get the same days in one statement, which must end within its time.
 _AT_ONCE = 100
-_OF_DAYS = ("time_zone", "working_hours", "overrides", "blocked_dates", "max_per_day", "calendar_kind")
 
 
 def horizon_slots(zone: ZoneInfo, now: datetime) -> tuple[int, int]:
@@ -75,13 +74,12 @@ def extend_days(connection: Connection, *, now: datetime, coach_ids: Sequence[st
     coaches = connection.execute(_SQL["coaches"], values).fetchall()
     _follow_zones(connection, coaches, slot_of(now))
     for alike in _alike(coaches):
-        zone = alike[0]["time_zone"]
-        first, end = horizon_slots(ZoneInfo(zone), now)
+        first, end = horizon_slots(ZoneInfo(alike[0]["time_zone"]), now)
         columns = _columns(alike[0], first, end - first, _unread(alike[0], end - first))
         # Without a transaction around it, days must not stay locked while other coaches get theirs.
         at_once = 1 if coach_ids is None else _AT_ONCE
         for some in batched((coach["coach_id"] for coach in alike), at_once, strict=False):
-            connection.execute(_SQL["extend"], {"coaches": [*some], "time_zone": zone, **columns})
+            connection.execute(_SQL["extend"], {"coaches": [*some], **columns})
     if coach_ids is None:  # within a change its own changes cannot be folded yet
         fold_all_changes(connection, most=len(coaches))
     return len(coaches)
@@ -91,7 +89,7 @@ def _alike(coaches: Sequence[dict[str, Any]]) -> Collection[list[dict[str, Any]]
     """Return the coaches in groups whose days are made of the same."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for coach in coaches:
-        groups.setdefault(repr([coach[name] for name in _OF_DAYS]), []).append(coach)
+        groups.setdefault(coach["made_of"], []).append(coach)
     return groups.values()
 
 
@@ -124,7 +122,7 @@ def _replace(connection: Connection, coach: dict[str, Any], first: int, end: int
     start, _ = day_of(zone, date_of(zone, first))
     over = sum(day_of(zone, date_of(zone, end - 1)))
     columns = _columns(coach, start, over - start, _unread(coach, over - start))
-    values = {"coach": coach["coach_id"], "time_zone": coach["time_zone"], "from": start}
+    values = {"coach": coach["coach_id"], "from": start}
     connection.execute(_SQL["replace"], {**values, **columns})
 
 
@@ -153,7 +151,7 @@ def _columns(coach: dict[str, Any], first: int, width: int, free: int) -> dict[s
     names = ("first_slots", "slot_counts", "dates", "working", "external")
     columns = zip(*rows, strict=True) if rows else ((),) * len(names)
     arrays = {name: f"{{{','.join(map(str, column))}}}" for name, column in zip(names, columns, strict=True)}
-    return {"max_per_day": coach["max_per_day"], **arrays}
+    return {"max_per_day": coach["max_per_day"], "made_of": coach["made_of"], **arrays}
 
 
 def _bits(bits: int, count: int) -> str:

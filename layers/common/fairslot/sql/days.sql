@@ -1,7 +1,8 @@
 -- name: coaches
 -- What the days of active coaches are made of; null: of all of them.
-SELECT coach_id, tenant_id, time_zone, working_hours, overrides, blocked_dates, max_per_day, calendar_kind
-  FROM coaches
+SELECT coach_id, tenant_id, time_zone, working_hours, overrides, blocked_dates, max_per_day, calendar_kind,
+       engine.made_of(coach) AS made_of
+  FROM coaches AS coach
  WHERE active AND (%(coaches)s::text[] IS NULL OR coach_id = ANY (%(coaches)s))
  ORDER BY coach_id;
 
@@ -20,20 +21,19 @@ SELECT engine.upsert_days(p_coach => %(coach)s, p_fetched_at => %(fetched_at)s,
                           p_first_slots => %(first_slots)s::integer[], p_slot_counts => %(slot_counts)s::smallint[],
                           p_dates => %(dates)s::date[], p_working => %(working)s::text[],
                           p_external => %(external)s::text[], p_max_per_day => %(max_per_day)s::smallint,
-                          p_unreadable => %(unreadable)s);
+                          p_unreadable => %(unreadable)s, p_made_of => %(made_of)s);
 
 -- name: extend
--- Gives coaches of one zone these days, which are the same for all of them.
-SELECT engine.extend_days(p_coaches => ARRAY(SELECT coach_id FROM coaches
-                                              WHERE coach_id = ANY (%(coaches)s) AND time_zone = %(time_zone)s
-                                              ORDER BY coach_id),
+-- Gives coaches these days, which are the same for all of them.
+SELECT engine.extend_days(p_coaches => %(coaches)s,
                           p_first_slots => %(first_slots)s::integer[], p_slot_counts => %(slot_counts)s::smallint[],
                           p_dates => %(dates)s::date[], p_working => %(working)s::text[],
-                          p_external => %(external)s::text[], p_max_per_day => %(max_per_day)s::smallint);
+                          p_external => %(external)s::text[], p_max_per_day => %(max_per_day)s::smallint,
+                          p_made_of => %(made_of)s);
 
 -- name: replace
 -- Replaces days of another zone by those of the coach's zone; one transaction.
-SELECT engine.replace_days(p_coach => %(coach)s, p_zone => %(time_zone)s, p_from => %(from)s,
+SELECT engine.replace_days(p_coach => %(coach)s, p_made_of => %(made_of)s, p_from => %(from)s,
                          p_first => %(first_slots)s, p_count => %(slot_counts)s, p_dates => %(dates)s,
                          p_working => %(working)s, p_external => %(external)s, p_max_per_day => %(max_per_day)s::smallint),
        engine.apply_absences(p_coach => %(coach)s);

@@ -27,11 +27,17 @@ BEGIN
                                            p_count => day.slot_count)) <> 0::bit(104);
 END $$;
 
+-- What of a coach's settings days are made of, as text. Who makes days has read it before waiting for a lock: days of settings
+-- that were changed meanwhile are not stored.
+CREATE OR REPLACE FUNCTION engine.made_of(c coaches) RETURNS text LANGUAGE sql STABLE
+    RETURN jsonb_build_array(c.time_zone, c.working_hours, c.overrides, c.blocked_dates, c.max_per_day, c.calendar_kind)::text;
+
 -- Stores what a calendar allows on a coach's days: our own time is free, absences are not. An older reading never
--- overwrites a younger one. p_unreadable: how many of its events could not be read.
+-- overwrites a younger one. p_unreadable: how many of its events could not be read. Raises 40001 if the coach is not as
+-- p_made_of says: the days have to be made again.
 CREATE OR REPLACE FUNCTION engine.upsert_days(
     p_coach text, p_fetched_at timestamptz, p_first_slots integer[], p_slot_counts smallint[], p_dates date[],
-    p_working text[], p_external text[], p_max_per_day smallint, p_unreadable integer
+    p_working text[], p_external text[], p_max_per_day smallint, p_unreadable integer, p_made_of text
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_from timestamptz := engine.instant_of(p_first_slots[1]);
@@ -40,6 +46,9 @@ DECLARE
     v_absent int4range[];
 BEGIN
     PERFORM engine.lock_external_calendar(p_coach);
+    IF NOT EXISTS (SELECT FROM coaches AS coach WHERE coach.coach_id = p_coach AND engine.made_of(coach) = p_made_of) THEN
+        RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = 'the coach''s hours were changed meanwhile';
+    END IF;
     INSERT INTO coach_syncs AS sync (coach_id, synced_at, unreadable_events)
     VALUES (p_coach, p_fetched_at, p_unreadable)
     ON CONFLICT (coach_id) DO UPDATE
@@ -72,10 +81,11 @@ BEGIN
 END $$;
 
 -- Gives coaches the same days, where nothing was read: those that are missing with what p_external allows, less absences; on
--- those that are stored the external calendar's bits stay.
+-- those that are stored the external calendar's bits stay. Coaches who are not as p_made_of says are left out: whoever changed
+-- that makes their days.
 CREATE OR REPLACE FUNCTION engine.extend_days(
     p_coaches text[], p_first_slots integer[], p_slot_counts smallint[], p_dates date[], p_working text[],
-    p_external text[], p_max_per_day smallint
+    p_external text[], p_max_per_day smallint, p_made_of text
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_coach text;
@@ -86,7 +96,7 @@ BEGIN
     INSERT INTO coach_slots AS day (coach_id, first_slot, slot_count, local_date, working, external, max_per_day)
     SELECT coach.coach_id, given.first_slot, given.slot_count, given.local_date, given.working::bit(104),
            given.external::bit(104) & ~coalesce(gone.bits, 0::bit(104)), p_max_per_day
-      FROM unnest(p_coaches) AS coach (coach_id)
+      FROM coaches AS coach
      CROSS JOIN unnest(p_first_slots, p_slot_counts, p_dates, p_working, p_external) WITH ORDINALITY
                 AS given (first_slot, slot_count, local_date, working, external, day)
       LEFT JOIN (SELECT absent.coach_id, mask.day, mask.bits
@@ -94,6 +104,7 @@ BEGIN
                            FROM coach_absences WHERE coach_id = ANY (p_coaches) GROUP BY coach_id) AS absent
                   CROSS JOIN engine.day_masks(p_stretches => absent.stretches, p_firsts => p_first_slots,
                                               p_counts => p_slot_counts) AS mask) AS gone USING (coach_id, day)
+     WHERE coach.coach_id = ANY (p_coaches) AND engine.made_of(coach) = p_made_of
      ORDER BY coach.coach_id, given.first_slot
     ON CONFLICT (coach_id, first_slot) DO UPDATE SET working = excluded.working, max_per_day = excluded.max_per_day
      WHERE (day.working, day.max_per_day) IS DISTINCT FROM (excluded.working, excluded.max_per_day);
@@ -119,14 +130,14 @@ $$;
 -- stay with their slots, and p_external counts for slots that no day had; what is taken comes from the appointments.
 -- Nothing happens if the coach's zone is no longer p_zone. It locks all calendars in which the coach's time can change.
 CREATE OR REPLACE FUNCTION engine.replace_days(
-    p_coach text, p_zone text, p_from integer, p_first integer[], p_count smallint[], p_dates date[], p_working text[],
+    p_coach text, p_made_of text, p_from integer, p_first integer[], p_count smallint[], p_dates date[], p_working text[],
     p_external text[], p_max_per_day smallint
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_old coach_slots[];
 BEGIN
     PERFORM engine.lock_calendars_of(p_coaches => ARRAY[p_coach], p_from => p_from);
-    PERFORM FROM coaches WHERE coach_id = p_coach AND time_zone = p_zone FOR SHARE;
+    PERFORM FROM coaches AS coach WHERE coach.coach_id = p_coach AND engine.made_of(coach) = p_made_of FOR SHARE;
     IF NOT FOUND THEN
         RETURN;
     END IF;
