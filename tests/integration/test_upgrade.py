@@ -1,6 +1,6 @@
 """A database that is in use is brought up to date, and nobody notices.
 
-The first release is the baseline until one has gone out; then its schema is kept as a dump and is the first.
+The last release is kept as a dump: what is current begins there. Two made-up releases follow.
 """
 
 import itertools
@@ -20,6 +20,8 @@ from tests.support.clock import HOUR, NINE, NOW
 from tests.support.endpoints import add_endpoint
 from tests.support.invariants import check_invariants, check_replay
 from tests.support.race import wait_until, waiting
+from tests.support.releases import last_release, restore
+from tests.support.tables import count
 from tests.support.team import add_team, set_coach
 from tests.support.upgrades import CONTRACTS, EXPANDS, Client, dump, edited, releases
 
@@ -165,6 +167,27 @@ def test_a_step_that_fails_leaves_everything_as_it_was(url: str, clients: list[C
         rounds(clients)
         assert dump(url) == before
     assert migrate(url, second) == [EXPANDS[0], FUNCTIONS]
+
+
+def restored(url: str, other: str) -> str:
+    """Return a database's schema after it was restored, by which conditions are written in one way."""
+    with psycopg.connect(other, autocommit=True) as connection:
+        connection.execute(dump(url).encode())
+    return dump(other)
+
+
+def test_the_last_release_becomes_what_is_current(new_database: NewDatabase) -> None:
+    """It is as a fresh database, what was booked before is right, and work goes on."""
+    upgraded, fresh = new_database(), new_database()
+    restore(upgraded, last_release())
+    migrate(upgraded)
+    migrate(fresh)
+    assert restored(upgraded, new_database()) == restored(fresh, new_database())
+    with db.connect(upgraded) as connection:
+        assert count(connection, "coach_appointments", "status = 'scheduled'") == 2
+        book(connection, NINE + 2 * HOUR)
+        check_invariants(connection)
+        check_replay(connection)
 
 
 def test_a_fresh_and_an_upgraded_database_are_the_same(new_database: NewDatabase) -> None:
