@@ -16,6 +16,7 @@ from aws_lambda_powertools.event_handler.openapi.merge import OpenAPIMerge
 import admin.app
 import availability.app
 import booking.app
+from fairslot import __version__
 from fairslot.access.authorize import LARGEST_BODY
 from fairslot.domain.errors import AuthenticationError, FairslotError, RateLimitError, UnavailableError
 from fairslot.http.problems import status_of
@@ -51,7 +52,7 @@ def document() -> Json:
     """Return the description of every route of every function."""
     merged = OpenAPIMerge(
         title="Fairslot",
-        version="1.0.0",
+        version=__version__,
         description=_ABOUT,
         security=[{name: []} for name in SECURITY],
         on_conflict="error",
