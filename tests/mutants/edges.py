@@ -212,8 +212,8 @@ _EXTERNAL = (
     Guard(
         "a reading does not wait for an absence that is being written",
         _COACH_DAYS,
-        "    PERFORM engine.lock_external_calendar(p_coach);\n    INSERT INTO coach_syncs",
-        "    INSERT INTO coach_syncs",
+        "    PERFORM engine.lock_external_calendar(p_coach);\n    IF NOT EXISTS (SELECT FROM coaches",
+        "    IF NOT EXISTS (SELECT FROM coaches",
         f"{_ABSENCES}::test_a_reading_that_is_being_stored_knows_of_it",
     ),
     Guard(
