@@ -45,7 +45,7 @@ def test_what_another_has_is_not_read(adjusted: Connection, aggregate: str, stat
     """The statement itself leaves it out."""
     row = one_row(adjusted, "SELECT change_id FROM changes WHERE type = 'credit.adjusted'")
     values = {"calendar": "cal", "adjustment": row["change_id"], "after": 0, "limit": 9, "now": NOW}
-    values |= {"start": NINE, "end": NINE + DAY, "requires": None}
+    values |= {"start": NINE, "end": NINE + DAY, "requires": None, "seen": None}
     sql = queries(aggregate)[statement]
     assert adjusted.execute(sql, {"tenant": TENANT, **values}).fetchall()
     assert adjusted.execute(sql, {"tenant": OTHER, **values}).fetchall() == []
