@@ -27,7 +27,7 @@ def kept(connection: Connection, cache: Redis) -> list[Any]:
     records = [
         cache.get(name)
         for name in cache.scan_iter("*")
-        if cache.type(name) == b"string" and not name.startswith(b"known_keys:")
+        if cache.type(name) == b"string" and not name.startswith((b"known_keys:", b"key_version:"))
     ]
     answers = [json.loads(json.loads(one)["data"]) for one in records if isinstance(one, bytes)]
     assert answers
