@@ -7,9 +7,11 @@ from typing import Any
 import click
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 console = Console(highlight=False, soft_wrap=False)
+_ANY_WIDTH = 10_000
 
 
 def show_json(value: object) -> None:
@@ -18,13 +20,25 @@ def show_json(value: object) -> None:
 
 
 def show_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
-    """Print a table; a column such as `limits.per_day` is a member of a member."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in columns:
-        table.add_column(name.rpartition(".")[2], overflow="fold")
-    for row in rows:
-        table.add_row(*(_cell(row, name) for name in columns))
-    console.print(table)
+    """Print a table; a column such as `limits.per_day` is a member of a member.
+
+    Where it is wider than the terminal, each row is a paragraph with a line for each column.
+    """
+    cells = [[_cell(row, name) for name in columns] for row in rows]
+    headings = [name.rpartition(".")[2] for name in columns]
+    table = Table(*headings, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for row in cells:
+        table.add_row(*row)
+    if Measurement.get(console, console.options.update(width=_ANY_WIDTH), table).maximum <= console.width:
+        console.print(table)
+        return
+    for row in cells:
+        paragraph = Table(box=None, show_header=False, pad_edge=False)
+        paragraph.add_column(overflow="fold")
+        paragraph.add_column(overflow="fold")
+        for heading, cell in zip(headings, row, strict=True):
+            paragraph.add_row(heading, cell)
+        console.print(paragraph, "")
 
 
 def show_members(resource: Mapping[str, Any]) -> None:

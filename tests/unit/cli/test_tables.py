@@ -13,14 +13,14 @@ ROW = {
 }
 
 
-@pytest.mark.parametrize("width", [40, 80, 200])
-def test_a_narrow_table_cuts_nothing_off(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int
+@pytest.mark.parametrize(("width", "lines"), [(60, 5), (80, 5), (200, 5)])
+def test_a_narrow_terminal_shows_each_row_as_a_paragraph(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int, lines: int
 ) -> None:
-    """An id that does not fit goes on in the next line."""
+    """Nothing is cut off and no id is broken, so that it can be copied; a wide one shows a table."""
     monkeypatch.setattr(tables, "console", Console(highlight=False, width=width))
     tables.show_rows([ROW], [*ROW])
-    shown = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert "…" not in str(shown)
-    text = "".join(line[0] for line in shown if line)
-    assert ROW["delivery_id"] in text
+    shown = capsys.readouterr().out
+    assert all(value in shown for value in ROW.values())
+    assert len(shown.splitlines()) == lines
+    assert ("─" in shown) == (width == 200)
