@@ -155,7 +155,8 @@ class Load:
         self.history.unknown.add(appointment_id)
         answer = await self._post(session, CHANGE, f"/api/appointments/{appointment_id}/{action}", body)
         self.history.unknown.discard(appointment_id)
-        if answer is not None:
+        # A move to where it is already changes nothing, and nobody is told of it.
+        if answer is not None and answer["version"] > self.history.last[appointment_id]["version"]:
             self.history.note(answer, "cancelled" if action == "cancel" else "updated")
         if action != "cancel":
             self._changeable.append(appointment_id)
