@@ -57,12 +57,12 @@ class Target:
         return {pid: name for name, pid in self.state["pids"].items()} | {self.state["pid"]: "the stack"}
 
     def connect(self) -> db.Connection:
-        """Return a connection to its database whose statements may take long."""
+        """Return a connection to its database whose statements and transactions may take long."""
         return psycopg.connect(
             self.state["database_url"],
             autocommit=True,
             row_factory=dict_row,
-            options="-c statement_timeout=0",
+            options="-c statement_timeout=0 -c transaction_timeout=0",
         )
 
 
