@@ -19,7 +19,8 @@ from fairslot.messages.issuer_keys import KeysReading
 from fairslot.platform import db
 from fairslot.platform.db import Connection
 from fairslot.platform.settings import settings
-from tests.handlers.test_api_tokens import AT, ask_with
+from tests.handlers.test_api_tokens import ask_with
+from tests.support.bad_tokens import AT
 from tests.support.clock import NOW
 from tests.support.fixtures import Clock, Environment
 from tests.support.http import check_problem
