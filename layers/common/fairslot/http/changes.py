@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from fairslot.domain.errors import FairslotError, IdempotencyInProgressError, MalformedRequestError
 from fairslot.domain.idempotency import ChangeResult, Key, fingerprint
 from fairslot.http import api, routing
+from fairslot.http.models import PersonalModel
 from fairslot.platform import after_answer, cache, db, idempotent
 from fairslot.platform.settings import settings
 from fairslot.webhooks import publishing
@@ -39,7 +40,7 @@ class Done:
 
 def change[T: BaseModel](router: "BaseRouter", model: type[T], work: "Work") -> Response[T]:
     """Do a changing call and answer with its model and the route's success."""
-    done = apply(router, work)
+    done = apply(router, work, personal=issubclass(model, PersonalModel))
     return respond(router, model.model_validate(done.answer), replayed=done.replayed)
 
 
@@ -59,23 +60,35 @@ def respond[T](router: "BaseRouter", body: T, *, replayed: bool) -> Response[T]:
     )
 
 
-def apply(router: "BaseRouter", work: "Work") -> Done:
+def apply(router: "BaseRouter", work: "Work", *, personal: bool = False) -> Done:
     """Do a changing call once for its idempotency key, and publish its events, if possible after the answer.
 
-    A queue that does not take them costs the caller nothing: the sweep sends them later.
+    A queue that does not take them costs the caller nothing: the sweep sends them later. Of a `personal` answer
+    Valkey remembers only that there is one, and Postgres has it.
     """
     key = idempotency_key(router)
     results: list[ChangeResult] = []
 
     def once() -> dict[str, Any]:
         results.append(db.run(lambda connection: work(connection, key), idempotent=key.value is not None))
-        return results[-1].answer
+        return {} if personal else results[-1].answer
 
     answer = _replayed_or_done(router, key, once)
+    if personal:
+        answer = results[-1].answer if results else _stored(router, key)
     if results:
         messages = [message for one in results for message in one.messages]
         after_answer.run(partial(publishing.publish, messages))
     return Done(answer=answer, replayed=all(one.replayed for one in results))
+
+
+def _stored(router: "BaseRouter", key: Key) -> dict[str, Any]:
+    """Return the answer that Postgres has for a key. Raises IdempotencyInProgressError: it has none (yet)."""
+    tenant_id = api.client(router).tenant_id
+    known = db.run(lambda connection: idempotent.find(connection, tenant_id=tenant_id, key=key))
+    if known is None:
+        raise IdempotencyInProgressError
+    return known
 
 
 def idempotency_key(router: "BaseRouter") -> Key:
@@ -99,11 +112,27 @@ def idempotency_key(router: "BaseRouter") -> Key:
         raise MalformedRequestError(
             f"Invalid idempotency key; use 1 to {LONGEST_KEY} printable ASCII characters."
         )
-    return Key(value=value, fingerprint=_fingerprint(router), hours=settings().idempotency_hours)
+    return Key(
+        value=value,
+        fingerprint=_fingerprint(router),
+        hours=settings().idempotency_hours,
+        origin=_origin(router),
+    )
 
 
 def _is_key(value: str) -> bool:
     return 0 < len(value.strip()) <= len(value) <= LONGEST_KEY and value.isascii() and value.isprintable()
+
+
+def _origin(router: "BaseRouter") -> dict[str, Any]:
+    """Return what the audit says of the current request: who made it, its id, and what it asked for."""
+    route, _ = routing.current(router)
+    return {
+        "actor": api.client(router).actor(),
+        "request_id": router.current_event["requestContext"]["requestId"],
+        "method": route.method,
+        "route": route.path.replace("<", "{").replace(">", "}"),
+    }
 
 
 def _fingerprint(router: "BaseRouter") -> bytes:

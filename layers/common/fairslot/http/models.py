@@ -9,6 +9,13 @@ class Model(BaseModel):
     model_config = ConfigDict(defer_build=True)
 
 
+class PersonalModel(Model):
+    """An answer with data of a customer: for an idempotency key the database alone keeps it.
+
+    So a customer is forgotten in one place.
+    """
+
+
 class Request(Model):
     """A request; members that it does not know are refused."""
 

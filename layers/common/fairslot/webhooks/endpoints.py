@@ -9,7 +9,9 @@ from uuid import UUID
 from fairslot.domain.errors import ConflictError, EndpointExistsError, NotFoundError
 from fairslot.domain.idempotency import ChangeResult, Key
 from fairslot.platform import idempotent, signing_secrets
+from fairslot.platform.audit import Entry
 from fairslot.platform.db import Connection
+from fairslot.platform.idempotent import Effect
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
 from fairslot.webhooks.subscriptions import Subscription, accept
@@ -45,13 +47,13 @@ def create(
         "secret": ciphertext,
     }
 
-    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def work() -> Effect:
         connection.execute(_SQL["lock_tenant"], values)
         row = connection.execute(_SQL["create"], values).fetchone()
         if row is None:
             raise EndpointExistsError
         _check_number(connection, tenant_id)
-        return row["endpoint"], []
+        return Effect(answer=row["endpoint"], entries=[_entry("created", endpoint_id, None, row["endpoint"])])
 
     return _once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
@@ -95,7 +97,7 @@ def update(
 
     """
 
-    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def work() -> Effect:
         # Before the endpoint's own lock, as in create.
         connection.execute(_SQL["lock_tenant"], {"tenant": tenant_id})
         known = _lock(connection, tenant_id, endpoint_id)
@@ -108,7 +110,8 @@ def update(
         row = connection.execute(_SQL["update"], values).fetchone()
         if row is None:
             raise EndpointExistsError
-        return row["endpoint"], []
+        entry = _entry("updated", endpoint_id, known, row["endpoint"])
+        return Effect(answer=row["endpoint"], entries=[entry])
 
     return _once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
@@ -124,12 +127,12 @@ def delete(
 
     """
 
-    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def work() -> Effect:
         known = _lock(connection, tenant_id, endpoint_id)
         if known["kind"] != "standard":
             raise ConflictError("A partner cannot be deleted. Disable it instead.")
         connection.execute(_SQL["delete"], {"endpoint": endpoint_id, "now": now})
-        return {}, []
+        return Effect(answer={}, entries=[_entry("deleted", endpoint_id, known, None)])
 
     return idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
@@ -154,8 +157,8 @@ def rotate(
 
     """
 
-    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        _subscriber(connection, tenant_id, endpoint_id)
+    def work() -> Effect:
+        known = _subscriber(connection, tenant_id, endpoint_id)
         values = {
             "endpoint": endpoint_id,
             "secret": ciphertext,
@@ -166,7 +169,8 @@ def rotate(
         row = connection.execute(_SQL["rotate"], values).fetchone()
         if row is None:  # it exists and is locked, so the number of secrets is the reason
             raise ConflictError(signing_secrets.TOO_MANY)
-        return row["endpoint"], []
+        entry = _entry("rotated", endpoint_id, known, row["endpoint"])
+        return Effect(answer=row["endpoint"], entries=[entry])
 
     return _once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
@@ -182,13 +186,14 @@ def send_test(
 
     """
 
-    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def work() -> Effect:
         known = _subscriber(connection, tenant_id, endpoint_id)
         _check_enabled(known)
         values = {"tenant": tenant_id, "endpoint": endpoint_id}
         row = connection.execute(_SQL["test"], values).fetchone()
         message: dict[str, Any] = row["message"] if row else {}
-        return {name: message[name] for name in ("delivery_id", "event_id")}, [message]
+        sent = {name: message[name] for name in ("delivery_id", "event_id")}
+        return Effect(answer=sent, messages=[message], entries=[_entry("tested", endpoint_id, None, sent)])
 
     return idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
@@ -207,7 +212,7 @@ def recover(
 
     """
 
-    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def work() -> Effect:
         # Not the endpoint's row lock: recording an attempt locks the delivery first and then the endpoint.
         connection.execute(_SQL["lock_recovery"], {"endpoint": endpoint_id})
         _check_enabled(get(connection, tenant_id=tenant_id, endpoint_id=endpoint_id))
@@ -227,7 +232,12 @@ def recover(
             row = connection.execute(_SQL[statement], values).fetchone()
             found += row["n"] if row else 0
         waiting = connection.execute(_SQL["unpublished"], {**values, "limit": RECOVER_AT_ONCE})
-        return {"deliveries": found}, [row["message"] for row in waiting]
+        answer = {"deliveries": found}
+        return Effect(
+            answer=answer,
+            messages=[row["message"] for row in waiting],
+            entries=[_entry("recovered", endpoint_id, None, answer)],
+        )
 
     return idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
@@ -241,15 +251,40 @@ def _once(
     """
     fresh: list[dict[str, Any]] = []
 
-    def once() -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        endpoint, messages = work()
-        fresh.append(endpoint)
-        return stored_answer(endpoint), messages
+    def once() -> Effect:
+        done = work()
+        fresh.append(done.answer)
+        return replace(done, answer=stored_answer(done.answer))
 
     done = idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=once)
     if fresh:
         return replace(done, answer=fresh[-1])
     return replace(done, answer=replayed_answer(connection, tenant_id=tenant_id, stored=done.answer))
+
+
+def _entry(
+    action: str, endpoint_id: UUID, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
+) -> Entry:
+    """Return the audit's entry; of an own header and of an address's query only that they are there."""
+    return Entry(
+        resource="endpoint",
+        resource_id=str(endpoint_id),
+        action=action,
+        before=_without_secrets(before),
+        after=_without_secrets(after),
+    )
+
+
+def _without_secrets(endpoint: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return an endpoint without what may be a token: values of its headers, and its address's query."""
+    if endpoint is None or "headers" not in endpoint:
+        return endpoint
+    address, has_query, _ = (endpoint["url"] or "").partition("?")
+    return {
+        **endpoint,
+        "url": f"{address}?…" if has_query else endpoint["url"],
+        "headers": dict.fromkeys(endpoint["headers"], "…"),
+    }
 
 
 def _one(connection: Connection, statement: str, values: Mapping[str, Any]) -> dict[str, Any]:

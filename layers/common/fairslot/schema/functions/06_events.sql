@@ -14,7 +14,11 @@ CREATE OR REPLACE FUNCTION engine.event_data(c changes) RETURNS jsonb LANGUAGE s
         'contact_name', (c.after).contact_name, 'contact_email', (c.after).contact_email,
         'contact_id', (c.after).crm_contact_id) || coalesce(c.details, '{}') END;
 
--- The queue message of a delivery of an event that says p_data. Subscribers (kind standard) get no personal data.
+-- Whether a message names the customer: the CRM alone is told who it is, once, with the booking.
+CREATE OR REPLACE FUNCTION engine.carries_contact(p_kind text, p_type text) RETURNS boolean LANGUAGE sql IMMUTABLE
+    RETURN p_kind = 'crm' AND p_type = 'appointment.created';
+
+-- The queue message of a delivery of an event that says p_data, with personal data where it is needed alone.
 CREATE OR REPLACE FUNCTION engine.delivery_message(
     d webhook_deliveries, event changes, endpoint webhook_endpoints, p_data jsonb
 ) RETURNS jsonb LANGUAGE sql STABLE
@@ -25,7 +29,8 @@ CREATE OR REPLACE FUNCTION engine.delivery_message(
            'concurrency', endpoint.concurrency, 'rate_per_second', endpoint.rate_per_second,
            'data', CASE WHEN endpoint.kind = 'standard' AND event.appointment_id IS NOT NULL
                THEN p_data - '{contact_name,contact_email,contact_id,timezone,reason}'::text[]
-               ELSE p_data || d.params END)
+               WHEN engine.carries_contact(p_kind => endpoint.kind, p_type => event.type) THEN p_data || d.params
+               ELSE p_data - '{contact_name,contact_email,timezone,reason}'::text[] || d.params END)
        || CASE endpoint.kind WHEN 'standard' THEN jsonb_build_object(
               'headers', endpoint.headers,
               'secrets', CASE WHEN endpoint.older_secrets = '[]' THEN jsonb_build_array(endpoint.secret)

@@ -3,6 +3,7 @@
 -- Each is called alone, outside a transaction. Its commit does not wait, so the lock is free at once for the next
 -- booking; the caller gets the answer only after all that was written before it is on the disk, which includes a change
 -- that the answer repeats. `done` is what the function of the same name returns; it raises what that function raises.
+-- p_origin is the request that it is done for: see act_for().
 -- Functions are called by assigning what they return: PERFORM starts a query for it.
 
 -- Commits what was done since the statement began, then waits for the disk.
@@ -19,10 +20,12 @@ END $$;
 CREATE OR REPLACE PROCEDURE engine.commit_book(
     p_tenant text, p_calendar text, p_start timestamptz, p_contact_name text, p_contact_email text, p_notes text,
     p_timezone text, p_metadata jsonb, p_hold uuid, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz,
-    INOUT done jsonb
+    INOUT done jsonb DEFAULT NULL,
+    p_origin text DEFAULT NULL
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_waits text := set_config('synchronous_commit', 'off', true);
+    v_for   text := set_config('fairslot.origin', p_origin, true);
 BEGIN
     done := engine.book(p_tenant => p_tenant, p_calendar => p_calendar, p_start => p_start, p_contact_name => p_contact_name,
                         p_contact_email => p_contact_email, p_notes => p_notes, p_timezone => p_timezone,
@@ -34,10 +37,12 @@ END $$;
 -- cancel(), committed.
 CREATE OR REPLACE PROCEDURE engine.commit_cancel(
     p_tenant text, p_appointment uuid, p_cancelled_by text, p_reason text, p_key text, p_fingerprint bytea,
-    p_keep_for interval, p_now timestamptz, INOUT done jsonb
+    p_keep_for interval, p_now timestamptz, INOUT done jsonb DEFAULT NULL,
+    p_origin text DEFAULT NULL
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_waits text := set_config('synchronous_commit', 'off', true);
+    v_for   text := set_config('fairslot.origin', p_origin, true);
 BEGIN
     done := engine.cancel(p_tenant => p_tenant, p_appointment => p_appointment, p_cancelled_by => p_cancelled_by,
                           p_reason => p_reason, p_key => p_key, p_fingerprint => p_fingerprint,
@@ -48,10 +53,12 @@ END $$;
 -- reschedule(), committed.
 CREATE OR REPLACE PROCEDURE engine.commit_reschedule(
     p_tenant text, p_appointment uuid, p_start timestamptz, p_any_coach boolean, p_key text, p_fingerprint bytea,
-    p_keep_for interval, p_now timestamptz, INOUT done jsonb
+    p_keep_for interval, p_now timestamptz, INOUT done jsonb DEFAULT NULL,
+    p_origin text DEFAULT NULL
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_waits text := set_config('synchronous_commit', 'off', true);
+    v_for   text := set_config('fairslot.origin', p_origin, true);
 BEGIN
     done := engine.reschedule(p_tenant => p_tenant, p_appointment => p_appointment, p_start => p_start,
                               p_any_coach => p_any_coach, p_key => p_key, p_fingerprint => p_fingerprint,
@@ -62,10 +69,12 @@ END $$;
 -- reassign(), committed.
 CREATE OR REPLACE PROCEDURE engine.commit_reassign(
     p_tenant text, p_appointment uuid, p_coach text, p_reason text, p_key text, p_fingerprint bytea, p_keep_for interval,
-    p_now timestamptz, INOUT done jsonb
+    p_now timestamptz, INOUT done jsonb DEFAULT NULL,
+    p_origin text DEFAULT NULL
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_waits text := set_config('synchronous_commit', 'off', true);
+    v_for   text := set_config('fairslot.origin', p_origin, true);
 BEGIN
     done := engine.reassign(p_tenant => p_tenant, p_appointment => p_appointment, p_coach => p_coach,
                             p_reason => p_reason, p_key => p_key, p_fingerprint => p_fingerprint,
@@ -76,10 +85,12 @@ END $$;
 -- report_outcome(), committed.
 CREATE OR REPLACE PROCEDURE engine.commit_report_outcome(
     p_tenant text, p_appointment uuid, p_outcome text, p_key text, p_fingerprint bytea, p_keep_for interval,
-    p_now timestamptz, INOUT done jsonb
+    p_now timestamptz, INOUT done jsonb DEFAULT NULL,
+    p_origin text DEFAULT NULL
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_waits text := set_config('synchronous_commit', 'off', true);
+    v_for   text := set_config('fairslot.origin', p_origin, true);
 BEGIN
     done := engine.report_outcome(p_tenant => p_tenant, p_appointment => p_appointment, p_outcome => p_outcome,
                                   p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for,
@@ -90,10 +101,12 @@ END $$;
 -- hold(), committed.
 CREATE OR REPLACE PROCEDURE engine.commit_hold(
     p_tenant text, p_client text, p_limit integer, p_calendar text, p_start timestamptz, p_duration interval,
-    p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz, INOUT done jsonb
+    p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz, INOUT done jsonb DEFAULT NULL,
+    p_origin text DEFAULT NULL
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_waits text := set_config('synchronous_commit', 'off', true);
+    v_for   text := set_config('fairslot.origin', p_origin, true);
 BEGIN
     done := engine.hold(p_tenant => p_tenant, p_client => p_client, p_limit => p_limit, p_calendar => p_calendar,
                         p_start => p_start, p_duration => p_duration, p_key => p_key, p_fingerprint => p_fingerprint,
@@ -103,10 +116,12 @@ END $$;
 
 -- release_hold(), committed.
 CREATE OR REPLACE PROCEDURE engine.commit_release_hold(
-    p_tenant text, p_hold uuid, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz, INOUT done jsonb
+    p_tenant text, p_hold uuid, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz, INOUT done jsonb DEFAULT NULL,
+    p_origin text DEFAULT NULL
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_waits text := set_config('synchronous_commit', 'off', true);
+    v_for   text := set_config('fairslot.origin', p_origin, true);
 BEGIN
     done := engine.release_hold(p_tenant => p_tenant, p_hold => p_hold, p_key => p_key, p_fingerprint => p_fingerprint,
                                 p_keep_for => p_keep_for, p_now => p_now);
