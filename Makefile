@@ -27,9 +27,12 @@ $(UV): requirements/uv.txt
 	@echo "installing the packages into .venv"
 	@$(UV) venv --quiet --clear .venv
 	@$(UV) pip sync --quiet --python .venv --compile-bytecode --require-hashes requirements/dev.txt
-	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s/.venv/bin/python" -m cli "$$@"\n' "$(CURDIR)" "$(CURDIR)" > .venv/bin/fairslot
-	@chmod +x .venv/bin/fairslot
 	@touch $@
+
+.venv/bin/fairslot: .venv/.installed Makefile
+	@printf '#!/bin/sh\nPYTHONPATH="%s/layers/common:%s" exec "%s/.venv/bin/python" -m cli "$$@"\n' \
+	  "$(CURDIR)" "$(CURDIR)" "$(CURDIR)" > $@
+	@chmod +x $@
 
 .tools/ministack/.installed: requirements/ministack.txt .python-version | $(UV)
 	@echo "installing the SQS stand-in into .tools/ministack"
@@ -43,7 +46,7 @@ $(UV): requirements/uv.txt
 	@$(UV) pip sync --quiet --python .tools/sam --require-hashes requirements/sam.txt
 	@touch $@
 
-install: .venv/.installed .tools/ministack/.installed ## install what the other targets need
+install: .venv/.installed .venv/bin/fairslot .tools/ministack/.installed ## install what the other targets need
 
 run: install ## start the whole system on this machine
 	@exec $(BIN)/python -m local.stack

@@ -10,6 +10,7 @@ first process had at its end, and none of ours.
 
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from fairslot.platform.aws import Service
 from tests.support.cloudformation import template
 from tests.support.handler_events import HandlerEvents, handler_events
 from tests.support.handler_runs import CODE, ROOT, first_line, run, undeployed
+from trim_botocore import trim
 
 ROUNDS = 7
 FUNCTIONS = ("booking.app", "availability.app", "webhook_dispatch.app", "calendar_fetch.app")
@@ -141,18 +143,15 @@ def events() -> Iterator[HandlerEvents]:
 
 
 def _deployed_botocore(folder: Path) -> str:
-    """Return a folder with botocore as the layer's build leaves it: it looks through all that it finds."""
-    installed = Path(botocore.__file__).parent
-    kept = [one for one in installed.iterdir() if one.name not in {"data", "__pycache__"}]
-    kept += [
-        one
-        for one in (installed / "data").iterdir()
-        if one.is_file() or one.name in get_args(Service.__value__)
-    ]
-    (folder / "layer/botocore/data").mkdir(parents=True)
-    for one in kept:
-        (folder / "layer/botocore" / one.relative_to(installed)).symlink_to(one)
-    return str(folder / "layer")
+    """Return a folder with botocore as the layer's build leaves it."""
+    installed, layer = Path(botocore.__file__).parent, folder / "layer/botocore"
+    layer.mkdir(parents=True)
+    for one in installed.iterdir():
+        if one.name not in {"data", "__pycache__"}:
+            (layer / one.name).symlink_to(one)
+    shutil.copytree(installed / "data", layer / "data")
+    trim(layer / "data", get_args(Service.__value__))
+    return str(layer.parent)
 
 
 def _globals() -> dict[str, str]:

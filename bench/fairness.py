@@ -13,8 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bench.fairness_history import Team, history, teams
-from fairslot.booking.distribution import jain_index
-from fairslot.domain.fair_share import MILLION, Candidate, assign
+from fairslot.domain.fair_share import MILLION, Candidate, assign, jain_index
 
 type Choose = Callable[["Accounts", Sequence[Candidate]], str]
 

@@ -5,8 +5,9 @@ Exit codes: 0 done · 1 refused by the API · 2 wrong use · 3 no usable answer.
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -120,16 +121,37 @@ class Api:
         message = content.get("message") if isinstance(content, dict) else None
         raise NoAnswer(f"{answer.status_code} {message or answer.reason_phrase}")
 
+    def each_page(self, path: str, **query: object) -> Iterator[dict[str, Any]]:
+        """Yield the pages of a list."""
+        cursor: str | None = None
+        while True:
+            page: dict[str, Any] = self.call("GET", path, query=query | {"cursor": cursor})
+            yield page
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return
+
     def pages(self, path: str, most: int | None = None, **query: object) -> list[dict[str, Any]]:
         """Return the entries of a list, from page to page, `most` of them at most."""
         entries: list[dict[str, Any]] = []
-        cursor: str | None = None
-        while True:
-            page = self.call("GET", path, query=query | {"cursor": cursor})
+        for page in self.each_page(path, **query):
             entries += page["data"]
-            cursor = page["next_cursor"]
-            if cursor is None or (most is not None and len(entries) >= most):
-                return entries[:most]
+            if most is not None and len(entries) >= most:
+                break
+        return entries[:most]
+
+
+@dataclass
+class Context:
+    """What was given before the command."""
+
+    profile: str | None
+    as_json: bool
+
+    @cached_property
+    def api(self) -> Api:
+        """The API, once it is used."""
+        return Api.from_environment(self.profile)
 
 
 def _text(value: object) -> str:

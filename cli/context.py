@@ -1,25 +1,10 @@
-"""What the commands share: what was given before them, and how an answer is shown."""
+"""What the commands share: how an answer is shown, and how an id becomes a part of a path."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from urllib.parse import quote
 
 from cli import tables
-from cli.connection import Api
-
-
-@dataclass
-class Context:
-    """What was given before the command."""
-
-    profile: str | None
-    as_json: bool
-
-    @cached_property
-    def api(self) -> Api:
-        """The API, once it is used."""
-        return Api.from_environment(self.profile)
+from cli.connection import Context
 
 
 def show(of: Context, answer: object, for_people: Callable[[], None]) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import click
 
 from cli import tables
-from cli.context import Context, part_of_path, show
+from cli.connection import Context
+from cli.context import part_of_path, show
 
 _PATH = "/api/keys"
 _COLUMNS = (

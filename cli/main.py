@@ -10,9 +10,8 @@ from typing import Any
 
 import click
 
-from cli import tables, team_file
-from cli.connection import NO_ANSWER, Refused
-from cli.context import Context
+from cli import ledger, tables, team_file
+from cli.connection import NO_ANSWER, Context, Refused
 from cli.context import part_of_path as _id
 from cli.context import show as _show
 from cli.keys import keys
@@ -61,6 +60,8 @@ def why(of: Context, /, appointment_id: str) -> None:
 
     def show() -> None:
         tables.console.print(decision["reason"])
+        if decision["kind"] != "normal":
+            tables.console.print(f"shares and credits of the kind of hour: {decision['kind']}")
         columns = ("coach_id", "eligible", "excluded_reason", "weight", "share", "credit_before")
         tables.show_rows(decision["candidates"], columns)
 
@@ -207,6 +208,8 @@ def _show_plan_of(of: Context, refused: Refused) -> None:
         tables.show_plan(refused.problem["plan"], made=False)
 
 
+main.add_command(ledger.replay)
+main.add_command(ledger.adjust)
 _add_commands(coaches, "/api/coaches")
 _add_commands(calendars, "/api/calendars")
 main.add_command(keys)

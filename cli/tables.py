@@ -50,8 +50,8 @@ def show_plan(plan: Mapping[str, Any], *, made: bool) -> None:
         console.print(f"{plan['holds_released']} holds are released")
     if plan["shares"]:
         console.print("shares of the bookings, and credits")
-        columns = ("calendar_id", "coach_id", "share_before", "share_after", "credit_before", "credit_after")
-        show_rows(plan["shares"], columns)
+        changed = ("share_before", "share_after", "credit_before", "credit_after")
+        show_rows(plan["shares"], ("calendar_id", "kind", "coach_id", *changed))
 
 
 def _cell(row: Mapping[str, Any], name: str) -> str:

@@ -16,6 +16,7 @@ from fairslot.platform.settings import settings
 from local.postgres import EmbeddedPostgres
 from local.sqs import SqsStandIn
 from local.valkey import EmbeddedValkey
+from tests.support.deliveries import KMS_KEY
 from tests.support.environment import clear_caches
 from tests.support.fixtures import Connect, Environment
 from tests.support.queues import Queues
@@ -49,8 +50,9 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedValkey]
 
 @pytest.fixture(scope="session")
 def sqs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqsStandIn]:
-    """The queues' stand-in over HTTP."""
+    """The queues' stand-in over HTTP, with a key for secrets."""
     with SqsStandIn(tmp_path_factory.mktemp("sqs")) as server:
+        server.make_key(KMS_KEY)
         yield server
 
 

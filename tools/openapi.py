@@ -42,8 +42,8 @@ PATH = Path(__file__).parents[1] / "layers" / "common" / "fairslot" / "openapi.j
 
 _ABOUT = f"""Books appointments for teams of coaches.
 
-Instants are RFC 3339; answers give them in UTC. Bodies are JSON of {LARGEST_BODY // 1024} KiB at most. An
-error is a problem document (RFC 9457) with a stable code in `error`."""
+Instants are RFC 3339; answers give them in UTC. Bodies are JSON of {LARGEST_BODY // 1024} KiB at most, a
+document of 1 MiB. An error is a problem document (RFC 9457) with a stable code in `error`."""
 _APPS = (availability.app, booking.app, admin.app)
 
 

@@ -1,9 +1,9 @@
 """Recompute the recorded decisions: `make replay`, `make what-if` or `python -m tools.replay`.
 
-Every decision in `distribution_log` is made again, in order, by the pure rule. Each choice, share and credit,
-and at the end each coach's credit, must equal the recorded one exactly; the first difference is printed and
-the exit code is 1. `--what-if` then runs the same history (the same eligible coaches, the same cancellations)
-under another rule and prints both side by side.
+Every decision in `distribution_log` is made again, in order, by the pure rule (fairslot.domain.replay). Each
+choice, share and credit, and at the end each coach's credit, must equal the recorded one exactly; the first
+difference is printed and the exit code is 1. `--what-if` then runs the same history (the same eligible
+coaches, the same cancellations) under another rule and prints both side by side.
 
 Reads the database of DATABASE_URL, or of the local stack on FAIRSLOT_DATA (.data), and writes nothing.
 """
@@ -17,11 +17,12 @@ import psycopg
 from psycopg.rows import dict_row
 
 from fairslot.domain.fair_share import bound
+from fairslot.domain.replay import ReplayError, Step, compare
+from fairslot.domain.replay import replay as replay_steps
+from fairslot.domain.what_if import Rule, run, stride, table
 from fairslot.platform import db
-from tools.replay_ledger import Entry, Ledger, ReplayError, check
 from tools.replay_options import database_url, parse
 from tools.replay_plot import draw
-from tools.what_if import Rule, run, stride, table
 
 _WRONG_USE = 2  # argparse's exit code
 
@@ -29,12 +30,12 @@ _CALENDARS = """
     SELECT calendar_id, weight_exponent, weight_low, weight_high FROM calendars
      WHERE %(calendar)s::text IS NULL OR calendar_id = %(calendar)s ORDER BY calendar_id"""
 _LOG = """
-    SELECT seq, kind, policy, chosen, reverses_seq, candidates
+    SELECT seq, step, kind, policy, chosen, reverses_seq, candidates
       FROM distribution_log WHERE calendar_id = %(calendar)s ORDER BY seq"""
 _TEAM = """
-    SELECT coach_id, credit, last_assigned_seq, manual_weight
+    SELECT kind, coach_id, credit, last_assigned_seq, manual_weight
       FROM coach_credits JOIN coach_calendars USING (calendar_id, coach_id)
-     WHERE calendar_id = %(calendar)s ORDER BY coach_id"""
+     WHERE calendar_id = %(calendar)s ORDER BY kind <> 'normal', kind, coach_id"""
 
 
 def replay(connection: db.Connection, calendar_id: str) -> int:
@@ -44,20 +45,8 @@ def replay(connection: db.Connection, calendar_id: str) -> int:
         ReplayError: the first difference from the record.
 
     """
-    ledger = Ledger()
-    count = 0
-    for entry in _entries(connection, calendar_id):
-        count += 1
-        if entry.seq != count:
-            raise ReplayError(f"seq {count}: the record is missing")
-        check(entry, ledger)
-    for row in connection.execute(_TEAM, {"calendar": calendar_id}):
-        standing = ledger.of(row["coach_id"])
-        for name, found in (("credit", standing.credit), ("last_assigned_seq", standing.last_seq)):
-            if row[name] != found:
-                raise ReplayError(
-                    f"at the end: {name} of {row['coach_id']}: recorded {row[name]}, replayed {found}"
-                )
+    books, count = replay_steps(_steps(connection, calendar_id))
+    compare(books, connection.execute(_TEAM, {"calendar": calendar_id}))
     return count
 
 
@@ -107,23 +96,24 @@ def _replay_all(connection: db.Connection, options: argparse.Namespace) -> int:
         if options.what_if:
             rule = _rule(connection, calendar_id, parameters, options)
             plot = _plot_file(options.plot, calendar_id, alone=len(calendars) == 1)
-            print(_what_if(list(_entries(connection, calendar_id)), calendar_id, rule, plot))
+            print(_what_if(list(_steps(connection, calendar_id)), calendar_id, rule, plot))
     return 0
 
 
-def _what_if(entries: list[Entry], calendar_id: str, rule: Rule, plot: Path | None) -> str:
-    record, other = (run(entries, one, every=stride(entries)) for one in (Rule(), rule))
+def _what_if(steps: list[Step], calendar_id: str, rule: Rule, plot: Path | None) -> str:
+    record, other = (run(steps, one, every=stride(steps)) for one in (Rule(), rule))
     if plot is not None:
-        draw(calendar_id, {"as recorded": record, "what if": other}, bound(len(record.standings)), plot)
+        limit = len(record.books.ledgers) * bound([0] * len(record.standings)).bookings
+        draw(calendar_id, {"as recorded": record, "what if": other}, limit, plot)
     return table(calendar_id, record, other)
 
 
-def _entries(connection: db.Connection, calendar_id: str) -> Iterator[Entry]:
+def _steps(connection: db.Connection, calendar_id: str) -> Iterator[Step]:
     with connection.cursor(name="log", row_factory=dict_row) as rows:
         rows.itersize = 1_000
         rows.execute(_LOG, {"calendar": calendar_id})
         for row in rows:
-            yield Entry(**row)
+            yield Step(**row)
 
 
 def _rule(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools.what_if import Course
+from fairslot.domain.what_if import Course
 
 
 def draw(title: str, courses: Mapping[str, Course], bound: float, file: Path) -> None:

@@ -11,9 +11,9 @@ import httpx
 from bench.load.clients import BOOKING, History
 from bench.load.target import Calendars, Target
 from bench.load.traffic import Traffic
+from fairslot.domain.replay import ReplayError
 from fairslot.platform import db
 from tests.support.invariants import check_invariants, check_replay
-from tools.replay_ledger import ReplayError
 
 # The last of 13 attempts of a delivery comes after four minutes at the most.
 _DRAIN_SECONDS = 300.0

@@ -96,7 +96,7 @@ def create_absence(
     dry_run: DryRun = False,
     appointments: Appointments = None,
 ) -> Response[Any]:
-    """Close a coach's time, whatever calendars say. Who is away is not passed over: no credit moves."""
+    """Close a coach's time, whatever calendars say. Who is away is not passed over: no credit moves by it."""
     return team_changes.put(
         router,
         AbsenceModel,

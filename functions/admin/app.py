@@ -1,22 +1,26 @@
 """Administration: team, calendars, API keys, webhook endpoints, deliveries, audit, and signed calendar events."""
 
-from admin import (
-    absences,
-    audit,
-    calendars,
-    coaches,
-    contacts,
-    deliveries,
-    document,
-    endpoints,
-    inbound_secret,
-    keys,
-    team,
-)
-from fairslot.http import api
+from fairslot.platform.start import importing
+
+with importing():
+    from admin import (
+        absences,
+        audit,
+        calendars,
+        coaches,
+        contacts,
+        deliveries,
+        document,
+        endpoints,
+        inbound_secret,
+        keys,
+        ledger,
+        team,
+    )
+    from fairslot.http import api
 
 app = api.resolver()
-_MODULES = (
+for module in (
     endpoints,
     deliveries,
     inbound_secret,
@@ -25,11 +29,11 @@ _MODULES = (
     calendars,
     team,
     document,
+    ledger,
     keys,
     audit,
     contacts,
-)
-for module in _MODULES:
+):
     app.include_router(module.router)
 
 lambda_handler = api.handler(app)

@@ -3,10 +3,12 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from admin.settings_models import Patch
-from admin.settings_types import Dates
+from admin.settings_types import Dates, KindName, TimeOfDay, Weekday
+from fairslot.domain.slots import WEEKDAYS
 from fairslot.http.models import Model, Request
 from fairslot.http.types import Name, Zone, storable
 
@@ -25,6 +27,17 @@ type WeightLimit = Annotated[float, Field(ge=0.001, le=10, allow_inf_nan=False)]
 type PriorStrength = Annotated[float, Field(ge=0.1, le=10_000, allow_inf_nan=False)]
 type HalfLife = Annotated[float, Field(ge=0.1, le=10_000, allow_inf_nan=False)]
 type Weight = Annotated[float, Field(ge=0.01, le=100, allow_inf_nan=False)]
+type HourKinds = Annotated[list[HourKind], Field(max_length=12)]
+
+
+def _each_once(days: list[Weekday]) -> list[Weekday]:
+    if len({*days}) < len(days):
+        raise PydanticCustomError("day_repeated", "a day is there twice")
+    return sorted(days, key=WEEKDAYS.index)
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 class Buffers(Request):
@@ -67,10 +80,36 @@ class FairnessPatch(Patch):
     half_life_days: HalfLife | None = None
 
 
+class HourKind(Request):
+    """A kind of hours, whose bookings are shared by themselves; at least one condition, and all must hold.
+
+    Of a start: its day is one of `days`, its time is at or after `from`, and before `before`; a time from
+    the evening `before` the morning crosses midnight. Days and times are in the calendar's zone.
+    """
+
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=False, validate_by_alias=True)
+
+    name: KindName
+    days: Annotated[list[Weekday], Field(min_length=1, max_length=7), AfterValidator(_each_once)] | None = (
+        Field(default=None, exclude_if=_is_none)
+    )
+    since: TimeOfDay | None = Field(default=None, alias="from", exclude_if=_is_none)
+    before: TimeOfDay | None = Field(default=None, exclude_if=_is_none)
+
+    @model_validator(mode="after")
+    def _means_some_hours(self) -> "HourKind":
+        if self.days is None and self.since is None and self.before is None:
+            raise PydanticCustomError("condition_missing", "give days, from or before")
+        if self.since == "24:00" or self.before == "00:00" or self.since == self.before is not None:
+            raise PydanticCustomError("hours_empty", "no hour is from then and before then")
+        return self
+
+
 class CalendarRequest(Request):
     """A calendar. `notice`, `buffers` and durations are minutes, `horizon` days.
 
-    `max_per_day` and `blocked_dates` count in its `time_zone`.
+    `max_per_day`, `blocked_dates` and `hour_kinds` count in its `time_zone`. The first kind that matches a
+    start is its own, else `normal`.
     """
 
     name: Name
@@ -84,6 +123,7 @@ class CalendarRequest(Request):
     time_zone: Zone = "UTC"
     max_per_day: DailyMaximum | None = None
     blocked_dates: Dates = Field(default_factory=list)
+    hour_kinds: HourKinds = Field(default_factory=list)
     policy: Policy = "fair_share"
     fairness: Fairness = Fairness()
     conflict_policy: ConflictPolicy = "keep"
@@ -104,6 +144,7 @@ class CalendarPatch(Patch):
     time_zone: Zone | None = None
     max_per_day: DailyMaximum | None = None
     blocked_dates: Dates | None = None
+    hour_kinds: HourKinds | None = None
     policy: Policy | None = None
     fairness: FairnessPatch | None = None
     conflict_policy: ConflictPolicy | None = None
@@ -141,6 +182,7 @@ class CalendarSettings(Model):
     time_zone: str
     max_per_day: int | None
     blocked_dates: list[date]
+    hour_kinds: list[HourKind]
     policy: Policy
     fairness: FairnessModel
     conflict_policy: ConflictPolicy

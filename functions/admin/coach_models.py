@@ -1,7 +1,7 @@
 """Requests and answers about coaches and their absences."""
 
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
@@ -108,12 +108,20 @@ class CoachPage(Model):
     next_cursor: str | None
 
 
+type LedgerPolicy = Literal["keep", "settle"]
+
+
 class AbsenceRequest(Request):
-    """When a coach is away, and why."""
+    """When a coach is away, and why, and what that does to what the coach is owed.
+
+    `keep`: nothing, the coach goes on with the same credit. `settle`: the credit of each kind of hour goes to
+    the rest of the team, by weight, and the coach begins at 0.
+    """
 
     start: Instant
     end: Instant
     reason: Annotated[str, StringConstraints(max_length=1000), AfterValidator(storable)] | None = None
+    ledger: LedgerPolicy = "keep"
 
     @model_validator(mode="after")
     def _in_order(self) -> "AbsenceRequest":
@@ -130,6 +138,7 @@ class AbsenceModel(Model):
     start: datetime
     end: datetime
     reason: str | None
+    ledger: LedgerPolicy
 
 
 class AbsencePage(Model):

@@ -22,6 +22,10 @@ from fairslot.platform.db import Connection
 from fairslot.team import document
 from fairslot.team.changes import ChangeRequest, Options
 
+_LARGEST_DOCUMENT = 1024 * 1024
+# What the function has, less what it needs to answer.
+_LONGEST_SECONDS = 8.5
+
 router = Router()  # type: ignore[no-untyped-call]  # the library leaves it untyped
 
 
@@ -32,6 +36,8 @@ router = Router()  # type: ignore[no-untyped-call]  # the library leaves it unty
     scope="admin",
     key="optional",
     errors=(NotFoundError, ConflictError, AppointmentsAffectedError, SlugTakenError),
+    largest_body=_LARGEST_DOCUMENT,
+    longest_seconds=_LONGEST_SECONDS,
     summary="Apply a document",
 )
 def apply_document(

@@ -15,7 +15,7 @@ from fairslot.http.models import Model, Request
 class ChangeOfResource(Model):
     """What is created, updated or deleted, and which members change."""
 
-    resource: Literal["coach", "calendar", "member", "absence"]
+    resource: Literal["coach", "calendar", "member", "absence", "adjustment"]
     id: str
     action: Literal["create", "update", "delete"]
     members: list[str]
@@ -46,9 +46,13 @@ class TouchedAppointment(Model):
 
 
 class ShareChange(Model):
-    """A coach's share of a calendar's bookings (0 to 1) and credit (bookings); null: not in the team."""
+    """A coach's share of a calendar's bookings (0 to 1) and credit in a kind of hour (bookings).
+
+    Null: not in the team, or no such kind.
+    """
 
     calendar_id: str
+    kind: str
     coach_id: str
     share_before: float | None
     share_after: float | None
@@ -57,7 +61,10 @@ class ShareChange(Model):
 
 
 class Plan(Model):
-    """What a change does, or would do. Shares are those of calendars in which one changes."""
+    """What a change does, or would do. Shares are those of kinds of hours in which one changes.
+
+    There are 10,000 shares at most.
+    """
 
     changes: list[ChangeOfResource]
     appointments: list[TouchedAppointment]
@@ -68,14 +75,18 @@ class Plan(Model):
 class CalendarEntry(CalendarRequest):
     """A calendar of a document, with its whole team; without `team` the team stays as it is."""
 
-    team: Annotated[dict[NewId, MemberRequest], Field(max_length=1000)] | None = None
+    team: Annotated[dict[NewId, MemberRequest], Field(max_length=2000)] | None = None
 
 
 class Document(Request):
     """A team: coaches and calendars by id. What is not in it stays as it is, or goes with `prune`."""
 
-    coaches: Annotated[dict[NewId, CoachRequest], Field(max_length=1000)] = Field(default_factory=dict)
+    coaches: Annotated[dict[NewId, CoachRequest], Field(max_length=2000)] = Field(default_factory=dict)
     calendars: Annotated[dict[NewId, CalendarEntry], Field(max_length=200)] = Field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Return its size: the resolver writes every call's arguments for a log line that it discards."""
+        return f"Document({len(self.coaches)} coaches, {len(self.calendars)} calendars)"
 
 
 class MemberSettings(Model):

@@ -84,6 +84,7 @@ Email = Annotated[
     str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254), AfterValidator(storable)
 ]
 Day = Annotated[date, BeforeValidator(_date)]
+KindName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$", max_length=40)]
 TimeOfDay = Annotated[str, StringConstraints(pattern=r"^(([01]\d|2[0-3]):(00|15|30|45)|24:00)$")]
 Interval = Annotated[list[TimeOfDay], Field(min_length=2, max_length=2)]
 Hours = Annotated[

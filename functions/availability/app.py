@@ -1,7 +1,10 @@
 """When calendars can be booked, how the work is shared, and whether the deployment is healthy."""
 
-from availability import health, shares, starts
-from fairslot.http import api
+from fairslot.platform.start import importing
+
+with importing():
+    from availability import health, shares, starts
+    from fairslot.http import api
 
 app = api.resolver()
 app.include_router(starts.router)

@@ -60,10 +60,11 @@ class ExplainedModel(Model):
 
 
 class Explanation(Model):
-    """Each coach of a calendar at one instant."""
+    """Each coach of a calendar at one instant; `kind` is the kind of hour whose credits decide."""
 
     calendar_id: str
     start_time: datetime
+    kind: str
     coaches: list[ExplainedModel]
 
 
@@ -86,12 +87,38 @@ class ShareModel(Model):
     credit: float
 
 
-class DistributionModel(Model):
-    """How the work of a period is shared.
+class KindShareModel(Model):
+    """One coach's share of a kind of hour, in bookings."""
 
-    max_deviation is the largest credit, whatever the period, and stays within bound: (n - 1) / 2 for a team
-    of n, one for each of the refunds, and (n - 2) / 2 for each coach who left. The policy highest_score has
-    no bound: it is null then, and max_deviation is the largest deviation of the period.
+    model_config = ConfigDict(from_attributes=True)
+
+    coach_id: str
+    assigned: int
+    entitled: float
+    deviation: float
+    credit: float
+
+
+class KindSharesModel(Model):
+    """How the bookings of one kind of hour are shared; bounds as of all."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    kind: str
+    distribution: list[KindShareModel]
+    max_deviation: float
+    bound: float | None
+    bound_owed: float | None
+    bound_ahead: float | None
+
+
+class DistributionModel(Model):
+    """How the work of a period is shared, in all and within each kind of hour.
+
+    max_deviation is the largest credit, whatever the period. As long as nothing is refunded, adjusted or
+    changed in the team, nobody will be owed more than bound_owed bookings or be ahead by more than
+    bound_ahead; bound is the larger one. The policy highest_score has no bound: it is null then, and
+    max_deviation is the largest deviation of the period.
     """
 
     model_config = ConfigDict(from_attributes=True)
@@ -103,8 +130,10 @@ class DistributionModel(Model):
     fairness_score: float
     jain_index: float
     max_deviation: float
-    refunds: int
     bound: float | None
+    bound_owed: float | None
+    bound_ahead: float | None
+    kinds: list[KindSharesModel]
 
 
 class Dependency(Model):

@@ -2,9 +2,10 @@
 
 import json
 from array import array
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import batched
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -69,15 +70,26 @@ def _entries(one: Starts, form: Form, most: int, *, at_least_one: bool) -> tuple
     kept = one.team.texts.get(name)
     if kept is not None and kept[0] == state:
         return kept[1], kept[2]
-    texts = list[str]()
-    for text in _each(one, form):
-        most -= len(text) + 1
-        if most < 0 and (texts or not at_least_one):
-            break
-        texts.append(text)
+    # Few at once where each is long: what does not fit is made for nothing.
+    texts = _fitting(
+        _each(one, form), most, at_once=1 if form.with_coaches else 100, at_least_one=at_least_one
+    )
     joined = ",".join(texts)
     _keep(one.team.texts, name, (state, joined, len(texts)))
     return joined, len(texts)
+
+
+def _fitting(texts: Iterable[str], most: int, *, at_once: int, at_least_one: bool) -> list[str]:
+    """Return the first texts that fit into `most` characters, with a comma after each."""
+    found = list[str]()
+    for batch in batched(texts, at_once, strict=False):
+        found += batch
+        most -= sum(map(len, batch)) + len(batch)
+        if most < 0:
+            break
+    while most < 0 and len(found) > at_least_one:
+        most += len(found.pop()) + 1
+    return found
 
 
 def _keep(texts: dict[Hashable, Any], name: Hashable, made: tuple[Any, ...]) -> None:
@@ -87,19 +99,20 @@ def _keep(texts: dict[Hashable, Any], name: Hashable, made: tuple[Any, ...]) -> 
         del texts[next(iter(texts))]
 
 
-def _each(one: Starts, form: Form) -> Iterator[str]:
+def _each(one: Starts, form: Form) -> Iterable[str]:
     """Write the entries of a calendar, one after the other."""
     after = f',"calendar_id":{json.dumps(one.calendar_id)}' if form.with_calendar else ""
     if not one.slots:
-        return iter(())
+        return ()
     first_day, last_day = one.slots[0] // WALL_SLOTS, one.slots[-1] // WALL_SLOTS
     base = first_day * WALL_SLOTS
-    heads = [text for day in range(first_day, last_day + 1) for text in _day_heads(day, one.duration)]
-    starts = zip(one.slots, one.counts, strict=True)
+    texts = [text for day in range(first_day, last_day + 1) for text in _day_heads(day, one.duration)]
+    heads = [texts[slot - base] for slot in one.slots]
     if form.zone is None and not form.with_coaches:
-        return (f"{heads[slot - base]}{count}{after}}}" for slot, count in starts)
+        return [f"{head}{count}{after}}}" for head, count in zip(heads, one.counts, strict=True)]
     more = _more(one, form)
-    return (f"{heads[slot - base]}{count}{after}{more(slot)}}}" for slot, count in starts)
+    starts = zip(heads, one.slots, one.counts, strict=True)
+    return (f"{head}{count}{after}{more(slot)}}}" for head, slot, count in starts)
 
 
 def _more(one: Starts, form: Form) -> Callable[[int], str]:

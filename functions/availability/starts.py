@@ -88,8 +88,13 @@ def explain_availability(calendar_id: Id, start_time: Instant) -> Explanation:
             connection, tenant_id=tenant_id, calendar_id=calendar_id, start_time=start_time
         )
     )
+    kind = db.run(
+        lambda connection: decisions.kind_of(
+            connection, tenant_id=tenant_id, calendar_id=calendar_id, start_time=start_time
+        )
+    )
     coaches = [ExplainedModel.model_validate(one) for one in found]
-    return Explanation(calendar_id=calendar_id, start_time=start_time, coaches=coaches)
+    return Explanation(calendar_id=calendar_id, start_time=start_time, kind=kind, coaches=coaches)
 
 
 def _page(

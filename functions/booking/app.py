@@ -1,7 +1,10 @@
 """Appointments, holds and calendar events."""
 
-from booking import appointment_changes, appointments, calendar_events, holds
-from fairslot.http import api
+from fairslot.platform.start import importing
+
+with importing():
+    from booking import appointment_changes, appointments, calendar_events, holds
+    from fairslot.http import api
 
 app = api.resolver()
 app.include_router(appointments.router)

@@ -129,13 +129,17 @@ class WeighedModel(Model):
 
 
 class DecisionModel(Model):
-    """Why an appointment went to its coach; when it is reversed, its credits were given back."""
+    """Why an appointment went to its coach; when it is reversed, its credits were given back.
+
+    `kind` is the kind of hour whose credits it moved.
+    """
 
     model_config = ConfigDict(from_attributes=True)
 
     appointment_id: UUID
     calendar_id: str
     seq: int
+    kind: str
     policy: str
     policy_version: int
     chosen: str

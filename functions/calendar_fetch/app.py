@@ -8,23 +8,26 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.batch import (
-    AsyncBatchProcessor,
-    EventType,
-    async_process_partial_response,
-)
+from fairslot.platform.start import importing
 
-from fairslot.calendars.reading import read
-from fairslot.domain.errors import QueueError
-from fairslot.messages import fetches
-from fairslot.messages.contract import MessageError
-from fairslot.messages.fetches import FetchRequest
-from fairslot.messages.issuer_keys import KeysReading, KeysRequest
-from fairslot.messages.readings import Reading
-from fairslot.platform import queue
-from fairslot.platform.observability import logger, metrics
-from fairslot.platform.settings import settings
+with importing():
+    from aws_lambda_powertools.metrics import MetricUnit
+    from aws_lambda_powertools.utilities.batch import (
+        AsyncBatchProcessor,
+        EventType,
+        async_process_partial_response,
+    )
+
+    from fairslot.calendars.reading import read
+    from fairslot.domain.errors import QueueError
+    from fairslot.messages import fetches
+    from fairslot.messages.contract import MessageError
+    from fairslot.messages.fetches import FetchRequest
+    from fairslot.messages.issuer_keys import KeysReading, KeysRequest
+    from fairslot.messages.readings import Reading
+    from fairslot.platform import queue
+    from fairslot.platform.observability import logger, metrics
+    from fairslot.platform.settings import settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse

@@ -8,24 +8,27 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.batch import (
-    AsyncBatchProcessor,
-    EventType,
-    async_process_partial_response,
-)
+from fairslot.platform.start import importing
 
-from fairslot.dispatch import endpoint_limits, requeue
-from fairslot.dispatch.attempt_policy import Verdict, health, verdict, verdict_on_held, wait
-from fairslot.dispatch.requeue import Requeued
-from fairslot.dispatch.subscribers import Result, deliver
-from fairslot.domain.errors import QueueError
-from fairslot.messages.attempts import Attempt
-from fairslot.messages.contract import MessageError
-from fairslot.messages.deliveries import Delivery
-from fairslot.platform import queue
-from fairslot.platform.observability import logger, metrics
-from fairslot.platform.settings import settings
+with importing():
+    from aws_lambda_powertools.metrics import MetricUnit
+    from aws_lambda_powertools.utilities.batch import (
+        AsyncBatchProcessor,
+        EventType,
+        async_process_partial_response,
+    )
+
+    from fairslot.dispatch import endpoint_limits, requeue
+    from fairslot.dispatch.attempt_policy import Verdict, health, verdict, verdict_on_held, wait
+    from fairslot.dispatch.requeue import Requeued
+    from fairslot.dispatch.subscribers import Result, deliver
+    from fairslot.domain.errors import QueueError
+    from fairslot.messages.attempts import Attempt
+    from fairslot.messages.contract import MessageError
+    from fairslot.messages.deliveries import Delivery
+    from fairslot.platform import queue
+    from fairslot.platform.observability import logger, metrics
+    from fairslot.platform.settings import settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse

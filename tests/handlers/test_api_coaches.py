@@ -268,5 +268,5 @@ def test_a_slug_is_of_one_calendar(world: Connection) -> None:
 def test_leaving_and_joining_go_through_the_ledger(world: Connection) -> None:
     """Who leaves is recorded with the credit that the others got."""
     assert ask("DELETE", "/api/calendars/cal/coaches/coach-01").status == 204
-    row = one_row(world, "SELECT kind, chosen FROM distribution_log")
-    assert (row["kind"], row["chosen"]) == ("left", "coach-01")
+    row = one_row(world, "SELECT step, chosen FROM distribution_log")
+    assert (row["step"], row["chosen"]) == ("left", "coach-01")

@@ -1,16 +1,18 @@
 """A whole team as one document: applied, again, pruned, and exported."""
 
 import json
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
 from fairslot.platform.db import Connection
+from fairslot.team import changes
 from tests.support.clock import HALF, NINE
 from tests.support.http import add_key, ask, body_of, booked, check_problem
 from tests.support.invariants import check_invariants, check_replay
 from tests.support.tables import count, table_digests
-from tests.support.team import EVERY_DAY
+from tests.support.team import EVERY_DAY, add_calendar, add_coach
 from tests.support.team_api import free, starts, touched
 
 ANN = {"name": "Ann", "time_zone": "Europe/Berlin", "working_hours": EVERY_DAY, "email": "ann@example.com"}
@@ -29,6 +31,7 @@ INTRO = {
     "buffers": {"after": 15},
     "blocked_dates": ["2026-12-31"],
     "fairness": {"gamma": 2.5},
+    "hour_kinds": [{"name": "weekend", "days": ["sat", "sun"]}, {"name": "late", "from": "17:00"}],
     "team": {"ann": {}, "ben": {"weight": 1.5}},
 }
 DOCUMENT: dict[str, Any] = {
@@ -42,6 +45,11 @@ def empty(connection: Connection, environment: object, clock: object) -> Connect
     """A key, and nothing else."""
     add_key(connection)
     return connection
+
+
+def working(hours: dict[str, Any]) -> dict[str, Any]:
+    """Return a change of a document in which Ann works these hours."""
+    return {"coaches": {"ann": ANN | {"working_hours": hours}}}
 
 
 def apply(document: dict[str, Any], **query: Any) -> dict[str, Any]:
@@ -103,7 +111,7 @@ def test_a_team_is_its_whole_team(empty: Connection) -> None:
         ("intro/ann", "delete"),
         ("intro/ben", "update"),
     }
-    assert count(empty, "distribution_log", "kind = 'left'") == 1
+    assert count(empty, "distribution_log", "step = 'left'") == 3  # each kind of hour is a ledger
 
 
 def test_pruning_deletes_what_is_not_named(team: Connection) -> None:
@@ -157,6 +165,11 @@ def test_one_document_moves_appointments_to_whom_it_adds(team: Connection) -> No
     ({"coaches": {"ann": ANN | {"nmae": "Ann"}}}, "body.coaches.ann.nmae"),
     ({"coaches": {"a b": ANN}}, "body.coaches.a b.[key]"),
     ({"coaches": {"distribution": ANN}}, "body.coaches.distribution.[key]"),
+    ({"coaches": {"ann": ANN | {"time_zone": "Mars/Olympus"}}}, "body.coaches.ann.time_zone"),
+    (working({"mon": [["09:00", "12:00"], ["11:00", "13:00"]]}), "body.coaches.ann.working_hours.mon"),
+    (working({"sun": [["22:00", "02:00"]], "mon": [["01:00", "05:00"]]}), "body.coaches.ann.working_hours"),
+    (working({"mon": [["09:10", "12:00"]]}), "body.coaches.ann.working_hours.mon.0.0"),
+    ({"calendars": {"intro": INTRO | {"slug": "In Tro"}}}, "body.calendars.intro.slug"),
     ({"calendars": {"intro": INTRO | {"slot_duration": 20}}}, "body.calendars.intro.slot_duration"),
     ({"calendars": {"intro": INTRO | {"team": {"ann": {"w": 1}}}}}, "body.calendars.intro.team.ann.w"),
 ])  # fmt: skip
@@ -170,14 +183,45 @@ def test_a_wrong_document_is_refused_by_its_place(
     assert table_digests(empty) == before
 
 
-def test_nothing_is_applied_if_a_part_cannot_be(empty: Connection) -> None:
-    """An unknown coach in a team, or a slug that two calendars want, undoes all of it."""
+@pytest.mark.parametrize(("change", "status", "code", "place"), [
+    (
+        {"calendars": {"intro": INTRO | {"team": {"nobody": {}}}}},
+        404, "NOT_FOUND", ("body.calendars.intro.team.nobody", "not_found"),
+    ),
+    ({"coaches": {"ann": ANN, "theirs": ANN}}, 404, "NOT_FOUND", ("body.coaches.theirs", "not_found")),
+    ({"calendars": {"theirs": INTRO}}, 404, "NOT_FOUND", ("body.calendars.theirs", "not_found")),
+    (
+        {"calendars": {"intro": INTRO | {"team": {"ann": {}, "theirs": {}}}}},
+        404, "NOT_FOUND", ("body.calendars.intro.team.theirs", "not_found"),
+    ),
+    (
+        {"calendars": {"intro": INTRO, "talk": INTRO}},
+        409, "SLUG_TAKEN", ("body.calendars.talk.slug", "taken"),
+    ),
+    (
+        {"calendars": {"talk": INTRO | {"slug": "there"}}},
+        409, "SLUG_TAKEN", ("body.calendars.talk.slug", "taken"),
+    ),
+])  # fmt: skip
+def test_nothing_is_applied_if_a_part_cannot_be(
+    empty: Connection, change: dict[str, Any], status: int, code: str, place: tuple[str, str]
+) -> None:
+    """What is not there, is another tenant's, or is taken is named by its place, and undoes all of it."""
+    add_coach(empty, "theirs", tenant_id="other")
+    add_calendar(empty, "theirs", ["theirs"], tenant_id="other")
+    apply({"calendars": {"before": {"name": "Before", "slot_duration": 30, "slug": "there"}}})
     before = table_digests(empty)
-    stranger = DOCUMENT | {"calendars": {"intro": INTRO | {"team": {"nobody": {}}}}}
-    check_problem(ask("POST", "/api/apply", stranger), 404, "NOT_FOUND")
-    twice = DOCUMENT | {"calendars": {"intro": INTRO, "talk": INTRO}}
-    check_problem(ask("POST", "/api/apply", twice), 409, "SLUG_TAKEN")
+    for query in ({}, {"dry_run": "true"}):
+        answer = ask("POST", "/api/apply", DOCUMENT | change, query=query)
+        check_problem(answer, status, code, place=place)
     assert table_digests(empty) == before
+
+
+def test_the_slug_of_a_pruned_calendar_is_free(empty: Connection) -> None:
+    """For one that comes with the same document."""
+    apply({"calendars": {"old": {"name": "Old", "slot_duration": 30, "slug": "intro"}}})
+    apply(DOCUMENT, prune="true")
+    assert body_of(ask("GET", "/api/calendars/intro"))["slug"] == "intro"
 
 
 def test_slugs_can_be_exchanged(empty: Connection) -> None:
@@ -197,10 +241,50 @@ def test_a_key_applies_it_once(empty: Connection) -> None:
     assert len(second.json["changes"]) == 7
 
 
-def test_a_document_of_a_megabyte_is_refused(empty: Connection) -> None:
-    """Before it is read; one just within the limit is applied."""
-    body = json.dumps(DOCUMENT | {"coaches": {"ann": ANN | {"name": "x" * 1024 * 1024}}}).encode()
-    check_problem(ask("POST", "/api/apply", body), 413, "PAYLOAD_TOO_LARGE")
-    many = {f"coach-{number}": ANN for number in range(180)}
-    assert len(json.dumps(many)) > 48 * 1024
-    assert len(apply({"coaches": many})["changes"]) == 180
+def large_document(size: int) -> bytes:
+    """Return a document of so many bytes, with lists of free days and texts as long as they may be."""
+    dates = [str(date(2027, 1, 1) + timedelta(days=day)) for day in range(400)]
+    ann = ANN | {"overrides": [{"date": one} for one in dates]}
+    talk = {"name": "Talk", "slot_duration": 30, "description": "x" * 4000, "team": {"coach-0": {}}}
+    coaches = {f"coach-{number}": ann for number in range(25)}
+    calendars = {f"cal-{number}": talk for number in range(160)}
+    body = json.dumps({"coaches": coaches, "calendars": calendars}).encode()
+    assert size * 0.8 < len(body) < size
+    return body + b" " * (size - len(body))
+
+
+def test_a_document_of_a_megabyte_is_applied(empty: Connection) -> None:
+    """A byte more is refused before it is read, by a sentence that says the limit."""
+    before = table_digests(empty)
+    body = large_document(1024 * 1024)
+    problem = check_problem(ask("POST", "/api/apply", body + b" "), 413, "PAYLOAD_TOO_LARGE")
+    assert "1024 KiB" in problem["message"]
+    assert table_digests(empty) == before
+    plan = body_of(ask("POST", "/api/apply", body))
+    assert len(plan["changes"]) == 25 + 160 + 160
+
+
+def test_other_bodies_stay_small(empty: Connection) -> None:
+    """Only a document is large."""
+    body = json.dumps(ANN).encode() + b" " * 64 * 1024
+    problem = check_problem(ask("PUT", "/api/coaches/ann", body), 413, "PAYLOAD_TOO_LARGE")
+    assert "64 KiB" in problem["message"]
+
+
+@pytest.mark.parametrize(("limit", "change"), [
+    ("MOST_CHANGES", {"coaches": {"ann": ANN | {"name": "A"}, "ben": BEN | {"name": "B"}}}),
+    ("MOST_LEAVING", {"calendars": {"intro": INTRO | {"team": {}}}}),
+])  # fmt: skip
+def test_more_than_can_be_changed_in_time_is_refused(
+    empty: Connection, monkeypatch: pytest.MonkeyPatch, limit: str, change: dict[str, Any]
+) -> None:
+    """By a sentence that says how many are possible, and before anything is done; a dry run, too."""
+    apply(DOCUMENT)
+    monkeypatch.setattr(changes, limit, 1)
+    before = table_digests(empty)
+    for query in ({}, {"dry_run": "true"}):
+        problem = check_problem(ask("POST", "/api/apply", change, query=query), 409, "CONFLICT")
+        assert "1 are possible at once; make it in parts." in problem["message"]
+    assert table_digests(empty) == before
+    monkeypatch.setattr(changes, limit, 2)
+    assert apply(change)["changes"]

@@ -18,6 +18,7 @@ from local.postgres import EmbeddedPostgres
 from local.sqs import SqsStandIn
 from local.valkey import EmbeddedValkey
 from tests.support.clock import HALF, MINUTE, NINE
+from tests.support.deliveries import KMS_KEY
 from tests.support.endpoints import add_endpoint
 from tests.support.fixtures import Clock, Environment
 from tests.support.http import Answer, ask, book, booked, check_problem
@@ -186,8 +187,7 @@ def test_a_key_service_that_hangs_is_503_in_time(
     team: Connection, queues: Queues, sqs: SqsStandIn, environment: Environment
 ) -> None:
     """A secret that cannot be locked up makes no endpoint."""
-    sqs.make_key("alias/hanging")
-    environment(WEBHOOK_KMS_KEY_ID="alias/hanging")
+    environment(WEBHOOK_KMS_KEY_ID=KMS_KEY)
     wish = {"url": "https://example.com/hook", "event_types": ["appointment.created"]}
     with frozen(sqs.pid), in_time():
         check_unavailable(ask("POST", "/api/webhook-endpoints", wish))

@@ -106,8 +106,10 @@ def test_the_distribution_of_a_calendar(team: Connection) -> None:
         "fairness_score",
         "jain_index",
         "max_deviation",
-        "refunds",
         "bound",
+        "bound_owed",
+        "bound_ahead",
+        "kinds",
     }
     assert (found["calendar_id"], found["start"], found["end"]) == ("cal", query["start"], query["end"])
     assert [share["coach_id"] for share in found["distribution"]] == ["coach-01", "coach-02", "coach-03"]
@@ -121,7 +123,10 @@ def test_the_distribution_of_a_calendar(team: Connection) -> None:
     assert sum(share["credit"] for share in found["distribution"]) == pytest.approx(0, abs=1e-5)
     assert found["fairness_score"] == found["jain_index"] == 1.0
     assert found["max_deviation"] == pytest.approx(0, abs=1e-5)
-    assert found["bound"] == 1.0
+    assert found["bound"] == found["bound_owed"] == found["bound_ahead"] == 1.0
+    (normal,) = found["kinds"]
+    assert (normal["kind"], normal["bound"], len(normal["distribution"])) == ("normal", 1.0, 3)
+    assert [share["assigned"] for share in normal["distribution"]] == [2, 2, 2]
 
 
 def test_what_is_cancelled_is_nobodys_share(team: Connection) -> None:

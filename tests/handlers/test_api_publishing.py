@@ -10,13 +10,14 @@ from background import maintenance
 from fairslot.messages.deliveries import Delivery
 from fairslot.platform.db import Connection
 from local.sqs import SqsStandIn
-from tests.support.clock import MINUTE
+from tests.support import bookings as booking
+from tests.support.clock import DAY, HALF, MINUTE, NINE
 from tests.support.fixtures import Clock, Environment
 from tests.support.http import add_key, ask, book, booked
 from tests.support.lambda_context import context
 from tests.support.logs import json_lines
 from tests.support.queues import Queues
-from tests.support.tables import one_row
+from tests.support.tables import count, one_row
 from tests.support.team import TENANT, add_calendar
 
 KEY = {"X-Idempotency-Key": "key-1"}
@@ -60,6 +61,24 @@ def test_a_cancellation_is_told_at_once(partners: Connection, queues: Queues) ->
     (message,) = queues.take("DELIVERIES")
     assert (message["kind"], message["type"], message["version"]) == ("crm", "appointment.cancelled", 2)
     assert message["data"]["status"] == "cancelled"
+
+
+def test_all_that_a_request_changes_is_told_at_once(partners: Connection, queues: Queues) -> None:
+    """More than two hundred appointments that are cancelled together need no sweep."""
+    with partners.transaction():
+        for day in range(7):
+            for step in range(10):
+                for _ in range(3):
+                    booking.book(partners, NINE + day * DAY + step * HALF)
+    partners.execute("UPDATE changes SET told = true")
+    dates = [f"{NINE + day * DAY:%Y-%m-%d}" for day in range(7)]
+    query = {"appointments": "cancel"}
+    assert ask("PATCH", "/api/calendars/cal", {"blocked_dates": dates}, query=query).status == 200
+    cancelled = count(partners, "coach_appointments", "status = 'cancelled'")
+    assert cancelled > 200
+    messages = queues.take("DELIVERIES")
+    assert [message["type"] for message in messages] == ["appointment.cancelled"] * cancelled
+    assert count(partners, "changes", "NOT told") == unpublished(partners) == 0
 
 
 def test_a_repetition_is_not_told_again(partners: Connection, queues: Queues) -> None:

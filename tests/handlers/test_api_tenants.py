@@ -25,6 +25,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "report_outcome": {"outcome": "completed"},
     "recover_endpoint": {"since": "2026-03-01T00:00:00Z"},
     "create_absence": ABSENCE,
+    "create_adjustment": {"coach_id": "coach-01", "bookings": 1, "reason": "why"},
 }
 
 
@@ -43,6 +44,7 @@ def two(team: Connection, kms: None) -> dict[str, str]:
         "delivery_id": str(row["delivery_id"]),
         "coach_id": "coach-01",
         "calendar_id": "cal",
+        "key_id": ask("GET", "/api/keys").json["data"][0]["key_id"],
         "absence_id": ask("POST", "/api/coaches/coach-01/absences", ABSENCE).json["absence_id"],
     }
 

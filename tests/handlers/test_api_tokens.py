@@ -207,6 +207,15 @@ BAD: dict[str, Make] = {
     "NaN": raw(b'{"alg":"RS256","kid":"one"}', b'{"iss":"%s","exp":NaN}' % ISSUER.encode()),
     "no JSON": raw(b"{", b"{"),
     "a list": raw(b"[]", b"[]"),
+    "a header that is a text": raw(b'"alg"', json.dumps(good_claims(AT)).encode()),
+    "a header that is a list": raw(b'["alg"]', json.dumps(good_claims(AT)).encode()),
+    "several algorithms": raw(b'{"alg":["RS256"],"kid":"one"}', json.dumps(good_claims(AT)).encode()),
+    "a key id that is a list": raw(b'{"alg":"RS256","kid":[]}', json.dumps(good_claims(AT)).encode()),
+    "a type that is an object": raw(
+        b'{"alg":"RS256","kid":"one","typ":{}}', json.dumps(good_claims(AT)).encode()
+    ),
+    "a tenant that is no text": signed({"tenant": "\ud800"}),
+    "a subject that is no text": signed({"sub": "\ud800"}),
     "deeply nested JSON": raw(b'{"alg":"RS256","kid":"one"}', b"[" * 4000),
     "not UTF-8": raw(b"\xff\xfe", b"\xff"),
 }

@@ -16,6 +16,7 @@ from fairslot.platform.db import Connection
 from tests.support.clock import NINE
 from tests.support.http import KEY, NOTHING, booked, request, send
 from tests.support.tables import count, table_digests
+from tests.support.team import add_coach, set_calendar
 
 type Result = subprocess.CompletedProcess[str]
 type Run = Callable[..., Result]
@@ -137,6 +138,25 @@ def test_what_is_wrong_is_found_in_the_file(run: Run, file: Path, old: str, new:
     assert f"{file}:{place}" in refused.stderr
 
 
+@pytest.mark.parametrize(("old", "new", "place"), [
+    ("b.en: {weight: 2}}", "b.en: {}, nobody: {}}", "16:31: body.calendars.intro.team.nobody: not_found"),
+    ("    name: Intro\n", "    name: Intro\n    slug: cal\n", "15:5: body.calendars.intro.slug: taken"),
+    ("  ann:\n", "  theirs:\n", "2:3: body.coaches.theirs: not_found"),
+])  # fmt: skip
+def test_what_cannot_be_applied_is_found_in_the_file(
+    run: Run, team: Connection, file: Path, old: str, new: str, place: str
+) -> None:
+    """A coach that there is not, a slug of another calendar, an id of another tenant; nothing is changed."""
+    add_coach(team, "theirs", tenant_id="other")
+    set_calendar(team, "cal", slug="cal")
+    before = table_digests(team)
+    file.write_text(TEAM.replace(old, new), "utf-8")
+    refused = run("apply", str(file))
+    assert refused.returncode == 1
+    assert f"{file}:{place}" in refused.stderr
+    assert table_digests(team) == before
+
+
 @pytest.mark.parametrize(("text", "message"), [
     ("", "the file is empty"),
     ("coaches: [", "team.yaml:1:11"),
@@ -179,6 +199,36 @@ def test_things_are_shown(run: Run) -> None:
     assert json.loads(run("--json", "why", appointment["appointment_id"]).stdout)["seq"] == 1
     assert json.loads(run("--json", "deliveries", "--status", "failed").stdout) == []
     assert run("status").returncode == 0
+
+
+def test_a_ledger_is_adjusted_and_replayed(run: Run, team: Connection) -> None:
+    """The plan first; the record replays, also under another rule; one that was touched does not."""
+    kinds = '{"hour_kinds": [{"name": "morning", "before": "23:00"}]}'
+    assert run("calendars", "set", "cal", kinds).returncode == 0
+    appointment = booked(NINE)
+    assert "kind of hour: morning" in run("why", appointment["appointment_id"]).stdout
+    adjusting = ("adjust", "cal", "coach-02", "1.5", "covered for Ann", "--kind", "morning")
+    assert "credit_after" in run(*adjusting, "--dry-run").stdout
+    assert count(team, "changes", "type = 'credit.adjusted'") == 0
+    assert "covered for Ann" in run(*adjusting).stdout
+    assert run("adjust", "cal", "nobody", "1", "why").returncode == 1
+    assert run("adjust", "cal", "coach-01", "--", "-0.5", "why").returncode == 0
+    said = "cal: 3 records replayed; every choice, share and credit equals the record"
+    assert said in run("replay").stdout
+    what_if = run("replay", "--calendar", "cal", "--what-if", "--gamma", "0", "--policy", "highest_score")
+    assert (what_if.returncode, "as recorded" in what_if.stdout) == (0, True)
+    (found,) = json.loads(run("--json", "replay", "--what-if", "--low", "0.1").stdout)
+    assert (found["steps"], found["difference"]) == (3, None)
+    assert found["what_if"]["coaches"]["coach-01"]["assigned"] == 1
+    assert run("replay", "--gamma", "2").returncode == 2
+    assert run("replay", "--what-if").returncode == 2
+    assert run("replay", "--what-if", "--low", "3", "--high", "1").returncode == 2
+    assert run("replay", "--what-if", "--gamma", "nan").returncode == 2
+    assert run("replay", "--calendar", "none").returncode == 1
+    team.execute("UPDATE decisions SET chosen = 3 WHERE seq = 1")
+    touched = run("replay")
+    assert touched.returncode == 1
+    assert "cal: seq 1: chosen: recorded coach-03, replayed coach-01" in touched.stdout
 
 
 def test_returncodes_tell_what_happened(run: Run, file: Path) -> None:

@@ -18,6 +18,7 @@ from fairslot.domain.errors import (
     SlotUnavailableError,
     ValidationError,
 )
+from tests.integration.model_kinds import Kind, kind_of
 from tests.integration.model_team import Decision, Team
 
 type Span = tuple[datetime, datetime]
@@ -81,11 +82,21 @@ class Calendar:
     horizon: int = 2
     most: int | None = None
     zone: ZoneInfo
+    kinds: list[Kind] = field(default_factory=list)
 
     def spans(self, start: datetime) -> tuple[Span, Span]:
         """Return an appointment's own time, and that with its buffers."""
         end = start + timedelta(minutes=self.duration)
         return (start, end), (start - timedelta(minutes=self.before), end + timedelta(minutes=self.after))
+
+    def kind_of(self, start: datetime) -> str:
+        """Return the kind of hour of a start, by the calendar's own clock."""
+        return kind_of(self.kinds, start.astimezone(self.zone))
+
+    def use_kinds(self, kinds: list[Kind]) -> None:
+        """Have these kinds of hours."""
+        self.kinds = kinds
+        self.team.use_kinds(one["name"] for one in kinds)
 
     def is_start(self, start: datetime) -> bool:
         """Tell whether a start is on the grid."""
@@ -187,7 +198,7 @@ class Model:
         return booking
 
     def reschedule(self, booking: Booking, start: datetime, *, any_coach: bool) -> Booking:
-        """Move an appointment; a decision is only made anew where it goes to somebody else."""
+        """Move an appointment; a decision is made anew where the coach or the kind of hour is another."""
         self._check_scheduled(booking)
         if booking.start <= self.now:
             raise IllegalTransitionError(booking.state)
@@ -196,12 +207,16 @@ class Model:
         calendar, team = booking.calendar, booking.calendar.team
         self._check_start(calendar, start, booking)
         pool = [one for one in self.free(calendar, start, booking) if any_coach or one == booking.coach_id]
-        done = team.turn(pool, booking.decisions[-1] if booking.decisions else None)
+        kind, made = calendar.kind_of(start), booking.decisions[-1] if booking.decisions else None
+        done = team.turn(pool, kind, made)
         if done is None:
             raise SlotUnavailableError
-        if done.chosen != booking.coach_id:
+        if (done.chosen, start) == (booking.coach_id, booking.start):
+            return booking
+        other_kind = made is not None and made.kind != kind and team.can_reverse(booking.decisions)
+        if done.chosen != booking.coach_id or other_kind:
             team.reverse(booking.decisions)
-            booking.decisions.append(team.decide(done))
+            booking.decisions.append(team.decide(done, kind))
         booking.coach_id, booking.start = done.chosen, start
         return booking
 
@@ -216,11 +231,12 @@ class Model:
         self._clear(calendar)
         others = [one for one in self.free(calendar, booking.start) if one != booking.coach_id]
         pool = [one for one in others if coach_id in (None, one)]
-        done = team.turn(pool, booking.decisions[-1] if booking.decisions else None)
+        kind = calendar.kind_of(booking.start)
+        done = team.turn(pool, kind, booking.decisions[-1] if booking.decisions else None)
         if done is None:
             raise SlotUnavailableError
         team.reverse(booking.decisions)
-        booking.decisions.append(team.decide(done))
+        booking.decisions.append(team.decide(done, kind))
         booking.coach_id = done.chosen
         return booking
 
@@ -234,11 +250,12 @@ class Model:
 
     def _place(self, calendar: Calendar, start: datetime, booking: Booking) -> Booking:
         self._check_start(calendar, start, None)
-        done = calendar.team.turn(self.free(calendar, start))
+        kind = calendar.kind_of(start)
+        done = calendar.team.turn(self.free(calendar, start), kind)
         if done is None:
             raise SlotUnavailableError
         booking.coach_id = done.chosen
-        booking.decisions.append(calendar.team.decide(done))
+        booking.decisions.append(calendar.team.decide(done, kind))
         self.bookings.append(booking)
         return booking
 

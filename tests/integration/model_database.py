@@ -5,13 +5,16 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from fairslot.booking.distribution import distribution
+from psycopg.types.json import Jsonb
+
+from fairslot.booking.distribution import Distribution, KindShares, distribution
 from fairslot.coach_time.days import extend_days, horizon_slots
 from fairslot.domain.fair_share import MILLION
 from fairslot.domain.slots import instant_of
 from fairslot.platform.db import Connection
 from tests.integration.model import QUARTER, Calendar, Coach, Model, Span
-from tests.integration.model_team import Member, Team
+from tests.integration.model_kinds import Kind
+from tests.integration.model_team import NORMAL, Member, Team
 from tests.support.availability import list_page
 from tests.support.readings import store_reading
 from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach
@@ -22,6 +25,14 @@ NOW = datetime.fromisoformat("2026-03-07T22:00:00Z")
 FIRST = datetime.fromisoformat("2026-03-08T03:00:00Z")
 QUARTERS = 40
 ROUNDING = 1e-5
+# Lists of kinds that part the night in different ways: midnight, three and the skipped hour among them.
+KINDS: list[list[Kind]] = [
+    [{"name": "early", "before": "04:00", "days": ["sun"]}, {"name": "weekend", "days": ["sat"]}],
+    [{"name": "weekend", "days": ["sun"]}],
+    [{"name": "night", "from": "23:00", "before": "01:00"}, {"name": "weekend", "from": "05:00"}],
+    [{"name": "normal", "before": "03:00"}, {"name": "early", "before": "06:30"}],
+    [],
+]
 NEW_YORK = ZoneInfo("America/New_York")
 
 
@@ -54,6 +65,8 @@ def new_model() -> Model:
             zone=NEW_YORK,
         ),
     ]
+    for calendar, kinds in zip(offers, (KINDS[0], [], KINDS[1]), strict=True):
+        calendar.use_kinds(kinds)
     return Model(coaches=team, calendars={one.calendar_id: one for one in offers}, now=NOW)
 
 
@@ -85,6 +98,7 @@ def build(connection: Connection, model: Model) -> None:
             max_per_day=calendar.most,
             time_zone=calendar.zone.key,
             policy=calendar.team.policy,
+            hour_kinds=Jsonb(calendar.kinds),
         )
     extend_days(connection, now=NOW)
 
@@ -127,11 +141,12 @@ def check_rows(connection: Connection, model: Model, ids: dict[int, UUID]) -> No
     }
     members = connection.execute("SELECT * FROM coach_credits").fetchall()
     assert {
-        (row["calendar_id"], row["coach_id"]): (row["credit"], row["last_assigned_seq"]) for row in members
+        (row["calendar_id"], row["kind"], row["coach_id"]): (row["credit"], row["last_assigned_seq"])
+        for row in members
     } == {
-        (calendar.calendar_id, coach_id): (member.credit, member.last)
+        (calendar.calendar_id, *name): standing
         for calendar in model.calendars.values()
-        for coach_id, member in calendar.team.members.items()
+        for name, standing in calendar.team.standings().items()
     }
     numbers = connection.execute(
         "SELECT calendar_id, coalesce(max(seq), 0) AS seq, count(seq) AS n"
@@ -144,7 +159,10 @@ def check_rows(connection: Connection, model: Model, ids: dict[int, UUID]) -> No
 
 
 def check_distribution(connection: Connection, model: Model) -> None:
-    """Assert that over the whole record each coach is off by minus the credit, and within the bound."""
+    """Assert that over the whole record each coach is off by minus the credit, and within the bound.
+
+    In all and within each kind of hour.
+    """
     start, end = NOW - timedelta(days=9), NOW + timedelta(days=9)
     for calendar in model.calendars.values():
         found = distribution(
@@ -152,9 +170,26 @@ def check_distribution(connection: Connection, model: Model) -> None:
         )
         assert (found.bound is None) == (calendar.team.policy != "fair_share")
         assert abs(sum(one.assigned - one.entitled for one in found.distribution)) < ROUNDING
+        standings = calendar.team.standings()
         if found.bound is not None:
-            off = {one.coach_id: one.assigned - one.entitled for one in found.distribution}
-            credit = {name: member.credit / MILLION for name, member in calendar.team.members.items()}
-            assert all(abs(one + credit.get(name, 0)) < ROUNDING for name, one in off.items())
-            assert max(map(abs, credit.values())) <= found.max_deviation + ROUNDING
-            assert found.max_deviation <= found.bound
+            credit = {one: 0.0 for _, one in standings}
+            for (_, coach_id), (owed, _) in standings.items():
+                credit[coach_id] += owed / MILLION
+            check_shares(found, credit)
+            assert {one.kind for one in found.kinds} == {NORMAL, *calendar.team.kinds}
+            assert found.bound <= sum(one.bound or 0 for one in found.kinds) + ROUNDING
+            for one in found.kinds:
+                own = {
+                    who: owed / MILLION for (kind, who), (owed, _) in standings.items() if kind == one.kind
+                }
+                check_shares(one, own)
+
+
+def check_shares(found: Distribution | KindShares, credit: dict[str, float]) -> None:
+    """Assert that deviations are minus the credits, sum to 0 and stay within the bound."""
+    off = {one.coach_id: one.assigned - one.entitled for one in found.distribution}
+    assert all(abs(one + credit.get(name, 0)) < ROUNDING for name, one in off.items())
+    assert abs(sum(off.values())) < ROUNDING
+    assert max(map(abs, credit.values())) <= found.max_deviation + ROUNDING
+    assert found.bound is not None
+    assert found.max_deviation <= found.bound + ROUNDING

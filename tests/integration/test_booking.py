@@ -218,7 +218,7 @@ def test_a_coach_who_cancels_keeps_it_on_the_account(connection: Connection) -> 
     add_team(connection, 2)
     done = book(connection)
     cancel(connection, done, by="coach")
-    assert count(connection, "distribution_log", "kind = 'reversed'") == 0
+    assert count(connection, "distribution_log", "step = 'reversed'") == 0
     check_invariants(connection)
 
 

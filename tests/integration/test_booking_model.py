@@ -13,7 +13,6 @@ import psycopg
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     invariant,
     precondition,
     rule,
@@ -38,20 +37,18 @@ from tests.integration.model_database import (
     new_model,
     read,
 )
+from tests.integration.model_ledger_rules import LedgerRules, calendars, coaches, places
 from tests.support.clock import MINUTE
 from tests.support.invariants import check_invariants, check_replay
 from tests.support.team import TENANT
 
 starts = st.integers(0, QUARTERS - 1).map(lambda n: FIRST + n * QUARTER)
 halves = st.integers(0, QUARTERS // 2 - 1).map(lambda n: FIRST + 2 * n * QUARTER)
-calendars = st.sampled_from(["cal", "wide", "best"])
-coaches = st.sampled_from(["ana", "ben", "cy", "dee"])
-places = st.integers(0, 1000)
 has_bookings = precondition(lambda self: self.known)
 has_holds = precondition(lambda self: any(one.state == "held" for one in self.known))
 
 
-class Engine(RuleBasedStateMachine):
+class Engine(LedgerRules):
     """The engine and the model, asked the same things."""
 
     def __init__(self, connection: Connection) -> None:

@@ -70,6 +70,19 @@ def test_many_changes_are_folded_step_by_step(team: Connection) -> None:
     check_invariants(team)
 
 
+def test_a_coach_with_many_changed_days_is_folded_at_once(team: Connection) -> None:
+    """As when hours change: day by day, two thousand coaches would take seconds."""
+    fold_changes(team)
+    team.execute(
+        "CREATE OR REPLACE FUNCTION engine.update_horizon(p_coach text, p_day integer) RETURNS boolean"
+        " LANGUAGE plpgsql AS $$ BEGIN RAISE 'one by one'; END $$"
+    )
+    team.execute("UPDATE coach_slots SET max_per_day = 0 WHERE coach_id = 'coach-01'")
+    fold_changes(team)
+    assert free_at(listed(team), NINE) == THREE - 1
+    check_invariants(team)
+
+
 def test_a_restored_dump_makes_the_read_model_anew(team: Connection) -> None:
     """Transaction numbers of another server say nothing here."""
     book(team, NINE)

@@ -114,11 +114,11 @@ def test_rescheduling_with_anyone_is_a_new_decision(connection: Connection) -> N
         cancel(connection, appointment_id, by="system", now=NOW)
     moved = reschedule(connection, done, NINE + 4 * QUARTER, any_coach=True)
     assert appointment_of(moved).coach_id != appointment_of(done).coach_id
-    kinds = connection.execute(
-        "SELECT kind FROM distribution_log WHERE appointment_id = %s ORDER BY seq",
+    steps = connection.execute(
+        "SELECT step FROM distribution_log WHERE appointment_id = %s ORDER BY seq",
         (appointment_of(done).appointment_id,),
     ).fetchall()
-    assert [row["kind"] for row in kinds] == ["assigned", "reversed", "assigned"]
+    assert [row["step"] for row in steps] == ["assigned", "reversed", "assigned"]
     check_invariants(connection)
 
 

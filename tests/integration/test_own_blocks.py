@@ -1,10 +1,12 @@
 """Our own blocks in a coach's calendar are not somebody else's busy time."""
 
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 
 from fairslot.domain.errors import SlotUnavailableError
+from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection
 from tests.support.attempts import block_of, release_of
 from tests.support.blocks import blocked, record, refuse, unavailable_reason
@@ -17,18 +19,12 @@ from tests.support.readings import begin_absence, store_reading
 pytestmark = pytest.mark.usefixtures("ana")
 
 
-def test_an_appointment_may_move_into_its_own_block(connection: Connection) -> None:
-    """The block that a reading shows is the appointment's, and is told as such."""
-    made = blocked(connection)
-    store_reading(connection, NOW + 2 * MINUTE, (NINE, NINE + HALF))
-    assert unavailable_reason(connection, NINE) == "booked"
-    assert reschedule(connection, made, NINE + QUARTER).answer["coach_id"] == "ana"
-    check_invariants(connection)
-
-
-def test_a_block_on_its_way_is_ours_too(connection: Connection) -> None:
-    """A reading may see a block before we have heard of it."""
-    made = book(connection)
+@pytest.mark.parametrize("make", [blocked, book])
+def test_an_appointment_may_move_into_its_own_block(
+    connection: Connection, make: Callable[[Connection], ChangeResult]
+) -> None:
+    """A reading shows the block, perhaps before we have heard of it: it is ours, and told as such."""
+    made = make(connection)
     store_reading(connection, NOW + 2 * MINUTE, (NINE, NINE + HALF))
     assert unavailable_reason(connection, NINE) == "booked"
     assert reschedule(connection, made, NINE + QUARTER).answer["coach_id"] == "ana"

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from fairslot.domain.fair_share import weights
+from fairslot.domain.replay import ReplayError
 from fairslot.platform import db
 from fairslot.platform.db import Connection
 from tests.support.bookings import book, cancel, reassign, reschedule
@@ -19,7 +20,6 @@ from tests.support.invariants import check_invariants
 from tests.support.tables import clear_tables
 from tests.support.team import add_calendar, add_coach, add_team, set_calendar, set_coach
 from tools import replay
-from tools.replay_ledger import ReplayError
 
 if TYPE_CHECKING:
     from fairslot.domain.idempotency import ChangeResult

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from fairslot.coach_time.days import extend_days
 from fairslot.domain.fair_share import Candidate, weights
+from fairslot.domain.ledger import Books
 from fairslot.domain.slots import slot_of
 from fairslot.platform.db import Connection
 from tests.support.bookings import appointment_of, book, cancel
 from tests.support.clock import NINE, NOW, QUARTER
 from tests.support.invariants import check_invariants
 from tests.support.team import ALWAYS, add_calendar, add_coach
-from tools.replay_ledger import Ledger
 
 if TYPE_CHECKING:
     from fairslot.domain.idempotency import ChangeResult
@@ -29,7 +29,7 @@ class Calendar:
         self.connection = connection
         self.calendar_id = calendar_id
         self.coaches = list(coaches)
-        self.ledger = Ledger()
+        self.books = Books()
         self.seq = 0
 
     def expect(self, quarter: int) -> str | None:
@@ -47,14 +47,14 @@ class Calendar:
             {coach: SCORES[coach] for coach in self.coaches}, gamma=4, low=0.5, high=2, manual={}
         )
         self.seq += 1
-        return self.ledger.decide(
+        return self.books.decide(
             self.seq,
             [
                 Candidate(
                     coach_id=coach,
                     weight=weighed[coach],
-                    credit=self.ledger.of(coach).credit,
-                    last_seq=self.ledger.of(coach).last_seq,
+                    credit=self.books.of("normal").of(coach).credit,
+                    last_seq=self.books.of("normal").of(coach).last_seq,
                 )
                 for coach in sorted(free)
             ],
@@ -64,7 +64,7 @@ class Calendar:
     def undo(self, seq: int) -> None:
         """Count a cancellation."""
         self.seq += 1
-        self.ledger.reverse(seq, dict.fromkeys(self.ledger.decisions[seq].assignment.shares, 1))
+        self.books.reverse(seq, dict.fromkeys(self.books.decisions[seq].assignment.shares, 1))
 
 
 SCORES = {f"coach-{number}": 0.35 + number * 0.06 for number in range(1, 10)}
@@ -105,5 +105,5 @@ def test_the_database_does_what_the_rule_says(connection: Connection) -> None:
             "SELECT coach_id, credit FROM coach_credits WHERE calendar_id = %s", (calendar.calendar_id,)
         )
         for row in rows:
-            assert row["credit"] == calendar.ledger.of(row["coach_id"]).credit
+            assert row["credit"] == calendar.books.of("normal").of(row["coach_id"]).credit
     check_invariants(connection)

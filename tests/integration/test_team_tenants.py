@@ -37,7 +37,7 @@ def test_nobody_joins_across_tenants(two: Connection, calendar_id: str, coach_id
     place = Member(calendar_id, coach_id)
     (step,) = place.put_steps(two, tenant_id=OTHER, known=None, settings={"weight": 1}, now=NOW)
     with pytest.raises(NotFoundError):
-        step.run()
+        step.make(two, [step])
     assert table_digests(two) == before
 
 
@@ -45,7 +45,7 @@ def test_nobody_leaves_another_tenants_team(two: Connection) -> None:
     """The statement finds no calendar, so nothing happens."""
     before = table_digests(two)
     (step,) = Member("cal", "coach-01").delete_steps(two, tenant_id=OTHER, now=NOW)
-    step.run()
+    step.make(two, [step])
     assert table_digests(two) == before
 
 
@@ -108,7 +108,8 @@ def test_a_coach_of_another_is_left_alone(two: Connection, statement: str) -> No
     two.execute("INSERT INTO coach_syncs (coach_id, synced_at) VALUES ('coach-01', now())")
     before = table_digests(two)
     sql = queries("coaches")[statement]
-    cursor = two.execute(sql, {"tenant": OTHER, "coach": "coach-01", "now": NOW})
+    coach = "coach-01" if statement == "calendars_of" else ["coach-01"]
+    cursor = two.execute(sql, {"tenant": OTHER, "coach": coach, "now": NOW})
     assert cursor.description is None or cursor.fetchall() == []
     assert table_digests(two) == before
 

@@ -133,8 +133,8 @@ GUARDS = (
     Guard(
         "a token may be of any type",
         "access/tokens.py",
-        "not in _TYPES:",
-        "is True:",
+        'removeprefix("application/") not in _TYPES:',
+        'removeprefix("application/") is None:',
         f"{_BAD}[RS256-an id token's type]",
     ),
     Guard(

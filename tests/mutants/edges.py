@@ -195,7 +195,7 @@ _OTHERS = (
     Guard(
         "an older reading overwrites a younger",
         _COACH_DAYS,
-        "error = NULL\n         WHERE sync.synced_at IS NULL OR sync.synced_at < excluded.synced_at;",
+        "error = NULL\n     WHERE sync.synced_at IS NULL OR sync.synced_at < excluded.synced_at;",
         "error = NULL;",
         f"{_TESTS}/test_sync.py::test_an_older_reading_never_overwrites_a_younger",
     ),
@@ -205,15 +205,15 @@ _EXTERNAL = (
     Guard(
         "a reading ends an absence",
         _COACH_DAYS,
-        " & ~coalesce(gone.bits, 0::bit(104)), p_max_per_day",
-        ", p_max_per_day",
+        "own.bits, 0::bit(104))) & ~coalesce(gone.bits, 0::bit(104)), p_max_per_day",
+        "own.bits, 0::bit(104))), p_max_per_day",
         f"{_ABSENCES}::test_it_outlives_every_reading",
     ),
     Guard(
         "a reading does not wait for an absence that is being written",
         _COACH_DAYS,
-        "    PERFORM engine.lock_external_calendar(p_coach);\n    IF p_fetched_at",
-        "    IF p_fetched_at",
+        "    PERFORM engine.lock_external_calendar(p_coach);\n    INSERT INTO coach_syncs",
+        "    INSERT INTO coach_syncs",
         f"{_ABSENCES}::test_a_reading_that_is_being_stored_knows_of_it",
     ),
     Guard(

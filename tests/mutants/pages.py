@@ -142,6 +142,20 @@ GUARDS = (
         f"{_TESTS}/test_kept_teams_changes.py::test_a_first_reading_is_taken_over",
     ),
     Guard(
+        "a coach whose calendar was never read is counted with the team",
+        _TEAM,
+        """                    shut[number * size : (number + 1) * size] = b"\\xff" * size\n""",
+        "                    pass\n",
+        "tests/unit/test_team_time.py",
+    ),
+    Guard(
+        "what the readings say outlives them",
+        _TEAM,
+        "            self._oldest = None\n",
+        "            pass\n",
+        "tests/unit/test_team_time.py",
+    ),
+    Guard(
         "a page whose coaches changed keeps its text",
         _TEAM,
         "        if changed:\n            self.version += 1\n",

@@ -6,6 +6,7 @@ _TESTS = "tests/handlers"
 _COACHES = f"{_TESTS}/test_api_coaches.py"
 _PLANS = f"{_TESTS}/test_api_team_plans.py"
 _DOCUMENT = f"{_TESTS}/test_api_document.py"
+_LARGE = "tests/integration/test_large_documents.py"
 _ABSENCES = f"{_TESTS}/test_api_absences.py"
 _TEAM = "schema/functions/21_team.sql"
 _CHANGES = "team/changes.py"
@@ -144,5 +145,54 @@ GUARDS = (
         "if (step.resource, step.id) not in deleted)",
         "if step.id not in {one for _, one in deleted})",
         f"{_DOCUMENT}::test_pruning_tells_a_coach_from_a_calendar_of_the_same_id",
+    ),
+    Guard(
+        "a slug that is taken is named by no place",
+        "team/document.py",
+        """    _check_slugs(known["calendars"], document["calendars"], gone["calendars"])\n""",
+        "",
+        f"{_DOCUMENT}::test_nothing_is_applied_if_a_part_cannot_be",
+    ),
+    Guard(
+        "what is not there is named by no place",
+        _CHANGES,
+        "        if step.id not in made:",
+        "        if not made:",
+        f"{_DOCUMENT}::test_nothing_is_applied_if_a_part_cannot_be",
+    ),
+    Guard(
+        "a change has no most",
+        _CHANGES,
+        "        if number > most:",
+        "        if number < 0:",
+        f"{_DOCUMENT}::test_more_than_can_be_changed_in_time_is_refused",
+    ),
+    Guard(
+        "every body may be as large as a document",
+        "http/api.py",
+        "largest = contract.largest_body if contract else LARGEST_BODY",
+        "largest = LARGEST_BODY * 16",
+        f"{_DOCUMENT}::test_other_bodies_stay_small",
+    ),
+    Guard(
+        "coaches get their days one by one",
+        "coach_time/days.py",
+        "at_once = 1 if coach_ids is None else _AT_ONCE",
+        "at_once = 1",
+        f"{_LARGE}::test_ten_times_the_coaches_take_as_many_statements",
+    ),
+    Guard(
+        "who is away is free on new days",
+        "schema/functions/15_coach_days.sql",
+        "           given.external::bit(104) & ~coalesce(gone.bits, 0::bit(104)), p_max_per_day\n",
+        "           given.external::bit(104), p_max_per_day\n",
+        f"{_LARGE}::test_who_is_away_is_away_on_new_days",
+    ),
+    Guard(
+        "many days of a coach are folded one by one",
+        "schema/functions/19_availability.sql",
+        "bool_or(first_slot IS NULL) OR count(DISTINCT first_slot) > 8",
+        "bool_or(first_slot IS NULL)",
+        "tests/integration/test_kept_teams_trust.py::test_a_coach_with_many_changed_days_is_folded_at_once",
     ),
 )

@@ -64,15 +64,15 @@ GUARDS = (
     Guard(
         "another tenant's coach can join",
         "sql/members.sql",
-        "   AND coach.coach_id = %(coach)s AND coach.tenant_id = %(tenant)s AND coach.deleted_at IS NULL;",
-        "   AND coach.coach_id = %(coach)s AND coach.deleted_at IS NULL;",
+        "       AND coach.tenant_id = %(tenant)s AND coach.deleted_at IS NULL\n), joined",
+        "       AND coach.deleted_at IS NULL\n), joined",
         f"{_INSIDE}::test_nobody_joins_across_tenants",
     ),
     Guard(
         "another tenant's calendar can be joined",
         "sql/members.sql",
-        " AND calendar.tenant_id = %(tenant)s AND calendar.deleted_at IS NULL\n   AND coach",
-        " AND calendar.deleted_at IS NULL\n   AND coach",
+        " WHERE calendar.tenant_id = %(tenant)s AND calendar.deleted_at IS NULL\n       AND coach",
+        " WHERE calendar.deleted_at IS NULL\n       AND coach",
         f"{_INSIDE}::test_nobody_joins_across_tenants",
     ),
     Guard(
@@ -106,8 +106,8 @@ GUARDS = (
     Guard(
         "another tenant's coach can be deleted",
         "sql/coaches.sql",
-        " WHERE coach_id = %(coach)s AND tenant_id = %(tenant)s AND deleted_at IS NULL;\n\n-- name: forget",
-        " WHERE coach_id = %(coach)s AND deleted_at IS NULL;\n\n-- name: forget",
+        "(%(coach)s) AND tenant_id = %(tenant)s AND deleted_at IS NULL;\n\n-- name: forget",
+        "(%(coach)s) AND deleted_at IS NULL;\n\n-- name: forget",
         f"{_COACH}[delete]",
     ),
     Guard(
@@ -141,8 +141,8 @@ GUARDS = (
     Guard(
         "another tenant's team can be left",
         "sql/members.sql",
-        " WHERE calendar.calendar_id = %(calendar)s AND calendar.tenant_id = %(tenant)s;",
-        " WHERE calendar.calendar_id = %(calendar)s;",
+        " WHERE calendar.tenant_id = %(tenant)s;",
+        " WHERE true;",
         f"{_INSIDE}::test_nobody_leaves_another_tenants_team",
     ),
     Guard(

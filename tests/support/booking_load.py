@@ -16,7 +16,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from fairslot.coach_time.days import extend_days
-from tests.support.http import add_key
+from tests.support.http import add_key, booking_body
 from tests.support.stack import Stack, wait_until
 from tests.support.team import add_calendar, add_coach
 
@@ -144,10 +144,9 @@ def _book(stack: Stack, times: Iterator[str], over: threading.Event) -> None:
     headers = {"X-API-Key": KEY}
     with httpx.Client(base_url=stack.api.base_url, headers=headers, timeout=30, trust_env=False) as client:
         while not over.is_set():
-            body = {"calendar_id": "load", "contact_email": "kim@example.com", "contact_name": "Kim"}
             answer = client.post(
                 "/api/appointments",
                 headers={"X-Idempotency-Key": str(uuid4())},
-                json=body | {"start_time": next(times)},
+                json=booking_body(next(times), calendar_id="load"),
             )
             assert answer.status_code in {httpx.codes.CREATED, httpx.codes.CONFLICT}, answer.text

@@ -121,7 +121,6 @@ def dispatcher(
 ) -> Iterator[Dispatcher]:
     """Set up queues of their own and a partner, and point the function at them; retries wait a second."""
     client = sqs.client()
-    sqs.make_key(KMS_KEY)
     name = uuid4().hex
     dead = _queue(client, f"{name}-dead", {})
     arn = client.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]

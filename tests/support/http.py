@@ -170,8 +170,10 @@ def get_appointment(made: dict[str, Any]) -> dict[str, Any]:
     return body_of(ask("GET", f"/api/appointments/{made['appointment_id']}"))
 
 
-def check_problem(answer: Answer, status: int, code: str) -> dict[str, Any]:
-    """Assert that an answer is a problem as every error is said; return it."""
+def check_problem(
+    answer: Answer, status: int, code: str, *, place: tuple[str, str] | None = None
+) -> dict[str, Any]:
+    """Assert that an answer is a problem as every error is said, with this place if any; return it."""
     assert answer.status == status, answer
     assert answer.headers["content-type"] == "application/problem+json"
     problem: dict[str, Any] = answer.json
@@ -180,5 +182,7 @@ def check_problem(answer: Answer, status: int, code: str) -> dict[str, Any]:
     assert problem["message"] == problem["detail"] != ""
     assert problem["title"]
     assert problem["type"] == f"urn:fairslot:error:{code.lower().replace('_', '-')}"
-    assert ("details" in problem) == (code in DETAILED)
+    assert ("details" in problem) == (code in DETAILED or place is not None)
+    if place is not None:
+        assert {"loc": place[0], "type": place[1]} in problem["details"]
     return problem

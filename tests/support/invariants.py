@@ -9,11 +9,12 @@ from tools.replay import replay
 def check_invariants(connection: Connection, *, lowered: bool = False) -> None:
     """Assert that no appointments overlap, bits and counters agree with them, and credits sum to 0.
 
+    Credits are those of each kind of hour; the row of normal has the number of the last decision.
     What the read model does not have yet is noted as changed. No day has more than its maximum, unless that
     was `lowered` under what was booked.
     """
     maximum = () if lowered else (_MAXIMUM,)
-    for statement in (_OVERLAPS, _BITS, _COUNTERS, *maximum, _CREDITS, _LOG, _EVENTS, _HORIZONS):
+    for statement in (_OVERLAPS, _BITS, _COUNTERS, *maximum, _CREDITS, _LOG, _NUMBERS, _EVENTS, _HORIZONS):
         assert _all(connection, statement) == []
 
 
@@ -59,15 +60,22 @@ _COUNTERS = b"""
            AND engine.slot_of(a.start_time) >= day.first_slot
            AND engine.slot_of(a.start_time) < day.first_slot + day.slot_count)"""
 
-_CREDITS = b"SELECT calendar_id FROM coach_credits GROUP BY calendar_id HAVING sum(credit) <> 0"
+_CREDITS = b"SELECT calendar_id, kind FROM coach_credits GROUP BY calendar_id, kind HAVING sum(credit) <> 0"
 
 _LOG = b"""
-    SELECT member.calendar_id, member.coach_id, member.credit
+    SELECT member.calendar_id, member.kind, member.coach_id, member.credit
       FROM coach_credits AS member
      WHERE member.credit <> coalesce((
         SELECT sum((one ->> 'delta')::bigint)
           FROM distribution_log AS log CROSS JOIN LATERAL jsonb_array_elements(log.candidates) AS one
-         WHERE log.calendar_id = member.calendar_id AND one ->> 'coach_id' = member.coach_id), 0)"""
+         WHERE log.calendar_id = member.calendar_id AND one ->> 'coach_id' = member.coach_id
+           AND engine.kind_now(log.calendar_id, log.kind, log.seq) = member.kind), 0)"""
+
+_NUMBERS = b"""
+    SELECT calendar_id FROM turns AS turn WHERE kind = 'normal'
+       AND (seq <> (SELECT coalesce(max(made.seq), 0) FROM changes AS made
+                     WHERE made.calendar_id = turn.calendar_id)
+            OR seq < (SELECT max(own.seq) FROM turns AS own WHERE own.calendar_id = turn.calendar_id))"""
 
 _EVENTS = b"""
     SELECT a.appointment_id FROM coach_appointments AS a

@@ -81,4 +81,6 @@ def _package(name: str) -> str:
         return f"{top}.event_handler"
     if top == "botocore" and not inner:
         return ""  # Powertools asks whether it is there
+    if top == "cryptography" and inner in ([], ["__about__"]):
+        return ""  # redis asks whether it is there
     return top

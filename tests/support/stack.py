@@ -19,6 +19,7 @@ import pytest
 
 from local.function_env import PYTHONPATH
 from local.processes import free_port
+from tests.support.http import booking_body
 
 ROOT = Path(__file__).parents[2]
 KEY = "prod-key-789"
@@ -144,18 +145,25 @@ def wait_until_read(stack: Stack) -> None:
     wait_until(lambda: len(starts(stack)) > 200, 30, "the calendars are read")
 
 
-def book(stack: Stack, start_time: str, calendar_id: str = "cal-1") -> httpx.Response:
-    """Book for a new customer."""
+def book(
+    stack: Stack, start_time: str, calendar_id: str = "cal-1", *, key: str = "", **members: str
+) -> httpx.Response:
+    """Book for a customer, under a key of its own unless told."""
     return stack.api.post(
         "/api/appointments",
-        headers={"X-Idempotency-Key": str(uuid4())},
-        json={
-            "calendar_id": calendar_id,
-            "start_time": start_time,
-            "contact_email": "customer@example.com",
-            "contact_name": "A Customer",
-        },
+        headers={"X-Idempotency-Key": key or str(uuid4())},
+        json=booking_body(start_time, calendar_id=calendar_id, **members),
     )
+
+
+def tell(stack: Stack, kind: str, coach_id: str, **members: str) -> None:
+    """Tell of a change in a coach's calendar."""
+    answer = stack.api.post(
+        "/api/webhooks/calendar",
+        headers={"X-Idempotency-Key": str(uuid4())},
+        json={"event_type": kind, "coach_id": coach_id, **members},
+    )
+    assert (answer.status_code, answer.json()["received"]) == (200, True), answer.text
 
 
 def appointments(stack: Stack) -> dict[str, dict[str, Any]]:

@@ -22,7 +22,7 @@ from fairslot.webhooks import outbox, publishing, redrive
 from local.sqs import REGION
 from tests.support.environment import clear_caches
 from tests.support.queues import message_counts
-from tests.support.stack import Stack, stop, wait_until
+from tests.support.stack import Stack, book, stop, wait_until
 from tests.support.subscriber_process import Subscribers, subscribers
 from tests.support.webhook_checker import faults, pending
 
@@ -193,16 +193,9 @@ class StackWebhooks:
 
     def book(self, at: str, email: str = "customer@example.com") -> httpx.Response:
         """Book as a good client does: under the same key again after a 5xx, for half a minute."""
-        body = {
-            "calendar_id": "cal-1",
-            "start_time": at,
-            "contact_email": email,
-            "contact_name": "A Customer",
-        }
-        headers = {"X-Idempotency-Key": str(uuid4())}
-        deadline = time.monotonic() + 30
+        key, deadline = str(uuid4()), time.monotonic() + 30
         while True:
-            answer = self.stack.api.post("/api/appointments", headers=headers, json=body)
+            answer = book(self.stack, at, key=key, contact_email=email)
             in_progress = answer.status_code >= 500 or answer.json().get("error") == "IDEMPOTENCY_IN_PROGRESS"
             if not in_progress or time.monotonic() > deadline:
                 return answer

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
 
 from tests.support.clock import QUARTER
-from tests.support.stack import Stack, appointments, blocks, book, wait_until
+from tests.support.stack import Stack, appointments, blocks, book, tell, wait_until
 
 READ_SECONDS = 10.0
 COACHES = [f"coach-{number}" for number in range(1, 7)]
@@ -25,16 +24,6 @@ def free(stack: Stack, calendar_id: str) -> dict[datetime, set[str]]:
 def text(instant: datetime) -> str:
     """Write an instant as the API does."""
     return instant.isoformat().replace("+00:00", "Z")
-
-
-def tell(stack: Stack, kind: str, coach_id: str, **members: str) -> None:
-    """Tell of a change in a coach's calendar."""
-    answer = stack.api.post(
-        "/api/webhooks/calendar",
-        headers={"X-Idempotency-Key": str(uuid4())},
-        json={"event_type": kind, "coach_id": coach_id, **members},
-    )
-    assert answer.status_code == 200, answer.text
 
 
 def read_again(stack: Stack, calendar_id: str) -> None:

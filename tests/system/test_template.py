@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from fairslot.platform.aws import Service
+from local.processes import library_path
 from tests.support.cloudformation import ROOT, functions
 
 FUNCTIONS = functions()
@@ -57,6 +58,19 @@ def call_make(*arguments: str) -> None:
     assert done.returncode == 0, done.stdout
 
 
+def run_bare(code: str, *arguments: str) -> str:
+    """Run Python with the standard library alone; return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-B", "-I", "-S", "-c", code, *arguments],
+        env={"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1", **library_path()},
+        check=False,
+        text=True,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.fixture(scope="session")
 def built() -> Path:
     """The folder of what is deployed; built first where something has changed since."""
@@ -88,16 +102,7 @@ def binaries(layer: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_handler_loads_from_what_was_built(name: str, built: Path, layer: Path, binaries: Path) -> None:
     """Each handler loads with nothing on the path but the standard library, its function and the layer."""
     path = [str(folder) for folder in (binaries, built / name, layer)]
-    done = subprocess.run(
-        [sys.executable, "-B", "-I", "-S", "-c", LOAD, FUNCTIONS[name]["Handler"], *path],
-        # Python itself may need the second one.
-        env={"AWS_REGION": "eu-west-1", "LD_LIBRARY_PATH": os.environ.get("LD_LIBRARY_PATH", "")},
-        check=False,
-        text=True,
-        capture_output=True,
-    )
-    assert done.returncode == 0, done.stderr
-    handler, package = map(Path, done.stdout.split())
+    handler, package = map(Path, run_bare(LOAD, FUNCTIONS[name]["Handler"], *path).split())
     assert handler.is_relative_to(built / name)
     assert package.is_relative_to(layer)
 
@@ -105,14 +110,7 @@ def test_handler_loads_from_what_was_built(name: str, built: Path, layer: Path, 
 @pytest.mark.parametrize("service", get_args(Service.__value__))
 def test_the_layer_makes_a_client_of_each_service(service: str, layer: Path) -> None:
     """Of botocore's descriptions the build leaves what a client of a called service needs."""
-    done = subprocess.run(
-        [sys.executable, "-B", "-I", "-S", "-c", CLIENT, service, str(layer)],
-        env={"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1"},
-        check=False,
-        text=True,
-        capture_output=True,
-    )
-    assert done.returncode == 0, done.stderr
+    run_bare(CLIENT, service, str(layer))
     assert len([*(layer / "botocore/data").glob("*/")]) == len(get_args(Service.__value__))
 
 

@@ -1,17 +1,19 @@
 """A history under another rule: same eligibility, same cancellations, other choices."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from fairslot.domain.fair_share import MILLION
-from tools.replay_ledger import Entry, Ledger, ReplayError, check
-from tools.what_if import Rule, deviation, run
+from fairslot.domain.fair_share import MILLION, Candidate
+from fairslot.domain.ledger import Books
+from fairslot.domain.replay import ReplayError, Step, check
+from fairslot.domain.what_if import Rule, deviation, run, table
 
 
 def assigned(
     seq: int, chosen: str, eligible: dict[str, float], *, policy: str = "fair_share", out: float | None = None
-) -> Entry:
+) -> Step:
     """A decision among coaches of these scores, equal weights; `out` is the score of one who was not free."""
     candidates: list[dict[str, Any]] = [
         {"coach_id": coach, "score": score, "weight": MILLION, "share": 0}
@@ -19,25 +21,38 @@ def assigned(
     ]
     if out is not None:
         candidates.append({"coach_id": "out", "score": out, "excluded": "booked"})
-    return Entry(
-        seq=seq, kind="assigned", policy=policy, chosen=chosen, reverses_seq=None, candidates=candidates
+    return Step(
+        seq=seq,
+        step="assigned",
+        kind="normal",
+        policy=policy,
+        chosen=chosen,
+        reverses_seq=None,
+        candidates=candidates,
     )
 
 
-def reversed_(seq: int, of: int, team: list[str]) -> Entry:
+def reversed_(seq: int, of: int, team: list[str]) -> Step:
     """A reversal."""
     candidates = [{"coach_id": coach, "weight": MILLION, "share": 0} for coach in team]
-    return Entry(
-        seq=seq, kind="reversed", policy="fair_share", chosen="", reverses_seq=of, candidates=candidates
+    return Step(
+        seq=seq,
+        step="reversed",
+        kind="normal",
+        policy="fair_share",
+        chosen="",
+        reverses_seq=of,
+        candidates=candidates,
     )
 
 
-def left(seq: int, who: str, team: list[str]) -> Entry:
+def left(seq: int, who: str, team: list[str]) -> Step:
     """A coach leaves, the others of the team stay."""
     candidates: list[dict[str, Any]] = [{"coach_id": coach, "weight": MILLION} for coach in team]
-    return Entry(
+    return Step(
         seq=seq,
-        kind="left",
+        step="left",
+        kind="normal",
         policy="fair_share",
         chosen=who,
         reverses_seq=None,
@@ -89,7 +104,76 @@ def test_who_leaves_takes_no_credit_along() -> None:
     assert deviation(course.standings["a"]) == pytest.approx(2 / 3, abs=1e-6)
 
 
+def moved(seq: int, step: str, who: str, amount: int, team: list[str], kind: str = "normal") -> Step:
+    """A credit is moved, and the others of the team pay."""
+    candidates: list[dict[str, Any]] = [{"coach_id": coach, "weight": MILLION, "delta": 0} for coach in team]
+    return Step(
+        seq=seq,
+        step=step,
+        kind=kind,
+        policy="fair_share",
+        chosen=who,
+        reverses_seq=None,
+        candidates=[*candidates, {"coach_id": who, "delta": amount}],
+    )
+
+
+def test_kinds_of_hours_are_kept_apart() -> None:
+    """Who had a weekday has the weekend too; what is moved in one kind stays in it."""
+    team = {"a": 0.5, "b": 0.5}
+    history = [
+        assigned(1, "a", team),
+        replace(assigned(2, "a", team), kind="weekend"),
+        replace(assigned(3, "b", team), kind="weekend"),
+        replace(reversed_(4, 2, ["a", "b"]), kind="weekend"),
+    ]
+    course = run(history, Rule())
+    assert course.by_kind == {"normal": 0.5, "weekend": 0.5}
+    assert [(coach, one.assigned) for coach, one in sorted(course.standings.items())] == [("a", 1), ("b", 1)]
+    assert course.largest == 0.0
+    assert "  weekend" in table("cal", course, course)
+
+
+def test_a_removed_kind_goes_on_in_normal() -> None:
+    """With its bookings, and what is undone later is undone there."""
+    team = {"a": 0.5, "b": 0.5}
+    gone = Step(
+        seq=2,
+        step="removed",
+        kind="weekend",
+        policy="fair_share",
+        chosen=None,
+        reverses_seq=None,
+        candidates=[{"coach_id": "a", "credit": -500_000}, {"coach_id": "b", "credit": 500_000}],
+    )
+    history = [replace(assigned(1, "a", team), kind="weekend"), gone, reversed_(3, 1, ["a", "b"])]
+    course = run(history[:2], Rule())
+    assert {one.credit for one in course.standings.values()} == {-500_000, 500_000}
+    course = run(history, Rule())
+    assert course.by_kind == {"normal": 0.0}
+    assert all(one.assigned == one.entitled == one.credit == 0 for one in course.standings.values())
+
+
+def test_an_adjustment_is_what_it_was_and_settling_what_is_owed_here() -> None:
+    """Under another rule the amount stays; an absence settles what that rule came to."""
+    team = {"a": 0.2, "b": 0.9}
+    history = [assigned(1, "a", team), moved(2, "adjusted", "a", 250_000, ["b"])]
+    course = run(history, Rule(policy="highest_score"))
+    assert {coach: one.credit for coach, one in course.standings.items()} == {"a": 250_000, "b": -250_000}
+    settled = [*history, moved(3, "settled", "a", 250_000, ["b"])]
+    for rule in (Rule(), Rule(policy="highest_score")):
+        assert {one.credit for one in run(settled, rule).standings.values()} == {0}
+
+
+def test_a_reversal_in_the_wrong_kind_is_found() -> None:
+    """It must be in the kind that has the decision."""
+    books = Books()
+    books.decide(1, [Candidate(coach_id="a", weight=MILLION, credit=0, last_seq=None)], "fair_share", "late")
+    with pytest.raises(ReplayError, match="seq 2: kind: recorded normal, replayed late"):
+        check(reversed_(2, 1, ["a"]), books)
+
+
 def test_a_reversal_of_nothing_is_found() -> None:
     """A record that reverses what was never decided is no history."""
     with pytest.raises(ReplayError, match="seq 2: there is no decision 1 to reverse"):
-        check(reversed_(2, 1, ["a"]), Ledger())
+        check(reversed_(2, 1, ["a"]), Books())

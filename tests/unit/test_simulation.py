@@ -2,6 +2,7 @@
 
 import pytest
 
+from bench import fairness_kinds
 from bench.fairness import fair_share, highest_score, least_bookings, round_robin, simulate, weighted_random
 
 
@@ -19,3 +20,14 @@ def test_other_rules_are_far_off() -> None:
     for rule in (highest_score, least_bookings, round_robin, weighted_random):
         other, _ = simulate(rule, bookings=5_000)
         assert other > 10 * worst
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_each_kind_of_hour_is_shared_by_itself(seed: int) -> None:
+    """Nobody works more weekends than their share, nor more in all; with one ledger for all somebody does."""
+    within, in_all = fairness_kinds.simulate(ledger_a_kind=True, seed=seed, bookings=4_000)
+    assert within <= 1.5
+    assert in_all <= 3
+    within, in_all = fairness_kinds.simulate(ledger_a_kind=False, seed=seed, bookings=4_000)
+    assert within > 5
+    assert in_all <= 2.5

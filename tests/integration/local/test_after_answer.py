@@ -48,6 +48,7 @@ def function(
             "LAMBDA_TASK_ROOT": str(ROOT / "functions"),
             "DATABASE_URL": database_url,
             "AFTER_ANSWER": "true",
+            "ANY_KEY_FORM": "true",
             **sqs.environment,
             **queues.urls,
             **variables,

@@ -5,6 +5,7 @@ import binascii
 import ipaddress
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 from fairslot.access import keys, limits, signed_requests
@@ -59,23 +60,23 @@ def allow(caller: Client, counting: limits.RequestCount, scope: Scope | None, *,
         raise ForbiddenError(f"This route needs the scope `{scope}`; use an API key that has it.")
 
 
-def raw_body(event: Mapping[str, Any]) -> bytes:
+def raw_body(event: Mapping[str, Any], largest: int = LARGEST_BODY) -> bytes:
     """Return the body as it was sent.
 
     Raises:
-        PayloadTooLargeError: more than 64 KiB.
+        PayloadTooLargeError: more than `largest` bytes.
         MalformedRequestError: it cannot be decoded.
 
     """
     body = event.get("body") or ""
-    if len(body) > LARGEST_BODY * 2:
-        raise PayloadTooLargeError
+    if len(body) > largest * 2:
+        raise PayloadTooLargeError(largest)
     try:
         raw = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
     except (binascii.Error, UnicodeError) as error:
         raise MalformedRequestError("The body is not UTF-8; send JSON in UTF-8.") from error
-    if len(raw) > LARGEST_BODY:
-        raise PayloadTooLargeError
+    if len(raw) > largest:
+        raise PayloadTooLargeError(largest)
     return raw
 
 
@@ -122,6 +123,7 @@ def _bearer_of(token: str, address: str, now: datetime) -> Client:
         raise
 
 
+@lru_cache(maxsize=1_000)
 def _network(source: str) -> str:
     """Return what an address is counted as: of IPv6 its /64, which belongs to one subscriber."""
     address = ipaddress.ip_address(source)

@@ -32,7 +32,7 @@ _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 # What would have the token say by which key it is checked, or be something else than claims.
 _REFUSED = frozenset({"crit", "jku", "jwk", "x5u", "x5c", "cty", "zip", "enc", "b64"})
 # Not an id token's or a logout token's own type, which the same issuer signs for other purposes (RFC 9068).
-_TYPES = frozenset({None, "jwt", "at+jwt"})
+_TYPES = frozenset({"jwt", "at+jwt"})
 _LONGEST_TENANT = 100
 
 
@@ -60,7 +60,9 @@ def _client(token: str, now: datetime, before_looking: Callable[[], object]) -> 
     if len(token) > LONGEST or not _COMPACT.fullmatch(token):
         raise _RefusedError("form")
     unverified = jws.extract_compact(token.encode())
-    header = unverified.protected
+    header: Any = unverified.protected
+    if not isinstance(header, dict):
+        raise _RefusedError("form")
     issuer = _issuer(unverified.payload)
     kid = header.get("kid")
     _check_header(header, issuer)
@@ -97,8 +99,8 @@ def _check_header(header: Mapping[str, Any], issuer: Issuer) -> None:
         raise _RefusedError("algorithm")
     if _REFUSED & header.keys():
         raise _RefusedError("header")
-    kind = header.get("typ")
-    if (kind.lower().removeprefix("application/") if isinstance(kind, str) else kind) not in _TYPES:
+    kind = header.get("typ", "jwt")
+    if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in _TYPES:
         raise _RefusedError("type")
 
 
@@ -106,6 +108,7 @@ def _of_claims(claims: Mapping[str, Any], issuer: Issuer) -> Client:
     tenant = claims.get(issuer.tenant_claim)
     if not isinstance(tenant, str) or not 0 < len(tenant) <= _LONGEST_TENANT or "\0" in tenant:
         raise _RefusedError("tenant")
+    tenant.encode()  # a lone surrogate's error is a ValueError
     if issuer.tenants is not None and tenant not in issuer.tenants:
         raise _RefusedError("tenant of another issuer")
     given = claims.get(issuer.scope_claim)

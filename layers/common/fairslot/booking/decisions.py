@@ -9,6 +9,7 @@ from uuid import UUID
 from fairslot.booking import holds
 from fairslot.domain.errors import NotFoundError, ValidationError
 from fairslot.domain.fair_share import MILLION
+from fairslot.domain.ledger import NORMAL
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 
@@ -30,7 +31,9 @@ class Weighed:
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """The last decision about an appointment; `seq` numbers the calendar's decisions.
+    """The last decision about an appointment; `seq` numbers the calendar's decisions, whatever their kind.
+
+    `kind` is the kind of hour whose credits it moved.
 
     A `reversed` decision has no effect any more: its credits were given back, as on a cancellation.
     """
@@ -38,6 +41,7 @@ class Decision:
     appointment_id: UUID
     calendar_id: str
     seq: int
+    kind: str
     policy: str
     policy_version: int
     chosen: str
@@ -76,6 +80,7 @@ def decision(connection: Connection, *, tenant_id: str, appointment_id: UUID) ->
         appointment_id=appointment_id,
         calendar_id=row["calendar_id"],
         seq=row["seq"],
+        kind=row["kind"],
         policy=row["policy"],
         policy_version=row["policy_version"],
         chosen=row["chosen"],
@@ -124,6 +129,20 @@ def explain(
     ]
 
 
+def kind_of(connection: Connection, *, tenant_id: str, calendar_id: str, start_time: datetime) -> str:
+    """Return the kind of hour of a start: whose ledger a booking then would move.
+
+    Raises:
+        NotFoundError: the tenant has no such calendar.
+
+    """
+    values = {"tenant": tenant_id, "calendar": calendar_id, "start": start_time}
+    row = connection.execute(_SQL["kind"], values).fetchone()
+    if row is None:
+        raise NotFoundError("There is no such calendar.")
+    return str(row["kind"])
+
+
 def _weighed(one: Mapping[str, Any]) -> Weighed:
     if "share" not in one:
         return Weighed(
@@ -157,10 +176,10 @@ def _reason(row: Mapping[str, Any], names: Mapping[str, str]) -> str:
     if row["policy"] == "highest_score":
         return f"{free} {name} has the highest score ({best['score']:.2f})."
     total = best["credit"] + best["share"]
-    said = (
-        f"{free} {name} was owed {best['credit'] / MILLION:.2f} bookings and this one added "
-        f"{best['share'] / MILLION:.2f}"
-    )
+    owed = f"{name} was owed {best['credit'] / MILLION:.2f} bookings"
+    if row["kind"] != NORMAL:
+        owed = f"Of the {row['kind']} bookings {name} was owed {best['credit'] / MILLION:.2f}"
+    said = f"{free} {owed} and this one added {best['share'] / MILLION:.2f}"
     others = [one for one in eligible if one is not best]
     if not others:
         return f"{said}."

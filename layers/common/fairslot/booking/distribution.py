@@ -7,7 +7,8 @@ from math import fsum, sqrt
 from typing import Any
 
 from fairslot.domain.errors import NotFoundError
-from fairslot.domain.fair_share import MILLION
+from fairslot.domain.fair_share import MILLION, Bound, bound, jain_index
+from fairslot.domain.ledger import NORMAL
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 
@@ -37,17 +38,40 @@ class Share:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KindShare:
+    """One coach's bookings in a kind of hour; assigned, entitled, deviation and credit as in Share."""
+
+    coach_id: str
+    assigned: int
+    entitled: float
+    deviation: float
+    credit: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class KindShares:
+    """The shares within a kind of hour; max_deviation and the bounds are as in Distribution."""
+
+    kind: str
+    distribution: Sequence[KindShare]
+    max_deviation: float
+    bound: float | None
+    bound_owed: float | None
+    bound_ahead: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Distribution:
-    """The shares of a team and how even they are.
+    """The shares of a team and how even they are, in all and within each kind of hour.
 
     fairness_score is 1 minus the population standard deviation of utilization; jain_index is Jain's index of
     the assigned over the entitled bookings.
 
     Deviations are those of the period and sum to 0. A later period makes up for an earlier one, so only the
-    deviation over all time is bounded: it is minus the credit. max_deviation is the largest of those and at
-    most `bound` bookings: (n - 1) / 2, one for each of the `refunds` (reversals: none moves a coach by more
-    than a booking, and choosing does not widen the gap), and (n - 2) / 2 for each coach who left a team of n.
-    highest_score has no bound: then `bound` is None, and max_deviation is that of the period.
+    deviation over all time is bounded: it is minus the credit. max_deviation is the largest of those. From
+    today's credits on, choosing will leave nobody owed more than `bound_owed` bookings, or ahead by more than
+    `bound_ahead`; `bound` is the larger one. The bound in all is the sum of those of the kinds.
+    highest_score has no bound: then the bounds are None, and max_deviation is that of the period.
     """
 
     calendar_id: str | None
@@ -57,8 +81,10 @@ class Distribution:
     fairness_score: float
     jain_index: float
     max_deviation: float
-    refunds: int
     bound: float | None
+    bound_owed: float | None
+    bound_ahead: float | None
+    kinds: Sequence[KindShares]
 
 
 def distribution(
@@ -86,13 +112,13 @@ def distribution(
         known = connection.execute(_SQL["known"], values).fetchone()
         if known is None:
             raise NotFoundError("There is no such calendar.")
-    bound = connection.execute(_SQL["bound"], values).fetchone()
+    limits = _limits(connection.execute(_SQL["ledgers"], values))
+    limit = None if None in limits.values() else sum(filter(None, limits.values()), Bound())
     assigned = sum(row["assigned"] for row in rows)
     entitled = sum(row["entitled"] for row in rows) / MILLION
     days = max((end - start).total_seconds() / 86_400, 1 / 24)
+    kinds = {NORMAL, *limits, *(kind for row in rows for kind in row["kinds"])}
     shares = [_share(row, assigned=assigned, entitled=entitled, days=days) for row in rows]
-    limit = bound["bound"] if bound else 0.0
-    off = [share.deviation if limit is None else share.credit for share in shares]
     return Distribution(
         calendar_id=calendar_id,
         start=start,
@@ -100,22 +126,53 @@ def distribution(
         distribution=shares,
         fairness_score=round(1 - _deviation([share.utilization for share in shares]), 6),
         jain_index=round(jain_index((share.assigned, share.entitled) for share in shares), 6),
-        max_deviation=max((abs(one) for one in off), default=0.0),
-        refunds=bound["refunds"] if bound else 0,
-        bound=limit,
+        max_deviation=_largest(shares, limit),
+        bound=None if limit is None else limit.bookings,
+        bound_owed=None if limit is None else limit.owed / MILLION,
+        bound_ahead=None if limit is None else limit.ahead / MILLION,
+        kinds=[
+            _in_kind(kind, rows, limits.get(kind, Bound()))
+            for kind in sorted(kinds, key=lambda one: (one != NORMAL, one))
+        ],
     )
 
 
-def jain_index(parts: Iterable[tuple[float, float]]) -> float:
-    """Return Jain's index of assigned over entitled, given as pairs: 1 is even, 1/n is all to one.
+def _in_kind(kind: str, rows: Sequence[Mapping[str, Any]], limit: Bound | None) -> KindShares:
+    """Return the shares within a kind of those who have any."""
+    shares = [
+        KindShare(
+            coach_id=row["coach_id"],
+            assigned=own["assigned"],
+            entitled=round(own["entitled"] / MILLION, 6),
+            deviation=round(own["assigned"] - own["entitled"] / MILLION, 6),
+            credit=round(own["credit"] / MILLION, 6),
+        )
+        for row in rows
+        if (own := row["kinds"].get(kind)) is not None
+    ]
+    return KindShares(
+        kind=kind,
+        distribution=shares,
+        max_deviation=_largest(shares, limit),
+        bound=None if limit is None else limit.bookings,
+        bound_owed=None if limit is None else limit.owed / MILLION,
+        bound_ahead=None if limit is None else limit.ahead / MILLION,
+    )
 
-    From Jain, Chiu and Hawe, "A quantitative measure of fairness", 1984.
 
-    Coaches who were entitled to nothing are left out; without anybody it is 1.
-    """
-    ratios = [assigned / entitled for assigned, entitled in parts if entitled > 0]
-    squares = fsum(ratio * ratio for ratio in ratios)
-    return fsum(ratios) ** 2 / (len(ratios) * squares) if squares else 1.0
+def _largest(shares: Iterable[Share | KindShare], limit: Bound | None) -> float:
+    """Return the largest credit; where none is bounded, the largest deviation of the period."""
+    return max((abs(one.deviation if limit is None else one.credit) for one in shares), default=0.0)
+
+
+def _limits(ledgers: Iterable[Mapping[str, Any]]) -> dict[str, Bound | None]:
+    """Return the bound within each kind, its ledgers added up; None where a policy has none."""
+    limits: dict[str, Bound | None] = {}
+    for row in ledgers:
+        known = limits.get(row["kind"], Bound())
+        own = bound(row["credits"]) if row["policy"] == "fair_share" else None
+        limits[row["kind"]] = None if known is None or own is None else known + own
+    return limits
 
 
 def _share(row: Mapping[str, Any], *, assigned: int, entitled: float, days: float) -> Share:

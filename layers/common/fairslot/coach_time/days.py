@@ -1,7 +1,8 @@
 """The stored days of coaches: a row a local day, from today to the horizon, in the coach's time zone."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
+from itertools import batched
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -25,6 +26,9 @@ from fairslot.platform.settings import settings
 
 _SQL = queries("days")
 _WIDTH = 104  # of a day's column of bits
+# The most coaches who get the same days in one statement, which must end within its time.
+_AT_ONCE = 100
+_OF_DAYS = ("time_zone", "working_hours", "overrides", "blocked_dates", "max_per_day", "calendar_kind")
 
 
 def horizon_slots(zone: ZoneInfo, now: datetime) -> tuple[int, int]:
@@ -64,18 +68,31 @@ def store_free_time(connection: Connection, *, coach_id: str, fetched_at: dateti
 def extend_days(connection: Connection, *, now: datetime, coach_ids: Sequence[str] | None = None) -> int:
     """Give active coaches the days of their zone up to the horizon; return how many coaches.
 
-    These are all of them, or those of `coach_ids`. Days that are stored get the hours and the maximum of now.
+    These are all of them, each in a transaction of its own, or those of `coach_ids`. Days that are stored get
+    the hours and the maximum of now.
     """
     values = {"coaches": None if coach_ids is None else list(coach_ids)}
     coaches = connection.execute(_SQL["coaches"], values).fetchall()
     _follow_zones(connection, coaches, slot_of(now))
-    for coach in coaches:
-        first, end = horizon_slots(ZoneInfo(coach["time_zone"]), now)
-        columns = _columns(coach, first, end - first, _unread(coach, end - first))
-        values = {"coach": coach["coach_id"], "time_zone": coach["time_zone"]}
-        connection.execute(_SQL["extend"], {**values, **columns})
-    fold_all_changes(connection, most=len(coaches))
+    for alike in _alike(coaches):
+        zone = alike[0]["time_zone"]
+        first, end = horizon_slots(ZoneInfo(zone), now)
+        columns = _columns(alike[0], first, end - first, _unread(alike[0], end - first))
+        # Without a transaction around it, days must not stay locked while other coaches get theirs.
+        at_once = 1 if coach_ids is None else _AT_ONCE
+        for some in batched((coach["coach_id"] for coach in alike), at_once, strict=False):
+            connection.execute(_SQL["extend"], {"coaches": [*some], "time_zone": zone, **columns})
+    if coach_ids is None:  # within a change its own changes cannot be folded yet
+        fold_all_changes(connection, most=len(coaches))
     return len(coaches)
+
+
+def _alike(coaches: Sequence[dict[str, Any]]) -> Collection[list[dict[str, Any]]]:
+    """Return the coaches in groups whose days are made of the same."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for coach in coaches:
+        groups.setdefault(repr([coach[name] for name in _OF_DAYS]), []).append(coach)
+    return groups.values()
 
 
 def delete_old_days(connection: Connection, *, now: datetime) -> int:

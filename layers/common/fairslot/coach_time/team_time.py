@@ -1,6 +1,6 @@
 """The time of a calendar's team in a window of slots, and how many coaches could take each start."""
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from math import inf
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _NEVER = 0.0
 _MINUTES = SLOT_SECONDS // 60
+_BLOCK = 64  # rows that are worked on at once: a power of two, and few enough for the processor's caches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,11 +98,12 @@ class TeamTime:
     version: int = 0
     texts: dict[Hashable, Any] = field(default_factory=dict)
     _numbers: dict[str, int] | None = None
+    _oldest: tuple[bool, float] | None = None
 
     @property
     def has_unread(self) -> bool:
         """Whether a coach's external calendar has never been read."""
-        return _NEVER in self.read_at
+        return self._readings()[0]
 
     @property
     def is_failing(self) -> bool:
@@ -111,7 +113,7 @@ class TeamTime:
     @property
     def oldest_reading(self) -> float | None:
         """The oldest reading of an external calendar in seconds, None if there is none."""
-        oldest = min((one for one in self.read_at if one != _NEVER), default=inf)
+        oldest = self._readings()[1]
         return None if oldest == inf else oldest
 
     def set_full(self, coaches: Sequence[str], rows: bytes) -> None:
@@ -127,7 +129,7 @@ class TeamTime:
             self.rules = rules
             for coach_id, own in _by_coach(moved):
                 self._update(self._by_id()[coach_id], own)
-            self.counts = list(column_sums(self._starts(), len(self.coaches), self.window.width))
+            self.counts = column_sums(self._starts(), _BLOCK, self.window.width)
             self.version += 1
             return
         for coach_id, own in _by_coach(moved):
@@ -139,7 +141,7 @@ class TeamTime:
     def free_coaches(self) -> Callable[[int], list[str]]:
         """Return what tells who could take an appointment that starts at a slot, by their ids."""
         size, first, coaches = self.window.size, self.window.first, self.coaches
-        rows = self._starts().to_bytes(len(coaches) * size)
+        rows = b"".join(block.to_bytes(_BLOCK * size) for block in self._starts())
         order = sorted(range(len(coaches)), key=coaches.__getitem__)
 
         def at(slot: int) -> list[str]:
@@ -155,19 +157,39 @@ class TeamTime:
             self._numbers = {one: number for number, one in enumerate(self.coaches)}
         return self._numbers
 
-    def _starts(self) -> int:
-        """Return the bookable starts of all coaches, row after row in one integer.
+    def _readings(self) -> tuple[bool, float]:
+        """Return whether a calendar was never read, and the oldest reading of the others."""
+        if self._oldest is None:
+            oldest = min(self.read_at, default=inf)
+            if oldest == _NEVER:
+                oldest = min((one for one in self.read_at if one != _NEVER), default=inf)
+                self._oldest = True, oldest
+            else:
+                self._oldest = False, oldest
+        return self._oldest
+
+    def _starts(self) -> Iterator[int]:
+        """Yield the bookable starts of all coaches, row after row, _BLOCK rows in an integer.
 
         What runs over the end of a row is in its margins, and so is what a shift brings in from the next one.
         """
-        bits = self._runs(int.from_bytes(self.free), int.from_bytes(self.open))
-        width, last = self.window.width, len(self.coaches) - 1
-        for number, slots in self.full.items():
-            bits &= ~(slots << (last - number) * width)
-        for number, read_at in enumerate(self.read_at):
-            if read_at == _NEVER:
-                bits &= ~(((1 << width) - 1) << (last - number) * width)
-        return bits
+        shut = self._shut()
+        size = _BLOCK * self.window.size
+        for begin in range(0, len(self.free), size):
+            bits = self._runs(*(_block(rows, begin, size) for rows in (self.free, self.open)))
+            yield bits & ~_block(shut, begin, size) if shut else bits
+
+    def _shut(self) -> bytearray:
+        """Return the starts that coaches have for no appointment, row after row; empty if there are none."""
+        size, shut = self.window.size, bytearray()
+        if self.full or self.has_unread:
+            shut = bytearray(len(self.free))
+            for number, slots in self.full.items():
+                shut[number * size : (number + 1) * size] = slots.to_bytes(size)
+            for number, read_at in enumerate(self.read_at):
+                if read_at == _NEVER:
+                    shut[number * size : (number + 1) * size] = b"\xff" * size
+        return shut
 
     def _starts_of(self, number: int) -> int:
         """Return the bookable starts of one coach."""
@@ -217,7 +239,10 @@ class TeamTime:
             self.full[number] = full
 
     def _note_reading(self, number: int, row: Mapping[str, Any]) -> None:
-        self.read_at[number] = inf if row["read_at"] is None else row["read_at"]
+        read_at = inf if row["read_at"] is None else row["read_at"]
+        if read_at != self.read_at[number]:
+            self.read_at[number] = read_at
+            self._oldest = None
         (self.failing.add if row["is_failing"] else self.failing.discard)(row["coach_id"])
 
     def _count(self, before: int, after: int) -> None:
@@ -229,6 +254,12 @@ class TeamTime:
             top = changed.bit_length() - 1
             changed ^= 1 << top
             self.counts[last - top] += 1 if after >> top & 1 else -1
+
+
+def _block(rows: bytearray, begin: int, size: int) -> int:
+    """Return `size` bytes of rows, with empty ones at the end where there are no more."""
+    part = rows[begin : begin + size]
+    return int.from_bytes(part) << (size - len(part)) * 8
 
 
 def _by_coach(rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, list[Mapping[str, Any]]]]:

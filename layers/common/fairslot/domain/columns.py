@@ -1,50 +1,71 @@
-"""Adding rows of bits column by column, all rows at once in one integer."""
+"""Adding rows of bits column by column, many rows at once in one integer."""
 
 import sys
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _BITS = bytes(value & 1 for value in range(256))  # "0" and "1" as numbers
-_LANE = array("I").itemsize
+# The types of arrays whose items are large enough for a sum of so many planes.
+_LANES = ((8, "B"), (16, "H"), (32, "I"))
 
 
-def column_sums(rows: int, count: int, width: int) -> Sequence[int]:
-    """Return how many of `count` rows have the bit of each of `width` columns, left to right.
+def column_sums(blocks: Iterable[int], rows: int, width: int) -> list[int]:
+    """Return how many rows have the bit of each of `width` columns, left to right.
 
-    The rows stand one after the other in one integer, the first one highest. Halves are added to halves as
-    bit planes (plane k has bit k of each column's sum), so that the work is that of a few long integers.
+    A block is an integer of `rows` rows, a power of two, one after the other, the first one highest. Blocks
+    of some ten kilobytes stay in the processor's caches, which is several times faster than one for all.
     """
-    sums = 0
-    for number, plane in enumerate(_planes(rows, count, width)):
-        lanes = bytearray(width * _LANE)
-        lanes[_LANE - 1 :: _LANE] = format(plane, f"0{width}b").encode().translate(_BITS)
-        sums += int.from_bytes(lanes) << number
-    found = array("I", sums.to_bytes(width * _LANE))
-    if sys.byteorder == "little":
-        found.byteswap()
-    return found.tolist()
-
-
-def _planes(rows: int, count: int, width: int) -> list[int]:
-    planes, odd = [rows], list[int]()
-    while count > 1:
-        half = count // 2
-        shift = half * width
+    planes = _sum(blocks)
+    while rows > 1:
+        rows //= 2
+        shift = rows * width
         mask = (1 << shift) - 1
-        if count % 2:
-            odd = _added(odd, [plane >> 2 * shift for plane in planes])
-        planes = _added([plane >> shift & mask for plane in planes], [plane & mask for plane in planes])
-        count = half
-    return _added(odd, planes)
+        planes = _added([plane >> shift for plane in planes], [plane & mask for plane in planes])
+    return _numbers(planes, width)
 
 
-def _added(one: Sequence[int], other: Sequence[int]) -> list[int]:
+def _sum(blocks: Iterable[int]) -> Sequence[int]:
+    """Add blocks as bit planes: plane k has bit k of each place's sum.
+
+    Three of one weight become one of that weight and one of twice the weight: a carry-save adder (Harley and
+    Seal; Warren, "Hacker's Delight", section 5-1).
+    """
+    planes, waiting = list[int](), list[int]()  # by weight: the sum so far, and what is to be added to it
+    for block in blocks:
+        more, number = block, 0
+        while number < len(planes) and waiting[number]:
+            either = planes[number] ^ waiting[number]
+            planes[number], more = either ^ more, planes[number] & waiting[number] | either & more
+            waiting[number] = 0
+            number += 1
+        if number < len(planes):
+            waiting[number] = more
+        else:
+            planes.append(more)
+            waiting.append(0)
+    return _added(planes, waiting)
+
+
+def _added(one: Sequence[int], other: Sequence[int]) -> Sequence[int]:
     """Add two sums that are given as planes."""
     planes, carry = [], 0
-    for number in range(max(len(one), len(other))):
-        first = one[number] if number < len(one) else 0
-        second = other[number] if number < len(other) else 0
+    for first, second in zip(one, other, strict=True):
         either = first ^ second
         planes.append(either ^ carry)
         carry = first & second | either & carry
     return [*planes, carry] if carry else planes
+
+
+def _numbers(planes: Sequence[int], width: int) -> list[int]:
+    """Return the numbers of `width` places that planes stand for."""
+    kind = next(kind for most, kind in _LANES if len(planes) <= most)
+    lane = array(kind).itemsize
+    sums = 0
+    for number, plane in enumerate(planes):
+        lanes = bytearray(width * lane)
+        lanes[lane - 1 :: lane] = format(plane, f"0{width}b").encode().translate(_BITS)
+        sums |= int.from_bytes(lanes) << number
+    found = array(kind, sums.to_bytes(width * lane))
+    if sys.byteorder == "little":
+        found.byteswap()
+    return found.tolist()

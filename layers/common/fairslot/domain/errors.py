@@ -77,9 +77,15 @@ class MalformedRequestError(ValidationError):
 
 
 class PayloadTooLargeError(ValidationError):
-    """The body is larger than 64 KiB; send less."""
+    """The body is too large; send less."""
 
     code = "PAYLOAD_TOO_LARGE"
+
+    def __init__(self, largest: int | None = None) -> None:
+        """Say how many bytes a body may have."""
+        super().__init__(
+            None if largest is None else f"The body is larger than {largest // 1024} KiB; send less."
+        )
 
 
 class AuthenticationError(FairslotError):
@@ -136,9 +142,9 @@ class SlugTakenError(ConflictError):
 
     code = "SLUG_TAKEN"
 
-    def __init__(self) -> None:
-        """Name the member."""
-        super().__init__(details=[("body.slug", "taken")])
+    def __init__(self, place: str = "body.slug") -> None:
+        """Name the member, by its place in the request."""
+        super().__init__(details=[(place, "taken")])
 
 
 class AppointmentsAffectedError(ConflictError):

@@ -5,8 +5,10 @@ optimal among online rules (Coppersmith, Nowicki, Paleologo, Tresser, Wu, ACM TA
 the same rules in the database, under the calendar's lock; tests, replay and what-if compare with these.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
+from math import fsum
 
 MILLION = 1_000_000
 HIGHEST_SCORE = "highest_score"
@@ -81,9 +83,52 @@ def distribute_credit(amount: int, weights: Mapping[str, int]) -> dict[str, int]
     return parts
 
 
-def bound(size: int) -> float:
-    """Return the most bookings by which a coach in a team of this size can deviate, at any moment."""
-    return max(size - 1, 0) / 2
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bound:
+    """The most millionths of a booking that a coach can come to be owed, and to be ahead by."""
+
+    owed: int = 0
+    ahead: int = 0
+
+    def __add__(self, other: "Bound") -> "Bound":
+        """Return the bound of a coach who is in two teams, or in one with two ledgers."""
+        return Bound(owed=self.owed + other.owed, ahead=self.ahead + other.ahead)
+
+    @property
+    def bookings(self) -> float:
+        """The larger one, in bookings."""
+        return max(self.owed, self.ahead) / MILLION
+
+
+def bound(balance: Iterable[int]) -> Bound:
+    """Return the bound of a team's credits (millionths) from now on, whoever is free and however weighted.
+
+    It holds until a refund, an adjustment or a coach who joins or leaves moves credits outside the rule.
+    The proof is in docs/fairness.md: with e(k) the millionths by which the k largest credits exceed
+    k(n - k)/2 bookings, it is (n - 1)/2 and the largest e(k)/k, or e(k)/(n - k), more.
+    """
+    ranked = sorted(balance, reverse=True)
+    size = len(ranked)
+    over = [
+        (k, total - k * (size - k) * MILLION // 2) for k, total in enumerate(accumulate(ranked[:-1]), start=1)
+    ]
+    alone = max(size - 1, 0) * MILLION // 2
+    return Bound(
+        owed=alone + max((excess // k for k, excess in over if excess > 0), default=0),
+        ahead=alone + max((excess // (size - k) for k, excess in over if excess > 0), default=0),
+    )
+
+
+def jain_index(parts: Iterable[tuple[float, float]]) -> float:
+    """Return Jain's index of assigned over entitled, given as pairs: 1 is even, 1/n is all to one.
+
+    From Jain, Chiu and Hawe, "A quantitative measure of fairness", 1984.
+
+    Coaches who were entitled to nothing are left out; without anybody it is 1.
+    """
+    ratios = [assigned / entitled for assigned, entitled in parts if entitled > 0]
+    squares = fsum(ratio * ratio for ratio in ratios)
+    return fsum(ratios) ** 2 / (len(ratios) * squares) if squares else 1.0
 
 
 def _tie(one: Candidate) -> tuple[int, str]:

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError as RouteNotFoundError
+from aws_lambda_powertools.event_handler.middlewares import openapi_validation
+from aws_lambda_powertools.event_handler.openapi.compat import is_scalar_field
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
-from fairslot.access.authorize import allow, authenticate, rate_headers, raw_body
+from fairslot.access.authorize import LARGEST_BODY, allow, authenticate, rate_headers, raw_body
 from fairslot.access.keys import Client
 from fairslot.access.limits import RequestCount
 from fairslot.domain import json_written
@@ -36,6 +39,9 @@ type LambdaHandler = Callable[[dict[str, Any], "LambdaContext"], dict[str, Any]]
 _LONGEST_SECONDS = 5.5
 _REFUSED = frozenset({401, 403})
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+# Whether a parameter is one value follows from its type; the library works it out for each request.
+openapi_validation.is_scalar_field = cache(is_scalar_field)  # type: ignore[attr-defined]  # it has no setting
 
 
 def resolver() -> APIGatewayHttpResolver:
@@ -102,9 +108,10 @@ def _serve(app: APIGatewayHttpResolver, event: Mapping[str, Any], context: "Lamb
     headers: dict[str, str] = {"X-Request-Id": event["requestContext"]["requestId"]}
     counts: list[RequestCount] = []
     try:
-        with time_limit.of(context, at_most=_LONGEST_SECONDS):
-            _authorize(app, event, counts)
-            answer: dict[str, Any] = app.resolve(_readable(event), context)
+        contract = _contract(app, event)
+        with time_limit.of(context, at_most=(contract and contract.longest_seconds) or _LONGEST_SECONDS):
+            _authorize(app, event, contract, counts)
+            answer: dict[str, Any] = app.resolve(_readable(event, contract), context)
             # A count that was left to the route and not made there: over the limit, that is the answer.
             for one in counts:
                 one.check()
@@ -125,13 +132,22 @@ def _serve(app: APIGatewayHttpResolver, event: Mapping[str, Any], context: "Lamb
     return answer
 
 
-def _authorize(app: APIGatewayHttpResolver, event: Mapping[str, Any], counts: list[RequestCount]) -> None:
-    """Authorize the caller by the contract of the route that the resolver will take; `counts` gets the count.
-
-    Without such a route any known caller is let through to the 404 or 405.
-    """
+def _contract(app: APIGatewayHttpResolver, event: Mapping[str, Any]) -> routing.Contract | None:
+    """Return the contract of the route that the resolver will take, None without one."""
     asked = APIGatewayProxyEventV2(dict(event))
-    contract = routing.find(app, _routed_method(asked.http_method), asked.path)
+    return routing.find(app, _routed_method(asked.http_method), asked.path)
+
+
+def _authorize(
+    app: APIGatewayHttpResolver,
+    event: Mapping[str, Any],
+    contract: routing.Contract | None,
+    counts: list[RequestCount],
+) -> None:
+    """Authorize the caller by the contract of the route; `counts` gets the count.
+
+    Without a route any known caller is let through to the 404 or 405.
+    """
     if contract is not None and contract.scope is None:
         return
     caller, counting = authenticate(event, signed=contract is not None and contract.signed, now=clock())
@@ -146,20 +162,21 @@ def _routed_method(method: str) -> str:
     return "GET" if method == "HEAD" else method
 
 
-def _readable(event: Mapping[str, Any]) -> dict[str, Any]:
+def _readable(event: Mapping[str, Any], contract: routing.Contract | None) -> dict[str, Any]:
     """Return the event with its body as text of JSON, whatever type the client declared.
 
     A body is ignored where the method gives it no meaning.
 
     Raises:
-        PayloadTooLargeError: more than 64 KiB.
+        PayloadTooLargeError: larger than the route allows.
         MalformedRequestError: not UTF-8.
 
     """
     request = event["requestContext"]
     method = request["http"]["method"]
     try:
-        text = raw_body(event).decode() if method in _WITH_BODY else ""
+        largest = contract.largest_body if contract else LARGEST_BODY
+        text = raw_body(event, largest).decode() if method in _WITH_BODY else ""
     except UnicodeError as error:
         raise MalformedRequestError("The body is not UTF-8; send JSON in UTF-8.") from error
     return {

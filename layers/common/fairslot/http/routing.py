@@ -12,7 +12,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 from aws_lambda_powertools.event_handler.api_gateway import BaseRouter, Route
 
 from fairslot.access import calendars_seen
-from fairslot.access.authorize import Scope
+from fairslot.access.authorize import LARGEST_BODY, Scope
 from fairslot.access.calendars_seen import Subject
 from fairslot.domain.errors import (
     AuthenticationError,
@@ -65,7 +65,8 @@ class Contract:
     which limits callers that may see some calendars only: see calendars_seen.py. `key` says whether an
     idempotency key is ignored, taken or required. With `signed` a signature of the tenant's partner is as
     good as an API key. `errors` are its own, beside those that every route has. `success` is the status of
-    what it returns; a `conditional` answer has an ETag, and 304 in its place.
+    what it returns; a `conditional` answer has an ETag, and 304 in its place. A body has `largest_body` bytes
+    at most, and an answer comes within `longest_seconds`, or what is usual.
     """
 
     method: str
@@ -77,6 +78,8 @@ class Contract:
     errors: Errors
     success: int
     conditional: bool
+    largest_body: int = LARGEST_BODY
+    longest_seconds: float | None = None
 
     def all_errors(self, *, has_body: bool) -> Errors:
         """Return every error that the route can answer with, each once."""
@@ -90,7 +93,7 @@ _ASKED = "calendars_of_caller"
 _contracts: dict[tuple[Handler, str, str], Contract] = {}
 
 
-def route[F: Handler](  # noqa: PLR0913 - a contract has as many parts
+def route[F: Handler](  # noqa: PLR0913 - a route says everything in one place
     router: BaseRouter,
     method: str,
     path: str,
@@ -102,6 +105,8 @@ def route[F: Handler](  # noqa: PLR0913 - a contract has as many parts
     errors: Errors = (),
     success: int = 200,
     conditional: bool = False,
+    largest_body: int = LARGEST_BODY,
+    longest_seconds: float | None = None,
     **documented: Any,
 ) -> Callable[[F], F]:
     """Register a function as a route with its contract; `documented` goes to the resolver's own `route`.
@@ -124,6 +129,8 @@ def route[F: Handler](  # noqa: PLR0913 - a contract has as many parts
         errors=errors,
         success=success,
         conditional=conditional,
+        largest_body=largest_body,
+        longest_seconds=longest_seconds,
     )
 
     def declare(handler: F) -> F:

@@ -11,13 +11,18 @@ SELECT engine.end_absence(p_coach => %(coach)s, p_from => %(from)s, p_to => %(to
 DELETE FROM coach_absences WHERE upper(span) <= engine.instant_of(%(before)s);
 
 -- name: note_reason
--- Notes why a coach is away.
-UPDATE coach_absences SET reason = %(reason)s WHERE coach_id = %(coach)s AND event_id = %(event)s;
+-- Notes why a coach is away, and what that does to the credits.
+UPDATE coach_absences SET reason = %(reason)s, ledger = %(ledger)s WHERE coach_id = %(coach)s AND event_id = %(event)s;
+
+-- name: settle
+-- Hands what the coach is owed in each team to the rest of it.
+SELECT engine.settle_absence(p_tenant => %(tenant)s, p_coach => %(coach)s, p_absence => %(event)s, p_reason => %(reason)s,
+                             p_now => %(now)s);
 
 -- name: get
 -- One absence of a coach of the tenant; where a part of it has ended, from its first instant to its last.
 SELECT absence.event_id AS absence_id, min(lower(absence.span)) AS start, max(upper(absence.span)) AS "end",
-       max(absence.reason) AS reason
+       max(absence.reason) AS reason, max(absence.ledger) AS ledger
   FROM coach_absences AS absence JOIN coaches AS coach USING (coach_id)
  WHERE absence.coach_id = %(coach)s AND absence.event_id = %(event)s
    AND coach.tenant_id = %(tenant)s AND coach.deleted_at IS NULL
@@ -27,7 +32,7 @@ SELECT absence.event_id AS absence_id, min(lower(absence.span)) AS start, max(up
 -- A page of the absences of a coach of the tenant that touch a period, by their start.
 SELECT * FROM (
     SELECT absence.event_id AS absence_id, min(lower(absence.span)) AS start, max(upper(absence.span)) AS "end",
-           max(absence.reason) AS reason
+           max(absence.reason) AS reason, max(absence.ledger) AS ledger
       FROM coach_absences AS absence JOIN coaches AS coach USING (coach_id)
      WHERE absence.coach_id = %(coach)s AND coach.tenant_id = %(tenant)s AND coach.deleted_at IS NULL
      GROUP BY absence.event_id) AS own

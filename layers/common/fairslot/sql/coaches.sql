@@ -14,13 +14,15 @@ SELECT engine.coach_json(c) AS coach FROM coaches AS c
  ORDER BY coach_id COLLATE "C" LIMIT %(limit)s;
 
 -- name: put
--- Creates a coach or replaces the settings; no row where another tenant has the id. Without a score the known one stays.
+-- Creates coaches or replaces their settings; no row where another tenant has the id. If they are not scored, the known
+-- scores stay.
 INSERT INTO coaches AS known (coach_id, tenant_id, name, email, time_zone, active, working_hours, overrides, max_per_day,
                               score, updated_at)
-SELECT %(coach)s, %(tenant)s, given ->> 'name', given ->> 'email', given ->> 'time_zone', (given ->> 'active')::boolean,
+SELECT coach_id, %(tenant)s, given ->> 'name', given ->> 'email', given ->> 'time_zone', (given ->> 'active')::boolean,
        given -> 'working_hours', given -> 'overrides', (given #>> '{limits,per_day}')::smallint,
        coalesce((given ->> 'score')::double precision, 0.5), %(now)s
-  FROM (SELECT %(settings)s::jsonb AS given) AS request
+  FROM ROWS FROM (unnest(%(coach)s::text[]), jsonb_array_elements(%(settings)s)) AS request (coach_id, given)
+ ORDER BY coach_id
 ON CONFLICT (coach_id) DO UPDATE
    SET name = excluded.name, email = excluded.email, time_zone = excluded.time_zone, active = excluded.active,
        working_hours = excluded.working_hours, overrides = excluded.overrides, max_per_day = excluded.max_per_day,
@@ -35,14 +37,14 @@ ON CONFLICT (coach_id) DO UPDATE
 RETURNING coach_id;
 
 -- name: delete
--- Marks a coach as deleted, without the calendar and the absences.
+-- Marks coaches as deleted, without the calendar and the absences.
 UPDATE coaches SET active = false, deleted_at = %(now)s, updated_at = %(now)s, calendar_kind = 'none', calendar_url = NULL
- WHERE coach_id = %(coach)s AND tenant_id = %(tenant)s AND deleted_at IS NULL;
+ WHERE coach_id = ANY (%(coach)s) AND tenant_id = %(tenant)s AND deleted_at IS NULL;
 
 -- name: forget_calendar
--- Forgets what a deleted coach's calendar and absences said, so that nothing of it counts if the id is used again.
+-- Forgets what the calendars and absences of deleted coaches said, so that nothing of it counts if the id is used again.
 WITH own AS (
-    SELECT coach_id FROM coaches WHERE coach_id = %(coach)s AND tenant_id = %(tenant)s AND deleted_at IS NOT NULL
+    SELECT coach_id FROM coaches WHERE coach_id = ANY (%(coach)s) AND tenant_id = %(tenant)s AND deleted_at IS NOT NULL
 ), syncs AS (
     DELETE FROM coach_syncs WHERE coach_id IN (SELECT coach_id FROM own)
 ), absences AS (

@@ -23,12 +23,13 @@ SELECT engine.upsert_days(p_coach => %(coach)s, p_fetched_at => %(fetched_at)s,
                           p_unreadable => %(unreadable)s);
 
 -- name: extend
--- Adds the days that are missing; on those that are there the external calendar's bits stay.
-SELECT engine.upsert_days(p_coach => %(coach)s, p_fetched_at => NULL, p_first_slots => %(first_slots)s::integer[],
-                          p_slot_counts => %(slot_counts)s::smallint[], p_dates => %(dates)s::date[],
-                          p_working => %(working)s::text[], p_external => %(external)s::text[],
-                          p_max_per_day => %(max_per_day)s::smallint, p_unreadable => NULL)
- WHERE EXISTS (SELECT FROM coaches WHERE coach_id = %(coach)s AND time_zone = %(time_zone)s);
+-- Gives coaches of one zone these days, which are the same for all of them.
+SELECT engine.extend_days(p_coaches => ARRAY(SELECT coach_id FROM coaches
+                                              WHERE coach_id = ANY (%(coaches)s) AND time_zone = %(time_zone)s
+                                              ORDER BY coach_id),
+                          p_first_slots => %(first_slots)s::integer[], p_slot_counts => %(slot_counts)s::smallint[],
+                          p_dates => %(dates)s::date[], p_working => %(working)s::text[],
+                          p_external => %(external)s::text[], p_max_per_day => %(max_per_day)s::smallint);
 
 -- name: replace
 -- Replaces days of another zone by those of the coach's zone; one transaction.

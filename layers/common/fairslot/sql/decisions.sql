@@ -1,14 +1,19 @@
 -- name: decision
 -- The last decision about an appointment of the tenant, the names of its candidates, and whether it was undone.
-SELECT log.calendar_id, log.seq, log.policy, log.policy_version, log.chosen, log.candidates,
+SELECT log.calendar_id, log.seq, log.kind, log.policy, log.policy_version, log.chosen, log.candidates,
        EXISTS (SELECT FROM distribution_log AS undone
                 WHERE undone.appointment_id = log.appointment_id AND undone.reverses_seq = log.seq) AS reversed,
        (SELECT coalesce(jsonb_object_agg(coach.coach_id, coach.name), '{}') FROM coaches AS coach
          WHERE coach.coach_id IN (SELECT one ->> 'coach_id' FROM jsonb_array_elements(log.candidates) AS one)) AS names
   FROM distribution_log AS log JOIN coach_appointments AS a USING (appointment_id)
- WHERE log.appointment_id = %(appointment)s AND log.kind = 'assigned' AND a.tenant_id = %(tenant)s AND a.status <> 'held'
+ WHERE log.appointment_id = %(appointment)s AND log.step = 'assigned' AND a.tenant_id = %(tenant)s AND a.status <> 'held'
  ORDER BY log.seq DESC
  LIMIT 1;
+
+-- name: kind
+-- The kind of hour of a start in a calendar of the tenant.
+SELECT engine.kind_of(p_calendar => calendar, p_start => %(start)s) AS kind
+  FROM calendars AS calendar WHERE calendar_id = %(calendar)s AND tenant_id = %(tenant)s;
 
 -- name: grid
 -- Whether an instant is on the calendar's grid, and whether expired holds still take time.

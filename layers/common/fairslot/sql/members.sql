@@ -17,14 +17,24 @@ SELECT jsonb_build_object('calendar_id', member.calendar_id, 'coach_id', member.
  ORDER BY member.calendar_id COLLATE "C", member.coach_id COLLATE "C" LIMIT %(limit)s;
 
 -- name: join
--- Adds a coach to a team with no credit and no debt, or changes the weight; no row where one of them is not the tenant's.
-SELECT engine.join_team(p_calendar => calendar.calendar_id, p_coach => coach.coach_id, p_manual_weight => %(weight)s)
-  FROM calendars AS calendar, coaches AS coach
- WHERE calendar.calendar_id = %(calendar)s AND calendar.tenant_id = %(tenant)s AND calendar.deleted_at IS NULL
-   AND coach.coach_id = %(coach)s AND coach.tenant_id = %(tenant)s AND coach.deleted_at IS NULL;
+-- Adds coaches to teams with no credit and no debt, or changes their weights; no row where one is not the tenant's.
+WITH given AS (
+    SELECT calendar.calendar_id, coach.coach_id, one.weight
+      FROM unnest(%(calendar)s::text[], %(coach)s::text[], %(weight)s::float8[]) AS one (calendar_id, coach_id, weight)
+      JOIN calendars AS calendar USING (calendar_id)
+      JOIN coaches AS coach USING (coach_id)
+     WHERE calendar.tenant_id = %(tenant)s AND calendar.deleted_at IS NULL
+       AND coach.tenant_id = %(tenant)s AND coach.deleted_at IS NULL
+), joined AS (
+    SELECT engine.join_teams(p_calendars => array_agg(calendar_id), p_coaches => array_agg(coach_id),
+                             p_manual_weights => array_agg(weight)) FROM given
+)
+SELECT calendar_id || '/' || coach_id AS member_id FROM given, joined;
 
 -- name: leave
--- Removes a coach from a team and divides the credit among the rest.
-SELECT engine.leave_team(p_calendar => calendar.calendar_id, p_coach => %(coach)s, p_now => %(now)s)
-  FROM calendars AS calendar
- WHERE calendar.calendar_id = %(calendar)s AND calendar.tenant_id = %(tenant)s;
+-- Removes coaches from teams and divides their credit among the rest.
+SELECT engine.leave_teams(p_calendars => array_agg(calendar.calendar_id), p_coaches => array_agg(one.coach_id),
+                          p_now => %(now)s)
+  FROM unnest(%(calendar)s::text[], %(coach)s::text[]) AS one (calendar_id, coach_id)
+  JOIN calendars AS calendar USING (calendar_id)
+ WHERE calendar.tenant_id = %(tenant)s;

@@ -22,16 +22,17 @@ SELECT * FROM engine.settle_misfits(p_tenant => %(tenant)s, p_ids => %(ids)s, p_
                                     p_action => %(action)s, p_reason => %(reason)s, p_now => %(now)s);
 
 -- name: shares
--- Each coach's weight (millionths, 0 while inactive) and credit (millionths) in these calendars of the tenant.
-SELECT mate.calendar_id, mate.coach_id, mate.credit,
+-- Each coach's weight (millionths, 0 while inactive) and credit (millionths) in each kind of hour of these calendars of the
+-- tenant.
+SELECT mate.calendar_id, mate.kind, mate.coach_id, mate.credit,
        CASE WHEN mate.absent IS DISTINCT FROM 'inactive' THEN mate.weight ELSE 0 END AS weight
   FROM coach_credits AS mate JOIN calendars AS calendar USING (calendar_id)
- WHERE calendar.tenant_id = %(tenant)s AND mate.kind = 'normal' AND mate.calendar_id = ANY (%(calendars)s)
- ORDER BY mate.calendar_id, mate.coach_id;
+ WHERE calendar.tenant_id = %(tenant)s AND mate.calendar_id = ANY (%(calendars)s)
+ ORDER BY mate.calendar_id, mate.kind, mate.coach_id;
 
 -- name: images
--- What the audit says of these coaches, calendars, members (calendar/coach) and absences (coach/absence) of the tenant, each
--- as it is now. Why a coach is away it does not say.
+-- What the audit says of these coaches, calendars, members (calendar/coach), absences (coach/absence) and adjustments
+-- (calendar/adjustment) of the tenant, each as it is now. It leaves out the reasons that people wrote.
 SELECT 'coach' AS resource, c.coach_id AS id, engine.coach_json(c) AS image
   FROM coaches AS c
  WHERE c.tenant_id = %(tenant)s AND c.coach_id = ANY (%(coach)s::text[]) AND c.deleted_at IS NULL
@@ -50,4 +51,8 @@ SELECT 'absence', absence.coach_id || '/' || absence.event_id,
   FROM coach_absences AS absence JOIN coaches AS coach USING (coach_id)
  WHERE cardinality(%(absence)s::text[]) > 0 AND coach.tenant_id = %(tenant)s
    AND absence.coach_id || '/' || absence.event_id = ANY (%(absence)s::text[])
- GROUP BY absence.coach_id, absence.event_id;
+ GROUP BY absence.coach_id, absence.event_id
+UNION ALL
+SELECT 'adjustment', made.calendar_id || '/' || made.change_id, engine.adjustment_json(made) - 'reason'
+  FROM unnest(%(adjustment)s::text[]) AS given (id)
+  JOIN changes AS made ON made.change_id = right(given.id, 36)::uuid AND made.tenant_id = %(tenant)s;

@@ -64,51 +64,41 @@ class Absence(Resource):
     def put_steps(
         self, connection: Connection, *, tenant_id: str, known: Json | None, settings: Settings, now: datetime
     ) -> list[Step]:
-        """Return what makes the absence, of `start`, `end` and `reason`.
+        """Return what makes the absence, of `start`, `end`, `reason` and `ledger`.
+
+        With the `ledger` settle the coach's credits go to the rest of each team.
 
         Raises:
             NotFoundError: the tenant has no such coach.
 
         """
-        del known, now
-        Coach(self.coach_id).get(connection, tenant_id=tenant_id)
-
-        def run() -> None:
-            begin_absence(
-                connection,
-                coach_id=self.coach_id,
-                start=settings["start"],
-                end=settings["end"],
-                event_id=self.absence_id,
-            )
-            values = self._values(tenant_id) | {"reason": settings["reason"]}
-            connection.execute(_SQL["note_reason"], values)
-
+        del known
+        coach = Coach(self.coach_id)
+        coach.get(connection, tenant_id=tenant_id)
+        settles = settings["ledger"] == "settle"
         return [
             Step(
                 resource="absence",
                 id=f"{self.coach_id}/{self.absence_id}",
                 action="create",
-                members=("start", "end", "reason"),
-                run=run,
+                members=("start", "end", "reason", "ledger"),
+                make=_begin,
+                values={**self._values(tenant_id), **settings, "now": now},
                 coaches=frozenset({self.coach_id}),
+                calendars=frozenset(coach.calendars(connection, tenant_id=tenant_id) if settles else ()),
             )
         ]
 
     def delete_steps(self, connection: Connection, *, tenant_id: str, now: datetime) -> list[Step]:
         """Return what deletes the absence."""
-        del now
-
-        def run() -> None:
-            for row in connection.execute(_SQL["delete"], self._values(tenant_id)).fetchall():
-                end_absence(connection, coach_id=self.coach_id, start=row["start"], end=row["end"])
-
+        del connection, now
         return [
             Step(
                 resource="absence",
                 id=f"{self.coach_id}/{self.absence_id}",
                 action="delete",
-                run=run,
+                make=_end,
+                values=self._values(tenant_id),
                 coaches=frozenset({self.coach_id}),
             )
         ]
@@ -117,8 +107,30 @@ class Absence(Resource):
         return {"tenant": tenant_id, "coach": self.coach_id, "event": self.absence_id}
 
 
+def _begin(connection: Connection, steps: Sequence[Step]) -> None:
+    for one in (step.values for step in steps):
+        begin_absence(
+            connection, coach_id=one["coach"], start=one["start"], end=one["end"], event_id=one["event"]
+        )
+        connection.execute(_SQL["note_reason"], one)
+        if one["ledger"] == "settle":
+            connection.execute(_SQL["settle"], one)
+
+
+def _end(connection: Connection, steps: Sequence[Step]) -> None:
+    for one in (step.values for step in steps):
+        for row in connection.execute(_SQL["delete"], one).fetchall():
+            end_absence(connection, coach_id=one["coach"], start=row["start"], end=row["end"])
+
+
 def _absence(coach_id: str, row: Json) -> Json:
     instants = {
         name: row[name].astimezone(UTC).isoformat().replace("+00:00", "Z") for name in ("start", "end")
     }
-    return {"absence_id": str(row["absence_id"]), "coach_id": coach_id, **instants, "reason": row["reason"]}
+    return {
+        "absence_id": str(row["absence_id"]),
+        "coach_id": coach_id,
+        **instants,
+        "reason": row["reason"],
+        "ledger": row["ledger"],
+    }

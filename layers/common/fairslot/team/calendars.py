@@ -1,16 +1,15 @@
 """Calendars: what customers book, and by which rules."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg.types.json import Jsonb
 
-from fairslot.domain.errors import NotFoundError
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 from fairslot.team import members
-from fairslot.team.changes import Json, Step
+from fairslot.team.changes import Json, Step, check_made
 from fairslot.team.members import Member
 from fairslot.team.preconditions import changed_members
 from fairslot.team.resources import Resource, Settings
@@ -52,21 +51,10 @@ class Calendar(Resource):
         self, connection: Connection, *, tenant_id: str, known: Json | None, settings: Settings, now: datetime
     ) -> list[Step]:
         """Return what makes the calendar's settings these; nothing if they are."""
-        del now  # a calendar has no instant of its last change
+        del connection, now
         members_changed = changed_members(known, settings)
         if known and not members_changed:
             return []
-        values = {"tenant": tenant_id, "calendar": self.calendar_id, "settings": Jsonb(dict(settings))}
-
-        def release_slug() -> None:
-            # Two calendars may exchange their slugs.
-            if "slug" in members_changed:
-                connection.execute(_SQL["release_slug"], values)
-
-        def run() -> None:
-            if connection.execute(_SQL["put"], values).fetchone() is None:
-                raise NotFoundError("This id cannot be used for a calendar; choose another.")
-
         own = frozenset({self.calendar_id})
         return [
             Step(
@@ -74,8 +62,9 @@ class Calendar(Resource):
                 id=self.calendar_id,
                 action="update" if known else "create",
                 members=members_changed,
-                prepare=release_slug,
-                run=run,
+                make=_put,
+                values={"tenant": tenant_id, "calendar": self.calendar_id, "settings": settings},
+                prepare=self._release_slug(tenant_id) if "slug" in members_changed else None,
                 calendars=own,
                 closing=own if {"blocked_dates", "time_zone"} & {*members_changed} else frozenset(),
             )
@@ -83,16 +72,40 @@ class Calendar(Resource):
 
     def delete_steps(self, connection: Connection, *, tenant_id: str, now: datetime) -> list[Step]:
         """Return what empties the calendar's team and deletes the calendar."""
-        values = {"tenant": tenant_id, "calendar": self.calendar_id, "now": now}
         team = members.list_page(connection, tenant_id=tenant_id, calendar_id=self.calendar_id)
         places = [Member(self.calendar_id, one["coach_id"]) for one in team]
         left = [step for one in places for step in one.delete_steps(connection, tenant_id=tenant_id, now=now)]
-
-        def run() -> None:
-            connection.execute(_SQL["delete"], values)
-
         own = frozenset({self.calendar_id})
         deletion = Step(
-            resource="calendar", id=self.calendar_id, action="delete", run=run, calendars=own, closing=own
+            resource="calendar",
+            id=self.calendar_id,
+            action="delete",
+            make=_delete,
+            values={"tenant": tenant_id, "calendar": self.calendar_id, "now": now},
+            prepare=self._release_slug(tenant_id),
+            calendars=own,
+            closing=own,
         )
         return [*left, deletion]
+
+    def _release_slug(self, tenant_id: str) -> Callable[[Connection], None]:
+        """Return what frees the slug: two calendars may exchange theirs, or one take a deleted one's."""
+        values = {"tenant": tenant_id, "calendar": self.calendar_id}
+
+        def release(connection: Connection) -> None:
+            connection.execute(_SQL["release_slug"], values)
+
+        return release
+
+
+def _put(connection: Connection, steps: Sequence[Step]) -> None:
+    made: set[str] = set()
+    for step in steps:
+        values = {**step.values, "settings": Jsonb(step.values["settings"])}
+        made.update(row["calendar_id"] for row in connection.execute(_SQL["put"], values))
+    check_made(steps, made, "This id cannot be used for a calendar; choose another.")
+
+
+def _delete(connection: Connection, steps: Sequence[Step]) -> None:
+    for step in steps:
+        connection.execute(_SQL["delete"], step.values)

@@ -4,13 +4,15 @@ A dry run is the change itself, rolled back. An appointment is touched if it fit
 not fit after it, so the same change made again touches nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Literal, get_args
 
 from fairslot.coach_time.days import extend_days
-from fairslot.domain.errors import AppointmentsAffectedError, ConflictError
+from fairslot.domain.errors import AppointmentsAffectedError, ConflictError, NotFoundError
 from fairslot.domain.fair_share import MILLION
 from fairslot.domain.idempotency import NO_KEY, ChangeResult, Key
 from fairslot.platform import idempotent
@@ -22,12 +24,18 @@ from fairslot.team.preconditions import ANY, Precondition
 
 type Json = dict[str, Any]
 type Choice = Literal["reassign", "cancel", "keep"]
-type Kind = Literal["coach", "calendar", "member", "absence"]
+type Kind = Literal["coach", "calendar", "member", "absence", "adjustment"]
 type Action = Literal["create", "update", "delete"]
 
 _ACTIONS: dict[Action, str] = {"create": "created", "update": "updated", "delete": "deleted"}
 # Each is a booking's work under the locks of its calendar.
 MOST_APPOINTMENTS = 500
+# A change has to end within some seconds, see docs/decisions/0111.
+MOST_CHANGES = 10_000
+# Each is put on record with the credits of the whole team.
+MOST_LEAVING = 1_000
+# A plan has to fit into an answer of 6 MB.
+MOST_SHARES = 10_000
 
 _SQL = queries("team_changes")
 
@@ -56,20 +64,27 @@ class ChangeRequest:
     precondition: Precondition = ANY
 
 
+# Makes the changes of some steps, in as few statements as it can.
+type Make = Callable[[Connection, Sequence[Step]], None]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Step:
-    """The change of one resource; `run` makes it, after every step's `prepare`.
+    """The change of one resource, made of `values` by `make` together with its neighbours of the same `make`.
 
-    `coaches`: whose time or teams change. `calendars`: whose weights, credits or settings change. `closing`:
-    those of them whose appointments may no longer fit. `members` are the names of what changes.
+    Before that comes every step's `prepare`. `coaches`: whose time or teams change. `calendars`: whose
+    weights, credits or settings change. `closing`: those of them whose appointments may no longer fit.
+    `members` are the names of what changes, `place` is where the request asks for it.
     """
 
     resource: Kind
     id: str
     action: Action
-    run: Callable[[], None]
-    prepare: Callable[[], None] | None = None
+    make: Make
+    values: Json
+    prepare: Callable[[Connection], None] | None = None
     members: Sequence[str] = ()
+    place: str = ""
     coaches: frozenset[str] = frozenset()
     calendars: frozenset[str] = frozenset()
     closing: frozenset[str] = frozenset()
@@ -104,6 +119,23 @@ def make(
     with connection.transaction(force_rollback=True):
         plan = _carry_out(connection, asked, steps)
     return ChangeResult(answer=plan, replayed=False)
+
+
+def columns(steps: Sequence[Step], *names: str) -> dict[str, list[Any]]:
+    """Return the values of steps by name, each a list with the value of every step."""
+    return {name: [step.values[name] for step in steps] for name in names}
+
+
+def check_made(steps: Sequence[Step], made: Collection[str], message: str) -> None:
+    """Check that the steps of these ids were made.
+
+    Raises:
+        NotFoundError: one was not; its place is named.
+
+    """
+    for step in steps:
+        if step.id not in made:
+            raise NotFoundError(message, [(step.place, "not_found")] if step.place else ())
 
 
 def is_new(answer: Mapping[str, Any]) -> bool:
@@ -153,6 +185,7 @@ def _carry_out(
     steps = find_steps()
     if not steps:
         return _plan([], [], 0, [])
+    _check_size(steps)
     if audited is not None:
         audited.begin(steps)
     coaches = sorted(frozenset[str]().union(*(step.coaches for step in steps)))
@@ -167,9 +200,9 @@ def _carry_out(
     before, misfits_before = _shares(connection, values), _misfits(connection, values)
     for step in steps:
         if step.prepare is not None:
-            step.prepare()
-    for step in steps:
-        step.run()
+            step.prepare(connection)
+    for work, same in groupby(steps, attrgetter("make")):
+        work(connection, [*same])
     if coaches:
         extend_days(connection, now=asked.now, coach_ids=coaches)
     misfits = {one: row for one, row in _misfits(connection, values).items() if one not in misfits_before}
@@ -179,6 +212,18 @@ def _carry_out(
     if not asked.options.dry_run:
         _check(appointments, asked.options.appointments, plan)
     return plan
+
+
+def _check_size(steps: Sequence[Step]) -> None:
+    leaving = sum(step.resource == "member" and step.action == "delete" for step in steps)
+    for number, most, what in (
+        (len(steps), MOST_CHANGES, "makes {:,} changes"),
+        (leaving, MOST_LEAVING, "takes {:,} coaches out of teams"),
+    ):
+        if number > most:
+            raise ConflictError(
+                f"This {what.format(number)}, and {most:,} are possible at once; make it in parts."
+            )
 
 
 def _settle(connection: Connection, asked: ChangeRequest, misfits: Mapping[Any, Json]) -> list[Json]:
@@ -223,42 +268,44 @@ def _misfits(connection: Connection, values: Mapping[str, Any]) -> dict[Any, Jso
     return {row["appointment_id"]: row for row in connection.execute(_SQL["misfits"], values)}
 
 
-type _Shares = dict[tuple[str, str], Json]
+type _Shares = dict[tuple[str, str, str], Json]
 
 
 def _shares(connection: Connection, values: Mapping[str, Any]) -> _Shares:
-    """Return each coach's share (0 to 1) and credit (bookings) in the calendars of a change."""
+    """Return each coach's share (0 to 1) and credit (bookings) in the calendars of a change, by kind."""
     rows = connection.execute(_SQL["shares"], values).fetchall()
-    totals: dict[str, int] = {}
+    totals: dict[tuple[str, str], int] = {}
     for row in rows:
-        totals[row["calendar_id"]] = totals.get(row["calendar_id"], 0) + row["weight"]
+        totals[_ledger(row)] = totals.get(_ledger(row), 0) + row["weight"]
     return {
-        (row["calendar_id"], row["coach_id"]): {
-            "share": round(row["weight"] / totals[row["calendar_id"]], 6) if row["weight"] else 0.0,
+        (*_ledger(row), row["coach_id"]): {
+            "share": round(row["weight"] / totals[_ledger(row)], 6) if row["weight"] else 0.0,
             "credit": round(row["credit"] / MILLION, 6),
         }
         for row in rows
     }
 
 
+def _ledger(row: Json) -> tuple[str, str]:
+    return row["calendar_id"], row["kind"]
+
+
 def _compared(before: _Shares, after: _Shares) -> list[Json]:
-    """Return the shares of the calendars in which any changed; None: the coach is not in the team."""
+    """Return the shares of the ledgers in which any changed; None: the coach is not in the team."""
     names = sorted(before.keys() | after.keys())
-    changed = {
-        calendar for calendar, coach in names if before.get((calendar, coach)) != after.get((calendar, coach))
-    }
+    changed = {one[:2] for one in names if before.get(one) != after.get(one)}
     return [
         {
             "calendar_id": one[0],
-            "coach_id": one[1],
+            "kind": one[1],
+            "coach_id": one[2],
             **{
                 f"{name}_{when}": shares[one][name] if one in shares else None
                 for when, shares in (("before", before), ("after", after))
                 for name in ("share", "credit")
             },
         }
-        for one in names
-        if one[0] in changed
+        for one in [one for one in names if one[:2] in changed][:MOST_SHARES]
     ]
 
 

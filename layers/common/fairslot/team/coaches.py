@@ -6,10 +6,9 @@ from datetime import datetime
 
 from psycopg.types.json import Jsonb
 
-from fairslot.domain.errors import NotFoundError
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
-from fairslot.team.changes import Json, Step
+from fairslot.team.changes import Json, Step, check_made, columns
 from fairslot.team.members import Member
 from fairslot.team.preconditions import changed_members
 from fairslot.team.resources import Resource, Settings
@@ -59,46 +58,54 @@ class Coach(Resource):
         members_changed = changed_members(known, wanted)
         if known and not members_changed:
             return []
-        values = {
-            "tenant": tenant_id,
-            "coach": self.coach_id,
-            "settings": Jsonb(dict(settings)),
-            "scored": settings.get("score") is not None,
-            "now": now,
-        }
-
-        def run() -> None:
-            if connection.execute(_SQL["put"], values).fetchone() is None:
-                raise NotFoundError("This id cannot be used for a coach; choose another.")
-
         own = frozenset({self.coach_id})
-        touched = frozenset(self._calendars(connection, tenant_id))
+        moves_weights = known and {"score", "active"} & {*members_changed}
+        touched = frozenset(self.calendars(connection, tenant_id=tenant_id) if moves_weights else ())
         return [
             Step(
                 resource="coach",
                 id=self.coach_id,
                 action="update" if known else "create",
                 members=members_changed,
-                run=run,
+                make=_put,
+                values={"tenant": tenant_id, "coach": self.coach_id, "settings": settings, "now": now},
                 coaches=own if not known or _OF_TIME & {*members_changed} else frozenset(),
-                calendars=touched if {"score", "active"} & {*members_changed} else frozenset(),
+                calendars=touched,
             )
         ]
 
     def delete_steps(self, connection: Connection, *, tenant_id: str, now: datetime) -> list[Step]:
         """Return what removes the coach from every team and deletes the coach."""
-        values = {"tenant": tenant_id, "coach": self.coach_id, "now": now}
-
-        def run() -> None:
-            connection.execute(_SQL["delete"], values)
-            connection.execute(_SQL["forget_calendar"], values)
-
-        own = frozenset({self.coach_id})
-        deletion = Step(resource="coach", id=self.coach_id, action="delete", run=run, coaches=own)
-        places = [Member(one, self.coach_id) for one in self._calendars(connection, tenant_id)]
+        deletion = Step(
+            resource="coach",
+            id=self.coach_id,
+            action="delete",
+            make=_delete,
+            values={"tenant": tenant_id, "coach": self.coach_id, "now": now},
+            coaches=frozenset({self.coach_id}),
+        )
+        places = [Member(one, self.coach_id) for one in self.calendars(connection, tenant_id=tenant_id)]
         left = [step for one in places for step in one.delete_steps(connection, tenant_id=tenant_id, now=now)]
         return [*left, deletion]
 
-    def _calendars(self, connection: Connection, tenant_id: str) -> list[str]:
+    def calendars(self, connection: Connection, *, tenant_id: str) -> list[str]:
+        """Return the calendars in whose team the coach is."""
         values = {"tenant": tenant_id, "coach": self.coach_id}
         return [row["calendar_id"] for row in connection.execute(_SQL["calendars_of"], values)]
+
+
+def _put(connection: Connection, steps: Sequence[Step]) -> None:
+    made: set[str] = set()
+    for scored in (True, False):
+        some = [one for one in steps if (one.values["settings"].get("score") is not None) is scored]
+        if some:
+            given = columns(some, "coach", "settings")
+            values = {**some[0].values, **given, "settings": Jsonb(given["settings"]), "scored": scored}
+            made.update(row["coach_id"] for row in connection.execute(_SQL["put"], values))
+    check_made(steps, made, "This id cannot be used for a coach; choose another.")
+
+
+def _delete(connection: Connection, steps: Sequence[Step]) -> None:
+    values = {**steps[0].values, **columns(steps, "coach")}
+    connection.execute(_SQL["delete"], values)
+    connection.execute(_SQL["forget_calendar"], values)

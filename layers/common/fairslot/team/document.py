@@ -3,9 +3,11 @@
 {"coaches": {id: settings}, "calendars": {id: settings with "team": {coach_id: {"weight": 1}}}}
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
+from fairslot.domain.errors import SlugTakenError
 from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection
 from fairslot.team import calendars, changes, coaches, members
@@ -72,26 +74,28 @@ def _steps(
     steps: list[Step] = []
     deleted: set[tuple[str, str]] = set()
 
-    def put(resource: Resource, current: Json | None, settings: Json) -> None:
-        steps.extend(
-            resource.put_steps(connection, tenant_id=tenant_id, known=current, settings=settings, now=now)
-        )
+    def put(resource: Resource, current: Json | None, settings: Json, place: str) -> None:
+        found = resource.put_steps(connection, tenant_id=tenant_id, known=current, settings=settings, now=now)
+        steps.extend(replace(step, place=f"body.{place}") for step in found)
 
     def delete(resource: Resource) -> None:
         found = resource.delete_steps(connection, tenant_id=tenant_id, now=now)
         steps.extend(step for step in found if (step.resource, step.id) not in deleted)
         deleted.update((step.resource, step.id) for step in found)
 
+    _check_slugs(known["calendars"], document["calendars"], gone["calendars"])
     for coach_id, settings in document["coaches"].items():
-        put(Coach(coach_id), known["coaches"].get(coach_id), settings)
+        put(Coach(coach_id), known["coaches"].get(coach_id), settings, f"coaches.{coach_id}")
     for calendar_id, entry in document["calendars"].items():
-        put(Calendar(calendar_id), known["calendars"].get(calendar_id), _without(entry, "team"))
+        current = known["calendars"].get(calendar_id)
+        put(Calendar(calendar_id), current, _without(entry, "team"), f"calendars.{calendar_id}")
     for calendar_id, entry in document["calendars"].items():
         team = known["calendars"].get(calendar_id, {"team": {}})["team"]
         wanted = team if entry.get("team") is None else entry["team"]
         # Who is deleted leaves with that.
         for coach_id in [one for one in wanted if one not in gone["coaches"]]:
-            put(Member(calendar_id, coach_id), team.get(coach_id), wanted[coach_id])
+            place = f"calendars.{calendar_id}.team.{coach_id}"
+            put(Member(calendar_id, coach_id), team.get(coach_id), wanted[coach_id], place)
         for coach_id in [one for one in team if one not in wanted and one not in gone["coaches"]]:
             delete(Member(calendar_id, coach_id))
     for calendar_id in sorted(gone["calendars"]):
@@ -103,6 +107,18 @@ def _steps(
 
 def _gone(known: Json, document: Mapping[str, Mapping[str, Json]]) -> dict[str, set[str]]:
     return {kind: known[kind].keys() - document[kind].keys() for kind in ("coaches", "calendars")}
+
+
+def _check_slugs(known: Mapping[str, Json], wanted: Mapping[str, Json], gone: Collection[str]) -> None:
+    """Check that each slug is one calendar's afterwards. Raises SlugTakenError, which names the place."""
+    owners = {
+        one["slug"]: calendar_id
+        for calendar_id, one in known.items()
+        if calendar_id not in wanted and calendar_id not in gone
+    }
+    for calendar_id, one in wanted.items():
+        if one["slug"] is not None and owners.setdefault(one["slug"], calendar_id) != calendar_id:
+            raise SlugTakenError(f"body.calendars.{calendar_id}.slug")
 
 
 def _without(resource: Json, name: str) -> Json:

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from fairslot.domain.errors import NotFoundError
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
-from fairslot.team.changes import Json, Step
+from fairslot.team.changes import Json, Step, check_made, columns
 from fairslot.team.preconditions import changed_members
 from fairslot.team.resources import Resource, Settings
 
@@ -47,23 +46,18 @@ class Member(Resource):
         self, connection: Connection, *, tenant_id: str, known: Json | None, settings: Settings, now: datetime
     ) -> list[Step]:
         """Return what gives the coach a place in the team, or another weight."""
-        del now  # a place has no instant of its last change
+        del connection, now
         members_changed = changed_members(known, settings)
         if known and not members_changed:
             return []
-        values = {**self._values(tenant_id), **settings}
-
-        def run() -> None:
-            if connection.execute(_SQL["join"], values).fetchone() is None:
-                raise NotFoundError("There is no such calendar or coach.")
-
         return [
             Step(
                 resource="member",
                 id=f"{self.calendar_id}/{self.coach_id}",
                 action="update" if known else "create",
                 members=members_changed,
-                run=run,
+                make=_join,
+                values={**self._values(tenant_id), **settings},
                 coaches=frozenset() if known else frozenset({self.coach_id}),
                 calendars=frozenset({self.calendar_id}),
             )
@@ -71,17 +65,14 @@ class Member(Resource):
 
     def delete_steps(self, connection: Connection, *, tenant_id: str, now: datetime) -> list[Step]:
         """Return what removes the coach from the team."""
-        values = self._values(tenant_id) | {"now": now}
-
-        def run() -> None:
-            connection.execute(_SQL["leave"], values)
-
+        del connection
         return [
             Step(
                 resource="member",
                 id=f"{self.calendar_id}/{self.coach_id}",
                 action="delete",
-                run=run,
+                make=_leave,
+                values=self._values(tenant_id) | {"now": now},
                 coaches=frozenset({self.coach_id}),
                 calendars=frozenset({self.calendar_id}),
             )
@@ -89,3 +80,13 @@ class Member(Resource):
 
     def _values(self, tenant_id: str) -> Json:
         return {"tenant": tenant_id, "calendar": self.calendar_id, "coach": self.coach_id}
+
+
+def _join(connection: Connection, steps: Sequence[Step]) -> None:
+    values = {**steps[0].values, **columns(steps, "calendar", "coach", "weight")}
+    made = {row["member_id"] for row in connection.execute(_SQL["join"], values)}
+    check_made(steps, made, "There is no such calendar or coach.")
+
+
+def _leave(connection: Connection, steps: Sequence[Step]) -> None:
+    connection.execute(_SQL["leave"], {**steps[0].values, **columns(steps, "calendar", "coach")})

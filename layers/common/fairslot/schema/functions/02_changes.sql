@@ -53,17 +53,22 @@ BEGIN
         v_after.metadata := NULL;
     END IF;
     WITH moved AS (
-        UPDATE turns SET seq = p_decision.seq, credits = p_decision.credits_after, lasts = p_decision.lasts_after
-         WHERE calendar_id = p_decision.calendar_id AND kind = p_decision.kind)
+        -- The row of normal has the number of the calendar's last decision, whatever its kind.
+        UPDATE turns SET seq = p_decision.seq,
+               credits = CASE WHEN kind = p_decision.kind THEN p_decision.credits_after ELSE credits END,
+               lasts = CASE WHEN kind = p_decision.kind THEN p_decision.lasts_after ELSE lasts END
+         WHERE calendar_id = p_decision.calendar_id AND kind IN (p_decision.kind, 'normal'))
     INSERT INTO changes (change_id, tenant_id, type, appointment_id, version, before, after, details, told,
                          key, fingerprint, key_until, answer, calendar_id, kind, seq, policy, policy_version,
-                         roster_version, chosen, credits, lasts, excluded, reverses, decided_at, origin)
+                         roster_version, chosen, credits, lasts, excluded, reverses, reversed_in, decided_at,
+                         origin)
     VALUES (p_change, p_tenant, p_type, p_after.appointment_id,
             p_after.version, engine.place_of(p_before), v_after, p_details,
             NOT engine.is_event(p_type), p_key, CASE WHEN p_key IS NOT NULL THEN p_fingerprint END,
             CASE WHEN p_key IS NOT NULL THEN p_now + p_keep_for END, p_answer, p_decision.calendar_id, p_decision.kind,
             p_decision.seq, p_decision.policy, p_decision.policy_version, p_decision.roster_version, p_decision.chosen,
-            p_decision.credits, p_decision.lasts, p_decision.excluded, p_decision.reverses, p_decision.decided_at,
+            p_decision.credits, p_decision.lasts, p_decision.excluded, p_decision.reverses, p_decision.reversed_in,
+            p_decision.decided_at,
             CASE WHEN p_after.appointment_id IS NOT NULL
                  THEN nullif(current_setting('fairslot.origin', true), '')::jsonb END);
     RETURN jsonb_build_object('replayed', false, 'answer', v_answer);

@@ -18,78 +18,91 @@ CREATE OR REPLACE FUNCTION engine.event_data(c changes) RETURNS jsonb LANGUAGE s
 CREATE OR REPLACE FUNCTION engine.carries_contact(p_kind text, p_type text) RETURNS boolean LANGUAGE sql IMMUTABLE
     RETURN p_kind = 'crm' AND p_type = 'appointment.created';
 
--- The queue message of a delivery of an event that says p_data, with personal data where it is needed alone.
+-- What the messages of deliveries to every kind of endpoint have. Personal data is where it is needed alone.
+CREATE OR REPLACE FUNCTION engine.message_to_any(
+    p_delivery uuid, p_params jsonb, p_round integer, event changes, endpoint webhook_endpoints, p_data jsonb
+) RETURNS json LANGUAGE sql STABLE
+    RETURN json_build_object(
+        'delivery_id', p_delivery, 'event_id', event.change_id, 'kind', endpoint.kind,
+        'url', endpoint.url, 'type', event.type, 'timestamp', engine.zulu(event.at), 'version', coalesce(event.version, 1),
+        'endpoint_id', endpoint.endpoint_id, 'revision', endpoint.revision, 'round', p_round,
+        'concurrency', endpoint.concurrency, 'rate_per_second', endpoint.rate_per_second,
+        'data', CASE WHEN endpoint.kind = 'standard' AND event.appointment_id IS NOT NULL
+                     THEN p_data - '{contact_name,contact_email,contact_id,timezone,reason}'::text[]
+                     WHEN engine.carries_contact(p_kind => endpoint.kind, p_type => event.type) THEN p_data || p_params
+                     ELSE p_data - '{contact_name,contact_email,timezone,reason}'::text[] || p_params END);
+
+-- The queue message of a delivery of an event that says p_data. It is json: that is written once, where jsonb is built, copied
+-- into the array of messages, and then written.
 CREATE OR REPLACE FUNCTION engine.delivery_message(
-    d webhook_deliveries, event changes, endpoint webhook_endpoints, p_data jsonb
-) RETURNS jsonb LANGUAGE sql STABLE
-    RETURN jsonb_build_object(
-           'delivery_id', d.delivery_id, 'event_id', event.change_id, 'kind', endpoint.kind,
-           'url', endpoint.url, 'type', event.type, 'timestamp', engine.zulu(event.at), 'version', coalesce(event.version, 1),
-           'endpoint_id', endpoint.endpoint_id, 'revision', endpoint.revision, 'round', d.round,
-           'concurrency', endpoint.concurrency, 'rate_per_second', endpoint.rate_per_second,
-           'data', CASE WHEN endpoint.kind = 'standard' AND event.appointment_id IS NOT NULL
-               THEN p_data - '{contact_name,contact_email,contact_id,timezone,reason}'::text[]
-               WHEN engine.carries_contact(p_kind => endpoint.kind, p_type => event.type) THEN p_data || d.params
-               ELSE p_data - '{contact_name,contact_email,timezone,reason}'::text[] || d.params END)
-       || CASE endpoint.kind WHEN 'standard' THEN jsonb_build_object(
-              'headers', endpoint.headers,
-              'secrets', CASE WHEN endpoint.older_secrets = '[]' THEN jsonb_build_array(endpoint.secret)
-                              ELSE jsonb_build_array(endpoint.secret) || jsonb_path_query_array(
-                                  engine.earlier_secrets(endpoint.older_secrets, now()), '$[*].secret') END)
-          ELSE '{}' END;
+    p_delivery uuid, p_params jsonb, p_round integer, event changes, endpoint webhook_endpoints, p_data jsonb
+) RETURNS json LANGUAGE sql STABLE
+    RETURN CASE endpoint.kind WHEN 'standard' THEN (
+        engine.message_to_any(p_delivery => p_delivery, p_params => p_params, p_round => p_round, event => event,
+                              endpoint => endpoint, p_data => p_data)::jsonb
+        || jsonb_build_object(
+            'headers', endpoint.headers,
+            'secrets', CASE WHEN endpoint.older_secrets = '[]' THEN jsonb_build_array(endpoint.secret)
+                            ELSE jsonb_build_array(endpoint.secret) || jsonb_path_query_array(
+                                engine.earlier_secrets(endpoint.older_secrets, now()), '$[*].secret') END))::json
+        ELSE engine.message_to_any(p_delivery => p_delivery, p_params => p_params, p_round => p_round, event => event,
+                                   endpoint => endpoint, p_data => p_data) END;
 
 -- The queue message of each delivery, to be filtered by its columns: Postgres inlines it like a view.
 CREATE OR REPLACE FUNCTION engine.delivery_messages() RETURNS TABLE (delivery_id uuid, event_id uuid, message jsonb)
     LANGUAGE sql STABLE AS $$
     SELECT delivery.delivery_id, delivery.event_id, engine.delivery_message(
-               d => delivery, event => event, endpoint => endpoint, p_data => engine.event_data(event))
+               p_delivery => delivery.delivery_id, p_params => delivery.params, p_round => delivery.round, event => event,
+               endpoint => endpoint, p_data => engine.event_data(event))::jsonb
       FROM webhook_deliveries AS delivery
       JOIN changes AS event ON event.change_id = delivery.event_id
       JOIN webhook_endpoints AS endpoint USING (endpoint_id)
 $$;
 
 -- What the calendar API must do about a change of an appointment: release the block of the old time, make one for the
--- new. Each action names the coach and the time.
-CREATE OR REPLACE FUNCTION engine.calendar_actions(p_before appointment_place, p_after appointment_image)
-    RETURNS SETOF jsonb LANGUAGE sql STABLE AS $$
-    SELECT jsonb_build_object('action', 'release', 'coach_id', p_before.coach_id,
-                              'block_id', p_before.external_calendar_id,
-                              'start_time', engine.zulu(p_before.start_time), 'end_time', engine.zulu(p_before.end_time))
-     WHERE p_before.external_calendar_id IS NOT NULL
-       AND (p_after.status = 'cancelled'
-            OR (p_before.coach_id, p_before.takes) IS DISTINCT FROM (p_after.coach_id, p_after.takes))
-    UNION ALL
-    SELECT jsonb_build_object('action', 'block', 'coach_id', p_after.coach_id,
-                              'start_time', engine.zulu(p_after.start_time), 'end_time', engine.zulu(p_after.end_time))
-      FROM coaches AS coach
-     WHERE coach.coach_id = p_after.coach_id AND coach.calendar_kind = 'calendar_api' AND p_after.status = 'scheduled'
-       AND (p_before.coach_id, p_before.takes) IS DISTINCT FROM (p_after.coach_id, p_after.takes)
-$$;
+-- new. Each action names the coach and the time. p_calendar is the kind of calendar of the coach who has it afterwards.
+CREATE OR REPLACE FUNCTION engine.calendar_actions(p_before appointment_place, p_after appointment_image, p_calendar text)
+    RETURNS jsonb[] LANGUAGE sql STABLE
+    RETURN array_remove(ARRAY[
+        CASE WHEN p_before.external_calendar_id IS NOT NULL
+              AND (p_after.status = 'cancelled'
+                   OR (p_before.coach_id, p_before.takes) IS DISTINCT FROM (p_after.coach_id, p_after.takes)) THEN
+            jsonb_build_object('action', 'release', 'coach_id', p_before.coach_id,
+                               'block_id', p_before.external_calendar_id,
+                               'start_time', engine.zulu(p_before.start_time), 'end_time', engine.zulu(p_before.end_time)) END,
+        CASE WHEN p_calendar = 'calendar_api' AND p_after.status = 'scheduled'
+              AND (p_before.coach_id, p_before.takes) IS DISTINCT FROM (p_after.coach_id, p_after.takes) THEN
+            jsonb_build_object('action', 'block', 'coach_id', p_after.coach_id,
+                               'start_time', engine.zulu(p_after.start_time), 'end_time', engine.zulu(p_after.end_time)) END
+        ], NULL);
 
 -- The deliveries of an event: one for each endpoint that is enabled now, was there when it happened and subscribes to its
 -- type; for the calendar API one an action. Events of no appointment are for subscribers: a test for the endpoint that it
--- names, anything else for all but that one.
-CREATE OR REPLACE FUNCTION engine.deliveries_of(c changes) RETURNS TABLE (endpoint_id uuid, params jsonb)
+-- names, anything else for all but that one. p_calendar is as in calendar_actions(). Without a join of its own, so that
+-- Postgres reads the columns of a change that it needs, and does not make a row of all of them for each.
+CREATE OR REPLACE FUNCTION engine.deliveries_of(c changes, p_calendar text) RETURNS TABLE (endpoint_id uuid, params jsonb)
     LANGUAGE sql STABLE AS $$
-    SELECT endpoint.endpoint_id, coalesce(action.params, '{}')
+    SELECT endpoint.endpoint_id, plan.params
       FROM webhook_endpoints AS endpoint
-      LEFT JOIN LATERAL engine.calendar_actions(c.before, c.after) AS action (params) ON endpoint.kind = 'calendar_api'
+     CROSS JOIN LATERAL unnest(CASE WHEN endpoint.kind <> 'calendar_api' THEN ARRAY[jsonb '{}']
+                                    ELSE engine.calendar_actions(p_before => c.before, p_after => c.after,
+                                                                 p_calendar => p_calendar) END) AS plan (params)
      WHERE endpoint.tenant_id = c.tenant_id AND endpoint.enabled AND endpoint.created_at <= c.at
        AND CASE WHEN c.type = 'endpoint.test' THEN endpoint.endpoint_id::text = c.details ->> 'endpoint_id'
                 ELSE engine.matches_type(endpoint.event_types, c.type) END
-       AND CASE WHEN c.appointment_id IS NOT NULL THEN endpoint.kind <> 'calendar_api' OR action.params IS NOT NULL
-                ELSE endpoint.kind = 'standard' AND (c.type = 'endpoint.test'
-                     OR endpoint.endpoint_id::text IS DISTINCT FROM c.details ->> 'endpoint_id') END
+       AND (c.appointment_id IS NOT NULL
+            OR endpoint.kind = 'standard' AND (c.type = 'endpoint.test'
+                OR endpoint.endpoint_id::text IS DISTINCT FROM c.details ->> 'endpoint_id'))
 $$;
 
 -- Makes the deliveries of up to p_limit events that have none yet, the oldest first, or of p_only alone; returns how many
 -- events, and the messages for the queue. Claimed by state and not by order, so that none that commits late is missed; others that make
 -- deliveries pass over these. Its commit waits for the disk whatever the session is set to, and with it for those of the
 -- changes: nothing may be sent that a crash could undo. With p_alone it does nothing, and events is null, while another
--- session does so too: that one looks again afterwards.
+-- session does so too: that one looks again afterwards. Each row is found by an index, however few there are.
 CREATE OR REPLACE FUNCTION engine.make_deliveries(
-    p_limit integer, p_only uuid, p_alone boolean, OUT events integer, OUT messages jsonb
-) RETURNS record LANGUAGE plpgsql AS $$
+    p_limit integer, p_only uuid, p_alone boolean, OUT events integer, OUT messages json
+) RETURNS record LANGUAGE plpgsql SET enable_seqscan = off AS $$
 DECLARE
     v_due tid[];
 BEGIN
@@ -104,21 +117,29 @@ BEGIN
         RETURN;
     END IF;
     PERFORM set_config('synchronous_commit', 'on', true);
-    WITH told AS (
-        UPDATE changes AS c SET told = true WHERE ctid = ANY (v_due) RETURNING c AS event, engine.event_data(c) AS data
+    WITH plan AS MATERIALIZED (
+        SELECT uuidv7() AS delivery_id, one.*
+          FROM (SELECT c.change_id, c.ctid AS place, plan.endpoint_id, plan.params
+                  FROM changes AS c
+                  LEFT JOIN coaches AS coach ON coach.coach_id = (c.after).coach_id
+                 CROSS JOIN LATERAL engine.deliveries_of(c, coach.calendar_kind) AS plan
+                 WHERE c.ctid = ANY (v_due)
+                 ORDER BY c.change_id) AS one
+    ), said AS MATERIALIZED (
+        SELECT c.change_id, engine.event_data(c) AS data FROM changes AS c WHERE c.ctid = ANY (v_due)
     ), made AS (
-        INSERT INTO webhook_deliveries (event_id, endpoint_id, params)
-        SELECT (told.event).change_id, plan.endpoint_id, plan.params
-          FROM told CROSS JOIN LATERAL engine.deliveries_of(told.event) AS plan
-         ORDER BY (told.event).change_id
-        RETURNING *
+        INSERT INTO webhook_deliveries (delivery_id, event_id, endpoint_id, params)
+        SELECT delivery_id, change_id, endpoint_id, params FROM plan
     )
-    SELECT coalesce(jsonb_agg(engine.delivery_message(d => made, event => told.event, endpoint => endpoint,
-                                                      p_data => told.data) ORDER BY made.delivery_id), '[]')
+    SELECT coalesce(json_agg(engine.delivery_message(
+               p_delivery => plan.delivery_id, p_params => plan.params, p_round => 1, event => c, endpoint => endpoint,
+               p_data => said.data) ORDER BY plan.delivery_id), '[]')
       INTO messages
-      FROM made
-      JOIN told ON (told.event).change_id = made.event_id
+      FROM plan
+      JOIN changes AS c ON c.ctid = plan.place
+      JOIN said ON said.change_id = plan.change_id
       JOIN webhook_endpoints AS endpoint USING (endpoint_id);
+    UPDATE changes SET told = true WHERE ctid = ANY (v_due);
 END $$;
 
 -- Notes that deliveries are on the queue; returns whether there are events without deliveries. It does not wait for the

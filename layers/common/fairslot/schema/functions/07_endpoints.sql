@@ -29,7 +29,8 @@ DECLARE
 BEGIN
     PERFORM engine.record_change(p_tenant => p_tenant, p_type => 'endpoint.test', p_change => v_event,
                                  p_details => jsonb_build_object('endpoint_id', p_endpoint));
-    RETURN (SELECT messages -> 0 FROM engine.make_deliveries(p_limit => 1, p_only => v_event, p_alone => false));
+    RETURN (SELECT (messages -> 0)::jsonb
+              FROM engine.make_deliveries(p_limit => 1, p_only => v_event, p_alone => false));
 END $$;
 
 -- Updates an endpoint's health by an attempt; returns whether there is something to tell. After p_warn_after of failures alone

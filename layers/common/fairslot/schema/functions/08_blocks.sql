@@ -18,7 +18,9 @@ CREATE OR REPLACE FUNCTION engine.overlapping_calendar_actions(p_coach text, p_f
     UNION ALL
     SELECT (jsonb_populate_record(NULL::webhook_deliveries, jsonb_build_object(
                'event_id', c.change_id, 'endpoint_id', plan.endpoint_id, 'params', plan.params, 'status', 'pending'))).*
-      FROM changes AS c CROSS JOIN LATERAL engine.deliveries_of(c) AS plan
+      FROM changes AS c
+      LEFT JOIN coaches AS coach ON coach.coach_id = (c.after).coach_id
+     CROSS JOIN LATERAL engine.deliveries_of(c, coach.calendar_kind) AS plan
      WHERE NOT c.told AND p_coach IN ((c.before).coach_id, (c.after).coach_id)
        AND plan.params ->> 'coach_id' = p_coach AND (plan.params ->> 'end_time') COLLATE "C" > engine.zulu(p_from)
        AND plan.params ->> 'start_time' < engine.zulu(p_to) COLLATE "C"

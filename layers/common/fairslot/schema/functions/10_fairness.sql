@@ -115,10 +115,10 @@ END $$;
 CREATE OR REPLACE FUNCTION engine.decision_of(c changes) RETURNS decision LANGUAGE sql IMMUTABLE
     RETURN CASE WHEN c.seq IS NOT NULL THEN ROW(
         c.calendar_id, c.kind, c.seq, c.policy, c.policy_version, c.roster_version, c.chosen, c.credits, c.lasts, c.excluded,
-        c.reverses, c.decided_at, NULL, NULL)::decision END;
+        c.reverses, c.reversed_in, c.decided_at, NULL, NULL)::decision END;
 
--- The turns as if an appointment's current decision were undone, and that decision's number; without a decision to undo the
--- turns as they are, and null. The caller has locked the calendar.
+-- The turns of the kind of an appointment's current decision as if that were undone, and its number; without a decision to undo
+-- p_turn, and null. p_turn is that of normal. The caller has locked the calendar.
 CREATE OR REPLACE FUNCTION engine.undone(
     p_turn turns, p_roster rosters, p_appointment uuid, OUT turn turns, OUT reverses bigint
 ) LANGUAGE plpgsql STABLE AS $$
@@ -126,9 +126,10 @@ DECLARE
     v_found   record;
     v_made    decision;
     v_back    record;
+    v_own     turns := p_turn;
     v_deltas  bigint[];
-    v_credits bigint[] := p_turn.credits;
-    v_lasts   bigint[] := p_turn.lasts;
+    v_credits bigint[];
+    v_lasts   bigint[];
 BEGIN
     turn := p_turn;
     SELECT engine.decision_of(made) AS made, was INTO v_found
@@ -141,6 +142,12 @@ BEGIN
         RETURN;
     END IF;
     v_made := v_found.made;
+    IF v_made.kind <> 'normal' THEN
+        v_own := engine.turn_of(p_turn => p_turn, p_kind => engine.kind_now(p_calendar => p_turn.calendar_id,
+                                                                            p_kind => v_made.kind, p_seq => v_made.seq));
+    END IF;
+    v_credits := v_own.credits;
+    v_lasts := v_own.lasts;
     v_back := engine.reversal(p_made => v_made, p_was => v_found.was, p_team => p_roster);
     v_deltas := v_back.deltas;
     FOR i IN 1 .. cardinality(v_credits) LOOP
@@ -154,6 +161,7 @@ BEGIN
         END IF;
     END LOOP;
     IF reverses IS NOT NULL THEN
+        turn := v_own;
         turn.seq := turn.seq + 1;
         turn.credits := v_credits;
         turn.lasts := v_lasts;
@@ -161,11 +169,11 @@ BEGIN
 END $$;
 
 -- The decision that record_change() is to put on record, moving the turns. p_turn is as before the choice: with p_reverses it
--- has been undone() by that decision. p_chosen is a place in the roster, or null for a reversal alone, and p_credits are those
--- after it.
+-- has been undone() by that decision, or is another kind's than p_reversed_in, which was. p_chosen is a place in the roster, or
+-- null for a reversal alone, and p_credits are those after it.
 CREATE OR REPLACE FUNCTION engine.decide(
     p_turn turns, p_policy text, p_policy_version integer, p_chosen integer, p_credits bigint[], p_excluded text[],
-    p_reverses bigint, p_now timestamptz
+    p_reverses bigint, p_now timestamptz, p_reversed_in text DEFAULT NULL
 ) RETURNS decision LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     v_seq   bigint := p_turn.seq + CASE WHEN p_chosen IS NULL THEN 0 ELSE 1 END;
@@ -176,7 +184,7 @@ BEGIN
     END IF;
     RETURN ROW(p_turn.calendar_id, p_turn.kind, v_seq, p_policy, p_policy_version, p_turn.roster_version, p_chosen,
                CASE WHEN p_chosen IS NOT NULL THEN p_turn.credits END, CASE WHEN p_chosen IS NOT NULL THEN p_turn.lasts END,
-               p_excluded, p_reverses, p_now, p_credits, v_lasts)::decision;
+               p_excluded, p_reverses, p_reversed_in, p_now, p_credits, v_lasts)::decision;
 END $$;
 
 -- What undoes an appointment's current decision, exactly, for record_change(); null if there is nothing to undo. The caller has locked the calendar.

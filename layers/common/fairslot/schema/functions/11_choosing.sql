@@ -184,6 +184,9 @@ BEGIN
     IF p_has_expired_holds THEN
         PERFORM engine.check_expired_holds(p_calendar.calendar_id, p_now);
     END IF;
+    IF p_calendar.hour_kinds <> '[]' THEN
+        p_turn := engine.turn_of(p_turn => p_turn, p_kind => engine.kind_of(p_calendar => p_calendar, p_start => p_start));
+    END IF;
     LOOP
         v_seen := engine.look_at_team(p_roster => p_roster, p_from => v_from, p_to => v_to, p_before => v_before,
                                       p_after => v_after);

@@ -1,12 +1,13 @@
 -- Rescheduling, reassigning and the outcome of appointments.
 
 -- Whose turn it is for an appointment that exists, as if its decision were undone; raises FS409 if nobody is free. Not
--- eligible are the coach p_except, who is being replaced, and with p_only everybody else. Returns what decide()
--- needs. The caller has locked the calendar and the days.
+-- eligible are the coach p_except, who is being replaced, and with p_only everybody else. Returns what decide() needs: turn is
+-- of the kind p_kind, and where the decision is of another kind, undone has the turns of that. p_turn has the number of the
+-- calendar's last decision. The caller has locked the calendar and the days.
 CREATE OR REPLACE FUNCTION engine.choose_again(
-    p_turn turns, p_roster rosters, p_appointment uuid, p_policy text, p_from integer, p_to integer, p_before integer,
-    p_after integer, p_only text, p_except text, OUT coach_id text, OUT chosen integer, OUT turn turns, OUT credits bigint[],
-    OUT excluded text[], OUT reverses bigint
+    p_turn turns, p_roster rosters, p_appointment uuid, p_policy text, p_kind text, p_from integer, p_to integer,
+    p_before integer, p_after integer, p_only text, p_except text, OUT coach_id text, OUT chosen integer, OUT turn turns,
+    OUT undone turns, OUT credits bigint[], OUT excluded text[], OUT reverses bigint
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_undone record := engine.undone(p_turn => p_turn, p_roster => p_roster, p_appointment => p_appointment);
@@ -16,6 +17,10 @@ DECLARE
 BEGIN
     turn := v_undone.turn;
     reverses := v_undone.reverses;
+    IF turn.kind <> p_kind THEN
+        undone := CASE WHEN reverses IS NOT NULL THEN turn END;
+        turn := engine.turn_of(p_turn => turn, p_kind => p_kind);
+    END IF;
     excluded := v_seen.excluded;
     IF p_only IS NOT NULL OR p_except IS NOT NULL THEN
         SELECT array_agg(CASE WHEN mate.coach_id = p_except THEN 'replaced'
@@ -33,8 +38,23 @@ BEGIN
     coach_id := p_roster.coach_ids[chosen];
 END $$;
 
+-- The decision that choose_again() led to, for record_change(): where it undoes one of another kind, that kind's turns are moved.
+CREATE OR REPLACE FUNCTION engine.decide_again(p_choice record, p_policy text, p_policy_version integer, p_now timestamptz)
+    RETURNS decision LANGUAGE plpgsql AS $$
+DECLARE
+    v_undone turns := p_choice.undone;
+BEGIN
+    IF v_undone.kind IS NOT NULL THEN
+        UPDATE turns SET seq = v_undone.seq, credits = v_undone.credits, lasts = v_undone.lasts
+         WHERE calendar_id = v_undone.calendar_id AND kind = v_undone.kind;
+    END IF;
+    RETURN engine.decide(p_turn => p_choice.turn, p_policy => p_policy, p_policy_version => p_policy_version,
+                         p_chosen => p_choice.chosen, p_credits => p_choice.credits, p_excluded => p_choice.excluded,
+                         p_reverses => p_choice.reverses, p_now => p_now, p_reversed_in => v_undone.kind);
+END $$;
+
 -- Moves an appointment to another start before it begins, with its coach or, with p_any_coach, with whoever's turn it
--- is. If the rule chooses the same coach, the credits stay; if nothing would change, nothing does. Whatever is raised
+-- is. If the rule chooses the same coach, for hours of the same kind, the credits stay; if nothing would change, nothing does. Whatever is raised
 -- keeps the old time.
 CREATE OR REPLACE FUNCTION engine.reschedule(
     p_tenant text, p_appointment uuid, p_start timestamptz, p_any_coach boolean,
@@ -56,6 +76,7 @@ DECLARE
     v_after    integer := v_calendar.buffer_after / 15;
     v_takes    tstzrange := tstzrange(engine.instant_of(v_from - v_before), engine.instant_of(v_from + v_count + v_after));
     v_stays    boolean;
+    v_kind     text := engine.kind_of(p_calendar => v_calendar, p_start => p_start);
     v_made     decision;
     a          coach_appointments;
 BEGIN
@@ -79,7 +100,7 @@ BEGIN
     PERFORM engine.release_time(p_coach => v_old.coach_id, p_start => v_old.start_time, p_takes => v_old.takes);
     v_choice := engine.choose_again(
         p_turn => v_ledger.turn, p_roster => v_ledger.roster, p_appointment => p_appointment, p_policy => v_calendar.policy,
-        p_from => v_from, p_to => v_from + v_count, p_before => v_before, p_after => v_after,
+        p_kind => v_kind, p_from => v_from, p_to => v_from + v_count, p_before => v_before, p_after => v_after,
         p_only => CASE WHEN NOT p_any_coach THEN v_old.coach_id END, p_except => NULL);
     v_coach := v_choice.coach_id;
     IF v_stays AND v_coach = v_old.coach_id THEN
@@ -87,11 +108,9 @@ BEGIN
         RETURN engine.store_answer(p_tenant => p_tenant, p_key => p_key, p_fingerprint => p_fingerprint,
                                    p_keep_for => p_keep_for, p_now => v_now,
                                    p_answer => engine.appointment_json(engine.image_of(v_old)));
-    ELSIF v_coach <> v_old.coach_id THEN
-        v_made := engine.decide(p_turn => v_choice.turn, p_policy => v_calendar.policy,
-                                p_policy_version => v_calendar.policy_version, p_chosen => v_choice.chosen,
-                                p_credits => v_choice.credits, p_excluded => v_choice.excluded,
-                                p_reverses => v_choice.reverses, p_now => v_now);
+    ELSIF v_coach <> v_old.coach_id OR v_choice.undone IS NOT NULL THEN
+        v_made := engine.decide_again(p_choice => v_choice, p_policy => v_calendar.policy,
+                                      p_policy_version => v_calendar.policy_version, p_now => v_now);
     END IF;
     UPDATE coach_appointments
        SET coach_id = v_coach, start_time = p_start, end_time = engine.instant_of(v_from + v_count), takes = v_takes,
@@ -144,17 +163,16 @@ BEGIN
     v_end := engine.slot_of(v_old.end_time);
     v_choice := engine.choose_again(
         p_turn => v_ledger.turn, p_roster => v_ledger.roster, p_appointment => p_appointment, p_policy => v_policy,
-        p_from => v_from, p_to => v_end, p_before => v_from - engine.slot_of(lower(v_old.takes)),
-        p_after => engine.slot_of(upper(v_old.takes)) - v_end, p_only => p_coach, p_except => v_old.coach_id);
+        p_kind => engine.kind_of(p_calendar => v_calendar, p_start => v_old.start_time), p_from => v_from, p_to => v_end, 
+        p_before => v_from - engine.slot_of(lower(v_old.takes)), p_after => engine.slot_of(upper(v_old.takes)) - v_end,
+        p_only => p_coach, p_except => v_old.coach_id);
     UPDATE coach_appointments
        SET coach_id = v_choice.coach_id, version = version + 1, updated_at = v_now,
            conflict = false, external_calendar_id = NULL
      WHERE appointment_id = p_appointment
     RETURNING * INTO a;
-    v_made := engine.decide(p_turn => v_choice.turn, p_policy => v_policy,
-                            p_policy_version => v_calendar.policy_version, p_chosen => v_choice.chosen,
-                            p_credits => v_choice.credits, p_excluded => v_choice.excluded,
-                            p_reverses => v_choice.reverses, p_now => v_now);
+    v_made := engine.decide_again(p_choice => v_choice, p_policy => v_policy,
+                                  p_policy_version => v_calendar.policy_version, p_now => v_now);
     PERFORM engine.release_time(p_coach => v_old.coach_id, p_start => v_old.start_time, p_takes => v_old.takes);
     PERFORM engine.take_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);
     RETURN engine.record_change(

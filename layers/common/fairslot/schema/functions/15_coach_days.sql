@@ -28,8 +28,7 @@ BEGIN
 END $$;
 
 -- Stores what a calendar allows on a coach's days: our own time is free, absences are not. An older reading never
--- overwrites a younger one. p_unreadable: how many of its events could not be read. Without p_fetched_at nothing was
--- read: the external calendar's bits of stored days stay.
+-- overwrites a younger one. p_unreadable: how many of its events could not be read.
 CREATE OR REPLACE FUNCTION engine.upsert_days(
     p_coach text, p_fetched_at timestamptz, p_first_slots integer[], p_slot_counts smallint[], p_dates date[],
     p_working text[], p_external text[], p_max_per_day smallint, p_unreadable integer
@@ -37,24 +36,22 @@ CREATE OR REPLACE FUNCTION engine.upsert_days(
 DECLARE
     v_from timestamptz := engine.instant_of(p_first_slots[1]);
     v_to   timestamptz := engine.instant_of(p_first_slots[cardinality(p_first_slots)] + 104);
-    v_own  int4range[] := '{}';
+    v_own  int4range[];
     v_absent int4range[];
 BEGIN
     PERFORM engine.lock_external_calendar(p_coach);
-    IF p_fetched_at IS NOT NULL THEN
-        INSERT INTO coach_syncs AS sync (coach_id, synced_at, unreadable_events)
-        VALUES (p_coach, p_fetched_at, p_unreadable)
-        ON CONFLICT (coach_id) DO UPDATE
-           SET synced_at = excluded.synced_at, unreadable_events = excluded.unreadable_events,
-               failed_at = NULL, failures = 0, error = NULL
-         WHERE sync.synced_at IS NULL OR sync.synced_at < excluded.synced_at;
-        IF NOT FOUND THEN
-            RETURN;
-        END IF;
-        v_own := ARRAY(SELECT int4range(own.first_slot, own.end_slot)
-                         FROM engine.own_time(p_coach => p_coach, p_from => v_from, p_to => v_to,
-                                              p_since => p_fetched_at) AS own);
+    INSERT INTO coach_syncs AS sync (coach_id, synced_at, unreadable_events)
+    VALUES (p_coach, p_fetched_at, p_unreadable)
+    ON CONFLICT (coach_id) DO UPDATE
+       SET synced_at = excluded.synced_at, unreadable_events = excluded.unreadable_events,
+           failed_at = NULL, failures = 0, error = NULL
+     WHERE sync.synced_at IS NULL OR sync.synced_at < excluded.synced_at;
+    IF NOT FOUND THEN
+        RETURN;
     END IF;
+    v_own := ARRAY(SELECT int4range(own.first_slot, own.end_slot)
+                     FROM engine.own_time(p_coach => p_coach, p_from => v_from, p_to => v_to,
+                                          p_since => p_fetched_at) AS own);
     v_absent := ARRAY(SELECT engine.slots_of(span) FROM coach_absences
                      WHERE coach_id = p_coach AND span && tstzrange(v_from, v_to));
     INSERT INTO coach_slots AS day (coach_id, first_slot, slot_count, local_date, working, external, max_per_day)
@@ -68,10 +65,37 @@ BEGIN
                                  p_counts => p_slot_counts) AS gone USING (day)
      ORDER BY given.first_slot
     ON CONFLICT (coach_id, first_slot) DO UPDATE
-       SET working = excluded.working, max_per_day = excluded.max_per_day,
-           external = CASE WHEN p_fetched_at IS NULL THEN day.external ELSE excluded.external END
-     WHERE (day.working, day.max_per_day) IS DISTINCT FROM (excluded.working, excluded.max_per_day)
-        OR p_fetched_at IS NOT NULL AND day.external <> excluded.external;
+       SET working = excluded.working, max_per_day = excluded.max_per_day, external = excluded.external
+     WHERE (day.working, day.max_per_day, day.external)
+           IS DISTINCT FROM (excluded.working, excluded.max_per_day, excluded.external);
+END $$;
+
+-- Gives coaches the same days, where nothing was read: those that are missing with what p_external allows, less absences; on
+-- those that are stored the external calendar's bits stay.
+CREATE OR REPLACE FUNCTION engine.extend_days(
+    p_coaches text[], p_first_slots integer[], p_slot_counts smallint[], p_dates date[], p_working text[],
+    p_external text[], p_max_per_day smallint
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_coach text;
+BEGIN
+    FOREACH v_coach IN ARRAY p_coaches LOOP
+        PERFORM engine.lock_external_calendar(v_coach);
+    END LOOP;
+    INSERT INTO coach_slots AS day (coach_id, first_slot, slot_count, local_date, working, external, max_per_day)
+    SELECT coach.coach_id, given.first_slot, given.slot_count, given.local_date, given.working::bit(104),
+           given.external::bit(104) & ~coalesce(gone.bits, 0::bit(104)), p_max_per_day
+      FROM unnest(p_coaches) AS coach (coach_id)
+     CROSS JOIN unnest(p_first_slots, p_slot_counts, p_dates, p_working, p_external) WITH ORDINALITY
+                AS given (first_slot, slot_count, local_date, working, external, day)
+      LEFT JOIN (SELECT absent.coach_id, mask.day, mask.bits
+                   FROM (SELECT coach_id, array_agg(engine.slots_of(span)) AS stretches
+                           FROM coach_absences WHERE coach_id = ANY (p_coaches) GROUP BY coach_id) AS absent
+                  CROSS JOIN engine.day_masks(p_stretches => absent.stretches, p_firsts => p_first_slots,
+                                              p_counts => p_slot_counts) AS mask) AS gone USING (coach_id, day)
+     ORDER BY coach.coach_id, given.first_slot
+    ON CONFLICT (coach_id, first_slot) DO UPDATE SET working = excluded.working, max_per_day = excluded.max_per_day
+     WHERE (day.working, day.max_per_day) IS DISTINCT FROM (excluded.working, excluded.max_per_day);
 END $$;
 
 -- What a coach's appointments and holds take of a day with these slots, and how many of them start on it.
@@ -166,8 +190,8 @@ BEGIN
     WITH ended AS (
         DELETE FROM coach_absences WHERE coach_id = p_coach AND span && v_ended RETURNING *
     )
-    INSERT INTO coach_absences (coach_id, span, event_id, reason, created_at)
-    SELECT coach_id, unnest(tstzmultirange(span) - tstzmultirange(v_ended)), event_id, reason, created_at FROM ended;
+    INSERT INTO coach_absences (coach_id, span, event_id, reason, created_at, ledger)
+    SELECT coach_id, unnest(tstzmultirange(span) - tstzmultirange(v_ended)), event_id, reason, created_at, ledger FROM ended;
     IF EXISTS (SELECT FROM coaches WHERE coach_id = p_coach AND calendar_kind = 'none') THEN
         v_absent := ARRAY(SELECT engine.slots_of(span) FROM coach_absences WHERE coach_id = p_coach);
         PERFORM FROM coach_slots AS day WHERE day.coach_id = p_coach ORDER BY day.first_slot FOR NO KEY UPDATE;

@@ -51,28 +51,15 @@ BEGIN
      WHERE turn.calendar_id = p_roster.calendar_id;
 END $$;
 
--- Takes a coach out of a calendar's roster and divides the credit among the rest by weight, so that it still sums to 0. The
--- caller has locked the calendar.
+-- Takes a coach out of a calendar's roster; what was owed in each ledger goes to the rest. The caller has locked the calendar.
 CREATE OR REPLACE FUNCTION engine.retire_coach(p_calendar text, p_coach text, p_now timestamptz) RETURNS void
     LANGUAGE plpgsql AS $$
 DECLARE
-    v_ledger  record;
-    v_roster  rosters;
-    v_place   integer;
-    v_credits bigint[];
+    v_roster rosters := (SELECT own.roster FROM engine.ledger(p_calendar) AS own);
+    v_place  integer := array_position(v_roster.coach_ids, p_coach);
 BEGIN
-    SELECT * INTO v_ledger FROM engine.ledger(p_calendar);
-    v_roster := v_ledger.roster;
-    v_place := array_position(v_roster.coach_ids, p_coach);
-    SELECT array_agg(mate.credit + coalesce(mate.delta, 0) ORDER BY mate.i) INTO v_credits
-      FROM unnest((v_ledger.turn).credits,
-                  engine.spread_credit(p_amount => (v_ledger.turn).credits[v_place], p_weights => v_roster.weights,
-                                       p_except => v_place)) WITH ORDINALITY AS mate (credit, delta, i);
-    PERFORM engine.record_change(
-        p_tenant => (v_ledger.calendar).tenant_id, p_type => 'coach.left', p_now => p_now,
-        p_decision => engine.decide(p_turn => v_ledger.turn, p_policy => (v_ledger.calendar).policy,
-                                    p_policy_version => (v_ledger.calendar).policy_version, p_chosen => v_place,
-                                    p_credits => v_credits, p_excluded => NULL, p_reverses => NULL, p_now => p_now));
+    PERFORM engine.settle_credits(p_calendar => p_calendar, p_coach => p_coach, p_type => 'coach.left', p_details => NULL,
+                                  p_now => p_now);
     v_roster.coach_ids := v_roster.coach_ids[:v_place - 1] || v_roster.coach_ids[v_place + 1:];
     v_roster.weights := v_roster.weights[:v_place - 1] || v_roster.weights[v_place + 1:];
     v_roster.scores := v_roster.scores[:v_place - 1] || v_roster.scores[v_place + 1:];
@@ -99,27 +86,46 @@ BEGIN
     END LOOP;
 END $$;
 
--- Adds a coach to a team, or changes the coach's manual weight.
-CREATE OR REPLACE FUNCTION engine.join_team(p_calendar text, p_coach text, p_manual_weight double precision)
+-- Adds coaches to teams, or changes their manual weights: the n-th coach in the n-th calendar.
+CREATE OR REPLACE FUNCTION engine.join_teams(p_calendars text[], p_coaches text[], p_manual_weights double precision[])
     RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM engine.lock_calendar(p_calendar);
+    PERFORM engine.lock_calendars(p_calendars);
     INSERT INTO coach_calendars AS member (calendar_id, coach_id, manual_weight)
-    VALUES (p_calendar, p_coach, p_manual_weight)
+    SELECT * FROM unnest(p_calendars, p_coaches, p_manual_weights)
     ON CONFLICT (calendar_id, coach_id) DO UPDATE SET manual_weight = excluded.manual_weight;
+END $$;
+
+-- Adds a coach to a team, or changes the coach's manual weight.
+CREATE OR REPLACE FUNCTION engine.join_team(p_calendar text, p_coach text, p_manual_weight double precision)
+    RETURNS void LANGUAGE sql
+    RETURN engine.join_teams(p_calendars => ARRAY[p_calendar], p_coaches => ARRAY[p_coach],
+                             p_manual_weights => ARRAY[p_manual_weight]);
+
+-- Removes coaches from teams, the n-th from the n-th; raises FS404. Each leaves with the credit of then, one after the other.
+CREATE OR REPLACE FUNCTION engine.leave_teams(p_calendars text[], p_coaches text[], p_now timestamptz)
+    RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_one record;
+BEGIN
+    PERFORM engine.lock_calendars(p_calendars);
+    FOR v_one IN SELECT * FROM unnest(p_calendars, p_coaches) AS one (calendar_id, coach_id) LOOP
+        IF NOT EXISTS (SELECT FROM coach_calendars
+                        WHERE calendar_id = v_one.calendar_id AND coach_id = v_one.coach_id) THEN
+            RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'coach';
+        END IF;
+        PERFORM engine.retire_coach(p_calendar => v_one.calendar_id, p_coach => v_one.coach_id,
+                                    p_now => coalesce(p_now, clock_timestamp()));
+    END LOOP;
+    -- In one statement: after it every roster is made once.
+    DELETE FROM coach_calendars USING unnest(p_calendars, p_coaches) AS one (calendar_id, coach_id)
+     WHERE coach_calendars.calendar_id = one.calendar_id AND coach_calendars.coach_id = one.coach_id;
 END $$;
 
 -- Removes a coach from a team; raises FS404.
 CREATE OR REPLACE FUNCTION engine.leave_team(p_calendar text, p_coach text, p_now timestamptz)
-    RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM engine.lock_calendar(p_calendar);
-    IF NOT EXISTS (SELECT FROM coach_calendars WHERE calendar_id = p_calendar AND coach_id = p_coach) THEN
-        RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'coach';
-    END IF;
-    PERFORM engine.retire_coach(p_calendar => p_calendar, p_coach => p_coach, p_now => coalesce(p_now, clock_timestamp()));
-    DELETE FROM coach_calendars WHERE calendar_id = p_calendar AND coach_id = p_coach;
-END $$;
+    RETURNS void LANGUAGE sql
+    RETURN engine.leave_teams(p_calendars => ARRAY[p_calendar], p_coaches => ARRAY[p_coach], p_now => p_now);
 
 -- Updates a coach's score, a Beta belief whose prior is the team's mean: the evidence so far fades, then the outcome
 -- counts one. Every calendar of the coach gets new weights; the caller has locked them.

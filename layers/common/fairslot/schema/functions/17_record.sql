@@ -29,37 +29,51 @@ CREATE OR REPLACE FUNCTION engine.reversal_json(p_made decision, p_was rosters, 
                  WITH ORDINALITY AS mate (coach_id, weight, share, delta, last, i)
              WHERE mate.delta IS NOT NULL);
 
--- What a leaving coach left to each of the rest: [{coach_id, weight, delta}, …], and then the coach, without a weight.
-CREATE OR REPLACE FUNCTION engine.leave_json(p_made decision, p_roster rosters) RETURNS jsonb LANGUAGE sql IMMUTABLE
+-- What moving a coach's credit by an amount did to each of the rest: [{coach_id, weight, delta}, …], and then to the coach,
+-- without a weight.
+CREATE OR REPLACE FUNCTION engine.moved_json(p_made decision, p_roster rosters, p_amount bigint) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE
     RETURN (SELECT jsonb_agg(
                 CASE WHEN mate.i = p_made.chosen
-                     THEN jsonb_build_object('coach_id', mate.coach_id, 'delta', -p_made.credits[p_made.chosen])
+                     THEN jsonb_build_object('coach_id', mate.coach_id, 'delta', p_amount)
                      ELSE jsonb_build_object('coach_id', mate.coach_id, 'weight', mate.weight, 'delta', mate.delta) END
                 ORDER BY mate.i = p_made.chosen, mate.i)
               FROM unnest(p_roster.coach_ids, p_roster.weights,
-                          engine.spread_credit(p_amount => p_made.credits[p_made.chosen], p_weights => p_roster.weights,
+                          engine.spread_credit(p_amount => -p_amount, p_weights => p_roster.weights,
                                                p_except => p_made.chosen)) WITH ORDINALITY
                        AS mate (coach_id, weight, delta, i));
 
--- The decisions alone. Without an appointment a coach left the team, and chosen says who.
+-- What a kind that was removed left to normal: [{coach_id, credit}, …].
+CREATE OR REPLACE FUNCTION engine.removal_json(p_made decision, p_roster rosters) RETURNS jsonb LANGUAGE sql IMMUTABLE
+    RETURN (SELECT coalesce(jsonb_agg(jsonb_build_object('coach_id', mate.coach_id, 'credit', mate.credit) ORDER BY mate.i), '[]')
+              FROM unnest(p_roster.coach_ids, p_made.credits) WITH ORDINALITY AS mate (coach_id, credit, i));
+
+-- The decisions alone. Without an appointment a credit was moved, and chosen says whose, or a kind was removed.
 CREATE OR REPLACE VIEW decisions AS
 SELECT calendar_id, kind, seq, appointment_id, policy, policy_version, roster_version, chosen, credits, lasts, excluded,
-       reverses, decided_at
+       reverses, reversed_in, decided_at
   FROM changes WHERE seq IS NOT NULL;
 
--- Each step of the record. A decision that replaces another has two: the reversal comes first.
+-- Each step of the record: assigned, reversed, left, adjusted, settled or removed (a kind of hour). kind is the one whose ledger
+-- it moved, change_seq the number of the change that it is a part of. A decision that replaces another has two steps: the
+-- reversal comes first.
 CREATE OR REPLACE VIEW distribution_log AS
-SELECT made.calendar_id, made.seq, made.appointment_id, CASE WHEN made.appointment_id IS NULL THEN 'left' ELSE 'assigned' END
-           AS kind, NULL::bigint AS reverses_seq, made.policy, made.policy_version, roster.coach_ids[made.chosen] AS chosen,
-       CASE WHEN made.appointment_id IS NULL THEN engine.leave_json(engine.decision_of(made), roster)
-            ELSE engine.assignment_json(engine.decision_of(made), roster) END AS candidates, made.decided_at
+SELECT made.calendar_id, made.seq, made.appointment_id,
+       CASE WHEN made.appointment_id IS NOT NULL THEN 'assigned' ELSE split_part(made.type, '.', 2) END AS step, made.kind,
+       NULL::bigint AS reverses_seq, made.policy, made.policy_version, roster.coach_ids[made.chosen] AS chosen,
+       CASE WHEN made.appointment_id IS NOT NULL THEN engine.assignment_json(engine.decision_of(made), roster)
+            WHEN made.chosen IS NULL THEN engine.removal_json(engine.decision_of(made), roster)
+            ELSE engine.moved_json(p_made => engine.decision_of(made), p_roster => roster,
+                                   p_amount => coalesce((made.details ->> 'amount')::bigint, -made.credits[made.chosen]))
+       END AS candidates, made.decided_at, made.seq AS change_seq, made.type
   FROM changes AS made
   JOIN rosters AS roster ON roster.calendar_id = made.calendar_id AND roster.version = made.roster_version
- WHERE made.seq IS NOT NULL AND made.chosen IS NOT NULL
+ WHERE made.seq IS NOT NULL AND made.credits IS NOT NULL
 UNION ALL
 SELECT step.calendar_id, step.seq - CASE WHEN step.chosen IS NULL THEN 0 ELSE 1 END, step.appointment_id, 'reversed',
-       step.reverses, made.policy, made.policy_version, was.coach_ids[made.chosen],
-       engine.reversal_json(p_made => engine.decision_of(made), p_was => was, p_team => team), step.decided_at
+       coalesce(step.reversed_in, step.kind), step.reverses, made.policy, made.policy_version, was.coach_ids[made.chosen],
+       engine.reversal_json(p_made => engine.decision_of(made), p_was => was, p_team => team), step.decided_at, step.seq,
+       step.type
   FROM changes AS step
   JOIN changes AS made ON made.calendar_id = step.calendar_id AND made.seq = step.reverses
   JOIN rosters AS was ON was.calendar_id = made.calendar_id AND was.version = made.roster_version

@@ -6,15 +6,11 @@
 -- p_origin is the request that it is done for: see act_for().
 -- Functions are called by assigning what they return: PERFORM starts a query for it.
 
--- Commits what was done since the statement began, then waits for the disk.
-CREATE OR REPLACE PROCEDURE engine.commit_and_flush() LANGUAGE plpgsql AS $$
-DECLARE
-    v_end pg_lsn;
-BEGIN
-    COMMIT;
-    -- An empty record of the log, flushed: it comes after the commit's, and a log is flushed in its order.
-    v_end := pg_logical_emit_message(false, 'fairslot', '', true);
-END $$;
+-- Waits until all that was written to the log is on the disk, a commit before it included: an empty record comes after that,
+-- and a log is flushed in its order. A procedure that did the commit too would be a call more, with a transaction's memory of
+-- its own.
+CREATE OR REPLACE FUNCTION engine.flush_log() RETURNS pg_lsn LANGUAGE sql
+    RETURN pg_logical_emit_message(false, 'fairslot', '', true);
 
 -- book(), committed.
 CREATE OR REPLACE PROCEDURE engine.commit_book(
@@ -26,12 +22,14 @@ CREATE OR REPLACE PROCEDURE engine.commit_book(
 DECLARE
     v_waits text := set_config('synchronous_commit', 'off', true);
     v_for   text := set_config('fairslot.origin', p_origin, true);
+    v_end   pg_lsn;
 BEGIN
     done := engine.book(p_tenant => p_tenant, p_calendar => p_calendar, p_start => p_start, p_contact_name => p_contact_name,
                         p_contact_email => p_contact_email, p_notes => p_notes, p_timezone => p_timezone,
                         p_metadata => p_metadata, p_hold => p_hold, p_key => p_key, p_fingerprint => p_fingerprint,
                         p_keep_for => p_keep_for, p_now => p_now);
-    CALL engine.commit_and_flush();
+    COMMIT;
+    v_end := engine.flush_log();
 END $$;
 
 -- cancel(), committed.
@@ -43,11 +41,13 @@ CREATE OR REPLACE PROCEDURE engine.commit_cancel(
 DECLARE
     v_waits text := set_config('synchronous_commit', 'off', true);
     v_for   text := set_config('fairslot.origin', p_origin, true);
+    v_end   pg_lsn;
 BEGIN
     done := engine.cancel(p_tenant => p_tenant, p_appointment => p_appointment, p_cancelled_by => p_cancelled_by,
                           p_reason => p_reason, p_key => p_key, p_fingerprint => p_fingerprint,
                           p_keep_for => p_keep_for, p_now => p_now);
-    CALL engine.commit_and_flush();
+    COMMIT;
+    v_end := engine.flush_log();
 END $$;
 
 -- reschedule(), committed.
@@ -59,11 +59,13 @@ CREATE OR REPLACE PROCEDURE engine.commit_reschedule(
 DECLARE
     v_waits text := set_config('synchronous_commit', 'off', true);
     v_for   text := set_config('fairslot.origin', p_origin, true);
+    v_end   pg_lsn;
 BEGIN
     done := engine.reschedule(p_tenant => p_tenant, p_appointment => p_appointment, p_start => p_start,
                               p_any_coach => p_any_coach, p_key => p_key, p_fingerprint => p_fingerprint,
                               p_keep_for => p_keep_for, p_now => p_now);
-    CALL engine.commit_and_flush();
+    COMMIT;
+    v_end := engine.flush_log();
 END $$;
 
 -- reassign(), committed.
@@ -75,11 +77,13 @@ CREATE OR REPLACE PROCEDURE engine.commit_reassign(
 DECLARE
     v_waits text := set_config('synchronous_commit', 'off', true);
     v_for   text := set_config('fairslot.origin', p_origin, true);
+    v_end   pg_lsn;
 BEGIN
     done := engine.reassign(p_tenant => p_tenant, p_appointment => p_appointment, p_coach => p_coach,
                             p_reason => p_reason, p_key => p_key, p_fingerprint => p_fingerprint,
                             p_keep_for => p_keep_for, p_now => p_now);
-    CALL engine.commit_and_flush();
+    COMMIT;
+    v_end := engine.flush_log();
 END $$;
 
 -- report_outcome(), committed.
@@ -91,11 +95,13 @@ CREATE OR REPLACE PROCEDURE engine.commit_report_outcome(
 DECLARE
     v_waits text := set_config('synchronous_commit', 'off', true);
     v_for   text := set_config('fairslot.origin', p_origin, true);
+    v_end   pg_lsn;
 BEGIN
     done := engine.report_outcome(p_tenant => p_tenant, p_appointment => p_appointment, p_outcome => p_outcome,
                                   p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for,
                                   p_now => p_now);
-    CALL engine.commit_and_flush();
+    COMMIT;
+    v_end := engine.flush_log();
 END $$;
 
 -- hold(), committed.
@@ -107,11 +113,13 @@ CREATE OR REPLACE PROCEDURE engine.commit_hold(
 DECLARE
     v_waits text := set_config('synchronous_commit', 'off', true);
     v_for   text := set_config('fairslot.origin', p_origin, true);
+    v_end   pg_lsn;
 BEGIN
     done := engine.hold(p_tenant => p_tenant, p_client => p_client, p_limit => p_limit, p_calendar => p_calendar,
                         p_start => p_start, p_duration => p_duration, p_key => p_key, p_fingerprint => p_fingerprint,
                         p_keep_for => p_keep_for, p_now => p_now);
-    CALL engine.commit_and_flush();
+    COMMIT;
+    v_end := engine.flush_log();
 END $$;
 
 -- release_hold(), committed.
@@ -122,8 +130,10 @@ CREATE OR REPLACE PROCEDURE engine.commit_release_hold(
 DECLARE
     v_waits text := set_config('synchronous_commit', 'off', true);
     v_for   text := set_config('fairslot.origin', p_origin, true);
+    v_end   pg_lsn;
 BEGIN
     done := engine.release_hold(p_tenant => p_tenant, p_hold => p_hold, p_key => p_key, p_fingerprint => p_fingerprint,
                                 p_keep_for => p_keep_for, p_now => p_now);
-    CALL engine.commit_and_flush();
+    COMMIT;
+    v_end := engine.flush_log();
 END $$;

@@ -154,9 +154,9 @@ BEGIN
             v_until := (SELECT min(xid) FROM availability_changes WHERE xid > v_state.snapshot);
         END IF;
         v_until := least(v_until, v_snapshot);
-        v_coaches := ARRAY(SELECT DISTINCT coach_id FROM availability_changes
-                            WHERE of_days AND first_slot IS NULL AND xid >= v_state.snapshot AND xid < v_until);
-        FOR v_day IN
+        v_coaches := ARRAY(SELECT coach_id FROM availability_changes WHERE of_days AND xid >= v_state.snapshot AND xid < v_until
+                            GROUP BY coach_id HAVING bool_or(first_slot IS NULL) OR count(DISTINCT first_slot) > 8);
+        FOR v_day IN  -- few of a coach: many cost less at once
             SELECT DISTINCT coach_id, first_slot FROM availability_changes
              WHERE of_days AND first_slot IS NOT NULL AND coach_id <> ALL (v_coaches)
                AND xid >= v_state.snapshot AND xid < v_until

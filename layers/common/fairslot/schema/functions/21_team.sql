@@ -14,7 +14,7 @@ CREATE OR REPLACE FUNCTION engine.calendar_json(c calendars) RETURNS jsonb LANGU
         'slot_duration', c.slot_duration, 'slot_interval', c.slot_interval,
         'buffers', jsonb_build_object('before', c.buffer_before, 'after', c.buffer_after),
         'notice', c.min_notice_minutes, 'horizon', c.horizon_days, 'time_zone', c.time_zone, 'max_per_day', c.max_per_day,
-        'blocked_dates', to_jsonb(c.blocked_dates), 'policy', c.policy,
+        'blocked_dates', to_jsonb(c.blocked_dates), 'hour_kinds', c.hour_kinds, 'policy', c.policy,
         'fairness', jsonb_build_object('gamma', c.weight_exponent, 'low', c.weight_low, 'high', c.weight_high,
                                        'prior_strength', c.prior_strength, 'half_life_days', c.half_life_days),
         'conflict_policy', c.conflict_policy, 'active', c.active);

@@ -100,12 +100,16 @@ CREATE TABLE calendars (
     created_at          timestamptz NOT NULL DEFAULT now(),
     conflict_policy     text NOT NULL DEFAULT 'keep' CHECK (conflict_policy IN ('keep', 'reassign', 'cancel')),
     deleted_at          timestamptz,
+    hour_kinds          jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(hour_kinds) = 'array'),
     CHECK (deleted_at IS NULL OR NOT active)
 );
 CREATE INDEX calendars_by_tenant ON calendars (tenant_id, calendar_id COLLATE "C") WHERE deleted_at IS NULL;
 CREATE UNIQUE INDEX calendars_slug ON calendars (tenant_id, slug) WHERE deleted_at IS NULL;
 COMMENT ON TABLE calendars IS 'Durations in minutes. What changes its appointments or credits takes engine.lock_calendar().';
-COMMENT ON COLUMN calendars.time_zone IS 'in which max_per_day and blocked_dates count';
+COMMENT ON COLUMN calendars.time_zone IS 'in which max_per_day, blocked_dates and hour_kinds count';
+COMMENT ON COLUMN calendars.hour_kinds IS
+    '[{"name": "weekend", "days": ["sat", "sun"]}, {"name": "late", "from": "17:00"}, …]: the first that matches a start is
+     its kind, else normal; each kind has a ledger of its own';
 COMMENT ON COLUMN calendars.deleted_at IS 'a deleted calendar has no team; appointments and decisions keep the row';
 COMMENT ON COLUMN calendars.conflict_policy IS
     'for an appointment whose coach is away: keep and mark it, reassign it (or mark it if nobody is free), or cancel it';
@@ -144,14 +148,17 @@ CREATE TABLE turns (
     kind            text NOT NULL DEFAULT 'normal',
     roster_version  integer NOT NULL,
     seq             bigint NOT NULL,
+    since           bigint NOT NULL DEFAULT 0,
     credits         bigint[] NOT NULL,
     lasts           bigint[] NOT NULL,
     PRIMARY KEY (calendar_id, kind)
 ) WITH (fillfactor = 10);
 ALTER TABLE turns ALTER credits SET STORAGE MAIN, ALTER lasts SET STORAGE MAIN;
 COMMENT ON TABLE turns IS 'In the order of the roster; the view coach_credits has a row a coach.';
-COMMENT ON COLUMN turns.kind IS 'the kind of hour that has its own credits; so far there is one';
-COMMENT ON COLUMN turns.seq IS 'the number of the last decision';
+COMMENT ON COLUMN turns.kind IS 'the kind of hour that has its own credits; every calendar has normal';
+COMMENT ON COLUMN turns.seq IS 'the number of the calendar''s last decision, in the row normal; in the others that of their own';
+COMMENT ON COLUMN turns.since IS
+    'the calendar''s last decision when the ledger began; what was decided in an earlier one of this name is in normal now';
 COMMENT ON COLUMN turns.credits IS 'bookings owed to each coach, in millionths; they sum to 0';
 COMMENT ON COLUMN turns.lasts IS 'the number of the last decision that chose each coach; 0: none did';
 
@@ -203,10 +210,13 @@ CREATE TABLE coach_absences (
     event_id    uuid NOT NULL,
     reason      text,
     created_at  timestamptz NOT NULL DEFAULT now(),
+    ledger      text NOT NULL DEFAULT 'keep' CHECK (ledger IN ('keep', 'settle')),
     PRIMARY KEY (coach_id, event_id, span)
 );
 COMMENT ON TABLE coach_absences IS
     'When coaches are away: it holds whatever their calendars say, until it is over or they are back sooner.';
+COMMENT ON COLUMN coach_absences.ledger IS
+    'keep: the coach goes on with the same credit; settle: it went to the rest of the team when the absence was recorded';
 COMMENT ON COLUMN coach_absences.event_id IS
     'the inbound event that said so, or an id made for the API''s request; an absence outlives its event''s row';
 

@@ -56,7 +56,8 @@ CREATE TYPE appointment_place AS (
 -- turns become, which is not on record, as it follows by the rule.
 CREATE TYPE decision AS (
     calendar_id text, kind text, seq bigint, policy text, policy_version integer, roster_version integer, chosen integer,
-    credits bigint[], lasts bigint[], excluded text[], reverses bigint, decided_at timestamptz,
+    credits bigint[], lasts bigint[], excluded text[], reverses bigint, reversed_in text,
+    decided_at timestamptz,
     credits_after bigint[], lasts_after bigint[]
 );
 
@@ -88,20 +89,23 @@ CREATE TABLE changes (
     lasts           bigint[],
     excluded        text[],
     reverses        bigint,
+    reversed_in     text,
     decided_at      timestamptz,
     origin          jsonb,
     CONSTRAINT changes_version UNIQUE (appointment_id, version)
 );
 CREATE UNIQUE INDEX changes_key ON changes (tenant_id, key) WHERE key IS NOT NULL;
 CREATE UNIQUE INDEX changes_seq ON changes (calendar_id, seq) WHERE seq IS NOT NULL;
--- What moved credits without a booking: reversals, which the bound of the deviations counts, and coaches who left.
-CREATE INDEX changes_undone ON changes (calendar_id, decided_at) WHERE reverses IS NOT NULL OR type = 'coach.left';
+-- What moved credits without an appointment that stands: the distribution of a period counts it by its own date.
+CREATE INDEX changes_apart ON changes (calendar_id, decided_at)
+ WHERE type IN ('hold.released', 'hold.expired', 'coach.left', 'credit.adjusted', 'credit.settled', 'kind.removed');
 CREATE INDEX changes_key_until ON changes (key_until) WHERE key IS NOT NULL;
 CREATE INDEX changes_untold ON changes (change_id) WHERE NOT told;
 CREATE INDEX changes_audited ON changes (tenant_id, change_id) WHERE origin IS NOT NULL;
 COMMENT ON COLUMN changes.change_id IS 'the event''s id in messages and in the API';
 COMMENT ON COLUMN changes.type IS
-    'the event''s type; hold.created, hold.released or hold.expired; coach.left: a coach left the team, and chosen says who;
+    'the event''s type; hold.created, hold.released or hold.expired; without an appointment: coach.left,
+     credit.adjusted (details has the amount and the reason) and credit.settled, of the coach at the place chosen; kind.removed;
      answer: the answer for a key, and nothing changed';
 COMMENT ON COLUMN changes.version IS 'the appointment''s after the change; 0: it was held';
 COMMENT ON COLUMN changes.before IS 'what the calendar API may have to release; null: there was no appointment';
@@ -111,12 +115,14 @@ COMMENT ON COLUMN changes.told IS 'its deliveries are made, or it is no event';
 COMMENT ON COLUMN changes.key IS 'the idempotency key that the change was made for, until key_until';
 COMMENT ON COLUMN changes.answer IS 'the answer for the key where it cannot be made from the appointment after the change';
 COMMENT ON COLUMN changes.calendar_id IS 'whose credits it moved: this and what follows is the decision, null without one';
-COMMENT ON COLUMN changes.chosen IS 'place in the roster, from 1; null: a decision was only reversed';
+COMMENT ON COLUMN changes.kind IS 'the kind of hour whose ledger it moved';
+COMMENT ON COLUMN changes.chosen IS 'place in the roster, from 1; null: a decision was only reversed, or a kind removed';
 COMMENT ON COLUMN changes.credits IS 'before the decision and after the reversal, if there is one; lasts likewise';
 COMMENT ON COLUMN changes.excluded IS 'why each coach was not eligible, null for those who were; null: everybody was';
 COMMENT ON COLUMN changes.origin IS
     'the request that changed the appointment, as in audit_entries: such a row is an entry of the audit; null: no request did';
 COMMENT ON COLUMN changes.reverses IS 'the decision that is undone first; the reversal has the number before this one''s';
+COMMENT ON COLUMN changes.reversed_in IS 'the kind of hour whose ledger the reversal moved; null: that of the decision';
 
 -- One event for one endpoint. Without published_at it has not reached the queue yet.
 CREATE TABLE webhook_deliveries (

@@ -55,13 +55,14 @@ BEGIN
     RETURN v_rows;
 END $$;
 
--- Takes an address out of what people and partners sent as free text, inbound events and reasons of absences;
--- returns of how many.
+-- Takes an address out of what people and partners sent as free text: inbound events, and reasons of absences
+-- and adjustments; returns of how many.
 CREATE OR REPLACE FUNCTION engine.forget_in_texts(p_tenant text, p_email text, p_appointments text[]) RETURNS integer
     LANGUAGE plpgsql AS $$
 DECLARE
-    v_events   integer;
-    v_absences integer;
+    v_events      integer;
+    v_absences    integer;
+    v_adjustments integer;
 BEGIN
     -- Who it is about and what it says stay: without them an event that is not processed yet could not be.
     UPDATE inbound_events
@@ -76,7 +77,11 @@ BEGIN
      WHERE coach.coach_id = absence.coach_id AND coach.tenant_id = p_tenant
        AND strpos(lower(absence.reason), lower(p_email)) > 0;
     GET DIAGNOSTICS v_absences = ROW_COUNT;
-    RETURN v_events + v_absences;
+    UPDATE changes SET details = details || '{"reason": "forgotten"}'
+     WHERE tenant_id = p_tenant AND type IN ('credit.adjusted', 'credit.settled')
+       AND strpos(lower(details ->> 'reason'), lower(p_email)) > 0;
+    GET DIAGNOSTICS v_adjustments = ROW_COUNT;
+    RETURN v_events + v_absences + v_adjustments;
 END $$;
 
 -- Forgets a portion of a customer's appointments, all but scheduled ones to come, with all that hangs on them;

@@ -1,0 +1,93 @@
+"""What many coaches have in common is done once for all of them."""
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from fairslot.coach_time.days import extend_days
+from fairslot.platform.db import Connection
+from fairslot.team import document
+from fairslot.team.changes import ChangeRequest
+from tests.support.clock import DAY, NINE, NOW
+from tests.support.invariants import check_invariants, check_replay
+from tests.support.readings import begin_absence
+from tests.support.tables import count
+from tests.support.team import EVERY_DAY, TENANT, add_coach
+
+CALENDAR: dict[str, Any] = {
+    "name": "Cal",
+    "slug": None,
+    "description": "",
+    "slot_duration": 30,
+    "slot_interval": 15,
+    "buffers": {"before": 0, "after": 0},
+    "notice": 0,
+    "horizon": 60,
+    "time_zone": "UTC",
+    "max_per_day": None,
+    "blocked_dates": [],
+    "policy": "fair_share",
+    "fairness": {"gamma": 4, "low": 0.5, "high": 2, "prior_strength": 16, "half_life_days": 60},
+    "conflict_policy": "keep",
+    "active": True,
+}
+
+
+def team(size: int, *, weight: float = 1, leaves: bool = False) -> dict[str, Any]:
+    """Return a document of coaches who are in one team, or leave it."""
+    coach: dict[str, Any] = {
+        "name": "Ann",
+        "email": None,
+        "time_zone": "Europe/Berlin",
+        "active": True,
+        "working_hours": EVERY_DAY,
+        "overrides": [],
+        "limits": {"per_day": 10},
+        "score": 0.5,
+    }
+    coaches = {f"coach-{number:03}": coach for number in range(size)}
+    members = {} if leaves else {coach_id: {"weight": weight} for coach_id in coaches}
+    return {"coaches": coaches, "calendars": {"cal": {**CALENDAR, "team": members}}}
+
+
+def apply(connection: Connection, wanted: dict[str, Any]) -> int:
+    """Apply a document and return how many statements that took."""
+    statements: list[object] = []
+    execute = psycopg.Connection.execute
+
+    def counted(self: Connection, query: Any, *args: Any, **more: Any) -> Any:
+        statements.append(query)
+        return execute(self, query, *args, **more)
+
+    asked = ChangeRequest(tenant_id=TENANT, now=NOW)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(psycopg.Connection, "execute", counted)
+        document.apply(connection, asked, document=wanted, prune=False)
+    return len(statements)
+
+
+def statements_by_change(connection: Connection, size: int) -> list[int]:
+    """Return how many statements a team of a size takes when it is new, gets other weights, and leaves."""
+    with connection.transaction(force_rollback=True):
+        counts = [apply(connection, team(size, **change)) for change in ({}, {"weight": 2}, {"leaves": True})]
+        check_invariants(connection)
+        check_replay(connection)
+    return counts
+
+
+def test_ten_times_the_coaches_take_as_many_statements(connection: Connection) -> None:
+    """No statement is one coach's."""
+    assert statements_by_change(connection, 50) == statements_by_change(connection, 5)
+
+
+def test_who_is_away_is_away_on_new_days(connection: Connection) -> None:
+    """One of two coaches whose days are made of the same."""
+    for coach_id in ("ann", "ben"):
+        add_coach(connection, coach_id)
+    begin_absence(connection, "ann", NINE, NINE + 2 * DAY)
+    extend_days(connection, now=NOW, coach_ids=["ann", "ben"])
+    days = "local_date BETWEEN '2026-03-02' AND '2026-03-08'"
+    closed = f"{days} AND free <> working"
+    assert count(connection, "coach_slots", f"coach_id = 'ann' AND {closed}") == 2
+    assert count(connection, "coach_slots", f"coach_id = 'ben' AND {days} AND free = working") == 7
