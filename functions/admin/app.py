@@ -1,4 +1,4 @@
-"""Administration: team, calendars, API keys, webhook endpoints, deliveries, audit, and signed calendar events."""
+"""Administration: team, calendars, keys, endpoints, deliveries, signed calendar events, audit, contacts."""
 
 from fairslot.platform.start import importing
 

@@ -16,7 +16,7 @@ class Actor(Model):
 
 
 class AuditEntry(Model):
-    """What was changed, by whom, when, and by which request; `before` and `after` without secrets and customers.
+    """What was changed, by whom, when, and by which request; without secrets and customers.
 
     `actor`, `request_id`, `method` and `route` are null where the deployment itself made the change.
     """

@@ -32,7 +32,7 @@ def forget_contact(
         Query(description="What becomes of scheduled appointments to come; without it they refuse (409)."),
     ] = None,
 ) -> Response[Forgotten]:
-    """Remove everything that is stored of a customer; decisions, statistics and past appointments stay without it.
+    """Remove all that is stored of a customer; past appointments, decisions and statistics stay without it.
 
     Again, and for an address that nobody has, it changes nothing.
     """

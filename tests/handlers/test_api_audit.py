@@ -42,6 +42,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "patch_coach": {"name": "Other"},
     "put_coach": COACH,
     "create_absence": ABSENCE,
+    "create_adjustment": {"coach_id": "coach-01", "bookings": 1, "reason": "private"},
     "create_key": {"scopes": ["read"]},
     "create_endpoint": {"url": f"{URL}/2?token=hunter2", "event_types": ["*"], "headers": {"X-T": "hunter2"}},
     "update_endpoint": {"description": "other"},
@@ -237,7 +238,7 @@ def put_coach(team: Connection) -> None:
         "UPDATE changes SET after.coach_id = 'coach-03'",
         "TRUNCATE changes CASCADE",
         # Whoever says so is not yet the function that may.
-        "DO $$ BEGIN DELETE FROM audit_entries --\nPL/pgSQL function engine.expire_audit() line 1\n; END $$",
+        "DO $$ BEGIN DELETE FROM audit_entries /*\nPL/pgSQL function engine.expire_audit()\n*/; END $$",
     ],
 )
 def test_entries_are_neither_changed_nor_deleted(team: Connection, statement: str) -> None:

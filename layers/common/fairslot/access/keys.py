@@ -48,7 +48,7 @@ class Client:
     subject: str | None = None
 
     def actor(self) -> dict[str, str]:
-        """Return who it is, as the audit says it: `kind` (key, token, source), `id`, the `issuer` of a token."""
+        """Return who it is for the audit: `kind` (key, token, source), `id`, and the `issuer` of a token."""
         if self.issuer is not None:
             return {"kind": "token", "id": self.subject or "", "issuer": self.issuer}
         kind, _, name = self.key_id.rpartition(":")

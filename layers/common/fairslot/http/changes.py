@@ -63,8 +63,8 @@ def respond[T](router: "BaseRouter", body: T, *, replayed: bool) -> Response[T]:
 def apply(router: "BaseRouter", work: "Work", *, personal: bool = False) -> Done:
     """Do a changing call once for its idempotency key, and publish its events, if possible after the answer.
 
-    A queue that does not take them costs the caller nothing: the sweep sends them later. Of a `personal` answer
-    Valkey remembers only that there is one, and Postgres has it.
+    A queue that does not take them costs the caller nothing: the sweep sends them later. Of a `personal`
+    answer Valkey remembers only that there is one, and Postgres has it.
     """
     key = idempotency_key(router)
     results: list[ChangeResult] = []
@@ -75,20 +75,13 @@ def apply(router: "BaseRouter", work: "Work", *, personal: bool = False) -> Done
 
     answer = _replayed_or_done(router, key, once)
     if personal:
-        answer = results[-1].answer if results else _stored(router, key)
+        if not results:
+            once()  # Postgres knows the key, and answers with what was done
+        answer = results[-1].answer
     if results:
         messages = [message for one in results for message in one.messages]
         after_answer.run(partial(publishing.publish, messages))
     return Done(answer=answer, replayed=all(one.replayed for one in results))
-
-
-def _stored(router: "BaseRouter", key: Key) -> dict[str, Any]:
-    """Return the answer that Postgres has for a key. Raises IdempotencyInProgressError: it has none (yet)."""
-    tenant_id = api.client(router).tenant_id
-    known = db.run(lambda connection: idempotent.find(connection, tenant_id=tenant_id, key=key))
-    if known is None:
-        raise IdempotencyInProgressError
-    return known
 
 
 def idempotency_key(router: "BaseRouter") -> Key:

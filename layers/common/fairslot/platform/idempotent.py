@@ -42,8 +42,8 @@ def once(
 ) -> ChangeResult:
     """Do the work in one transaction with its entries in the audit, unless its key has an answer.
 
-    The answer is stored as it is: nothing that is shown only once belongs in it. What no request asked for has
-    no entries.
+    The answer is stored as it is: nothing that is shown only once belongs in it. What no request asked for
+    has no entries.
 
     Raises:
         IdempotencyKeyReusedError: the key was used for another request.
