@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from fairslot.coach_time.days import extend_days
 from fairslot.domain.errors import AppointmentsAffectedError, ConflictError, NotFoundError
 from fairslot.domain.fair_share import MILLION
 from fairslot.domain.idempotency import NO_KEY, ChangeResult, Key
 from fairslot.platform import idempotent
-from fairslot.platform.audit import Entry
 from fairslot.platform.db import Connection
 from fairslot.platform.idempotent import Effect
 from fairslot.platform.queries import queries
+from fairslot.team.audited import Audited
 from fairslot.team.preconditions import ANY, Precondition
 
 type Json = dict[str, Any]
@@ -27,7 +27,6 @@ type Choice = Literal["reassign", "cancel", "keep"]
 type Kind = Literal["coach", "calendar", "member", "absence", "adjustment"]
 type Action = Literal["create", "update", "delete"]
 
-_ACTIONS: dict[Action, str] = {"create": "created", "update": "updated", "delete": "deleted"}
 # Each is a booking's work under the locks of its calendar.
 MOST_APPOINTMENTS = 500
 # A change has to end within some seconds, see docs/decisions/0111.
@@ -110,7 +109,7 @@ def make(
     """
 
     def work() -> Effect:
-        audited = _Audited(connection, asked.tenant_id)
+        audited = Audited(connection, asked.tenant_id)
         plan = _carry_out(connection, asked, steps, audited)
         return Effect(answer={"plan": plan, "resource": read()}, entries=audited.entries())
 
@@ -144,42 +143,8 @@ def is_new(answer: Mapping[str, Any]) -> bool:
     return bool(changes) and changes[0]["action"] == "create"
 
 
-class _Audited:
-    """What the audit says of the steps of a change: each resource before and after."""
-
-    def __init__(self, connection: Connection, tenant_id: str) -> None:
-        self._connection, self._tenant_id = connection, tenant_id
-        self._steps: Sequence[Step] = ()
-        self._before: dict[tuple[str, str], Json] = {}
-
-    def begin(self, steps: Sequence[Step]) -> None:
-        self._steps, self._before = steps, self._read(steps)
-
-    def entries(self) -> list[Entry]:
-        after = self._read(self._steps)
-        return [
-            Entry(
-                resource=one.resource,
-                resource_id=one.id,
-                action=_ACTIONS[one.action],
-                before=self._before.get((one.resource, one.id)),
-                after=after.get((one.resource, one.id)),
-            )
-            for one in self._steps
-        ]
-
-    def _read(self, steps: Sequence[Step]) -> dict[tuple[str, str], Json]:
-        if not steps:
-            return {}
-        ids = {
-            kind: [step.id for step in steps if step.resource == kind] for kind in get_args(Kind.__value__)
-        }
-        rows = self._connection.execute(_SQL["images"], {"tenant": self._tenant_id, **ids})
-        return {(row["resource"], row["id"]): row["image"] for row in rows}
-
-
 def _carry_out(
-    connection: Connection, asked: ChangeRequest, find_steps: Steps, audited: _Audited | None = None
+    connection: Connection, asked: ChangeRequest, find_steps: Steps, audited: Audited | None = None
 ) -> Json:
     connection.execute(_SQL["lock_tenant"], {"tenant": asked.tenant_id})
     steps = find_steps()

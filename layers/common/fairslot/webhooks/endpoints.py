@@ -9,11 +9,11 @@ from uuid import UUID
 from fairslot.domain.errors import ConflictError, EndpointExistsError, NotFoundError
 from fairslot.domain.idempotency import ChangeResult, Key
 from fairslot.platform import idempotent, signing_secrets
-from fairslot.platform.audit import Entry
 from fairslot.platform.db import Connection
 from fairslot.platform.idempotent import Effect
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
+from fairslot.webhooks.endpoint_entries import entry_of
 from fairslot.webhooks.subscriptions import Subscription, accept
 
 # How many deliveries of a recovery are published at once; the sweep sends the rest.
@@ -53,7 +53,9 @@ def create(
         if row is None:
             raise EndpointExistsError
         _check_number(connection, tenant_id)
-        return Effect(answer=row["endpoint"], entries=[_entry("created", endpoint_id, None, row["endpoint"])])
+        return Effect(
+            answer=row["endpoint"], entries=[entry_of("created", endpoint_id, None, row["endpoint"])]
+        )
 
     return _once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
@@ -110,7 +112,7 @@ def update(
         row = connection.execute(_SQL["update"], values).fetchone()
         if row is None:
             raise EndpointExistsError
-        entry = _entry("updated", endpoint_id, known, row["endpoint"])
+        entry = entry_of("updated", endpoint_id, known, row["endpoint"])
         return Effect(answer=row["endpoint"], entries=[entry])
 
     return _once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
@@ -132,7 +134,7 @@ def delete(
         if known["kind"] != "standard":
             raise ConflictError("A partner cannot be deleted. Disable it instead.")
         connection.execute(_SQL["delete"], {"endpoint": endpoint_id, "now": now})
-        return Effect(answer={}, entries=[_entry("deleted", endpoint_id, known, None)])
+        return Effect(answer={}, entries=[entry_of("deleted", endpoint_id, known, None)])
 
     return idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
@@ -169,7 +171,7 @@ def rotate(
         row = connection.execute(_SQL["rotate"], values).fetchone()
         if row is None:  # it exists and is locked, so the number of secrets is the reason
             raise ConflictError(signing_secrets.TOO_MANY)
-        entry = _entry("rotated", endpoint_id, known, row["endpoint"])
+        entry = entry_of("rotated", endpoint_id, known, row["endpoint"])
         return Effect(answer=row["endpoint"], entries=[entry])
 
     return _once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
@@ -193,7 +195,7 @@ def send_test(
         row = connection.execute(_SQL["test"], values).fetchone()
         message: dict[str, Any] = row["message"] if row else {}
         sent = {name: message[name] for name in ("delivery_id", "event_id")}
-        return Effect(answer=sent, messages=[message], entries=[_entry("tested", endpoint_id, None, sent)])
+        return Effect(answer=sent, messages=[message], entries=[entry_of("tested", endpoint_id, None, sent)])
 
     return idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
@@ -236,7 +238,7 @@ def recover(
         return Effect(
             answer=answer,
             messages=[row["message"] for row in waiting],
-            entries=[_entry("recovered", endpoint_id, None, answer)],
+            entries=[entry_of("recovered", endpoint_id, None, answer)],
         )
 
     return idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
@@ -260,31 +262,6 @@ def _once(
     if fresh:
         return replace(done, answer=fresh[-1])
     return replace(done, answer=replayed_answer(connection, tenant_id=tenant_id, stored=done.answer))
-
-
-def _entry(
-    action: str, endpoint_id: UUID, before: Mapping[str, Any] | None, after: Mapping[str, Any] | None
-) -> Entry:
-    """Return the audit's entry; of an own header and of an address's query only that they are there."""
-    return Entry(
-        resource="endpoint",
-        resource_id=str(endpoint_id),
-        action=action,
-        before=_without_secrets(before),
-        after=_without_secrets(after),
-    )
-
-
-def _without_secrets(endpoint: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return an endpoint without what may be a token: values of its headers, and its address's query."""
-    if endpoint is None or "headers" not in endpoint:
-        return endpoint
-    address, has_query, _ = (endpoint["url"] or "").partition("?")
-    return {
-        **endpoint,
-        "url": f"{address}?…" if has_query else endpoint["url"],
-        "headers": dict.fromkeys(endpoint["headers"], "…"),
-    }
 
 
 def _one(connection: Connection, statement: str, values: Mapping[str, Any]) -> dict[str, Any]:
