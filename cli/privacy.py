@@ -3,8 +3,8 @@
 import click
 
 from cli import tables
-from cli.connection import Refused
-from cli.context import Context, part_of_path, show
+from cli.connection import Context, Refused
+from cli.context import part_of_path, show
 
 _COLUMNS = ("at", "actor", "action", "resource", "resource_id", "method", "route", "request_id")
 

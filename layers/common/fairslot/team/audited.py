@@ -1,6 +1,5 @@
 """What the audit says of a change of a team."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fairslot.platform.audit import Entry
@@ -8,6 +7,8 @@ from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fairslot.team.changes import Step
 
 type Json = dict[str, Any]
