@@ -1,6 +1,6 @@
 """What the audit says of a change of a team."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fairslot.platform.audit import Entry
 from fairslot.platform.db import Connection
@@ -9,13 +9,27 @@ from fairslot.platform.queries import queries
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fairslot.team.changes import Step
-
 type Json = dict[str, Any]
 
 _KINDS = ("coach", "calendar", "member", "absence", "adjustment")
 _ACTIONS = {"create": "created", "update": "updated", "delete": "deleted"}
 _SQL = queries("team_changes")
+
+
+class Step(Protocol):
+    """What is read of a step of a change."""
+
+    @property
+    def resource(self) -> str:
+        """The kind of resource."""
+
+    @property
+    def id(self) -> str:
+        """The resource's id."""
+
+    @property
+    def action(self) -> str:
+        """Create, update or delete."""
 
 
 class Audited:
