@@ -63,7 +63,13 @@ def why(of: Context, /, appointment_id: str) -> None:
         tables.console.print(decision["reason"])
         if decision["kind"] != "normal":
             tables.console.print(f"shares and credits of the kind of hour: {decision['kind']}")
-        columns = ("coach_id", "eligible", "excluded_reason", "weight", "share", "credit_before")
+        columns = ["coach_id", "eligible", "excluded_reason", "weight", "share", "credit_before"]
+        if decision["requires"]:
+            rules = ", ".join(f"{one['attribute']} (the {one['rule']})" for one in decision["requires"])
+            tables.console.print(f"required: {rules}")
+            columns.append("missing")
+            for one in decision["candidates"]:
+                one["missing"] = [rule["attribute"] for rule in one["missing"]]
         tables.show_rows(decision["candidates"], columns)
 
     _show(of, decision, show)

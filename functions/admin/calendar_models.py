@@ -6,16 +6,14 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from admin.settings_models import Patch
-from admin.settings_types import Dates, KindName, TimeOfDay, Weekday
+from admin.settings_models import Buffers, BuffersModel, BuffersPatch, Patch
+from admin.settings_types import Dates, KindName, Notice, TimeOfDay, Weekday
 from fairslot.domain.slots import WEEKDAYS
 from fairslot.http.models import Model, Request
-from fairslot.http.types import Name, Zone, storable
+from fairslot.http.types import Name, Requires, Zone, storable
 
-type Buffer = Annotated[int, Field(ge=0, le=240, multiple_of=15)]
 type Duration = Annotated[int, Field(ge=15, le=720, multiple_of=15)]
 type Stride = Annotated[int, Field(ge=15, le=1440, multiple_of=15)]
-type Notice = Annotated[int, Field(ge=0, le=525_600)]
 type Horizon = Annotated[int, Field(ge=1, le=366)]
 type DailyMaximum = Annotated[int, Field(ge=0, le=1_000_000)]
 type Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=100)]
@@ -38,20 +36,6 @@ def _each_once(days: list[Weekday]) -> list[Weekday]:
 
 def _is_none(value: object) -> bool:
     return value is None
-
-
-class Buffers(Request):
-    """Minutes that are kept free around an appointment."""
-
-    before: Buffer = 0
-    after: Buffer = 0
-
-
-class BuffersPatch(Patch):
-    """Other buffers."""
-
-    before: Buffer | None = None
-    after: Buffer | None = None
 
 
 class Fairness(Request):
@@ -127,6 +111,7 @@ class CalendarRequest(Request):
     policy: Policy = "fair_share"
     fairness: Fairness = Fairness()
     conflict_policy: ConflictPolicy = "keep"
+    requires: Requires = Field(default_factory=list)
     active: bool = True
 
 
@@ -148,14 +133,8 @@ class CalendarPatch(Patch):
     policy: Policy | None = None
     fairness: FairnessPatch | None = None
     conflict_policy: ConflictPolicy | None = None
+    requires: Requires | None = None
     active: bool | None = None
-
-
-class BuffersModel(Model):
-    """Minutes that are kept free around an appointment."""
-
-    before: int
-    after: int
 
 
 class FairnessModel(Model):
@@ -186,6 +165,7 @@ class CalendarSettings(Model):
     policy: Policy
     fairness: FairnessModel
     conflict_policy: ConflictPolicy
+    requires: list[str]
     active: bool
 
 
@@ -203,9 +183,14 @@ class CalendarPage(Model):
 
 
 class MemberRequest(Request):
-    """A coach's place in a team; the weight multiplies the one that follows from the score."""
+    """A coach's place in a team; the weight multiplies the one that follows from the score.
+
+    Of its buffers and notice, the coach's and the calendar's, the largest hold.
+    """
 
     weight: Weight = 1
+    buffers: Buffers = Buffers()
+    notice: Notice = 0
 
 
 class MemberModel(Model):
@@ -214,6 +199,8 @@ class MemberModel(Model):
     calendar_id: str
     coach_id: str
     weight: float
+    buffers: BuffersModel
+    notice: int
 
 
 class MemberPage(Model):

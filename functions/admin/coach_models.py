@@ -6,25 +6,47 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from admin.settings_models import Patch
-from admin.settings_types import Day, Email, Hours, Week, Weekday
+from admin.settings_models import Buffers, BuffersModel, BuffersPatch, Patch
+from admin.settings_types import (
+    Attribute,
+    AttributeName,
+    Attributes,
+    Day,
+    Email,
+    Hours,
+    Notice,
+    Week,
+    Weekday,
+)
 from fairslot.http.models import Model, Request
 from fairslot.http.types import Instant, Name, Zone, storable
 
 type PerDay = Annotated[int, Field(ge=0, le=104)]
+type PerWeek = Annotated[int, Field(ge=0, le=7 * 104)]
+type PerMonth = Annotated[int, Field(ge=0, le=31 * 104)]
+type MinutesPerWeek = Annotated[int, Field(ge=0, le=170 * 60)]
 type Score = Annotated[float, Field(ge=0.001, le=1, allow_inf_nan=False)]
 
 
 class Limits(Request):
-    """The most that a coach does: appointments a day, in the coach's time zone."""
+    """The most that a coach does, over all calendars, in the coach's time zone; weeks begin on Monday.
+
+    Appointments count where they start, and holds do as well; null is no limit.
+    """
 
     per_day: PerDay = 10
+    per_week: PerWeek | None = None
+    per_month: PerMonth | None = None
+    minutes_per_week: MinutesPerWeek | None = None
 
 
 class LimitsPatch(Patch):
     """Other limits."""
 
     per_day: PerDay | None = None
+    per_week: PerWeek | None = None
+    per_month: PerMonth | None = None
+    minutes_per_week: MinutesPerWeek | None = None
 
 
 class Override(Request):
@@ -44,7 +66,11 @@ type Overrides = Annotated[list[Override], Field(max_length=400), AfterValidator
 
 
 class CoachRequest(Request):
-    """A coach. Without `score` a coach who is known keeps theirs, and a new one begins with 0.5."""
+    """A coach. Without `score` a coach who is known keeps theirs, and a new one begins with 0.5.
+
+    `buffers` and `notice` are minutes; of the calendar's, the coach's and those of the coach's place in the
+    team the largest hold.
+    """
 
     name: Name
     email: Email | None = None
@@ -53,6 +79,9 @@ class CoachRequest(Request):
     working_hours: Week = Field(default_factory=dict)
     overrides: Overrides = Field(default_factory=list)
     limits: Limits = Limits()
+    buffers: Buffers = Buffers()
+    notice: Notice = 0
+    attributes: Attributes = Field(default_factory=dict)
     score: Score | None = None
 
 
@@ -66,6 +95,9 @@ class CoachPatch(Patch):
     working_hours: dict[Weekday, Hours | None] | None = None
     overrides: Overrides | None = None
     limits: LimitsPatch | None = None
+    buffers: BuffersPatch | None = None
+    notice: Notice | None = None
+    attributes: dict[AttributeName, Attribute | None] | None = None
     score: Score | None = None
 
 
@@ -77,9 +109,12 @@ class OverrideModel(Model):
 
 
 class LimitsModel(Model):
-    """The most appointments that a coach has a day."""
+    """The most that a coach does."""
 
     per_day: int
+    per_week: int | None
+    per_month: int | None
+    minutes_per_week: int | None
 
 
 class CoachSettings(Model):
@@ -92,6 +127,9 @@ class CoachSettings(Model):
     working_hours: dict[Weekday, list[list[str]]]
     overrides: list[OverrideModel]
     limits: LimitsModel
+    buffers: BuffersModel
+    notice: int
+    attributes: dict[str, bool | int | str | list[str]]
     score: float
 
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from admin.calendar_models import CalendarRequest, CalendarSettings, MemberRequest
 from admin.coach_models import CoachRequest, CoachSettings
+from admin.settings_models import BuffersModel
 from admin.settings_types import NewId
 from fairslot.http.models import Model, Request
 
@@ -93,6 +94,8 @@ class MemberSettings(Model):
     """What is set of a member of a team."""
 
     weight: float
+    buffers: BuffersModel
+    notice: int
 
 
 class CalendarOfDocument(CalendarSettings):

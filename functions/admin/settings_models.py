@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import model_serializer
 
-from fairslot.http.models import Request
+from admin.settings_types import Buffer
+from fairslot.http.models import Model, Request
 
 
 class Patch(Request):
@@ -20,6 +21,27 @@ class Patch(Request):
         return {
             name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set
         }
+
+
+class Buffers(Request):
+    """Minutes that are kept free around an appointment."""
+
+    before: Buffer = 0
+    after: Buffer = 0
+
+
+class BuffersPatch(Patch):
+    """Other buffers."""
+
+    before: Buffer | None = None
+    after: Buffer | None = None
+
+
+class BuffersModel(Model):
+    """Minutes that are kept free around an appointment."""
+
+    before: int
+    after: int
 
 
 def merged(known: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

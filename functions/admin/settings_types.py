@@ -6,11 +6,19 @@ from datetime import date
 from itertools import pairwise
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from pydantic_core import PydanticCustomError
 
 from fairslot.domain.slots import WEEKDAYS
-from fairslot.http.types import storable
+from fairslot.http.types import ATTRIBUTE_NAME, AttributeText, storable
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MINUTES_A_DAY = 1440
@@ -74,6 +82,16 @@ def _not_reserved(name: str) -> str:
     return name
 
 
+def _attribute(value: object, read: ValidatorFunctionWrapHandler) -> object:
+    """Say in one error what an attribute may be, instead of one for each type."""
+    try:
+        return read(value)
+    except ValidationError as error:
+        raise PydanticCustomError(
+            "attribute", "use a text without commas, a whole number, true or false, or a list of such texts"
+        ) from error
+
+
 # What an operator may call a coach or a calendar: it stands in paths as it is.
 NewId = Annotated[
     str,
@@ -97,4 +115,21 @@ Week = Annotated[
     Field(description="The hours that begin on each weekday; a weekday that is left out is free of work."),
     AfterValidator(_week),
 ]
+Buffer = Annotated[int, Field(ge=0, le=240, multiple_of=15)]
+Notice = Annotated[int, Field(ge=0, le=525_600)]
 Dates = Annotated[list[Day], Field(max_length=400), AfterValidator(_once)]
+AttributeName = Annotated[str, StringConstraints(pattern=f"^{ATTRIBUTE_NAME}$")]
+Attribute = Annotated[
+    Annotated[bool, Field(strict=True)]
+    | Annotated[int, Field(strict=True, ge=-1_000_000_000, le=1_000_000_000)]
+    | AttributeText
+    | Annotated[list[AttributeText], Field(max_length=50)],
+    WrapValidator(_attribute),
+]
+Attributes = Annotated[
+    dict[AttributeName, Attribute],
+    Field(
+        max_length=50,
+        description="What calendars and requests may require of a coach. Texts have no commas.",
+    ),
+]

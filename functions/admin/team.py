@@ -1,4 +1,4 @@
-"""Teams of calendars: who is in them, and with which weight."""
+"""Teams of calendars: who is in them, with which weight and rules."""
 
 from typing import Annotated, Any
 
@@ -74,7 +74,7 @@ def get_member(calendar_id: Annotated[Id, Path()], coach_id: Annotated[Id, Path(
     scope="admin",
     key="optional",
     errors=_ERRORS,
-    summary="Add a coach to a team, or change the weight",
+    summary="Add a coach to a team, or change what is set of a member",
     responses=team_changes.answers(MemberModel, plan=True, created=True),
 )
 def put_member(
@@ -85,7 +85,7 @@ def put_member(
     if_match: IfMatch = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response[Any]:
-    """Add a coach to a team with no credit and no debt, or give a member another weight."""
+    """Add a coach to a team with no credit and no debt, or replace what is set of a member."""
     return team_changes.put(
         router,
         MemberModel,

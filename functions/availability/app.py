@@ -3,11 +3,12 @@
 from fairslot.platform.start import importing
 
 with importing():
-    from availability import health, shares, starts
+    from availability import health, shares, soon_starts, starts
     from fairslot.http import api
 
 app = api.resolver()
 app.include_router(starts.router)
+app.include_router(soon_starts.router)
 app.include_router(shares.router)
 app.include_router(health.router)
 

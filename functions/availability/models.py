@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import ConfigDict
 
-from fairslot.http.models import Model
+from fairslot.http.models import Model, RequirementModel
 
 
 class Slot(Model):
@@ -30,8 +30,31 @@ class Availability(Model):
     next_cursor: str | None
 
 
+class SoonSlot(Model):
+    """A bookable start of a calendar, and the requirements that each of its coaches meets.
+
+    local_start_time and coach_ids are there if they were asked for.
+    """
+
+    start_time: datetime
+    end_time: datetime
+    available_coaches: int
+    calendar_id: str
+    local_start_time: datetime | None = None
+    coach_ids: list[str] | None = None
+    met: list[RequirementModel]
+
+
+class SoonestModel(Model):
+    """The earliest starts in order, and how fresh what we know of the coaches' calendars is."""
+
+    slots: list[SoonSlot]
+    synced_at: datetime | None
+    stale: bool
+
+
 class ExplainedModel(Model):
-    """Whether one coach could take the time, and if not, why.
+    """Whether one coach could take the time, and if not, why: `met` and `missing` of what is required.
 
     unreadable_events is how many events of the coach's calendar could not be read completely: they count as
     busy for as long as they may last.
@@ -48,15 +71,21 @@ class ExplainedModel(Model):
             "held",
             "outside_working_hours",
             "daily_maximum",
+            "weekly_maximum",
+            "monthly_maximum",
+            "weekly_minutes",
             "minimum_notice",
             "beyond_horizon",
             "buffer",
             "not_synced",
             "inactive",
+            "missing_attribute",
         ]
         | None
     )
     unreadable_events: int
+    met: list[RequirementModel]
+    missing: list[RequirementModel]
 
 
 class Explanation(Model):

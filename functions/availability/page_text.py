@@ -20,11 +20,12 @@ _MOST_TEXTS = 4  # that are kept of a team: the entries and the pages in the for
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """What an entry has beside its instants and its number of coaches."""
+    """What an entry has beside its instants and its number of coaches, and what the coaches have to meet."""
 
     zone: str | None
     with_calendar: bool
     with_coaches: bool
+    requires: tuple[str, ...] = ()
 
 
 def represented(page: Page, calendar_id: str | None, form: Form, *, compressed: bool) -> Representations:
@@ -65,14 +66,16 @@ def _written(page: Page, calendar_id: str | None, form: Form) -> str:
 
 def _entries(one: Starts, form: Form, most: int, *, at_least_one: bool) -> tuple[str, int]:
     """Return the entries of a calendar, joined, and how many: those that fit into `most` characters."""
-    state = (one.team.version, one.duration, most, array("i", one.slots).tobytes())
+    # With notices, which depend on the moment, the counts of a version are not always the same.
+    counts = array("i", one.counts).tobytes() if one.team.late else b""
+    state = (one.team.version, one.duration, most, array("i", one.slots).tobytes(), counts)
     name = ("entries", form)
     kept = one.team.texts.get(name)
     if kept is not None and kept[0] == state:
         return kept[1], kept[2]
     # Few at once where each is long: what does not fit is made for nothing.
     texts = _fitting(
-        _each(one, form), most, at_once=1 if form.with_coaches else 100, at_least_one=at_least_one
+        each_entry(one, form), most, at_once=1 if form.with_coaches else 100, at_least_one=at_least_one
     )
     joined = ",".join(texts)
     _keep(one.team.texts, name, (state, joined, len(texts)))
@@ -99,9 +102,10 @@ def _keep(texts: dict[Hashable, Any], name: Hashable, made: tuple[Any, ...]) -> 
         del texts[next(iter(texts))]
 
 
-def _each(one: Starts, form: Form) -> Iterable[str]:
-    """Write the entries of a calendar, one after the other."""
+def each_entry(one: Starts, form: Form, last: str = "") -> Iterable[str]:
+    """Write the entries of a calendar, one after the other; `last` are members that all of them have."""
     after = f',"calendar_id":{json.dumps(one.calendar_id)}' if form.with_calendar else ""
+    after += last
     if not one.slots:
         return ()
     first_day, last_day = one.slots[0] // WALL_SLOTS, one.slots[-1] // WALL_SLOTS

@@ -1,6 +1,6 @@
 """Listing bookable starts, and explaining why a start is or is not one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
@@ -14,16 +14,21 @@ from fairslot.booking import decisions
 from fairslot.coach_time import bookable_starts, sync
 from fairslot.coach_time.fetch_requests import send_fetches
 from fairslot.coach_time.kept_teams import KeptTeams
+from fairslot.coach_time.soonest import Soonest
 from fairslot.domain.errors import MalformedRequestError, NotFoundError, ValidationError
 from fairslot.http import api, pages, routing
 from fairslot.http.representation import accepts_gzip, response
 from fairslot.http.routing import route
-from fairslot.http.types import Id, Instant, Zone
+from fairslot.http.types import Id, Instant, Requirement, Zone
 from fairslot.platform import db
 
 router = Router()  # type: ignore[no-untyped-call]  # the library leaves it untyped
 
-_kept = KeptTeams()
+kept = KeptTeams()
+Asked = Annotated[
+    list[Requirement] | None,
+    Query(max_length=10, description="Attributes, `name:value`, that a coach must have too; repeatable."),
+]
 _LONGEST = timedelta(days=60)
 _MOST = 6_000
 
@@ -46,6 +51,7 @@ def list_availability(
     end: Instant | None = None,
     timezone: Zone | None = None,
     include: Literal["coaches"] | None = None,
+    requires: Asked = None,
     cursor: Annotated[str | None, Query(max_length=200)] = None,
     limit: Annotated[int, Query(ge=1, le=_MOST)] = _MOST,
 ) -> Response[str]:
@@ -61,13 +67,18 @@ def list_availability(
         limit=limit,
         after=pages.read_cursor(cursor, lambda parts: (parts[0], int(parts[1]))),
     )
-    seen = routing.calendars_of_caller(router)
-    page = db.run(lambda connection: _page(connection, tenant_id, calendar_id, window, now, seen=seen))
-    form = Form(zone=timezone, with_calendar=calendar_id is None, with_coaches=include == "coaches")
+    asked, seen = in_order(requires), routing.calendars_of_caller(router)
+    page = db.run(lambda connection: _page(connection, tenant_id, calendar_id, window, asked, now, seen=seen))
+    form = Form(
+        zone=timezone,
+        with_calendar=calendar_id is None,
+        with_coaches=include == "coaches",
+        requires=asked,
+    )
     headers = router.current_event.headers
     made = represented(page, calendar_id, form, compressed=accepts_gzip(headers.get("accept-encoding", "")))
     if calendar_id is not None:
-        _kept.weigh(tenant_id, calendar_id)
+        kept.weigh(tenant_id, calendar_id)
     return response(made, headers)
 
 
@@ -80,12 +91,16 @@ def list_availability(
     errors=(NotFoundError, ValidationError),
     summary="Explain why a time can or cannot be booked",
 )
-def explain_availability(calendar_id: Id, start_time: Instant) -> Explanation:
+def explain_availability(calendar_id: Id, start_time: Instant, requires: Asked = None) -> Explanation:
     """Return for each coach of a calendar whether an appointment could start then, and if not, why."""
     tenant_id = api.client(router).tenant_id
     found = db.run(
         lambda connection: decisions.explain(
-            connection, tenant_id=tenant_id, calendar_id=calendar_id, start_time=start_time
+            connection,
+            tenant_id=tenant_id,
+            calendar_id=calendar_id,
+            start_time=start_time,
+            requires=in_order(requires),
         )
     )
     kind = db.run(
@@ -97,11 +112,17 @@ def explain_availability(calendar_id: Id, start_time: Instant) -> Explanation:
     return Explanation(calendar_id=calendar_id, start_time=start_time, kind=kind, coaches=coaches)
 
 
+def in_order(requires: Asked) -> tuple[str, ...]:
+    """Return what is asked for, each once, in the one order."""
+    return tuple(sorted(set(requires or ())))
+
+
 def _page(
     connection: db.Connection,
     tenant_id: str,
     calendar_id: str | None,
     window: bookable_starts.Window,
+    requires: tuple[str, ...],
     now: datetime,
     *,
     seen: Sequence[str] | None,
@@ -113,15 +134,23 @@ def _page(
             calendar_id=calendar_id,
             window=window,
             now=now,
-            kept=_kept,
+            kept=kept,
+            requires=requires,
             seen=seen,
         )
 
-    page = read()
-    if page.unread:
-        sync.await_first(connection, calendar_ids=page.unread, send=send_fetches, now=now)
-        page = read()
-    return page
+    return after_first_readings(connection, read, now)
+
+
+def after_first_readings[T: (bookable_starts.Page, Soonest)](
+    connection: db.Connection, read: Callable[[], T], now: datetime
+) -> T:
+    """Return what `read` does; where a calendar was never read, after its first reading or a limited wait."""
+    found = read()
+    if found.unread:
+        sync.await_first(connection, calendar_ids=found.unread, send=send_fetches, now=now)
+        found = read()
+    return found
 
 
 def _period(

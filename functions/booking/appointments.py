@@ -42,7 +42,11 @@ def create_appointment(body: BookingRequest) -> Response[Booked]:
             calendar_id=body.calendar_id,
             start_time=body.start_time,
             contact=appointments.Contact(
-                name=body.contact_name, email=body.contact_email, notes=body.notes, timezone=body.timezone
+                name=body.contact_name,
+                email=body.contact_email,
+                notes=body.notes,
+                timezone=body.timezone,
+                requires=body.requires,
             ),
             metadata=body.metadata,
             key=key,

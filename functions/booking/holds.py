@@ -41,6 +41,7 @@ def create_hold(body: HoldRequest) -> Response[HoldModel]:
             start_time=body.start_time,
             minutes=body.minutes,
             key=key,
+            requires=body.requires,
         ),
     )
 

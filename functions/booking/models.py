@@ -19,8 +19,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from fairslot.domain.json_written import write
-from fairslot.http.models import Model, PersonalModel, Request
-from fairslot.http.types import Id, Instant, JsonText, Name, Zone
+from fairslot.http.models import Model, PersonalModel, Request, RequirementModel
+from fairslot.http.types import Id, Instant, JsonText, Name, Requires, Zone
 
 LARGEST_METADATA = 16 * 1024
 
@@ -39,7 +39,10 @@ Metadata = Annotated[
 
 
 class BookingRequest(Request):
-    """A booking: a calendar, a bookable start and the customer."""
+    """A booking: a calendar, a bookable start and the customer.
+
+    What is held is booked with the `requires` of the hold; leave them out.
+    """
 
     calendar_id: Id
     start_time: Instant
@@ -49,6 +52,7 @@ class BookingRequest(Request):
     timezone: Zone | None = None
     metadata: Metadata = Field(default_factory=dict)
     hold_id: UUID | None = None
+    requires: Requires = Field(default_factory=list)
 
 
 class CancelRequest(Request):
@@ -84,6 +88,7 @@ class HoldRequest(Request):
     calendar_id: Id
     start_time: Instant
     minutes: Annotated[int, Field(ge=1, le=15)] = 5
+    requires: Requires = Field(default_factory=list)
 
 
 class HoldModel(Model):
@@ -98,7 +103,7 @@ class HoldModel(Model):
 
 
 class WeighedModel(Model):
-    """One coach in a decision; share and credit in bookings.
+    """One coach in a decision; share and credit in bookings, `met` and `missing` of what was required.
 
     Excluded too: who was not the coach that a person named (`not_named`), and who was to be replaced
     (`replaced`).
@@ -111,11 +116,16 @@ class WeighedModel(Model):
     excluded_reason: (
         Literal[
             "inactive",
+            "missing_attribute",
             "not_synced",
             "outside_working_hours",
             "busy_external",
             "booked",
             "daily_maximum",
+            "weekly_maximum",
+            "monthly_maximum",
+            "weekly_minutes",
+            "minimum_notice",
             "buffer",
             "not_named",
             "replaced",
@@ -126,6 +136,8 @@ class WeighedModel(Model):
     share: float | None
     credit_before: float | None
     last_assigned_seq: int | None
+    met: list[RequirementModel]
+    missing: list[RequirementModel]
 
 
 class DecisionModel(Model):
@@ -145,6 +157,7 @@ class DecisionModel(Model):
     chosen: str
     reason: str
     reversed: bool
+    requires: list[RequirementModel]
     candidates: list[WeighedModel]
 
 
@@ -165,7 +178,8 @@ class AppointmentModel(PersonalModel):
 
     `external_block` is its block in the coach's external calendar: `confirmed`, with the id
     `external_calendar_id`; `unconfirmed`, perhaps there, at its time or an earlier one, with an id that we
-    never received; null, none that we know of.
+    never received; null, none that we know of. `requires` is what the
+    customer asked for beyond what the calendar requires.
     """
 
     appointment_id: UUID
@@ -184,6 +198,7 @@ class AppointmentModel(PersonalModel):
     external_calendar_id: str | None
     external_block: Literal["confirmed", "unconfirmed"] | None = None
     conflict: bool
+    requires: list[str]
     created_at: datetime
     updated_at: datetime
     cancelled_at: datetime | None

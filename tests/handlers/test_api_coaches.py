@@ -107,15 +107,25 @@ def test_the_same_key_is_one_change(world: Connection, kind: str) -> None:
 
 def test_a_patch_changes_what_it_names(world: Connection) -> None:
     """Objects are merged, null removes, and everything else stays (RFC 7396)."""
-    full = COACH | {"email": "zed@example.com", "limits": {"per_day": 3}, "score": 0.9}
+    limits = {"per_day": 3, "per_week": 9, "per_month": 30, "minutes_per_week": 300}
+    full = COACH | {"email": "zed@example.com", "limits": limits, "buffers": {"before": 15}, "score": 0.9}
     made = put("/api/coaches/zed", full, status=201)
-    patch = {"name": "Zoe", "email": None, "limits": {"per_day": None}, "working_hours": {"mon": None}}
+    patch = {
+        "name": "Zoe",
+        "email": None,
+        "limits": {"per_day": None, "per_week": None, "per_month": 20},
+        "buffers": {"after": 30},
+        "notice": 60,
+        "working_hours": {"mon": None},
+    }
     changed = body_of(ask("PATCH", "/api/coaches/zed", patch))
     week = {day: hours for day, hours in EVERY_DAY.items() if day != "mon"}
     assert changed == made | {
         "name": "Zoe",
         "email": None,
-        "limits": {"per_day": 10},
+        "limits": {"per_day": 10, "per_week": None, "per_month": 20, "minutes_per_week": 300},
+        "buffers": {"before": 15, "after": 30},
+        "notice": 60,
         "working_hours": week,
     }
     made = put("/api/calendars/intro", CALENDAR | {"fairness": {"gamma": 2}}, status=201)

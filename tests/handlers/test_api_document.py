@@ -21,7 +21,9 @@ BEN = {
     "time_zone": "America/New_York",
     "working_hours": {"mon": [["22:00", "02:00"]]},
     "overrides": [{"date": "2026-12-24", "hours": [["09:00", "12:00"]]}, {"date": "2026-12-25"}],
-    "limits": {"per_day": 3},
+    "limits": {"per_day": 3, "per_week": 12, "per_month": 40, "minutes_per_week": 600},
+    "buffers": {"before": 15, "after": 30},
+    "notice": 120,
     "score": 0.731,
 }
 INTRO = {
@@ -32,7 +34,7 @@ INTRO = {
     "blocked_dates": ["2026-12-31"],
     "fairness": {"gamma": 2.5},
     "hour_kinds": [{"name": "weekend", "days": ["sat", "sun"]}, {"name": "late", "from": "17:00"}],
-    "team": {"ann": {}, "ben": {"weight": 1.5}},
+    "team": {"ann": {}, "ben": {"weight": 1.5, "buffers": {"after": 60}, "notice": 1440}},
 }
 DOCUMENT: dict[str, Any] = {
     "coaches": {"ann": ANN, "ben": BEN},
@@ -81,7 +83,13 @@ def test_what_is_exported_makes_the_same_where_there_is_nothing(empty: Connectio
     apply(exported.json)
     assert ask("GET", "/api/export").body == exported.body
     assert exported.json["coaches"]["ben"]["score"] == 0.731
-    assert exported.json["calendars"]["intro"]["team"] == {"ann": {"weight": 1}, "ben": {"weight": 1.5}}
+    assert exported.json["calendars"]["intro"]["team"] == {
+        "ann": {"weight": 1, "buffers": {"before": 0, "after": 0}, "notice": 0},
+        "ben": {"weight": 1.5, "buffers": {"before": 0, "after": 60}, "notice": 1440},
+    }
+    assert (
+        exported.json["coaches"]["ben"].items() >= {name: BEN[name] for name in ("limits", "notice")}.items()
+    )
 
 
 def test_a_change_is_told_by_its_members(empty: Connection) -> None:

@@ -19,7 +19,14 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("coaches", {"time_zone": "Mars/Olympus"}, "time_zone", "value_error"),
     ("coaches", {"active": "perhaps"}, "active", "bool_parsing"),
     ("coaches", {"nmae": "Zed"}, "nmae", "extra_forbidden"),
-    ("coaches", {"limits": {"per_week": 3}}, "limits.per_week", "extra_forbidden"),
+    ("coaches", {"limits": {"per_year": 3}}, "limits.per_year", "extra_forbidden"),
+    ("coaches", {"limits": {"per_week": -1}}, "limits.per_week", "greater_than_equal"),
+    ("coaches", {"limits": {"per_month": 10**5}}, "limits.per_month", "less_than_equal"),
+    ("coaches", {"limits": {"minutes_per_week": "many"}}, "limits.minutes_per_week", "int_parsing"),
+    ("coaches", {"limits": 5}, "limits", "model_type"),
+    ("coaches", {"buffers": {"before": 10}}, "buffers.before", "multiple_of"),
+    ("coaches", {"buffers": {"after": 255}}, "buffers.after", "less_than_equal"),
+    ("coaches", {"notice": 10**10}, "notice", "less_than_equal"),
     ("coaches", {"limits": {"per_day": 105}}, "limits.per_day", "less_than_equal"),
     ("coaches", {"score": 0}, "score", "greater_than_equal"),
     ("coaches", {"working_hours": {"monday": []}}, "working_hours.monday.[key]", "literal_error"),
@@ -80,6 +87,7 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("calendars", {"slot_duration": None}, "slot_duration", "int_type"),
     ("calendars", {"slot_interval": 0}, "slot_interval", "greater_than_equal"),
     ("calendars", {"buffers": {"before": 10}}, "buffers.before", "multiple_of"),
+    ("calendars", {"buffers": 15}, "buffers", "model_type"),
     ("calendars", {"notice": -1}, "notice", "greater_than_equal"),
     ("calendars", {"horizon": 367}, "horizon", "less_than_equal"),
     ("calendars", {"max_per_day": 10**10}, "max_per_day", "less_than_equal"),
@@ -115,6 +123,14 @@ def test_a_weight_has_bounds(team: Connection, weight: Any) -> None:
     answer = ask("PUT", "/api/calendars/cal/coaches/coach-01", {"weight": weight})
     assert answer.status in {400, 422}
     assert answer.json["error"] == "VALIDATION_ERROR"
+    assert table_digests(team) == before
+
+
+@pytest.mark.parametrize("member", [{"buffers": {"before": 20}}, {"buffers": 15}, {"notice": -1}])
+def test_the_rules_of_a_member_have_bounds(team: Connection, member: dict[str, Any]) -> None:
+    """As those of calendars and coaches have."""
+    before = table_digests(team)
+    check_problem(ask("PUT", "/api/calendars/cal/coaches/coach-01", member), 422, "VALIDATION_ERROR")
     assert table_digests(team) == before
 
 

@@ -231,6 +231,20 @@ def test_a_ledger_is_adjusted_and_replayed(run: Run, team: Connection) -> None:
     assert "cal: seq 1: chosen: recorded coach-03, replayed coach-01" in touched.stdout
 
 
+def test_why_says_what_was_required(run: Run) -> None:
+    """By whom, and what kept each coach out; scripts get it as the API says it."""
+    run("coaches", "set", "coach-02", '{"attributes": {"language": ["de", "en"]}}')
+    run("calendars", "set", "cal", '{"requires": ["language:en"]}')
+    made = booked(NINE, requires=["language:de"])
+    told = run("why", made["appointment_id"]).stdout
+    assert "required: language:en (the calendar), language:de (the request)" in told
+    assert "2 coaches did not meet language:de, language:en." in " ".join(told.split())
+    assert "missing" in told
+    asked = json.loads(run("--json", "why", made["appointment_id"]).stdout)
+    assert asked["candidates"][1]["missing"] == []
+    assert {"rule": "calendar", "attribute": "language:en"} in asked["candidates"][0]["missing"]
+
+
 def test_returncodes_tell_what_happened(run: Run, file: Path) -> None:
     """0 done, 1 refused, 2 wrong use, 3 no usable answer."""
     assert run("coaches", "list").returncode == 0

@@ -12,12 +12,13 @@ from fairslot.coach_time.days import extend_days, horizon_slots
 from fairslot.domain.fair_share import MILLION
 from fairslot.domain.slots import instant_of
 from fairslot.platform.db import Connection
-from tests.integration.model import QUARTER, Calendar, Coach, Model, Span
+from tests.integration.model import Model
 from tests.integration.model_kinds import Kind
+from tests.integration.model_parts import QUARTER, Calendar, Coach, Span
 from tests.integration.model_team import NORMAL, Member, Team
 from tests.support.availability import list_page
 from tests.support.readings import store_reading
-from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach
+from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach, set_attributes
 
 CLEAR = ["changes", "coach_appointments", "calendars", "coaches"]
 NOW = datetime.fromisoformat("2026-03-07T22:00:00Z")
@@ -34,15 +35,18 @@ KINDS: list[list[Kind]] = [
     [],
 ]
 NEW_YORK = ZoneInfo("America/New_York")
+BOTH = frozenset({"language:de", "tier:2"})
 
 
 def new_model() -> Model:
     """Return four coaches of three zones, two of them with external calendars, and what they offer."""
     team = {
-        "ana": Coach(coach_id="ana", zone=NEW_YORK, most=4),
+        "ana": Coach(coach_id="ana", zone=NEW_YORK, most=4, attributes=BOTH),
         "ben": Coach(coach_id="ben", zone=NEW_YORK, most=2, external=True),
         "cy": Coach(coach_id="cy", zone=ZoneInfo("Europe/Berlin"), most=5, hours=(9, 17), external=True),
-        "dee": Coach(coach_id="dee", zone=ZoneInfo("Pacific/Auckland"), most=3),
+        "dee": Coach(
+            coach_id="dee", zone=ZoneInfo("Pacific/Auckland"), most=3, attributes=frozenset({"language:de"})
+        ),
     }
     offers = [
         Calendar(calendar_id="cal", team=Team(members={one: Member() for one in team}), zone=NEW_YORK),
@@ -84,6 +88,7 @@ def build(connection: Connection, model: Model) -> None:
             working_hours=dict.fromkeys(ALWAYS, hours),
             kind="calendar_api" if coach.external else "none",
         )
+        set_attributes(connection, coach.coach_id, **attributes_of(coach.attributes))
     for calendar in model.calendars.values():
         add_calendar(
             connection,
@@ -103,6 +108,16 @@ def build(connection: Connection, model: Model) -> None:
     extend_days(connection, now=NOW)
 
 
+def attributes_of(attributes: frozenset[str]) -> dict[str, Any]:
+    """Return attributes as a coach has them: languages are a list, the tier is a number."""
+    found: dict[str, Any] = {"language": ["en"]}
+    if "language:de" in attributes:
+        found["language"] = ["en", "de"]
+    if "tier:2" in attributes:
+        found["tier"] = 2
+    return found
+
+
 def read(connection: Connection, model: Model, coach_id: str, busy: Span, at: datetime) -> None:
     """Let both read a coach's external calendar, busy once at most; the reading began at an instant."""
     zone = model.coaches[coach_id].zone
@@ -119,14 +134,14 @@ def learn(connection: Connection, model: Model) -> None:
         member.weight, member.score = row["weight"], row["score"]
 
 
-def check_listing(connection: Connection, model: Model, name: str) -> None:
+def check_listing(connection: Connection, model: Model, name: str, requires: frozenset[str]) -> None:
     """Assert that a calendar lists the starts that the model would give, each with as many coaches."""
     model.expire()
     end = FIRST + QUARTERS * QUARTER
     days = (end - FIRST) / timedelta(days=1)
-    page = list_page(connection, name, start=FIRST, days=days, now=model.now)
+    page = list_page(connection, name, start=FIRST, days=days, now=model.now, requires=sorted(requires))
     listed = {instant_of(one.slot): one.available_coaches for one in page.starts}
-    assert listed == model.starts(model.calendars[name], (FIRST, end))
+    assert listed == model.starts(model.calendars[name], (FIRST, end), requires)
 
 
 def check_rows(connection: Connection, model: Model, ids: dict[int, UUID]) -> None:

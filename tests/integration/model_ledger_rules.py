@@ -1,12 +1,11 @@
 """What people do to the ledgers of the model: corrections, absences that settle, other kinds of hours."""
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.stateful import rule
 from psycopg.types.json import Jsonb
 
-from fairslot.platform.db import Connection
-from tests.integration.model import Model
 from tests.integration.model_database import KINDS
+from tests.integration.model_engine import AskedTwice
 from tests.integration.model_kinds import Kind
 from tests.integration.model_team import NORMAL
 from tests.support.team import TENANT, set_calendar
@@ -16,11 +15,8 @@ coaches = st.sampled_from(["ana", "ben", "cy", "dee"])
 places = st.integers(0, 1000)
 
 
-class LedgerRules(RuleBasedStateMachine):
+class LedgerRules(AskedTwice):
     """A machine that has these rules beside its own."""
-
-    connection: Connection
-    model: Model
 
     @rule(name=calendars, coach_id=coaches, amount=st.sampled_from([-1_500_000, -1, 250_001]), place=places)
     def adjust(self, name: str, coach_id: str, amount: int, place: int) -> None:

@@ -1,5 +1,6 @@
 """What is listed is what can be booked, and the other way round."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -11,12 +12,21 @@ from fairslot.coach_time.days import extend_days
 from fairslot.domain.errors import NotFoundError
 from fairslot.domain.slots import instant_of, slot_of
 from fairslot.platform.db import Connection
-from tests.support.availability import Start, list_page
+from tests.support.availability import Start, list_page, reasons
 from tests.support.bookings import appointment_of, book
 from tests.support.clock import NINE, NOW, QUARTER
+from tests.support.invariants import check_invariants
 from tests.support.readings import begin_absence
 from tests.support.tables import clear_tables
-from tests.support.team import ALWAYS, add_calendar, add_coach, add_team
+from tests.support.team import (
+    ALWAYS,
+    add_calendar,
+    add_coach,
+    add_team,
+    set_attributes,
+    set_coach,
+    set_member,
+)
 
 
 def test_a_working_day(connection: Connection) -> None:
@@ -86,25 +96,54 @@ def test_a_foreign_calendar_is_not_there(connection: Connection) -> None:
         list_page(connection, "theirs")
 
 
-def bookable(connection: Connection, start: datetime) -> bool:
+def bookable(
+    connection: Connection, start: datetime, calendar_id: str = "cal", requires: Sequence[str] = ()
+) -> bool:
     """Try to book, and undo it."""
     try:
         with connection.transaction(force_rollback=True):
-            book(connection, start)
+            book(connection, start, calendar_id=calendar_id, requires=requires)
     except psycopg.Error as error:
         assert error.sqlstate in {"FS409", "FS400"}
         return False
     return True
 
 
+def own_rules() -> st.SearchStrategy[dict[str, int]]:
+    """Draw the buffers and the notice of a coach, or of a coach in a calendar; often none."""
+    return st.fixed_dictionaries(
+        {
+            "buffer_before": st.sampled_from([0, 0, 15, 30, 240]),
+            "buffer_after": st.sampled_from([0, 0, 15, 60]),
+            "min_notice_minutes": st.sampled_from([0, 0, 7, 300, 1500]),
+        }
+    )
+
+
+def limits() -> st.SearchStrategy[dict[str, int | None]]:
+    """Draw the limits of a coach on weeks and months; often none."""
+    return st.fixed_dictionaries(
+        {
+            "max_per_week": st.sampled_from([None, None, 0, 1, 2]),
+            "max_per_month": st.sampled_from([None, None, 0, 1, 3]),
+            "max_minutes_per_week": st.sampled_from([None, None, 0, 45, 75, 100]),
+        }
+    )
+
+
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_listing_and_booking_are_one_predicate(connection: Connection, data: st.DataObject) -> None:
-    """For any rules, busy time and bookings: a start is listed exactly when it can be booked."""
+    """For any rules, attributes, busy time and bookings: a start is listed exactly when it can be booked."""
     clear_tables(connection)
+    languages = st.lists(st.sampled_from(["de", "en"]), unique=True)
+    requires = st.sampled_from([[], [], ["language:de"], ["language:de", "language:en"]])
     quarters = st.sampled_from([15, 30, 45, 60])
     add_coach(connection, "ny", max_per_day=data.draw(st.integers(0, 3)))
     add_coach(connection, "ldn", time_zone="Europe/London", working_hours=ALWAYS, max_per_day=4)
+    for coach_id in ("ny", "ldn"):
+        set_coach(connection, coach_id, **data.draw(own_rules()), **data.draw(limits()))
+    add_calendar(connection, "other", ["ny", "ldn"], duration=45)
     add_calendar(
         connection,
         "cal",
@@ -115,21 +154,35 @@ def test_listing_and_booking_are_one_predicate(connection: Connection, data: st.
         buffer_after=data.draw(st.sampled_from([0, 30])),
         min_notice_minutes=data.draw(st.sampled_from([0, 7, 600])),
         horizon_days=data.draw(st.sampled_from([2, 3, 60])),
+        requires=data.draw(requires),
     )
+    for coach_id in ("ny", "ldn"):
+        set_member(connection, "cal", coach_id, **data.draw(own_rules()))
     extend_days(connection, now=NOW)
     first = slot_of(NOW)
     for coach_id in ("ny", "ldn"):
+        set_attributes(connection, coach_id, language=data.draw(languages))
         for _ in range(data.draw(st.integers(0, 6))):
             busy = first + data.draw(st.integers(0, 200))
             length = data.draw(st.integers(1, 20))
             begin_absence(connection, coach_id, instant_of(busy), instant_of(busy + length))
     for _ in range(data.draw(st.integers(0, 6))):
         start = instant_of(first + data.draw(st.integers(1, 200)))
-        if bookable(connection, start):
-            book(connection, start)
-    offered = {one.slot for one in list_page(connection, days=3).starts}
+        calendar_id = data.draw(st.sampled_from(["cal", "other"]))
+        if bookable(connection, start, calendar_id):
+            book(connection, start, calendar_id=calendar_id)
+    asked = data.draw(requires)
+    page = list_page(connection, days=3, with_coaches=True, requires=asked)
+    offered = {one.slot: one.coach_ids for one in page.starts}
     for slot in range(first - 1, first + 3 * 96, data.draw(st.sampled_from([1, 3]))):
-        assert (slot in offered) == bookable(connection, instant_of(slot)), instant_of(slot)
+        start = instant_of(slot)
+        assert (slot in offered) == bookable(connection, start, requires=asked), start
+    grid = data.draw(st.integers(0, 20)) * 12  # of which every interval is a part
+    for slot in range(first - first % 12 + 12 + grid, first + 3 * 96, 60):
+        why = reasons(connection, instant_of(slot), requires=asked)
+        free = tuple(coach_id for coach_id, reason in why.items() if reason is None)
+        assert offered.get(slot, ()) == free, instant_of(slot)
+    check_invariants(connection)
 
 
 def test_nothing_past_is_listed(connection: Connection) -> None:

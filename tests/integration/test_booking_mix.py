@@ -37,7 +37,7 @@ from tests.support.clock import NOW
 from tests.support.fixtures import Connect
 from tests.support.invariants import check_invariants, check_replay
 from tests.support.race import at_once, booked, check_answers, patiently
-from tests.support.team import ALWAYS, add_calendar, add_coach
+from tests.support.team import ALWAYS, add_calendar, add_coach, set_coach, set_member
 
 CLIENTS = 32
 CHANGES = 12  # of each client
@@ -76,8 +76,9 @@ class Shared:
 class Customer:
     """One client with a clock and a mind of its own."""
 
-    def __init__(self, connection: Connection, shared: Shared, seed: int) -> None:
+    def __init__(self, connection: Connection, shared: Shared, seed: int, weeks: int = 1) -> None:
         self.connection = connection
+        self.weeks = weeks
         self.shared = shared
         self.random = Random(seed)  # noqa: S311 - a test's choices
         self.name = f"client-{seed % 5}"
@@ -122,7 +123,8 @@ class Customer:
         return until_clear
 
     def _start(self) -> datetime:
-        return EVENING + timedelta(minutes=15 * self.random.randrange(QUARTERS))
+        week = timedelta(days=7 * self.random.randrange(self.weeks))
+        return EVENING + week + timedelta(minutes=15 * self.random.randrange(QUARTERS))
 
     def _book(self) -> ChangeResult:
         calendar_id = self.random.choice(CALENDARS)
@@ -167,11 +169,20 @@ class Customer:
         return report_outcome(self.connection, appointment_id, self.random.choice(OUTCOMES), now=MORNING)
 
 
+@pytest.mark.parametrize("weeks", [1, 4])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_everything_at_once(night: Connection, connect: Connect, seed: int) -> None:
-    """No time is given twice, every answer is true, nothing deadlocks, and the credits follow the records."""
+def test_everything_at_once(night: Connection, connect: Connect, seed: int, weeks: int) -> None:
+    """No time is given twice, every answer is true, nothing deadlocks, and the credits follow the records.
+
+    Over several weeks coaches have limits on weeks and months, most of which are reached, and own buffers.
+    """
+    if weeks > 1:
+        for number, coach_id in enumerate(COACHES[1:]):
+            set_coach(night, coach_id, max_per_week=2 + number, max_per_month=7, max_minutes_per_week=150)
+        set_coach(night, COACHES[2], buffer_before=30, min_notice_minutes=60)
+        set_member(night, "cal", COACHES[3], buffer_after=45)
     shared = Shared()
-    customers = [Customer(connect(), shared, 100 * seed + n) for n in range(CLIENTS)]
+    customers = [Customer(connect(), shared, 100 * seed + n, weeks) for n in range(CLIENTS)]
     outcomes = [one for life in at_once([customer.live for customer in customers]) for one in life]
     done = booked(outcomes)
     assert len(done) > CLIENTS

@@ -7,9 +7,7 @@ import os
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
-from uuid import UUID
 
-import psycopg
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -22,28 +20,29 @@ from hypothesis.stateful import (
 from fairslot.booking import appointments, holds
 from fairslot.booking.appointments import Canceller, Outcome
 from fairslot.coach_time.days import extend_days
-from fairslot.domain.errors import FairslotError
-from fairslot.domain.idempotency import ChangeResult, Key
-from fairslot.platform.db import Connection, translate
-from tests.integration.model import QUARTER, Booking
+from fairslot.platform.db import Connection
 from tests.integration.model_database import (
+    BOTH,
     FIRST,
     QUARTERS,
-    build,
+    attributes_of,
     check_distribution,
     check_listing,
     check_rows,
     learn,
-    new_model,
     read,
 )
 from tests.integration.model_ledger_rules import LedgerRules, calendars, coaches, places
+from tests.integration.model_parts import QUARTER
 from tests.support.clock import MINUTE
 from tests.support.invariants import check_invariants, check_replay
-from tests.support.team import TENANT
+from tests.support.team import set_attributes, set_calendar
 
 starts = st.integers(0, QUARTERS - 1).map(lambda n: FIRST + n * QUARTER)
 halves = st.integers(0, QUARTERS // 2 - 1).map(lambda n: FIRST + 2 * n * QUARTER)
+requirements = st.sampled_from(
+    [frozenset[str](), frozenset[str](), frozenset({"language:de"}), frozenset({"tier:2"}), BOTH]
+)
 has_bookings = precondition(lambda self: self.known)
 has_holds = precondition(lambda self: any(one.state == "held" for one in self.known))
 
@@ -51,53 +50,59 @@ has_holds = precondition(lambda self: any(one.state == "held" for one in self.kn
 class Engine(LedgerRules):
     """The engine and the model, asked the same things."""
 
-    def __init__(self, connection: Connection) -> None:
-        super().__init__()
-        self.connection = connection
-        self.model = new_model()
-        self.known: list[Booking] = []  # those that are gone too
-        self.ids: dict[int, UUID] = {}
-        self.repeat_last: Callable[[], ChangeResult] | None = None
-        self.keys = 0
-        connection.execute("SET synchronous_commit = off")  # nothing is killed here
-        build(connection, self.model)
-
-    @rule(name=calendars, start=starts)
-    def book(self, name: str, start: datetime) -> None:
+    @rule(name=calendars, start=starts, requires=requirements)
+    def book(self, name: str, start: datetime, requires: frozenset[str]) -> None:
         """A customer books."""
-        self._both(partial(self.model.book, self.model.calendars[name], start), self._book(name, start))
+        self._both(
+            partial(self.model.book, self.model.calendars[name], start, requires),
+            self._book(name, start, requires),
+        )
 
-    @rule(name=calendars, start=starts, client=st.sampled_from("xy"), minutes=st.sampled_from([1, 5, 15]))
-    def hold(self, name: str, start: datetime, client: str, minutes: int) -> None:
+    @rule(
+        name=calendars,
+        start=starts,
+        client=st.sampled_from("xy"),
+        minutes=st.sampled_from([1, 5, 15]),
+        requires=requirements,
+    )
+    def hold(self, name: str, start: datetime, client: str, minutes: int, requires: frozenset[str]) -> None:
         """A customer has a time held."""
         self._both(
-            partial(self.model.hold, self.model.calendars[name], start, client, minutes),
-            partial(holds.hold, client_id=client, calendar_id=name, start_time=start, minutes=minutes),
+            partial(self.model.hold, self.model.calendars[name], start, client, minutes, requires),
+            partial(
+                holds.hold,
+                client_id=client,
+                calendar_id=name,
+                start_time=start,
+                minutes=minutes,
+                requires=sorted(requires),
+            ),
         )
 
     @rule(name=calendars, start=starts)
     def book_too(self, name: str, start: datetime) -> None:
         """As often as all the rest somebody books."""
-        self.book(name, start)
+        self.book(name, start, frozenset())
 
     @rule(chosen=st.tuples(halves, halves, halves))
     def let_go(self, chosen: tuple[datetime, datetime, datetime]) -> None:
         """A customer lets as many holds expire as a day takes, and before a sweep another one books."""
         *held, start = chosen
         for one in held:
-            self.hold("wide", one, "z", 1)
+            self.hold("wide", one, "z", 1, frozenset())
         self.model.now += MINUTE
-        self.book("wide", start)
+        self.book("wide", start, frozenset())
 
     @has_holds
-    @rule(place=places, shift=st.sampled_from([0, 0, 0, 15, 7]))
-    def confirm(self, place: int, shift: int) -> None:
+    @rule(place=places, shift=st.sampled_from([0, 0, 0, 15, 7]), requires=st.none() | requirements)
+    def confirm(self, place: int, shift: int, requires: frozenset[str] | None) -> None:
         """A customer books what they hold, or hold no more, or something else."""
         held = self._pick(place, "held")
         start = held.start + timedelta(minutes=shift)
+        asked = held.requires if requires is None else requires
         self._both(
-            partial(self.model.confirm, held, held.calendar, start),
-            self._book(held.calendar.calendar_id, start, hold_id=self.ids[held.number]),
+            partial(self.model.confirm, held, held.calendar, start, asked),
+            self._book(held.calendar.calendar_id, start, asked, hold_id=self.ids[held.number]),
         )
 
     @has_holds
@@ -183,6 +188,18 @@ class Engine(LedgerRules):
         self.connection.execute("SELECT engine.join_team(%s, %s, 1)", (name, coach_id))
         learn(self.connection, self.model)
 
+    @rule(coach_id=coaches, attributes=requirements)
+    def learn(self, coach_id: str, attributes: frozenset[str]) -> None:
+        """A coach has other attributes."""
+        self.model.coaches[coach_id].attributes = attributes
+        set_attributes(self.connection, coach_id, **attributes_of(attributes))
+
+    @rule(name=calendars, requires=requirements)
+    def require(self, name: str, requires: frozenset[str]) -> None:
+        """A calendar requires something else."""
+        self.model.calendars[name].requires = requires
+        set_calendar(self.connection, name, requires=sorted(requires))
+
     @rule(
         coach_id=st.sampled_from(["ben", "cy"]),
         start=starts,
@@ -205,10 +222,10 @@ class Engine(LedgerRules):
         """Time passes."""
         self.model.now += timedelta(minutes=minutes)
 
-    @rule(name=calendars)
-    def look(self, name: str) -> None:
+    @rule(name=calendars, requires=requirements)
+    def look(self, name: str, requires: frozenset[str]) -> None:
         """Somebody looks."""
-        check_listing(self.connection, self.model, name)
+        check_listing(self.connection, self.model, name, requires)
 
     @invariant()
     def same(self) -> None:
@@ -220,64 +237,6 @@ class Engine(LedgerRules):
         """In the end the records replay, and the distribution is what the credits say."""
         check_replay(self.connection)
         check_distribution(self.connection, self.model)
-
-    def _pick(self, place: int, state: str) -> Booking:
-        """Return one of the bookings in a state; now and then, or if there is none, any there ever was."""
-        fit = [one for one in self.model.bookings if one.state == state] if place % 4 else []
-        choice = fit or self.known
-        return choice[place // 4 % len(choice)]
-
-    def _book(self, name: str, start: datetime, hold_id: UUID | None = None) -> Callable[..., ChangeResult]:
-        return partial(
-            appointments.book,
-            calendar_id=name,
-            start_time=start,
-            contact=appointments.Contact(name="Customer", email="customer@example.com"),
-            metadata={},
-            hold_id=hold_id,
-        )
-
-    def _both(self, say: Callable[[], Booking], do: Callable[..., ChangeResult]) -> None:
-        """Ask both; they must accept the same and give the same, or refuse for the same reason."""
-        self.keys += 1
-        key = Key(value=f"key-{self.keys}", fingerprint=b"f")
-        do = partial(do, self.connection, tenant_id=TENANT, key=key)
-        try:
-            expected: Booking | type[FairslotError] = say()
-        except FairslotError as error:
-            expected = type(error)
-        found = self._clearing(do)
-        if isinstance(found, FairslotError):
-            assert type(found) is expected
-            return
-        assert isinstance(expected, Booking), f"the engine did what the model refuses with {expected}"
-        answer = found.answer
-        if expected.number not in self.ids:
-            self.known.append(expected)
-            self.ids[expected.number] = UUID(answer.get("hold_id") or answer["appointment_id"])
-        if answer:  # giving a hold back is answered with nothing
-            assert answer["coach_id"] == expected.coach_id
-            assert datetime.fromisoformat(answer["start_time"]) == expected.start
-            assert answer.get("status", "held") == expected.state
-
-        def repeat_last() -> ChangeResult:
-            done = do(now=self.model.now)
-            assert (done.replayed, done.answer, done.messages) == (True, answer, [])
-            return done
-
-        self.repeat_last = repeat_last
-
-    def _clearing(self, do: Callable[..., ChangeResult]) -> ChangeResult | FairslotError:
-        """Do as `db.run`: where expired holds are in the way, clear them and ask again."""
-        try:
-            return do(now=self.model.now)
-        except psycopg.Error as error:
-            if error.sqlstate == "FS426":
-                assert holds.expire(self.connection, now=self.model.now) > 0
-                return self._clearing(do)
-            said = translate(error)
-            assert isinstance(said, FairslotError), repr(error)
-            return said
 
 
 def test_the_engine_is_the_model(connection: Connection, environment: Callable[..., None]) -> None:

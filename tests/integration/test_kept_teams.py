@@ -22,10 +22,26 @@ from tests.support.fixtures import Environment
 from tests.support.invariants import check_invariants
 from tests.support.readings import begin_absence, store_message, store_reading
 from tests.support.tables import clear_tables
-from tests.support.team import ALWAYS, add_calendar, add_coach, set_calendar, set_coach, set_days
+from tests.support.team import (
+    ALWAYS,
+    add_calendar,
+    add_coach,
+    set_attributes,
+    set_calendar,
+    set_coach,
+    set_days,
+    set_member,
+)
 
 ZONES = ["America/New_York", "Europe/London", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Chatham"]
 COACHES = ["ana", "ben", "cy"]
+REQUIREMENTS = ["language:de", "language:en", "tier:2"]
+ATTRIBUTES: list[dict[str, Any]] = [
+    {},
+    {"language": "de"},
+    {"language": ["de", "en"], "tier": 2},
+    {"tier": 2},
+]
 
 
 @pytest.fixture
@@ -47,6 +63,8 @@ def add_world(connection: Connection, data: st.DataObject) -> None:
             max_per_day=data.draw(st.integers(0, 3)),
             kind="calendar_api" if number == 2 else "none",
         )
+        if data.draw(st.booleans()):
+            set_coach(connection, coach_id, **own_rules(data), **limits(data))
     add_calendar(connection, "cal", COACHES[: data.draw(st.integers(1, 3))], **rules(data))
     add_calendar(connection, "also", ["ana"], duration=15)
     extend_days(connection, now=NOW)
@@ -64,6 +82,24 @@ def rules(data: st.DataObject) -> dict[str, Any]:
         "max_per_day": data.draw(st.sampled_from([None, None, 0, 1, 2])),
         "blocked_dates": data.draw(st.sampled_from([[], [], ["2026-03-03"]])),
         "time_zone": data.draw(st.sampled_from(ZONES)),
+    }
+
+
+def own_rules(data: st.DataObject) -> dict[str, Any]:
+    """Draw the buffers and the notice of a coach, or of a coach in the calendar."""
+    return {
+        "buffer_before": data.draw(st.sampled_from([0, 15, 240])),
+        "buffer_after": data.draw(st.sampled_from([0, 30, 240])),
+        "min_notice_minutes": data.draw(st.sampled_from([0, 7, 20, 600])),
+    }
+
+
+def limits(data: st.DataObject) -> dict[str, Any]:
+    """Draw the limits of a coach on weeks and months."""
+    return {
+        "max_per_week": data.draw(st.sampled_from([None, 0, 1, 2])),
+        "max_per_month": data.draw(st.sampled_from([None, 1, 2])),
+        "max_minutes_per_week": data.draw(st.sampled_from([None, 0, 30, 90])),
     }
 
 
@@ -105,7 +141,9 @@ class World:
     def do_book(self) -> None:
         """Book through one of the calendars that share a coach."""
         calendar_id = self.data.draw(st.sampled_from(["cal", "also"]))
-        self.booked.append(book(self.connection, self.start(), calendar_id=calendar_id, now=self.now))
+        requires = self.data.draw(st.sampled_from([[], [], ["language:de"]]))
+        made = book(self.connection, self.start(), calendar_id=calendar_id, now=self.now, requires=requires)
+        self.booked.append(made)
 
     def do_hold(self) -> None:
         """Hold a time."""
@@ -157,6 +195,19 @@ class World:
         """Change how much a coach takes on a day."""
         set_days(self.connection, self.coach(), max_per_day=self.data.draw(st.integers(0, 3)))
 
+    def do_limit(self) -> None:
+        """Change a coach's limit on weeks or months."""
+        name, value = self.data.draw(st.sampled_from(sorted(limits(self.data).items(), key=str)))
+        set_coach(self.connection, self.coach(), **{name: value})
+
+    def do_own_rule(self) -> None:
+        """Change a buffer or the notice of a coach, or of a coach in the calendar."""
+        name, value = self.data.draw(st.sampled_from(sorted(own_rules(self.data).items())))
+        if self.data.draw(st.booleans()):
+            set_coach(self.connection, self.coach(), **{name: value})
+        else:
+            set_member(self.connection, "cal", self.coach(), **{name: value})
+
     def do_set_active(self) -> None:
         """Let a coach pause or come back."""
         set_coach(self.connection, self.coach(), active=self.data.draw(st.booleans()))
@@ -168,6 +219,15 @@ class World:
             self.coach(),
             calendar_kind=self.data.draw(st.sampled_from(["none", "calendar_api"])),
         )
+
+    def do_set_attributes(self) -> None:
+        """Let a coach learn or forget something."""
+        set_attributes(self.connection, self.coach(), **self.data.draw(st.sampled_from(ATTRIBUTES)))
+
+    def do_require(self) -> None:
+        """Let the calendar require something else, or nothing."""
+        required = st.sampled_from([[], [], ["language:de"], ["language:de", "tier:2"]])
+        set_calendar(self.connection, "cal", requires=self.data.draw(required))
 
     def do_join(self) -> None:
         """Let a coach join."""
@@ -183,11 +243,12 @@ class World:
         set_calendar(self.connection, "cal", **{name: value})
 
 
-def check_explained(connection: Connection, page: Listed, start: datetime, now: datetime) -> None:
+def check_explained(
+    connection: Connection, page: Listed, start: datetime, now: datetime, requires: list[str]
+) -> None:
     """Assert that a start is listed with exactly the coaches who are explained as free."""
-    free = tuple(
-        coach_id for coach_id, reason in reasons(connection, start, now=now).items() if reason is None
-    )
+    why = reasons(connection, start, now=now, requires=requires)
+    free = tuple(coach_id for coach_id, reason in why.items() if reason is None)
     listed = {instant_of(one.slot): one.coach_ids for one in page.starts}
     assert listed.get(start, ()) == free, start
 
@@ -203,7 +264,14 @@ def test_what_is_kept_is_exact(connection: Connection, cache: Redis, data: st.Da
             world.change()
         now, days = world.now, data.draw(st.sampled_from([1, 3, 60]))
         start = data.draw(st.sampled_from([now, now, now - HOUR, now + timedelta(days=2)]))
-        query: dict[str, Any] = {"start": start, "days": days, "now": now, "with_coaches": True}
+        requires = data.draw(st.lists(st.sampled_from(REQUIREMENTS), max_size=2))
+        query: dict[str, Any] = {
+            "start": start,
+            "days": days,
+            "now": now,
+            "with_coaches": True,
+            "requires": requires,
+        }
         fresh = list_page(connection, **query)
         assert list_page(connection, **query, kept=kept) == fresh
         assert list_page(connection, **query, kept=KeptTeams()) == fresh
@@ -215,5 +283,5 @@ def test_what_is_kept_is_exact(connection: Connection, cache: Redis, data: st.Da
         grid = timedelta(minutes=interval["n"] if interval else 15)
         first = instant_of(0) + ((now - instant_of(0)) // grid + data.draw(st.integers(0, 100))) * grid
         if start <= first < start + timedelta(days=days):
-            check_explained(connection, fresh, first, now)
+            check_explained(connection, fresh, first, now, requires)
         check_invariants(connection, lowered=True)

@@ -15,7 +15,7 @@ from tests.support.bookings import book, hold
 from tests.support.clock import HOUR, MINUTE, NINE, NOW
 from tests.support.fixtures import Connect, Environment
 from tests.support.readings import store_message, store_reading
-from tests.support.team import add_coach, add_team, set_calendar, set_coach, set_days
+from tests.support.team import add_coach, add_team, set_calendar, set_coach, set_days, set_member
 
 
 def read_again(connection: Connection, *, fails: bool = False) -> None:
@@ -59,6 +59,15 @@ CHANGES: dict[str, Callable[[Connection], Any]] = {
     "a grid": lambda connection: set_calendar(connection, slot_interval=45),
     "notice": lambda connection: set_calendar(connection, min_notice_minutes=1500),
     "a horizon": lambda connection: set_calendar(connection, horizon_days=1),
+    "a coach's buffer": lambda connection: set_coach(connection, "coach-01", buffer_after=60),
+    "a coach's notice": lambda connection: set_coach(connection, "coach-01", min_notice_minutes=1500),
+    "a buffer in the team": lambda connection: set_member(connection, "cal", "coach-01", buffer_before=60),
+    "a notice in the team": lambda connection: set_member(
+        connection, "cal", "coach-01", min_notice_minutes=1500
+    ),
+    "a week that is full": lambda connection: set_coach(connection, "coach-01", max_per_week=0),
+    "a month that is full": lambda connection: set_coach(connection, "coach-01", max_per_month=0),
+    "a week without minutes": lambda connection: set_coach(connection, "coach-01", max_minutes_per_week=15),
     "a blocked date": lambda connection: set_calendar(connection, blocked_dates=["2026-03-03"]),
     "a maximum": lambda connection: set_calendar(connection, max_per_day=0),
 }

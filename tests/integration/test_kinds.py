@@ -9,8 +9,8 @@ from fairslot.booking import decisions
 from fairslot.domain.idempotency import ChangeResult
 from fairslot.domain.replay import ReplayError
 from fairslot.platform.db import Connection
-from tests.integration.model import Calendar
 from tests.integration.model_kinds import Kind
+from tests.integration.model_parts import Calendar
 from tests.integration.model_team import Team
 from tests.support.bookings import appointment_of, book, cancel, hold, reassign, release_hold, reschedule
 from tests.support.clock import HALF, HOUR, NEW_YORK, NINE, NOW

@@ -5,6 +5,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from admin.plan_models import Document
 from fairslot.coach_time.days import extend_days
 from fairslot.platform.db import Connection
 from fairslot.team import document
@@ -15,40 +16,17 @@ from tests.support.readings import begin_absence
 from tests.support.tables import count
 from tests.support.team import EVERY_DAY, TENANT, add_coach
 
-CALENDAR: dict[str, Any] = {
-    "name": "Cal",
-    "slug": None,
-    "description": "",
-    "slot_duration": 30,
-    "slot_interval": 15,
-    "buffers": {"before": 0, "after": 0},
-    "notice": 0,
-    "horizon": 60,
-    "time_zone": "UTC",
-    "max_per_day": None,
-    "blocked_dates": [],
-    "policy": "fair_share",
-    "fairness": {"gamma": 4, "low": 0.5, "high": 2, "prior_strength": 16, "half_life_days": 60},
-    "conflict_policy": "keep",
-    "active": True,
-}
-
 
 def team(size: int, *, weight: float = 1, leaves: bool = False) -> dict[str, Any]:
     """Return a document of coaches who are in one team, or leave it."""
-    coach: dict[str, Any] = {
-        "name": "Ann",
-        "email": None,
-        "time_zone": "Europe/Berlin",
-        "active": True,
-        "working_hours": EVERY_DAY,
-        "overrides": [],
-        "limits": {"per_day": 10},
-        "score": 0.5,
-    }
-    coaches = {f"coach-{number:03}": coach for number in range(size)}
+    coaches = [f"coach-{number:03}" for number in range(size)]
+    coach = {"name": "Ann", "time_zone": "Europe/Berlin", "working_hours": EVERY_DAY, "score": 0.5}
     members = {} if leaves else {coach_id: {"weight": weight} for coach_id in coaches}
-    return {"coaches": coaches, "calendars": {"cal": {**CALENDAR, "team": members}}}
+    wanted = {
+        "coaches": dict.fromkeys(coaches, coach),
+        "calendars": {"cal": {"name": "Cal", "slot_duration": 30, "team": members}},
+    }
+    return Document.model_validate(wanted).model_dump(mode="json")
 
 
 def apply(connection: Connection, wanted: dict[str, Any]) -> int:

@@ -35,7 +35,8 @@ def test_nobody_joins_across_tenants(two: Connection, calendar_id: str, coach_id
     """Neither a coach of one's own another's calendar, nor the other way round."""
     before = table_digests(two)
     place = Member(calendar_id, coach_id)
-    (step,) = place.put_steps(two, tenant_id=OTHER, known=None, settings={"weight": 1}, now=NOW)
+    settings = {"weight": 1, "buffers": {"before": 0, "after": 0}, "notice": 0}
+    (step,) = place.put_steps(two, tenant_id=OTHER, known=None, settings=settings, now=NOW)
     with pytest.raises(NotFoundError):
         step.make(two, [step])
     assert table_digests(two) == before

@@ -1,8 +1,8 @@
 """Take each guard out in turn and expect its test to go red: `python -m tests.mutants [part of a name …]`.
 
-A mutant is a copy of `fairslot` in which one piece of text is another, and a run of the tests that must
-notice. Each is told in a line: killed by which test, or SURVIVED, and then the exit code is 1. Before them
-the same tests run on an unchanged copy and must pass.
+A mutant is a copy of `fairslot` and the functions in which one piece of text is another, and a run of the
+tests that must notice. Each is told in a line: killed by which test, or SURVIVED, and then the exit code is
+1. Before them the same tests run on an unchanged copy and must pass.
 """
 
 import os
@@ -16,12 +16,14 @@ from pathlib import Path
 
 from tests.mutants import (
     access,
+    attributes,
     calendars,
     changes,
     edges,
     engine,
     http,
     ledgers,
+    limits,
     pages,
     patience,
     privacy,
@@ -43,16 +45,18 @@ GUARDS = (
     *relay.GUARDS,
     *calendars.GUARDS,
     *pages.GUARDS,
+    *limits.GUARDS,
     *patience.GUARDS,
     *privacy.GUARDS,
     *ledgers.GUARDS,
     *team.GUARDS,
     *team_tenants.GUARDS,
     *upgrades.GUARDS,
+    *attributes.GUARDS,
 )
 
 _ROOT = Path(__file__).parent.parent.parent
-_LAYER = _ROOT / "layers" / "common"
+_COPIED = ("functions", "layers/common")
 _PASSED, _FAILED = 0, 1  # pytest's exit codes; the others mean that the tests could not run
 
 
@@ -61,25 +65,25 @@ class BrokenError(Exception):
 
 
 def copy_with(guard: Guard | None, home: Path) -> Path:
-    """Copy the layer, without a guard if one is given, and return the copy.
+    """Copy the layer and the functions, without a guard if one is given; return where the copies are.
 
     Raises:
         BrokenError: what is to be taken out is not there once, or as often as is said.
 
     """
-    layer = home / "common"
-    shutil.copytree(_LAYER, layer, ignore=shutil.ignore_patterns("__pycache__"))
+    for folder in _COPIED:
+        shutil.copytree(_ROOT / folder, home / folder, ignore=shutil.ignore_patterns("__pycache__"))
     if guard is not None:
-        file = layer / "fairslot" / guard.file
+        file = home / guard.path
         text = file.read_text("utf-8")
         if text.count(guard.old) != guard.times:
             raise BrokenError(f"found {text.count(guard.old)} times in {guard.file}, not {guard.times}")
         file.write_text(text.replace(guard.old, guard.new), "utf-8")
-    return layer
+    return home
 
 
-def run_tests(layer: Path, tests: Iterable[str]) -> str | None:
-    """Run tests on a copy of the layer until one fails; return its name, or None when all pass.
+def run_tests(home: Path, tests: Iterable[str]) -> str | None:
+    """Run tests on copies until one fails; return its name, or None when all pass.
 
     Raises:
         BrokenError: they did not run.
@@ -95,8 +99,8 @@ def run_tests(layer: Path, tests: Iterable[str]) -> str | None:
         cwd=_ROOT,
         env={
             **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(_ROOT / "functions"), str(layer), str(_ROOT)]),
-            "HYPOTHESIS_STORAGE_DIRECTORY": str(layer.parent / "hypothesis"),
+            "PYTHONPATH": os.pathsep.join([*(str(home / folder) for folder in _COPIED), str(_ROOT)]),
+            "HYPOTHESIS_STORAGE_DIRECTORY": str(home / "hypothesis"),
         },
         capture_output=True,
         text=True,

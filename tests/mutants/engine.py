@@ -21,7 +21,8 @@ _ADMITS = """
                                  p_after => p_after);
         RETURN FOUND;"""
 _RELEASE = (
-    "    PERFORM engine.release_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);\n"
+    "    PERFORM engine.release_time(p_coach => a.coach_id, p_start => a.start_time, p_end => a.end_time,"
+    " p_takes => a.takes);\n"
 )
 
 _TIME = (
@@ -62,7 +63,7 @@ _TIME = (
     ),
     Guard(
         "a coach leaves without the calendar's lock",
-        _ROSTERS,
+        "schema/functions/21_team.sql",
         "    PERFORM engine.lock_calendars(p_calendars);\n    FOR v_one",
         "    FOR v_one",
         f"{_ORDER}::test_every_change_waits_for_its_calendar",
@@ -214,8 +215,8 @@ _FAIRNESS = (
     Guard(
         "a change of the scores by hand is not followed",
         _ROSTERS,
-        "was.score, was.calendar_kind) IS DISTINCT FROM (coach.active, coach.score,",
-        "was.calendar_kind) IS DISTINCT FROM (coach.active,",
+        "IS DISTINCT FROM (coach.active, coach.score, coach.calendar_kind,",
+        "IS DISTINCT FROM (coach.active, was.score, coach.calendar_kind,",
         f"{_TESTS}/test_rosters.py",
     ),
     Guard(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Guard:
-    """A piece of `file` in the package; without it (`new` in its place) `test` must fail."""
+    """A piece of `file` in the package, or in `functions/`; with `new` in its place `test` must fail."""
 
     name: str
     file: str
@@ -13,3 +13,8 @@ class Guard:
     new: str
     test: str
     times: int = 1
+
+    @property
+    def path(self) -> str:
+        """The file's path from the root of the repository."""
+        return self.file if self.file.startswith("functions/") else f"layers/common/fairslot/{self.file}"

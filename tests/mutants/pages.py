@@ -3,8 +3,10 @@
 from tests.mutants.guard import Guard
 
 _MODEL = "schema/functions/19_availability.sql"
+_LISTING = "schema/functions/23_listing.sql"
 _TABLES = "schema/tables/0001_baseline/3_availability.sql"
 _TEAM = "coach_time/team_time.py"
+_BITS = "coach_time/team_bits.py"
 _READING = "coach_time/team_reading.py"
 _KEPT = "coach_time/kept_teams.py"
 _PACKED = "coach_time/packed_team.py"
@@ -44,7 +46,7 @@ GUARDS = (
     ),
     Guard(
         "the snapshot of a page is that of after it was read",
-        _MODEL,
+        _LISTING,
         "           pg_current_snapshot()::text,\n",
         "           pg_snapshot_xmax(pg_current_snapshot())::text || ':'"
         " || pg_snapshot_xmax(pg_current_snapshot())::text || ':',\n",
@@ -94,7 +96,7 @@ GUARDS = (
     ),
     Guard(
         "a copied key counts",
-        _MODEL,
+        _LISTING,
         "WHERE page_key.xmin = page_key.made_by::xid",
         "WHERE true",
         f"{_TESTS}/test_kept_teams_bounds.py::test_a_copy_of_the_key_is_none",
@@ -129,31 +131,31 @@ GUARDS = (
     ),
     Guard(
         "a full day is listed",
-        _TEAM,
-        "~self.full.get(number, 0)",
-        "~0",
+        _BITS,
+        "return self.full.get(number, 0) | self.closed.get(number, 0)",
+        "return self.closed.get(number, 0)",
         _EACH,
     ),
     Guard(
         "a coach whose calendar was never read is listed",
-        _TEAM,
-        "        if self.read_at[number] == _NEVER:\n            return 0\n",
+        _BITS,
+        "        if self.read_at[number] == NEVER:\n            return 0\n",
         "",
         f"{_TESTS}/test_kept_teams_changes.py::test_a_first_reading_is_taken_over",
     ),
     Guard(
         "a coach whose calendar was never read is counted with the team",
-        _TEAM,
+        _BITS,
         """                    shut[number * size : (number + 1) * size] = b"\\xff" * size\n""",
         "                    pass\n",
-        "tests/unit/test_team_time.py",
+        "tests/unit/coach_time/test_team_sizes.py",
     ),
     Guard(
         "what the readings say outlives them",
         _TEAM,
         "            self._oldest = None\n",
         "            pass\n",
-        "tests/unit/test_team_time.py",
+        "tests/unit/coach_time/test_team_sizes.py",
     ),
     Guard(
         "a page whose coaches changed keeps its text",

@@ -71,8 +71,8 @@ GUARDS = (
     Guard(
         "a kept page lists a coach who was turned off",
         "schema/functions/20_availability_triggers.sql",
-        "WHEN ((OLD.active, OLD.calendar_kind) IS DISTINCT FROM (NEW.active, NEW.calendar_kind))",
-        "WHEN (OLD.calendar_kind IS DISTINCT FROM NEW.calendar_kind)",
+        "(OLD.active, OLD.calendar_kind, OLD.buffer_before",
+        "(NEW.active, OLD.calendar_kind, OLD.buffer_before",
         f"{_PLANS}::test_what_is_kept_of_availability_follows[deactivated]",
     ),
     Guard(

@@ -103,7 +103,9 @@ class Operation:
             full = full.replace(f"{{{name}}}", quote(str(value).encode("utf-8", "replace"), safe=""))
         if isinstance(query, dict):
             query = "&".join(
-                f"{name}={quote(str(value).encode('utf-8', 'replace'))}" for name, value in query.items()
+                f"{name}={quote(str(value).encode('utf-8', 'replace'))}"
+                for name, given in query.items()
+                for value in (given if isinstance(given, list) else [given])
             )
         given = {"X-API-Key": KEY, "Content-Type": "application/json", **headers}
         sent = body if body is NOTHING or isinstance(body, bytes) else _text(body)

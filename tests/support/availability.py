@@ -1,8 +1,9 @@
 """What a calendar lists, and why its coaches can or cannot be booked."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from fairslot.booking import decisions
 from fairslot.coach_time import bookable_starts
@@ -47,6 +48,7 @@ def list_page(
     after: tuple[str, int] | None = None,
     with_coaches: bool = False,
     kept: KeptTeams | None = None,
+    requires: Sequence[str] = (),
 ) -> Listed:
     """List a calendar's bookable starts of so many days, or those of every calendar."""
     page = bookable_starts.list_starts(
@@ -57,6 +59,7 @@ def list_page(
         now=now,
         clock=now,
         kept=kept,
+        requires=requires,
     )
     return Listed(
         starts=[start for one in page.calendars for start in _each(one, with_coaches=with_coaches)],
@@ -86,14 +89,24 @@ def listed_starts(connection: Connection, *, start: datetime, end: datetime, now
 
 
 def explain(
-    connection: Connection, start: datetime = NINE, *, calendar_id: str = "cal", now: datetime = NOW
+    connection: Connection,
+    start: datetime = NINE,
+    *,
+    calendar_id: str = "cal",
+    now: datetime = NOW,
+    requires: Sequence[str] = (),
 ) -> list[decisions.Explained]:
     """Return what is said of each coach at a start."""
-    return decisions.explain(connection, tenant_id=TENANT, calendar_id=calendar_id, start_time=start, now=now)
+    return decisions.explain(
+        connection,
+        tenant_id=TENANT,
+        calendar_id=calendar_id,
+        start_time=start,
+        now=now,
+        requires=requires,
+    )
 
 
-def reasons(
-    connection: Connection, start: datetime = NINE, *, calendar_id: str = "cal", now: datetime = NOW
-) -> dict[str, str | None]:
-    """Return why each coach cannot be booked at a start; None for who can."""
-    return {one.coach_id: one.reason for one in explain(connection, start, calendar_id=calendar_id, now=now)}
+def reasons(connection: Connection, start: datetime = NINE, **more: Any) -> dict[str, str | None]:
+    """Return why each coach cannot be booked at a start, as `explain` takes it; None for who can."""
+    return {one.coach_id: one.reason for one in explain(connection, start, **more)}

@@ -1,7 +1,7 @@
 """Changes of appointments by the use cases, with defaults for all that a test does not care about."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -38,6 +38,7 @@ def book(
     now: datetime = NOW,
     tenant_id: str = TENANT,
     held: Which | None = None,
+    requires: Sequence[str] = (),
 ) -> ChangeResult:
     """Book for a new customer, what is held where it is."""
     name = f"Customer {next(_numbers)}"
@@ -46,7 +47,7 @@ def book(
         tenant_id=tenant_id,
         calendar_id=calendar_id,
         start_time=start,
-        contact=appointments.Contact(name=name, email="customer@example.com"),
+        contact=appointments.Contact(name=name, email="customer@example.com", requires=requires),
         metadata={},
         key=key,
         now=now,
@@ -108,6 +109,7 @@ def hold(
     start: datetime = NINE,
     calendar_id: str = "cal",
     key: Key = NO_KEY,
+    requires: Sequence[str] = (),
 ) -> ChangeResult:
     """Hold a start."""
     return holds.hold(
@@ -119,6 +121,7 @@ def hold(
         minutes=minutes,
         key=key,
         now=now,
+        requires=requires,
     )
 
 

@@ -73,7 +73,7 @@ def request(
         Request(
             method=method,
             path=path,
-            query=query if isinstance(query, str) else urlencode(query),
+            query=query if isinstance(query, str) else urlencode(query, doseq=True),
             headers=[one for one in sent if one[0] not in names] + given,
             body=raw,
             source_ip="127.0.0.1",

@@ -10,11 +10,12 @@ def check_invariants(connection: Connection, *, lowered: bool = False) -> None:
     """Assert that no appointments overlap, bits and counters agree with them, and credits sum to 0.
 
     Credits are those of each kind of hour; the row of normal has the number of the last decision.
-    What the read model does not have yet is noted as changed. No day has more than its maximum, unless that
-    was `lowered` under what was booked.
+    What the read model does not have yet is noted as changed. No day, week or month has more than its
+    maximum, unless that was `lowered` under what was booked.
     """
-    maximum = () if lowered else (_MAXIMUM,)
-    for statement in (_OVERLAPS, _BITS, _COUNTERS, *maximum, _CREDITS, _LOG, _NUMBERS, _EVENTS, _HORIZONS):
+    maximum = () if lowered else (_MAXIMUM, _LIMITS)
+    rest = (_CREDITS, _LOG, _NUMBERS, _EVENTS, _HORIZONS)
+    for statement in (_OVERLAPS, _BITS, _COUNTERS, _PERIODS, *maximum, *rest):
         assert _all(connection, statement) == []
 
 
@@ -59,6 +60,17 @@ _COUNTERS = b"""
          WHERE a.coach_id = day.coach_id AND a.status <> 'cancelled'
            AND engine.slot_of(a.start_time) >= day.first_slot
            AND engine.slot_of(a.start_time) < day.first_slot + day.slot_count)"""
+
+_PERIODS = b"""
+    SELECT * FROM coach_periods
+    EXCEPT
+    SELECT one.* FROM coaches CROSS JOIN LATERAL engine.periods_of(coach_id) AS one
+     UNION ALL
+    (SELECT one.* FROM coaches CROSS JOIN LATERAL engine.periods_of(coach_id) AS one
+     EXCEPT
+     SELECT * FROM coach_periods)"""
+
+_LIMITS = b"SELECT * FROM coach_periods WHERE booked > max_booked OR minutes > max_minutes"
 
 _CREDITS = b"SELECT calendar_id, kind FROM coach_credits GROUP BY calendar_id, kind HAVING sum(credit) <> 0"
 

@@ -85,9 +85,20 @@ def set_coach(connection: Connection, coach_id: str | None = None, **columns: An
     set_columns(connection, "coaches", {"coach_id": coach_id}, columns)
 
 
+def set_attributes(connection: Connection, coach_id: str, **attributes: Any) -> None:
+    """Set the attributes of a coach."""
+    set_coach(connection, coach_id, attributes=Jsonb(attributes))
+
+
 def set_calendar(connection: Connection, calendar_id: str | None = None, **columns: Any) -> None:
     """Set columns of one calendar, or of every calendar."""
     set_columns(connection, "calendars", {"calendar_id": calendar_id}, columns)
+
+
+def set_member(connection: Connection, calendar_id: str, coach_id: str, **columns: Any) -> None:
+    """Set columns of a coach's place in a team."""
+    where = {"calendar_id": calendar_id, "coach_id": coach_id}
+    set_columns(connection, "coach_calendars", where, columns)
 
 
 def set_days(connection: Connection, coach_id: str | None = None, **columns: Any) -> None:

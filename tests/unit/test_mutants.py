@@ -11,7 +11,7 @@ from tests.mutants.guard import Guard
 @pytest.mark.parametrize("guard", GUARDS, ids=[guard.name for guard in GUARDS])
 def test_a_guard_is_where_it_is_said_to_be(root: Path, guard: Guard) -> None:
     """A mutant whose text has changed since would otherwise be noticed only by a run of all of them."""
-    text = (root / "layers/common/fairslot" / guard.file).read_text("utf-8")
+    text = (root / guard.path).read_text("utf-8")
     assert text.count(guard.old) == guard.times
     file, _, test = guard.test.partition("::")
     assert (

@@ -5,17 +5,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from admin.calendar_models import (
-    Buffers,
-    BuffersPatch,
-    CalendarModel,
-    CalendarPatch,
-    CalendarRequest,
-    Fairness,
-    FairnessPatch,
-)
+from admin.calendar_models import CalendarModel, CalendarPatch, CalendarRequest, Fairness, FairnessPatch
 from admin.coach_models import CoachModel, CoachPatch, CoachRequest, Limits, LimitsPatch
-from admin.settings_models import merged
+from admin.settings_models import Buffers, BuffersPatch, merged
 
 PAIRS = [
     (CoachRequest, CoachPatch),

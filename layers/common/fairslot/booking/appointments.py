@@ -57,6 +57,7 @@ class Appointment(Booked):
     crm_contact_id: str | None
     external_calendar_id: str | None
     conflict: bool
+    requires: Sequence[str]
     created_at: datetime
     updated_at: datetime
     cancelled_at: datetime | None
@@ -65,12 +66,13 @@ class Appointment(Booked):
 
 @dataclass(frozen=True, kw_only=True)
 class Contact:
-    """Who books."""
+    """Who books; `requires` is what they ask of a coach beyond the calendar: name:value, sorted."""
 
     name: str
     email: str
     notes: str | None = None
     timezone: str | None = None
+    requires: Sequence[str] = ()
 
 
 def book(
@@ -87,13 +89,14 @@ def book(
 ) -> ChangeResult:
     """Book the calendar at an instant with the coach whose turn it is, or with the coach of the hold.
 
-    Without `now` the database's clock counts, here as in every change.
+    What a hold was made with stands, so a booking of it requires the same or nothing. Without `now` the
+    database's clock counts, here as in every change.
 
     Raises:
         SlotUnavailableError: no coach of the team is free then.
         HoldExpiredError: the hold is gone.
         NotFoundError: the tenant has no such calendar.
-        ValidationError: the instant is past or off the calendar's grid.
+        ValidationError: the instant is past or off the calendar's grid, or the hold is for something else.
         IdempotencyKeyReusedError: the key was used for another request.
 
     """
@@ -108,6 +111,7 @@ def book(
         "metadata": Jsonb(write(metadata)),  # as a string: jsonb would change how its numbers are written
         "hold": hold_id,
         "now": now,
+        "requires": [*contact.requires] or None,
     }
     return call(connection, "appointments", "book", values, key)
 

@@ -10,6 +10,7 @@ from fairslot.booking import holds
 from fairslot.domain.errors import NotFoundError, ValidationError
 from fairslot.domain.fair_share import MILLION
 from fairslot.domain.ledger import NORMAL
+from fairslot.domain.requirements import MISSING, Requirement, requirements, trace
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 
@@ -18,7 +19,10 @@ _SQL = queries("decisions")
 
 @dataclass(frozen=True, kw_only=True)
 class Weighed:
-    """One coach in a decision: weight is relative, share and credit in bookings; None if not eligible."""
+    """One coach in a decision: weight is relative, share and credit in bookings; None if not eligible.
+
+    `met` and `missing` are what the coach met and did not meet of what was required then.
+    """
 
     coach_id: str
     eligible: bool
@@ -27,6 +31,8 @@ class Weighed:
     share: float | None
     credit_before: float | None
     last_assigned_seq: int | None
+    met: Sequence[Requirement]
+    missing: Sequence[Requirement]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +40,8 @@ class Decision:
     """The last decision about an appointment; `seq` numbers the calendar's decisions, whatever their kind.
 
     `kind` is the kind of hour whose credits it moved.
+
+    `requires` is what the calendar and the customer required of coaches.
 
     A `reversed` decision has no effect any more: its credits were given back, as on a cancellation.
     """
@@ -47,6 +55,7 @@ class Decision:
     chosen: str
     reason: str
     reversed: bool
+    requires: Sequence[Requirement]
     candidates: Sequence[Weighed]
 
 
@@ -61,6 +70,8 @@ class Explained:
     free: bool
     reason: str | None
     unreadable_events: int
+    met: Sequence[Requirement]
+    missing: Sequence[Requirement]
 
 
 def decision(connection: Connection, *, tenant_id: str, appointment_id: UUID) -> Decision:
@@ -75,7 +86,7 @@ def decision(connection: Connection, *, tenant_id: str, appointment_id: UUID) ->
     ).fetchone()
     if row is None:
         raise NotFoundError("There is no such appointment.")
-    weighed = [_weighed(one) for one in row["candidates"]]
+    weighed = [_weighed(one, row, place) for place, one in enumerate(row["candidates"])]
     return Decision(
         appointment_id=appointment_id,
         calendar_id=row["calendar_id"],
@@ -84,8 +95,11 @@ def decision(connection: Connection, *, tenant_id: str, appointment_id: UUID) ->
         policy=row["policy"],
         policy_version=row["policy_version"],
         chosen=row["chosen"],
-        reason=_reason(row, row["names"]) + (" It was undone since." if row["reversed"] else ""),
+        reason=_reason(row, row["names"])
+        + _left_out(weighed)
+        + (" It was undone since." if row["reversed"] else ""),
         reversed=row["reversed"],
+        requires=requirements(row["requires"], row["also_requires"]),
         candidates=weighed,
     )
 
@@ -97,17 +111,25 @@ def explain(
     calendar_id: str,
     start_time: datetime,
     now: datetime | None = None,
+    requires: Sequence[str] = (),
 ) -> list[Explained]:
     """Return for each coach of a calendar whether an appointment could start at an instant.
 
-    Expired holds are released first, as for a listing.
+    A coach has to meet what the calendar requires, and `requires` (name:value) of a request. Expired holds
+    are released first, as for a listing.
 
     Raises:
         NotFoundError: the tenant has no such calendar.
         ValidationError: the instant is off the calendar's grid.
 
     """
-    values = {"tenant": tenant_id, "calendar": calendar_id, "start": start_time, "now": now}
+    values = {
+        "tenant": tenant_id,
+        "calendar": calendar_id,
+        "start": start_time,
+        "now": now,
+        "requires": [*requires] or None,
+    }
     grid = connection.execute(_SQL["grid"], values).fetchone()
     if grid is None:
         raise NotFoundError("There is no such calendar.")
@@ -118,15 +140,7 @@ def explain(
     if grid["has_expired_holds"]:
         holds.expire(connection, now=now)
     rows = connection.execute(_SQL["explain"], values).fetchall()
-    return [
-        Explained(
-            coach_id=row["coach_id"],
-            free=row["reason"] is None,
-            reason=row["reason"],
-            unreadable_events=row["unreadable_events"],
-        )
-        for row in rows
-    ]
+    return [_explained(row, requires) for row in rows]
 
 
 def kind_of(connection: Connection, *, tenant_id: str, calendar_id: str, start_time: datetime) -> str:
@@ -143,7 +157,21 @@ def kind_of(connection: Connection, *, tenant_id: str, calendar_id: str, start_t
     return str(row["kind"])
 
 
-def _weighed(one: Mapping[str, Any]) -> Weighed:
+def _explained(row: Mapping[str, Any], requires: Sequence[str]) -> Explained:
+    judged = trace({**row, "also_requires": requires})
+    return Explained(
+        coach_id=row["coach_id"],
+        free=row["reason"] is None,
+        reason=row["reason"],
+        unreadable_events=row["unreadable_events"],
+        met=judged.met,
+        missing=judged.missing,
+    )
+
+
+def _weighed(one: Mapping[str, Any], row: Mapping[str, Any], place: int) -> Weighed:
+    unmet = {name: row[name][place] if row[name] else 0 for name in ("unmet", "also_unmet")}
+    judged = trace({**row, **unmet})
     if "share" not in one:
         return Weighed(
             coach_id=one["coach_id"],
@@ -153,6 +181,8 @@ def _weighed(one: Mapping[str, Any]) -> Weighed:
             share=None,
             credit_before=None,
             last_assigned_seq=None,
+            met=judged.met,
+            missing=judged.missing,
         )
     return Weighed(
         coach_id=one["coach_id"],
@@ -162,7 +192,19 @@ def _weighed(one: Mapping[str, Any]) -> Weighed:
         share=one["share"] / MILLION,
         credit_before=one["credit"] / MILLION,
         last_assigned_seq=one["last"],
+        met=judged.met,
+        missing=judged.missing,
     )
+
+
+def _left_out(weighed: Sequence[Weighed]) -> str:
+    """Write for a person how many coaches were kept out by what was required, and by what."""
+    out = [one for one in weighed if one.excluded_reason == MISSING]
+    if not out:
+        return ""
+    attributes = sorted({missing.attribute for one in out for missing in one.missing})
+    coaches = f"{len(out)} coaches did" if len(out) > 1 else "1 coach did"
+    return f" {coaches} not meet {', '.join(attributes)}."
 
 
 def _reason(row: Mapping[str, Any], names: Mapping[str, str]) -> str:

@@ -1,5 +1,6 @@
 """Holds: a coach's time, reserved for some minutes while the customer decides."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -20,6 +21,7 @@ def hold(
     minutes: int,
     key: Key,
     now: datetime | None = None,
+    requires: Sequence[str] = (),
 ) -> ChangeResult:
     """Hold the time of the coach whose turn it is; the answer is the hold.
 
@@ -40,6 +42,7 @@ def hold(
         "start": start_time,
         "for": timedelta(minutes=minutes),
         "now": now,
+        "requires": [*requires] or None,
     }
     return call(connection, "holds", "hold", values, key)
 

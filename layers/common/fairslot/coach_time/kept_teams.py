@@ -136,5 +136,7 @@ def _bytes_of(valkey: "Redis", name: str) -> Any:
 def _size(team: TeamTime) -> int:
     """Return about how many bytes of memory a team takes."""
     texts = sum(len(part) for text in team.texts.values() for part in text if isinstance(part, str | bytes))
-    rows = len(team.free) + len(team.open) + len(team.full) * team.window.size
-    return _TEAM_BYTES + rows + len(team.coaches) * _COACH_BYTES + len(team.counts) * _SLOT_BYTES + texts
+    rows = len(team.free) + len(team.open) + (len(team.full) + len(team.closed)) * team.window.size
+    coaches = len(team.coaches) + sum(len(part.numbers) for part in team.parts.values())
+    slots = sum(map(len, team.all_counts()))
+    return _TEAM_BYTES + rows + coaches * _COACH_BYTES + len(team.own) * 4 + slots * _SLOT_BYTES + texts

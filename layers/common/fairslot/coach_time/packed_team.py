@@ -7,7 +7,8 @@ from array import array
 from dataclasses import asdict
 from datetime import datetime
 
-from fairslot.coach_time.team_time import Rules, TeamTime, Window
+from fairslot.coach_time.team_rules import OwnRules, Rules, Window
+from fairslot.coach_time.team_time import TeamTime
 
 _MAC_BYTES = 32
 
@@ -36,11 +37,14 @@ def pack(team: TeamTime, kept_at: datetime) -> bytes:
         "window": asdict(team.window),
         "coaches": team.coaches,
         "full": {str(number): hex(slots) for number, slots in team.full.items()},
+        "closed": {str(number): hex(slots) for number, slots in team.closed.items()},
+        "own": {name: list(values) for name, values in vars(team.own).items()},
         "failing": sorted(team.failing),
         "snapshot": team.snapshot,
         "team_snapshot": team.team_snapshot,
         "rules": None if team.rules is None else asdict(team.rules),
         "counts": team.counts,
+        "late": {str(notice): counts for notice, counts in team.late.items()},
     }
     text = json.dumps(about, separators=(",", ":")).encode()
     parts = (len(text).to_bytes(4), text, team.read_at.tobytes(), team.free, team.open)
@@ -64,11 +68,14 @@ def unpack(packed: bytes) -> tuple[TeamTime, datetime]:
         free=bytearray(raw[bits : bits + rows]),
         open=bytearray(raw[bits + rows :]),
         full={int(number): int(slots, 16) for number, slots in about["full"].items()},
+        closed={int(number): int(slots, 16) for number, slots in about["closed"].items()},
+        own=OwnRules(**{name: array("i", values) for name, values in about["own"].items()}),
         read_at=read_at,
         failing=set(about["failing"]),
         snapshot=about["snapshot"],
         team_snapshot=about["team_snapshot"],
         rules=about["rules"] and Rules(**about["rules"]),
         counts=about["counts"],
+        late={int(notice): counts for notice, counts in about["late"].items()},
     )
     return team, datetime.fromisoformat(about["kept_at"])

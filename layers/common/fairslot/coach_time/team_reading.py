@@ -14,7 +14,9 @@ from typing import Any
 from fairslot.booking import holds
 from fairslot.coach_time.kept_teams import KeptTeams
 from fairslot.coach_time.read_model import fold_changes
-from fairslot.coach_time.team_time import Rules, TeamTime, Window
+from fairslot.coach_time.team_part import TeamPart
+from fairslot.coach_time.team_rules import OwnRules, Rules, Window
+from fairslot.coach_time.team_time import TeamTime
 from fairslot.domain.errors import NotFoundError
 from fairslot.domain.slots import SLOT_SECONDS, slot_from, slot_of
 from fairslot.platform.db import Connection
@@ -35,7 +37,7 @@ type Row = Mapping[str, Any]
 class Question:
     """Which calendars are asked about, which starts, and when.
 
-    Holds expire by `clock`; None: by the database's.
+    Holds expire by `clock`; None: by the database's. Coaches have to meet `requires`, too.
     """
 
     tenant_id: str
@@ -44,6 +46,7 @@ class Question:
     end: datetime
     now: datetime
     clock: datetime | None
+    requires: tuple[str, ...] = ()
 
     @property
     def slots(self) -> tuple[int, int]:
@@ -67,9 +70,14 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class CalendarTime:
-    """A calendar now: its team's time, and when it may be booked; `closed` are slots [first, end)."""
+    """A calendar now: its team's time, and when it may be booked; `closed` are slots [first, end).
+
+    `who` may be booked of the team: all, or those who meet what was asked for. `requires` is the calendar's.
+    """
 
     team: TeamTime
+    who: TeamTime | TeamPart
+    requires: Sequence[str]
     opens_at: datetime
     closes_at: datetime
     interval: int
@@ -104,7 +112,7 @@ def _kept(connection: Connection, question: Question, calendar_id: str, kept: Ke
     if team is not None and team.window.admits(first, end):
         row = _changes(connection, question, [team]).get(calendar_id)
         if row is not None and kept.is_current(row["key"]) and _can_follow(team, row):
-            return _follow(team, row)
+            return _follow(team, row, question.requires)
     # From now on, whatever was asked for, and as far as anybody asked, so that one copy serves all.
     first, ahead = slot_of(question.now), end + kept.SLOTS_AHEAD
     window = Window.of(first, max(ahead, team.window.end - Window.AFTER) if team else ahead)
@@ -129,17 +137,21 @@ def _read(connection: Connection, question: Question, window: Window) -> list[Ca
             fold_changes(connection)
         found = [(team, rows[team.calendar_id]) for team in teams if team.calendar_id in rows]
         if all(Rules.of(row).has_buffers <= bool(team.open) for team, row in found if team.coaches):
-            return [_follow(team, row) for team, row in found]
+            return [_follow(team, row, question.requires) for team, row in found]
 
 
-def _follow(team: TeamTime, row: Row) -> CalendarTime:
+def _follow(team: TeamTime, row: Row, requires: tuple[str, ...]) -> CalendarTime:
     if team.rules is not None:  # else its coaches are those of the snapshot that it was read in
         team.team_snapshot = row["snapshot"]
     team.follow(Rules.of(row), row["moved"] or ())
     team.snapshot = row["snapshot"]
+    if row["eligible"] is not None:
+        team.select(requires, row["eligible"])
     closed = row["closed"]
     return CalendarTime(
         team=team,
+        who=TeamPart(team=team, part=team.parts[requires]) if requires else team,
+        requires=row["requires"],
         opens_at=row["opens_at"],
         closes_at=row["closes_at"],
         interval=row["slot_interval"] // _MINUTES,
@@ -157,6 +169,8 @@ def _changes(
 ) -> dict[str, Row]:
     """Return by calendar its rules and what changed since the snapshot, after clearing expired holds."""
     one = teams[0]
+    # Who meets them is asked once: when attributes change, the team is another one.
+    is_known = all(question.requires in team.parts for team in teams)
     values = {
         **question.values,
         "calendars": [team.calendar_id for team in teams],
@@ -165,6 +179,7 @@ def _changes(
         "first": one.window.first,
         "end_slot": one.window.end,
         "most": most,
+        "requires": [*question.requires] if question.requires and not is_known else None,
     }
     rows = connection.execute(_SQL["changes"], values).fetchall()
     if rows and rows[0]["has_expired_holds"]:
@@ -194,6 +209,8 @@ def _team(row: Row, window: Window) -> TeamTime:
         free=bytearray(row["free"]),
         open=bytearray(row["open"]),
         full={},
+        closed={},
+        own=OwnRules(**{name: _integers(row[f"own_{name}"]) for name in ("before", "after", "notice")}),
         read_at=read_at,
         failing=set(row["failing"] or ()),
         # Every transaction before it was seen, none from it on.
@@ -201,4 +218,15 @@ def _team(row: Row, window: Window) -> TeamTime:
         team_snapshot=row["snapshot"],
     )
     team.set_full(row["full_coaches"] or (), row["full_days"] or b"")
+    if row["closed_coaches"]:
+        periods = zip(row["closed_coaches"], row["closed_firsts"], row["closed_ends"], strict=True)
+        team.set_closed(periods)
     return team
+
+
+def _integers(values: bytes | None) -> "array[int]":
+    """Read 4-byte integers as the database sends them."""
+    found = array("i", values or b"")
+    if byteorder == "little":
+        found.byteswap()
+    return found

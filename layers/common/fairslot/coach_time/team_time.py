@@ -1,109 +1,54 @@
 """The time of a calendar's team in a window of slots, and how many coaches could take each start."""
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from itertools import groupby
 from math import inf
-from typing import TYPE_CHECKING, Any, ClassVar
+from operator import sub
+from typing import Any
 
-from fairslot.domain.columns import column_sums
-from fairslot.domain.slots import SLOT_SECONDS, runs, slice_of, span
+from fairslot.coach_time.team_bits import BLOCK, NEVER, TeamBits, block_of
+from fairslot.coach_time.team_rules import Rules
+from fairslot.domain.slots import slice_of, slot_from, span
 
-if TYPE_CHECKING:
-    from array import array
-
-_NEVER = 0.0
-_MINUTES = SLOT_SECONDS // 60
-_BLOCK = 64  # rows that are worked on at once: a power of two, and few enough for the processor's caches
+_MOST_PARTS = 4  # that are kept of a team: those asked for last
 
 
 @dataclass(frozen=True, kw_only=True)
-class Window:
-    """The slots of which a team's time is known: `size` bytes from slot `first` on, a multiple of 8.
+class Part:
+    """Some coaches of a team by their numbers, with `counts` and `late` as those of the whole."""
 
-    The margins hold the buffer before the first start, and the last appointment with its buffers.
-    """
-
-    first: int
-    size: int
-
-    BEFORE: ClassVar = 16  # the longest buffer
-    AFTER: ClassVar = 80  # the longest appointment with two buffers
-
-    @classmethod
-    def of(cls, first: int, end: int) -> "Window":
-        """Return the window in which every start of [first, end) can be judged."""
-        begin = (first - cls.BEFORE) & -8
-        return cls(first=begin, size=-(-(max(end, first) + cls.AFTER - begin) // 8))
-
-    @property
-    def width(self) -> int:
-        """The number of slots."""
-        return self.size * 8
-
-    @property
-    def end(self) -> int:
-        """The slot after the last."""
-        return self.first + self.width
-
-    def admits(self, first: int, end: int) -> bool:
-        """Tell whether every start of [first, end) can be judged."""
-        return first - self.BEFORE >= self.first and end + self.AFTER <= self.end
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rules:
-    """What of a calendar decides which slots an appointment takes, in slots."""
-
-    count: int
-    before: int
-    after: int
-
-    @property
-    def has_buffers(self) -> bool:
-        """Whether an appointment has one."""
-        return bool(self.before or self.after)
-
-    @classmethod
-    def of(cls, calendar: Mapping[str, Any]) -> "Rules":
-        """Return the rules of a calendar's row."""
-        count, before, after = (
-            calendar[name] // _MINUTES for name in ("slot_duration", "buffer_before", "buffer_after")
-        )
-        return cls(count=count, before=before, after=after)
+    numbers: frozenset[int]
+    counts: list[int]
+    late: dict[int, list[int]]
 
 
 @dataclass(kw_only=True)
-class TeamTime:
-    """A team's time: a row of bits a coach, `window.size` bytes each, as of a database snapshot.
+class TeamTime(TeamBits):
+    """A team's slots as of a database snapshot, and how many coaches could take each start.
 
-    `free` admits appointments, `open` their buffers (empty without buffers); `full` has the slots of days at
-    their maximum, by the coach's number. `read_at` is when the coach's external calendar was
-    read, in seconds: infinity without one, 0 before the first reading. `version` counts the
-    changes of what can be booked; `texts` is for what is made of it.
+    `version` counts the changes of what can be booked; `texts` is for what is made of it. `counts` has how
+    many could take a start if nobody had a notice, and `late` how many of those with a notice, by its
+    minutes: as far as it reaches. `parts` are those who meet requirements that were asked for.
     """
 
     calendar_id: str
-    window: Window
     coaches: list[str]
-    free: bytearray
-    open: bytearray
-    full: dict[int, int]
-    read_at: "array[float]"
     failing: set[str]
     snapshot: str
     team_snapshot: str
-    rules: Rules | None = None
     counts: list[int] = field(default_factory=list)
+    late: dict[int, list[int]] = field(default_factory=dict)
     version: int = 0
     texts: dict[Hashable, Any] = field(default_factory=dict)
+    parts: dict[tuple[str, ...], Part] = field(default_factory=dict)
     _numbers: dict[str, int] | None = None
-    _oldest: tuple[bool, float] | None = None
 
     @property
     def has_unread(self) -> bool:
         """Whether a coach's external calendar has never been read."""
-        return self._readings()[0]
+        return self.readings()[0]
 
     @property
     def is_failing(self) -> bool:
@@ -113,14 +58,26 @@ class TeamTime:
     @property
     def oldest_reading(self) -> float | None:
         """The oldest reading of an external calendar in seconds, None if there is none."""
-        oldest = self._readings()[1]
+        oldest = self.readings()[1]
         return None if oldest == inf else oldest
+
+    def is_unread(self, number: int) -> bool:
+        """Tell whether the external calendar of a coach has never been read."""
+        return self.read_at[number] == NEVER
 
     def set_full(self, coaches: Sequence[str], rows: bytes) -> None:
         """Set the slots of days at their maximum of these coaches, row after row."""
         size = self.window.size
         for place, coach_id in enumerate(coaches):
             self.full[self._by_id()[coach_id]] = int.from_bytes(rows[place * size : (place + 1) * size])
+
+    def set_closed(self, periods: Iterable[tuple[str, int, int]]) -> None:
+        """Set the weeks and months that admit no appointment: coach, and slots [first, end)."""
+        for coach_id, first, end in periods:
+            if coach_id in self._by_id():
+                number = self._by_id()[coach_id]
+                slots = span(first - self.window.first, end - first, self.window.width)
+                self.closed[number] = self.closed.get(number, 0) | slots
 
     def follow(self, rules: Rules, rows: Sequence[Mapping[str, Any]]) -> None:
         """Take over what changed: the entries `moved` of engine.team_changes()."""
@@ -129,25 +86,62 @@ class TeamTime:
             self.rules = rules
             for coach_id, own in _by_coach(moved):
                 self._update(self._by_id()[coach_id], own)
-            self.counts = column_sums(self._starts(), _BLOCK, self.window.width)
+            self.counts, self.late = self.counted(self.starts())
             self.version += 1
+            self.parts.clear()
             return
         for coach_id, own in _by_coach(moved):
             number = self._by_id()[coach_id]
-            before = self._starts_of(number)
+            before = self.starts_of(number)
             self._update(number, own)
-            self._count(before, self._starts_of(number))
+            self._count(number, before, self.starts_of(number))
 
-    def free_coaches(self) -> Callable[[int], list[str]]:
-        """Return what tells who could take an appointment that starts at a slot, by their ids."""
+    def select(self, requires: tuple[str, ...], coaches: Iterable[str]) -> None:
+        """Keep which coaches meet requirements; follow() comes first."""
+        numbers = frozenset(self._by_id()[one] for one in coaches if one in self._by_id())
+        size = self.window.size
+        rows = bytearray(len(self.coaches) * size)
+        for number in numbers:
+            rows[number * size : (number + 1) * size] = b"\xff" * size
+        size *= BLOCK
+        counts, late = self.counted(
+            block & block_of(rows, place * size, size) for place, block in enumerate(self.starts())
+        )
+        self.parts[requires] = Part(numbers=numbers, counts=counts, late=late)
+        while len(self.parts) > _MOST_PARTS:
+            del self.parts[next(iter(self.parts))]
+
+    def all_counts(self) -> Iterator[list[int]]:
+        """Return every list of counts, those of parts too."""
+        counted: list[TeamTime | Part] = [self, *self.parts.values()]
+        return (counts for one in counted for counts in (one.counts, *one.late.values()))
+
+    def counts_at(self, starts: range, now: datetime, part: Part | None = None) -> list[int]:
+        """Return how many coaches, of all or of a part, could take each of some starts of the window."""
+        first, of = self.window.first, part or self
+        counts = of.counts[starts.start - first : starts.stop - first : starts.step]
+        for notice, late in of.late.items():
+            soon = starts[: max(0, -(-(_opens(now, notice) - starts.start) // starts.step))]
+            counts[: len(soon)] = map(sub, counts, late[soon.start - first : soon.stop - first : soon.step])
+        return counts
+
+    def free_coaches(self, now: datetime, only: Collection[int] | None = None) -> Callable[[int], list[str]]:
+        """Return what tells who could take an appointment that starts at a slot, by their ids.
+
+        `only` are the numbers of those to tell; None: all.
+        """
         size, first, coaches = self.window.size, self.window.first, self.coaches
-        rows = b"".join(block.to_bytes(_BLOCK * size) for block in self._starts())
-        order = sorted(range(len(coaches)), key=coaches.__getitem__)
+        rows = b"".join(block.to_bytes(BLOCK * size) for block in self.starts())
+        order = sorted(range(len(coaches)) if only is None else only, key=coaches.__getitem__)
+        opens = {
+            number: _opens(now, notice) for notice, ones in self.own.by_notice().items() for number in ones
+        }
 
         def at(slot: int) -> list[str]:
             column = rows[(slot - first) // 8 :: size]
             bit = 1 << 7 - (slot - first) % 8
-            return [coaches[number] for number in order if column[number] & bit]
+            free = [number for number in order if column[number] & bit]
+            return [coaches[number] for number in free if opens.get(number, slot) <= slot]
 
         return at
 
@@ -157,61 +151,10 @@ class TeamTime:
             self._numbers = {one: number for number, one in enumerate(self.coaches)}
         return self._numbers
 
-    def _readings(self) -> tuple[bool, float]:
-        """Return whether a calendar was never read, and the oldest reading of the others."""
-        if self._oldest is None:
-            oldest = min(self.read_at, default=inf)
-            if oldest == _NEVER:
-                oldest = min((one for one in self.read_at if one != _NEVER), default=inf)
-                self._oldest = True, oldest
-            else:
-                self._oldest = False, oldest
-        return self._oldest
-
-    def _starts(self) -> Iterator[int]:
-        """Yield the bookable starts of all coaches, row after row, _BLOCK rows in an integer.
-
-        What runs over the end of a row is in its margins, and so is what a shift brings in from the next one.
-        """
-        shut = self._shut()
-        size = _BLOCK * self.window.size
-        for begin in range(0, len(self.free), size):
-            bits = self._runs(*(_block(rows, begin, size) for rows in (self.free, self.open)))
-            yield bits & ~_block(shut, begin, size) if shut else bits
-
-    def _shut(self) -> bytearray:
-        """Return the starts that coaches have for no appointment, row after row; empty if there are none."""
-        size, shut = self.window.size, bytearray()
-        if self.full or self.has_unread:
-            shut = bytearray(len(self.free))
-            for number, slots in self.full.items():
-                shut[number * size : (number + 1) * size] = slots.to_bytes(size)
-            for number, read_at in enumerate(self.read_at):
-                if read_at == _NEVER:
-                    shut[number * size : (number + 1) * size] = b"\xff" * size
-        return shut
-
-    def _starts_of(self, number: int) -> int:
-        """Return the bookable starts of one coach."""
-        if self.read_at[number] == _NEVER:
-            return 0
-        starts = self._runs(self._row(self.free, number), self._row(self.open, number))
-        return starts & ~self.full.get(number, 0)
-
-    def _runs(self, free: int, around: int) -> int:
-        rules = self.rules
-        assert rules is not None  # noqa: S101 - follow() comes first
-        bits = runs(free, rules.count)
-        if rules.has_buffers:
-            bits &= runs(around, rules.before + rules.count + rules.after) >> rules.before
-        return bits
-
-    def _row(self, rows: bytearray, number: int) -> int:
-        size = self.window.size
-        return int.from_bytes(rows[number * size : (number + 1) * size])
-
-    def _update(self, number: int, rows: Iterable[Mapping[str, Any]]) -> None:
+    def _update(self, number: int, rows: Sequence[Mapping[str, Any]]) -> None:
         """Take over a coach's changed days: first all that were there go, then those come that are there."""
+        self.closed.pop(number, None)
+        self.set_closed((self.coaches[number], *period) for period in rows[0]["closed"] or ())
         width, size, first = self.window.width, self.window.size, self.window.first
         gone, free, around, full = 0, 0, 0, 0
         for row in rows:
@@ -231,9 +174,9 @@ class TeamTime:
                 full |= day if row["is_full"] else 0
         kept = ~gone
         where = slice(number * size, (number + 1) * size)
-        self.free[where] = (self._row(self.free, number) & kept | free).to_bytes(size)
+        self.free[where] = (self.row(self.free, number) & kept | free).to_bytes(size)
         if self.open:
-            self.open[where] = (self._row(self.open, number) & kept | around).to_bytes(size)
+            self.open[where] = (self.row(self.open, number) & kept | around).to_bytes(size)
         full |= self.full.pop(number, 0) & kept
         if full:
             self.full[number] = full
@@ -245,23 +188,31 @@ class TeamTime:
             self._oldest = None
         (self.failing.add if row["is_failing"] else self.failing.discard)(row["coach_id"])
 
-    def _count(self, before: int, after: int) -> None:
+    def _count(self, number: int, before: int, after: int) -> None:
         """Correct the counts where the starts of one coach are others now."""
         changed, last = before ^ after, self.window.width - 1
+        notice = self.own.notice_of(number)
+        counted: list[TeamTime | Part] = [
+            self,
+            *(part for part in self.parts.values() if number in part.numbers),
+        ]
+        counts = [one.counts for one in counted] + [one.late.get(notice, []) for one in counted]
         if changed:
             self.version += 1
         while changed:
             top = changed.bit_length() - 1
             changed ^= 1 << top
-            self.counts[last - top] += 1 if after >> top & 1 else -1
-
-
-def _block(rows: bytearray, begin: int, size: int) -> int:
-    """Return `size` bytes of rows, with empty ones at the end where there are no more."""
-    part = rows[begin : begin + size]
-    return int.from_bytes(part) << (size - len(part)) * 8
+            by, place = 1 if after >> top & 1 else -1, last - top
+            for one in counts:
+                if place < len(one):
+                    one[place] += by
 
 
 def _by_coach(rows: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, list[Mapping[str, Any]]]]:
     ordered = sorted(rows, key=lambda row: str(row["coach_id"]))
     return ((coach_id, list(own)) for coach_id, own in groupby(ordered, key=lambda row: str(row["coach_id"])))
+
+
+def _opens(now: datetime, notice: int) -> int:
+    """Return the first slot that a notice in minutes allows."""
+    return slot_from(now + timedelta(minutes=notice))

@@ -1,4 +1,4 @@
-"""Adding rows of bits column by column, many rows at once in one integer."""
+"""Rows of bits, one after the other: adding them column by column, and some of them at a time."""
 
 import sys
 from array import array
@@ -22,6 +22,25 @@ def column_sums(blocks: Iterable[int], rows: int, width: int) -> list[int]:
         mask = (1 << shift) - 1
         planes = _added([plane >> shift for plane in planes], [plane & mask for plane in planes])
     return _numbers(planes, width)
+
+
+def gathered(
+    rows: bytes | bytearray, size: int, numbers: Sequence[int], width: int | None = None, count: int = 0
+) -> int:
+    """Return some of the rows of `size` bytes, or the first `width` bytes of each, in one integer.
+
+    Where they are fewer than `count`, empty rows follow.
+    """
+    length = size if width is None else width
+    found = b"".join([rows[number * size : number * size + length] for number in numbers])
+    return int.from_bytes(found) << max(0, count - len(numbers)) * length * 8
+
+
+def scatter(rows: bytearray, size: int, numbers: Sequence[int], bits: int) -> None:
+    """Put rows that gathered() returned back in their places."""
+    made = bits.to_bytes(len(numbers) * size)
+    for place, number in enumerate(numbers):
+        rows[number * size : (number + 1) * size] = made[place * size : (place + 1) * size]
 
 
 def _sum(blocks: Iterable[int]) -> Sequence[int]:

@@ -1,6 +1,10 @@
 """What models of requests and answers have in common."""
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic_core import PydanticCustomError
 
 
 class Model(BaseModel):
@@ -20,3 +24,20 @@ class Request(Model):
     """A request; members that it does not know are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_object(cls, value: object) -> object:
+        """Refuse what is no object: the library would read the members from any other value's attributes."""
+        if not isinstance(value, Mapping | Request):
+            raise PydanticCustomError("model_type", "use an object")
+        return value
+
+
+class RequirementModel(Model):
+    """An attribute (name:value) that coaches must have, and who requires it: the calendar or the request."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    rule: Literal["calendar", "request"]
+    attribute: str

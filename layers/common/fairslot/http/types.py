@@ -10,6 +10,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BeforeValidator,
+    Field,
     PlainSerializer,
     StringConstraints,
     WithJsonSchema,
@@ -78,6 +79,29 @@ Name = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
     AfterValidator(_in_one_line),
+]
+# The value of a coach's attribute is without commas, which divide a repeated parameter of a query.
+ATTRIBUTE_NAME = "[A-Za-z][A-Za-z0-9_]{0,49}"
+_ATTRIBUTE_TEXT = "[^,]{1,100}"
+AttributeText = Annotated[
+    str,
+    StringConstraints(pattern=f"^{_ATTRIBUTE_TEXT}$"),
+    AfterValidator(storable),
+    AfterValidator(_in_one_line),
+]
+Requirement = Annotated[
+    str,
+    StringConstraints(pattern=f"^{ATTRIBUTE_NAME}:{_ATTRIBUTE_TEXT}$"),
+    AfterValidator(storable),
+    AfterValidator(_in_one_line),
+]
+Requires = Annotated[
+    list[Requirement],
+    Field(
+        max_length=10,
+        description="Attributes that a coach must have, `name:value`: the value, as text, or a list with it.",
+    ),
+    AfterValidator(lambda some: sorted({*some})),
 ]
 # The text of a JSON object; an answer contains the object, not a string.
 JsonText = Annotated[

@@ -3,7 +3,8 @@
 CALL engine.commit_book(p_tenant => %(tenant)s, p_calendar => %(calendar)s, p_start => %(start)s,
                    p_contact_name => %(name)s, p_contact_email => %(email)s, p_notes => %(notes)s,
                    p_timezone => %(timezone)s, p_metadata => %(metadata)s, p_hold => %(hold)s::uuid, p_key => %(key)s,
-                   p_fingerprint => %(fingerprint)s, p_keep_for => %(keep)s, p_now => %(now)s, p_origin => %(origin)s, done => NULL);
+                   p_fingerprint => %(fingerprint)s, p_keep_for => %(keep)s, p_now => %(now)s,
+                   p_requires => %(requires)s, p_origin => %(origin)s, done => NULL);
 
 -- name: cancel
 -- Cancels an appointment, durably, in a transaction of its own.

@@ -7,7 +7,7 @@ SELECT * FROM engine.load_teams(p_tenant => %(tenant)s, p_calendar => %(calendar
 SELECT * FROM engine.team_changes(
     p_tenant => %(tenant)s, p_calendars => %(calendars)s, p_start => %(start)s, p_end => %(end)s, p_first => %(first)s,
     p_end_slot => %(end_slot)s, p_since => %(since)s::pg_snapshot, p_team_since => %(team_since)s::pg_snapshot,
-    p_most => %(most)s, p_now => %(now)s, p_clock => %(clock)s);
+    p_most => %(most)s, p_now => %(now)s, p_clock => %(clock)s, p_requires => %(requires)s);
 
 -- name: page_key
 -- The key that kept pages are authenticated with; it is made if there is none.

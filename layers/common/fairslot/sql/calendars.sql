@@ -17,7 +17,7 @@ SELECT engine.calendar_json(c) AS calendar FROM calendars AS c
 -- Creates a calendar or replaces the settings; no row where another tenant has the id. A changed rule is a new version.
 INSERT INTO calendars AS known (calendar_id, tenant_id, name, slug, description, slot_duration, slot_interval,
     buffer_before, buffer_after, min_notice_minutes, horizon_days, time_zone, max_per_day, blocked_dates, hour_kinds, policy,
-    weight_exponent, weight_low, weight_high, prior_strength, half_life_days, conflict_policy, active)
+    weight_exponent, weight_low, weight_high, prior_strength, half_life_days, conflict_policy, requires, active)
 SELECT %(calendar)s, %(tenant)s, given ->> 'name', given ->> 'slug', given ->> 'description',
        (given ->> 'slot_duration')::smallint, (given ->> 'slot_interval')::smallint,
        (given #>> '{buffers,before}')::smallint, (given #>> '{buffers,after}')::smallint, (given ->> 'notice')::integer,
@@ -25,7 +25,7 @@ SELECT %(calendar)s, %(tenant)s, given ->> 'name', given ->> 'slug', given ->> '
        ARRAY(SELECT jsonb_array_elements_text(given -> 'blocked_dates')::date), given -> 'hour_kinds', given ->> 'policy',
        (given #>> '{fairness,gamma}')::float8, (given #>> '{fairness,low}')::float8, (given #>> '{fairness,high}')::float8,
        (given #>> '{fairness,prior_strength}')::float8, (given #>> '{fairness,half_life_days}')::float8,
-       given ->> 'conflict_policy', (given ->> 'active')::boolean
+       given ->> 'conflict_policy', ARRAY(SELECT jsonb_array_elements_text(given -> 'requires')), (given ->> 'active')::boolean
   FROM (SELECT %(settings)s::jsonb AS given) AS request
 ON CONFLICT (calendar_id) DO UPDATE
    SET name = excluded.name, slug = excluded.slug, description = excluded.description,
@@ -35,7 +35,8 @@ ON CONFLICT (calendar_id) DO UPDATE
        time_zone = excluded.time_zone, max_per_day = excluded.max_per_day, blocked_dates = excluded.blocked_dates,
        hour_kinds = excluded.hour_kinds, policy = excluded.policy, weight_exponent = excluded.weight_exponent, weight_low = excluded.weight_low,
        weight_high = excluded.weight_high, prior_strength = excluded.prior_strength,
-       half_life_days = excluded.half_life_days, conflict_policy = excluded.conflict_policy, active = excluded.active,
+       half_life_days = excluded.half_life_days, conflict_policy = excluded.conflict_policy, requires = excluded.requires,
+       active = excluded.active,
        policy_version = known.policy_version + CASE
            WHEN (known.policy, known.weight_exponent, known.weight_low, known.weight_high, known.hour_kinds)
                 IS DISTINCT FROM (excluded.policy, excluded.weight_exponent, excluded.weight_low, excluded.weight_high,

@@ -17,15 +17,23 @@ SELECT engine.coach_json(c) AS coach FROM coaches AS c
 -- Creates coaches or replaces their settings; no row where another tenant has the id. If they are not scored, the known
 -- scores stay.
 INSERT INTO coaches AS known (coach_id, tenant_id, name, email, time_zone, active, working_hours, overrides, max_per_day,
-                              score, updated_at)
+                              max_per_week, max_per_month, max_minutes_per_week, buffer_before, buffer_after,
+                              min_notice_minutes, attributes, score, updated_at)
 SELECT coach_id, %(tenant)s, given ->> 'name', given ->> 'email', given ->> 'time_zone', (given ->> 'active')::boolean,
        given -> 'working_hours', given -> 'overrides', (given #>> '{limits,per_day}')::smallint,
+       (given #>> '{limits,per_week}')::smallint, (given #>> '{limits,per_month}')::smallint,
+       (given #>> '{limits,minutes_per_week}')::integer, (given #>> '{buffers,before}')::smallint,
+       (given #>> '{buffers,after}')::smallint, (given ->> 'notice')::integer, given -> 'attributes',
        coalesce((given ->> 'score')::double precision, 0.5), %(now)s
   FROM ROWS FROM (unnest(%(coach)s::text[]), jsonb_array_elements(%(settings)s)) AS request (coach_id, given)
  ORDER BY coach_id
 ON CONFLICT (coach_id) DO UPDATE
    SET name = excluded.name, email = excluded.email, time_zone = excluded.time_zone, active = excluded.active,
        working_hours = excluded.working_hours, overrides = excluded.overrides, max_per_day = excluded.max_per_day,
+       max_per_week = excluded.max_per_week, max_per_month = excluded.max_per_month,
+       max_minutes_per_week = excluded.max_minutes_per_week, buffer_before = excluded.buffer_before,
+       buffer_after = excluded.buffer_after, min_notice_minutes = excluded.min_notice_minutes,
+       attributes = excluded.attributes,
        score = CASE WHEN %(scored)s OR known.deleted_at IS NOT NULL THEN excluded.score ELSE known.score END,
        -- Another score is a new belief; the same one keeps its evidence.
        alpha = CASE WHEN %(scored)s AND known.score <> excluded.score OR known.deleted_at IS NOT NULL THEN NULL

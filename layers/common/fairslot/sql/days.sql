@@ -39,7 +39,10 @@ SELECT engine.replace_days(p_coach => %(coach)s, p_zone => %(time_zone)s, p_from
        engine.apply_absences(p_coach => %(coach)s);
 
 -- name: delete_old
--- Deletes the days that ended before a slot.
+-- Deletes the days that ended before a slot, and weeks and months likewise.
+WITH periods AS (
+    DELETE FROM coach_periods WHERE end_slot <= %(before)s
+)
 DELETE FROM coach_slots WHERE first_slot + slot_count <= %(before)s;
 
 -- name: has_coach

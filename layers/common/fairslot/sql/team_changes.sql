@@ -22,10 +22,10 @@ SELECT * FROM engine.settle_misfits(p_tenant => %(tenant)s, p_ids => %(ids)s, p_
                                     p_action => %(action)s, p_reason => %(reason)s, p_now => %(now)s);
 
 -- name: shares
--- Each coach's weight (millionths, 0 while inactive) and credit (millionths) in each kind of hour of these calendars of the
+-- Each coach's weight (millionths, 0 for who is out) and credit (millionths) in each kind of hour of these calendars of the
 -- tenant.
 SELECT mate.calendar_id, mate.kind, mate.coach_id, mate.credit,
-       CASE WHEN mate.absent IS DISTINCT FROM 'inactive' THEN mate.weight ELSE 0 END AS weight
+       CASE WHEN mate.absent IN ('inactive', 'missing_attribute') THEN 0 ELSE mate.weight END AS weight
   FROM coach_credits AS mate JOIN calendars AS calendar USING (calendar_id)
  WHERE calendar.tenant_id = %(tenant)s AND mate.calendar_id = ANY (%(calendars)s)
  ORDER BY mate.calendar_id, mate.kind, mate.coach_id;

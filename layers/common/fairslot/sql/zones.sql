@@ -1,8 +1,11 @@
 -- name: calendar_zones
--- The zones in which calendars count blocked dates and daily maximums, and whether Postgres has them.
+-- The zones in which calendars count blocked dates and daily maximums, and coaches weeks and months, and whether Postgres
+-- has them.
 SELECT time_zone, time_zone IN (SELECT name FROM pg_timezone_names) AS known
   FROM (SELECT DISTINCT time_zone FROM calendars
-         WHERE active AND (max_per_day IS NOT NULL OR blocked_dates <> '{}')) AS used
+         WHERE active AND (max_per_day IS NOT NULL OR blocked_dates <> '{}')
+        UNION
+        SELECT time_zone FROM coaches AS coach WHERE active AND engine.has_periods(coach)) AS used
  ORDER BY time_zone;
 
 -- name: days_apart

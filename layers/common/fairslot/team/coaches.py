@@ -14,8 +14,10 @@ from fairslot.team.preconditions import changed_members
 from fairslot.team.resources import Resource, Settings
 
 _SQL = queries("coaches")
-# A change of these moves a coach's days, or who may be booked.
+# A change of these moves a coach's days, or whether the coach works.
 _OF_TIME = frozenset({"time_zone", "active", "working_hours", "overrides", "limits"})
+# A change of these moves what a team's roster says of the coach.
+_OF_ROSTERS = frozenset({"score", "active", "buffers", "notice", "attributes"})
 
 
 def list_page(
@@ -59,8 +61,8 @@ class Coach(Resource):
         if known and not members_changed:
             return []
         own = frozenset({self.coach_id})
-        moves_weights = known and {"score", "active"} & {*members_changed}
-        touched = frozenset(self.calendars(connection, tenant_id=tenant_id) if moves_weights else ())
+        moves_rosters = known and _OF_ROSTERS & {*members_changed}
+        touched = frozenset(self.calendars(connection, tenant_id=tenant_id) if moves_rosters else ())
         return [
             Step(
                 resource="coach",

@@ -1,6 +1,6 @@
 """A whole team as one document: coaches, calendars and who is in them, by id, in the API's own shapes.
 
-{"coaches": {id: settings}, "calendars": {id: settings with "team": {coach_id: {"weight": 1}}}}
+{"coaches": {id: settings}, "calendars": {id: settings with "team": {coach_id: settings}}}
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -47,7 +47,8 @@ def apply(
 def _read(connection: Connection, tenant_id: str) -> Json:
     teams: dict[str, Json] = {}
     for one in members.list_page(connection, tenant_id=tenant_id, calendar_id=None):
-        teams.setdefault(one["calendar_id"], {})[one["coach_id"]] = {"weight": one["weight"]}
+        place = _without(one, "calendar_id", "coach_id")
+        teams.setdefault(one["calendar_id"], {})[one["coach_id"]] = place
     return {
         "coaches": {
             one["coach_id"]: _without(one, "coach_id")
@@ -121,5 +122,5 @@ def _check_slugs(known: Mapping[str, Json], wanted: Mapping[str, Json], gone: Co
             raise SlugTakenError(f"body.calendars.{calendar_id}.slug")
 
 
-def _without(resource: Json, name: str) -> Json:
-    return {key: value for key, value in resource.items() if key != name}
+def _without(resource: Json, *names: str) -> Json:
+    return {key: value for key, value in resource.items() if key not in names}

@@ -1,4 +1,4 @@
-"""Who is in a calendar's team, and with which weight; joining and leaving go through the ledger."""
+"""Who is in a calendar's team, with which weight and rules; joining and leaving go through the ledger."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from fairslot.team.preconditions import changed_members
 from fairslot.team.resources import Resource, Settings
 
 _SQL = queries("members")
+_COLUMNS = ("calendar", "coach", "weight", "before", "after", "notice")
 
 
 def list_page(
@@ -45,7 +46,7 @@ class Member(Resource):
     def put_steps(
         self, connection: Connection, *, tenant_id: str, known: Json | None, settings: Settings, now: datetime
     ) -> list[Step]:
-        """Return what gives the coach a place in the team, or another weight."""
+        """Return what gives the coach a place in the team, or other settings."""
         del connection, now
         members_changed = changed_members(known, settings)
         if known and not members_changed:
@@ -57,7 +58,7 @@ class Member(Resource):
                 action="update" if known else "create",
                 members=members_changed,
                 make=_join,
-                values={**self._values(tenant_id), **settings},
+                values={**self._values(tenant_id), **settings, **settings["buffers"]},
                 coaches=frozenset() if known else frozenset({self.coach_id}),
                 calendars=frozenset({self.calendar_id}),
             )
@@ -83,7 +84,7 @@ class Member(Resource):
 
 
 def _join(connection: Connection, steps: Sequence[Step]) -> None:
-    values = {**steps[0].values, **columns(steps, "calendar", "coach", "weight")}
+    values = {**steps[0].values, **columns(steps, *_COLUMNS)}
     made = {row["member_id"] for row in connection.execute(_SQL["join"], values)}
     check_made(steps, made, "There is no such calendar or coach.")
 

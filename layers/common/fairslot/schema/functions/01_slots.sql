@@ -43,6 +43,21 @@ CREATE OR REPLACE FUNCTION engine.day_admits(
                                                        p_to => p_to + p_after))
        AND (day.booked < day.max_per_day OR p_from < day.first_slot OR p_from >= day.first_slot + day.slot_count);
 
+-- The minutes from one instant to another.
+CREATE OR REPLACE FUNCTION engine.minutes_of(p_from timestamptz, p_to timestamptz) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN floor(date_part('epoch', p_to - p_from) / 60)::integer;
+
+-- The other half of it: why a coach's week or month does not admit another appointment of p_minutes, or null if it does.
+CREATE OR REPLACE FUNCTION engine.period_refusal(period coach_periods, p_minutes integer) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN period.booked >= period.max_booked THEN period.kind || 'ly_maximum'
+                WHEN period.minutes + p_minutes > period.max_minutes THEN 'weekly_minutes' END;
+
+-- Whether a coach has limits on weeks or months.
+CREATE OR REPLACE FUNCTION engine.has_periods(c coaches) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN coalesce(c.max_per_week, c.max_per_month, c.max_minutes_per_week) IS NOT NULL;
+
 -- The slots that a span touches.
 CREATE OR REPLACE FUNCTION engine.slots_of(p_span tstzrange) RETURNS int4range LANGUAGE sql STABLE
     RETURN int4range(engine.slot_of(lower(p_span)),

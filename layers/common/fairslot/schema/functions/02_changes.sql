@@ -11,7 +11,7 @@ CREATE OR REPLACE FUNCTION engine.image_of(a coach_appointments) RETURNS appoint
     RETURN CASE WHEN a.appointment_id IS NOT NULL THEN ROW(
         a.appointment_id, a.calendar_id, a.coach_id, a.start_time, a.end_time, a.takes, a.status, a.version, a.contact_name,
         a.contact_email, a.notes, a.timezone, a.metadata, a.crm_contact_id, a.external_calendar_id, a.conflict,
-        a.created_at, a.updated_at, a.cancelled_at, a.expires_at, a.block_unconfirmed)::appointment_image END;
+        a.created_at, a.updated_at, a.cancelled_at, a.expires_at, a.block_unconfirmed, a.requires)::appointment_image END;
 
 -- Where an appointment's block may be.
 CREATE OR REPLACE FUNCTION engine.place_of(a coach_appointments) RETURNS appointment_place LANGUAGE sql IMMUTABLE
@@ -60,15 +60,15 @@ BEGIN
          WHERE calendar_id = p_decision.calendar_id AND kind IN (p_decision.kind, 'normal'))
     INSERT INTO changes (change_id, tenant_id, type, appointment_id, version, before, after, details, told,
                          key, fingerprint, key_until, answer, calendar_id, kind, seq, policy, policy_version,
-                         roster_version, chosen, credits, lasts, excluded, reverses, reversed_in, decided_at,
+                         roster_version, chosen, credits, lasts, excluded, unmet, reverses, reversed_in, decided_at,
                          origin)
     VALUES (p_change, p_tenant, p_type, p_after.appointment_id,
             p_after.version, engine.place_of(p_before), v_after, p_details,
             NOT engine.is_event(p_type), p_key, CASE WHEN p_key IS NOT NULL THEN p_fingerprint END,
             CASE WHEN p_key IS NOT NULL THEN p_now + p_keep_for END, p_answer, p_decision.calendar_id, p_decision.kind,
             p_decision.seq, p_decision.policy, p_decision.policy_version, p_decision.roster_version, p_decision.chosen,
-            p_decision.credits, p_decision.lasts, p_decision.excluded, p_decision.reverses, p_decision.reversed_in,
-            p_decision.decided_at,
+            p_decision.credits, p_decision.lasts, p_decision.excluded, p_decision.unmet, p_decision.reverses,
+            p_decision.reversed_in, p_decision.decided_at,
             CASE WHEN p_after.appointment_id IS NOT NULL
                  THEN nullif(current_setting('fairslot.origin', true), '')::jsonb END);
     RETURN jsonb_build_object('replayed', false, 'answer', v_answer);

@@ -1,7 +1,7 @@
 -- Appointments: their JSON, and their locks.
 --
 -- Locks are always taken in this order: a client's or a key's, external calendars, calendars by id, appointments,
--- coach_slots by (coach_id, first_slot), turns.
+-- coach_slots by (coach_id, first_slot), coach_periods by (coach_id, first_slot, kind), turns.
 
 -- An appointment as the API shows it. Its metadata is text: jsonb would write its numbers in another form.
 CREATE OR REPLACE FUNCTION engine.appointment_json(a appointment_image) RETURNS jsonb LANGUAGE sql STABLE
@@ -13,7 +13,7 @@ CREATE OR REPLACE FUNCTION engine.appointment_json(a appointment_image) RETURNS 
         'crm_contact_id', a.crm_contact_id, 'external_calendar_id', a.external_calendar_id,
         'external_block', CASE WHEN a.block_unconfirmed THEN 'unconfirmed'
                                WHEN a.external_calendar_id IS NOT NULL AND a.status <> 'cancelled' THEN 'confirmed' END,
-        'conflict', a.conflict, 'created_at', engine.zulu(a.created_at), 'updated_at', engine.zulu(a.updated_at),
+        'conflict', a.conflict, 'requires', coalesce(to_jsonb(a.requires), '[]'), 'created_at', engine.zulu(a.created_at), 'updated_at', engine.zulu(a.updated_at),
         'cancelled_at', engine.zulu(a.cancelled_at));
 
 -- The answer to a booking, without personal data.
@@ -51,6 +51,29 @@ BEGIN
     FOR v_calendar IN SELECT DISTINCT one COLLATE "C" FROM unnest(p_calendars) AS one ORDER BY 1 LOOP
         PERFORM engine.lock_calendar(v_calendar);
     END LOOP;
+END $$;
+
+-- The calendars in which a coach's time from a slot on, or time that counts in one of the coach's periods, can be booked or
+-- given back.
+CREATE OR REPLACE FUNCTION engine.calendars_of_coach(p_coach text, p_from integer)
+    RETURNS SETOF text LANGUAGE sql STABLE AS $$
+    SELECT calendar_id FROM coach_calendars WHERE coach_id = p_coach
+     UNION
+    SELECT calendar_id FROM coach_appointments
+     WHERE coach_id = p_coach AND status IN ('held', 'scheduled') AND upper(takes) > engine.instant_of(
+         least(p_from, (SELECT min(day.first_slot) FROM coach_slots AS day WHERE day.coach_id = p_coach)) - 3072)
+$$;
+
+-- Locks what calendars_of_coach() returns for any of the coaches.
+CREATE OR REPLACE FUNCTION engine.lock_calendars_of(p_coaches text[], p_from integer) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_calendars text[] := ARRAY(SELECT engine.calendars_of_coach(one, p_from) FROM unnest(p_coaches) AS one);
+BEGIN
+    PERFORM engine.lock_calendars(v_calendars);
+    IF EXISTS (SELECT FROM unnest(p_coaches) AS one, engine.calendars_of_coach(one, p_from) AS calendar_id
+                WHERE calendar_id <> ALL (v_calendars)) THEN
+        RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = 'a coach joined or was booked in another calendar meanwhile';
+    END IF;
 END $$;
 
 -- A calendar with its roster and its turns.
@@ -116,13 +139,31 @@ BEGIN
     roster := v_found.roster;
 END $$;
 
--- Locks every day that moving an appointment to p_takes could change, in order, so that what is read afterwards stays
--- true.
-CREATE OR REPLACE FUNCTION engine.lock_days(a coach_appointments, p_takes tstzrange) RETURNS void LANGUAGE sql AS $$
-    SELECT FROM coach_slots AS day
-     WHERE (day.coach_id = a.coach_id
-            AND day.first_slot > engine.slot_of(lower(a.takes)) - 104 AND day.first_slot < engine.slot_of(upper(a.takes)))
-        OR (day.coach_id IN (SELECT coach_id FROM coach_calendars WHERE calendar_id = a.calendar_id)
-            AND day.first_slot > engine.slot_of(lower(p_takes)) - 104 AND day.first_slot < engine.slot_of(upper(p_takes)))
-     ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE
-$$;
+-- Locks every day, week and month that moving an appointment to p_takes, which starts at p_start, could change, in order, so
+-- that what is read afterwards stays true. Buffers of coaches can make p_takes longer.
+CREATE OR REPLACE FUNCTION engine.lock_days(
+    a coach_appointments, p_roster rosters, p_start timestamptz, p_takes tstzrange
+) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_wider integer := CASE WHEN p_roster.buffers_before IS NULL THEN 0 ELSE 16 END;
+BEGIN
+    PERFORM FROM coach_slots AS day
+      WHERE (day.coach_id = a.coach_id
+             AND day.first_slot > engine.slot_of(lower(a.takes)) - 104 AND day.first_slot < engine.slot_of(upper(a.takes)))
+         OR (day.coach_id IN (SELECT coach_id FROM coach_calendars WHERE calendar_id = a.calendar_id)
+             AND day.first_slot > engine.slot_of(lower(p_takes)) - v_wider - 104
+             AND day.first_slot < engine.slot_of(upper(p_takes)) + v_wider)
+      ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE;
+    PERFORM engine.lock_periods(
+        p_whole => '{}', p_slots => ARRAY[engine.slot_of(a.start_time), engine.slot_of(p_start)],
+        p_coaches => a.coach_id || CASE WHEN p_roster.limited IS NULL THEN '{}' ELSE p_roster.coach_ids END);
+END $$;
+
+-- The time that an appointment of the slots [p_from, p_to) takes of a coach, whose place in the roster is p_place; null: the
+-- coach is not in the team. Of the calendar's and the coach's buffers the larger ones hold.
+CREATE OR REPLACE FUNCTION engine.takes_of(
+    p_calendar calendars, p_roster rosters, p_place integer, p_from integer, p_to integer
+) RETURNS tstzrange LANGUAGE sql STABLE
+    RETURN tstzrange(
+        engine.instant_of(p_from - greatest(p_calendar.buffer_before / 15, p_roster.buffers_before[p_place])),
+        engine.instant_of(p_to + greatest(p_calendar.buffer_after / 15, p_roster.buffers_after[p_place])));

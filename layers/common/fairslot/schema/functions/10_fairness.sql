@@ -115,7 +115,7 @@ END $$;
 CREATE OR REPLACE FUNCTION engine.decision_of(c changes) RETURNS decision LANGUAGE sql IMMUTABLE
     RETURN CASE WHEN c.seq IS NOT NULL THEN ROW(
         c.calendar_id, c.kind, c.seq, c.policy, c.policy_version, c.roster_version, c.chosen, c.credits, c.lasts, c.excluded,
-        c.reverses, c.reversed_in, c.decided_at, NULL, NULL)::decision END;
+        c.unmet, c.reverses, c.reversed_in, c.decided_at, NULL, NULL)::decision END;
 
 -- The turns of the kind of an appointment's current decision as if that were undone, and its number; without a decision to undo
 -- p_turn, and null. p_turn is that of normal. The caller has locked the calendar.
@@ -173,7 +173,7 @@ END $$;
 -- null for a reversal alone, and p_credits are those after it.
 CREATE OR REPLACE FUNCTION engine.decide(
     p_turn turns, p_policy text, p_policy_version integer, p_chosen integer, p_credits bigint[], p_excluded text[],
-    p_reverses bigint, p_now timestamptz, p_reversed_in text DEFAULT NULL
+    p_reverses bigint, p_now timestamptz, p_reversed_in text DEFAULT NULL, p_unmet integer[] DEFAULT NULL
 ) RETURNS decision LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     v_seq   bigint := p_turn.seq + CASE WHEN p_chosen IS NULL THEN 0 ELSE 1 END;
@@ -184,7 +184,7 @@ BEGIN
     END IF;
     RETURN ROW(p_turn.calendar_id, p_turn.kind, v_seq, p_policy, p_policy_version, p_turn.roster_version, p_chosen,
                CASE WHEN p_chosen IS NOT NULL THEN p_turn.credits END, CASE WHEN p_chosen IS NOT NULL THEN p_turn.lasts END,
-               p_excluded, p_reverses, p_reversed_in, p_now, p_credits, v_lasts)::decision;
+               p_excluded, p_unmet, p_reverses, p_reversed_in, p_now, p_credits, v_lasts)::decision;
 END $$;
 
 -- What undoes an appointment's current decision, exactly, for record_change(); null if there is nothing to undo. The caller has locked the calendar.

@@ -33,45 +33,67 @@ CREATE OR REPLACE FUNCTION engine.days_refusal(
                AND day.first_slot + day.slot_count > p_from - p_before);
 
 -- Why each coach of a roster cannot take the slots [p_from, p_to) with buffers, null for those who can: excluded is null if
--- all can. days has the first slot of the day in which it all lies, or null where it takes several of the coach's days.
+-- all can. days has the first slot of the day in which it all lies, or null where it takes several of the coach's days. A
+-- coach's own buffers hold where they are larger, and so does the notice, by p_now.
 --
 -- Postgres would plan the statement anew for every team: that takes ten times as long as it runs.
 CREATE OR REPLACE FUNCTION engine.look_at_team(
-    p_roster rosters, p_from integer, p_to integer, p_before integer, p_after integer,
+    p_roster rosters, p_from integer, p_to integer, p_before integer, p_after integer, p_now timestamptz,
     OUT days integer[], OUT excluded text[]
 ) LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
-    v_first integer := p_from - p_before;
-    v_last  integer := p_to + p_after;
+    v_lead integer := CASE WHEN p_roster.notices IS NOT NULL
+                           THEN engine.minutes_of(p_now, engine.instant_of(p_from)) END;
 BEGIN
     SELECT array_agg(one.first_slot), CASE WHEN count(one.refusal) > 0 THEN array_agg(one.refusal) END INTO days, excluded
       FROM (SELECT day.first_slot,
                    CASE WHEN mate.absent IS NOT NULL THEN mate.absent
-                        WHEN day.coach_id IS NULL
-                        THEN engine.days_refusal(p_coach => mate.coach_id, p_from => p_from, p_to => p_to,
-                                                 p_before => p_before, p_after => p_after)
-                        ELSE engine.day_refusal(day => day, p_from => p_from, p_to => p_to, p_before => p_before,
-                                                p_after => p_after) END AS refusal
-              FROM unnest(p_roster.coach_ids, p_roster.absent) WITH ORDINALITY AS mate (coach_id, absent, i)
+                        WHEN mate.notice > v_lead THEN 'minimum_notice'
+                        ELSE coalesce(
+                            CASE WHEN day.coach_id IS NULL
+                                 THEN engine.days_refusal(p_coach => mate.coach_id, p_from => p_from, p_to => p_to,
+                                                          p_before => greatest(p_before, mate.own_before),
+                                                          p_after => greatest(p_after, mate.own_after))
+                                 ELSE engine.day_refusal(day => day, p_from => p_from, p_to => p_to,
+                                                         p_before => greatest(p_before, mate.own_before),
+                                                         p_after => greatest(p_after, mate.own_after)) END,
+                            CASE WHEN mate.limited THEN (
+                                SELECT engine.period_refusal(period => period, p_minutes => (p_to - p_from) * 15) AS refusal
+                                  FROM coach_periods AS period
+                                 WHERE period.coach_id = mate.coach_id AND period.first_slot > p_from - 3072
+                                   AND period.first_slot <= p_from AND period.end_slot > p_from
+                                 ORDER BY refusal DESC NULLS LAST LIMIT 1) END) END AS refusal
+              FROM unnest(p_roster.coach_ids, p_roster.absent, p_roster.buffers_before, p_roster.buffers_after,
+                          p_roster.notices, p_roster.limited) WITH ORDINALITY
+                   AS mate (coach_id, absent, own_before, own_after, notice, limited, i)
               LEFT JOIN coach_slots AS day
-                ON day.coach_id = mate.coach_id AND day.first_slot > v_first - 104 AND day.first_slot <= v_first
-               AND day.first_slot + day.slot_count >= v_last
+                ON day.coach_id = mate.coach_id AND day.first_slot > p_from - greatest(p_before, mate.own_before) - 104
+               AND day.first_slot <= p_from - greatest(p_before, mate.own_before)
+               AND day.first_slot + day.slot_count >= p_to + greatest(p_after, mate.own_after)
              ORDER BY mate.i) AS one;
 END $$;
 
--- A calendar's coaches for p_count slots from p_from with buffers, and why each of them is not free, or null.
+-- A calendar's coaches for p_count slots from p_from with buffers, why each of them is not free at p_now, or null, and what they
+-- do not meet of what the calendar requires, and of p_requires.
 CREATE OR REPLACE FUNCTION engine.candidates(
-    p_calendar text, p_from integer, p_count integer, p_before integer, p_after integer
-) RETURNS TABLE (coach_id text, excluded text) LANGUAGE sql STABLE AS $$
-    SELECT mate.coach_id, mate.excluded
+    p_calendar text, p_from integer, p_count integer, p_before integer, p_after integer,
+    p_now timestamptz DEFAULT statement_timestamp(), p_requires text[] DEFAULT NULL
+) RETURNS TABLE (
+    coach_id text, excluded text, before integer, after integer, requires text[], unmet integer, also_unmet integer
+) LANGUAGE sql STABLE AS $$
+    SELECT mate.coach_id, mate.excluded, greatest(p_before, mate.own_before), greatest(p_after, mate.own_after),
+           (own.roster).requires, coalesce(mate.unmet, 0), coalesce(mate.also_unmet, 0)
       FROM engine.ledger(p_calendar) AS own
-     CROSS JOIN LATERAL engine.look_at_team(p_roster => own.roster, p_from => p_from, p_to => p_from + p_count,
-                                            p_before => p_before, p_after => p_after) AS seen
-     CROSS JOIN LATERAL unnest((own.roster).coach_ids, seen.excluded) AS mate (coach_id, excluded)
+     CROSS JOIN LATERAL engine.eligible_roster(p_roster => own.roster, p_requires => p_requires) AS may
+     CROSS JOIN LATERAL engine.look_at_team(p_roster => may.roster, p_from => p_from, p_to => p_from + p_count,
+                                            p_before => p_before, p_after => p_after, p_now => p_now) AS seen
+     CROSS JOIN LATERAL unnest((own.roster).coach_ids, seen.excluded, (own.roster).buffers_before,
+                               (own.roster).buffers_after, (own.roster).unmet, may.unmet)
+         AS mate (coach_id, excluded, own_before, own_after, unmet, also_unmet)
 $$;
 
--- Takes a span of a coach's time for an appointment that starts at p_start and counts on that day.
-CREATE OR REPLACE FUNCTION engine.take_time(p_coach text, p_start timestamptz, p_takes tstzrange) RETURNS void
+-- Takes a span of a coach's days for an appointment that starts at p_start and counts on that day.
+CREATE OR REPLACE FUNCTION engine.take_slots(p_coach text, p_start timestamptz, p_takes tstzrange) RETURNS void
     LANGUAGE plpgsql AS $$
 DECLARE
     v_from  integer := engine.slot_of(lower(p_takes));
@@ -87,9 +109,18 @@ BEGIN
        AND day.first_slot + day.slot_count > v_from;
 END $$;
 
+-- Takes a span of a coach's time for an appointment, which counts where it starts. The caller has locked the days, weeks and
+-- months, and has looked whether they admit it.
+CREATE OR REPLACE FUNCTION engine.take_time(p_coach text, p_start timestamptz, p_end timestamptz, p_takes tstzrange)
+    RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM engine.take_slots(p_coach => p_coach, p_start => p_start, p_takes => p_takes);
+    PERFORM engine.count_in_periods(p_coach => p_coach, p_start => p_start, p_end => p_end, p_by => 1);
+END $$;
+
 -- Gives back what take_time() took.
-CREATE OR REPLACE FUNCTION engine.release_time(p_coach text, p_start timestamptz, p_takes tstzrange) RETURNS void
-    LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION engine.release_time(p_coach text, p_start timestamptz, p_end timestamptz, p_takes tstzrange)
+    RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_from  integer := engine.slot_of(lower(p_takes));
     v_to    integer := engine.slot_of(upper(p_takes));
@@ -102,10 +133,11 @@ BEGIN
                                       THEN 1 ELSE 0 END
      WHERE day.coach_id = p_coach AND day.first_slot > v_from - 104 AND day.first_slot < v_to
        AND day.first_slot + day.slot_count > v_from;
+    PERFORM engine.count_in_periods(p_coach => p_coach, p_start => p_start, p_end => p_end, p_by => -1);
 END $$;
 
--- Takes the time of a coach if it is still free, and returns whether it was: p_day is the day in which it all lies, null if
--- it takes several. Waits for whoever has a day locked.
+-- Takes the days of a coach if they are still free, and returns whether they were: p_day is the day in which it all lies, null
+-- if it takes several. Waits for whoever has a day locked.
 CREATE OR REPLACE FUNCTION engine.claim_time(
     p_coach text, p_day integer, p_from integer, p_to integer, p_before integer, p_after integer
 ) RETURNS boolean LANGUAGE plpgsql AS $$
@@ -128,8 +160,8 @@ BEGIN
                            p_after => p_after) IS NOT NULL THEN
         RETURN false;
     END IF;
-    PERFORM engine.take_time(p_coach => p_coach, p_start => engine.instant_of(p_from),
-                             p_takes => tstzrange(engine.instant_of(p_from - p_before), engine.instant_of(p_to + p_after)));
+    PERFORM engine.take_slots(p_coach => p_coach, p_start => engine.instant_of(p_from),
+                              p_takes => tstzrange(engine.instant_of(p_from - p_before), engine.instant_of(p_to + p_after)));
     RETURN true;
 END $$;
 
@@ -164,20 +196,25 @@ END $$;
 
 -- Gives a time to the coach whose turn it is: chooses, takes the slots, writes the row and puts it on record; returns as
 -- record_change(). The ledger is as lock_ledger() returned it. A hold ends at its start at the latest. p_metadata is a
--- JSON object, or its text as a JSON string.
+-- JSON object, or its text as a JSON string; p_requires null where the customer asked for nothing.
 CREATE OR REPLACE FUNCTION engine.assign_coach(
     p_calendar calendars, p_turn turns, p_roster rosters, p_has_expired_holds boolean, p_start timestamptz,
     p_now timestamptz, p_status text, p_contact_name text, p_contact_email text, p_notes text, p_timezone text,
-    p_metadata jsonb, p_held_by text, p_expires timestamptz, p_key text, p_fingerprint bytea, p_keep_for interval
+    p_metadata jsonb, p_held_by text, p_expires timestamptz, p_key text, p_fingerprint bytea, p_keep_for interval,
+    p_requires text[]
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_from   integer := engine.check_start(p_calendar => p_calendar, p_start => p_start, p_except => NULL, p_now => p_now);
     v_to     integer := v_from + p_calendar.slot_duration / 15;
     v_before integer := p_calendar.buffer_before / 15;
     v_after  integer := p_calendar.buffer_after / 15;
+    v_first  integer := v_from - v_before;
+    v_last   integer := v_to + v_after;
     v_seen   record;
     v_choice record;
     v_coach  text;
+    v_may    record;
+    v_unmet  integer[];
     v_lost   boolean := false;
     a        coach_appointments;
 BEGIN
@@ -187,9 +224,14 @@ BEGIN
     IF p_calendar.hour_kinds <> '[]' THEN
         p_turn := engine.turn_of(p_turn => p_turn, p_kind => engine.kind_of(p_calendar => p_calendar, p_start => p_start));
     END IF;
+    IF p_requires IS NOT NULL THEN
+        v_may := engine.eligible_roster(p_roster => p_roster, p_requires => p_requires);
+        p_roster := v_may.roster;
+        v_unmet := v_may.unmet;
+    END IF;
     LOOP
         v_seen := engine.look_at_team(p_roster => p_roster, p_from => v_from, p_to => v_to, p_before => v_before,
-                                      p_after => v_after);
+                                      p_after => v_after, p_now => p_now);
         v_choice := engine.take_turn(p_policy => p_calendar.policy, p_weights => p_roster.weights,
                                      p_scores => p_roster.scores, p_lasts => p_turn.lasts, p_excluded => v_seen.excluded,
                                      credits => p_turn.credits);
@@ -197,20 +239,27 @@ BEGIN
             RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'no coach is free';
         -- A day that was taken while we waited for it stays locked, out of order. Waiting for another one now could be a
         -- deadlock, so the transaction starts again.
-        ELSIF v_lost AND engine.has_day_locked(p_coach => v_coach, p_from => v_from - v_before, p_to => v_to + v_after) THEN
+        ELSIF v_lost AND engine.has_day_locked(p_coach => v_coach, p_from => v_first, p_to => v_last) THEN
             RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = 'locks would be taken out of order';
         END IF;
         v_coach := p_roster.coach_ids[v_choice.chosen];
+        IF p_roster.buffers_before IS NOT NULL THEN
+            v_first := v_from - greatest(v_before, p_roster.buffers_before[v_choice.chosen]);
+            v_last := v_to + greatest(v_after, p_roster.buffers_after[v_choice.chosen]);
+        END IF;
         EXIT WHEN engine.claim_time(p_coach => v_coach, p_day => v_seen.days[v_choice.chosen], p_from => v_from,
-                                    p_to => v_to, p_before => v_before, p_after => v_after);
+                                    p_to => v_to, p_before => v_from - v_first, p_after => v_last - v_to);
         v_lost := true;
     END LOOP;
+    IF p_roster.limited[v_choice.chosen] THEN
+        PERFORM engine.claim_periods(p_coach => v_coach, p_slot => v_from, p_minutes => p_calendar.slot_duration);
+    END IF;
     INSERT INTO coach_appointments (tenant_id, calendar_id, coach_id, start_time, end_time, takes, status, version,
-        contact_name, contact_email, notes, timezone, metadata, created_at, updated_at, held_by, expires_at)
+        contact_name, contact_email, notes, timezone, metadata, created_at, updated_at, held_by, requires, expires_at)
     VALUES (p_calendar.tenant_id, p_calendar.calendar_id, v_coach, p_start, engine.instant_of(v_to),
-        tstzrange(engine.instant_of(v_from - v_before), engine.instant_of(v_to + v_after)), p_status,
+        tstzrange(engine.instant_of(v_first), engine.instant_of(v_last)), p_status,
         CASE WHEN p_status = 'held' THEN 0 ELSE 1 END, p_contact_name, p_contact_email, p_notes, p_timezone,
-        (p_metadata #>> '{}')::json, p_now, p_now, p_held_by,
+        (p_metadata #>> '{}')::json, p_now, p_now, p_held_by, p_requires,
         CASE WHEN p_status = 'held' THEN least(p_expires, p_start) END)
     RETURNING * INTO a;
     RETURN engine.record_change(
@@ -220,5 +269,5 @@ BEGIN
         p_decision => engine.decide(
             p_turn => p_turn, p_policy => p_calendar.policy, p_chosen => v_choice.chosen,
             p_policy_version => p_calendar.policy_version, p_credits => v_choice.credits,
-            p_excluded => v_seen.excluded, p_reverses => NULL, p_now => p_now));
+            p_excluded => v_seen.excluded, p_reverses => NULL, p_now => p_now, p_unmet => v_unmet));
 END $$;

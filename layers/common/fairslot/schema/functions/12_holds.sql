@@ -9,7 +9,7 @@ CREATE OR REPLACE FUNCTION engine.hold_json(a appointment_image) RETURNS jsonb L
 -- Holds the time of the coach whose turn it is for p_duration; p_limit is the most live holds a client may have.
 CREATE OR REPLACE FUNCTION engine.hold(
     p_tenant text, p_client text, p_limit integer, p_calendar text, p_start timestamptz, p_duration interval,
-    p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
+    p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz, p_requires text[] DEFAULT NULL
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_ledger record;
@@ -36,13 +36,13 @@ BEGIN
         p_has_expired_holds => v_ledger.has_expired_holds, p_start => p_start, p_now => v_now, p_status => 'held',
         p_contact_name => NULL, p_contact_email => NULL, p_notes => NULL, p_timezone => NULL, p_metadata => '{}',
         p_held_by => p_client, p_expires => v_now + p_duration, p_key => p_key, p_fingerprint => p_fingerprint,
-        p_keep_for => p_keep_for);
+        p_keep_for => p_keep_for, p_requires => p_requires);
 END $$;
 
--- Turns a live hold into the appointment; its decision stands. Raises FS400 once the start is past, as booking does.
+-- Turns a live hold into the appointment; its decision stands, with what was asked for then: p_requires is that, or null. Raises FS400 once the start is past, as booking does.
 CREATE OR REPLACE FUNCTION engine.confirm_hold(
     p_hold uuid, p_calendar calendars, p_start timestamptz, p_now timestamptz, p_contact_name text, p_contact_email text,
-    p_notes text, p_timezone text, p_metadata jsonb
+    p_notes text, p_timezone text, p_metadata jsonb, p_requires text[]
 ) RETURNS coach_appointments LANGUAGE plpgsql AS $$
 DECLARE
     v_hold coach_appointments;
@@ -57,6 +57,8 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = 'FS411', MESSAGE = 'the hold has expired or was released';
     ELSIF (v_hold.calendar_id, v_hold.start_time) <> (p_calendar.calendar_id, p_start) THEN
         RAISE EXCEPTION USING ERRCODE = 'FS400', MESSAGE = 'not_what_is_held';
+    ELSIF p_requires <> coalesce(v_hold.requires, '{}') THEN
+        RAISE EXCEPTION USING ERRCODE = 'FS400', MESSAGE = 'not_as_held';
     ELSIF NOT (p_calendar).active THEN
         RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'the calendar refuses this start', DETAIL = 'inactive';
     END IF;
@@ -80,7 +82,7 @@ DECLARE
     v_decision decision;
 BEGIN
     SELECT * INTO v_ledger FROM engine.ledger(a.calendar_id);
-    PERFORM engine.release_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);
+    PERFORM engine.release_time(p_coach => a.coach_id, p_start => a.start_time, p_end => a.end_time, p_takes => a.takes);
     v_decision := engine.reverse_decision(p_turn => v_ledger.turn, p_roster => v_ledger.roster,
                                           p_appointment => a.appointment_id, p_now => p_now);
     DELETE FROM coach_appointments WHERE appointment_id = a.appointment_id;
@@ -134,6 +136,8 @@ BEGIN
                        AND day.first_slot > engine.slot_of(lower(hold.takes)) - 104
                        AND day.first_slot < engine.slot_of(upper(hold.takes)))
       ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE;
+    PERFORM engine.lock_periods(p_whole => '{}', p_coaches => array_agg(coach_id), p_slots => array_agg(engine.slot_of(start_time)))
+       FROM coach_appointments WHERE appointment_id = ANY (v_holds);
     FOR a IN SELECT * FROM coach_appointments WHERE appointment_id = ANY (v_holds) ORDER BY appointment_id LOOP
         PERFORM engine.drop_hold(a => a, p_type => 'hold.expired', p_now => v_now);
     END LOOP;

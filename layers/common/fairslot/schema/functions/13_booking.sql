@@ -1,9 +1,11 @@
 -- Booking and cancelling.
 
--- Books a time with the coach whose turn it is, or confirms the hold p_hold; the answer has no personal data.
+-- Books a time with the coach whose turn it is, or confirms the hold p_hold; the answer has no personal data. p_requires is
+-- what the coach has to meet beyond what the calendar requires, null: nothing.
 CREATE OR REPLACE FUNCTION engine.book(
     p_tenant text, p_calendar text, p_start timestamptz, p_contact_name text, p_contact_email text, p_notes text,
-    p_timezone text, p_metadata jsonb, p_hold uuid, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
+    p_timezone text, p_metadata jsonb, p_hold uuid, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz,
+    p_requires text[] DEFAULT NULL
 ) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_ledger record := engine.lock_ledger(p_tenant => p_tenant, p_calendar => p_calendar, p_key => p_key,
@@ -24,7 +26,7 @@ BEGIN
             p_has_expired_holds => v_ledger.has_expired_holds, p_start => p_start, p_now => v_now,
             p_status => 'scheduled', p_contact_name => p_contact_name, p_contact_email => p_contact_email,
             p_notes => p_notes, p_timezone => p_timezone, p_metadata => p_metadata, p_held_by => NULL, p_expires => NULL,
-            p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for);
+            p_key => p_key, p_fingerprint => p_fingerprint, p_keep_for => p_keep_for, p_requires => p_requires);
     END IF;
     RETURN engine.record_change(
         p_tenant => p_tenant, p_type => 'appointment.created', p_key => p_key, p_fingerprint => p_fingerprint,
@@ -32,7 +34,7 @@ BEGIN
         p_after => engine.confirm_hold(
             p_hold => p_hold, p_calendar => v_ledger.calendar, p_start => p_start, p_now => v_now,
             p_contact_name => p_contact_name, p_contact_email => p_contact_email, p_notes => p_notes,
-            p_timezone => p_timezone, p_metadata => p_metadata));
+            p_timezone => p_timezone, p_metadata => p_metadata, p_requires => p_requires));
 END $$;
 
 -- Cancels a scheduled appointment: frees the time and, unless the coach cancels, undoes the decision. A customer can
@@ -62,7 +64,7 @@ BEGIN
            cancelled_at = v_now, updated_at = v_now
      WHERE appointment_id = p_appointment
     RETURNING * INTO a;
-    PERFORM engine.release_time(p_coach => a.coach_id, p_start => a.start_time, p_takes => a.takes);
+    PERFORM engine.release_time(p_coach => a.coach_id, p_start => a.start_time, p_end => a.end_time, p_takes => a.takes);
     IF p_cancelled_by <> 'coach' THEN
         v_undone := engine.reverse_decision(p_turn => v_ledger.turn, p_roster => v_ledger.roster,
                                             p_appointment => p_appointment, p_now => v_now);

@@ -68,6 +68,7 @@ BEGIN
        SET working = excluded.working, max_per_day = excluded.max_per_day, external = excluded.external
      WHERE (day.working, day.max_per_day, day.external)
            IS DISTINCT FROM (excluded.working, excluded.max_per_day, excluded.external);
+    PERFORM engine.add_periods(ARRAY[p_coach]);
 END $$;
 
 -- Gives coaches the same days, where nothing was read: those that are missing with what p_external allows, less absences; on
@@ -96,6 +97,7 @@ BEGIN
      ORDER BY coach.coach_id, given.first_slot
     ON CONFLICT (coach_id, first_slot) DO UPDATE SET working = excluded.working, max_per_day = excluded.max_per_day
      WHERE (day.working, day.max_per_day) IS DISTINCT FROM (excluded.working, excluded.max_per_day);
+    PERFORM engine.add_periods(p_coaches);
 END $$;
 
 -- What a coach's appointments and holds take of a day with these slots, and how many of them start on it.
@@ -121,14 +123,9 @@ CREATE OR REPLACE FUNCTION engine.replace_days(
     p_external text[], p_max_per_day smallint
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    v_calendars text[] := ARRAY(SELECT engine.calendars_of_coach(p_coach, p_from));
-    v_old       coach_slots[];
+    v_old coach_slots[];
 BEGIN
-    PERFORM engine.lock_calendars(v_calendars);
-    IF EXISTS (SELECT FROM engine.calendars_of_coach(p_coach, p_from) AS calendar_id
-                WHERE calendar_id <> ALL (v_calendars)) THEN
-        RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = 'the coach joined another calendar meanwhile';
-    END IF;
+    PERFORM engine.lock_calendars_of(p_coaches => ARRAY[p_coach], p_from => p_from);
     PERFORM FROM coaches WHERE coach_id = p_coach AND time_zone = p_zone FOR SHARE;
     IF NOT FOUND THEN
         RETURN;
@@ -155,16 +152,8 @@ BEGIN
            AND day.first_slot + day.slot_count > given.first_slot) AS known
      CROSS JOIN LATERAL engine.load_of_day(p_coach => p_coach, p_first => given.first_slot,
                                            p_count => given.slot_count) AS load;
+    PERFORM engine.refresh_periods(p_coach);
 END $$;
-
--- The calendars in which a coach's time from a slot on can be booked or given back.
-CREATE OR REPLACE FUNCTION engine.calendars_of_coach(p_coach text, p_from integer)
-    RETURNS SETOF text LANGUAGE sql STABLE AS $$
-    SELECT calendar_id FROM coach_calendars WHERE coach_id = p_coach
-     UNION
-    SELECT calendar_id FROM coach_appointments
-     WHERE coach_id = p_coach AND status IN ('held', 'scheduled') AND upper(takes) > engine.instant_of(p_from)
-$$;
 
 -- Closes a coach's time, whatever calendars say, until it is over; for the appointments in it see
 -- release_next_appointments().
@@ -264,9 +253,13 @@ BEGIN
     PERFORM FROM coach_slots AS day
       WHERE EXISTS (SELECT FROM coach_appointments AS a JOIN coach_calendars AS member USING (calendar_id)
                      WHERE a.appointment_id = ANY (v_ids) AND day.coach_id IN (member.coach_id, p_coach)
-                       AND day.first_slot > engine.slot_of(lower(a.takes)) - 104
-                       AND day.first_slot < engine.slot_of(upper(a.takes)))
+                       -- Whoever takes over may have longer buffers.
+                       AND day.first_slot > engine.slot_of(lower(a.takes)) - 16 - 104
+                       AND day.first_slot < engine.slot_of(upper(a.takes)) + 16)
       ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE;
+    PERFORM engine.lock_periods(
+        p_whole => '{}', p_slots => ARRAY(SELECT engine.slot_of(start_time) FROM coach_appointments WHERE appointment_id = ANY (v_ids)),
+        p_coaches => p_coach || ARRAY(SELECT coach_id FROM coach_calendars WHERE calendar_id = ANY (v_calendars)));
     FOR v_hold IN
         SELECT * FROM coach_appointments WHERE appointment_id = ANY (v_ids) AND status = 'held' ORDER BY appointment_id
     LOOP

@@ -1,6 +1,6 @@
--- Teams: who joins and leaves, how scores make weights, and the rosters that triggers keep right whoever changes a team.
+-- Teams: who leaves, how scores make weights, and the rosters that triggers keep right whoever changes a team.
 --
--- A roster follows from coach_calendars, coaches, coach_syncs and the calendar's weight_*: each of them has a trigger, once a
+-- A roster follows from coach_calendars, coaches, coach_syncs and the calendar's weight_* and requires: each of them has a trigger, once a
 -- statement, so that a change by hand counts as one by a function does (docs/decisions/0081).
 
 -- A calendar's team as it is now. A weight is clip((score / team mean)^exponent, low, high), times the manual weight.
@@ -11,14 +11,27 @@ CREATE OR REPLACE FUNCTION engine.roster_of(p_calendar text) RETURNS rosters LAN
                                      ELSE 1 END))))::bigint ORDER BY mate.coach_id COLLATE "C"), '{}'),
            coalesce(array_agg(mate.score ORDER BY mate.coach_id COLLATE "C"), '{}'),
            coalesce(array_agg(CASE WHEN NOT mate.active THEN 'inactive'
+                                   WHEN mate.unmet > 0 THEN 'missing_attribute'
                                    WHEN mate.calendar_kind <> 'none' AND mate.synced_at IS NULL THEN 'not_synced' END
-                              ORDER BY mate.coach_id COLLATE "C"), '{}')
+                              ORDER BY mate.coach_id COLLATE "C"), '{}'),
+           CASE WHEN max(greatest(mate.before, mate.after)) > 0
+                THEN array_agg(mate.before ORDER BY mate.coach_id COLLATE "C") END,
+           CASE WHEN max(greatest(mate.before, mate.after)) > 0
+                THEN array_agg(mate.after ORDER BY mate.coach_id COLLATE "C") END,
+           CASE WHEN max(mate.notice) > 0 THEN array_agg(mate.notice ORDER BY mate.coach_id COLLATE "C") END,
+           CASE WHEN bool_or(mate.limited) THEN array_agg(mate.limited ORDER BY mate.coach_id COLLATE "C") END,
+           (SELECT requires FROM calendars WHERE calendar_id = p_calendar),
+           CASE WHEN bool_or(mate.unmet > 0) THEN array_agg(mate.unmet ORDER BY mate.coach_id COLLATE "C") END
       FROM (SELECT coach.coach_id, coach.score, coach.active, coach.calendar_kind, sync.synced_at, member.manual_weight,
-                   calendar.weight_low, calendar.weight_high, calendar.weight_exponent, avg(coach.score) OVER () AS mean
+                   greatest(coach.buffer_before, member.buffer_before) / 15 AS before,
+                   greatest(coach.buffer_after, member.buffer_after) / 15 AS after,
+                   greatest(coach.min_notice_minutes, member.min_notice_minutes) AS notice,
+                   engine.has_periods(coach) AS limited, coalesce(judged.unmet, 0) AS unmet, calendar.weight_low, calendar.weight_high, calendar.weight_exponent, avg(coach.score) OVER () AS mean
               FROM coach_calendars AS member
               JOIN calendars AS calendar USING (calendar_id)
               JOIN coaches AS coach USING (coach_id)
               LEFT JOIN coach_syncs AS sync USING (coach_id)
+              LEFT JOIN engine.unmet_in_team(p_calendar) AS judged USING (coach_id)
              WHERE member.calendar_id = p_calendar) AS mate
 $$;
 
@@ -31,18 +44,17 @@ DECLARE
     v_used boolean;
 BEGIN
     SELECT roster.* INTO v_old FROM rosters AS roster WHERE calendar_id = p_roster.calendar_id ORDER BY version DESC LIMIT 1;
-    IF (v_old.coach_ids, v_old.weights, v_old.scores, v_old.absent)
-       IS NOT DISTINCT FROM (p_roster.coach_ids, p_roster.weights, p_roster.scores, p_roster.absent) THEN
+    p_roster.version := v_old.version;
+    p_roster.since := v_old.since;
+    IF p_roster IS NOT DISTINCT FROM v_old THEN
         RETURN;
     END IF;
     SELECT max(seq) INTO v_seq FROM turns WHERE calendar_id = p_roster.calendar_id;
     v_used := v_seq > v_old.since;
     p_roster.version := v_old.version + v_used::integer;
-    INSERT INTO rosters (calendar_id, version, since, coach_ids, weights, scores, absent)
-    VALUES (p_roster.calendar_id, p_roster.version, v_seq, p_roster.coach_ids, p_roster.weights, p_roster.scores,
-            p_roster.absent)
-    ON CONFLICT (calendar_id, version) DO UPDATE
-       SET coach_ids = excluded.coach_ids, weights = excluded.weights, scores = excluded.scores, absent = excluded.absent;
+    p_roster.since := CASE WHEN v_used THEN v_seq ELSE v_old.since END;
+    DELETE FROM rosters WHERE calendar_id = p_roster.calendar_id AND version = p_roster.version;
+    INSERT INTO rosters SELECT p_roster.*;
     UPDATE turns AS turn SET roster_version = p_roster.version, (credits, lasts) = (
         SELECT coalesce(array_agg(coalesce(was.credit, 0) ORDER BY mate.i), '{}'),
                coalesce(array_agg(coalesce(was.last, 0) ORDER BY mate.i), '{}')
@@ -64,6 +76,11 @@ BEGIN
     v_roster.weights := v_roster.weights[:v_place - 1] || v_roster.weights[v_place + 1:];
     v_roster.scores := v_roster.scores[:v_place - 1] || v_roster.scores[v_place + 1:];
     v_roster.absent := v_roster.absent[:v_place - 1] || v_roster.absent[v_place + 1:];
+    v_roster.buffers_before := v_roster.buffers_before[:v_place - 1] || v_roster.buffers_before[v_place + 1:];
+    v_roster.buffers_after := v_roster.buffers_after[:v_place - 1] || v_roster.buffers_after[v_place + 1:];
+    v_roster.notices := v_roster.notices[:v_place - 1] || v_roster.notices[v_place + 1:];
+    v_roster.limited := v_roster.limited[:v_place - 1] || v_roster.limited[v_place + 1:];
+    v_roster.unmet := v_roster.unmet[:v_place - 1] || v_roster.unmet[v_place + 1:];
     PERFORM engine.use_roster(v_roster);
 END $$;
 
@@ -85,47 +102,6 @@ BEGIN
         PERFORM engine.use_roster(engine.roster_of(v_calendar));
     END LOOP;
 END $$;
-
--- Adds coaches to teams, or changes their manual weights: the n-th coach in the n-th calendar.
-CREATE OR REPLACE FUNCTION engine.join_teams(p_calendars text[], p_coaches text[], p_manual_weights double precision[])
-    RETURNS void LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM engine.lock_calendars(p_calendars);
-    INSERT INTO coach_calendars AS member (calendar_id, coach_id, manual_weight)
-    SELECT * FROM unnest(p_calendars, p_coaches, p_manual_weights)
-    ON CONFLICT (calendar_id, coach_id) DO UPDATE SET manual_weight = excluded.manual_weight;
-END $$;
-
--- Adds a coach to a team, or changes the coach's manual weight.
-CREATE OR REPLACE FUNCTION engine.join_team(p_calendar text, p_coach text, p_manual_weight double precision)
-    RETURNS void LANGUAGE sql
-    RETURN engine.join_teams(p_calendars => ARRAY[p_calendar], p_coaches => ARRAY[p_coach],
-                             p_manual_weights => ARRAY[p_manual_weight]);
-
--- Removes coaches from teams, the n-th from the n-th; raises FS404. Each leaves with the credit of then, one after the other.
-CREATE OR REPLACE FUNCTION engine.leave_teams(p_calendars text[], p_coaches text[], p_now timestamptz)
-    RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    v_one record;
-BEGIN
-    PERFORM engine.lock_calendars(p_calendars);
-    FOR v_one IN SELECT * FROM unnest(p_calendars, p_coaches) AS one (calendar_id, coach_id) LOOP
-        IF NOT EXISTS (SELECT FROM coach_calendars
-                        WHERE calendar_id = v_one.calendar_id AND coach_id = v_one.coach_id) THEN
-            RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'coach';
-        END IF;
-        PERFORM engine.retire_coach(p_calendar => v_one.calendar_id, p_coach => v_one.coach_id,
-                                    p_now => coalesce(p_now, clock_timestamp()));
-    END LOOP;
-    -- In one statement: after it every roster is made once.
-    DELETE FROM coach_calendars USING unnest(p_calendars, p_coaches) AS one (calendar_id, coach_id)
-     WHERE coach_calendars.calendar_id = one.calendar_id AND coach_calendars.coach_id = one.coach_id;
-END $$;
-
--- Removes a coach from a team; raises FS404.
-CREATE OR REPLACE FUNCTION engine.leave_team(p_calendar text, p_coach text, p_now timestamptz)
-    RETURNS void LANGUAGE sql
-    RETURN engine.leave_teams(p_calendars => ARRAY[p_calendar], p_coaches => ARRAY[p_coach], p_now => p_now);
 
 -- Updates a coach's score, a Beta belief whose prior is the team's mean: the evidence so far fades, then the outcome
 -- counts one. Every calendar of the coach gets new weights; the caller has locked them.
@@ -169,13 +145,28 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Keeps the rosters of the coaches whose score or availability a statement changed.
+-- Keeps the rosters of the coaches of whom a statement changed what rosters say, and their weeks and months.
 CREATE OR REPLACE FUNCTION engine.follow_coaches() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    v_coaches text[] := ARRAY(
+        SELECT coach_id FROM old_rows AS was JOIN new_rows AS coach USING (coach_id)
+         WHERE (engine.has_periods(was) OR engine.has_periods(coach))
+           AND (was.max_per_week, was.max_per_month, was.max_minutes_per_week, was.time_zone)
+               IS DISTINCT FROM (coach.max_per_week, coach.max_per_month, coach.max_minutes_per_week, coach.time_zone)
+         ORDER BY coach_id);
 BEGIN
+    IF v_coaches <> '{}' THEN
+        PERFORM engine.lock_calendars_of(p_coaches => v_coaches, p_from => NULL);
+    END IF;
     PERFORM engine.refresh_rosters(ARRAY(
         SELECT member.calendar_id FROM old_rows AS was JOIN new_rows AS coach USING (coach_id)
           JOIN coach_calendars AS member USING (coach_id)
-         WHERE (was.active, was.score, was.calendar_kind) IS DISTINCT FROM (coach.active, coach.score, coach.calendar_kind)));
+         WHERE (was.active, was.score, was.calendar_kind, was.attributes)
+               IS DISTINCT FROM (coach.active, coach.score, coach.calendar_kind, coach.attributes)
+            OR engine.has_periods(was) <> engine.has_periods(coach)
+            OR (was.buffer_before, was.buffer_after, was.min_notice_minutes)
+               IS DISTINCT FROM (coach.buffer_before, coach.buffer_after, coach.min_notice_minutes)));
+    PERFORM engine.refresh_periods(one) FROM unnest(v_coaches) AS one;
     RETURN NULL;
 END $$;
 
@@ -201,13 +192,13 @@ END $$;
 -- Gives a new calendar an empty roster and turns.
 CREATE OR REPLACE FUNCTION engine.begin_ledger() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO rosters (calendar_id, version, since, coach_ids, weights, scores, absent)
-    VALUES (NEW.calendar_id, 1, 0, '{}', '{}', '{}', '{}');
+    INSERT INTO rosters (calendar_id, version, since, coach_ids, weights, scores, absent, requires)
+    VALUES (NEW.calendar_id, 1, 0, '{}', '{}', '{}', '{}', NEW.requires);
     INSERT INTO turns (calendar_id, roster_version, seq, credits, lasts) VALUES (NEW.calendar_id, 1, 0, '{}', '{}');
     RETURN NULL;
 END $$;
 
--- Keeps the roster of a calendar whose weights are derived in another way.
+-- Keeps the roster of a calendar whose weights are derived in another way, or which requires other attributes.
 CREATE OR REPLACE FUNCTION engine.follow_calendar() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM engine.refresh_rosters(ARRAY[NEW.calendar_id]);
@@ -256,9 +247,9 @@ BEGIN
             REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION engine.follow_readings();
         CREATE TRIGGER calendars_made AFTER INSERT ON calendars
             FOR EACH ROW EXECUTE FUNCTION engine.begin_ledger();
-        CREATE TRIGGER calendars_weigh AFTER UPDATE OF weight_low, weight_high, weight_exponent ON calendars
-            FOR EACH ROW WHEN ((OLD.weight_low, OLD.weight_high, OLD.weight_exponent)
-                               IS DISTINCT FROM (NEW.weight_low, NEW.weight_high, NEW.weight_exponent))
+        CREATE TRIGGER calendars_weigh AFTER UPDATE OF weight_low, weight_high, weight_exponent, requires ON calendars
+            FOR EACH ROW WHEN ((OLD.weight_low, OLD.weight_high, OLD.weight_exponent, OLD.requires)
+                               IS DISTINCT FROM (NEW.weight_low, NEW.weight_high, NEW.weight_exponent, NEW.requires))
             EXECUTE FUNCTION engine.follow_calendar();
         CREATE TRIGGER calendars_booked BEFORE DELETE OR UPDATE OF calendar_id ON calendars
             FOR EACH ROW EXECUTE FUNCTION engine.keep_booked();

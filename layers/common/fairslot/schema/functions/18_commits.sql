@@ -16,7 +16,7 @@ CREATE OR REPLACE FUNCTION engine.flush_log() RETURNS pg_lsn LANGUAGE sql
 CREATE OR REPLACE PROCEDURE engine.commit_book(
     p_tenant text, p_calendar text, p_start timestamptz, p_contact_name text, p_contact_email text, p_notes text,
     p_timezone text, p_metadata jsonb, p_hold uuid, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz,
-    INOUT done jsonb DEFAULT NULL,
+    INOUT done jsonb DEFAULT NULL, p_requires text[] DEFAULT NULL,
     p_origin text DEFAULT NULL
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -27,7 +27,7 @@ BEGIN
     done := engine.book(p_tenant => p_tenant, p_calendar => p_calendar, p_start => p_start, p_contact_name => p_contact_name,
                         p_contact_email => p_contact_email, p_notes => p_notes, p_timezone => p_timezone,
                         p_metadata => p_metadata, p_hold => p_hold, p_key => p_key, p_fingerprint => p_fingerprint,
-                        p_keep_for => p_keep_for, p_now => p_now);
+                        p_keep_for => p_keep_for, p_now => p_now, p_requires => p_requires);
     COMMIT;
     v_end := engine.flush_log();
 END $$;
@@ -108,6 +108,7 @@ END $$;
 CREATE OR REPLACE PROCEDURE engine.commit_hold(
     p_tenant text, p_client text, p_limit integer, p_calendar text, p_start timestamptz, p_duration interval,
     p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz, INOUT done jsonb DEFAULT NULL,
+    p_requires text[] DEFAULT NULL,
     p_origin text DEFAULT NULL
 ) LANGUAGE plpgsql AS $$
 DECLARE
@@ -117,7 +118,7 @@ DECLARE
 BEGIN
     done := engine.hold(p_tenant => p_tenant, p_client => p_client, p_limit => p_limit, p_calendar => p_calendar,
                         p_start => p_start, p_duration => p_duration, p_key => p_key, p_fingerprint => p_fingerprint,
-                        p_keep_for => p_keep_for, p_now => p_now);
+                        p_keep_for => p_keep_for, p_now => p_now, p_requires => p_requires);
     COMMIT;
     v_end := engine.flush_log();
 END $$;

@@ -1,3 +1,10 @@
+-- Notes that a calendar requires other attributes of its team.
+CREATE OR REPLACE FUNCTION engine.note_requires() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO availability_changes (calendar_id) VALUES (NEW.calendar_id);
+    RETURN NULL;
+END $$;
+
 -- The triggers that note what changes availability. They are made once: making one again would wait for every transaction
 -- that changes days, and have the next ones wait.
 DO $$
@@ -16,10 +23,26 @@ BEGIN
             FOR EACH STATEMENT EXECUTE FUNCTION engine.refuse_moved_day();
         CREATE TRIGGER note_reading AFTER INSERT OR UPDATE OF synced_at, failures ON coach_syncs
             FOR EACH ROW EXECUTE FUNCTION engine.note_reading();
-        CREATE TRIGGER note_coach AFTER UPDATE OF active, calendar_kind ON coaches
-            FOR EACH ROW WHEN ((OLD.active, OLD.calendar_kind) IS DISTINCT FROM (NEW.active, NEW.calendar_kind))
+        CREATE TRIGGER note_coach
+            AFTER UPDATE OF active, calendar_kind, buffer_before, buffer_after, min_notice_minutes, attributes ON coaches
+            FOR EACH ROW WHEN (
+                (OLD.active, OLD.calendar_kind, OLD.buffer_before, OLD.buffer_after, OLD.min_notice_minutes, OLD.attributes)
+                IS DISTINCT FROM
+                (NEW.active, NEW.calendar_kind, NEW.buffer_before, NEW.buffer_after, NEW.min_notice_minutes, NEW.attributes))
             EXECUTE FUNCTION engine.note_coach();
-        CREATE TRIGGER note_team AFTER INSERT OR DELETE OR UPDATE OF calendar_id, coach_id ON coach_calendars
-            FOR EACH ROW EXECUTE FUNCTION engine.note_team();
+        CREATE TRIGGER note_requires AFTER UPDATE OF requires ON calendars
+            FOR EACH ROW WHEN (OLD.requires IS DISTINCT FROM NEW.requires) EXECUTE FUNCTION engine.note_requires();
+        CREATE TRIGGER note_team AFTER INSERT OR DELETE OR UPDATE OF calendar_id, coach_id, buffer_before, buffer_after,
+            min_notice_minutes ON coach_calendars FOR EACH ROW EXECUTE FUNCTION engine.note_team();
+        CREATE TRIGGER note_inserted_periods AFTER INSERT ON coach_periods REFERENCING NEW TABLE AS periods
+            FOR EACH STATEMENT EXECUTE FUNCTION engine.note_periods();
+        CREATE TRIGGER note_deleted_periods AFTER DELETE ON coach_periods REFERENCING OLD TABLE AS periods
+            FOR EACH STATEMENT EXECUTE FUNCTION engine.note_periods();
+        -- No calendar's appointment has more than 720 minutes.
+        CREATE TRIGGER note_period AFTER UPDATE ON coach_periods
+            FOR EACH ROW WHEN (
+                (OLD.booked >= OLD.max_booked, least(OLD.max_minutes - OLD.minutes, 720))
+                IS DISTINCT FROM (NEW.booked >= NEW.max_booked, least(NEW.max_minutes - NEW.minutes, 720)))
+            EXECUTE FUNCTION engine.note_reading();
     END IF;
 END $$;

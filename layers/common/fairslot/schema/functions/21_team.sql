@@ -5,7 +5,17 @@ CREATE OR REPLACE FUNCTION engine.coach_json(c coaches) RETURNS jsonb LANGUAGE s
     RETURN jsonb_build_object(
         'coach_id', c.coach_id, 'name', c.name, 'email', c.email, 'time_zone', c.time_zone, 'active', c.active,
         'working_hours', c.working_hours, 'overrides', c.overrides,
-        'limits', jsonb_build_object('per_day', c.max_per_day), 'score', c.score);
+        'limits', jsonb_build_object('per_day', c.max_per_day, 'per_week', c.max_per_week, 'per_month', c.max_per_month,
+                                     'minutes_per_week', c.max_minutes_per_week),
+        'buffers', jsonb_build_object('before', c.buffer_before, 'after', c.buffer_after),
+        'notice', c.min_notice_minutes, 'attributes', c.attributes, 'score', c.score);
+
+-- A coach's place in a team as the API shows it.
+CREATE OR REPLACE FUNCTION engine.member_json(m coach_calendars) RETURNS jsonb LANGUAGE sql STABLE
+    RETURN jsonb_build_object(
+        'calendar_id', m.calendar_id, 'coach_id', m.coach_id, 'weight', m.manual_weight,
+        'buffers', jsonb_build_object('before', m.buffer_before, 'after', m.buffer_after),
+        'notice', m.min_notice_minutes);
 
 -- A calendar's settings as the API shows them.
 CREATE OR REPLACE FUNCTION engine.calendar_json(c calendars) RETURNS jsonb LANGUAGE sql STABLE
@@ -17,7 +27,55 @@ CREATE OR REPLACE FUNCTION engine.calendar_json(c calendars) RETURNS jsonb LANGU
         'blocked_dates', to_jsonb(c.blocked_dates), 'hour_kinds', c.hour_kinds, 'policy', c.policy,
         'fairness', jsonb_build_object('gamma', c.weight_exponent, 'low', c.weight_low, 'high', c.weight_high,
                                        'prior_strength', c.prior_strength, 'half_life_days', c.half_life_days),
-        'conflict_policy', c.conflict_policy, 'active', c.active);
+        'conflict_policy', c.conflict_policy, 'requires', to_jsonb(c.requires), 'active', c.active);
+
+-- Adds coaches to teams, or changes what is set of them there: the n-th coach in the n-th calendar. Buffers and notices are
+-- minutes.
+CREATE OR REPLACE FUNCTION engine.join_teams(
+    p_calendars text[], p_coaches text[], p_manual_weights double precision[], p_buffers_before integer[],
+    p_buffers_after integer[], p_notices integer[]
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM engine.lock_calendars(p_calendars);
+    INSERT INTO coach_calendars AS member (calendar_id, coach_id, manual_weight, buffer_before, buffer_after,
+                                           min_notice_minutes)
+    SELECT * FROM unnest(p_calendars, p_coaches, p_manual_weights, p_buffers_before, p_buffers_after, p_notices)
+    ON CONFLICT (calendar_id, coach_id) DO UPDATE
+       SET manual_weight = excluded.manual_weight, buffer_before = excluded.buffer_before,
+           buffer_after = excluded.buffer_after, min_notice_minutes = excluded.min_notice_minutes;
+END $$;
+
+-- Adds a coach to a team with a manual weight and without rules there, or makes it so.
+CREATE OR REPLACE FUNCTION engine.join_team(p_calendar text, p_coach text, p_manual_weight double precision)
+    RETURNS void LANGUAGE sql
+    RETURN engine.join_teams(p_calendars => ARRAY[p_calendar], p_coaches => ARRAY[p_coach],
+                             p_manual_weights => ARRAY[p_manual_weight], p_buffers_before => '{0}',
+                             p_buffers_after => '{0}', p_notices => '{0}');
+
+-- Removes coaches from teams, the n-th from the n-th; raises FS404. Each leaves with the credit of then, one after the other.
+CREATE OR REPLACE FUNCTION engine.leave_teams(p_calendars text[], p_coaches text[], p_now timestamptz)
+    RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_one record;
+BEGIN
+    PERFORM engine.lock_calendars(p_calendars);
+    FOR v_one IN SELECT * FROM unnest(p_calendars, p_coaches) AS one (calendar_id, coach_id) LOOP
+        IF NOT EXISTS (SELECT FROM coach_calendars
+                        WHERE calendar_id = v_one.calendar_id AND coach_id = v_one.coach_id) THEN
+            RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'coach';
+        END IF;
+        PERFORM engine.retire_coach(p_calendar => v_one.calendar_id, p_coach => v_one.coach_id,
+                                    p_now => coalesce(p_now, clock_timestamp()));
+    END LOOP;
+    -- In one statement: after it every roster is made once.
+    DELETE FROM coach_calendars USING unnest(p_calendars, p_coaches) AS one (calendar_id, coach_id)
+     WHERE coach_calendars.calendar_id = one.calendar_id AND coach_calendars.coach_id = one.coach_id;
+END $$;
+
+-- Removes a coach from a team; raises FS404.
+CREATE OR REPLACE FUNCTION engine.leave_team(p_calendar text, p_coach text, p_now timestamptz)
+    RETURNS void LANGUAGE sql
+    RETURN engine.leave_teams(p_calendars => ARRAY[p_calendar], p_coaches => ARRAY[p_coach], p_now => p_now);
 
 -- The scheduled appointments and holds to come of these coaches, and those of these calendars.
 CREATE OR REPLACE FUNCTION engine.coming_appointments(
@@ -69,10 +127,18 @@ BEGIN
           FROM coach_appointments AS a
           JOIN coach_calendars AS member USING (calendar_id)
           JOIN coach_slots AS near
-            ON near.coach_id = member.coach_id AND near.first_slot > engine.slot_of(lower(a.takes)) - 104
-           AND near.first_slot < engine.slot_of(upper(a.takes))
+            -- Whoever takes over may have longer buffers.
+            ON near.coach_id = member.coach_id AND near.first_slot > engine.slot_of(lower(a.takes)) - 16 - 104
+           AND near.first_slot < engine.slot_of(upper(a.takes)) + 16
          WHERE a.appointment_id = ANY (v_ids))
       ORDER BY day.coach_id, day.first_slot FOR NO KEY UPDATE;
+    PERFORM engine.lock_periods(
+        p_whole => v_coaches,
+        p_coaches => ARRAY(SELECT coach_id FROM coach_appointments WHERE appointment_id = ANY (v_ids)
+                            UNION
+                           SELECT member.coach_id FROM coach_appointments AS a JOIN coach_calendars AS member USING (calendar_id)
+                            WHERE a.appointment_id = ANY (v_ids)),
+        p_slots => ARRAY(SELECT engine.slot_of(start_time) FROM coach_appointments WHERE appointment_id = ANY (v_ids)));
 END $$;
 
 -- Which appointments and holds to come of these coaches and calendars no longer fit what is set, and why.

@@ -67,7 +67,8 @@ BEGIN
     PERFORM engine.record_change(
         p_tenant => p_calendar.tenant_id, p_type => 'kind.removed', p_now => p_now,
         p_decision => ROW(v_gone.calendar_id, p_kind, v_gone.seq + 1, p_calendar.policy, p_calendar.policy_version,
-                          v_gone.roster_version, NULL, v_gone.credits, NULL, NULL, NULL, NULL, p_now, NULL, NULL)::decision);
+                          v_gone.roster_version, NULL, v_gone.credits, NULL, NULL, NULL, NULL, NULL, p_now, NULL,
+                          NULL)::decision);
 END $$;
 
 -- Gives a calendar the ledgers of its kinds: a new one begins at 0, and one whose kind is gone ends. The caller has locked the

@@ -28,25 +28,32 @@ END $$;
 -- Who can be booked, for what, and by whom.
 
 CREATE TABLE coaches (
-    coach_id       text PRIMARY KEY,
-    tenant_id      text NOT NULL,
-    name           text NOT NULL,
-    email          text,
-    time_zone      text NOT NULL,
-    score          double precision NOT NULL DEFAULT 0.5 CHECK (score BETWEEN 0 AND 1),
-    alpha          double precision CHECK (alpha > 0),
-    beta           double precision CHECK (beta > 0),
-    evidence_at    timestamptz,
-    max_per_day    smallint NOT NULL DEFAULT 10 CHECK (max_per_day >= 0),
-    working_hours  jsonb NOT NULL,
-    overrides      jsonb NOT NULL DEFAULT '[]',
-    blocked_dates  date[] NOT NULL DEFAULT '{}',
-    calendar_kind  text NOT NULL DEFAULT 'none' CHECK (calendar_kind IN ('none', 'calendar_api', 'icalendar')),
-    calendar_url   text,
-    active         boolean NOT NULL DEFAULT true,
-    created_at     timestamptz NOT NULL DEFAULT now(),
-    updated_at     timestamptz NOT NULL DEFAULT now(),
-    deleted_at     timestamptz,
+    coach_id              text PRIMARY KEY,
+    tenant_id             text NOT NULL,
+    name                  text NOT NULL,
+    email                 text,
+    time_zone             text NOT NULL,
+    score                 double precision NOT NULL DEFAULT 0.5 CHECK (score BETWEEN 0 AND 1),
+    alpha                 double precision CHECK (alpha > 0),
+    beta                  double precision CHECK (beta > 0),
+    evidence_at           timestamptz,
+    max_per_day           smallint NOT NULL DEFAULT 10 CHECK (max_per_day >= 0),
+    max_per_week          smallint CHECK (max_per_week >= 0),
+    max_per_month         smallint CHECK (max_per_month >= 0),
+    max_minutes_per_week  integer CHECK (max_minutes_per_week >= 0),
+    buffer_before         smallint NOT NULL DEFAULT 0 CHECK (buffer_before BETWEEN 0 AND 240 AND buffer_before % 15 = 0),
+    buffer_after          smallint NOT NULL DEFAULT 0 CHECK (buffer_after BETWEEN 0 AND 240 AND buffer_after % 15 = 0),
+    min_notice_minutes    integer NOT NULL DEFAULT 0 CHECK (min_notice_minutes >= 0),
+    working_hours         jsonb NOT NULL,
+    overrides             jsonb NOT NULL DEFAULT '[]',
+    blocked_dates         date[] NOT NULL DEFAULT '{}',
+    calendar_kind         text NOT NULL DEFAULT 'none' CHECK (calendar_kind IN ('none', 'calendar_api', 'icalendar')),
+    calendar_url          text,
+    active                boolean NOT NULL DEFAULT true,
+    created_at            timestamptz NOT NULL DEFAULT now(),
+    updated_at            timestamptz NOT NULL DEFAULT now(),
+    deleted_at            timestamptz,
+    attributes            jsonb NOT NULL DEFAULT '{}',
     CHECK (calendar_kind <> 'icalendar' OR calendar_url IS NOT NULL),
     CHECK (deleted_at IS NULL OR NOT active)
 );
@@ -56,6 +63,12 @@ COMMENT ON COLUMN coaches.working_hours IS
     '{"mon": [["09:00", "17:00"]], …} in the coach''s zone; an interval that ends at or before its start crosses midnight';
 COMMENT ON COLUMN coaches.overrides IS
     '[{"date": "2026-12-24", "hours": [["09:00", "12:00"]]}, …]: the hours that begin on a date instead of its weekday''s';
+COMMENT ON COLUMN coaches.attributes IS
+    '{"language": ["de", "en"], "tier": 2, "remote": true}: what calendars and requests may require';
+COMMENT ON COLUMN coaches.max_per_week IS
+    'weeks begin on Monday, in the coach''s zone, and months likewise; null: as many as there is time for';
+COMMENT ON COLUMN coaches.min_notice_minutes IS
+    'of the coach, the calendar and the coach''s place in its team, the largest notice and the largest buffers hold';
 COMMENT ON COLUMN coaches.deleted_at IS 'a deleted coach is in no team; appointments and decisions keep the row';
 
 -- When a coach's external calendar was requested and read; apart from coaches, as it changes all the time.
@@ -101,6 +114,7 @@ CREATE TABLE calendars (
     conflict_policy     text NOT NULL DEFAULT 'keep' CHECK (conflict_policy IN ('keep', 'reassign', 'cancel')),
     deleted_at          timestamptz,
     hour_kinds          jsonb NOT NULL DEFAULT '[]' CHECK (jsonb_typeof(hour_kinds) = 'array'),
+    requires            text[] NOT NULL DEFAULT '{}',
     CHECK (deleted_at IS NULL OR NOT active)
 );
 CREATE INDEX calendars_by_tenant ON calendars (tenant_id, calendar_id COLLATE "C") WHERE deleted_at IS NULL;
@@ -111,28 +125,38 @@ COMMENT ON COLUMN calendars.hour_kinds IS
     '[{"name": "weekend", "days": ["sat", "sun"]}, {"name": "late", "from": "17:00"}, …]: the first that matches a start is
      its kind, else normal; each kind has a ledger of its own';
 COMMENT ON COLUMN calendars.deleted_at IS 'a deleted calendar has no team; appointments and decisions keep the row';
+COMMENT ON COLUMN calendars.requires IS 'name:value, …: attributes without which nobody of the team is booked';
 COMMENT ON COLUMN calendars.conflict_policy IS
     'for an appointment whose coach is away: keep and mark it, reassign it (or mark it if nobody is free), or cancel it';
 
 -- Who is in the team of a calendar. Triggers keep the rosters beside it: schema/functions/16_rosters.sql.
 CREATE TABLE coach_calendars (
-    calendar_id    text NOT NULL REFERENCES calendars ON DELETE CASCADE,
-    coach_id       text NOT NULL REFERENCES coaches ON DELETE CASCADE,
-    manual_weight  double precision NOT NULL DEFAULT 1 CHECK (manual_weight > 0),
-    joined_at      timestamptz NOT NULL DEFAULT now(),
+    calendar_id         text NOT NULL REFERENCES calendars ON DELETE CASCADE,
+    coach_id            text NOT NULL REFERENCES coaches ON DELETE CASCADE,
+    manual_weight       double precision NOT NULL DEFAULT 1 CHECK (manual_weight > 0),
+    joined_at           timestamptz NOT NULL DEFAULT now(),
+    buffer_before       smallint NOT NULL DEFAULT 0 CHECK (buffer_before BETWEEN 0 AND 240 AND buffer_before % 15 = 0),
+    buffer_after        smallint NOT NULL DEFAULT 0 CHECK (buffer_after BETWEEN 0 AND 240 AND buffer_after % 15 = 0),
+    min_notice_minutes  integer NOT NULL DEFAULT 0 CHECK (min_notice_minutes >= 0),
     PRIMARY KEY (calendar_id, coach_id)
 );
 CREATE INDEX coach_calendars_coach ON coach_calendars (coach_id);
 
 -- A calendar's team as arrays in one order, the form in which a booking reads it.
 CREATE TABLE rosters (
-    calendar_id  text NOT NULL REFERENCES calendars ON DELETE CASCADE,
-    version      integer NOT NULL,
-    since        bigint NOT NULL,
-    coach_ids    text[] NOT NULL,
-    weights      bigint[] NOT NULL,
-    scores       double precision[] NOT NULL,
-    absent       text[] NOT NULL,
+    calendar_id     text NOT NULL REFERENCES calendars ON DELETE CASCADE,
+    version         integer NOT NULL,
+    since           bigint NOT NULL,
+    coach_ids       text[] NOT NULL,
+    weights         bigint[] NOT NULL,
+    scores          double precision[] NOT NULL,
+    absent          text[] NOT NULL,
+    buffers_before  integer[],
+    buffers_after   integer[],
+    notices         integer[],
+    limited         boolean[],
+    requires        text[] NOT NULL DEFAULT '{}',
+    unmet           integer[],
     PRIMARY KEY (calendar_id, version)
 );
 COMMENT ON TABLE rosters IS 'A version that a decision used never changes: the decision is read and replayed with it.';
@@ -140,7 +164,17 @@ COMMENT ON COLUMN rosters.since IS 'the calendar''s last decision when the versi
 COMMENT ON COLUMN rosters.coach_ids IS 'sorted by COLLATE "C"; the other arrays have their order, and so have those of turns';
 COMMENT ON COLUMN rosters.weights IS 'millionths, derived from the scores and manual_weight';
 COMMENT ON COLUMN rosters.absent IS
-    'why a coach cannot be booked at all: inactive, or not_synced: the external calendar was never read; else null';
+    'why a coach cannot be booked at all: inactive, missing_attribute, or not_synced: the external calendar was never read;
+     else null';
+COMMENT ON COLUMN rosters.requires IS 'the calendar''s';
+COMMENT ON COLUMN rosters.unmet IS
+    'what each coach does not meet of requires: bit i - 1 is the i-th; null: all meet all (functions/00_attributes.sql)';
+
+COMMENT ON COLUMN rosters.buffers_before IS
+    'in slots, the larger of the coach''s own and that of the place in this team, without the calendar''s; null, as for
+     buffers_after: nobody has any';
+COMMENT ON COLUMN rosters.notices IS 'minutes, likewise';
+COMMENT ON COLUMN rosters.limited IS 'whether the coach has rows in coach_periods; null: nobody has';
 
 -- Who is owed what, and who was chosen last: a narrow row that every decision updates in place, so without CHECKs.
 CREATE TABLE turns (
@@ -161,64 +195,6 @@ COMMENT ON COLUMN turns.since IS
     'the calendar''s last decision when the ledger began; what was decided in an earlier one of this name is in normal now';
 COMMENT ON COLUMN turns.credits IS 'bookings owed to each coach, in millionths; they sum to 0';
 COMMENT ON COLUMN turns.lasts IS 'the number of the last decision that chose each coach; 0: none did';
-
--- The 15-minute slots of each coach, a row a local day, a bit a slot.
-
--- Booking changes neither column of the constraint, so its updates stay HOT. A 64-bit hash stands for the coach: inserting a
--- day costs a third of what it costs with the name, and two of a million coaches share it with a chance of 1 in 30 million.
-CREATE TABLE coach_slots (
-    coach_id     text NOT NULL REFERENCES coaches ON DELETE CASCADE,
-    first_slot   integer NOT NULL,
-    slot_count   smallint NOT NULL,
-    local_date   date NOT NULL,
-    working      bit(104) NOT NULL,
-    external     bit(104) NOT NULL DEFAULT 0::bit(104),
-    taken        bit(104) NOT NULL DEFAULT 0::bit(104),
-    open         bit(104) NOT NULL GENERATED ALWAYS AS (external & ~taken) STORED,
-    free         bit(104) NOT NULL GENERATED ALWAYS AS (working & external & ~taken) STORED,
-    booked       smallint NOT NULL DEFAULT 0,
-    max_per_day  smallint NOT NULL,
-    PRIMARY KEY (coach_id, first_slot),
-    CHECK (slot_count BETWEEN 1 AND 104 AND booked >= 0),
-    CONSTRAINT coach_slots_no_overlap EXCLUDE USING gist (
-        hashtextextended(coach_id, 0) WITH =, int4range(first_slot, first_slot + slot_count) WITH &&)
-) WITH (fillfactor = 70);
-COMMENT ON TABLE coach_slots IS
-    'Bit i from the left is the slot first_slot + i, where a slot number is Unix time / 900; bits from slot_count on are 0 in
-     working and external. 104 bits hold the longest day (26 hours, Antarctica/Troll).';
-COMMENT ON COLUMN coach_slots.working IS '1: in the working hours';
-COMMENT ON COLUMN coach_slots.external IS '1: the external calendar leaves it free';
-COMMENT ON COLUMN coach_slots.taken IS '1: an appointment, a hold or a buffer takes it';
-COMMENT ON COLUMN coach_slots.booked IS 'appointments and holds that start on this day';
-
--- The slots one by one, for people to read.
-CREATE VIEW coach_slot_list AS
-SELECT day.coach_id,
-       day.local_date,
-       to_timestamp((day.first_slot + slot.i) * 900.0) AS start_time,
-       to_timestamp((day.first_slot + slot.i + 1) * 900.0) AS end_time,
-       get_bit(day.working, slot.i) = 1 AS working,
-       get_bit(day.external, slot.i) = 1 AS external,
-       get_bit(day.taken, slot.i) = 1 AS taken,
-       get_bit(day.free, slot.i) = 1 AS free
-  FROM coach_slots AS day
- CROSS JOIN LATERAL generate_series(0, day.slot_count - 1) AS slot (i);
-
-CREATE TABLE coach_absences (
-    coach_id    text NOT NULL REFERENCES coaches ON DELETE CASCADE,
-    span        tstzrange NOT NULL CHECK (lower(span) < upper(span)),
-    event_id    uuid NOT NULL,
-    reason      text,
-    created_at  timestamptz NOT NULL DEFAULT now(),
-    ledger      text NOT NULL DEFAULT 'keep' CHECK (ledger IN ('keep', 'settle')),
-    PRIMARY KEY (coach_id, event_id, span)
-);
-COMMENT ON TABLE coach_absences IS
-    'When coaches are away: it holds whatever their calendars say, until it is over or they are back sooner.';
-COMMENT ON COLUMN coach_absences.ledger IS
-    'keep: the coach goes on with the same credit; settle: it went to the rest of the team when the absence was recorded';
-COMMENT ON COLUMN coach_absences.event_id IS
-    'the inbound event that said so, or an id made for the API''s request; an absence outlives its event''s row';
 
 -- What is booked, and why with that coach.
 
@@ -250,6 +226,7 @@ CREATE TABLE coach_appointments (
     conflict_delivery     uuid,
     block_unconfirmed     boolean NOT NULL DEFAULT false,
     forgotten_at          timestamptz,
+    requires              text[],
     CONSTRAINT coach_appointments_sound CHECK (
         status IN ('held', 'scheduled', 'completed', 'no_show', 'cancelled', 'rescheduled')
         AND (status = 'held') = (expires_at IS NOT NULL)
@@ -273,6 +250,8 @@ COMMENT ON COLUMN coach_appointments.metadata IS
     'as the client wrote it, without spaces: jsonb would write 9e307 with 308 digits';
 COMMENT ON COLUMN coach_appointments.forgotten_at IS
     'when its customer was forgotten: nothing of theirs is stored since';
+COMMENT ON COLUMN coach_appointments.requires IS
+    'attributes that the customer asked for beyond the calendar''s, sorted; whoever it goes to later has to meet them, too';
 COMMENT ON COLUMN coach_appointments.external_calendar_id IS 'its block in the external calendar';
 COMMENT ON COLUMN coach_appointments.block_unconfirmed IS
     'a block whose id we do not know may be in a calendar, at its time or at one that it was moved from';

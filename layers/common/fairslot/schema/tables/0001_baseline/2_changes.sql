@@ -46,7 +46,7 @@ CREATE TYPE appointment_image AS (
     appointment_id uuid, calendar_id text, coach_id text, start_time timestamptz, end_time timestamptz, takes tstzrange,
     status text, version integer, contact_name text, contact_email text, notes text, timezone text, metadata json,
     crm_contact_id text, external_calendar_id text, conflict boolean, created_at timestamptz, updated_at timestamptz,
-    cancelled_at timestamptz, expires_at timestamptz, block_unconfirmed boolean
+    cancelled_at timestamptz, expires_at timestamptz, block_unconfirmed boolean, requires text[]
 );
 CREATE TYPE appointment_place AS (
     coach_id text, start_time timestamptz, end_time timestamptz, takes tstzrange, external_calendar_id text
@@ -56,7 +56,7 @@ CREATE TYPE appointment_place AS (
 -- turns become, which is not on record, as it follows by the rule.
 CREATE TYPE decision AS (
     calendar_id text, kind text, seq bigint, policy text, policy_version integer, roster_version integer, chosen integer,
-    credits bigint[], lasts bigint[], excluded text[], reverses bigint, reversed_in text,
+    credits bigint[], lasts bigint[], excluded text[], unmet integer[], reverses bigint, reversed_in text,
     decided_at timestamptz,
     credits_after bigint[], lasts_after bigint[]
 );
@@ -88,6 +88,7 @@ CREATE TABLE changes (
     credits         bigint[],
     lasts           bigint[],
     excluded        text[],
+    unmet           integer[],
     reverses        bigint,
     reversed_in     text,
     decided_at      timestamptz,
@@ -119,6 +120,8 @@ COMMENT ON COLUMN changes.kind IS 'the kind of hour whose ledger it moved';
 COMMENT ON COLUMN changes.chosen IS 'place in the roster, from 1; null: a decision was only reversed, or a kind removed';
 COMMENT ON COLUMN changes.credits IS 'before the decision and after the reversal, if there is one; lasts likewise';
 COMMENT ON COLUMN changes.excluded IS 'why each coach was not eligible, null for those who were; null: everybody was';
+COMMENT ON COLUMN changes.unmet IS
+    'what each coach did not meet of what the customer asked for, after.requires, as in rosters; null: all met all';
 COMMENT ON COLUMN changes.origin IS
     'the request that changed the appointment, as in audit_entries: such a row is an entry of the audit; null: no request did';
 COMMENT ON COLUMN changes.reverses IS 'the decision that is undone first; the reversal has the number before this one''s';

@@ -1,0 +1,41 @@
+"""Those of a team who meet what a request requires: the team's time, told of them alone."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from math import inf
+
+from fairslot.coach_time.team_time import Part, TeamTime
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeamPart:
+    """A part of a team, with what TeamTime tells of the whole."""
+
+    team: TeamTime
+    part: Part
+
+    def counts_at(self, starts: range, now: datetime) -> list[int]:
+        """Return how many of them could take each of some starts of the window."""
+        return self.team.counts_at(starts, now, self.part)
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether a coach's external calendar has never been read."""
+        return any(self.team.is_unread(number) for number in self.part.numbers)
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last reading of a coach's calendar failed."""
+        return any(self.team.coaches[number] in self.team.failing for number in self.part.numbers)
+
+    @property
+    def oldest_reading(self) -> float | None:
+        """The oldest reading of an external calendar in seconds, None if there is none."""
+        read = (self.team.read_at[number] for number in self.part.numbers if not self.team.is_unread(number))
+        oldest = min(read, default=inf)
+        return None if oldest == inf else oldest
+
+    def free_coaches(self, now: datetime) -> Callable[[int], list[str]]:
+        """Return what tells who of them could take an appointment that starts at a slot, by their ids."""
+        return self.team.free_coaches(now, self.part.numbers)
