@@ -81,6 +81,8 @@ class Settings(BaseModel):
     # The retention of settled events, their deliveries and inbound events; longer than the 14 days in which a
     # dead letter can be sent again.
     keep_events_days: int = Field(90, ge=15)
+    # The retention of the audit; 0: for ever. Decisions stay whatever it is.
+    keep_audit_days: int = Field(0, ge=0)
 
 
 @cache
