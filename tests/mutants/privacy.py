@@ -32,21 +32,21 @@ GUARDS = (
     ),
     Guard(
         "an entry can be changed",
-        "schema/functions/26_audit.sql",
+        "schema/functions/27_audit.sql",
         "CREATE TRIGGER audit_kept BEFORE UPDATE OR DELETE ON audit_entries",
         "CREATE TRIGGER audit_kept BEFORE INSERT ON contact_keys",
         _KEPT,
     ),
     Guard(
         "the entry of an appointment can be deleted",
-        "schema/functions/26_audit.sql",
+        "schema/functions/27_audit.sql",
         "FOR EACH ROW WHEN (OLD.origin IS NOT NULL) EXECUTE",
         "FOR EACH ROW WHEN (false) EXECUTE",
         _KEPT,
     ),
     Guard(
         "whoever quotes the function may change entries",
-        "schema/functions/26_audit.sql",
+        "schema/functions/27_audit.sql",
         "split_part(v_stack, E'\\n', -1) !~ '^PL/pgSQL",
         "v_stack !~ 'PL/pgSQL",
         _KEPT,
@@ -68,7 +68,7 @@ GUARDS = (
     *(
         Guard(
             f"{table} is left out of forgetting",
-            "schema/functions/27_forgetting.sql",
+            "schema/functions/28_forgetting.sql",
             old,
             new,
             _NOTHING_LEFT,
@@ -99,7 +99,7 @@ GUARDS = (
     ),
     Guard(
         "a message on its way is sent on",
-        "schema/functions/27_forgetting.sql",
+        "schema/functions/28_forgetting.sql",
         "AND engine.carries_contact(p_kind => endpoint.kind, p_type => event.type);",
         "AND false;",
         f"{_FORGETTING}::test_while_their_webhooks_are_being_delivered",
@@ -113,7 +113,7 @@ GUARDS = (
     ),
     Guard(
         "another tenant's customer is forgotten",
-        "schema/functions/27_forgetting.sql",
+        "schema/functions/28_forgetting.sql",
         "         WHERE tenant_id = p_tenant AND lower(contact_email) = lower(p_email)\n           AND NOT",
         "         WHERE lower(contact_email) = lower(p_email)\n           AND NOT",
         f"{_FORGETTING}::test_nobody_else_is_forgotten",

@@ -16,8 +16,7 @@ CREATE OR REPLACE FUNCTION engine.flush_log() RETURNS pg_lsn LANGUAGE sql
 CREATE OR REPLACE PROCEDURE engine.commit_book(
     p_tenant text, p_calendar text, p_start timestamptz, p_contact_name text, p_contact_email text, p_notes text,
     p_timezone text, p_metadata jsonb, p_hold uuid, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz,
-    INOUT done jsonb DEFAULT NULL, p_requires text[] DEFAULT NULL,
-    p_origin text DEFAULT NULL
+    p_requires text[], p_origin text, INOUT done jsonb
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_waits text := set_config('synchronous_commit', 'off', true);
@@ -35,8 +34,7 @@ END $$;
 -- cancel(), committed.
 CREATE OR REPLACE PROCEDURE engine.commit_cancel(
     p_tenant text, p_appointment uuid, p_cancelled_by text, p_reason text, p_key text, p_fingerprint bytea,
-    p_keep_for interval, p_now timestamptz, INOUT done jsonb DEFAULT NULL,
-    p_origin text DEFAULT NULL
+    p_keep_for interval, p_now timestamptz, p_origin text, INOUT done jsonb
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_waits text := set_config('synchronous_commit', 'off', true);
@@ -53,8 +51,7 @@ END $$;
 -- reschedule(), committed.
 CREATE OR REPLACE PROCEDURE engine.commit_reschedule(
     p_tenant text, p_appointment uuid, p_start timestamptz, p_any_coach boolean, p_key text, p_fingerprint bytea,
-    p_keep_for interval, p_now timestamptz, INOUT done jsonb DEFAULT NULL,
-    p_origin text DEFAULT NULL
+    p_keep_for interval, p_now timestamptz, p_origin text, INOUT done jsonb
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_waits text := set_config('synchronous_commit', 'off', true);
@@ -71,8 +68,7 @@ END $$;
 -- reassign(), committed.
 CREATE OR REPLACE PROCEDURE engine.commit_reassign(
     p_tenant text, p_appointment uuid, p_coach text, p_reason text, p_key text, p_fingerprint bytea, p_keep_for interval,
-    p_now timestamptz, INOUT done jsonb DEFAULT NULL,
-    p_origin text DEFAULT NULL
+    p_now timestamptz, p_origin text, INOUT done jsonb
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_waits text := set_config('synchronous_commit', 'off', true);
@@ -89,8 +85,7 @@ END $$;
 -- report_outcome(), committed.
 CREATE OR REPLACE PROCEDURE engine.commit_report_outcome(
     p_tenant text, p_appointment uuid, p_outcome text, p_key text, p_fingerprint bytea, p_keep_for interval,
-    p_now timestamptz, INOUT done jsonb DEFAULT NULL,
-    p_origin text DEFAULT NULL
+    p_now timestamptz, p_origin text, INOUT done jsonb
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_waits text := set_config('synchronous_commit', 'off', true);
@@ -107,9 +102,8 @@ END $$;
 -- hold(), committed.
 CREATE OR REPLACE PROCEDURE engine.commit_hold(
     p_tenant text, p_client text, p_limit integer, p_calendar text, p_start timestamptz, p_duration interval,
-    p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz, INOUT done jsonb DEFAULT NULL,
-    p_requires text[] DEFAULT NULL,
-    p_origin text DEFAULT NULL
+    p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz, p_requires text[], p_origin text,
+    INOUT done jsonb
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_waits text := set_config('synchronous_commit', 'off', true);
@@ -125,8 +119,8 @@ END $$;
 
 -- release_hold(), committed.
 CREATE OR REPLACE PROCEDURE engine.commit_release_hold(
-    p_tenant text, p_hold uuid, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz, INOUT done jsonb DEFAULT NULL,
-    p_origin text DEFAULT NULL
+    p_tenant text, p_hold uuid, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz, p_origin text,
+    INOUT done jsonb
 ) LANGUAGE plpgsql AS $$
 DECLARE
     v_waits text := set_config('synchronous_commit', 'off', true);

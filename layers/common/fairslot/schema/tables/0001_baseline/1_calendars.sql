@@ -225,12 +225,11 @@ CREATE TABLE coach_appointments (
     expires_at            timestamptz,
     conflict_delivery     uuid,
     block_unconfirmed     boolean NOT NULL DEFAULT false,
-    forgotten_at          timestamptz,
     requires              text[],
     CONSTRAINT coach_appointments_sound CHECK (
         status IN ('held', 'scheduled', 'completed', 'no_show', 'cancelled', 'rescheduled')
         AND (status = 'held') = (expires_at IS NOT NULL)
-        AND (status = 'held' OR forgotten_at IS NOT NULL OR (contact_name IS NOT NULL AND contact_email IS NOT NULL))
+        AND (status = 'held' OR (contact_name IS NOT NULL AND contact_email IS NOT NULL))
         AND start_time < end_time AND takes @> tstzrange(start_time, end_time)
         AND (cancelled_by IS NULL OR cancelled_by IN ('customer', 'coach', 'system'))),
     CONSTRAINT coach_appointments_no_overlap
@@ -240,7 +239,6 @@ CREATE TABLE coach_appointments (
 CREATE INDEX coach_appointments_by_coach ON coach_appointments (coach_id, start_time);
 CREATE INDEX coach_appointments_by_calendar ON coach_appointments (calendar_id, start_time);
 CREATE INDEX coach_appointments_held ON coach_appointments (expires_at) WHERE status = 'held';
-CREATE INDEX coach_appointments_by_contact ON coach_appointments (tenant_id, lower(contact_email));
 CREATE INDEX coach_appointments_by_tenant ON coach_appointments (tenant_id, start_time, appointment_id);
 COMMENT ON TABLE coach_appointments IS
     'A hold is a row with the status held and version 0: confirming it makes it the appointment, expiry deletes it. Each
@@ -248,8 +246,6 @@ COMMENT ON TABLE coach_appointments IS
 COMMENT ON COLUMN coach_appointments.takes IS 'the appointment with its buffers';
 COMMENT ON COLUMN coach_appointments.metadata IS
     'as the client wrote it, without spaces: jsonb would write 9e307 with 308 digits';
-COMMENT ON COLUMN coach_appointments.forgotten_at IS
-    'when its customer was forgotten: nothing of theirs is stored since';
 COMMENT ON COLUMN coach_appointments.requires IS
     'attributes that the customer asked for beyond the calendar''s, sorted; whoever it goes to later has to meet them, too';
 COMMENT ON COLUMN coach_appointments.external_calendar_id IS 'its block in the external calendar';

@@ -92,7 +92,6 @@ CREATE TABLE changes (
     reverses        bigint,
     reversed_in     text,
     decided_at      timestamptz,
-    origin          jsonb,
     CONSTRAINT changes_version UNIQUE (appointment_id, version)
 );
 CREATE UNIQUE INDEX changes_key ON changes (tenant_id, key) WHERE key IS NOT NULL;
@@ -102,7 +101,6 @@ CREATE INDEX changes_apart ON changes (calendar_id, decided_at)
  WHERE type IN ('hold.released', 'hold.expired', 'coach.left', 'credit.adjusted', 'credit.settled', 'kind.removed');
 CREATE INDEX changes_key_until ON changes (key_until) WHERE key IS NOT NULL;
 CREATE INDEX changes_untold ON changes (change_id) WHERE NOT told;
-CREATE INDEX changes_audited ON changes (tenant_id, change_id) WHERE origin IS NOT NULL;
 COMMENT ON COLUMN changes.change_id IS 'the event''s id in messages and in the API';
 COMMENT ON COLUMN changes.type IS
     'the event''s type; hold.created, hold.released or hold.expired; without an appointment: coach.left,
@@ -122,8 +120,6 @@ COMMENT ON COLUMN changes.credits IS 'before the decision and after the reversal
 COMMENT ON COLUMN changes.excluded IS 'why each coach was not eligible, null for those who were; null: everybody was';
 COMMENT ON COLUMN changes.unmet IS
     'what each coach did not meet of what the customer asked for, after.requires, as in rosters; null: all met all';
-COMMENT ON COLUMN changes.origin IS
-    'the request that changed the appointment, as in audit_entries: such a row is an entry of the audit; null: no request did';
 COMMENT ON COLUMN changes.reverses IS 'the decision that is undone first; the reversal has the number before this one''s';
 COMMENT ON COLUMN changes.reversed_in IS 'the kind of hour whose ledger the reversal moved; null: that of the decision';
 
@@ -192,11 +188,9 @@ CREATE TABLE inbound_events (
     processed_at  timestamptz,
     outcome       text,
     progress      jsonb,
-    origin        jsonb,
     UNIQUE (tenant_id, key)
 );
 CREATE INDEX inbound_events_open ON inbound_events (received_at) WHERE processed_at IS NULL;
-COMMENT ON COLUMN inbound_events.origin IS 'the request that it came with, as in audit_entries';
 COMMENT ON COLUMN inbound_events.progress IS 'how far an event that is processed in portions has come; null: not begun';
 
 -- Who signs requests to us. The id is part of the address and no secret.
