@@ -70,7 +70,7 @@ def create(
         key_id = row["key_id"] if row else UUID(int=0)
         return Effect(
             answer={"key_id": str(key_id)},
-            entries=[_entry(connection, tenant_id, key_id, now, "created", None)],
+            entries=[entry(connection, tenant_id, key_id, now, "created", None)],
         )
 
     done = idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
@@ -134,8 +134,8 @@ def rotate(
                 " `overlap_hours` 0, which ends both."
             )
         connection.execute(_SQL["rotate"], values)
-        entry = _entry(connection, tenant_id, key_id, now, "rotated", before)
-        return Effect(answer={"key_id": str(key_id)}, entries=[entry])
+        rotated = entry(connection, tenant_id, key_id, now, "rotated", before)
+        return Effect(answer={"key_id": str(key_id)}, entries=[rotated])
 
     done = idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
     _tell(connection, tenant_id)
@@ -158,14 +158,14 @@ def revoke(connection: Connection, *, tenant_id: str, key_id: UUID, key: Key, no
         before = get(connection, tenant_id=tenant_id, key_id=key_id, now=now)
         if connection.execute(_SQL["revoke"], values).rowcount == 0:
             return Effect(answer={}, entries=[])
-        return Effect(answer={}, entries=[_entry(connection, tenant_id, key_id, now, "revoked", before)])
+        return Effect(answer={}, entries=[entry(connection, tenant_id, key_id, now, "revoked", before)])
 
     done = idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
     _tell(connection, tenant_id)
     return done
 
 
-def _entry(
+def entry(
     connection: Connection,
     tenant_id: str,
     key_id: UUID,
@@ -173,6 +173,7 @@ def _entry(
     action: str,
     before: dict[str, Any] | None,
 ) -> Entry:
+    """Return the audit's entry of what was done to a key; the key itself is in none."""
     after = get(connection, tenant_id=tenant_id, key_id=key_id, now=now)
     return Entry(resource="key", resource_id=str(key_id), action=action, before=before, after=after)
 

@@ -17,7 +17,7 @@ from fairslot.platform.settings import settings
 
 type Json = Mapping[str, Any]
 
-# Entries per statement, each of which is a transaction of its own.
+# Entries, and as many changes, per statement, each of which is a transaction of its own.
 PORTION = 1_000
 
 _SQL = queries("audit")
@@ -77,14 +77,16 @@ def list_page(
 
 
 def delete_expired(connection: Connection, *, now: datetime, deadline: float) -> int:
-    """Delete the entries from before the retention, if there is one; return how many.
+    """Delete the entries that are older than `KEEP_AUDIT_DAYS`, if that is set; return how many.
 
     Ends early when `deadline` (monotonic clock) has passed; the next run goes on.
     """
     days = settings().keep_audit_days
-    values = {"before": now - timedelta(days=days), "portion": PORTION}
-    deleted, rows = 0, PORTION if days else 0
-    while rows == PORTION and (time.monotonic() < deadline or not deleted):
+    before = now - timedelta(days=days)
+    # Ids begin with the milliseconds (UUID version 7), so the primary key finds what is old.
+    values = {"before": before, "first": UUID(int=int(before.timestamp() * 1000) << 80), "portion": PORTION}
+    deleted, rows = 0, days
+    while rows and (time.monotonic() < deadline or not deleted):
         row = connection.execute(_SQL["expire"], values).fetchone()
         rows = row["n"] if row else 0
         deleted += rows

@@ -22,4 +22,4 @@ SELECT entry_id, at, origin, resource, resource_id, action, before, after
 
 -- name: expire
 -- Ends the retention of a portion of the entries from before an instant; how many.
-SELECT engine.expire_audit(p_before => %(before)s, p_portion => %(portion)s) AS n;
+SELECT engine.expire_audit(p_first => %(first)s, p_before => %(before)s, p_portion => %(portion)s) AS n;

@@ -52,23 +52,24 @@ BEGIN
     RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
 END $$;
 
--- Ends the retention of a portion of the audit's entries from before an instant; returns how many. Of a change of an
+-- Ends the retention of up to a portion each of entries and of changes from before an instant; returns how many entries of
+-- the audit that were. p_first is the id that this instant begins with, by which the key finds what is old. Of a change of an
 -- appointment the decision stays.
-CREATE OR REPLACE FUNCTION engine.expire_audit(p_before timestamptz, p_portion integer) RETURNS integer
+CREATE OR REPLACE FUNCTION engine.expire_audit(p_first uuid, p_before timestamptz, p_portion integer) RETURNS integer
     LANGUAGE plpgsql AS $$
 DECLARE
     v_deleted integer;
     v_changed integer;
 BEGIN
     DELETE FROM audit_entries
-     WHERE entry_id IN (SELECT entry_id FROM audit_entries WHERE at < p_before
+     WHERE entry_id IN (SELECT entry_id FROM audit_entries WHERE entry_id < p_first AND at < p_before
                          ORDER BY entry_id LIMIT p_portion FOR UPDATE SKIP LOCKED);
     GET DIAGNOSTICS v_deleted = ROW_COUNT;
     UPDATE changes SET origin = NULL
-     WHERE change_id IN (SELECT change_id FROM changes WHERE at < p_before AND origin IS NOT NULL
+     WHERE change_id IN (SELECT change_id FROM changes WHERE change_id < p_first AND at < p_before AND origin IS NOT NULL
                           ORDER BY change_id LIMIT p_portion FOR UPDATE SKIP LOCKED);
     GET DIAGNOSTICS v_changed = ROW_COUNT;
-    RETURN greatest(v_deleted, v_changed);
+    RETURN v_deleted + v_changed;
 END $$;
 
 -- Created once: replacing a trigger locks its table. A migration that wants another one drops it first.
