@@ -1,5 +1,6 @@
 """Customers: forgetting one of them."""
 
+import time
 from typing import Annotated, Literal
 
 from aws_lambda_powertools.event_handler import Response
@@ -12,6 +13,7 @@ from fairslot.booking import contacts
 from fairslot.domain.errors import AppointmentsAffectedError
 from fairslot.http import api, changes
 from fairslot.http.routing import route
+from fairslot.platform import db
 
 router = Router()  # type: ignore[no-untyped-call]  # the library leaves it untyped
 
@@ -34,13 +36,17 @@ def forget_contact(
 ) -> Response[Forgotten]:
     """Remove all that is stored of a customer; past appointments, decisions and statistics stay without it.
 
-    Again, and for an address that nobody has, it changes nothing.
+    After the answer no webhook begins that names the customer, which may take some seconds. Again, and for an
+    address that nobody has, it changes nothing.
     """
     tenant_id, now = api.client(router).tenant_id, api.clock()
-    return changes.change(
+    answer = changes.change(
         router,
         Forgotten,
         lambda connection, key: contacts.forget(
             connection, tenant_id=tenant_id, email=email, cancel=appointments == "cancel", key=key, now=now
         ),
     )
+    # However the answer was found: a request with the same key may have been cut off here.
+    time.sleep(db.run(lambda connection: contacts.seconds_to_wait(connection, tenant_id=tenant_id)))
+    return answer

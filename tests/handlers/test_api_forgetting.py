@@ -1,7 +1,6 @@
 """Forgetting a customer over HTTP: everything of theirs goes, everywhere, and what the team needs stays."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -10,11 +9,9 @@ from redis import Redis
 
 from fairslot.booking import contacts
 from fairslot.platform.db import Connection
-from local.sqs import SqsStandIn
 from tests.support.attempts import record_attempt
 from tests.support.clock import HOUR, NINE
-from tests.support.dispatch import Dispatcher, dispatcher
-from tests.support.endpoints import add_endpoint, subscribed
+from tests.support.endpoints import add_endpoint
 from tests.support.fixtures import Clock
 from tests.support.http import (
     Answer,
@@ -27,7 +24,6 @@ from tests.support.http import (
     get_appointment,
 )
 from tests.support.queues import Queues
-from tests.support.scripted_partner import answer
 from tests.support.tables import count, one_row, table_digests
 from tests.support.team_api import touched
 from tools import replay
@@ -259,48 +255,3 @@ def test_what_is_no_address_is_not_found(team: Connection) -> None:
     check_problem(forget("nobody"), 404, "NOT_FOUND")
     check_problem(forget(f"{EMAIL}%00"), 404, "NOT_FOUND")
     assert count(team, "audit_entries") == 0
-
-
-@pytest.fixture
-def dispatch(team: Connection, sqs: SqsStandIn) -> Iterator[Dispatcher]:
-    """Set up both functions, the queues between them, a CRM that is down, and a subscriber at its address."""
-    with dispatcher(sqs, max_attempts=13) as made:
-        made.partner.always = answer(503, {"you sent": EMAIL})
-        add_endpoint(team, "crm", "appointment.*")
-        subscribed(url=f"{made.partner.url}/hook")
-        yield made
-
-
-def test_while_their_webhooks_are_being_delivered(
-    team: Connection, dispatch: Dispatcher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The CRM gets the message that is on its way once more at most; everything after names nobody."""
-    booked(**ABOUT)
-    dispatch.work(dispatch.receive(at_least=2))
-    dispatch.record_results()
-    assert len(found("\n".join(one.raw.decode().lower() for one in dispatch.partner.received))) == 1
-    assert body_of(forget(**CANCEL))["appointments"] == 1
-    asked = len(dispatch.partner.received)
-
-    while dispatch.left():
-        dispatch.partner.always = answer(200, {"success": True, "crm_id": "crm-77"})
-        dispatch.work()
-        assert not found("\n".join(dispatch.record_results()).lower().replace("crm-77", ""))
-
-    after = [one.raw.decode().lower() for one in dispatch.partner.received[asked:]]
-    assert len(found("\n".join(after))) <= 1
-    assert not dispatch.dead_letters()
-    assert not found(everything(team))
-    statuses = {
-        (row["kind"], row["type"]): row["status"]
-        for row in team.execute(
-            "SELECT webhook_endpoints.kind, type, status FROM webhook_deliveries"
-            "  JOIN webhook_endpoints USING (endpoint_id) JOIN changes ON change_id = event_id"
-        )
-    }
-    assert statuses == {
-        ("crm", "appointment.created"): "cancelled",
-        ("crm", "appointment.cancelled"): "delivered",
-        ("standard", "appointment.created"): "delivered",
-        ("standard", "appointment.cancelled"): "delivered",
-    }

@@ -30,7 +30,7 @@ def forget(
 
     With `cancel` scheduled appointments to come are cancelled first, as by the customer. A large history is
     forgotten in portions, each a transaction; what was interrupted goes on when it is done again, and done
-    again it changes nothing.
+    again it changes nothing. Whoever is told that it is done waits first: see seconds_to_wait.
 
     Raises:
         AppointmentsAffectedError: there are scheduled appointments to come.
@@ -65,6 +65,15 @@ def forget(
     while _portion(connection, tenant_id, key, now, work):
         pass
     return idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
+
+
+def seconds_to_wait(connection: Connection, *, tenant_id: str) -> float:
+    """Return after how long no request begins any more that names a customer whom the tenant has forgotten.
+
+    They were permitted to begin a moment before: webhooks/contact_permits.py.
+    """
+    row = connection.execute(_SQL["wait"], {"tenant": tenant_id}).fetchone()
+    return row["seconds"] if row and row["seconds"] else 0.0
 
 
 def _portion(

@@ -10,6 +10,14 @@ SELECT appointments, texts
   FROM engine.forget_contact(p_tenant => %(tenant)s, p_email => %(email)s, p_portion => %(portion)s,
                              p_now => coalesce(%(now)s, clock_timestamp()));
 
+-- name: permit
+-- Whether a request of a delivery that names the customer may begin within an interval.
+SELECT engine.permit_contact(p_delivery => %(delivery)s, p_for => %(for)s) AS permitted;
+
+-- name: wait
+-- The seconds until no request begins any more that names a customer who was forgotten.
+SELECT engine.contact_wait(p_tenant => %(tenant)s) AS seconds;
+
 -- name: key
 -- The key of the keyed hash of addresses.
 SELECT key FROM contact_keys;

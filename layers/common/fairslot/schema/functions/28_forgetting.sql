@@ -32,6 +32,29 @@ CREATE OR REPLACE FUNCTION engine.is_forgotten(p_delivery uuid) RETURNS boolean 
                     WHERE delivery.delivery_id = p_delivery AND a.forgotten_at IS NOT NULL)
 $$;
 
+-- Whether a request of a delivery that names the customer may begin within p_for: not once the customer is forgotten. It is
+-- noted until when, for contact_wait().
+CREATE OR REPLACE FUNCTION engine.permit_contact(p_delivery uuid, p_for interval) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    -- Whoever forgets has the lock until that is committed.
+    PERFORM FROM webhook_deliveries WHERE delivery_id = p_delivery FOR NO KEY UPDATE;
+    IF NOT FOUND OR engine.is_forgotten(p_delivery) THEN
+        RETURN false;
+    END IF;
+    UPDATE webhook_deliveries SET contact_until = clock_timestamp() + p_for WHERE delivery_id = p_delivery;
+    RETURN true;
+END $$;
+
+-- The seconds until no request begins any more that names a customer whom the tenant has forgotten lately; null: none does.
+CREATE OR REPLACE FUNCTION engine.contact_wait(p_tenant text) RETURNS double precision LANGUAGE sql AS $$
+    SELECT extract(epoch FROM max(delivery.contact_until) - clock_timestamp())
+      FROM coach_appointments AS a
+      JOIN changes AS event ON event.appointment_id = a.appointment_id
+      JOIN webhook_deliveries AS delivery ON delivery.event_id = event.change_id
+     WHERE a.tenant_id = p_tenant AND a.forgotten_at > clock_timestamp() - interval '1 minute'
+       AND delivery.contact_until > clock_timestamp()
+$$;
+
 -- The scheduled appointments to come of a customer.
 CREATE OR REPLACE FUNCTION engine.contact_appointments(p_tenant text, p_email text, p_now timestamptz)
     RETURNS SETOF coach_appointments LANGUAGE sql STABLE AS $$
@@ -84,9 +107,9 @@ BEGIN
     RETURN v_events + v_absences + v_adjustments;
 END $$;
 
--- Forgets a portion of a customer's appointments, all but scheduled ones to come, with all that hangs on them;
--- returns how many, and how many free texts were changed. What is kept: when, with whom, how it ended, and the decisions. What the CRM has not heard of by then it
--- does not hear, and a message that is on its way goes out once at most: docs/decisions/0118.
+-- Forgets a portion of a customer's appointments, all but scheduled ones to come, with all that hangs on them; returns how
+-- many, and how many free texts were changed. What is kept: when, with whom, how it ended, and the decisions. What the CRM has
+-- not heard of by then it does not hear, whatever is on the queue: see permit_contact().
 CREATE OR REPLACE FUNCTION engine.forget_contact(p_tenant text, p_email text, p_portion integer, p_now timestamptz,
                                                  OUT appointments integer, OUT texts integer)
     LANGUAGE plpgsql AS $$
@@ -104,7 +127,7 @@ BEGIN
       ORDER BY delivery_id FOR NO KEY UPDATE;
     UPDATE coach_appointments
        SET contact_name = NULL, contact_email = NULL, notes = NULL, timezone = NULL, metadata = '{}', crm_contact_id = NULL,
-           cancel_reason = NULL, forgotten_at = p_now
+           cancel_reason = NULL, forgotten_at = clock_timestamp()
      WHERE appointment_id = ANY (v_ids);
     -- Waits for whoever makes deliveries of these changes, so that those are found below.
     UPDATE changes

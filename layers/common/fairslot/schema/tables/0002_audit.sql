@@ -11,8 +11,13 @@ ALTER TABLE coach_appointments
         AND start_time < end_time AND takes @> tstzrange(start_time, end_time)
         AND (cancelled_by IS NULL OR cancelled_by IN ('customer', 'coach', 'system'))) NOT VALID;
 CREATE INDEX coach_appointments_by_contact ON coach_appointments (tenant_id, lower(contact_email));
+CREATE INDEX coach_appointments_forgotten ON coach_appointments (tenant_id, forgotten_at) WHERE forgotten_at IS NOT NULL;
 COMMENT ON COLUMN coach_appointments.forgotten_at IS
     'when its customer was forgotten: nothing of theirs is stored since';
+
+ALTER TABLE webhook_deliveries ADD COLUMN contact_until timestamptz;
+COMMENT ON COLUMN webhook_deliveries.contact_until IS
+    'until when a request that names the customer may begin; null: none was to be sent';
 
 ALTER TABLE changes ADD COLUMN origin jsonb;
 CREATE INDEX changes_audited ON changes (tenant_id, change_id) WHERE origin IS NOT NULL;
