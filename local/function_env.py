@@ -45,8 +45,9 @@ def variables(
 
     The `caller`'s variables that name a setting or a variable of this function win over the local settings,
     and those win over the template. An address, of `addresses` or of the caller, goes only to the functions
-    that the template gives it to: what cannot reach the database on AWS cannot reach it here. `services` is how
-    botocore finds the queues and keys, and `functions` how a function that is given another one finds Lambda.
+    that the template gives it to: what cannot reach the database on AWS cannot reach it here. `services` is
+    how botocore finds queues and keys; `functions`, how it finds Lambda, is for those that are given another
+    function's name.
     """
     settings = {name.upper() for name in Settings.model_fields}
     chosen = {

@@ -3,11 +3,14 @@
 https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
 """
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from local.gateway import Invokable
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from local.gateway import Invokable
 
 _PREFIX, _SUFFIX = "/2015-03-31/functions/", "/invocations"
 

@@ -1,7 +1,9 @@
 """The audit is kept for ever, or for KEEP_AUDIT_DAYS; decisions stay whatever that is."""
 
 import time
+from copy import copy
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -27,13 +29,15 @@ def audited(connection: Connection, environment: Environment) -> Connection:
     for number in range(3):
         key = Key(value=f"{number}", fingerprint=b"f", origin=ORIGIN)
         cancelled = book(connection, NINE + number * HOUR, key=key)
-        entry = audit.Entry(resource="coach", resource_id=f"{number}", action="updated")
+        effect = idempotent.Effect(
+            answer={}, entries=[audit.Entry(resource="coach", resource_id=f"{number}", action="updated")]
+        )
         idempotent.once(
             connection,
             tenant_id=TENANT,
             key=Key(value=f"other {number}", fingerprint=b"f", origin=ORIGIN),
             now=datetime.now(UTC),
-            work=lambda entry=entry: idempotent.Effect(answer={}, entries=[entry]),
+            work=partial(copy, effect),
         )
     cancel(connection, cancelled)
     return connection

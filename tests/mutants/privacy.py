@@ -4,6 +4,8 @@ from tests.mutants.guard import Guard
 
 _AUDIT = "tests/handlers/test_api_audit.py"
 _FORGETTING = "tests/handlers/test_api_forgetting.py"
+_DELIVERIES = "tests/handlers/test_api_forgetting_deliveries.py"
+_RETENTION = "tests/integration/test_audit_retention.py"
 _EVERY_ROUTE = f"{_AUDIT}::test_every_changing_route_leaves_an_entry"
 _KEPT = f"{_AUDIT}::test_entries_are_neither_changed_nor_deleted"
 _NOTHING_LEFT = f"{_FORGETTING}::test_nothing_is_left_of_a_forgotten_customer"
@@ -100,16 +102,65 @@ GUARDS = (
     Guard(
         "a message on its way is sent on",
         "schema/functions/28_forgetting.sql",
+        "IF NOT FOUND OR engine.is_forgotten(p_delivery) THEN",
+        "IF NOT FOUND THEN",
+        f"{_DELIVERIES}::test_a_slow_endpoint_and_a_full_queue",
+    ),
+    Guard(
+        "nobody is asked before a message is sent",
+        "dispatch/partners.py",
+        "is_personal=any(members.get(name) for name in people)",
+        "is_personal=False",
+        f"{_DELIVERIES}::test_no_message_that_waits_for_a_retry_goes_out",
+    ),
+    Guard(
+        "no answer is a permission",
+        "dispatch/permits.py",
+        'raise RequestFailedError("contact_unchecked") from None',
+        "return math.inf",
+        f"{_DELIVERIES}::test_who_cannot_ask_sends_nothing",
+    ),
+    Guard(
+        "a permission has no end",
+        "platform/http_client.py",
+        "if perf_counter() >= until:",
+        "if False:",
+        f"{_DELIVERIES}::test_a_request_that_was_permitted_is_waited_for",
+    ),
+    Guard(
+        "a permission is not waited for",
+        "functions/admin/contacts.py",
+        "time.sleep(db.run(",
+        "time.sleep(0 * db.run(",
+        f"{_DELIVERIES}::test_a_request_that_was_permitted_is_waited_for",
+    ),
+    Guard(
+        "a delivery that is of no use any more is sent again",
+        "schema/functions/28_forgetting.sql",
         "AND engine.carries_contact(p_kind => endpoint.kind, p_type => event.type);",
         "AND false;",
-        f"{_FORGETTING}::test_while_their_webhooks_are_being_delivered",
+        f"{_DELIVERIES}::test_no_message_that_waits_for_a_retry_goes_out",
     ),
     Guard(
         "what is answered after forgetting is stored",
         "schema/functions/09_deliveries.sql",
         "CASE WHEN NOT engine.is_forgotten(p_delivery) THEN p_excerpt END",
         "p_excerpt",
-        f"{_FORGETTING}::test_while_their_webhooks_are_being_delivered",
+        f"{_DELIVERIES}::test_a_slow_endpoint_and_a_full_queue",
+    ),
+    Guard(
+        "the audit outlives its retention",
+        "platform/audit.py",
+        "    deleted, rows = 0, days\n",
+        "    deleted, rows = 0, 0\n",
+        f"{_RETENTION}::test_it_goes_after_its_time",
+    ),
+    Guard(
+        "the audit goes without a retention",
+        "platform/audit.py",
+        "    deleted, rows = 0, days\n",
+        "    deleted, rows = 0, 1\n",
+        f"{_RETENTION}::test_it_is_kept_for_ever",
     ),
     Guard(
         "another tenant's customer is forgotten",

@@ -9,6 +9,7 @@ import select
 import sys
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from fairslot.booking import appointments, holds
@@ -20,7 +21,7 @@ from fairslot.webhooks import outbox
 # As in tests/support/clock.py, which is not that release's.
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 NINE = datetime(2026, 3, 3, 14, tzinfo=UTC)
-OF = {"tenant_id": "default", "key": NO_KEY, "now": NOW}
+OF: dict[str, Any] = {"tenant_id": "default", "key": NO_KEY, "now": NOW}
 
 
 def deliver() -> None:
@@ -29,8 +30,12 @@ def deliver() -> None:
     db.run(lambda connection: outbox.tell(connection, send=sent.extend, now=NOW, limit=10))
     for message in map(json.loads, sent):
         attempt = Attempt(
-            **{name: UUID(message[name]) for name in ("delivery_id", "event_id")},
-            **{name: message[name] for name in ("kind", "type", "round", "revision")},
+            delivery_id=UUID(message["delivery_id"]),
+            event_id=UUID(message["event_id"]),
+            kind=message["kind"],
+            type=message["type"],
+            round=message["round"],
+            revision=message["revision"],
             attempt=1,
             at=NOW,
             outcome="delivered",

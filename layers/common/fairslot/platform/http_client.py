@@ -76,8 +76,9 @@ async def post(
 ) -> Reply:
     """Post JSON and return the response, within `seconds` from name lookup to the last byte.
 
-    Nothing of the body is sent after `until` (`perf_counter`) where it was not begun before: too_late. At most ANSWER_BYTES of the body are read. Redirects are not followed. A `trusted` URL is the operator's
-    and may lead inside. Raises RequestFailedError.
+    The body is begun before `until` (`perf_counter`), or not sent: too_late. At most ANSWER_BYTES of the
+    response's body are read. Redirects are not followed. A `trusted` URL is the operator's and may lead
+    inside. Raises RequestFailedError.
     """
     length = {"Content-Length": str(len(content))}
     given = content if until == inf else _before(until, content)
