@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor
 
 from bench import (
+    access,
     availability,
     availability_cache,
     booking,
@@ -39,6 +40,7 @@ MEASUREMENTS: tuple[Measurement, ...] = (
     limits.figures,
     relay.figures,
     booking_handler.figures,
+    access.figures,
     availability.figures,
     availability_cache.figures,
     sync.figures,

@@ -285,6 +285,7 @@ def test_keys_are_made_rotated_and_revoked(run: Run, team: Connection) -> None:
     rotated = run("keys", "rotate", key_id, "--overlap-hours", "1")
     assert rotated.returncode == 0, rotated.stderr
     assert rotated.stdout.strip() not in {"", key}
+    assert "the one before it works until 2" in rotated.stderr
     assert run("keys", "rotate", key_id).returncode == 1
     assert run("keys", "revoke", key_id).returncode == 0
     assert json.loads(run("--json", "keys", "list").stdout)[0]["state"] == "revoked"

@@ -23,6 +23,13 @@ SELECT found.*, coalesce((SELECT known.version FROM api_key_versions AS known
                            WHERE known.tenant_id = found.tenant_id), 0) AS version
   FROM found;
 
+-- name: was_used
+-- Whether a valid key has this hash and was used since an instant.
+SELECT EXISTS (SELECT FROM api_keys AS k JOIN api_key_uses AS used ON used.key_id = k.key_id
+                WHERE (k.key_hash = %(hash)s OR (k.previous_hash = %(hash)s AND k.previous_until > %(now)s))
+                  AND k.revoked_at IS NULL AND (k.expires_at > %(now)s) IS NOT FALSE
+                  AND used.last_used_at > %(since)s) AS was_used;
+
 -- name: version
 -- The version of the tenant's keys.
 SELECT coalesce((SELECT version FROM api_key_versions WHERE tenant_id = %(tenant)s), 0) AS version;
