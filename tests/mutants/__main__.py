@@ -28,7 +28,6 @@ from tests.mutants import (
     patience,
     relay,
     team,
-    team_tenants,
     upgrades,
     webhooks,
 )
@@ -48,7 +47,6 @@ GUARDS = (
     *patience.GUARDS,
     *ledgers.GUARDS,
     *team.GUARDS,
-    *team_tenants.GUARDS,
     *upgrades.GUARDS,
     *attributes.GUARDS,
 )

@@ -1,0 +1,61 @@
+"""Each statement is of one tenant: it shows nothing of another, and without its filter it would."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from fairslot.platform import db
+from local.postgres import EmbeddedPostgres
+from tests.support.tenant_filters import Filter, Statement, filters, statements
+from tests.support.tenant_probes import World
+
+_FILTERS = filters()
+_STATEMENTS = [
+    one
+    for one in statements()
+    if not one.is_called_alone
+    and one.place != "sql/admin.sql"
+    and (any(one.filters()) or (one.has_tenant and not one.is_routine))
+]
+
+
+# Filters beside another one in the same statement, which alone would do; it says why they are there.
+_BESIDE = {
+    "sql/distribution.sql:distribution.shares:2": "finds a period by coach_appointments_by_tenant",
+    "sql/distribution.sql:distribution.shares:3": "likewise",
+}
+
+
+@pytest.fixture(scope="module")
+def world(postgres: EmbeddedPostgres, admin: psycopg.Connection[tuple[str, ...]]) -> Iterator[World]:
+    """Two tenants in a database that every test leaves as it was."""
+    admin.execute("CREATE DATABASE two_tenants OWNER fairslot TEMPLATE template STRATEGY file_copy")
+    with db.connect(postgres.url_of("two_tenants")) as connection:
+        yield World(connection)
+    admin.execute("DROP DATABASE two_tenants WITH (FORCE)")
+
+
+@pytest.mark.parametrize("statement", _STATEMENTS, ids=lambda one: f"{one.place}:{one.name}")
+def test_nothing_of_another_tenant_is_seen_or_changed(world: World, statement: Statement) -> None:
+    """Whichever of the ids are the other's."""
+    for call, values in world.calls(statement):
+        outcome = world.outcome(call, values)
+        assert world.of_owner(outcome, values) == [], values
+        assert outcome == world.outcome(call, values), "it is not the same twice"
+
+
+@pytest.mark.parametrize("one", _FILTERS, ids=str)
+def test_without_its_filter_another_tenant_appears(world: World, one: Filter) -> None:
+    """In the rows, in what is changed, or in what is locked or refused."""
+    for call, values in world.calls(one.statement):
+        kept = world.outcome(call, values)
+        if one.statement.is_routine:
+            without = world.outcome(call, values, instead=one.without)
+        else:
+            without = world.outcome(one.without, values)
+        assert not without.error.startswith(("42", "22")), without
+        if without != kept:
+            assert str(one) not in _BESIDE
+            return
+    assert str(one) in _BESIDE, f"nothing shows that {one.text} is there"
