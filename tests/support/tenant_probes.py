@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -82,12 +82,25 @@ class World:
 
     def of_owner(self, outcome: Outcome, values: Values) -> list[str]:
         """Return what an outcome has of the owner; what was asked for may come back in rows."""
-        lists = (value if isinstance(value, list) else [value] for value in values.values())
-        asked = re.compile("|".join(re.escape(str(one)) for some in lists for one in some) or "$")
         own = [row for row in outcome.made if self.stranger.tenant_id in row]
-        seen = [asked.sub("", text) for text in (outcome.rows, *own)]
         touched = outcome.ended | (outcome.made - {*own})
-        return [text for text in (*seen, *touched) if self._marks.search(text)]
+        asked = values.values()
+        seen = [text for text in (outcome.rows, *own) if self.names_owner(text, asked)]
+        return seen + [row for row in touched if self.names_owner(row, ())]
+
+    def names_owner(self, text: str, asked: Iterable[Any]) -> bool:
+        """Return whether a text has anything of the owner beside what was asked for."""
+        lists = (value if isinstance(value, list) else [value] for value in asked)
+        for one in sorted((str(one) for some in lists for one in some), key=len, reverse=True):
+            text = text.replace(one, "") if one else text
+        return self._marks.search(text) is not None
+
+    def rows_of_owner(self) -> frozenset[str]:
+        """Return the text of every row of the owner."""
+        rows = self._all_rows()
+        return frozenset(
+            row for row in rows if self._marks.search(row) and self.stranger.tenant_id not in row
+        )
 
     def _choices(self, statement: Statement, name: str, type_: str) -> Sequence[Any]:
         own = OWN.get(statement.name, {})
