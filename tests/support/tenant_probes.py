@@ -2,10 +2,11 @@
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 
@@ -13,7 +14,7 @@ from fairslot.platform.db import Connection
 from tests.support.clock import NOW, stop_clock
 from tests.support.tenant_filters import Statement
 from tests.support.tenant_values import OWN, REST, ROWS, THINGS, Values
-from tests.support.two_tenants import Tenant, add_tenants
+from tests.support.two_tenants import OWNER, Tenant, add_tenants
 
 _TYPES = {datetime: "timestamptz", timedelta: "interval"}
 _UNKNOWN = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -36,6 +37,11 @@ class Outcome:
     ended: frozenset[str]
     made: frozenset[str]
     locks: frozenset[str]
+
+    def without(self, asked: Iterable[Any]) -> tuple[Any, ...]:
+        """Return all but the locks, and what was asked for."""
+        made, ended = ({_without(row, asked) for row in rows} for rows in (self.made, self.ended))
+        return _without(self.rows, asked), self.error, made, ended
 
 
 class World:
@@ -90,10 +96,19 @@ class World:
 
     def names_owner(self, text: str, asked: Iterable[Any]) -> bool:
         """Return whether a text has anything of the owner beside what was asked for."""
-        lists = (value if isinstance(value, list) else [value] for value in asked)
-        for one in sorted((str(one) for some in lists for one in some), key=len, reverse=True):
-            text = text.replace(one, "") if one else text
-        return self._marks.search(text) is not None
+        return self._marks.search(_without(text, asked)) is not None
+
+    def of_nothing(self, values: Values) -> Values:
+        """Return the values with ids that nothing has in the place of the owner's."""
+        unknown = {one: _like(one) for one in self.owner.ids.values()}
+        return {
+            name: [unknown.get(one, one) for one in value]
+            if isinstance(value, list)
+            else unknown.get(value, value)
+            if isinstance(value, Hashable)
+            else value
+            for name, value in values.items()
+        }
 
     def rows_of_owner(self) -> frozenset[str]:
         """Return the text of every row of the owner."""
@@ -179,3 +194,17 @@ class World:
         marks = {tenant.tenant_id, *map(str, tenant.ids.values())}
         own = re.compile("|".join(map(re.escape, marks)))
         return marks | {one for row in self._known if own.search(row) for one in _UNKNOWN.findall(row)}
+
+
+def _without(text: str, asked: Iterable[Any]) -> str:
+    lists = (value if isinstance(value, list) else [value] for value in asked)
+    for one in sorted({str(one) for some in lists for one in some}, key=len, reverse=True):
+        text = text.replace(one, "") if one else text
+    return text
+
+
+def _like(known: Any) -> Any:
+    """Return an id of the same form as another that nothing has."""
+    if isinstance(known, str):
+        return known.replace(OWNER, "nobody")
+    return known[::-1] if isinstance(known, bytes) else uuid4()
