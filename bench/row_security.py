@@ -133,10 +133,7 @@ def _copy(server: EmbeddedPostgres, name: str, *, every: bool) -> None:
         ).fetchall()
         policies = {row["name"]: _OWN for row in having}
         if every:
-            policies |= {
-                table: f"{column} IN (SELECT own.{column} FROM {of} AS own WHERE own.{_OWN})"
-                for table, (of, column) in _LEADS.items()
-            }
+            policies |= {table: _leads(table, of, column) for table, (of, column) in _LEADS.items()}
         statements = [
             f"GRANT USAGE ON SCHEMA public, engine TO {_ROLE}",
             f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {_ROLE}",
@@ -146,6 +143,10 @@ def _copy(server: EmbeddedPostgres, name: str, *, every: bool) -> None:
         ]
         for statement in statements:
             connection.execute(statement.encode())
+
+
+def _leads(table: str, of: str, column: str) -> str:
+    return f"EXISTS (SELECT FROM {of} AS own WHERE own.{column} = {table}.{column} AND own.{_OWN})"
 
 
 def _urls(server: EmbeddedPostgres, name: str) -> tuple[str, str]:
