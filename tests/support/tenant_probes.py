@@ -129,8 +129,8 @@ class World:
         if name == "hash":
             return [self.stranger.ids["key_hash"]]
         optional = re.search(rf"%\({name}\)s(::\w+(\[\])?)? IS NULL", statement.text)
-        if name in THINGS:
-            kind = "gone_id" if statement.name == "coaches.forget_calendar" else THINGS[name]
+        kind = THINGS.get(f"{statement.name}:{name}", THINGS.get(name))
+        if kind is not None:
             found = [tenant.ids[kind] for tenant in (self.owner, self.stranger)]
             some = [[one] for one in found] if type_.endswith("[]") else found
             return [*some, None] if optional else some

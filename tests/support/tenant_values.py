@@ -25,6 +25,7 @@ THINGS = {
     "coach": "coach_id",
     "coaches": "coach_id",
     "delivery": "delivery_id",
+    "email": "email",
     "endpoint": "endpoint_id",
     "event": "absence_id",
     "hash": "key_hash",
@@ -34,7 +35,12 @@ THINGS = {
     "key": "idempotency_key",
     "key_id": "key_id",
     "source": "source_id",
+    "member": "member",
     "url": "url",
+    # Of a statement that names things in a way of its own.
+    "coaches.forget_calendar:coach": "gone_id",
+    "team_changes.images:absence": "absence",
+    "team_changes.images:adjustment": "adjustment",
 }
 # Rows as arguments: those of who asks.
 ROWS = {
@@ -60,6 +66,7 @@ REST: Values = {
     "amount": 5,
     "any_coach": True,
     "answer": Jsonb({}),
+    "appointments": [_NEW],
     "bytes": 200,
     "cancelled_by": "customer",
     "change": _NEW,
@@ -70,6 +77,7 @@ REST: Values = {
     "duration": HOUR,
     "enabled": True,
     "end": NINE + 90 * DAY,
+    "entries": Jsonb([{"resource": "key", "resource_id": "new", "action": "created"}]),
     "event_types": ["*"],
     "fingerprint": FINGERPRINT,
     "for": HOUR,
@@ -88,6 +96,7 @@ REST: Values = {
     "outcome": "completed",
     "pause": timedelta(seconds=10),
     "policy": "cancel",
+    "portion": 9,
     "rate_limit": 9,
     "rate_per_second": 1,
     "reason": "why",
@@ -101,10 +110,8 @@ REST: Values = {
     "type": "coach.available",
     "until": NOW + DAY,
     "weight": [1.0],
-    **dict.fromkeys(
-        ("active", "after", "after_id", "after_start", "clock", "event_type", "notes", "requires", "seen")
-    ),
-    **dict.fromkeys(("status", "timezone")),
+    **dict.fromkeys(("active", "actor", "after", "after_id", "after_start", "clock", "event_type", "notes")),
+    **dict.fromkeys(("origin", "requires", "resource", "resource_id", "seen", "status", "timezone")),
 }
 # What a statement gets instead, by its name.
 _FIRST, _END = slot_of(NOW) // 8 * 8, slot_of(NOW + 60 * DAY)
@@ -113,8 +120,6 @@ OWN: dict[str, Values] = {
     "adjustments.adjust": {"adjustment": _NEW},
     "adjustments.list_page": {"after": 0},
     "api_keys.create": {"calendars": None, "expires_at": None, "hash": b"h" * 32, "start": "new"},
-    "hold": {"limit": 1},
-    "inbound.receive": {"body": Jsonb({})},
     "api_keys.has_admin": {"now": NOW + 60 * DAY},
     "bookable_starts.changes": {"start": NOW, "first": _FIRST, "end_slot": _END, **_SINCE},
     "bookable_starts.load": {"first": _FIRST},
@@ -123,10 +128,14 @@ OWN: dict[str, Values] = {
     "endpoints.add_missed": {"first": _OLD, "since": _LONG_AGO, "kept_since": _LONG_AGO},
     "endpoints.create": {"endpoint": _NEW},
     "endpoints.restart_failed": {"first": _OLD, "since": _LONG_AGO},
+    "contacts.forget": {"now": NOW + 60 * DAY},
+    "forget_contact": {"now": NOW + 60 * DAY},
+    "hold": {"limit": 1},
+    "inbound.receive": {"body": Jsonb({})},
     "load_teams": {"from": _FIRST},
     "members.join": {"before": [0], "after": [0], "notice": [0]},
-    "report_outcome": {"now": NINE + DAY},
     "record.page": {"after": 0},
+    "report_outcome": {"now": NINE + DAY},
     "signed_requests.rotate": {"source": _NEW},
     "team_changes": {"start": NOW, "first": _FIRST, "end_slot": _END, **_SINCE},
 }

@@ -113,6 +113,7 @@ def _bookings(connection: Connection, tenant_id: str, calendar_id: str) -> dict[
         for start, one in ((NINE, key), (NINE + HOUR, NO_KEY), (NINE + 2 * HOUR, NO_KEY))
     )
     outbox.make_deliveries(connection, limit=100)
+    _forget(connection, tenant_id, missed.answer["appointment_id"])
     connection.execute(
         _OF_SUBSCRIBER.format("DELETE FROM", "USING").encode(), [missed.answer["appointment_id"]]
     )
@@ -125,7 +126,18 @@ def _bookings(connection: Connection, tenant_id: str, calendar_id: str) -> dict[
         "client": client,
         "idempotency_key": key.value,
         "delivery_id": row["delivery_id"],
+        "email": contact.email,
     }
+
+
+def _forget(connection: Connection, tenant_id: str, appointment_id: str) -> None:
+    """Have the customer of an appointment forgotten; a request that names the owner's may still begin."""
+    set_columns(connection, "coach_appointments", {"appointment_id": appointment_id}, {"forgotten_at": NOW})
+    connection.execute(
+        "UPDATE webhook_deliveries SET contact_until = %s"
+        " WHERE event_id IN (SELECT change_id FROM changes WHERE appointment_id = %s)",
+        (NOW + HOUR if tenant_id == OWNER else None, appointment_id),
+    )
 
 
 def _rest(connection: Connection, tenant_id: str, ids: dict[str, Any]) -> dict[str, Any]:
@@ -134,7 +146,12 @@ def _rest(connection: Connection, tenant_id: str, ids: dict[str, Any]) -> dict[s
         connection,
         "INSERT INTO inbound_events (tenant_id, key, fingerprint, type, body)"
         " VALUES (%s, %s, %s, 'coach.unavailable', %s) RETURNING event_id",
-        (tenant_id, ids["idempotency_key"], FINGERPRINT, Jsonb({"coach_id": ids["coach_id"]})),
+        (
+            tenant_id,
+            ids["idempotency_key"],
+            FINGERPRINT,
+            Jsonb({"coach_id": ids["coach_id"], "reason": ids["email"]}),
+        ),
     )["event_id"]
     source = one_row(
         connection,
@@ -147,6 +164,19 @@ def _rest(connection: Connection, tenant_id: str, ids: dict[str, Any]) -> dict[s
         connection.execute(queries("absences")["begin_absence"], values)
     adjusted = one_row(connection, "SELECT uuidv7() AS id")["id"]
     values = {"tenant": tenant_id, "calendar": ids["calendar_id"], "coach": ids["coach_id"], "kind": "normal"}
-    values |= {"amount": 1, "reason": f"{tenant_id} reason", "adjustment": adjusted, "now": NOW}
+    values |= {"amount": 1, "reason": f"for {ids['email']}", "adjustment": adjusted, "now": NOW}
     connection.execute(queries("adjustments")["adjust"], values)
-    return {"absence_id": event, "source_id": source, "adjustment_id": adjusted}
+    reason = {"reason": f"for {ids['email']}"}
+    set_columns(connection, "coach_absences", {"event_id": event, "coach_id": ids["coach_id"]}, reason)
+    entries = Jsonb(
+        [{"resource": "key", "resource_id": tenant_id, "action": "made", "after": {"to": ids["email"]}}]
+    )
+    connection.execute(queries("audit")["write"], {"tenant": tenant_id, "entries": entries, "now": NOW})
+    return {
+        "absence_id": event,
+        "source_id": source,
+        "adjustment_id": adjusted,
+        "member": f"{ids['calendar_id']}/{ids['coach_id']}",
+        "absence": f"{ids['coach_id']}/{event}",
+        "adjustment": f"{ids['calendar_id']}/{adjusted}",
+    }
