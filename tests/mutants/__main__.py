@@ -32,7 +32,6 @@ from tests.mutants import (
     privacy,
     relay,
     team,
-    team_tenants,
     upgrades,
     webhooks,
 )
@@ -54,7 +53,6 @@ GUARDS = (
     *privacy.GUARDS,
     *ledgers.GUARDS,
     *team.GUARDS,
-    *team_tenants.GUARDS,
     *upgrades.GUARDS,
     *attributes.GUARDS,
 )

@@ -14,7 +14,6 @@ _TESTS = "tests/integration/test_attributes.py"
 _KEPT = "tests/integration/test_kept_teams_attributes.py"
 _SOON = "tests/integration/test_soonest.py"
 _HTTP = "tests/handlers/test_api_attributes.py"
-_FOREIGN = "tests/handlers/test_api_tenants.py"
 
 _BOOKING = (
     Guard(
@@ -141,20 +140,6 @@ _TENANTS = (
         "                tenant_id=tenant_id,\n",
         '                tenant_id="other",\n',
         f"{_SOON}::test_what_another_tenant_has_is_not_there",
-    ),
-    Guard(
-        "another tenant's decision can be read",
-        _DECISIONS,
-        " AND log.step = 'assigned' AND a.tenant_id = %(tenant)s AND a.status",
-        " AND log.step = 'assigned' AND %(tenant)s::text <> '' AND a.status",
-        f"{_FOREIGN}::test_what_another_owns_is_not_there[get_decision]",
-    ),
-    Guard(
-        "another tenant's calendar is explained",
-        _DECISIONS,
-        "  FROM calendars WHERE calendar_id = %(calendar)s AND tenant_id = %(tenant)s;",
-        "  FROM calendars WHERE calendar_id = %(calendar)s;",
-        f"{_FOREIGN}::test_a_calendar_of_another_is_not_there",
     ),
 )
 

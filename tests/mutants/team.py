@@ -50,7 +50,7 @@ GUARDS = (
     Guard(
         "changed hours wait for the next hour",
         _CHANGES,
-        "        extend_days(connection, now=asked.now, coach_ids=coaches)\n",
+        "        extend_days(connection, now=asked.now, tenant_id=asked.tenant_id, coach_ids=coaches)\n",
         "        pass\n",
         f"{_COACHES}::test_changes_of_hours_take_effect_at_once",
     ),

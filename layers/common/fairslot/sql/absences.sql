@@ -1,10 +1,12 @@
 -- name: begin_absence
--- Closes a span of a coach's time, whatever readings say.
-SELECT engine.begin_absence(p_coach => %(coach)s, p_from => %(from)s, p_to => %(to)s, p_event => %(event)s);
+-- Closes a span of the time of a coach of the tenant, whatever readings say.
+SELECT engine.begin_absence(p_coach => coach.coach_id, p_from => %(from)s, p_to => %(to)s, p_event => %(event)s)
+  FROM coaches AS coach WHERE coach.coach_id = %(coach)s AND coach.tenant_id = %(tenant)s;
 
 -- name: end_absence
--- Ends a coach's absences within a span.
-SELECT engine.end_absence(p_coach => %(coach)s, p_from => %(from)s, p_to => %(to)s);
+-- Ends absences of a coach of the tenant within a span.
+SELECT engine.end_absence(p_coach => coach.coach_id, p_from => %(from)s, p_to => %(to)s)
+  FROM coaches AS coach WHERE coach.coach_id = %(coach)s AND coach.tenant_id = %(tenant)s;
 
 -- name: delete_old
 -- Deletes the absences that ended before a slot.

@@ -75,12 +75,12 @@ SELECT revoked_at IS NOT NULL OR (expires_at <= %(now)s) IS TRUE AS ended,
    FOR NO KEY UPDATE;
 
 -- name: rotate
--- Gives a key another secret; the current one stays valid until an instant, or not at all (null).
+-- Gives a key of the tenant another secret; the current one stays valid until an instant, or not at all (null).
 UPDATE api_keys
    SET previous_hash = CASE WHEN %(until)s::timestamptz IS NOT NULL THEN key_hash END, previous_until = %(until)s,
        key_hash = %(hash)s, key_start = %(start)s
- WHERE key_id = %(key_id)s;
+ WHERE key_id = %(key_id)s AND tenant_id = %(tenant)s;
 
 -- name: revoke
--- Revokes a key, with the one before it.
-UPDATE api_keys SET revoked_at = %(now)s WHERE key_id = %(key_id)s AND revoked_at IS NULL;
+-- Revokes a key of the tenant, with the one before it.
+UPDATE api_keys SET revoked_at = %(now)s WHERE key_id = %(key_id)s AND tenant_id = %(tenant)s AND revoked_at IS NULL;

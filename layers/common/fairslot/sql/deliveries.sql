@@ -23,18 +23,20 @@ SELECT engine.delivery_json(d) AS delivery
  WHERE d.delivery_id = %(delivery)s AND endpoint.tenant_id = %(tenant)s;
 
 -- name: lock
--- Locks a delivery for a replay; whether its endpoint is enabled.
-SELECT d.status, endpoint.enabled, endpoint.tenant_id
+-- Locks a delivery of the tenant, null: of any, for a replay; whether its endpoint is enabled.
+SELECT d.status, endpoint.enabled
   FROM webhook_deliveries AS d JOIN webhook_endpoints AS endpoint USING (endpoint_id)
- WHERE d.delivery_id = %(delivery)s
+ WHERE d.delivery_id = %(delivery)s AND (%(tenant)s::text IS NULL OR endpoint.tenant_id = %(tenant)s)
    FOR NO KEY UPDATE OF d;
 
 -- name: replay
--- Starts a new round of attempts, also of a delivered one.
+-- Starts a new round of attempts at a delivery of the tenant, null: of any, also at a delivered one.
 UPDATE webhook_deliveries AS d
    SET status = 'pending', round = round + 1, replayed_at = %(now)s, published_at = NULL, next_attempt_at = NULL,
        finished_at = NULL, reason = NULL, results_missing = results_missing OR status = 'delivered'
- WHERE delivery_id = %(delivery)s
+  FROM webhook_endpoints AS endpoint
+ WHERE d.delivery_id = %(delivery)s AND endpoint.endpoint_id = d.endpoint_id
+   AND (%(tenant)s::text IS NULL OR endpoint.tenant_id = %(tenant)s)
 RETURNING engine.delivery_json(d) AS delivery,
           (SELECT message || jsonb_build_object('round', d.round)
              FROM engine.delivery_messages() AS m WHERE m.delivery_id = d.delivery_id) AS message;

@@ -18,11 +18,12 @@ WITH due AS (
 SELECT due.* FROM due JOIN claimed USING (coach_id);
 
 -- name: claim_first
--- Claims the coaches of calendars whose own calendar was never requested.
+-- Claims the tenant's coaches of calendars whose own calendar was never requested.
 WITH fresh AS (
     SELECT coach.coach_id, coach.calendar_kind, coach.calendar_url, coach.time_zone
       FROM coaches AS coach LEFT JOIN coach_syncs AS sync USING (coach_id)
      WHERE coach.active AND coach.calendar_kind <> 'none' AND sync.first_requested_at IS NULL
+       AND coach.tenant_id = %(tenant)s
        AND coach.coach_id IN (SELECT coach_id FROM coach_calendars WHERE calendar_id = ANY (%(calendars)s))
      ORDER BY coach.coach_id
 ), claimed AS (
@@ -36,18 +37,20 @@ WITH fresh AS (
 SELECT fresh.* FROM fresh JOIN claimed USING (coach_id);
 
 -- name: pending_first
--- How many coaches of the calendars still wait for their first reading, and when the last was requested.
+-- How many of the tenant's coaches of the calendars still wait for their first reading, and when the last was requested.
 SELECT count(*) AS pending, max(sync.first_requested_at) AS since
   FROM coaches AS coach JOIN coach_syncs AS sync USING (coach_id)
  WHERE coach.active AND coach.calendar_kind <> 'none' AND sync.synced_at IS NULL AND sync.failures = 0
+   AND coach.tenant_id = %(tenant)s
    AND coach.coach_id IN (SELECT coach_id FROM coach_calendars WHERE calendar_id = ANY (%(calendars)s));
 
 -- name: request
--- Requests readings for those of the coaches that have none to come, now or a pause after the last request.
--- A reading to come will see what has changed by now. The caller has checked the tenant.
+-- Requests readings for those coaches of the tenant, null: of any, that have none to come, now or a pause after the last
+-- request. A reading to come will see what has changed by now.
 WITH wanted AS (
     SELECT coach_id, calendar_kind, calendar_url, time_zone FROM coaches
      WHERE active AND calendar_kind <> 'none' AND coach_id = ANY (%(coaches)s)
+       AND (%(tenant)s::text IS NULL OR tenant_id = %(tenant)s)
      ORDER BY coach_id
 ), noted AS (
     INSERT INTO coach_syncs AS sync (coach_id, first_requested_at, requested_at)

@@ -110,7 +110,12 @@ class Absence(Resource):
 def _begin(connection: Connection, steps: Sequence[Step]) -> None:
     for one in (step.values for step in steps):
         begin_absence(
-            connection, coach_id=one["coach"], start=one["start"], end=one["end"], event_id=one["event"]
+            connection,
+            tenant_id=one["tenant"],
+            coach_id=one["coach"],
+            start=one["start"],
+            end=one["end"],
+            event_id=one["event"],
         )
         connection.execute(_SQL["note_reason"], one)
         if one["ledger"] == "settle":
@@ -120,7 +125,8 @@ def _begin(connection: Connection, steps: Sequence[Step]) -> None:
 def _end(connection: Connection, steps: Sequence[Step]) -> None:
     for one in (step.values for step in steps):
         for row in connection.execute(_SQL["delete"], one).fetchall():
-            end_absence(connection, coach_id=one["coach"], start=row["start"], end=row["end"])
+            own = {"tenant_id": one["tenant"], "coach_id": one["coach"]}
+            end_absence(connection, **own, start=row["start"], end=row["end"])
 
 
 def _absence(coach_id: str, row: Json) -> Json:

@@ -76,9 +76,9 @@ def replay(
     """
 
     def work() -> Effect:
-        values = {"delivery": delivery_id, "now": now}
+        values = {"tenant": tenant_id, "delivery": delivery_id, "now": now}
         known = connection.execute(_SQL["lock"], values).fetchone()
-        if known is None or tenant_id not in {None, known["tenant_id"]}:
+        if known is None:
             raise NotFoundError("Delivery not found.")
         if known["status"] == "pending":
             raise ConflictError("The delivery is pending. Replay it once it has ended.")
