@@ -18,6 +18,20 @@ _FOREIGN = "tests/handlers/test_api_tenants.py"
 
 _BOOKING = (
     Guard(
+        "what nobody meets is a matter of the start",
+        _CHOOSING,
+        "            PERFORM engine.refuse_choice(p_roster => p_roster, p_unmet => v_unmet);\n",
+        "            PERFORM engine.refuse_choice(p_roster => p_roster, p_unmet => NULL);\n",
+        f"{_TESTS}::test_what_nobody_meets_is_not_a_matter_of_the_start",
+    ),
+    Guard(
+        "a request is to blame for what the calendar requires",
+        _CHOOSING,
+        "         WHERE coalesce(mate.unmet, 0) = 0) THEN\n        RAISE",
+        "         WHERE true) THEN\n        RAISE",
+        f"{_TESTS}::test_what_nobody_meets_is_not_a_matter_of_the_start",
+    ),
+    Guard(
         "who does not meet the calendar is booked",
         _ROSTERS,
         "                                   WHEN mate.unmet > 0 THEN 'missing_attribute'\n",
