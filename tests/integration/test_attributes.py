@@ -123,7 +123,7 @@ def test_who_does_not_meet_a_request_is_not_free_for_it(team: Connection) -> Non
 
 
 def test_what_nobody_meets_is_not_a_matter_of_the_start(team: Connection) -> None:
-    """Whoever asks for it is told so, and of the calendar's own requirements nobody who books can do anything."""
+    """Whoever asks for it is told so; what the calendar itself requires is no fault of the request."""
     french = ["language:fr"]
     for ask in (partial(book, team, requires=french), partial(hold, team, requires=french)):
         error = refused(ask)

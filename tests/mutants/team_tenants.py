@@ -84,9 +84,9 @@ GUARDS = (
     ),
     Guard(
         "another tenant's absence can be read",
-        "sql/absences.sql",
-        "   AND coach.tenant_id = %(tenant)s AND coach.deleted_at IS NULL\n GROUP BY absence.event_id;",
-        "   AND %(tenant)s::text <> '' AND coach.deleted_at IS NULL\n GROUP BY absence.event_id;",
+        "schema/functions/21_team.sql",
+        "p_coach AND coach.tenant_id = p_tenant AND coach.deleted_at IS NULL\n     GROUP",
+        "p_coach AND coach.deleted_at IS NULL\n     GROUP",
         f"{_FOREIGN}[get_absence]",
     ),
     Guard(
@@ -98,9 +98,9 @@ GUARDS = (
     ),
     Guard(
         "another tenant's absences are listed",
-        "sql/absences.sql",
-        " AND coach.tenant_id = %(tenant)s AND coach.deleted_at IS NULL\n     GROUP",
-        " AND coach.deleted_at IS NULL\n     GROUP",
+        "schema/functions/21_team.sql",
+        "p_coach AND coach.tenant_id = p_tenant AND coach.deleted_at IS NULL\n     GROUP",
+        "p_coach AND coach.deleted_at IS NULL\n     GROUP",
         f"{_INSIDE}::test_absences_are_listed_of_one_tenant",
     ),
     Guard(

@@ -15,7 +15,7 @@ from fairslot.team.calendars import Calendar
 from fairslot.team.changes import ChangeRequest, Json, Step
 from fairslot.team.coaches import Coach
 from fairslot.team.members import Member
-from fairslot.team.resources import Resource
+from fairslot.team.resources import DeletableResource, Resource
 
 
 def export(connection: Connection, *, tenant_id: str) -> Json:
@@ -79,7 +79,7 @@ def _steps(
         found = resource.put_steps(connection, tenant_id=tenant_id, known=current, settings=settings, now=now)
         steps.extend(replace(step, place=f"body.{place}") for step in found)
 
-    def delete(resource: Resource) -> None:
+    def delete(resource: DeletableResource) -> None:
         found = resource.delete_steps(connection, tenant_id=tenant_id, now=now)
         steps.extend(step for step in found if (step.resource, step.id) not in deleted)
         deleted.update((step.resource, step.id) for step in found)
