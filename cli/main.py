@@ -61,9 +61,7 @@ def why(of: Context, /, appointment_id: str) -> None:
     def show() -> None:
         tables.console.print(decision["reason"])
         if decision["kind"] != "normal":
-            tables.console.print(
-                f"shares and credits of the kind of hour: {decision['kind']} (as of then)"
-            )
+            tables.console.print(f"shares and credits of the kind of hour: {decision['kind']} (as of then)")
         columns = ["coach_id", "eligible", "excluded_reason", "weight", "share", "credit_before"]
         if decision["requires"]:
             rules = ", ".join(f"{one['attribute']} (the {one['rule']})" for one in decision["requires"])

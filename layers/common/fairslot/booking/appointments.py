@@ -96,7 +96,7 @@ def book(
         SlotUnavailableError: no coach of the team is free then.
         HoldExpiredError: the hold is gone.
         NotFoundError: the tenant has no such calendar.
-        ValidationError: the instant is past or off the calendar's grid, nobody in the team meets `requires`, or
+        ValidationError: the instant is past or off the calendar's grid, nobody meets `requires`, or
             the hold is for something else.
         IdempotencyKeyReusedError: the key was used for another request.
 
