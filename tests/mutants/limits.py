@@ -20,8 +20,8 @@ _OF_PERIODS = (
     Guard(
         "a week or month has no end",
         _SLOTS,
-        "WHEN period.booked >= period.max_booked THEN",
-        "WHEN false THEN",
+        "WHEN period.booked >= period.max_booked THEN period.kind",
+        "WHEN false THEN period.kind",
         _FULL,
     ),
     Guard(
