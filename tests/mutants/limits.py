@@ -124,6 +124,13 @@ _OF_PERIODS = (
         f"{_LIMITS}::test_a_lower_limit_holds_for_new_bookings",
     ),
     Guard(
+        "a week that is gone stays tight",
+        _PERIODS,
+        "    DELETE FROM tight_periods AS tight USING periods AS gone\n",
+        "    DELETE FROM tight_periods AS tight USING (SELECT * FROM periods LIMIT 0) AS gone\n",
+        f"{_LIMITS}::test_a_lower_limit_holds_for_new_bookings",
+    ),
+    Guard(
         "weeks that were full before an upgrade are listed",
         _PERIODS,
         "FROM coach_periods AS period WHERE engine.minutes_left(period) < 720;",

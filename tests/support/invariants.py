@@ -72,12 +72,12 @@ _PERIODS = b"""
      SELECT * FROM coach_periods)"""
 
 _TIGHT = b"""
-    SELECT period.coach_id, period.first_slot, period.kind, length
+    SELECT coach_id, first_slot, kind, length
       FROM coach_periods AS period
-      LEFT JOIN tight_periods AS tight USING (coach_id, first_slot, kind, end_slot)
+      FULL JOIN tight_periods AS tight USING (coach_id, first_slot, kind, end_slot)
      CROSS JOIN generate_series(15, 720, 15) AS length
      WHERE (engine.period_refusal(period, length) IS NOT NULL)
-           <> (coalesce(tight.minutes_left, 720) < length)"""
+           <> (coalesce(tight.minutes_left, 720) < length) OR period IS NULL"""
 
 _LIMITS = b"SELECT * FROM coach_periods WHERE booked > max_booked OR minutes > max_minutes"
 

@@ -119,6 +119,15 @@ BEGIN
     RETURN NULL;
 END $$;
 
+-- Takes the weeks and months that a statement deleted out of tight_periods. A foreign key would do it as well, but costs each
+-- update of a week more than all else that is done about it.
+CREATE OR REPLACE FUNCTION engine.forget_tight_periods() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM tight_periods AS tight USING periods AS gone
+     WHERE (tight.coach_id, tight.first_slot, tight.kind) = (gone.coach_id, gone.first_slot, gone.kind);
+    RETURN NULL;
+END $$;
+
 -- Created once, as in 16_rosters.sql. What is there already is added behind the lock that CREATE TRIGGER takes. The condition is
 -- spelled out: a statement that updates a row plans it anew, which takes longer the more functions are in it.
 DO $$
@@ -132,6 +141,8 @@ BEGIN
             EXECUTE FUNCTION engine.keep_tight_period();
         CREATE TRIGGER keep_new_tight_period AFTER INSERT ON coach_periods
             FOR EACH ROW WHEN (engine.minutes_left(NEW) < 720) EXECUTE FUNCTION engine.keep_tight_period();
+        CREATE TRIGGER forget_tight_periods AFTER DELETE ON coach_periods REFERENCING OLD TABLE AS periods
+            FOR EACH STATEMENT EXECUTE FUNCTION engine.forget_tight_periods();
         INSERT INTO tight_periods
         SELECT coach_id, first_slot, kind, end_slot, engine.minutes_left(period)
           FROM coach_periods AS period WHERE engine.minutes_left(period) < 720;

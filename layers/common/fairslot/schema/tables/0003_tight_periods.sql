@@ -2,13 +2,12 @@
 -- (../functions/22_periods.sql).
 
 CREATE TABLE tight_periods (
-    coach_id      text NOT NULL,
+    coach_id      text NOT NULL REFERENCES coaches ON DELETE CASCADE,
     first_slot    integer NOT NULL,
     kind          text NOT NULL,
     end_slot      integer NOT NULL,
     minutes_left  integer NOT NULL,
-    PRIMARY KEY (coach_id, first_slot, kind),
-    FOREIGN KEY (coach_id, first_slot, kind) REFERENCES coach_periods ON DELETE CASCADE
+    PRIMARY KEY (coach_id, first_slot, kind)
 );
 COMMENT ON TABLE tight_periods IS
     'The rows of coach_periods that do not admit every appointment: those with fewer minutes left than the longest one has.';
