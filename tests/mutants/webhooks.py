@@ -66,8 +66,8 @@ GUARDS = (
     Guard(
         "the database keeps an endpoint's address for a key",
         "webhooks/endpoints.py",
-        "        return stored_answer(endpoint), messages\n",
-        "        return endpoint, messages\n",
+        "        return replace(done, answer=stored_answer(done.answer))\n",
+        "        return done\n",
         "tests/handlers/test_api_endpoint_answers.py::test_nothing_of_an_address_is_kept_for_a_key",
     ),
     Guard(
@@ -132,6 +132,13 @@ GUARDS = (
         "       AND NOT engine.block_is_needed(d)\n",
         "",
         f"{_SEARCHES_TEST}::test_a_block_that_is_wanted_is_not_taken_away",
+    ),
+    Guard(
+        "the block of another copy is nobody's",
+        _BLOCKS,
+        "WHEN engine.may_have_copy(NEW)\n             OR NEW.status",
+        "WHEN NEW.status",
+        f"{_SEARCHES_TEST}::test_the_block_of_a_second_copy_is_looked_for",
     ),
     Guard(
         "a partner without a list is asked each time",

@@ -119,8 +119,8 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- Takes the weeks and months that a statement deleted out of tight_periods. A foreign key would do it as well, but costs each
--- update of a week more than all else that is done about it.
+-- Takes the weeks and months that a statement deleted out of tight_periods. A foreign key would be looked at by each update of a
+-- week, too.
 CREATE OR REPLACE FUNCTION engine.forget_tight_periods() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     DELETE FROM tight_periods AS tight USING periods AS gone
