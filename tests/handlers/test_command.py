@@ -102,7 +102,7 @@ def test_a_team_is_applied_from_a_file(run: Run, team: Connection, file: Path) -
     before = table_digests(team)
     dry = run("apply", str(file), "--dry-run")
     assert dry.returncode == 0, dry.stderr
-    assert "would change" in dry.stdout
+    assert "nothing is changed yet" in dry.stdout
     assert "intro/b.en" in dry.stdout
     assert table_digests(team) == before
     assert run("apply", str(file)).returncode == 0
@@ -206,7 +206,7 @@ def test_a_ledger_is_adjusted_and_replayed(run: Run, team: Connection) -> None:
     kinds = '{"hour_kinds": [{"name": "morning", "before": "23:00"}]}'
     assert run("calendars", "set", "cal", kinds).returncode == 0
     appointment = booked(NINE)
-    assert "kind of hour: morning" in run("why", appointment["appointment_id"]).stdout
+    assert "kind of hour: morning (as of then)" in run("why", appointment["appointment_id"]).stdout
     adjusting = ("adjust", "cal", "coach-02", "1.5", "covered for Ann", "--kind", "morning")
     assert "credit_after" in run(*adjusting, "--dry-run").stdout
     assert count(team, "changes", "type = 'credit.adjusted'") == 0

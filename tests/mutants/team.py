@@ -149,15 +149,15 @@ GUARDS = (
     Guard(
         "a document leaves out who left",
         "team/document.py",
-        "            delete(Member(calendar_id, coach_id))\n",
+        "            steps.delete(Member(calendar_id, coach_id))\n",
         "            pass\n",
         f"{_DOCUMENT}::test_a_team_is_its_whole_team",
     ),
     Guard(
         "a coach counts as deleted with a calendar of the same id",
         "team/document.py",
-        "if (step.resource, step.id) not in deleted)",
-        "if step.id not in {one for _, one in deleted})",
+        "if (step.resource, step.id) not in self._deleted)",
+        "if step.id not in {one for _, one in self._deleted})",
         f"{_DOCUMENT}::test_pruning_tells_a_coach_from_a_calendar_of_the_same_id",
     ),
     Guard(

@@ -10,7 +10,7 @@ from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 from fairslot.team.changes import Json, Step
 from fairslot.team.coaches import Coach
-from fairslot.team.resources import Resource, Settings
+from fairslot.team.resources import DeletableResource, Settings
 
 _SQL = queries("absences")
 
@@ -45,7 +45,7 @@ def list_page(
 
 
 @dataclass(frozen=True)
-class Absence(Resource):
+class Absence(DeletableResource):
     """An absence: it closes every slot of a coach that [start, end) touches, and is never changed.
 
     Once it is deleted the coach is free again where no other one is; with an external calendar, once that

@@ -5,10 +5,10 @@ CREATE OR REPLACE FUNCTION engine.closed_periods(
     p_coaches text[], p_from integer, p_to integer, p_minutes integer,
     OUT coaches text[], OUT firsts integer[], OUT ends integer[]
 ) LANGUAGE sql STABLE AS $$
-    SELECT array_agg(period.coach_id), array_agg(period.first_slot), array_agg(period.end_slot)
-      FROM coach_periods AS period
-     WHERE period.coach_id = ANY (p_coaches) AND period.first_slot < p_to AND period.end_slot > p_from
-       AND engine.period_refusal(period => period, p_minutes => p_minutes) IS NOT NULL
+    SELECT array_agg(tight.coach_id), array_agg(tight.first_slot), array_agg(tight.end_slot)
+      FROM tight_periods AS tight
+     WHERE tight.coach_id = ANY (p_coaches) AND tight.first_slot < p_to AND tight.end_slot > p_from
+       AND tight.minutes_left < p_minutes
 $$;
 
 -- A range of a horizon as bytes, from a slot on that is a multiple of 8; slots that it does not have are 0.
