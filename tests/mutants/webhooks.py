@@ -135,6 +135,13 @@ GUARDS = (
         f"{_SEARCHES_TEST}::test_a_block_that_is_wanted_is_not_taken_away",
     ),
     Guard(
+        "the block of another copy is nobody's",
+        _BLOCKS,
+        "WHEN engine.may_have_copy(NEW)\n             OR NEW.status",
+        "WHEN NEW.status",
+        f"{_SEARCHES_TEST}::test_the_block_of_a_second_copy_is_looked_for",
+    ),
+    Guard(
         "a partner without a list is asked each time",
         "dispatch/blocks.py",
         "        without_list.add(blocks.partner)\n",

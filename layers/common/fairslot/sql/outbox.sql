@@ -51,19 +51,23 @@ SELECT engine.record_attempt(p_delivery => %(delivery_id)s::uuid, p_attempt => %
                              p_disable_after => %(disable_after)s) AS done;
 
 -- name: look_for_blocks
--- Looks for unconfirmed blocks that nobody wants any more, once a day until found or past.
+-- Looks for unconfirmed blocks that nobody wants any more, once a day until found or past; for those of another copy
+-- of a message once that is overdue.
 SELECT engine.find_blocks(p_deliveries => ARRAY(
     SELECT d.delivery_id FROM webhook_deliveries AS d JOIN webhook_endpoints AS e USING (endpoint_id)
-     WHERE d.unconfirmed_since IS NOT NULL AND d.status = 'failed' AND e.enabled
+     WHERE d.unconfirmed_since IS NOT NULL AND e.enabled
+       AND (d.status = 'failed' OR d.status = 'delivered' AND d.published_at < %(overdue_before)s)
        AND coalesce(d.looked_at < %(looked_before)s, true) AND (d.params ->> 'end_time')::timestamptz > %(now)s
        AND NOT engine.block_is_needed(d)
      ORDER BY d.delivery_id LIMIT %(limit)s
        FOR NO KEY UPDATE OF d SKIP LOCKED), p_now => %(now)s) AS messages;
 
 -- name: unconfirmed_blocks
--- How many current or future blocks may be in a calendar under a lost id.
-SELECT count(*) AS n FROM webhook_deliveries
- WHERE unconfirmed_since IS NOT NULL AND (params ->> 'end_time')::timestamptz > %(now)s;
+-- How many current or future blocks may be in a calendar under a lost id. Another copy makes none while the
+-- appointment has its own.
+SELECT count(*) AS n FROM webhook_deliveries AS d
+ WHERE unconfirmed_since IS NOT NULL AND (params ->> 'end_time')::timestamptz > %(now)s
+   AND (status <> 'delivered' OR NOT engine.block_is_needed(d));
 
 -- name: emit_stale
 -- Writes events for external calendars that have become stale.

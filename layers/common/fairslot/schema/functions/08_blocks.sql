@@ -126,20 +126,32 @@ BEGIN
     RETURN 'already_blocked';
 END $$;
 
--- Notes that a block became unconfirmed, or no longer is, whatever ends its delivery.
+-- Whether another copy of a delivered block's message may still be on its way. Once the first block is released, the copy
+-- makes another, and its result may be lost like any other.
+CREATE OR REPLACE FUNCTION engine.may_have_copy(d webhook_deliveries) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT d.status = 'delivered' AND d.results_missing AND d.params ->> 'action' = 'block'
+$$;
+
+-- Notes that a block became unconfirmed, or no longer is, whatever ends its delivery. The block that another copy may
+-- make is looked for once the appointment is gone; until then the appointment's own block is known, and in its way.
 CREATE OR REPLACE FUNCTION engine.note_unconfirmed() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    v_was boolean := OLD.unconfirmed_since IS NOT NULL AND OLD.status <> 'delivered';
+    v_is  boolean;
 BEGIN
     NEW.unconfirmed_since := CASE
         WHEN NEW.status = 'pending' THEN OLD.unconfirmed_since
-        WHEN NEW.status <> 'delivered' AND NEW.reason IS DISTINCT FROM 'already_blocked'
-             AND (NEW.reason = 'block_unconfirmed' OR engine.may_have_blocked(NEW))
+        WHEN engine.may_have_copy(NEW)
+             OR NEW.status <> 'delivered' AND NEW.reason IS DISTINCT FROM 'already_blocked'
+                AND (NEW.reason = 'block_unconfirmed' OR engine.may_have_blocked(NEW))
         THEN coalesce(OLD.unconfirmed_since, NEW.finished_at, now()) END;
-    IF (NEW.unconfirmed_since IS NULL) <> (OLD.unconfirmed_since IS NULL) THEN
+    v_is := NEW.unconfirmed_since IS NOT NULL AND NEW.status <> 'delivered';
+    IF v_is <> v_was THEN
         UPDATE coach_appointments AS a
-           SET block_unconfirmed = NEW.unconfirmed_since IS NOT NULL OR EXISTS (
+           SET block_unconfirmed = v_is OR EXISTS (
                SELECT FROM changes AS event JOIN webhook_deliveries AS other ON other.event_id = event.change_id
                 WHERE event.appointment_id = a.appointment_id AND other.delivery_id <> NEW.delivery_id
-                  AND other.unconfirmed_since IS NOT NULL)
+                  AND other.unconfirmed_since IS NOT NULL AND other.status <> 'delivered')
          WHERE a.appointment_id = (SELECT appointment_id FROM changes WHERE change_id = NEW.event_id);
     END IF;
     RETURN NEW;
@@ -164,7 +176,7 @@ BEGIN
     UPDATE webhook_deliveries
        SET params = params || '{"action": "find"}', status = 'pending', round = round + 1, replayed_at = p_now,
            looked_at = p_now, published_at = NULL, next_attempt_at = NULL, finished_at = NULL, reason = NULL
-     WHERE delivery_id = ANY (p_deliveries) AND status = 'failed';
+     WHERE delivery_id = ANY (p_deliveries) AND status <> 'pending';
     RETURN (SELECT coalesce(jsonb_agg(message), '[]')
               FROM engine.delivery_messages() JOIN webhook_deliveries USING (delivery_id)
              WHERE delivery_id = ANY (p_deliveries) AND looked_at = p_now);
