@@ -6,9 +6,9 @@
 import sys
 from datetime import datetime
 
-from fairslot.access import key_form
+from fairslot.access import key_form, key_management
 from fairslot.access.keys import DEFAULT_TENANT, hash_key
-from fairslot.platform import clock, db
+from fairslot.platform import audit, clock, db
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 
@@ -22,7 +22,8 @@ def make(
 ) -> str | None:
     """Make a key for everything unless there is a valid one, and the partners with the first; return the key.
 
-    A key that is revoked or expired does not count, so this is also the way back in.
+    A key that is revoked or expired does not count, so this is also the way back in. The audit says that it
+    was made, by no request.
     """
     at = now or clock.now()
     with connection.transaction():
@@ -43,7 +44,10 @@ def make(
             "expires_at": None,
             "now": at,
         }
-        connection.execute(_KEYS["create"], values)
+        row = connection.execute(_KEYS["create"], values).fetchone()
+        if row:
+            entries = [key_management.entry(connection, tenant_id, row["key_id"], at, "created", None)]
+            audit.write(connection, tenant_id=tenant_id, entries=entries, now=at)
         if is_first:
             add_partners(connection, tenant_id)
     return key
