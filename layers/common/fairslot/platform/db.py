@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 
 from fairslot.domain.errors import (
@@ -29,7 +30,7 @@ from fairslot.domain.errors import (
     UnavailableError,
     ValidationError,
 )
-from fairslot.platform import time_limit
+from fairslot.platform import iam, time_limit
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
 
@@ -104,6 +105,16 @@ class _Bounded(psycopg.Connection[dict[str, Any]]):
             if time_limit.left() <= 0:
                 self.close()
             raise
+
+
+def address() -> str:
+    """Return where the database is; where IAM lets in, with a token that is good for connecting now."""
+    url = settings().database_url
+    if settings().database_auth == "password":
+        return url
+    given = conninfo_to_dict(url)
+    token = iam.database_token(str(given["host"]), int(given.get("port") or 5432), str(given["user"]))
+    return make_conninfo(url, password=token)
 
 
 def connect(url: str) -> Connection:
@@ -232,7 +243,7 @@ def _opened() -> Connection:
     if time.monotonic() < _Session.rest_until:
         raise psycopg.errors.ConnectionTimeout("the database accepted no connection a moment ago")
     try:
-        return connect(settings().database_url)
+        return connect(address())
     except psycopg.errors.ConnectionTimeout:
         _Session.rest_until = time.monotonic() + _REST_SECONDS
         raise

@@ -14,7 +14,7 @@ from typing import Self
 
 import psycopg
 
-from fairslot.platform.settings import settings
+from fairslot.platform import db
 
 FUNCTIONS = "functions"
 _LOCK = 7_215_204_113
@@ -176,7 +176,7 @@ def _digest(text: str) -> str:
 def main() -> None:
     """Migrate the database of the environment and print what was applied."""
     try:
-        applied = migrate(settings().database_url)
+        applied = migrate(db.address())
     except BeforeBaselineError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(BEFORE_BASELINE_CODE)

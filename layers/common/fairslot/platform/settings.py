@@ -2,6 +2,7 @@
 
 import os
 from functools import cache
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,7 +16,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     database_url: str = ""
+    # iam: the password is a token that is signed here for each connection.
+    database_auth: Literal["password", "iam"] = "password"
     redis_url: str = ""
+    # user@cache: who connects to which cache by IAM; empty: with what the URL says.
+    redis_iam: str = Field("", pattern=r"^([^@]+@[^@]+)?$")
     auth_service_url: str = ""
     calendar_api_url: str = ""
     crm_webhook_url: str = ""
