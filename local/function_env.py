@@ -30,6 +30,7 @@ LOCAL_SETTINGS = {
     "DATABASE_AUTH": "password",
     "REDIS_IAM": "",
     "ORIGIN_SECRETS": "",
+    "ONLY_THROUGH_CLOUDFRONT": "false",
     # Longer than a message waits behind a backlog; `lost_messages` resends sooner what the queues lose.
     "REDELIVER_AFTER_SECONDS": "600",
 }

@@ -41,7 +41,7 @@ def url(name: str) -> str:
 def test_all_functions_together_open_fewer_connections_than_there_may_be(
     stage: str, given: dict[str, str]
 ) -> None:
-    """Twice over: after a deployment what the old code opened is still there while the new code opens its own."""
+    """Twice over: after a deployment what the old code opened is still there beside the new code's."""
     opened = 2 * sum(concurrency(FUNCTIONS[name], given) for name in INSIDE)
     classes = template()["Mappings"]["DatabaseClasses"]
     assert opened + KEPT_BACK <= classes[parameter("DatabaseClass", given)]["MaxConnections"], stage
@@ -102,7 +102,7 @@ def test_a_right_to_connect_is_for_one_role() -> None:
 
 
 def test_the_environment_holds_no_secret_but_two() -> None:
-    """Who may look at a function sees what digests are keyed with and CloudFront's header, and no way to the data."""
+    """Who may look at a function sees the key of digests and CloudFront's header, and no way to the data."""
     secret = {
         variable
         for one in FUNCTIONS.values()

@@ -31,7 +31,7 @@ def rules() -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_groups_name_each_other() -> None:
-    """No range of addresses is let in anywhere, and out goes what has no group: S3, and dual-stack's services."""
+    """No range of addresses is let in, and only what has no group of its own is reached by one."""
     by_range = {name for name, rule in rules() if not NAMED & rule.keys() and rule.get("CidrIp") != NOWHERE}
     assert by_range == {"MigrateGroupToStorage", "FunctionGroupOutwards"}
     assert condition("FunctionGroupOutwards") == "IsDualStack"
@@ -66,7 +66,7 @@ def test_private_has_no_way_out() -> None:
 
 
 def test_private_reaches_the_services_by_endpoints() -> None:
-    """SQS and KMS under their own names in both zones; S3 by its gateway, for CloudFormation's answers alone."""
+    """SQS and KMS under their own names in both zones; S3 for CloudFormation's answers alone."""
     endpoints = resources("AWS::EC2::VPCEndpoint")
     by_kind = {name: one["VpcEndpointType"] for name, one in endpoints.items()}
     assert by_kind == {"S3Endpoint": "Gateway", "SqsEndpoint": "Interface", "KmsEndpoint": "Interface"}

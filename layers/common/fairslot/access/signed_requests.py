@@ -121,7 +121,7 @@ def delete(connection: Connection, *, tenant_id: str, key: Key, now: datetime) -
     """Delete the tenant's source with its secrets; NotFoundError when it has none."""
 
     def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        if connection.execute(_SQL["delete"], {"tenant": tenant_id}).rowcount == 0:
+        if db.number(connection, _SQL["delete"], {"tenant": tenant_id}) == 0:
             raise NotFoundError("This tenant has no secret for calendar events.")
         return {}, []
 

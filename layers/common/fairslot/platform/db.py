@@ -10,7 +10,7 @@ while its processes are frozen, and the kernel still acknowledges packets for th
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -185,6 +185,12 @@ def run[T](work: Callable[[Connection], T], *, idempotent: bool = True) -> T:
             _Session.used_at = time.monotonic()
             return result
     raise UnavailableError
+
+
+def number(connection: Connection, statement: bytes, values: Mapping[str, Any]) -> int:
+    """Return the number `n` that a statement answers with."""
+    row = connection.execute(statement, values).fetchone()
+    return int(row["n"]) if row else 0
 
 
 def translate(error: psycopg.Error) -> FairslotError | psycopg.Error:

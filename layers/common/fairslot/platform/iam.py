@@ -6,6 +6,7 @@ called for it. A connection outlives its token.
 
 from typing import TYPE_CHECKING
 
+from fairslot.domain.errors import UnavailableError
 from fairslot.platform.aws import session
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ def _signed(service: str, place: str, question: "Mapping[str, str]") -> str:
     from botocore.awsrequest import AWSRequest
 
     request = AWSRequest(method="GET", url=f"https://{place}/", params=dict(question))
-    credentials = session().get_credentials().get_frozen_credentials()
-    SigV4QueryAuth(credentials, service, session().get_config_variable("region"), _SECONDS).add_auth(request)
+    credentials = session().get_credentials()
+    if credentials is None:
+        raise UnavailableError("There are no credentials to sign with.")
+    signer = SigV4QueryAuth(
+        credentials.get_frozen_credentials(), service, session().get_config_variable("region"), _SECONDS
+    )
+    signer.add_auth(request)
     return str(request.url).removeprefix("https://")

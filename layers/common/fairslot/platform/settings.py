@@ -74,6 +74,8 @@ class Settings(BaseModel):
     address_secret: str = ""
     # By which CloudFront proves that a request came through it; two, with a comma between, while they change.
     origin_secrets: str = ""
+    # Whether a request that did not is refused.
+    only_through_cloudfront: bool = False
     # For the local stack and the tests only, whose keys are easy to type: their form is not checked.
     any_key_form: bool = False
     max_holds_per_client: int = Field(20, ge=0)

@@ -23,7 +23,7 @@ BEGIN
 END $$;
 
 -- Sends an endpoint a test event, whatever it subscribes to; returns its message for the queue.
-CREATE OR REPLACE FUNCTION engine.send_test(p_tenant text, p_endpoint uuid) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION engine.send_test(p_tenant text, p_endpoint uuid) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_event uuid := uuidv7();
 BEGIN
@@ -111,7 +111,7 @@ END $$;
 -- Reports, once per outage, external calendars that could not be read since p_before. A reading that succeeds ends the
 -- outage.
 CREATE OR REPLACE FUNCTION engine.notify_stale_calendars(p_before timestamptz, p_now timestamptz)
-    RETURNS void LANGUAGE plpgsql AS $$
+    RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_one record;
 BEGIN
