@@ -9,10 +9,13 @@ WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8
 # How many stacks run at once for the system tests.
 STACKS ?= 3
+ENV ?= dev
+DEPLOY := $(BIN)/python -m tools.deploy
+STAGE = $(ENV) $(if $(REGION),--region $(REGION)) $(if $(EMAIL),--email $(EMAIL))
 export PYTHONPATH := $(CURDIR)/functions:$(CURDIR)/layers/common:$(CURDIR)
 export UV_PYTHON_DOWNLOADS ?= automatic
 
-.PHONY: help install run test check format requirements openapi replay what-if mutants redrive migrate first-key template bench bench-plots load clean
+.PHONY: help install run test check format requirements openapi replay what-if mutants redrive migrate first-key template bench bench-plots load deploy destroy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -131,6 +134,15 @@ SHIPPED := template.yaml samconfig.toml $(shell find functions layers/common -na
 
 template: install .aws-sam/.built ## build what is deployed and test it
 	@$(BIN)/python -m pytest -q tests/system/test_template.py
+
+# The checks come before the build: what is refused is refused at once.
+deploy: install .tools/sam/.installed ## deploy to AWS (ENV=dev REGION=eu-central-1 EMAIL=you@example.com): docs/deploy.md
+	@$(DEPLOY) check $(STAGE)
+	@$(MAKE) --no-print-directory .aws-sam/.built
+	@$(DEPLOY) up $(STAGE)
+
+destroy: install ## delete what was deployed (ENV=dev REGION=eu-central-1)
+	@$(DEPLOY) down $(STAGE)
 
 clean: ## remove everything that the targets made, except the data
 	@rm -rf .venv .tools .aws-sam .mypy_cache .ruff_cache .pytest_cache

@@ -110,6 +110,9 @@ class EmbeddedPostgres(Program):
                     admin.execute(sql.SQL("CREATE ROLE {}").format(role))
                 rights = sql.SQL("ALTER ROLE {} LOGIN {} PASSWORD {}")
                 admin.execute(rights.format(role, sql.SQL(may), password))
+            # As RDS's first role: it sees and ends the sessions of the others.
+            watching = sql.SQL("GRANT pg_monitor, pg_signal_backend TO {}")
+            admin.execute(watching.format(sql.Identifier(_OWNER)))
             if admin.execute("SELECT FROM pg_database WHERE datname = %s", (_OWNER,)).rowcount == 0:
                 admin.execute(sql.SQL("CREATE DATABASE {0} OWNER {0}").format(sql.Identifier(_OWNER)))
 

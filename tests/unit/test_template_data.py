@@ -1,7 +1,6 @@
 """The database and the cache of template.yaml: who is let in, and how many connections that can be."""
 
 from itertools import chain
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -9,26 +8,16 @@ import pytest
 from tests.support.cloudformation import (
     environment,
     functions,
-    parameter,
     resources,
     shared_policies,
     stages,
     template,
 )
+from tools.deploy.plan import Plan, connections, reserved
 
 FUNCTIONS = functions()
 INSIDE = sorted(name for name, one in FUNCTIONS.items() if "VpcConfig" in one)
 DATABASE = resources("AWS::RDS::DBInstance")["Database"]
-# Superusers' own (3), and what RDS keeps open to watch.
-KEPT_BACK = 15
-
-
-def concurrency(function: dict[str, Any], given: dict[str, str]) -> int:
-    """Return how many of a function can run at a time, by the parameters of a stage."""
-    reserved = function["ReservedConcurrentExecutions"]["Fn::If"]
-    assert reserved[0] == "HasReserves"
-    assert reserved[2] == {"Ref": "AWS::NoValue"}
-    return reserved[1] if isinstance(reserved[1], int) else int(parameter(reserved[1]["Ref"], given))
 
 
 def url(name: str) -> str:
@@ -41,10 +30,12 @@ def url(name: str) -> str:
 def test_all_functions_together_open_fewer_connections_than_there_may_be(
     stage: str, given: dict[str, str]
 ) -> None:
-    """Twice over: after a deployment what the old code opened is still there beside the new code's."""
-    opened = 2 * sum(concurrency(FUNCTIONS[name], given) for name in INSIDE)
-    classes = template()["Mappings"]["DatabaseClasses"]
-    assert opened + KEPT_BACK <= classes[parameter("DatabaseClass", given)]["MaxConnections"], stage
+    """Each that reaches the database has a number reserved, and the sum is below the class's."""
+    plan = Plan(stage=stage, stack=stage, region="us-east-1", parameters=given)
+    assert sorted(reserved(plan)) == INSIDE
+    opened, taken = connections(plan)
+    assert opened == 2 * sum(reserved(plan).values()) + 15
+    assert opened <= taken
 
 
 def test_the_database_takes_as_many_as_the_template_says() -> None:
