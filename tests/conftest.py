@@ -70,13 +70,20 @@ def database_url(postgres: EmbeddedPostgres, admin: psycopg.Connection[tuple[str
     made = sql.SQL("CREATE DATABASE {} OWNER fairslot TEMPLATE template STRATEGY file_copy")
     admin.execute(made.format(sql.Identifier(name)))
     _copy_settings(admin, name)
+    admin.execute(sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
     yield postgres.url_of(name)
     admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture
+def functions_url(postgres: EmbeddedPostgres, database_url: str) -> str:
+    """The address of the test's database for the functions' role."""
+    return postgres.functions_url(database_url.rpartition("/")[2])
+
+
+@pytest.fixture
 def connection(database_url: str) -> Iterator[db.Connection]:
-    """A connection as use cases expect it."""
+    """A connection as use cases expect it, of the owner, who may also arrange what a test needs."""
     with db.connect(database_url) as opened:
         yield opened
 
@@ -96,8 +103,11 @@ def connect(database_url: str) -> Iterator[Connect]:
 
 
 @pytest.fixture
-def environment(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    """Set variables for the process's own connections; begins with the test's database, and easy keys."""
+def environment(functions_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
+    """Set variables for the process's own connections; begins with the test's database, and easy keys.
+
+    It is the functions' role that connects: what they do needs no right that they do not have.
+    """
 
     def use(**variables: str) -> None:
         for name, value in variables.items():
@@ -106,7 +116,7 @@ def environment(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
     for name in type(settings()).model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    use(DATABASE_URL=database_url, ANY_KEY_FORM="true", ADDRESS_SECRET="the tests' own")
+    use(DATABASE_URL=functions_url, ANY_KEY_FORM="true", ADDRESS_SECRET="the tests' own")
     yield use
     monkeypatch.undo()
     clear_caches()
@@ -138,7 +148,7 @@ def root() -> Path:
 
 
 def _copy_settings(connection: psycopg.Connection[tuple[str, ...]], name: str) -> None:
-    """Give a database the settings of `template`, the timeouts: a copy comes without."""
+    """Give a database the settings of `template`, the timeouts: a copy comes without, and without rights."""
     for setting, value in connection.execute(
         "SELECT split_part(one, '=', 1), substr(one, strpos(one, '=') + 1)"
         "  FROM pg_db_role_setting AS kept JOIN pg_database AS base ON base.oid = kept.setdatabase,"

@@ -141,6 +141,25 @@ def test_behind_cloudfront_viewers_are_told_apart(limited: Connection) -> None:
     assert [through("203.0.113.2", number) for number in range(3)] == [401, 401, 429]
 
 
+@pytest.mark.parametrize("path", ["/api/appointments", "/nowhere"])
+def test_where_cloudfront_is_the_only_way_in_others_are_refused(
+    limited: Connection, environment: Environment, path: str
+) -> None:
+    """Before anybody looks at their key, whatever they say but the secret."""
+    environment(ORIGIN_SECRETS="proof,old proof", ONLY_THROUGH_CLOUDFRONT="true")
+    for headers in (
+        {},
+        {"X-Origin-Secret": ""},
+        {"X-Origin-Secret": "proo"},
+        {"X-Origin-Secret": "proof,old proof"},
+    ):
+        refused = send(request("GET", path, headers=headers, key="wrong"))
+        check_problem(refused, 403, "FORBIDDEN")
+        assert "CloudFront" in refused.json["message"]
+    for proof in ("proof", "old proof"):
+        assert send(request("GET", path, headers={"X-Origin-Secret": proof})).status in {200, 404}
+
+
 def test_no_address_is_kept_or_told(
     limited: Connection, cache: Redis, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from fairslot.access.keys import hash_key
 from fairslot.platform.db import Connection
-from fairslot.platform.queries import queries
+from local import demo
 from local.gateway_payload import Request, event, response
 from local.routes import Routes
 from local.template import Template
@@ -123,7 +123,7 @@ def add_key(
 ) -> None:
     """Make an API key."""
     connection.execute(
-        queries("admin")["add_key"],
+        demo.SQL["add_key"],
         {
             "tenant": tenant_id,
             "hash": hash_key(key),

@@ -3,6 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
+from fairslot.platform import db
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 
@@ -30,4 +31,4 @@ def end_absence(
 
 def delete_old_absences(connection: Connection, *, before: int) -> int:
     """Delete the absences that were over before a slot; return how many."""
-    return connection.execute(_SQL["delete_old"], {"before": before}).rowcount
+    return db.number(connection, _SQL["delete_old"], {"before": before})

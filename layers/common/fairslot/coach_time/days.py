@@ -20,6 +20,7 @@ from fairslot.domain.slots import (
     working_bits,
 )
 from fairslot.messages.readings import FreeSlots
+from fairslot.platform import db
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
@@ -103,7 +104,7 @@ def delete_old_days(connection: Connection, *, now: datetime) -> int:
     """Delete days and absences that were over `keep_slots_days` ago; return how many days."""
     before = slot_of(now - timedelta(days=settings().keep_slots_days))
     delete_old_absences(connection, before=before)
-    return connection.execute(_SQL["delete_old"], {"before": before}).rowcount
+    return db.number(connection, _SQL["delete_old"], {"before": before})
 
 
 def _follow_zones(connection: Connection, coaches: Sequence[dict[str, Any]], first: int) -> None:

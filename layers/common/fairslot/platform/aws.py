@@ -16,7 +16,7 @@ def client(service: Service, *, connect_seconds: float, read_seconds: float, att
     """Return a client of a service with its timeouts, and how often it tries a call in all."""
     from botocore.config import Config  # late: 150 ms of a cold start
 
-    return _session().create_client(
+    return session().create_client(
         service,
         config=Config(
             connect_timeout=connect_seconds,
@@ -29,7 +29,8 @@ def client(service: Service, *, connect_seconds: float, read_seconds: float, att
 
 
 @cache
-def _session() -> "Session":
+def session() -> "Session":
+    """Return the process's session: its region and its credentials."""
     from botocore.session import get_session
 
     return get_session()

@@ -10,14 +10,13 @@ SELECT engine.end_absence(p_coach => coach.coach_id, p_from => %(from)s, p_to =>
 
 -- name: delete_old
 -- Deletes the absences that ended before a slot.
-DELETE FROM coach_absences WHERE upper(span) <= engine.instant_of(%(before)s);
+SELECT engine.delete_old_absences(p_before => %(before)s) AS n;
 
 -- name: note_reason
 -- Notes why a coach of the tenant is away, and what that does to the credits.
-UPDATE coach_absences AS absence SET reason = %(reason)s, ledger = %(ledger)s
-  FROM coaches AS coach
- WHERE absence.coach_id = %(coach)s AND absence.event_id = %(event)s
-   AND coach.coach_id = absence.coach_id AND coach.tenant_id = %(tenant)s;
+SELECT engine.note_absence_reason(
+    p_reason => %(reason)s, p_ledger => %(ledger)s, p_coach => %(coach)s, p_event => %(event)s, p_tenant => %(tenant)s
+);
 
 -- name: settle
 -- Hands what the coach is owed in each team to the rest of it.
@@ -37,13 +36,4 @@ SELECT * FROM engine.absences_of(p_tenant => %(tenant)s, p_coach => %(coach)s) A
 
 -- name: delete
 -- Deletes one absence of a coach of the tenant; returns the stretches in which the coach has no other.
-WITH gone AS (
-    DELETE FROM coach_absences AS absence USING coaches AS coach
-     WHERE absence.coach_id = %(coach)s AND absence.event_id = %(event)s
-       AND coach.coach_id = absence.coach_id AND coach.tenant_id = %(tenant)s
-    RETURNING absence.span
-)
-SELECT lower(part) AS start, upper(part) AS "end"
-  FROM unnest((SELECT coalesce(range_agg(span), '{}') FROM gone)
-              - (SELECT coalesce(range_agg(span), '{}') FROM coach_absences
-                  WHERE coach_id = %(coach)s AND event_id <> %(event)s)) AS part;
+SELECT * FROM engine.delete_absence(p_coach => %(coach)s, p_event => %(event)s, p_tenant => %(tenant)s);

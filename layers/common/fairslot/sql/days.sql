@@ -41,10 +41,7 @@ SELECT engine.replace_days(p_coach => %(coach)s, p_made_of => %(made_of)s, p_fro
 
 -- name: delete_old
 -- Deletes the days that ended before a slot, and weeks and months likewise.
-WITH periods AS (
-    DELETE FROM coach_periods WHERE end_slot <= %(before)s
-)
-DELETE FROM coach_slots WHERE first_slot + slot_count <= %(before)s;
+SELECT engine.delete_old_days(p_before => %(before)s) AS n;
 
 -- name: has_coach
 -- Whether the tenant has the coach.

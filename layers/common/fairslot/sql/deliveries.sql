@@ -24,22 +24,11 @@ SELECT engine.delivery_json(d) AS delivery
 
 -- name: lock
 -- Locks a delivery of the tenant, null: of any, for a replay; whether its endpoint is enabled.
-SELECT d.status, endpoint.enabled
-  FROM webhook_deliveries AS d JOIN webhook_endpoints AS endpoint USING (endpoint_id)
- WHERE d.delivery_id = %(delivery)s AND (%(tenant)s::text IS NULL OR endpoint.tenant_id = %(tenant)s)
-   FOR NO KEY UPDATE OF d;
+SELECT * FROM engine.lock_delivery(p_tenant => %(tenant)s, p_delivery => %(delivery)s);
 
 -- name: replay
 -- Starts a new round of attempts at a delivery of the tenant, null: of any, also at a delivered one.
-UPDATE webhook_deliveries AS d
-   SET status = 'pending', round = round + 1, replayed_at = %(now)s, published_at = NULL, next_attempt_at = NULL,
-       finished_at = NULL, reason = NULL, results_missing = results_missing OR status = 'delivered'
-  FROM webhook_endpoints AS endpoint
- WHERE d.delivery_id = %(delivery)s AND endpoint.endpoint_id = d.endpoint_id
-   AND (%(tenant)s::text IS NULL OR endpoint.tenant_id = %(tenant)s)
-RETURNING engine.delivery_json(d) AS delivery,
-          (SELECT message || jsonb_build_object('round', d.round)
-             FROM engine.delivery_messages() AS m WHERE m.delivery_id = d.delivery_id) AS message;
+SELECT * FROM engine.replay_delivery(p_tenant => %(tenant)s, p_now => %(now)s, p_delivery => %(delivery)s);
 
 -- name: states
 -- The status and round of the deliveries of dead letters.
@@ -47,12 +36,4 @@ SELECT delivery_id, status, round FROM webhook_deliveries WHERE delivery_id = AN
 
 -- name: mark_dead_letters_failed
 -- Fails pending deliveries whose messages are dead letters, each in the round of its message.
-UPDATE webhook_deliveries AS d
-   SET status = 'failed', reason = 'dead_letter', finished_at = %(now)s, next_attempt_at = NULL, results_missing = true
- WHERE d.delivery_id IN (
-    SELECT one.delivery_id
-      FROM webhook_deliveries AS one
-      JOIN unnest(%(deliveries)s::uuid[], %(rounds)s::integer[]) AS given (delivery_id, round)
-        ON given.delivery_id = one.delivery_id AND given.round = one.round
-     WHERE one.status = 'pending'
-     ORDER BY one.delivery_id FOR NO KEY UPDATE OF one);
+SELECT engine.mark_dead_letters_failed(p_now => %(now)s, p_deliveries => %(deliveries)s, p_rounds => %(rounds)s) AS n;

@@ -103,7 +103,7 @@ $$;
 -- are.
 CREATE OR REPLACE FUNCTION engine.make_deliveries(
     p_limit integer, p_only uuid, p_alone boolean, OUT events integer, OUT messages json
-) RETURNS record LANGUAGE plpgsql SET enable_seqscan = off AS $$
+) RETURNS record LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off AS $$
 DECLARE
     v_due tid[];
 BEGIN
@@ -146,7 +146,7 @@ END $$;
 -- Notes that deliveries are on the queue; returns whether there are events without deliveries. It does not wait for the
 -- disk: if a crash loses the note, they are only sent again.
 CREATE OR REPLACE FUNCTION engine.mark_published(p_deliveries uuid[], p_now timestamptz)
-    RETURNS boolean LANGUAGE plpgsql AS $$
+    RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     UPDATE webhook_deliveries SET published_at = p_now

@@ -23,7 +23,8 @@ BEGIN
 END $$;
 
 -- Sends an endpoint of the tenant a test event, whatever it subscribes to; returns its message for the queue. Raises FS404.
-CREATE OR REPLACE FUNCTION engine.send_test(p_tenant text, p_endpoint uuid) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION engine.send_test(p_tenant text, p_endpoint uuid) RETURNS jsonb LANGUAGE plpgsql
+    SECURITY DEFINER AS $$
 DECLARE
     v_event uuid := uuidv7();
 BEGIN
@@ -114,7 +115,7 @@ END $$;
 -- Reports, once per outage, external calendars that could not be read since p_before. A reading that succeeds ends the
 -- outage.
 CREATE OR REPLACE FUNCTION engine.notify_stale_calendars(p_before timestamptz, p_now timestamptz)
-    RETURNS void LANGUAGE plpgsql AS $$
+    RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_one record;
 BEGIN

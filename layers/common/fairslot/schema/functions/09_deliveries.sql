@@ -257,7 +257,7 @@ CREATE OR REPLACE FUNCTION engine.record_attempt(
     p_delivery uuid, p_attempt integer, p_at timestamptz, p_outcome text, p_status_code integer, p_latency_ms integer,
     p_error text, p_excerpt text, p_next timestamptz, p_answer jsonb, p_round integer, p_revision integer,
     p_warn_after interval, p_disable_after interval
-) RETURNS jsonb LANGUAGE plpgsql AS $$
+) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_outcome text := p_outcome;
     v_done    jsonb;

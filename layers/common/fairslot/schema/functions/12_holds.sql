@@ -10,7 +10,7 @@ CREATE OR REPLACE FUNCTION engine.hold_json(a appointment_image) RETURNS jsonb L
 CREATE OR REPLACE FUNCTION engine.hold(
     p_tenant text, p_client text, p_limit integer, p_calendar text, p_start timestamptz, p_duration interval,
     p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz, p_requires text[] DEFAULT NULL
-) RETURNS jsonb LANGUAGE plpgsql AS $$
+) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_ledger record;
     v_now    timestamptz;
@@ -95,7 +95,7 @@ END $$;
 -- Gives a live hold back at its client's request; the answer is empty.
 CREATE OR REPLACE FUNCTION engine.release_hold(
     p_tenant text, p_hold uuid, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
-) RETURNS jsonb LANGUAGE plpgsql AS $$
+) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_now    timestamptz := coalesce(p_now, clock_timestamp());
     v_answer jsonb;
@@ -119,7 +119,7 @@ BEGIN
 END $$;
 
 -- Gives back the time of every expired hold; returns how many.
-CREATE OR REPLACE FUNCTION engine.expire_holds(p_now timestamptz) RETURNS integer LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION engine.expire_holds(p_now timestamptz) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_now       timestamptz := coalesce(p_now, clock_timestamp());
     v_calendars text[];

@@ -32,7 +32,7 @@ END $$;
 CREATE OR REPLACE FUNCTION engine.count_request(
     p_name text, p_limit integer, p_by integer, p_address text, p_address_limit integer,
     OUT allowed boolean, OUT remaining integer, OUT reset integer, OUT of_address boolean
-) LANGUAGE plpgsql AS $$
+) LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_at      timestamptz := clock_timestamp();
     v_address record;
@@ -55,7 +55,7 @@ BEGIN
 END $$;
 
 -- Forgets the counts that no window covers any more, except those that are being counted.
-CREATE OR REPLACE FUNCTION engine.forget_rate_counts() RETURNS void LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION engine.forget_rate_counts() RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
     DELETE FROM rate_counts
      WHERE name IN (SELECT name FROM rate_counts WHERE begun < clock_timestamp() - interval '2 minutes'
                        FOR UPDATE SKIP LOCKED);
