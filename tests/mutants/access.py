@@ -169,9 +169,9 @@ GUARDS = (
     ),
     Guard(
         "made-up key ids ask for the keys each time",
-        "sql/issuer_keys.sql",
-        " WHERE (known.asked_at >= %(before)s) IS NOT TRUE\n",
-        " WHERE (known.asked_at >= %(before)s) IS NOT TRUE OR true\n",
+        "schema/functions/26_access.sql",
+        " WHERE (known.asked_at >= p_before) IS NOT TRUE\n",
+        " WHERE (known.asked_at >= p_before) IS NOT TRUE OR true\n",
         f"{_ISSUER_KEYS}::test_an_unknown_id_asks_once_a_minute",
     ),
     Guard(

@@ -141,9 +141,9 @@ GUARDS = (
     ),
     Guard(
         "a rule changes without a version",
-        "sql/calendars.sql",
-        "           THEN 1 ELSE 0 END,\n       deleted_at",
-        "           THEN 0 ELSE 0 END,\n       deleted_at",
+        "schema/functions/30_settings.sql",
+        "               THEN 1 ELSE 0 END,\n           deleted_at",
+        "               THEN 0 ELSE 0 END,\n           deleted_at",
         f"{_COACHES}::test_a_changed_rule_is_a_new_version",
     ),
     Guard(
