@@ -72,9 +72,6 @@ _COUNT = """
 """
 
 
-# What the alarm is about.
-_UNAVAILABLE = "RateLimitUnavailable"
-
 # What was published late must not hide a later version.
 _PUBLISH = """
     if tonumber(ARGV[1]) > (tonumber(redis.call('GET', KEYS[1])) or -1) then
@@ -227,8 +224,8 @@ def count(name: str, limit: int, *, by: int, in_postgres: bool) -> tuple[Allowan
 
 def tell_unavailable() -> None:
     """Count that Valkey could not count this request, once, where there should be a Valkey."""
-    if settings().redis_url and _UNAVAILABLE not in metrics.metric_set:
-        metrics.add_metric(name=_UNAVAILABLE, unit=MetricUnit.Count, value=1)
+    if settings().redis_url and "RateLimitUnavailable" not in metrics.metric_set:
+        metrics.add_metric(name="RateLimitUnavailable", unit=MetricUnit.Count, value=1)
 
 
 def _read(counted: Sequence[int], limit: int) -> tuple[Allowance, bool]:
