@@ -176,11 +176,11 @@ GUARDS = (
     ),
     Guard(
         "an older reading of keys wins",
-        "sql/issuer_keys.sql",
-        "answered_at = %(answered_at)s, failed_at = NULL, error = NULL\n"
-        " WHERE issuer = %(issuer)s AND url = %(url)s AND (fetched_at >= %(fetched_at)s) IS NOT TRUE;",
-        "answered_at = %(answered_at)s, failed_at = NULL, error = NULL\n"
-        " WHERE issuer = %(issuer)s AND url = %(url)s AND %(fetched_at)s IS NOT NULL;",
+        "schema/functions/26_access.sql",
+        "answered_at = p_answered_at, failed_at = NULL, error = NULL\n"
+        "     WHERE issuer = p_issuer AND url = p_url AND (fetched_at >= p_fetched_at) IS NOT TRUE\n",
+        "answered_at = p_answered_at, failed_at = NULL, error = NULL\n"
+        "     WHERE issuer = p_issuer AND url = p_url\n",
         f"{_ISSUER_KEYS}::test_an_older_reading_does_not_win",
     ),
     Guard(

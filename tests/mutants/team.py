@@ -126,10 +126,10 @@ GUARDS = (
     ),
     Guard(
         "a deleted absence opens what others close",
-        "sql/absences.sql",
-        "              - (SELECT coalesce(range_agg(span), '{}') FROM coach_absences\n"
-        "                  WHERE coach_id = %(coach)s AND event_id <> %(event)s)) AS part;",
-        "              ) AS part;",
+        "schema/functions/30_settings.sql",
+        "                  - (SELECT coalesce(range_agg(span), '{}') FROM coach_absences\n"
+        "                      WHERE coach_id = p_coach AND event_id <> p_event)) AS part\n",
+        "                  ) AS part\n",
         f"{_ABSENCES}::test_it_closes_the_time_until_it_is_deleted",
     ),
     Guard(

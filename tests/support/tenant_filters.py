@@ -16,6 +16,8 @@ _COMPARED = re.compile(
     r"(?:(?:\(\w+\.\w+\)|\b\w+)\.)?\btenant_id (?P<how>=|<>|IS DISTINCT FROM)"
     r" (?:%\(tenant\)s|p_tenant\b|\w+\.tenant_id\b)"
 )
+# Of any tenant, where the system works for all.
+_OF_ANY = "(p_tenant IS NULL OR "
 # What a comparison may look like; of these none may be left once those that are understood are taken out.
 _ANY_COMPARISON = re.compile(
     r"(?:tenant_id|p_tenant|%\(tenant\)s)\)* *(?:=(?!>)|<|>|!|~|IN\b|IS\b|NOT\b|LIKE\b)"
@@ -57,7 +59,8 @@ class Statement:
 
     def unknown_comparisons(self) -> list[str]:
         """Return what compares a tenant in a form that `filters` cannot take out."""
-        return [match[0] for match in _ANY_COMPARISON.finditer(_COMPARED.sub("true", self.text))]
+        text = self.text.replace(_OF_ANY, "(")
+        return [match[0] for match in _ANY_COMPARISON.finditer(_COMPARED.sub("true", text))]
 
 
 @dataclass(frozen=True)
