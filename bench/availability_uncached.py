@@ -45,17 +45,17 @@ def figures(connection: db.Connection) -> Iterator[Figure]:
     """Measure pages that are read anew by size, also against their SQL, and explaining a start."""
     found = {(coaches, days): page(connection, coaches, days) for coaches, days in SIZES}
     explained = explaining(connection)
-    for (coaches, days), page in found.items():
+    for (coaches, days), one in found.items():
         yield Figure(
             name=f"availability handler against its bare SQL, {coaches:,} x {days}, p50",
-            value=page["ratio"],
+            value=one["ratio"],
             unit="times",
             goal=1.5,
-            note=f"{page['ms']:.2f} of {page['sql_ms']:.2f} ms",
+            note=f"{one['ms']:.2f} of {one['sql_ms']:.2f} ms",
         )
-    for (coaches, days), page in found.items():
+    for (coaches, days), one in found.items():
         what = f"availability, {coaches:,} coaches x {days} days, uncached, p50"
-        yield Figure(name=what, value=page["ms"], unit="ms", goal=GOALS_MS[coaches])
+        yield Figure(name=what, value=one["ms"], unit="ms", goal=GOALS_MS[coaches])
     for few, many in ((100, 1_000), (1_000, 10_000)):
         yield Figure(
             name=f"explaining {many:,} coaches, of {few:,}",
