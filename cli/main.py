@@ -15,6 +15,7 @@ from cli.connection import NO_ANSWER, Context, Refused
 from cli.context import part_of_path as _id
 from cli.context import show as _show
 from cli.keys import keys
+from cli.privacy import audit, forget
 
 _CHOICE = click.Choice(["reassign", "cancel", "keep"])
 _dry_run = click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
@@ -218,4 +219,5 @@ main.add_command(ledger.replay)
 main.add_command(ledger.adjust)
 _add_commands(coaches, "/api/coaches")
 _add_commands(calendars, "/api/calendars")
-main.add_command(keys)
+for _one in (keys, audit, forget):
+    main.add_command(_one)

@@ -16,7 +16,7 @@ from fairslot.coach_time.days import delete_old_days, extend_days
 from fairslot.coach_time.inbound import act_on
 from fairslot.coach_time.read_model import delete_old_changes, fold_all_changes
 from fairslot.coach_time.zones import zones_apart
-from fairslot.platform import clock, db, idempotent, time_limit
+from fairslot.platform import audit, clock, db, idempotent, time_limit
 from fairslot.platform.observability import logger, metrics
 from fairslot.webhooks import outbox, publishing, redrive, retention
 
@@ -33,12 +33,14 @@ def maintain_slots(until: float) -> dict[str, int]:
     changes = db.run(lambda connection: delete_old_changes(connection, now=now))
     keys = db.run(lambda connection: idempotent.forget_expired(connection, now=now, deadline=until))
     events = db.run(lambda connection: retention.delete_settled(connection, now=now, deadline=until))
+    entries = db.run(lambda connection: audit.delete_expired(connection, now=now, deadline=until))
     deleted = {f"{kind}_deleted": number for kind, number in events.items()}
     return {
         "coaches": coaches,
         "days_deleted": days,
         "changes_deleted": changes,
         "keys_deleted": keys,
+        "audit_deleted": entries,
         **deleted,
     }
 

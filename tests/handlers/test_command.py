@@ -290,3 +290,27 @@ def test_keys_are_made_rotated_and_revoked(run: Run, team: Connection) -> None:
     assert run("keys", "revoke", key_id).returncode == 0
     assert json.loads(run("--json", "keys", "list").stdout)[0]["state"] == "revoked"
     assert run("keys", "create", "nothing").returncode == 2
+
+
+def test_the_audit_says_who_changed_what(run: Run, team: Connection, file: Path) -> None:
+    """As a table, filtered, and for scripts with what was before and after."""
+    assert run("apply", str(file)).returncode == 0
+    table = run("audit", "--resource", "coach", "--id", "ann").stdout
+    assert "created" in table
+    assert "/api/apply" in table
+    assert "b.en" not in table
+    (entry,) = json.loads(run("--json", "audit", "--resource", "coach", "--id", "ann").stdout)
+    assert (entry["before"], entry["after"]["name"]) == (None, "Ann")
+
+
+def test_a_customer_is_forgotten(run: Run, team: Connection) -> None:
+    """After a question, or with --yes; appointments to come are shown and refuse it."""
+    made = booked()["appointment_id"]
+    assert run("forget", "zoe@example.com").returncode == 1
+    refused = run("forget", "zoe@example.com", "--yes")
+    assert refused.returncode == 1
+    assert made in refused.stdout
+    assert count(team, "coach_appointments", "contact_email IS NOT NULL") == 1
+    done = run("--json", "forget", "Zoe@example.com", "--yes", "--appointments", "cancel")
+    assert json.loads(done.stdout) == {"appointments": 1, "cancelled": 1}
+    assert count(team, "coach_appointments", "contact_email IS NOT NULL") == 0

@@ -43,6 +43,18 @@ def test_the_command_prints_a_key_once(
     assert count(connection, "webhook_endpoints") == 2
 
 
+def test_the_audit_says_that_it_was_made(connection: Connection, environment: Environment) -> None:
+    """By nobody's request, without the key; run again, the command made nothing."""
+    made = first_key.make(connection)
+    assert first_key.make(connection) is None
+    [entry] = ask("GET", "/api/audit", key=made).json["data"]
+    [key] = ask("GET", "/api/keys", key=made).json["data"]
+    assert [entry[name] for name in ("actor", "request_id", "method", "route", "before")] == [None] * 5
+    assert (entry["resource"], entry["resource_id"], entry["action"]) == ("key", key["key_id"], "created")
+    assert entry["after"]["scopes"] == ["read", "write", "admin"]
+    assert str(made)[13:] not in str(entry)
+
+
 def test_the_function_answers_with_a_key_once(
     connection: Connection, environment: Environment, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -276,8 +276,8 @@ _EXTERNAL = (
     Guard(
         "an attempt is noted as of the round that its time tells",
         _DELIVERIES,
-        "p_error, p_excerpt, p_round)\n",
-        "p_error, p_excerpt, NULL)\n",
+        "THEN p_excerpt END, p_round)\n",
+        "THEN p_excerpt END, NULL)\n",
         f"{_CONFLICTS}::test_another_round_counts_for_itself",
     ),
     Guard(

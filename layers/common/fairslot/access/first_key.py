@@ -8,10 +8,10 @@ from datetime import datetime
 
 import psycopg
 
-from fairslot.access import key_form
+from fairslot.access import key_form, key_management
 from fairslot.access.keys import DEFAULT_TENANT, hash_key
 from fairslot.domain.errors import UnavailableError
-from fairslot.platform import clock, db
+from fairslot.platform import audit, clock, db
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
@@ -26,7 +26,8 @@ def make(
 ) -> str | None:
     """Make a key for everything unless there is a valid one, and the partners with the first; return the key.
 
-    A key that is revoked or expired does not count, so this is also the way back in.
+    A key that is revoked or expired does not count, so this is also the way back in. The audit says that it
+    was made, by no request.
     """
     at = now or clock.now()
     with connection.transaction():
@@ -47,7 +48,10 @@ def make(
             "expires_at": None,
             "now": at,
         }
-        connection.execute(_KEYS["create"], values)
+        row = connection.execute(_KEYS["create"], values).fetchone()
+        if row:
+            entries = [key_management.entry(connection, tenant_id, row["key_id"], at, "created", None)]
+            audit.write(connection, tenant_id=tenant_id, entries=entries, now=at)
         if is_first:
             add_partners(connection, tenant_id)
     return key

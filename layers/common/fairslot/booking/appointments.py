@@ -49,8 +49,8 @@ class Booked:
 class Appointment(Booked):
     """An appointment as the API shows it; `metadata` is the text of a JSON object."""
 
-    contact_name: str
-    contact_email: str
+    contact_name: str | None
+    contact_email: str | None
     timezone: str | None
     notes: str | None
     metadata: str

@@ -1,6 +1,6 @@
 """Inbound events of calendars and partners: stored first, then processed, once for each key."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -17,7 +17,8 @@ from fairslot.coach_time.fetch_requests import send_fetches
 from fairslot.domain.errors import IdempotencyKeyReusedError, IllegalTransitionError, NotFoundError
 from fairslot.domain.idempotency import NO_KEY, Key
 from fairslot.messages.fetches import FetchRequest
-from fairslot.platform import after_answer, db
+from fairslot.platform import after_answer, audit, db
+from fairslot.platform.audit import Entry
 from fairslot.platform.db import Connection, translate
 from fairslot.platform.queries import queries
 from fairslot.webhooks.publishing import publish
@@ -72,9 +73,10 @@ def receive(
         "fingerprint": key.fingerprint,
         "type": kind,
         "body": Jsonb(body),
+        "origin": audit.origin(key),
         "now": now,
     }
-    row = connection.execute(_SQL["receive"], values).fetchone()
+    row = _store(connection, values, tenant_id, key)
     if row is not None:
         return Received(event_id=row["event_id"], fresh=True)
     known = connection.execute(_SQL["known"], values).fetchone()
@@ -83,6 +85,22 @@ def receive(
     if bytes(known["fingerprint"]) != key.fingerprint:
         raise IdempotencyKeyReusedError
     return Received(event_id=known["event_id"], fresh=False)
+
+
+def _store(connection: Connection, values: dict[str, Any], tenant_id: str, key: Key) -> dict[str, Any] | None:
+    """Store an event, with its entry in the audit, unless its key is known."""
+    with connection.transaction():
+        row = connection.execute(_SQL["receive"], values).fetchone()
+        if row is not None and key.origin is not None:
+            entry = Entry(
+                resource="calendar_event",
+                resource_id=str(row["event_id"]),
+                action="received",
+                after={"event_type": values["type"]},
+            )
+            audit.act_for(connection, key)
+            audit.write(connection, tenant_id=tenant_id, entries=[entry], now=values["now"])
+    return row
 
 
 def process(connection: Connection, *, event_id: UUID, now: datetime) -> Consequence:
@@ -94,6 +112,7 @@ def process(connection: Connection, *, event_id: UUID, now: datetime) -> Consequ
         row = connection.execute(_SQL["claim"], {"event": event_id}).fetchone()
         if row is None:
             return Consequence()
+        audit.act_for(connection, replace(NO_KEY, origin=row["origin"]))
         step = _act(connection, row, now)
         values = {"event": event_id, "outcome": step.outcome, "progress": Jsonb(step.progress), "now": now}
         connection.execute(_SQL["note_progress" if step.outcome is None else "processed"], values)

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from botocore.session import Session
 
 # The layer has the descriptions of these services only: SERVICES in its Makefile.
-type Service = Literal["kms", "sqs"]
+type Service = Literal["kms", "lambda", "sqs"]
 
 
 def client(service: Service, *, connect_seconds: float, read_seconds: float, attempts: int) -> Any:

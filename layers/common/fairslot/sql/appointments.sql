@@ -4,31 +4,31 @@ CALL engine.commit_book(p_tenant => %(tenant)s, p_calendar => %(calendar)s, p_st
                         p_contact_name => %(name)s, p_contact_email => %(email)s, p_notes => %(notes)s,
                         p_timezone => %(timezone)s, p_metadata => %(metadata)s, p_hold => %(hold)s::uuid, p_key => %(key)s,
                         p_fingerprint => %(fingerprint)s, p_keep_for => %(keep)s, p_now => %(now)s,
-                        p_requires => %(requires)s, done => NULL);
+                        p_requires => %(requires)s, p_origin => %(origin)s, done => NULL);
 
 -- name: cancel
 -- Cancels an appointment, durably, in a transaction of its own.
 CALL engine.commit_cancel(p_tenant => %(tenant)s, p_appointment => %(appointment)s, p_cancelled_by => %(by)s,
                           p_reason => %(reason)s, p_key => %(key)s, p_fingerprint => %(fingerprint)s, p_keep_for => %(keep)s,
-                          p_now => %(now)s, done => NULL);
+                          p_now => %(now)s, p_origin => %(origin)s, done => NULL);
 
 -- name: reschedule
 -- Moves an appointment, or leaves everything as it was, durably, in a transaction of its own.
 CALL engine.commit_reschedule(p_tenant => %(tenant)s, p_appointment => %(appointment)s, p_start => %(start)s,
                               p_any_coach => %(any)s, p_key => %(key)s, p_fingerprint => %(fingerprint)s,
-                              p_keep_for => %(keep)s, p_now => %(now)s, done => NULL);
+                              p_keep_for => %(keep)s, p_now => %(now)s, p_origin => %(origin)s, done => NULL);
 
 -- name: reassign
 -- Hands an appointment to another coach, durably, in a transaction of its own.
 CALL engine.commit_reassign(p_tenant => %(tenant)s, p_appointment => %(appointment)s, p_coach => %(coach)s,
                             p_reason => %(reason)s, p_key => %(key)s, p_fingerprint => %(fingerprint)s, p_keep_for => %(keep)s,
-                            p_now => %(now)s, done => NULL);
+                            p_now => %(now)s, p_origin => %(origin)s, done => NULL);
 
 -- name: report_outcome
 -- Stores how an appointment ended and updates the score, durably, in a transaction of its own.
 CALL engine.commit_report_outcome(p_tenant => %(tenant)s, p_appointment => %(appointment)s, p_outcome => %(outcome)s,
                                   p_key => %(key)s, p_fingerprint => %(fingerprint)s, p_keep_for => %(keep)s, p_now => %(now)s,
-                                  done => NULL);
+                                  p_origin => %(origin)s, done => NULL);
 
 -- name: get
 -- One appointment of the tenant; for OFFSET 0 see list_page.

@@ -1,7 +1,7 @@
 -- name: receive
 -- Stores an event unless its key is known.
-INSERT INTO inbound_events (tenant_id, key, fingerprint, type, body, received_at)
-VALUES (%(tenant)s, %(key)s, %(fingerprint)s, %(type)s, %(body)s, %(now)s)
+INSERT INTO inbound_events (tenant_id, key, fingerprint, type, body, received_at, origin)
+VALUES (%(tenant)s, %(key)s, %(fingerprint)s, %(type)s, %(body)s, %(now)s, %(origin)s)
 ON CONFLICT (tenant_id, key) DO NOTHING
 RETURNING event_id;
 
@@ -11,7 +11,7 @@ SELECT event_id, fingerprint FROM inbound_events WHERE tenant_id = %(tenant)s AN
 
 -- name: claim
 -- Locks an event that is not processed and not being processed.
-SELECT event_id, tenant_id, type, body, progress FROM inbound_events
+SELECT event_id, tenant_id, type, body, progress, origin FROM inbound_events
  WHERE event_id = %(event)s AND processed_at IS NULL
    FOR NO KEY UPDATE SKIP LOCKED;
 

@@ -61,7 +61,8 @@ BEGIN
         RETURN true;
     END IF;
     INSERT INTO webhook_attempts (delivery_id, attempt, at, outcome, status_code, latency_ms, error, response_excerpt, round)
-    VALUES (p_delivery, p_attempt, p_at, p_outcome, p_status_code, p_latency_ms, p_error, p_excerpt, p_round)
+    VALUES (p_delivery, p_attempt, p_at, p_outcome, p_status_code, p_latency_ms, p_error,
+            CASE WHEN NOT engine.is_forgotten(p_delivery) THEN p_excerpt END, p_round)
     ON CONFLICT DO NOTHING;
     RETURN FOUND;
 END $$;
@@ -146,7 +147,7 @@ BEGIN
     changed := false;
     IF p_kind = 'crm' AND p_answer ->> 'crm_id' IS NOT NULL THEN
         UPDATE coach_appointments SET crm_contact_id = p_answer ->> 'crm_id'
-         WHERE appointment_id = p_event.appointment_id AND crm_contact_id IS NULL;
+         WHERE appointment_id = p_event.appointment_id AND crm_contact_id IS NULL AND forgotten_at IS NULL;
     ELSIF v_action IN ('block', 'find') AND p_block IS NOT NULL THEN
         messages := engine.attach_block(p_delivery => d, p_event => p_event, p_block => p_block);
         changed := engine.clear_conflict(p_delivery => d, p_event => p_event, p_block => p_block, p_at => p_at);
