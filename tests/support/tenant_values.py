@@ -39,6 +39,7 @@ THINGS = {
     "url": "url",
     # Of a statement that names things in a way of its own.
     "coaches.forget_calendar:coach": "gone_id",
+    "forget_external_calendar:coach": "gone_id",
     "team_changes.images:absence": "absence",
     "team_changes.images:adjustment": "adjustment",
 }
@@ -116,26 +117,39 @@ REST: Values = {
 # What a statement gets instead, by its name.
 _FIRST, _END = slot_of(NOW) // 8 * 8, slot_of(NOW + 60 * DAY)
 _SINCE = {"since": "1:1:", "team_since": "1:1:"}
+_KEY = {"calendars": None, "expires_at": None, "hash": b"h" * 32, "start": "new"}
+_AGAIN = {"first": _OLD, "since": _LONG_AGO, "kept_since": _LONG_AGO}
 OWN: dict[str, Values] = {
     "adjustments.adjust": {"adjustment": _NEW},
     "adjustments.list_page": {"after": 0},
-    "api_keys.create": {"calendars": None, "expires_at": None, "hash": b"h" * 32, "start": "new"},
+    "add_missed_deliveries": _AGAIN,
+    "add_partner": {"types": ["*"]},
+    "api_keys.create": _KEY,
+    "api_keys.rotate": {"start": "new"},
     "api_keys.has_admin": {"now": NOW + 60 * DAY},
     "bookable_starts.changes": {"start": NOW, "first": _FIRST, "end_slot": _END, **_SINCE},
     "bookable_starts.load": {"first": _FIRST},
     "calendars.put": {"settings": Jsonb(_CALENDAR)},
     "coaches.put": {"settings": Jsonb([_COACH])},
-    "endpoints.add_missed": {"first": _OLD, "since": _LONG_AGO, "kept_since": _LONG_AGO},
+    "create_api_key": _KEY,
+    "create_endpoint": {"endpoint": _NEW},
+    "endpoints.add_missed": _AGAIN,
     "endpoints.create": {"endpoint": _NEW},
-    "endpoints.restart_failed": {"first": _OLD, "since": _LONG_AGO},
+    "endpoints.restart_failed": _AGAIN,
     "contacts.forget": {"now": NOW + 60 * DAY},
     "forget_contact": {"now": NOW + 60 * DAY},
     "hold": {"limit": 1},
     "inbound.receive": {"body": Jsonb({})},
     "load_teams": {"from": _FIRST},
     "members.join": {"before": [0], "after": [0], "notice": [0]},
+    "put_calendar": {"settings": Jsonb(_CALENDAR)},
+    "put_coaches": {"settings": Jsonb([_COACH])},
+    "receive_event": {"body": Jsonb({})},
     "record.page": {"after": 0},
     "report_outcome": {"now": NINE + DAY},
+    "restart_failed_deliveries": _AGAIN,
+    "rotate_api_key": {"start": "new"},
+    "rotate_source_secret": {"source": _NEW},
     "signed_requests.rotate": {"source": _NEW},
     "team_changes": {"start": NOW, "first": _FIRST, "end_slot": _END, **_SINCE},
 }
