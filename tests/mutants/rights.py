@@ -1,4 +1,4 @@
-"""The guards of who gets in, and of what may be done inside: the role that calls and reads, IAM, CloudFront."""
+"""The guards of who gets in, and of what may be done inside: rights in the database, IAM, CloudFront."""
 
 from tests.mutants.guard import Guard
 
