@@ -31,6 +31,7 @@ from tests.mutants import (
     patience,
     privacy,
     relay,
+    rights,
     team,
     upgrades,
     webhooks,
@@ -55,6 +56,7 @@ GUARDS = (
     *team.GUARDS,
     *upgrades.GUARDS,
     *attributes.GUARDS,
+    *rights.GUARDS,
 )
 
 _ROOT = Path(__file__).parent.parent.parent

@@ -11,7 +11,7 @@ _NOWHERE = f"{_SECRECY}::test_a_secret_is_nowhere"
 _KEYS = f"{_TESTS}/test_api_keys.py"
 _TOKENS = f"{_TESTS}/test_api_tokens.py"
 _BAD = f"{_TOKENS}::test_a_bad_token_is_refused_and_nothing_is_learnt"
-_COUNTS = "schema/functions/30_rate_counts.sql"
+_COUNTS = "schema/functions/29_rate_counts.sql"
 
 GUARDS = (
     Guard(

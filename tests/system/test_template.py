@@ -214,8 +214,8 @@ def test_the_database_can_prove_itself(built: Path) -> None:
     inside = environment(FUNCTIONS["AvailabilityFunction"])["DATABASE_URL"]["Fn::Sub"][0]
     [path] = parse_qs(urlsplit(inside.replace("${Host}", "host")).query)["sslrootcert"]
     roots = ssl.create_default_context(cafile=built / "CommonLayer" / Path(path).relative_to("/opt"))
-    subjects = [str(one["subject"]) for one in roots.get_ca_certs()]
-    regions = ["us-east-1", "eu-central-1", "eu-west-1", "ap-southeast-2", "sa-east-1"]
-    wanted = [f"Amazon RDS {region} Root CA RSA2048 G1" for region in regions]
-    wanted += [f"Amazon Root CA {number}" for number in range(1, 5)]
-    assert [name for name in wanted if not any(f"('commonName', '{name}')" in one for one in subjects)] == []
+    text = str(roots.get_ca_certs())
+    names = set(re.findall(r"'commonName', '([^']+)'", text))
+    regions = {"us-east-1", "eu-central-1", "eu-west-1", "ap-southeast-2", "sa-east-1"}
+    assert {f"Amazon RDS {region} Root CA RSA2048 G1" for region in regions} <= names
+    assert {f"Amazon Root CA {number}" for number in range(1, 5)} <= names
