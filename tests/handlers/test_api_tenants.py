@@ -29,6 +29,7 @@ NAMED = [
 BODIES: dict[str, dict[str, Any]] = {
     "reschedule_appointment": {"start_time": NINE.isoformat()},
     "report_outcome": {"outcome": "completed"},
+    "update_endpoint": {"enabled": False},
     "recover_endpoint": {"since": "2026-03-01T00:00:00Z"},
     "create_absence": ABSENCE,
     "create_adjustment": {"coach_id": "coach-01", "bookings": 1, "reason": "why"},
@@ -130,6 +131,12 @@ def test_lists_and_reports_have_nothing_of_another(team: Connection, two: dict[s
     assert ask("GET", "/api/coaches/distribution", key="other-key").json["distribution"] == []
     for path in ("/api/webhook-endpoints", "/api/deliveries", "/api/coaches", "/api/calendars"):
         assert ask("GET", path, key="other-key").json["data"] == []
+    assert two["key_id"] not in ask("GET", "/api/keys", key="other-key").body.decode()
+
+
+def test_an_address_of_another_can_be_subscribed(team: Connection, two: dict[str, str]) -> None:
+    """Each tenant has its own endpoints."""
+    assert ask("POST", "/api/webhook-endpoints", {"url": URL}, key="other-key").status == 201
 
 
 def test_a_calendar_of_another_is_not_there(team: Connection, two: dict[str, str]) -> None:
