@@ -8,7 +8,7 @@ import pytest
 from fairslot.platform.db import Connection
 from tests.support.api_fuzz import Operation, operations
 from tests.support.clock import NINE
-from tests.support.endpoints import URL, subscribed
+from tests.support.endpoints import URL, subscribe, subscribed
 from tests.support.http import NOTHING, add_key, ask, book, booked, check_problem
 from tests.support.tables import one_row, table_digests
 from tests.support.team import add_calendar
@@ -136,7 +136,7 @@ def test_lists_and_reports_have_nothing_of_another(team: Connection, two: dict[s
 
 def test_an_address_of_another_can_be_subscribed(team: Connection, two: dict[str, str]) -> None:
     """Each tenant has its own endpoints."""
-    assert ask("POST", "/api/webhook-endpoints", {"url": URL}, key="other-key").status == 201
+    assert subscribe(url=URL, key="other-key").status == 201
 
 
 def test_a_calendar_of_another_is_not_there(team: Connection, two: dict[str, str]) -> None:
