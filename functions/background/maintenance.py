@@ -9,6 +9,7 @@ from uuid import UUID
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from fairslot.access import stand_in
 from fairslot.booking import holds
 from fairslot.coach_time import inbound
 from fairslot.coach_time.days import delete_old_days, extend_days
@@ -55,7 +56,7 @@ def _compare_zones(now: datetime) -> None:
 def sweep_outbox(until: float) -> dict[str, int]:
     """Send what is not queued, look for lost blocks, report stale calendars, process events, expire holds.
 
-    It also keeps the read model of availability up to date.
+    It also keeps the read model of availability up to date, and forgets rate counts that are over.
     """
     now = clock.now()
     sent = db.run(
@@ -72,6 +73,7 @@ def sweep_outbox(until: float) -> dict[str, int]:
         _process(event_id, now)
     holds_expired = db.run(holds.expire)
     db.run(fold_all_changes)
+    db.run(stand_in.forget)
     return {
         "sent": sent,
         "blocks_looked_for": len(lookups),

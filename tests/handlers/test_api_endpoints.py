@@ -102,6 +102,12 @@ def test_an_administrator_needs_no_other_scope(team: Connection, kms: None) -> N
     check_problem(ask("GET", "/api/appointments", key="admin"), 403, "FORBIDDEN")
 
 
+def test_an_address_of_another_tenant_can_be_had(team: Connection, kms: None) -> None:
+    """Each tenant has its own endpoints."""
+    add_key(team, "other-key", tenant_id="other")
+    assert subscribe().status == subscribe(key="other-key").status == 201
+
+
 def test_what_no_subscriber_can_have_is_refused(team: Connection, kms: None) -> None:
     """An address inside, an unknown type, a header of the connection's: 422 at its place, none is made."""
     for members, place in REFUSED:

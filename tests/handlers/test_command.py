@@ -107,7 +107,7 @@ def test_a_team_is_applied_from_a_file(run: Run, team: Connection, file: Path) -
     before = table_digests(team)
     dry = run("apply", str(file), "--dry-run")
     assert dry.returncode == 0, dry.stderr
-    assert "would change" in dry.stdout
+    assert "nothing is changed yet" in dry.stdout
     assert "intro/b.en" in dry.stdout
     assert table_digests(team) == before
     assert run("apply", str(file)).returncode == 0
@@ -211,7 +211,7 @@ def test_a_ledger_is_adjusted_and_replayed(run: Run, team: Connection) -> None:
     kinds = '{"hour_kinds": [{"name": "morning", "before": "23:00"}]}'
     assert run("calendars", "set", "cal", kinds).returncode == 0
     appointment = booked(NINE)
-    assert "kind of hour: morning" in run("why", appointment["appointment_id"]).stdout
+    assert "kind of hour: morning (as of then)" in run("why", appointment["appointment_id"]).stdout
     adjusting = ("adjust", "cal", "coach-02", "1.5", "covered for Ann", "--kind", "morning")
     assert "credit_after" in run(*adjusting, "--dry-run").stdout
     assert count(team, "changes", "type = 'credit.adjusted'") == 0
@@ -290,6 +290,7 @@ def test_keys_are_made_rotated_and_revoked(run: Run, team: Connection) -> None:
     rotated = run("keys", "rotate", key_id, "--overlap-hours", "1")
     assert rotated.returncode == 0, rotated.stderr
     assert rotated.stdout.strip() not in {"", key}
+    assert "the one before it works until 2" in rotated.stderr
     assert run("keys", "rotate", key_id).returncode == 1
     assert run("keys", "revoke", key_id).returncode == 0
     assert json.loads(run("--json", "keys", "list").stdout)[0]["state"] == "revoked"

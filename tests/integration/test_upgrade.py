@@ -191,6 +191,19 @@ def test_the_last_release_becomes_what_is_current(new_database: NewDatabase) -> 
         check_replay(connection)
 
 
+def test_weeks_that_were_full_before_stay_full(new_database: NewDatabase) -> None:
+    """The last release did not keep which weeks and months refuse appointments."""
+    url = new_database()
+    restore(url, last_release())
+    with db.connect(url) as connection:
+        connection.execute(
+            "UPDATE coaches SET max_per_week = 1, max_minutes_per_week = 90, max_per_month = 100"
+        )
+        migrate(url)
+        assert 0 < count(connection, "tight_periods") < count(connection, "coach_periods")
+        check_invariants(connection, lowered=True)
+
+
 def test_the_last_release_s_code_goes_on_while_what_is_current_is_applied(
     new_database: NewDatabase, tmp_path: Path
 ) -> None:

@@ -1,4 +1,6 @@
-"""Take each guard out in turn and expect its test to go red: `python -m tests.mutants [part of a name …]`.
+"""Take each guard out in turn and expect its test to go red: `python -m tests.mutants [part …]`.
+
+A part is of a guard's name, or of the file that it is in.
 
 A mutant is a copy of `fairslot` and the functions in which one piece of text is another, and a run of the
 tests that must notice. Each is told in a line: killed by which test and why, or SURVIVED, and then the exit
@@ -16,6 +18,7 @@ from pathlib import Path
 
 from tests.mutants import (
     access,
+    access_limits,
     attributes,
     calendars,
     changes,
@@ -28,8 +31,8 @@ from tests.mutants import (
     patience,
     privacy,
     relay,
+    rights,
     team,
-    team_tenants,
     upgrades,
     webhooks,
 )
@@ -41,6 +44,7 @@ GUARDS = (
     *edges.GUARDS,
     *http.GUARDS,
     *access.GUARDS,
+    *access_limits.GUARDS,
     *webhooks.GUARDS,
     *relay.GUARDS,
     *calendars.GUARDS,
@@ -50,9 +54,9 @@ GUARDS = (
     *privacy.GUARDS,
     *ledgers.GUARDS,
     *team.GUARDS,
-    *team_tenants.GUARDS,
     *upgrades.GUARDS,
     *attributes.GUARDS,
+    *rights.GUARDS,
 )
 
 _ROOT = Path(__file__).parent.parent.parent
@@ -131,10 +135,11 @@ def judge(guard: Guard | None) -> tuple[bool, str]:
 
 def main() -> int:
     """Try every mutant, or those that are named; return 1 if one survives."""
-    wanted = [one for one in GUARDS if not sys.argv[1:] or any(part in one.name for part in sys.argv[1:])]
+    parts = sys.argv[1:]
+    wanted = [one for one in GUARDS if not parts or any(part in f"{one.name} {one.file}" for part in parts)]
     good = True
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for fine, told in pool.map(judge, [*([] if sys.argv[1:] else [None]), *wanted]):
+        for fine, told in pool.map(judge, [*([] if parts else [None]), *wanted]):
             sys.stdout.write(f"{told}\n")
             sys.stdout.flush()
             good = good and fine

@@ -54,13 +54,6 @@ GUARDS = (
         _KEPT,
     ),
     Guard(
-        "another tenant's audit is listed",
-        "sql/audit.sql",
-        " WHERE tenant_id = %(tenant)s\n",
-        " WHERE %(tenant)s IS NOT NULL\n",
-        f"{_AUDIT}::test_the_audit_is_for_admins_of_the_tenant",
-    ),
-    Guard(
         "a header of an endpoint is in the audit",
         "webhooks/endpoint_entries.py",
         '        "headers": dict.fromkeys(endpoint["headers"], "…"),\n',
@@ -161,12 +154,5 @@ GUARDS = (
         "    deleted, rows = 0, days\n",
         "    deleted, rows = 0, 1\n",
         f"{_RETENTION}::test_it_is_kept_for_ever",
-    ),
-    Guard(
-        "another tenant's customer is forgotten",
-        "schema/functions/28_forgetting.sql",
-        "         WHERE tenant_id = p_tenant AND lower(contact_email) = lower(p_email)\n           AND NOT",
-        "         WHERE lower(contact_email) = lower(p_email)\n           AND NOT",
-        f"{_FORGETTING}::test_nobody_else_is_forgotten",
     ),
 )

@@ -66,7 +66,8 @@ class Database:
         self._admin: _Admin = psycopg.connect(server.admin_url(name), autocommit=True)
         self._admin.execute("SET session_replication_role = replica")  # neither triggers nor foreign keys
         self._settings = self._read_settings(TEMPLATE)
-        self._restore_settings()  # a copy has none
+        self._restore_settings()  # a copy has none, nor rights
+        self._alter("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC")
         self._tables = {table for (table,) in self._admin.execute(_TABLES).fetchall()}
         self._filled = self._find_filled()
         self._made = self._read_state()

@@ -70,16 +70,16 @@ STEPS = {
     "sent and not known to be": Step([Cut("queues", "answer", "BookingFunction", _MADE.markers)]),
     "sent and not noted": Step([Cut("database", "request", "BookingFunction", ["mark_published"])]),
     "claimed by the sweep and not sent": Step(
-        [_MADE, Cut("queues", "request", "MaintenanceFunction", _MADE.markers)],
+        [_MADE, Cut("queues", "request", "OutboxFunction", _MADE.markers)],
         published=False,
         taken=0,
         recorded=0,
     ),
     "sent by the sweep and not known to be": Step(
-        [_MADE, Cut("queues", "answer", "MaintenanceFunction", _MADE.markers)]
+        [_MADE, Cut("queues", "answer", "OutboxFunction", _MADE.markers)]
     ),
     "sent by the sweep and not noted": Step(
-        [_MADE, Cut("database", "request", "MaintenanceFunction", ["SET published_at = "])]
+        [_MADE, Cut("database", "request", "OutboxFunction", ["SET published_at = "])]
     ),
     "received by the dispatcher": Step(
         [Cut("queues", "request", "DispatchFunction", ["TrentService.Decrypt", "ENDPOINT"])],

@@ -6,11 +6,15 @@
 import sys
 from datetime import datetime
 
+import psycopg
+
 from fairslot.access import key_form, key_management
 from fairslot.access.keys import DEFAULT_TENANT, hash_key
+from fairslot.domain.errors import UnavailableError
 from fairslot.platform import audit, clock, db
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
+from fairslot.platform.settings import settings
 
 _KEYS, _ADMIN = queries("api_keys"), queries("admin")
 _RATE_LIMIT = 1000
@@ -66,9 +70,20 @@ def _count(connection: Connection) -> int:
 
 
 def main() -> int:
-    """Make the first key and print it; 1 where there is an admin key already."""
-    key = db.run(make)
-    db.close()
+    """Make the first key and print it; 1 where there is an admin key already, 2 where none can be made."""
+    if not settings().database_url:
+        sys.stderr.write("there is no database; set DATABASE_URL\n")
+        return 2
+    try:
+        key = db.run(make)
+    except UnavailableError:
+        sys.stderr.write("the database of DATABASE_URL does not answer\n")
+        return 2
+    except psycopg.errors.UndefinedTable:
+        sys.stderr.write("the database has no tables; run `make migrate` first\n")
+        return 2
+    finally:
+        db.close()
     if key is None:
         sys.stderr.write("there is an admin key already; make others with it: fairslot keys create\n")
         return 1

@@ -96,7 +96,8 @@ def book(
         SlotUnavailableError: no coach of the team is free then.
         HoldExpiredError: the hold is gone.
         NotFoundError: the tenant has no such calendar.
-        ValidationError: the instant is past or off the calendar's grid, or the hold is for something else.
+        ValidationError: the instant is past or off the calendar's grid, nobody meets `requires`, or
+            the hold is for something else.
         IdempotencyKeyReusedError: the key was used for another request.
 
     """

@@ -129,23 +129,24 @@ def _act(connection: Connection, event: dict[str, Any], now: datetime) -> _Step:
         return _cancel(connection, event, now)
     if event["type"] not in _COACH_EVENTS:
         return _Step(outcome="noted")
-    coach_id, (start, end) = event["body"]["coach_id"], _times(event["body"])
-    if not has_coach(connection, tenant_id=event["tenant_id"], coach_id=coach_id):
+    tenant_id, coach_id, (start, end) = event["tenant_id"], event["body"]["coach_id"], _times(event["body"])
+    own = {"tenant_id": tenant_id, "coach_id": coach_id}
+    if not has_coach(connection, **own):
         return _Step(outcome="not_found")
     outcome = "sync"
     if start and end and event["type"] == "coach.unavailable":
         if event["progress"] is None:
             # The time is closed in a transaction of its own, so that nothing new is booked meanwhile.
             event_id = event["event_id"]
-            begin_absence(connection, coach_id=coach_id, start=start, end=end, event_id=event_id)
+            begin_absence(connection, **own, start=start, end=end, event_id=event_id)
             return _Step(consequence=Consequence(more=True), progress={"after": None})
         step = _release_next(connection, event, now)
         if step.consequence.more:
             return step
         outcome = _counts(event["progress"])
     elif start and end and event["type"] == "coach.available":
-        end_absence(connection, coach_id=coach_id, start=start, end=end)
-    fetches = sync.request(connection, coach_ids=[coach_id], now=now)
+        end_absence(connection, **own, start=start, end=end)
+    fetches = sync.request(connection, tenant_id=tenant_id, coach_ids=[coach_id], now=now)
     return _Step(outcome=outcome, consequence=Consequence(fetches=fetches))
 
 

@@ -13,6 +13,7 @@ from aws_lambda_powertools.event_handler.openapi.compat import is_scalar_field
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
+from fairslot.access import client_address
 from fairslot.access.authorize import LARGEST_BODY, allow, authenticate, rate_headers, raw_body
 from fairslot.access.keys import Client
 from fairslot.access.limits import RequestCount
@@ -107,6 +108,7 @@ def _serve(app: APIGatewayHttpResolver, event: Mapping[str, Any], context: "Lamb
     headers: dict[str, str] = {"X-Request-Id": event["requestContext"]["requestId"]}
     counts: list[RequestCount] = []
     try:
+        client_address.check_way(event)
         contract = _contract(app, event)
         with time_limit.of(context, at_most=(contract and contract.longest_seconds) or _LONGEST_SECONDS):
             _authorize(app, event, contract, counts)

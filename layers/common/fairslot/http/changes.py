@@ -158,33 +158,16 @@ def _replayed_or_done(router: "BaseRouter", key: Key, work: Callable[[], dict[st
     if key.value is None or not cache.is_in_use():
         counting.check()
         return work()
-    from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
     from aws_lambda_powertools.utilities.idempotency.exceptions import (
         IdempotencyAlreadyInProgressError,
         IdempotencyInconsistentStateError,
         IdempotencyPersistenceLayerError,
     )
 
-    from fairslot.http.idempotency_records import records
-
-    def once(*, call: dict[str, str]) -> dict[str, Any]:  # noqa: ARG001 - read by the decorator
-        return work()
-
-    config = IdempotencyConfig(
-        event_key_jmespath="key", expires_after_seconds=key.hours * 3600, raise_on_no_idempotency_key=True
-    )
-    config.register_lambda_context(router.lambda_context)
-    remembered = idempotent_function(
-        once,
-        data_keyword_argument="call",
-        persistence_store=records(cache.client(), counting),
-        config=config,
-        key_prefix=counting.records,
-    )
     tenant_id = api.client(router).tenant_id
     name = f"{tenant_id}\n{key.value}\n{key.fingerprint.hex()}"
     try:
-        answer: dict[str, Any] = remembered(call={"key": name})
+        answer: dict[str, Any] = _remembered(router, key, work)(call={"key": name})
     except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError) as error:
         known = db.run(lambda connection: idempotent.find(connection, tenant_id=tenant_id, key=key))
         if known is None:
@@ -197,3 +180,29 @@ def _replayed_or_done(router: "BaseRouter", key: Key, work: Callable[[], dict[st
         counting.check()
         return work()
     return answer
+
+
+def _remembered(
+    router: "BaseRouter", key: Key, work: Callable[[], dict[str, Any]]
+) -> Callable[..., dict[str, Any]]:
+    """Return the work as Powertools does it once for the `key` of its argument `call`."""
+    from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
+
+    from fairslot.http.idempotency_records import records
+
+    def once(*, call: dict[str, str]) -> dict[str, Any]:  # noqa: ARG001 - read by the decorator
+        return work()
+
+    counting = api.request_count(router)
+    config = IdempotencyConfig(
+        event_key_jmespath="key", expires_after_seconds=key.hours * 3600, raise_on_no_idempotency_key=True
+    )
+    config.register_lambda_context(router.lambda_context)
+    remembered: Callable[..., dict[str, Any]] = idempotent_function(
+        once,
+        data_keyword_argument="call",
+        persistence_store=records(cache.client(), counting),
+        config=config,
+        key_prefix=counting.records,
+    )
+    return remembered

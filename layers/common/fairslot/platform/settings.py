@@ -2,6 +2,7 @@
 
 import os
 from functools import cache
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,7 +16,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     database_url: str = ""
+    # iam: the password is a token that is signed here for each connection.
+    database_auth: Literal["password", "iam"] = "password"
     redis_url: str = ""
+    # user@cache: who connects to which cache by IAM; empty: with what the URL says.
+    redis_iam: str = Field("", pattern=r"^([^@]+@[^@]+)?$")
     auth_service_url: str = ""
     calendar_api_url: str = ""
     crm_webhook_url: str = ""
@@ -71,6 +76,8 @@ class Settings(BaseModel):
     address_secret: str = ""
     # By which CloudFront proves that a request came through it; two, with a comma between, while they change.
     origin_secrets: str = ""
+    # Whether a request that did not is refused.
+    only_through_cloudfront: bool = False
     # For the local stack and the tests only, whose keys are easy to type: their form is not checked.
     any_key_form: bool = False
     max_holds_per_client: int = Field(20, ge=0)

@@ -169,7 +169,7 @@ def _carry_out(
     for work, same in groupby(steps, attrgetter("make")):
         work(connection, [*same])
     if coaches:
-        extend_days(connection, now=asked.now, coach_ids=coaches)
+        extend_days(connection, now=asked.now, tenant_id=asked.tenant_id, coach_ids=coaches)
     misfits = {one: row for one, row in _misfits(connection, values).items() if one not in misfits_before}
     appointments = _settle(connection, asked, misfits)
     held = sum(bool(row["held"]) for row in misfits.values())

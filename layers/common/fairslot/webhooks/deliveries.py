@@ -8,7 +8,7 @@ from uuid import UUID
 
 from fairslot.domain.errors import ConflictError, NotFoundError
 from fairslot.domain.idempotency import ChangeResult, Key
-from fairslot.platform import idempotent
+from fairslot.platform import db, idempotent
 from fairslot.platform.audit import Entry
 from fairslot.platform.db import Connection
 from fairslot.platform.idempotent import Effect
@@ -76,9 +76,9 @@ def replay(
     """
 
     def work() -> Effect:
-        values = {"delivery": delivery_id, "now": now}
+        values = {"tenant": tenant_id, "delivery": delivery_id, "now": now}
         known = connection.execute(_SQL["lock"], values).fetchone()
-        if known is None or tenant_id not in {None, known["tenant_id"]}:
+        if known is None:
             raise NotFoundError("Delivery not found.")
         if known["status"] == "pending":
             raise ConflictError("The delivery is pending. Replay it once it has ended.")
@@ -108,7 +108,7 @@ def mark_dead_letters_failed(
         "rounds": [number for _, number in rounds],
         "now": now,
     }
-    return connection.execute(_SQL["mark_dead_letters_failed"], values).rowcount
+    return db.number(connection, _SQL["mark_dead_letters_failed"], values)
 
 
 def states(connection: Connection, *, delivery_ids: Sequence[UUID]) -> dict[UUID, tuple[str, int]]:

@@ -108,7 +108,8 @@ def update(
         names = Subscription.__dataclass_fields__
         changed = Subscription(**{name: given.get(name, known[name]) for name in names})
         # What stays is not validated: an endpoint from before a rule can still be disabled.
-        values = {**accept(changed, names=given.keys()).columns(), "endpoint": endpoint_id, "now": now}
+        own = {"tenant": tenant_id, "endpoint": endpoint_id, "now": now}
+        values = {**accept(changed, names=given.keys()).columns(), **own}
         row = connection.execute(_SQL["update"], values).fetchone()
         if row is None:
             raise EndpointExistsError
@@ -133,7 +134,7 @@ def delete(
         known = _lock(connection, tenant_id, endpoint_id)
         if known["kind"] != "standard":
             raise ConflictError("A partner cannot be deleted. Disable it instead.")
-        connection.execute(_SQL["delete"], {"endpoint": endpoint_id, "now": now})
+        connection.execute(_SQL["delete"], {"tenant": tenant_id, "endpoint": endpoint_id, "now": now})
         return Effect(answer={}, entries=[entry_of("deleted", endpoint_id, known, None)])
 
     return idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
@@ -162,6 +163,7 @@ def rotate(
     def work() -> Effect:
         known = _subscriber(connection, tenant_id, endpoint_id)
         values = {
+            "tenant": tenant_id,
             "endpoint": endpoint_id,
             "secret": ciphertext,
             "until": now + overlap,
@@ -223,6 +225,7 @@ def recover(
         # An hour less than the retention, so that nothing is deleted meanwhile.
         kept_since = now - timedelta(days=settings().keep_events_days, hours=-1)
         values = {
+            "tenant": tenant_id,
             "endpoint": endpoint_id,
             "since": since,
             "first": first,

@@ -4,6 +4,7 @@ import time
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from fairslot.platform import db
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
@@ -28,6 +29,6 @@ def delete_settled(connection: Connection, *, now: datetime, deadline: float) ->
     for kind in ("deliveries", "events", "decided", "inbound"):
         deleted[kind], rows = 0, PORTION
         while rows == PORTION and (time.monotonic() < deadline or not deleted[kind]):
-            rows = connection.execute(_SQL[kind], values).rowcount
+            rows = db.number(connection, _SQL[kind], values)
             deleted[kind] += rows
     return deleted

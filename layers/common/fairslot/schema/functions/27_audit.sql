@@ -2,14 +2,14 @@
 
 -- Says until the end of the transaction for which request its changes are made: JSON, see audit_entries; null: for none. In a
 -- function, as RDS Proxy pins a session whose statements set something themselves.
-CREATE OR REPLACE FUNCTION engine.act_for(p_origin text) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION engine.act_for(p_origin text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     PERFORM set_config('fairslot.origin', p_origin, true);
 END $$;
 
 -- Writes entries, [{"resource", "resource_id", "action", "before", "after"}], for the request that the transaction acts for.
 CREATE OR REPLACE FUNCTION engine.write_audit(p_tenant text, p_entries jsonb, p_now timestamptz) RETURNS void
-    LANGUAGE sql AS $$
+    LANGUAGE sql SECURITY DEFINER AS $$
     INSERT INTO audit_entries (tenant_id, at, origin, resource, resource_id, action, before, after)
     SELECT p_tenant, coalesce(p_now, clock_timestamp()), nullif(current_setting('fairslot.origin', true), '')::jsonb,
            one ->> 'resource', one ->> 'resource_id', one ->> 'action', nullif(one -> 'before', 'null'),
@@ -56,7 +56,7 @@ END $$;
 -- the audit that were. p_first is the id that this instant begins with, by which the key finds what is old. Of a change of an
 -- appointment the decision stays.
 CREATE OR REPLACE FUNCTION engine.expire_audit(p_first uuid, p_before timestamptz, p_portion integer) RETURNS integer
-    LANGUAGE plpgsql AS $$
+    LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_deleted integer;
     v_changed integer;

@@ -34,7 +34,7 @@ $$;
 
 -- Whether a request of a delivery that names the customer may begin within p_for: not once the customer is forgotten. It is
 -- noted until when, for contact_wait().
-CREATE OR REPLACE FUNCTION engine.permit_contact(p_delivery uuid, p_for interval) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION engine.permit_contact(p_delivery uuid, p_for interval) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     -- Whoever forgets has the lock until that is committed.
     PERFORM FROM webhook_deliveries WHERE delivery_id = p_delivery FOR NO KEY UPDATE;
@@ -46,7 +46,7 @@ BEGIN
 END $$;
 
 -- The seconds until no request begins any more that names a customer whom the tenant has forgotten lately; null: none does.
-CREATE OR REPLACE FUNCTION engine.contact_wait(p_tenant text) RETURNS double precision LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION engine.contact_wait(p_tenant text) RETURNS double precision LANGUAGE sql SECURITY DEFINER AS $$
     SELECT extract(epoch FROM max(delivery.contact_until) - clock_timestamp())
       FROM coach_appointments AS a
       JOIN changes AS event ON event.appointment_id = a.appointment_id
@@ -112,7 +112,7 @@ END $$;
 -- not heard of by then it does not hear, whatever is on the queue: see permit_contact().
 CREATE OR REPLACE FUNCTION engine.forget_contact(p_tenant text, p_email text, p_portion integer, p_now timestamptz,
                                                  OUT appointments integer, OUT texts integer)
-    LANGUAGE plpgsql AS $$
+    LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_ids        uuid[] := ARRAY(
         SELECT appointment_id FROM coach_appointments
