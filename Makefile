@@ -15,7 +15,7 @@ STAGE = $(ENV) $(if $(REGION),--region $(REGION)) $(if $(EMAIL),--email $(EMAIL)
 export PYTHONPATH := $(CURDIR)/functions:$(CURDIR)/layers/common:$(CURDIR)
 export UV_PYTHON_DOWNLOADS ?= automatic
 
-.PHONY: help install run test check format requirements openapi replay what-if mutants redrive migrate first-key template bench bench-plots load deploy destroy clean
+.PHONY: help install run test check lint types unit format requirements openapi replay what-if mutants redrive migrate first-key template bench bench-plots load deploy destroy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,17 +70,28 @@ install: .venv/.installed .venv/bin/fairslot .tools/ministack/.installed ## inst
 run: install ## start the whole system on this machine
 	@exec $(BIN)/python -m local.stack
 
+# Says how long a part took, and how much of a core, with all processes that it started and waited for.
+timed = @TIMEFORMAT='$(1): %0R s, %0U + %0S s of a core'; time
+
 test: check ## every check and every test
-	@$(PYTEST) tests/integration tests/handlers
+	$(call timed,integration and handlers) $(PYTEST) tests/integration tests/handlers
 	@# Whole stacks, which mostly wait; those that measure time afterwards, one by one.
-	@$(BIN)/python -m pytest -n $(STACKS) --dist loadfile -m "not alone" tests/system
-	@$(BIN)/python -m pytest -m alone tests/system
+	$(call timed,system) $(BIN)/python -m pytest -n $(STACKS) --dist loadgroup -m "not alone" tests/system
+	$(call timed,alone) $(BIN)/python -m pytest -m alone tests/system
 
 check: install ## format, lint, types, import rules, unit tests (under a minute)
+	@# Types take one core, and half as long as the unit tests on two.
+	$(call timed,check) $(MAKE) --no-print-directory --jobs --output-sync=target lint types unit
+
+lint:
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+types:
+	@$(BIN)/mypy
+
+unit:
 	@$(PYTEST) -q tests/unit
 
 format: install ## format the code

@@ -75,7 +75,12 @@ def url() -> Iterator[str]:
 @pytest.fixture
 def run(team: Connection, url: str, tmp_path: Path) -> Run:
     """Run the command with a key for the small team."""
-    variables = {"FAIRSLOT_URL": url, "FAIRSLOT_KEY": KEY, "FAIRSLOT_PROFILES": str(tmp_path / "none")}
+    variables = {
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),  # it finds modules where this process does
+        "FAIRSLOT_URL": url,
+        "FAIRSLOT_KEY": KEY,
+        "FAIRSLOT_PROFILES": str(tmp_path / "none"),
+    }
 
     def once(*arguments: str, **more: str) -> Result:
         return subprocess.run(

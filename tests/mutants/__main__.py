@@ -3,8 +3,8 @@
 A part is of a guard's name, or of the file that it is in.
 
 A mutant is a copy of `fairslot` and the functions in which one piece of text is another, and a run of the
-tests that must notice. Each is told in a line: killed by which test, or SURVIVED, and then the exit code is
-1. Before them the same tests run on an unchanged copy and must pass.
+tests that must notice. Each is told in a line: killed by which test and why, or SURVIVED, and then the exit
+code is 1. Before them the same tests run on an unchanged copy and must pass.
 """
 
 import os
@@ -87,7 +87,7 @@ def copy_with(guard: Guard | None, home: Path) -> Path:
 
 
 def run_tests(home: Path, tests: Iterable[str]) -> str | None:
-    """Run tests on copies until one fails; return its name, or None when all pass.
+    """Run tests on copies until one fails; return its name and why, or None when all pass.
 
     Raises:
         BrokenError: they did not run.
@@ -105,12 +105,13 @@ def run_tests(home: Path, tests: Iterable[str]) -> str | None:
             **os.environ,
             "PYTHONPATH": os.pathsep.join([*(str(home / folder) for folder in _COPIED), str(_ROOT)]),
             "HYPOTHESIS_STORAGE_DIRECTORY": str(home / "hypothesis"),
+            "COLUMNS": "250",  # or pytest cuts the reason off
         },
         capture_output=True,
         text=True,
         check=False,
     )
-    failed = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("FAILED ")]
+    failed = [line[7:] for line in done.stdout.splitlines() if line.startswith("FAILED ")]
     if done.returncode == _PASSED:
         return None
     if done.returncode != _FAILED or not failed:

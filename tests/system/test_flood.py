@@ -4,17 +4,14 @@ import statistics
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from uuid import uuid4
 
 import httpx
 import psycopg
 import pytest
 
-from tests.support.stack import KEY, Stack, book, running, starts, wait_until, wait_until_read
+from tests.support.stack import GUESSES, KEY, Stack, book, starts, wait_until
 
-GUESSES = 20  # that an address may try in a minute
 MANY = 30  # addresses
 ROUNDS = 40
 # Of the same two cores the flood takes what it gets: this is no measure of how fast anything is.
@@ -22,14 +19,6 @@ SLOWER = 8.0
 SLOWEST = 15.0  # of the 99th percentile
 # Requests that are looked up at the same moment come on top: one for each process of a function.
 AT_ONCE = 4
-
-
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
-    """A stack in which an address may try few wrong keys."""
-    with running(tmp_path / "data", {"MAX_UNKNOWN_KEYS_PER_MINUTE": str(GUESSES)}) as made:
-        wait_until_read(made)
-        yield made
 
 
 class Flood:
@@ -104,14 +93,14 @@ def look_ups(stack: Stack) -> int:
 
 
 @pytest.mark.alone
-def test_who_has_a_key_notices_nothing_of_a_flood(stack: Stack) -> None:
+def test_who_has_a_key_notices_nothing_of_a_flood(quick: Stack) -> None:
     """No request is refused, none waits for long, and past the limit no guess reaches the database."""
-    _, before = steady(stack, ROUNDS)
-    known = look_ups(stack)
-    flood = Flood(str(stack.api.base_url))
+    _, before = steady(quick, ROUNDS)
+    known = look_ups(quick)
+    flood = Flood(str(quick.api.base_url))
     try:
         wait_until(lambda: flood.has_tried(429, 20), 30, "the flood is past its limit")
-        statuses, during = steady(stack, ROUNDS * 2)
+        statuses, during = steady(quick, ROUNDS * 2)
     finally:
         flood.end()
     assert statuses <= {200, 201}
@@ -123,7 +112,7 @@ def test_who_has_a_key_notices_nothing_of_a_flood(stack: Stack) -> None:
         assert flood.answers[address, 401] <= GUESSES + AT_ONCE
     looked = sum(times for (_, status), times in flood.answers.items() if status == 401)
     assert flood.answers["127.0.0.1", 429] > 2 * GUESSES
-    wait_until(lambda: look_ups(stack) - known >= looked, 30, "the database has told what it has done")
+    wait_until(lambda: look_ups(quick) - known >= looked, 30, "the database has told what it has done")
     # The steady client's own: each process of three functions looks its key up every 30 seconds.
-    assert look_ups(stack) - known <= looked + 60
+    assert look_ups(quick) - known <= looked + 60
     assert KEY not in str(flood.answers)

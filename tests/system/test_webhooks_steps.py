@@ -14,7 +14,7 @@ from local.postgres import EmbeddedPostgres
 from local.processes import free_port
 from tests.support.processes import function_processes, kill, owner
 from tests.support.proxies import Halt, HaltingProxy, Where, http_has_answered, postgres_has_answered
-from tests.support.stack import CALM, blocks, crm_paths, start, starts, wait_until, wait_until_read
+from tests.support.stack import QUICK, blocks, crm_paths, start, starts, wait_until, wait_until_read
 from tests.support.stack_webhooks import StackWebhooks, stack_webhooks
 
 # Longer than a sweep takes to come, and a message to come back.
@@ -178,7 +178,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory, postgres: EmbeddedPostgres)
         database_proxy = ends.enter_context(HaltingProxy(postgres.port, postgres_has_answered, holder))
         queues_proxy = ends.enter_context(HaltingProxy(queues, http_has_answered, holder))
         through = postgres.url_of("steps").replace(f":{postgres.port}/", f":{database_proxy.port}/")
-        variables = CALM | {
+        variables = QUICK | {
             "DATABASE_URL": f"{through}?sslmode=disable&gssencmode=disable",
             "QUEUES_AT": str(queues),
             "QUEUES_THROUGH": str(queues_proxy.port),
