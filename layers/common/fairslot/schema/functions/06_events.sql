@@ -27,7 +27,8 @@ CREATE OR REPLACE FUNCTION engine.message_to_any(
         'url', endpoint.url, 'type', event.type, 'timestamp', engine.zulu(event.at), 'version', coalesce(event.version, 1),
         'endpoint_id', endpoint.endpoint_id, 'revision', endpoint.revision, 'round', p_round,
         'concurrency', endpoint.concurrency, 'rate_per_second', endpoint.rate_per_second,
-        'data', CASE WHEN endpoint.kind = 'standard' AND event.appointment_id IS NOT NULL
+        'data', CASE WHEN event.appointment_id IS NULL THEN p_data || p_params
+                     WHEN endpoint.kind = 'standard'
                      THEN p_data - '{contact_name,contact_email,contact_id,timezone,reason}'::text[]
                      WHEN engine.carries_contact(p_kind => endpoint.kind, p_type => event.type) THEN p_data || p_params
                      ELSE p_data - '{contact_name,contact_email,timezone,reason}'::text[] || p_params END);
