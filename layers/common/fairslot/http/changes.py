@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from fairslot.domain.errors import FairslotError, IdempotencyInProgressError, MalformedRequestError
 from fairslot.domain.idempotency import ChangeResult, Key, fingerprint
-from fairslot.http import api, routing
+from fairslot.http import api, measures, routing
 from fairslot.platform import after_answer, cache, db, idempotent
 from fairslot.platform.settings import settings
 from fairslot.webhooks import publishing
@@ -72,6 +72,7 @@ def apply(router: "BaseRouter", work: "Work") -> Done:
         return results[-1].answer
 
     answer = _replayed_or_done(router, key, once)
+    measures.note_change(answer)
     if results:
         messages = [message for one in results for message in one.messages]
         after_answer.run(partial(publishing.publish, messages))
