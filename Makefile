@@ -132,7 +132,14 @@ SHIPPED := template.yaml samconfig.toml $(shell find functions layers/common -na
 	  sam validate --lint && sam build
 	@touch $@
 
-template: install .aws-sam/.built ## build what is deployed and test it
+.tools/template/.installed: requirements/template.txt .python-version | $(UV)
+	@echo "installing the template's checks into .tools/template"
+	@$(UV) venv --quiet --clear .tools/template
+	@$(UV) pip sync --quiet --python .tools/template --require-hashes requirements/template.txt
+	@touch $@
+
+template: install .aws-sam/.built .tools/template/.installed ## check the template, build what is deployed and test it
+	@$(BIN)/python -m tools.template_checks
 	@$(BIN)/python -m pytest -q tests/system/test_template.py
 
 # The checks come before the build: what is refused is refused at once.
