@@ -27,6 +27,7 @@ from tests.mutants import (
     pages,
     patience,
     relay,
+    rights,
     team,
     team_tenants,
     upgrades,
@@ -51,6 +52,7 @@ GUARDS = (
     *team_tenants.GUARDS,
     *upgrades.GUARDS,
     *attributes.GUARDS,
+    *rights.GUARDS,
 )
 
 _ROOT = Path(__file__).parent.parent.parent

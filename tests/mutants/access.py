@@ -169,18 +169,18 @@ GUARDS = (
     ),
     Guard(
         "made-up key ids ask for the keys each time",
-        "sql/issuer_keys.sql",
-        " WHERE (known.asked_at >= %(before)s) IS NOT TRUE\n",
-        " WHERE (known.asked_at >= %(before)s) IS NOT TRUE OR true\n",
+        "schema/functions/26_access.sql",
+        " WHERE (known.asked_at >= p_before) IS NOT TRUE\n",
+        " WHERE (known.asked_at >= p_before) IS NOT TRUE OR true\n",
         f"{_ISSUER_KEYS}::test_an_unknown_id_asks_once_a_minute",
     ),
     Guard(
         "an older reading of keys wins",
-        "sql/issuer_keys.sql",
-        "answered_at = %(answered_at)s, failed_at = NULL, error = NULL\n"
-        " WHERE issuer = %(issuer)s AND url = %(url)s AND (fetched_at >= %(fetched_at)s) IS NOT TRUE;",
-        "answered_at = %(answered_at)s, failed_at = NULL, error = NULL\n"
-        " WHERE issuer = %(issuer)s AND url = %(url)s AND %(fetched_at)s IS NOT NULL;",
+        "schema/functions/26_access.sql",
+        "answered_at = p_answered_at, failed_at = NULL, error = NULL\n"
+        "     WHERE issuer = p_issuer AND url = p_url AND (fetched_at >= p_fetched_at) IS NOT TRUE",
+        "answered_at = p_answered_at, failed_at = NULL, error = NULL\n"
+        "     WHERE issuer = p_issuer AND url = p_url AND p_fetched_at IS NOT NULL",
         f"{_ISSUER_KEYS}::test_an_older_reading_does_not_win",
     ),
     Guard(

@@ -223,9 +223,9 @@ GUARDS = (
     ),
     Guard(
         "another tenant's absence is noted as settled",
-        "sql/absences.sql",
-        "   AND coach.coach_id = absence.coach_id AND coach.tenant_id = %(tenant)s;",
-        "   AND coach.coach_id = absence.coach_id;",
+        "schema/functions/30_settings.sql",
+        "       AND coach.coach_id = absence.coach_id AND coach.tenant_id = p_tenant\n$$;",
+        "       AND coach.coach_id = absence.coach_id\n$$;",
         f"{_TENANTS}::test_what_an_absence_of_another_does_to_credits_is_not_noted",
     ),
 )

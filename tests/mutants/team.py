@@ -126,10 +126,10 @@ GUARDS = (
     ),
     Guard(
         "a deleted absence opens what others close",
-        "sql/absences.sql",
-        "              - (SELECT coalesce(range_agg(span), '{}') FROM coach_absences\n"
-        "                  WHERE coach_id = %(coach)s AND event_id <> %(event)s)) AS part;",
-        "              ) AS part;",
+        "schema/functions/30_settings.sql",
+        "                  - (SELECT coalesce(range_agg(span), '{}') FROM coach_absences\n"
+        "                      WHERE coach_id = p_coach AND event_id <> p_event)) AS part",
+        "                  ) AS part",
         f"{_ABSENCES}::test_it_closes_the_time_until_it_is_deleted",
     ),
     Guard(
@@ -141,9 +141,9 @@ GUARDS = (
     ),
     Guard(
         "a rule changes without a version",
-        "sql/calendars.sql",
-        "           THEN 1 ELSE 0 END,\n       deleted_at",
-        "           THEN 0 ELSE 0 END,\n       deleted_at",
+        "schema/functions/30_settings.sql",
+        "           THEN 1 ELSE 0 END,\n           deleted_at",
+        "           THEN 0 ELSE 0 END,\n           deleted_at",
         f"{_COACHES}::test_a_changed_rule_is_a_new_version",
     ),
     Guard(

@@ -28,9 +28,9 @@ GUARDS = (
     ),
     Guard(
         "another tenant's coach can be replaced",
-        "sql/coaches.sql",
-        " WHERE known.tenant_id = excluded.tenant_id\n",
-        "",
+        "schema/functions/30_settings.sql",
+        "     WHERE known.tenant_id = excluded.tenant_id\n    RETURNING coach_id",
+        "    RETURNING coach_id",
         f"{_TAKEN}[put_coach]",
     ),
     Guard(
@@ -49,9 +49,9 @@ GUARDS = (
     ),
     Guard(
         "another tenant's calendar can be replaced",
-        "sql/calendars.sql",
-        " WHERE known.tenant_id = excluded.tenant_id\n",
-        "",
+        "schema/functions/30_settings.sql",
+        "     WHERE known.tenant_id = excluded.tenant_id\n    RETURNING calendar_id",
+        "    RETURNING calendar_id",
         f"{_TAKEN}[put_calendar]",
     ),
     Guard(
@@ -91,9 +91,9 @@ GUARDS = (
     ),
     Guard(
         "another tenant's absence can be deleted",
-        "sql/absences.sql",
-        "       AND coach.coach_id = absence.coach_id AND coach.tenant_id = %(tenant)s\n",
-        "       AND coach.coach_id = absence.coach_id\n",
+        "schema/functions/30_settings.sql",
+        "AND coach.tenant_id = p_tenant\n        RETURNING",
+        "\n        RETURNING",
         f"{_INSIDE}::test_an_absence_of_another_is_neither_read_nor_deleted",
     ),
     Guard(
@@ -105,15 +105,15 @@ GUARDS = (
     ),
     Guard(
         "another tenant's coach can be deleted",
-        "sql/coaches.sql",
-        "(%(coach)s) AND tenant_id = %(tenant)s AND deleted_at IS NULL;\n\n-- name: forget",
-        "(%(coach)s) AND deleted_at IS NULL;\n\n-- name: forget",
+        "schema/functions/30_settings.sql",
+        "(p_coach) AND tenant_id = p_tenant AND deleted_at IS NULL\n$$;",
+        "(p_coach) AND deleted_at IS NULL\n$$;",
         f"{_COACH}[delete]",
     ),
     Guard(
         "another tenant's readings are forgotten",
-        "sql/coaches.sql",
-        "AND tenant_id = %(tenant)s AND deleted_at IS NOT NULL\n",
+        "schema/functions/30_settings.sql",
+        "AND tenant_id = p_tenant AND deleted_at IS NOT NULL\n",
         "AND deleted_at IS NOT NULL\n",
         f"{_COACH}[forget_calendar]",
     ),
@@ -126,16 +126,16 @@ GUARDS = (
     ),
     Guard(
         "another tenant's slug is released",
-        "sql/calendars.sql",
-        "SET slug = NULL WHERE calendar_id = %(calendar)s AND tenant_id = %(tenant)s;",
-        "SET slug = NULL WHERE calendar_id = %(calendar)s;",
+        "schema/functions/30_settings.sql",
+        "SET slug = NULL WHERE calendar_id = p_calendar AND tenant_id = p_tenant",
+        "SET slug = NULL WHERE calendar_id = p_calendar",
         f"{_CALENDAR}[release_slug]",
     ),
     Guard(
         "another tenant's calendar can be deleted",
-        "sql/calendars.sql",
-        "deleted_at = %(now)s\n WHERE calendar_id = %(calendar)s AND tenant_id = %(tenant)s AND",
-        "deleted_at = %(now)s\n WHERE calendar_id = %(calendar)s AND",
+        "schema/functions/30_settings.sql",
+        "deleted_at = p_now\n     WHERE calendar_id = p_calendar AND tenant_id = p_tenant AND",
+        "deleted_at = p_now\n     WHERE calendar_id = p_calendar AND",
         f"{_CALENDAR}[delete]",
     ),
     Guard(

@@ -79,14 +79,14 @@ GUARDS = (
     ),
     Guard(
         "the sweep does not say that a result is lost",
-        "sql/outbox.sql",
+        "schema/functions/32_delivery_changes.sql",
         "results_missing = results_missing OR reason IS DISTINCT FROM 'awaits_release'",
         "results_missing = results_missing",
         f"{_BLOCKS_TEST}::test_what_an_earlier_sending_may_have_blocked_is_no_conflict",
     ),
     Guard(
         "a dead letter does not say that a result is lost",
-        "sql/deliveries.sql",
+        "schema/functions/32_delivery_changes.sql",
         "next_attempt_at = NULL, results_missing = true",
         "next_attempt_at = NULL",
         f"{_BLOCKS_TEST}::test_what_an_earlier_sending_may_have_blocked_is_no_conflict",
@@ -128,7 +128,7 @@ GUARDS = (
     ),
     Guard(
         "a wanted block is looked for and released",
-        "sql/outbox.sql",
+        "schema/functions/32_delivery_changes.sql",
         "       AND NOT engine.block_is_needed(d)\n",
         "",
         f"{_SEARCHES_TEST}::test_a_block_that_is_wanted_is_not_taken_away",
