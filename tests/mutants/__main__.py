@@ -31,6 +31,7 @@ from tests.mutants import (
     team,
     team_tenants,
     upgrades,
+    watching,
     webhooks,
 )
 from tests.mutants.guard import Guard
@@ -51,6 +52,7 @@ GUARDS = (
     *team.GUARDS,
     *team_tenants.GUARDS,
     *upgrades.GUARDS,
+    *watching.GUARDS,
     *attributes.GUARDS,
     *rights.GUARDS,
 )

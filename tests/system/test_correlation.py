@@ -18,17 +18,17 @@ def query() -> str:
 
 
 def lines(stack: Stack, phrase: str) -> list[dict[str, Any]]:
-    """Return what the query's filter finds in the logs of the functions, in order of time."""
-    found = []
-    for path in sorted((stack.data / "logs").glob("*Function.log")):
-        for line in path.read_text("utf-8", errors="replace").splitlines():
-            if phrase in line and "{" in line:
-                found.append(json.loads(line[line.index("{") :]))
-    return found
+    """Return what the query's filter finds in the logs of the functions."""
+    return [
+        json.loads(line[line.index("{") :])
+        for path in sorted((stack.data / "logs").glob("*Function.log"))
+        for line in path.read_text("utf-8", errors="replace").splitlines()
+        if phrase in line and "{" in line
+    ]
 
 
 def test_one_query_shows_the_whole_way(calm: Stack) -> None:
-    """The request with its id and answer, the queueing of its deliveries, and each attempt with its outcome."""
+    """The request with its id and answer, the queueing of its deliveries, each attempt with its outcome."""
     answer = book(calm, starts(calm)[40]["start_time"])
     made = answer.json()
     assert '@message like "ID/VERSION"' in query()
