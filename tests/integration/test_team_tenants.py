@@ -111,7 +111,8 @@ def test_a_coach_of_another_is_left_alone(two: Connection, statement: str) -> No
     sql = queries("coaches")[statement]
     coach = "coach-01" if statement == "calendars_of" else ["coach-01"]
     cursor = two.execute(sql, {"tenant": OTHER, "coach": coach, "now": NOW})
-    assert cursor.description is None or cursor.fetchall() == []
+    # A function without a result answers with a row that has none.
+    assert [row for row in cursor if [*row.values()] != [None]] == []
     assert table_digests(two) == before
 
 

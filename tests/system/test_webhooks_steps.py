@@ -79,7 +79,7 @@ STEPS = {
         [_MADE, Cut("queues", "answer", "OutboxFunction", _MADE.markers)]
     ),
     "sent by the sweep and not noted": Step(
-        [_MADE, Cut("database", "request", "OutboxFunction", ["SET published_at = "])]
+        [_MADE, Cut("database", "request", "OutboxFunction", ["mark_deliveries_sent"])]
     ),
     "received by the dispatcher": Step(
         [Cut("queues", "request", "DispatchFunction", ["TrentService.Decrypt", "ENDPOINT"])],
