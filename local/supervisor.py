@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from local import database, dependencies, function_env, health, lost_messages
 from local.cloudformation import TemplateError
 from local.functions import Functions
+from local.lambda_api import LambdaApi
 from local.logs import Log
 from local.partner import Partner
 from local.postgres import EmbeddedPostgres
@@ -38,6 +39,7 @@ class Supervisor:
         self._sqs = SqsStandIn(options.data)
         self._replaceable: dict[str, Program] = {}  # by the variable that gives another one's address
         self._queues = QueueClient(self._sqs.url)
+        self._lambda = LambdaApi()
         self._resending: set[asyncio.Task[None]] = set()
         self._lock_file: TextIO | None = None
         # Set by `start`.
@@ -61,6 +63,8 @@ class Supervisor:
             await dependencies.start(self._programs, self._stops, self._say)
             for alias in template.key_aliases:
                 await asyncio.to_thread(self._sqs.make_key, alias)
+            self._stops.push_async_callback(self._lambda.stop)
+            await self._lambda.start()
             functions = self._functions(template)
         except TemplateError as error:
             raise StartError(str(error)) from error
@@ -162,7 +166,8 @@ class Supervisor:
                 template,
                 addresses=self._functions_addresses(),
                 caller=self._options.environment,
-                sqs=self._sqs.environment,
+                services=self._sqs.environment,
+                functions=self._lambda.environment,
                 data=self._data,
             )
             for name, function in template.functions.items()
@@ -177,6 +182,7 @@ class Supervisor:
             warn=self._warn,
         )
         self._stops.push_async_callback(functions.stop)
+        self._lambda.functions = functions.pools
         return functions
 
     async def _prepare_database(self, functions: Functions) -> None:

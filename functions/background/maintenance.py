@@ -9,13 +9,14 @@ from uuid import UUID
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from fairslot.access import stand_in
 from fairslot.booking import holds
 from fairslot.coach_time import inbound
 from fairslot.coach_time.days import delete_old_days, extend_days
 from fairslot.coach_time.inbound import act_on
 from fairslot.coach_time.read_model import delete_old_changes, fold_all_changes
 from fairslot.coach_time.zones import zones_apart
-from fairslot.platform import clock, db, gauges, idempotent, time_limit
+from fairslot.platform import audit, clock, db, gauges, idempotent, time_limit
 from fairslot.platform.observability import logger, metrics
 from fairslot.webhooks import outbox, publishing, redrive, retention
 
@@ -35,12 +36,14 @@ def maintain_slots(until: float) -> dict[str, int]:
     changes = db.run(lambda connection: delete_old_changes(connection, now=now))
     keys = db.run(lambda connection: idempotent.forget_expired(connection, now=now, deadline=until))
     events = db.run(lambda connection: retention.delete_settled(connection, now=now, deadline=until))
+    entries = db.run(lambda connection: audit.delete_expired(connection, now=now, deadline=until))
     deleted = {f"{kind}_deleted": number for kind, number in events.items()}
     return {
         "coaches": coaches,
         "days_deleted": days,
         "changes_deleted": changes,
         "keys_deleted": keys,
+        "audit_deleted": entries,
         **deleted,
     }
 
@@ -56,7 +59,8 @@ def _compare_zones(now: datetime) -> None:
 def sweep_outbox(until: float) -> dict[str, int]:
     """Send what is not queued, look for lost blocks, report stale calendars, process events, expire holds.
 
-    It also keeps the read model of availability up to date, and measures how things stand.
+    It also keeps the read model of availability up to date, forgets rate counts that are over, and measures how
+    things stand.
     """
     now = clock.now()
     sent = db.run(
@@ -73,6 +77,7 @@ def sweep_outbox(until: float) -> dict[str, int]:
         _process(event_id, now)
     holds_expired = db.run(holds.expire)
     db.run(fold_all_changes)
+    db.run(stand_in.forget)
     _measure(now)
     return {
         "sent": sent,

@@ -49,6 +49,13 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
         "working_hours.mon.0.1",
         _PATTERN,
     ),
+    ("coaches", {"working_hours": {"mon": [["24:00", "02:00"]]}}, "working_hours.mon.0", "hours_start"),
+    (
+        "coaches",
+        {"overrides": [{"date": "2026-03-03", "hours": [["09:00", "10:00"], ["24:00", "24:00"]]}]},
+        "overrides.0.hours.1",
+        "hours_start",
+    ),
     (
         "coaches",
         {"working_hours": {"mon": [["09:00", "12:00"], ["11:45", "17:00"]]}},

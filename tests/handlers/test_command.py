@@ -102,7 +102,7 @@ def test_a_team_is_applied_from_a_file(run: Run, team: Connection, file: Path) -
     before = table_digests(team)
     dry = run("apply", str(file), "--dry-run")
     assert dry.returncode == 0, dry.stderr
-    assert "would change" in dry.stdout
+    assert "nothing is changed yet" in dry.stdout
     assert "intro/b.en" in dry.stdout
     assert table_digests(team) == before
     assert run("apply", str(file)).returncode == 0
@@ -206,7 +206,7 @@ def test_a_ledger_is_adjusted_and_replayed(run: Run, team: Connection) -> None:
     kinds = '{"hour_kinds": [{"name": "morning", "before": "23:00"}]}'
     assert run("calendars", "set", "cal", kinds).returncode == 0
     appointment = booked(NINE)
-    assert "kind of hour: morning" in run("why", appointment["appointment_id"]).stdout
+    assert "kind of hour: morning (as of then)" in run("why", appointment["appointment_id"]).stdout
     adjusting = ("adjust", "cal", "coach-02", "1.5", "covered for Ann", "--kind", "morning")
     assert "credit_after" in run(*adjusting, "--dry-run").stdout
     assert count(team, "changes", "type = 'credit.adjusted'") == 0
@@ -285,7 +285,32 @@ def test_keys_are_made_rotated_and_revoked(run: Run, team: Connection) -> None:
     rotated = run("keys", "rotate", key_id, "--overlap-hours", "1")
     assert rotated.returncode == 0, rotated.stderr
     assert rotated.stdout.strip() not in {"", key}
+    assert "the one before it works until 2" in rotated.stderr
     assert run("keys", "rotate", key_id).returncode == 1
     assert run("keys", "revoke", key_id).returncode == 0
     assert json.loads(run("--json", "keys", "list").stdout)[0]["state"] == "revoked"
     assert run("keys", "create", "nothing").returncode == 2
+
+
+def test_the_audit_says_who_changed_what(run: Run, team: Connection, file: Path) -> None:
+    """As a table, filtered, and for scripts with what was before and after."""
+    assert run("apply", str(file)).returncode == 0
+    table = run("audit", "--resource", "coach", "--id", "ann").stdout
+    assert "created" in table
+    assert "/api/apply" in table
+    assert "b.en" not in table
+    (entry,) = json.loads(run("--json", "audit", "--resource", "coach", "--id", "ann").stdout)
+    assert (entry["before"], entry["after"]["name"]) == (None, "Ann")
+
+
+def test_a_customer_is_forgotten(run: Run, team: Connection) -> None:
+    """After a question, or with --yes; appointments to come are shown and refuse it."""
+    made = booked()["appointment_id"]
+    assert run("forget", "zoe@example.com").returncode == 1
+    refused = run("forget", "zoe@example.com", "--yes")
+    assert refused.returncode == 1
+    assert made in refused.stdout
+    assert count(team, "coach_appointments", "contact_email IS NOT NULL") == 1
+    done = run("--json", "forget", "Zoe@example.com", "--yes", "--appointments", "cancel")
+    assert json.loads(done.stdout) == {"appointments": 1, "cancelled": 1}
+    assert count(team, "coach_appointments", "contact_email IS NOT NULL") == 0

@@ -5,7 +5,7 @@ import pytest
 from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection
 from fairslot.webhooks import outbox
-from tests.support.attempts import Message, block_of, delivery_state
+from tests.support.attempts import Message, actions, block_of, delivery_state, sweep
 from tests.support.blocks import dead_lettered, published, record, refuse
 from tests.support.bookings import appointment_now, book, cancel
 from tests.support.clock import HALF, HOUR, MINUTE, NINE, NOW, SECOND
@@ -125,3 +125,58 @@ def test_time_beside_an_unconfirmed_block_is_another_matter(connection: Connecti
     other = book(connection, NINE + HALF)
     [told] = refuse(connection, block_of(other), LATER)
     assert told["type"] == "appointment.conflict"
+
+
+def blocked_while_sent_again(connection: Connection) -> tuple[ChangeResult, Message]:
+    """Book; the block's message is sent again while the first is under way, which makes the block."""
+    made = book(connection)
+    block = published(connection, made)
+    sent_again_at = NOW + 61 * MINUTE
+    [copy] = actions(sweep(connection, sent_again_at), "block")
+    assert record(connection, block, at=sent_again_at - SECOND, block="b-1") == []
+    return made, copy
+
+
+def test_the_block_of_a_second_copy_is_looked_for(connection: Connection) -> None:
+    """The first one's is released; then the copy makes another, and what the calendar said of it is lost."""
+    made, _ = blocked_while_sent_again(connection)
+    found = appointment_now(connection, made)
+    assert (found.external_calendar_id, found.external_block) == ("b-1", "confirmed")
+    assert outbox.unconfirmed_blocks(connection, now=LATER) == 0
+    assert outbox.look_for_blocks(connection, now=NOW + 3 * HOUR) == []
+    [release] = actions(cancel(connection, made).messages, "release")
+    record(connection, release, at=LATER)
+    assert outbox.unconfirmed_blocks(connection, now=LATER) == 1
+    assert outbox.look_for_blocks(connection, now=LATER) == [], "the copy may still come"
+    [find] = outbox.look_for_blocks(connection, now=NOW + 3 * HOUR)
+    [release] = record(connection, find, at=NOW + 3 * HOUR, listed="b-2")
+    assert (release["data"]["action"], release["data"]["block_id"]) == ("release", "b-2")
+    assert outbox.look_for_blocks(connection, now=NOW + 30 * HOUR) == []
+
+
+def test_a_second_copy_that_made_no_block_is_looked_for_once(connection: Connection) -> None:
+    """The calendar lists none: nothing is left to look for."""
+    made, _ = blocked_while_sent_again(connection)
+    cancel(connection, made)
+    [find] = outbox.look_for_blocks(connection, now=NOW + 3 * HOUR)
+    assert record(connection, find, at=NOW + 3 * HOUR, listed="") == []
+    assert outbox.look_for_blocks(connection, now=NOW + 30 * HOUR) == []
+    assert appointment_now(connection, made).external_block is None
+
+
+def test_the_first_copy_may_come_last(connection: Connection) -> None:
+    """The second has made the block: the queue promises no order."""
+    made = book(connection)
+    published(connection, made)
+    [copy] = actions(sweep(connection, NOW + 61 * MINUTE), "block")
+    record(connection, copy, at=NOW + 62 * MINUTE, block="b-1")
+    cancel(connection, made)
+    assert len(outbox.look_for_blocks(connection, now=NOW + 4 * HOUR)) == 1
+
+
+def test_a_block_sent_once_is_not_looked_for(connection: Connection) -> None:
+    """There is no other copy of its message."""
+    made = book(connection)
+    record(connection, published(connection, made), block="b-1")
+    cancel(connection, made)
+    assert outbox.look_for_blocks(connection, now=NOW + 4 * HOUR) == []

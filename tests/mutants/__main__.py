@@ -1,4 +1,6 @@
-"""Take each guard out in turn and expect its test to go red: `python -m tests.mutants [part of a name …]`.
+"""Take each guard out in turn and expect its test to go red: `python -m tests.mutants [part …]`.
+
+A part is of a guard's name, or of the file that it is in.
 
 A mutant is a copy of `fairslot` and the functions in which one piece of text is another, and a run of the
 tests that must notice. Each is told in a line: killed by which test, or SURVIVED, and then the exit code is
@@ -16,6 +18,7 @@ from pathlib import Path
 
 from tests.mutants import (
     access,
+    access_limits,
     attributes,
     calendars,
     changes,
@@ -26,10 +29,10 @@ from tests.mutants import (
     limits,
     pages,
     patience,
+    privacy,
     relay,
     rights,
     team,
-    team_tenants,
     upgrades,
     watching,
     webhooks,
@@ -42,15 +45,16 @@ GUARDS = (
     *edges.GUARDS,
     *http.GUARDS,
     *access.GUARDS,
+    *access_limits.GUARDS,
     *webhooks.GUARDS,
     *relay.GUARDS,
     *calendars.GUARDS,
     *pages.GUARDS,
     *limits.GUARDS,
     *patience.GUARDS,
+    *privacy.GUARDS,
     *ledgers.GUARDS,
     *team.GUARDS,
-    *team_tenants.GUARDS,
     *upgrades.GUARDS,
     *watching.GUARDS,
     *attributes.GUARDS,
@@ -132,10 +136,11 @@ def judge(guard: Guard | None) -> tuple[bool, str]:
 
 def main() -> int:
     """Try every mutant, or those that are named; return 1 if one survives."""
-    wanted = [one for one in GUARDS if not sys.argv[1:] or any(part in one.name for part in sys.argv[1:])]
+    parts = sys.argv[1:]
+    wanted = [one for one in GUARDS if not parts or any(part in f"{one.name} {one.file}" for part in parts)]
     good = True
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for fine, told in pool.map(judge, [*([] if sys.argv[1:] else [None]), *wanted]):
+        for fine, told in pool.map(judge, [*([] if parts else [None]), *wanted]):
             sys.stdout.write(f"{told}\n")
             sys.stdout.flush()
             good = good and fine

@@ -1,4 +1,4 @@
-"""The guards of what leaves and enters the engine: one effect a key, events, tenants, time that runs out."""
+"""The guards of what leaves and enters the engine: one effect a key, events, time that runs out."""
 
 from tests.mutants.guard import Guard
 
@@ -22,7 +22,6 @@ _ABSENCES = f"{_TESTS}/test_absences.py"
 _BLOCKS = f"{_TESTS}/test_own_blocks.py"
 _WAITING = f"{_TESTS}/test_waiting_blocks.py"
 _CONFLICTS = f"{_TESTS}/test_own_conflicts.py"
-_TENANTS = "tests/handlers/test_api_tenants.py"
 
 _ONCE = (
     Guard(
@@ -137,34 +136,6 @@ _TOLD = (
 
 _OTHERS = (
     Guard(
-        "another tenant's calendar can be booked",
-        "schema/functions/04_appointments.sql",
-        "IF calendar.tenant_id IS DISTINCT FROM p_tenant THEN",
-        "IF calendar.tenant_id IS NULL THEN",
-        f"{_BOOK}::test_another_tenants_calendar_is_not_there",
-    ),
-    Guard(
-        "another tenant's hold can be confirmed",
-        _HOLDS,
-        "WHERE appointment_id = p_hold AND tenant_id = p_calendar.tenant_id AND status = 'held'",
-        "WHERE appointment_id = p_hold AND status = 'held'",
-        _TENANTS,
-    ),
-    Guard(
-        "another tenant's hold can be given back",
-        _HOLDS,
-        "     WHERE appointment_id = p_hold AND tenant_id = p_tenant AND status = 'held' FOR UPDATE;",
-        "     WHERE appointment_id = p_hold AND status = 'held' FOR UPDATE;",
-        _TENANTS,
-    ),
-    Guard(
-        "another tenant's appointment can be read",
-        "sql/appointments.sql",
-        " WHERE a.appointment_id = %(appointment)s AND a.tenant_id = %(tenant)s",
-        " WHERE a.appointment_id = %(appointment)s AND %(tenant)s::text IS NOT NULL",
-        _TENANTS,
-    ),
-    Guard(
         "a frozen client keeps its transaction",
         _TABLES,
         "SET idle_in_transaction_session_timeout = ''4s''",
@@ -276,8 +247,8 @@ _EXTERNAL = (
     Guard(
         "an attempt is noted as of the round that its time tells",
         _DELIVERIES,
-        "p_error, p_excerpt, p_round)\n",
-        "p_error, p_excerpt, NULL)\n",
+        "THEN p_excerpt END, p_round)\n",
+        "THEN p_excerpt END, NULL)\n",
         f"{_CONFLICTS}::test_another_round_counts_for_itself",
     ),
     Guard(

@@ -50,7 +50,7 @@ GUARDS = (
     Guard(
         "changed hours wait for the next hour",
         _CHANGES,
-        "        extend_days(connection, now=asked.now, coach_ids=coaches)\n",
+        "        extend_days(connection, now=asked.now, tenant_id=asked.tenant_id, coach_ids=coaches)\n",
         "        pass\n",
         f"{_COACHES}::test_changes_of_hours_take_effect_at_once",
     ),
@@ -149,15 +149,15 @@ GUARDS = (
     Guard(
         "a document leaves out who left",
         "team/document.py",
-        "            delete(Member(calendar_id, coach_id))\n",
+        "            steps.delete(Member(calendar_id, coach_id))\n",
         "            pass\n",
         f"{_DOCUMENT}::test_a_team_is_its_whole_team",
     ),
     Guard(
         "a coach counts as deleted with a calendar of the same id",
         "team/document.py",
-        "if (step.resource, step.id) not in deleted)",
-        "if step.id not in {one for _, one in deleted})",
+        "if (step.resource, step.id) not in self._deleted)",
+        "if step.id not in {one for _, one in self._deleted})",
         f"{_DOCUMENT}::test_pruning_tells_a_coach_from_a_calendar_of_the_same_id",
     ),
     Guard(

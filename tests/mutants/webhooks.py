@@ -8,6 +8,7 @@ _LIMITS_TEST = "tests/unit/dispatch/test_endpoint_limits.py"
 _BLOCKS = "schema/functions/08_blocks.sql"
 _BLOCKS_TEST = "tests/integration/test_unconfirmed_blocks.py"
 _SEARCHES_TEST = "tests/integration/test_block_searches.py"
+_COST_TEST = "tests/integration/test_result_cost.py"
 
 GUARDS = (
     Guard(
@@ -66,8 +67,8 @@ GUARDS = (
     Guard(
         "the database keeps an endpoint's address for a key",
         "webhooks/endpoints.py",
-        "        return stored_answer(endpoint), messages\n",
-        "        return endpoint, messages\n",
+        "        return replace(done, answer=stored_answer(done.answer))\n",
+        "        return done\n",
         "tests/handlers/test_api_endpoint_answers.py::test_nothing_of_an_address_is_kept_for_a_key",
     ),
     Guard(
@@ -134,10 +135,38 @@ GUARDS = (
         f"{_SEARCHES_TEST}::test_a_block_that_is_wanted_is_not_taken_away",
     ),
     Guard(
+        "the block of another copy is nobody's",
+        _BLOCKS,
+        "WHEN engine.may_have_copy(NEW)\n             OR NEW.status",
+        "WHEN NEW.status",
+        f"{_SEARCHES_TEST}::test_the_block_of_a_second_copy_is_looked_for",
+    ),
+    Guard(
         "a partner without a list is asked each time",
         "dispatch/blocks.py",
         "        without_list.add(blocks.partner)\n",
         "",
         "tests/unit/dispatch/test_block_lists.py",
+    ),
+    Guard(
+        "each result of a block plans statements for messages that there are none of",
+        "schema/functions/06_events.sql",
+        "    IF p_deliveries = '{}' THEN\n        RETURN '[]';\n    END IF;\n",
+        "",
+        f"{_COST_TEST}::test_the_result_of_a_block_is_planned_once",
+    ),
+    Guard(
+        "each result of a block reads the history while Postgres has no statistics",
+        _BLOCKS,
+        " SET enable_seqscan = off AS $$",
+        " AS $$",
+        f"{_COST_TEST}::test_the_result_of_a_block_reads_no_other_appointments",
+    ),
+    Guard(
+        "each result of a block reads the coach's later time",
+        _BLOCKS,
+        "       AND (params ->> 'end_time') COLLATE \"C\" <= engine.zulu(p_to + interval '1 day')\n",
+        "",
+        f"{_COST_TEST}::test_the_result_of_a_block_reads_no_other_appointments",
     ),
 )

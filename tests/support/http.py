@@ -136,6 +136,15 @@ def add_key(
         connection.execute("UPDATE api_keys SET revoked_at = now() WHERE key_hash = %s", (hash_key(key),))
 
 
+def replace_key(connection: Connection, old: str, new: str, *, until: datetime) -> None:
+    """Put another key in the place of one, which stays valid until an instant."""
+    connection.execute(
+        "UPDATE api_keys SET previous_hash = key_hash, previous_until = %s, key_hash = %s"
+        " WHERE key_hash = %s",
+        (until, hash_key(new), hash_key(old)),
+    )
+
+
 def body_of(answer: Answer, status: int = 200) -> dict[str, Any]:
     """Return the body of an answer that has to have a status."""
     assert answer.status == status, answer

@@ -74,6 +74,16 @@ def test_a_function_reaches_the_data_or_the_internet(name: str) -> None:
         assert not DATA & given
 
 
+def test_the_dispatcher_can_ask_one_function_and_no_other() -> None:
+    """Whether a customer may still be named; it is the only way from outside to inside but the queues."""
+    dispatch = FUNCTIONS["DispatchFunction"]
+    assert queue_of(environment(dispatch)["CONTACT_PERMITS_FUNCTION"]) == "PermitsFunction"
+    for name, one in FUNCTIONS.items():
+        assert allowed(one, "lambda:InvokeFunction") == ({"PermitsFunction"} if one is dispatch else set()), (
+            name
+        )
+
+
 @pytest.mark.parametrize("name", sorted(INSIDE - {"MigrateFunction"}))
 def test_code_changes_after_the_schema(name: str) -> None:
     """Every function that reads the schema waits for the migrations."""

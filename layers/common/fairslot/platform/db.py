@@ -71,6 +71,10 @@ _INVALID = {
     "in_the_past": ("start_time", "start_time is in the past."),
     "not_what_is_held": ("hold_id", "The hold is for another calendar or start_time."),
     "not_as_held": ("requires", "The hold was made with other requires; leave requires out."),
+    "nobody_meets": (
+        "requires",
+        "No coach of the calendar meets requires; ask for less, or another calendar.",
+    ),
     "same_coach": ("coach_id", "The appointment is already with this coach."),
     "unknown_kind": ("kind", "The calendar has no such kind of hours."),
     "alone_in_team": ("coach_id", "Nobody else is in the team to pay for an adjustment."),

@@ -56,6 +56,8 @@ class Settings(BaseModel):
     webhook_give_up_seconds: float = Field(302_400.0, gt=0)
     webhook_allowed_ports: str = Field("443,8443", pattern=r"^\d{1,5}(,\d{1,5})*$")
     webhook_kms_key_id: str = ""
+    # The function that says whether a message may still name its customer; empty: nobody is asked.
+    contact_permits_function: str = ""
     # For the local stack and the tests only.
     webhook_allow_loopback_http: bool = False
     outbox_grace_seconds: float = Field(10.0, ge=0)
@@ -88,6 +90,8 @@ class Settings(BaseModel):
     # The retention of settled events, their deliveries and inbound events; longer than the 14 days in which a
     # dead letter can be sent again.
     keep_events_days: int = Field(90, ge=15)
+    # The retention of the audit; 0: for ever. Decisions stay whatever it is.
+    keep_audit_days: int = Field(0, ge=0)
 
 
 @cache

@@ -1,10 +1,12 @@
 -- name: begin_absence
--- Closes a span of a coach's time, whatever readings say.
-SELECT engine.begin_absence(p_coach => %(coach)s, p_from => %(from)s, p_to => %(to)s, p_event => %(event)s);
+-- Closes a span of the time of a coach of the tenant, whatever readings say.
+SELECT engine.begin_absence(p_coach => coach.coach_id, p_from => %(from)s, p_to => %(to)s, p_event => %(event)s)
+  FROM coaches AS coach WHERE coach.coach_id = %(coach)s AND coach.tenant_id = %(tenant)s;
 
 -- name: end_absence
--- Ends a coach's absences within a span.
-SELECT engine.end_absence(p_coach => %(coach)s, p_from => %(from)s, p_to => %(to)s);
+-- Ends absences of a coach of the tenant within a span.
+SELECT engine.end_absence(p_coach => coach.coach_id, p_from => %(from)s, p_to => %(to)s)
+  FROM coaches AS coach WHERE coach.coach_id = %(coach)s AND coach.tenant_id = %(tenant)s;
 
 -- name: delete_old
 -- Deletes the absences that ended before a slot.
@@ -22,22 +24,12 @@ SELECT engine.settle_absence(p_tenant => %(tenant)s, p_coach => %(coach)s, p_abs
                              p_now => %(now)s);
 
 -- name: get
--- One absence of a coach of the tenant; where a part of it has ended, from its first instant to its last.
-SELECT absence.event_id AS absence_id, min(lower(absence.span)) AS start, max(upper(absence.span)) AS "end",
-       max(absence.reason) AS reason, max(absence.ledger) AS ledger
-  FROM coach_absences AS absence JOIN coaches AS coach USING (coach_id)
- WHERE absence.coach_id = %(coach)s AND absence.event_id = %(event)s
-   AND coach.tenant_id = %(tenant)s AND coach.deleted_at IS NULL
- GROUP BY absence.event_id;
+-- One absence of a coach of the tenant.
+SELECT * FROM engine.absences_of(p_tenant => %(tenant)s, p_coach => %(coach)s) WHERE absence_id = %(event)s;
 
 -- name: list_page
 -- A page of the absences of a coach of the tenant that touch a period, by their start.
-SELECT * FROM (
-    SELECT absence.event_id AS absence_id, min(lower(absence.span)) AS start, max(upper(absence.span)) AS "end",
-           max(absence.reason) AS reason, max(absence.ledger) AS ledger
-      FROM coach_absences AS absence JOIN coaches AS coach USING (coach_id)
-     WHERE absence.coach_id = %(coach)s AND coach.tenant_id = %(tenant)s AND coach.deleted_at IS NULL
-     GROUP BY absence.event_id) AS own
+SELECT * FROM engine.absences_of(p_tenant => %(tenant)s, p_coach => %(coach)s) AS own
  WHERE own."end" > coalesce(%(start)s, '-infinity'::timestamptz) AND own.start < coalesce(%(end)s, 'infinity'::timestamptz)
    AND (%(after_start)s::timestamptz IS NULL OR (own.start, own.absence_id) > (%(after_start)s, %(after_id)s::uuid))
  ORDER BY own.start, own.absence_id LIMIT %(limit)s;

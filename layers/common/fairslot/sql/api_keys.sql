@@ -3,6 +3,13 @@
 -- was used.
 SELECT * FROM engine.find_api_key(p_hash => %(hash)s, p_now => %(now)s);
 
+-- name: was_used
+-- Whether a valid key has this hash and was used since an instant.
+SELECT EXISTS (SELECT FROM api_keys AS k JOIN api_key_uses AS used ON used.key_id = k.key_id
+                WHERE (k.key_hash = %(hash)s OR (k.previous_hash = %(hash)s AND k.previous_until > %(now)s))
+                  AND k.revoked_at IS NULL AND (k.expires_at > %(now)s) IS NOT FALSE
+                  AND used.last_used_at > %(since)s) AS was_used;
+
 -- name: version
 -- The version of the tenant's keys.
 SELECT coalesce((SELECT version FROM api_key_versions WHERE tenant_id = %(tenant)s), 0) AS version;
@@ -46,9 +53,10 @@ SELECT engine.api_key_json(k => k, p_now => %(now)s) AS key FROM api_keys AS k
 SELECT * FROM engine.lock_api_key(p_now => %(now)s, p_key_id => %(key_id)s, p_tenant => %(tenant)s);
 
 -- name: rotate
--- Gives a key another secret; the current one stays valid until an instant, or not at all (null).
-SELECT engine.rotate_api_key(p_until => %(until)s, p_hash => %(hash)s, p_start => %(start)s, p_key_id => %(key_id)s);
+-- Gives a key of the tenant another secret; the current one stays valid until an instant, or not at all (null).
+SELECT engine.rotate_api_key(p_tenant => %(tenant)s, p_until => %(until)s, p_hash => %(hash)s, p_start => %(start)s,
+                             p_key_id => %(key_id)s);
 
 -- name: revoke
--- Revokes a key, with the one before it.
-SELECT engine.revoke_api_key(p_now => %(now)s, p_key_id => %(key_id)s);
+-- Revokes a key of the tenant, with the one before it.
+SELECT engine.revoke_api_key(p_tenant => %(tenant)s, p_now => %(now)s, p_key_id => %(key_id)s);

@@ -1,9 +1,10 @@
 -- name: coaches
--- What the days of active coaches are made of; null: of all of them.
+-- What the days of active coaches of the tenant, null: of any, are made of; coaches null: of all of them.
 SELECT coach_id, tenant_id, time_zone, working_hours, overrides, blocked_dates, max_per_day, calendar_kind,
        engine.made_of(coach) AS made_of
   FROM coaches AS coach
  WHERE active AND (%(coaches)s::text[] IS NULL OR coach_id = ANY (%(coaches)s))
+   AND (%(tenant)s::text IS NULL OR tenant_id = %(tenant)s)
  ORDER BY coach_id;
 
 -- name: stored

@@ -23,12 +23,12 @@ SELECT engine.delivery_json(d) AS delivery
  WHERE d.delivery_id = %(delivery)s AND endpoint.tenant_id = %(tenant)s;
 
 -- name: lock
--- Locks a delivery for a replay; whether its endpoint is enabled.
-SELECT * FROM engine.lock_delivery(p_delivery => %(delivery)s);
+-- Locks a delivery of the tenant, null: of any, for a replay; whether its endpoint is enabled.
+SELECT * FROM engine.lock_delivery(p_tenant => %(tenant)s, p_delivery => %(delivery)s);
 
 -- name: replay
--- Starts a new round of attempts, also of a delivered one.
-SELECT * FROM engine.replay_delivery(p_now => %(now)s, p_delivery => %(delivery)s);
+-- Starts a new round of attempts at a delivery of the tenant, null: of any, also at a delivered one.
+SELECT * FROM engine.replay_delivery(p_tenant => %(tenant)s, p_now => %(now)s, p_delivery => %(delivery)s);
 
 -- name: states
 -- The status and round of the deliveries of dead letters.

@@ -35,26 +35,26 @@ SELECT engine.endpoint_json(e) AS endpoint FROM webhook_endpoints AS e
 SELECT * FROM engine.lock_endpoint(p_endpoint => %(endpoint)s, p_tenant => %(tenant)s);
 
 -- name: update
--- Changes an endpoint unless another has its address; enabling it clears its failures.
+-- Changes an endpoint of the tenant unless another has its address; enabling it clears its failures.
 SELECT * FROM engine.update_endpoint(
     p_url => %(url)s, p_event_types => %(event_types)s, p_description => %(description)s, p_headers => %(headers)s,
     p_concurrency => %(concurrency)s, p_rate_per_second => %(rate_per_second)s, p_enabled => %(enabled)s,
-    p_now => %(now)s, p_endpoint => %(endpoint)s
+    p_now => %(now)s, p_endpoint => %(endpoint)s, p_tenant => %(tenant)s
 );
 
 -- name: delete
--- Deletes an endpoint; the sweep cancels its pending deliveries.
-SELECT engine.delete_endpoint(p_now => %(now)s, p_endpoint => %(endpoint)s);
+-- Deletes an endpoint of the tenant; the sweep cancels its pending deliveries.
+SELECT engine.delete_endpoint(p_tenant => %(tenant)s, p_now => %(now)s, p_endpoint => %(endpoint)s);
 
 -- name: rotate
--- Sets a new secret unless too many are valid; with an overlap the earlier ones sign for a while.
+-- Sets a new secret of the tenant's endpoint unless too many are valid; with an overlap the earlier ones sign for a while.
 SELECT * FROM engine.rotate_endpoint_secret(
     p_until => %(until)s, p_now => %(now)s, p_secret => %(secret)s, p_endpoint => %(endpoint)s,
-    p_most_earlier => %(most_earlier)s
+    p_most_earlier => %(most_earlier)s, p_tenant => %(tenant)s
 );
 
 -- name: test
--- An event for this endpoint alone, and its message.
+-- An event for this endpoint of the tenant alone, and its message.
 SELECT engine.send_test(p_tenant => %(tenant)s, p_endpoint => %(endpoint)s) AS message;
 
 -- name: lock_recovery
@@ -62,21 +62,24 @@ SELECT engine.send_test(p_tenant => %(tenant)s, p_endpoint => %(endpoint)s) AS m
 SELECT pg_advisory_xact_lock(hashtextextended('fairslot recovery of ' || %(endpoint)s::text, 0));
 
 -- name: restart_failed
--- Starts a new round of the endpoint's failed and cancelled deliveries since an instant.
+-- Starts a new round of the failed and cancelled deliveries to the tenant's endpoint since an instant.
 SELECT * FROM engine.restart_failed_deliveries(
-    p_now => %(now)s, p_endpoint => %(endpoint)s, p_first => %(first)s, p_since => %(since)s
+    p_tenant => %(tenant)s, p_now => %(now)s, p_endpoint => %(endpoint)s, p_first => %(first)s, p_since => %(since)s
 );
 
 -- name: add_missed
--- Adds deliveries of the events since an instant that the endpoint subscribes to and missed while it was disabled;
+-- Adds deliveries of the events since an instant that the tenant's endpoint subscribes to and missed while it was disabled;
 -- none from before it was created or past their retention. What is not told yet it gets like every other endpoint.
 SELECT * FROM engine.add_missed_deliveries(
-    p_endpoint => %(endpoint)s, p_first => %(first)s, p_since => %(since)s, p_kept_since => %(kept_since)s
+    p_tenant => %(tenant)s, p_endpoint => %(endpoint)s, p_first => %(first)s, p_since => %(since)s,
+    p_kept_since => %(kept_since)s
 );
 
 -- name: unpublished
--- The endpoint's first messages that are not on the queue.
+-- The first messages to the tenant's endpoint that are not on the queue.
 SELECT message FROM engine.delivery_messages()
- WHERE delivery_id IN (SELECT delivery_id FROM webhook_deliveries
-                        WHERE endpoint_id = %(endpoint)s AND status = 'pending' AND published_at IS NULL
-                        ORDER BY delivery_id LIMIT %(limit)s);
+ WHERE delivery_id IN (SELECT one.delivery_id
+                         FROM webhook_deliveries AS one JOIN webhook_endpoints AS endpoint USING (endpoint_id)
+                        WHERE endpoint.endpoint_id = %(endpoint)s AND endpoint.tenant_id = %(tenant)s
+                          AND one.status = 'pending' AND one.published_at IS NULL
+                        ORDER BY one.delivery_id LIMIT %(limit)s);

@@ -2,7 +2,7 @@
 -- Stores an event unless its key is known.
 SELECT * FROM engine.receive_event(
     p_tenant => %(tenant)s, p_key => %(key)s, p_fingerprint => %(fingerprint)s, p_type => %(type)s,
-    p_body => %(body)s, p_now => %(now)s
+    p_body => %(body)s, p_now => %(now)s, p_origin => %(origin)s
 );
 
 -- name: known

@@ -31,13 +31,17 @@ SELECT engine.record_attempt(p_delivery => %(delivery_id)s::uuid, p_attempt => %
                              p_disable_after => %(disable_after)s) AS done;
 
 -- name: look_for_blocks
--- Looks for unconfirmed blocks that nobody wants any more, once a day until found or past.
-SELECT * FROM engine.look_for_blocks(p_looked_before => %(looked_before)s, p_now => %(now)s, p_limit => %(limit)s);
+-- Looks for unconfirmed blocks that nobody wants any more, once a day until found or past; for those of another copy
+-- of a message once that is overdue.
+SELECT * FROM engine.look_for_blocks(p_looked_before => %(looked_before)s, p_overdue_before => %(overdue_before)s,
+                                     p_now => %(now)s, p_limit => %(limit)s);
 
 -- name: unconfirmed_blocks
--- How many current or future blocks may be in a calendar under a lost id.
-SELECT count(*) AS n FROM webhook_deliveries
- WHERE unconfirmed_since IS NOT NULL AND (params ->> 'end_time')::timestamptz > %(now)s;
+-- How many current or future blocks may be in a calendar under a lost id. Another copy makes none while the
+-- appointment has its own.
+SELECT count(*) AS n FROM webhook_deliveries AS d
+ WHERE unconfirmed_since IS NOT NULL AND (params ->> 'end_time')::timestamptz > %(now)s
+   AND (status <> 'delivered' OR NOT engine.block_is_needed(d));
 
 -- name: emit_stale
 -- Writes events for external calendars that have become stale.

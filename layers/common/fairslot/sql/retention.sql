@@ -3,11 +3,11 @@
 SELECT engine.delete_settled_deliveries(p_first => %(first)s, p_before => %(before)s, p_portion => %(portion)s) AS n;
 
 -- name: events
--- Deletes a portion of the old changes that are told, have no delivery left, no key, and no decision.
+-- Deletes a portion of the old changes that are told, have no delivery left, no key, no decision, and are no entry of the audit.
 SELECT engine.delete_settled_events(p_first => %(first)s, p_before => %(before)s, p_portion => %(portion)s) AS n;
 
 -- name: decided
--- Leaves of a portion of such changes with a decision nothing but that, which replay needs for ever.
+-- Leaves of a portion of such changes the decision, which replay needs for ever, and the entry of the audit.
 SELECT engine.empty_settled_decisions(p_first => %(first)s, p_before => %(before)s, p_portion => %(portion)s) AS n;
 
 -- name: inbound

@@ -147,7 +147,12 @@ def look_for_blocks(connection: Connection, *, now: datetime) -> list[dict[str, 
 
     A partner without a list is asked again after LOOKUP_INTERVAL, as it may have one by then.
     """
-    values = {"now": now, "looked_before": now - LOOKUP_INTERVAL, "limit": SWEEP}
+    values = {
+        "now": now,
+        "looked_before": now - LOOKUP_INTERVAL,
+        "overdue_before": now - timedelta(seconds=settings().redeliver_after_seconds),
+        "limit": SWEEP,
+    }
     row = connection.execute(_SQL["look_for_blocks"], values).fetchone()
     messages: list[dict[str, Any]] = row["messages"] if row else []
     return messages

@@ -18,9 +18,9 @@ _SQL = queries("retention")
 def delete_settled(connection: Connection, *, now: datetime, deadline: float) -> dict[str, int]:
     """Delete events and deliveries settled longer ago than that; return how many rows of each kind.
 
-    Pending ones stay, however old, and so does the decision that was made with an event: `decided` counts
-    the rows of which nothing else is left. Ends early when `deadline` (monotonic clock) has passed; the next
-    run goes on.
+    Pending ones stay, however old, and so do the decision that was made with an event and the audit's entry:
+    `decided` counts the rows of which nothing else is left. Ends early when `deadline` (monotonic clock) has
+    passed; the next run goes on.
     """
     before = now - timedelta(days=settings().keep_events_days)
     # Ids begin with the milliseconds (UUID version 7), so the primary key finds what is old.

@@ -8,12 +8,18 @@ $$;
 
 -- The deliveries that ask or asked the calendar API for something about a coach's time in a span, and those that changes
 -- will have whose deliveries are not made yet: pending ones without an id. In one statement, so that none is missed while it
--- is made.
+-- is made. Every delivery of a block asks for it, twice: it is planned once, as planning takes longer than ten bookings'
+-- rows. Each row is found by an index, however few there are; nothing takes longer than a day, so that the coach's later
+-- time is not read.
 CREATE OR REPLACE FUNCTION engine.overlapping_calendar_actions(p_coach text, p_from timestamptz, p_to timestamptz)
-    RETURNS SETOF webhook_deliveries LANGUAGE sql STABLE AS $$
+    RETURNS SETOF webhook_deliveries LANGUAGE plpgsql STABLE ROWS 1
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+BEGIN
+    RETURN QUERY
     SELECT * FROM webhook_deliveries
      WHERE params ? 'action' AND params ->> 'coach_id' = p_coach
        AND (params ->> 'end_time') COLLATE "C" > engine.zulu(p_from)
+       AND (params ->> 'end_time') COLLATE "C" <= engine.zulu(p_to + interval '1 day')
        AND params ->> 'start_time' < engine.zulu(p_to) COLLATE "C"
     UNION ALL
     SELECT (jsonb_populate_record(NULL::webhook_deliveries, jsonb_build_object(
@@ -23,8 +29,8 @@ CREATE OR REPLACE FUNCTION engine.overlapping_calendar_actions(p_coach text, p_f
      CROSS JOIN LATERAL engine.deliveries_of(c, coach.calendar_kind) AS plan
      WHERE NOT c.told AND p_coach IN ((c.before).coach_id, (c.after).coach_id)
        AND plan.params ->> 'coach_id' = p_coach AND (plan.params ->> 'end_time') COLLATE "C" > engine.zulu(p_from)
-       AND plan.params ->> 'start_time' < engine.zulu(p_to) COLLATE "C"
-$$;
+       AND plan.params ->> 'start_time' < engine.zulu(p_to) COLLATE "C";
+END $$;
 
 -- The other deliveries about the same coach that overlap a delivery's time.
 CREATE OR REPLACE FUNCTION engine.actions_overlapping_delivery(d webhook_deliveries) RETURNS SETOF webhook_deliveries
@@ -120,20 +126,32 @@ BEGIN
     RETURN 'already_blocked';
 END $$;
 
--- Notes that a block became unconfirmed, or no longer is, whatever ends its delivery.
+-- Whether another copy of a delivered block's message may still be on its way. Once the first block is released, the copy
+-- makes another, and its result may be lost like any other.
+CREATE OR REPLACE FUNCTION engine.may_have_copy(d webhook_deliveries) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT d.status = 'delivered' AND d.results_missing AND d.params ->> 'action' = 'block'
+$$;
+
+-- Notes that a block became unconfirmed, or no longer is, whatever ends its delivery. The block that another copy may
+-- make is looked for once the appointment is gone; until then the appointment's own block is known, and in its way.
 CREATE OR REPLACE FUNCTION engine.note_unconfirmed() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    v_was boolean := OLD.unconfirmed_since IS NOT NULL AND OLD.status <> 'delivered';
+    v_is  boolean;
 BEGIN
     NEW.unconfirmed_since := CASE
         WHEN NEW.status = 'pending' THEN OLD.unconfirmed_since
-        WHEN NEW.status <> 'delivered' AND NEW.reason IS DISTINCT FROM 'already_blocked'
-             AND (NEW.reason = 'block_unconfirmed' OR engine.may_have_blocked(NEW))
+        WHEN engine.may_have_copy(NEW)
+             OR NEW.status <> 'delivered' AND NEW.reason IS DISTINCT FROM 'already_blocked'
+                AND (NEW.reason = 'block_unconfirmed' OR engine.may_have_blocked(NEW))
         THEN coalesce(OLD.unconfirmed_since, NEW.finished_at, now()) END;
-    IF (NEW.unconfirmed_since IS NULL) <> (OLD.unconfirmed_since IS NULL) THEN
+    v_is := NEW.unconfirmed_since IS NOT NULL AND NEW.status <> 'delivered';
+    IF v_is <> v_was THEN
         UPDATE coach_appointments AS a
-           SET block_unconfirmed = NEW.unconfirmed_since IS NOT NULL OR EXISTS (
+           SET block_unconfirmed = v_is OR EXISTS (
                SELECT FROM changes AS event JOIN webhook_deliveries AS other ON other.event_id = event.change_id
                 WHERE event.appointment_id = a.appointment_id AND other.delivery_id <> NEW.delivery_id
-                  AND other.unconfirmed_since IS NOT NULL)
+                  AND other.unconfirmed_since IS NOT NULL AND other.status <> 'delivered')
          WHERE a.appointment_id = (SELECT appointment_id FROM changes WHERE change_id = NEW.event_id);
     END IF;
     RETURN NEW;
@@ -158,7 +176,7 @@ BEGIN
     UPDATE webhook_deliveries
        SET params = params || '{"action": "find"}', status = 'pending', round = round + 1, replayed_at = p_now,
            looked_at = p_now, published_at = NULL, next_attempt_at = NULL, finished_at = NULL, reason = NULL
-     WHERE delivery_id = ANY (p_deliveries) AND status = 'failed';
+     WHERE delivery_id = ANY (p_deliveries) AND status <> 'pending';
     RETURN (SELECT coalesce(jsonb_agg(message), '[]')
               FROM engine.delivery_messages() JOIN webhook_deliveries USING (delivery_id)
              WHERE delivery_id = ANY (p_deliveries) AND looked_at = p_now);

@@ -210,3 +210,12 @@ BEGIN
         RETURN NEXT;
     END LOOP;
 END $$;
+
+-- The absences of a coach of the tenant; where a part of one has ended, from its first instant to its last.
+CREATE OR REPLACE FUNCTION engine.absences_of(p_tenant text, p_coach text)
+    RETURNS TABLE (absence_id uuid, start timestamptz, "end" timestamptz, reason text, ledger text) LANGUAGE sql STABLE AS $$
+    SELECT absence.event_id, min(lower(absence.span)), max(upper(absence.span)), max(absence.reason), max(absence.ledger)
+      FROM coach_absences AS absence JOIN coaches AS coach USING (coach_id)
+     WHERE absence.coach_id = p_coach AND coach.tenant_id = p_tenant AND coach.deleted_at IS NULL
+     GROUP BY absence.event_id
+$$;

@@ -74,19 +74,20 @@ CREATE OR REPLACE FUNCTION engine.lock_api_key(p_now timestamptz, p_key_id uuid,
        FOR NO KEY UPDATE
 $$;
 
--- Gives a key another secret; the current one stays valid until an instant, or not at all (null).
-CREATE OR REPLACE FUNCTION engine.rotate_api_key(p_until timestamptz, p_hash bytea, p_start text, p_key_id uuid)
-    RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
+-- Gives a key of the tenant another secret; the current one stays valid until an instant, or not at all (null).
+CREATE OR REPLACE FUNCTION engine.rotate_api_key(
+    p_tenant text, p_until timestamptz, p_hash bytea, p_start text, p_key_id uuid
+) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
     UPDATE api_keys
        SET previous_hash = CASE WHEN p_until::timestamptz IS NOT NULL THEN key_hash END, previous_until = p_until,
            key_hash = p_hash, key_start = p_start
-     WHERE key_id = p_key_id
+     WHERE key_id = p_key_id AND tenant_id = p_tenant
 $$;
 
--- Revokes a key, with the one before it.
-CREATE OR REPLACE FUNCTION engine.revoke_api_key(p_now timestamptz, p_key_id uuid) RETURNS void
+-- Revokes a key of the tenant, with the one before it.
+CREATE OR REPLACE FUNCTION engine.revoke_api_key(p_tenant text, p_now timestamptz, p_key_id uuid) RETURNS void
     LANGUAGE sql SECURITY DEFINER AS $$
-    UPDATE api_keys SET revoked_at = p_now WHERE key_id = p_key_id AND revoked_at IS NULL
+    UPDATE api_keys SET revoked_at = p_now WHERE key_id = p_key_id AND tenant_id = p_tenant AND revoked_at IS NULL
 $$;
 
 -- Notes that the keys of these issuers are asked for now, of those that were not since an instant; which they are.

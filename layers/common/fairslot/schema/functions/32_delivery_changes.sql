@@ -1,21 +1,23 @@
 -- Deliveries on their way: what the sweep claims, what is sent, replayed, or over.
 
--- Locks a delivery for a replay; whether its endpoint is enabled.
-CREATE OR REPLACE FUNCTION engine.lock_delivery(p_delivery uuid)
-    RETURNS TABLE (status text, enabled boolean, tenant_id text) LANGUAGE sql SECURITY DEFINER AS $$
-    SELECT d.status, endpoint.enabled, endpoint.tenant_id
+-- Locks a delivery of the tenant, null: of any, for a replay; whether its endpoint is enabled.
+CREATE OR REPLACE FUNCTION engine.lock_delivery(p_tenant text, p_delivery uuid)
+    RETURNS TABLE (status text, enabled boolean) LANGUAGE sql SECURITY DEFINER AS $$
+    SELECT d.status, endpoint.enabled
       FROM webhook_deliveries AS d JOIN webhook_endpoints AS endpoint USING (endpoint_id)
-     WHERE d.delivery_id = p_delivery
+     WHERE d.delivery_id = p_delivery AND (p_tenant IS NULL OR endpoint.tenant_id = p_tenant)
        FOR NO KEY UPDATE OF d
 $$;
 
--- Starts a new round of attempts, also of a delivered one.
-CREATE OR REPLACE FUNCTION engine.replay_delivery(p_now timestamptz, p_delivery uuid)
+-- Starts a new round of attempts at a delivery of the tenant, null: of any, also at a delivered one.
+CREATE OR REPLACE FUNCTION engine.replay_delivery(p_tenant text, p_now timestamptz, p_delivery uuid)
     RETURNS TABLE (delivery jsonb, message jsonb) LANGUAGE sql SECURITY DEFINER AS $$
     UPDATE webhook_deliveries AS d
        SET status = 'pending', round = round + 1, replayed_at = p_now, published_at = NULL, next_attempt_at = NULL,
            finished_at = NULL, reason = NULL, results_missing = results_missing OR status = 'delivered'
-     WHERE delivery_id = p_delivery
+      FROM webhook_endpoints AS endpoint
+     WHERE d.delivery_id = p_delivery AND endpoint.endpoint_id = d.endpoint_id
+       AND (p_tenant IS NULL OR endpoint.tenant_id = p_tenant)
     RETURNING engine.delivery_json(d) AS delivery,
               (SELECT message || jsonb_build_object('round', d.round)
                  FROM engine.delivery_messages() AS m WHERE m.delivery_id = d.delivery_id) AS message
@@ -81,12 +83,15 @@ CREATE OR REPLACE FUNCTION engine.mark_deliveries_sent(p_now timestamptz, p_deli
      WHERE delivery_id = ANY (p_deliveries::uuid[])
 $$;
 
--- Looks for unconfirmed blocks that nobody wants any more, once a day until found or past.
-CREATE OR REPLACE FUNCTION engine.look_for_blocks(p_looked_before timestamptz, p_now timestamptz, p_limit bigint)
-    RETURNS TABLE (messages jsonb) LANGUAGE sql SECURITY DEFINER AS $$
+-- Looks for unconfirmed blocks that nobody wants any more, once a day until found or past; for those of another copy
+-- of a message once that is overdue.
+CREATE OR REPLACE FUNCTION engine.look_for_blocks(
+    p_looked_before timestamptz, p_overdue_before timestamptz, p_now timestamptz, p_limit bigint
+) RETURNS TABLE (messages jsonb) LANGUAGE sql SECURITY DEFINER AS $$
     SELECT engine.find_blocks(p_deliveries => ARRAY(
         SELECT d.delivery_id FROM webhook_deliveries AS d JOIN webhook_endpoints AS e USING (endpoint_id)
-         WHERE d.unconfirmed_since IS NOT NULL AND d.status = 'failed' AND e.enabled
+         WHERE d.unconfirmed_since IS NOT NULL AND e.enabled
+           AND (d.status = 'failed' OR d.status = 'delivered' AND d.published_at < p_overdue_before)
            AND coalesce(d.looked_at < p_looked_before, true) AND (d.params ->> 'end_time')::timestamptz > p_now
            AND NOT engine.block_is_needed(d)
          ORDER BY d.delivery_id LIMIT p_limit

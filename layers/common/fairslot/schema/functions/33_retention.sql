@@ -45,14 +45,14 @@ CREATE OR REPLACE FUNCTION engine.delete_settled_deliveries(p_first uuid, p_befo
     SELECT count(*) FROM done
 $$;
 
--- Deletes a portion of the old changes that are told, have no delivery left, no key, and no decision.
+-- Deletes a portion of the old changes that are told, have no delivery left, no key, no decision, and are no entry of the audit.
 CREATE OR REPLACE FUNCTION engine.delete_settled_events(p_first uuid, p_before timestamptz, p_portion bigint)
     RETURNS bigint LANGUAGE sql SECURITY DEFINER AS $$
     WITH done AS (
         DELETE FROM changes
          WHERE change_id IN (
             SELECT change_id FROM changes AS event
-             WHERE change_id < p_first AND at < p_before AND told AND key IS NULL AND seq IS NULL
+             WHERE change_id < p_first AND at < p_before AND told AND key IS NULL AND seq IS NULL AND origin IS NULL
                AND NOT EXISTS (SELECT FROM webhook_deliveries AS delivery WHERE delivery.event_id = event.change_id)
              ORDER BY change_id LIMIT p_portion FOR UPDATE SKIP LOCKED)
         RETURNING true
@@ -60,15 +60,18 @@ CREATE OR REPLACE FUNCTION engine.delete_settled_events(p_first uuid, p_before t
     SELECT count(*) FROM done
 $$;
 
--- Leaves of a portion of such changes with a decision nothing but that, which replay needs for ever.
+-- Leaves of a portion of such changes the decision, which replay needs for ever, and the entry of the audit.
 CREATE OR REPLACE FUNCTION engine.empty_settled_decisions(p_first uuid, p_before timestamptz, p_portion bigint)
     RETURNS bigint LANGUAGE sql SECURITY DEFINER AS $$
     WITH done AS (
-        UPDATE changes SET before = NULL, after = NULL, details = NULL
+        UPDATE changes SET before = CASE WHEN origin IS NOT NULL THEN before END,
+                           after = CASE WHEN origin IS NOT NULL THEN engine.without_contact(after) END, details = NULL
          WHERE change_id IN (
             SELECT change_id FROM changes AS event
-             WHERE change_id < p_first AND at < p_before AND told AND key IS NULL AND seq IS NOT NULL
-               AND (after).appointment_id IS NOT NULL
+             WHERE change_id < p_first AND at < p_before AND told AND key IS NULL
+               AND (seq IS NOT NULL OR origin IS NOT NULL)
+               AND CASE WHEN origin IS NULL THEN (after).appointment_id IS NOT NULL
+                        ELSE (after).contact_email IS NOT NULL END
                AND NOT EXISTS (SELECT FROM webhook_deliveries AS delivery WHERE delivery.event_id = event.change_id)
              ORDER BY change_id LIMIT p_portion FOR UPDATE SKIP LOCKED)
         RETURNING true

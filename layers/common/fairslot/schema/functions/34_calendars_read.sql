@@ -22,14 +22,15 @@ CREATE OR REPLACE FUNCTION engine.claim_due_coaches(p_before timestamptz, p_now 
     SELECT due.* FROM due JOIN claimed USING (coach_id)
 $$;
 
--- Claims the coaches of calendars whose own calendar was never requested.
-CREATE OR REPLACE FUNCTION engine.claim_first_syncs(p_calendars text[], p_now timestamptz)
+-- Claims the tenant's coaches of calendars whose own calendar was never requested.
+CREATE OR REPLACE FUNCTION engine.claim_first_syncs(p_tenant text, p_calendars text[], p_now timestamptz)
     RETURNS TABLE (coach_id text, calendar_kind text, calendar_url text, time_zone text)
     LANGUAGE sql SECURITY DEFINER AS $$
     WITH fresh AS (
         SELECT coach.coach_id, coach.calendar_kind, coach.calendar_url, coach.time_zone
           FROM coaches AS coach LEFT JOIN coach_syncs AS sync USING (coach_id)
          WHERE coach.active AND coach.calendar_kind <> 'none' AND sync.first_requested_at IS NULL
+           AND coach.tenant_id = p_tenant
            AND coach.coach_id IN (SELECT coach_id FROM coach_calendars WHERE calendar_id = ANY (p_calendars))
          ORDER BY coach.coach_id
     ), claimed AS (
@@ -43,14 +44,15 @@ CREATE OR REPLACE FUNCTION engine.claim_first_syncs(p_calendars text[], p_now ti
     SELECT fresh.* FROM fresh JOIN claimed USING (coach_id)
 $$;
 
--- Requests readings for those of the coaches that have none to come, now or a pause after the last request.
--- A reading to come will see what has changed by now. The caller has checked the tenant.
-CREATE OR REPLACE FUNCTION engine.request_syncs(p_coaches text[], p_now timestamptz, p_pause interval)
+-- Requests readings for those coaches of the tenant, null: of any, that have none to come, now or a pause after the last
+-- request. A reading to come will see what has changed by now.
+CREATE OR REPLACE FUNCTION engine.request_syncs(p_tenant text, p_coaches text[], p_now timestamptz, p_pause interval)
     RETURNS TABLE (coach_id text, calendar_kind text, calendar_url text, time_zone text, requested_at timestamptz)
     LANGUAGE sql SECURITY DEFINER AS $$
     WITH wanted AS (
         SELECT coach_id, calendar_kind, calendar_url, time_zone FROM coaches
          WHERE active AND calendar_kind <> 'none' AND coach_id = ANY (p_coaches)
+           AND (p_tenant IS NULL OR tenant_id = p_tenant)
          ORDER BY coach_id
     ), noted AS (
         INSERT INTO coach_syncs AS sync (coach_id, first_requested_at, requested_at)
@@ -77,19 +79,19 @@ $$;
 
 -- Stores an event unless its key is known.
 CREATE OR REPLACE FUNCTION engine.receive_event(
-    p_tenant text, p_key text, p_fingerprint bytea, p_type text, p_body jsonb, p_now timestamptz
+    p_tenant text, p_key text, p_fingerprint bytea, p_type text, p_body jsonb, p_now timestamptz, p_origin jsonb
 ) RETURNS TABLE (event_id uuid) LANGUAGE sql SECURITY DEFINER AS $$
-    INSERT INTO inbound_events (tenant_id, key, fingerprint, type, body, received_at)
-    VALUES (p_tenant, p_key, p_fingerprint, p_type, p_body, p_now)
+    INSERT INTO inbound_events (tenant_id, key, fingerprint, type, body, received_at, origin)
+    VALUES (p_tenant, p_key, p_fingerprint, p_type, p_body, p_now, p_origin)
     ON CONFLICT (tenant_id, key) DO NOTHING
     RETURNING event_id
 $$;
 
 -- Locks an event that is not processed and not being processed.
 CREATE OR REPLACE FUNCTION engine.claim_event(p_event uuid)
-    RETURNS TABLE (event_id uuid, tenant_id text, type text, body jsonb, progress jsonb)
+    RETURNS TABLE (event_id uuid, tenant_id text, type text, body jsonb, progress jsonb, origin jsonb)
     LANGUAGE sql SECURITY DEFINER AS $$
-    SELECT event_id, tenant_id, type, body, progress FROM inbound_events
+    SELECT event_id, tenant_id, type, body, progress, origin FROM inbound_events
      WHERE event_id = p_event AND processed_at IS NULL
        FOR NO KEY UPDATE SKIP LOCKED
 $$;
