@@ -59,8 +59,8 @@ def _compare_zones(now: datetime) -> None:
 def sweep_outbox(until: float) -> dict[str, int]:
     """Send what is not queued, look for lost blocks, report stale calendars, process events, expire holds.
 
-    It also keeps the read model of availability up to date, forgets rate counts that are over, and measures how
-    things stand.
+    It also keeps the read model of availability up to date, forgets rate counts that are over, and measures
+    how things stand.
     """
     now = clock.now()
     sent = db.run(
