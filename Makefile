@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8
 STACKS ?= 3
 ENV ?= dev
 DEPLOY := $(BIN)/python -m tools.deploy
-STAGE = $(ENV) $(if $(REGION),--region $(REGION)) $(if $(EMAIL),--email $(EMAIL))
+STAGE = $(ENV) $(if $(REGION),--region $(REGION)) $(if $(EMAIL),--email $(EMAIL)) $(if $(BOUNDARY),--boundary $(BOUNDARY))
 export PYTHONPATH := $(CURDIR)/functions:$(CURDIR)/layers/common:$(CURDIR)
 export UV_PYTHON_DOWNLOADS ?= automatic
 

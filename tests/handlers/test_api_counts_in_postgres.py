@@ -149,9 +149,9 @@ def test_the_window_slides(uncached: Connection, environment: Environment) -> No
 
 
 def test_where_nothing_can_count_changes_are_closed_and_reads_open(
-    uncached: Connection, connect: Connect, environment: Environment
+    uncached: Connection, connect: Connect, environment: Environment, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A change is told to come again and has no effect."""
+    """A change is told to come again and has no effect, and an alarm is raised."""
     add_key(uncached, "newcomer")
     before = table_digests(uncached)
     blocker = connect()
@@ -161,6 +161,10 @@ def test_where_nothing_can_count_changes_are_closed_and_reads_open(
         for key in (KEY, "newcomer"):
             answer = ask_from("192.0.2.1", key, CHANGE)
             check_problem(answer, 503, "SERVICE_UNAVAILABLE")
+            told = [
+                line["CountersUnavailable"] for line in json_lines(capsys) if "CountersUnavailable" in line
+            ]
+            assert told == [[1.0]]
             assert int(answer.headers["retry-after"]) > 0
             assert ask_from("192.0.2.1", key, READ).status == 200
         assert table_digests(uncached) == before

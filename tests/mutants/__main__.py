@@ -34,6 +34,7 @@ from tests.mutants import (
     rights,
     team,
     upgrades,
+    watching,
     webhooks,
 )
 from tests.mutants.guard import Guard
@@ -55,6 +56,7 @@ GUARDS = (
     *ledgers.GUARDS,
     *team.GUARDS,
     *upgrades.GUARDS,
+    *watching.GUARDS,
     *attributes.GUARDS,
     *rights.GUARDS,
 )

@@ -6,7 +6,8 @@ from tests.support.tenant_filters import statements
 WITHOUT = {
     "the system's own work, for all tenants": """
         absences.delete_old audit.expire contacts.permit days.delete_old
-        deliveries.mark_dead_letters_failed deliveries.states holds.expire idempotent.forget_expired
+        deliveries.mark_dead_letters_failed deliveries.states gauges.each_minute gauges.fairness_deviation
+        holds.expire idempotent.forget_expired
         inbound.left_over outbox.claim outbox.emit_stale outbox.end_disabled outbox.look_for_blocks
         outbox.make_deliveries outbox.mark_published outbox.mark_sent outbox.record_attempt
         outbox.unconfirmed_blocks outbox.waiting read_model.delete_old read_model.fold

@@ -42,7 +42,14 @@ class Plan:
         return str(self.resolver.value({"Ref": name}))
 
 
-def read(stage: str, *, region: str | None, email: str | None, config: Path | None = None) -> Plan:
+def read(
+    stage: str,
+    *,
+    region: str | None,
+    email: str | None,
+    boundary: str | None = None,
+    config: Path | None = None,
+) -> Plan:
     """Return the plan of a stage.
 
     Raises:
@@ -57,6 +64,8 @@ def read(stage: str, *, region: str | None, email: str | None, config: Path | No
     parameters = dict(one.split("=", 1) for one in deploy["parameter_overrides"])
     if email:
         parameters["AlarmEmail"] = email
+    if boundary:
+        parameters["PermissionsBoundary"] = boundary
     return Plan(
         stage=stage,
         stack=shared["stack_name"],

@@ -6,8 +6,12 @@ Reads are not counted then. See docs/decisions/0122-changes-are-counted-without-
 from collections.abc import Sequence
 from datetime import timedelta
 
+from aws_lambda_powertools.metrics import MetricUnit
+
+from fairslot.domain.errors import UnavailableError
 from fairslot.platform import clock, db
 from fairslot.platform.db import Connection
+from fairslot.platform.observability import metrics
 from fairslot.platform.queries import queries
 
 _SQL = queries("rate_counts")
@@ -24,7 +28,13 @@ def count(
 
     """
     values = {"name": name, "limit": limit, "by": by, "address": address, "address_limit": address_limit}
-    (row,) = db.run(lambda connection: connection.execute(_SQL["count"], values).fetchall())
+    try:
+        (row,) = db.run(lambda connection: connection.execute(_SQL["count"], values).fetchall())
+    except UnavailableError:
+        # Changes are refused for want of a counter: somebody has to know. Of a request it counts once.
+        if "CountersUnavailable" not in metrics.metric_set:
+            metrics.add_metric(name="CountersUnavailable", unit=MetricUnit.Count, value=1)
+        raise
     return row["allowed"], row["remaining"], row["reset"], 0, row["of_address"]
 
 

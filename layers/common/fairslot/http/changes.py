@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from fairslot.domain.errors import FairslotError, IdempotencyInProgressError, MalformedRequestError
 from fairslot.domain.idempotency import ChangeResult, Key, fingerprint
-from fairslot.http import api, routing
+from fairslot.http import api, measures, routing
 from fairslot.http.models import PersonalModel
 from fairslot.platform import after_answer, cache, db, idempotent
 from fairslot.platform.settings import settings
@@ -78,6 +78,7 @@ def apply(router: "BaseRouter", work: "Work", *, personal: bool = False) -> Done
         if not results:
             once()  # Postgres knows the key, and answers with what was done
         answer = results[-1].answer
+    measures.note_change(answer)
     if results:
         messages = [message for one in results for message in one.messages]
         after_answer.run(partial(publishing.publish, messages))

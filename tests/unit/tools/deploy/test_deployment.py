@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import zipfile
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from tools.deploy import __main__ as command
 from tools.deploy import after, destroy
 from tools.deploy.__main__ import next_steps, sam
 from tools.deploy.plan import Plan, RefusedError, read
@@ -150,10 +152,26 @@ def test_a_key_that_could_not_be_made_is_an_error() -> None:
 
 def test_sam_gets_the_stage_with_what_was_given() -> None:
     """Every parameter of samconfig.toml, and the address."""
-    command = sam(PLAN)
-    assert command[:4] == [".tools/sam/bin/sam", "deploy", "--config-env", "dev"]
-    assert command[command.index("--region") + 1] == REGION
-    assert {"Stage=dev", "Network=dual-stack", "AlarmEmail=me@example.com"} <= {*command}
+    words = sam(PLAN)
+    assert words[:4] == [".tools/sam/bin/sam", "deploy", "--config-env", "dev"]
+    assert words[words.index("--region") + 1] == REGION
+    assert {"Stage=dev", "Network=dual-stack", "AlarmEmail=me@example.com"} <= {*words}
+
+
+def test_ci_is_not_asked_and_told_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it prints is kept; there is the boundary of its roles."""
+    monkeypatch.setenv("CI", "true")
+    plan = read("prod", region=REGION, email=None, boundary="arn:aws:iam::1:policy/b")
+    assert "--no-confirm-changeset" in sam(plan)
+    assert "PermissionsBoundary=arn:aws:iam::1:policy/b" in sam(plan)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 0))
+    monkeypatch.setattr(
+        after, "outputs", lambda *_: {"FirstKeyFunctionName": "first", "Address": "https://a"}
+    )
+    monkeypatch.setattr(after, "delete_old_versions", lambda *_: [])
+    command._up(plan, lambda _: pytest.fail("it was asked for a key"))  # noqa: SLF001 - what `up` does
+    monkeypatch.delenv("CI")
+    assert "--no-confirm-changeset" not in sam(plan)
 
 
 def test_what_comes_next_is_three_commands() -> None:
