@@ -129,7 +129,7 @@ SHIPPED := template.yaml samconfig.toml $(shell find functions layers/common -na
 	@sam() { env -u PYTHONPATH -u MAKEFLAGS -u MFLAGS SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR=.aws-sam/state \
 	  PATH="$(CURDIR)/.tools/sam/bin:$$PATH" .tools/sam/bin/sam "$$@" > .aws-sam/log 2>&1 \
 	  || { cat .aws-sam/log; return 1; }; }; \
-	  sam validate --lint && sam build
+	  sam build
 	@touch $@
 
 .tools/template/.installed: requirements/template.txt .python-version | $(UV)
