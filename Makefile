@@ -15,7 +15,7 @@ STAGE = $(ENV) $(if $(REGION),--region $(REGION)) $(if $(EMAIL),--email $(EMAIL)
 export PYTHONPATH := $(CURDIR)/functions:$(CURDIR)/layers/common:$(CURDIR)
 export UV_PYTHON_DOWNLOADS ?= automatic
 
-.PHONY: help install run test check format requirements openapi replay what-if mutants redrive migrate first-key template bench bench-plots load deploy destroy clean
+.PHONY: help install run test test-deploy check format requirements openapi replay what-if mutants redrive migrate first-key template bench bench-plots load deploy destroy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,12 @@ $(UV): requirements/uv.txt
 	@$(UV) pip sync --quiet --python .tools/sam --require-hashes requirements/sam.txt
 	@touch $@
 
+.tools/standin/.installed: requirements/standin.txt .python-version | $(UV)
+	@echo "installing the AWS stand-in into .tools/standin"
+	@$(UV) venv --quiet --clear .tools/standin
+	@$(UV) pip sync --quiet --python .tools/standin --compile-bytecode --require-hashes requirements/standin.txt
+	@touch $@
+
 .tools/node/.installed: requirements/node.txt .python-version | $(UV)
 	@echo "installing Node into .tools/node"
 	@$(UV) venv --quiet --clear .tools/node
@@ -72,9 +78,13 @@ run: install ## start the whole system on this machine
 
 test: check ## every check and every test
 	@$(PYTEST) tests/integration tests/handlers
+	@$(MAKE) --no-print-directory test-deploy
 	@# Whole stacks, which mostly wait; those that measure time afterwards, one by one.
 	@$(BIN)/python -m pytest -n $(STACKS) --dist loadfile -m "not alone" tests/system
 	@$(BIN)/python -m pytest -m alone tests/system
+
+test-deploy: install .aws-sam/.built .tools/standin/.installed ## deploy to a stand-in of AWS, book, change, break, delete
+	@$(BIN)/python -m pytest tests/deploy
 
 check: install ## format, lint, types, import rules, unit tests (under a minute)
 	@$(BIN)/ruff format --check .
