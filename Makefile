@@ -15,7 +15,8 @@ STAGE = $(ENV) $(if $(REGION),--region $(REGION)) $(if $(EMAIL),--email $(EMAIL)
 export PYTHONPATH := $(CURDIR)/functions:$(CURDIR)/layers/common:$(CURDIR)
 export UV_PYTHON_DOWNLOADS ?= automatic
 
-.PHONY: help install run test check lint types unit format requirements openapi replay what-if mutants redrive migrate first-key template bench bench-plots load deploy destroy clean
+	$(call timed,integration and handlers) $(PYTEST) tests/integration tests/handlers
+	$(call timed,deployment) $(MAKE) --no-print-directory test-deploy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +50,12 @@ $(UV): requirements/uv.txt
 	@$(UV) pip sync --quiet --python .tools/sam --require-hashes requirements/sam.txt
 	@touch $@
 
+.tools/standin/.installed: requirements/standin.txt .python-version | $(UV)
+	@echo "installing the AWS stand-in into .tools/standin"
+	@$(UV) venv --quiet --clear .tools/standin
+	@$(UV) pip sync --quiet --python .tools/standin --compile-bytecode --require-hashes requirements/standin.txt
+	@touch $@
+
 .tools/node/.installed: requirements/node.txt .python-version | $(UV)
 	@echo "installing Node into .tools/node"
 	@$(UV) venv --quiet --clear .tools/node
@@ -75,9 +82,13 @@ timed = @TIMEFORMAT='$(1): %0R s, %0U + %0S s of a core'; time
 
 test: check ## every check and every test
 	$(call timed,integration and handlers) $(PYTEST) tests/integration tests/handlers
+	$(call timed,deployment) $(MAKE) --no-print-directory test-deploy
 	@# Whole stacks, which mostly wait; those that measure time afterwards, one by one.
 	$(call timed,system) $(BIN)/python -m pytest -n $(STACKS) --dist loadgroup -m "not alone" tests/system
 	$(call timed,alone) $(BIN)/python -m pytest -m alone tests/system
+
+test-deploy: install .aws-sam/.built .tools/standin/.installed ## deploy to a stand-in of AWS, book, change, break, delete
+	@$(BIN)/python -m pytest tests/deploy
 
 check: install ## format, lint, types, import rules, unit tests (under a minute)
 	@# Types take one core, and half as long as the unit tests on two.
@@ -140,7 +151,7 @@ SHIPPED := template.yaml samconfig.toml $(shell find functions layers/common -na
 	@sam() { env -u PYTHONPATH -u MAKEFLAGS -u MFLAGS SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR=.aws-sam/state \
 	  PATH="$(CURDIR)/.tools/sam/bin:$$PATH" .tools/sam/bin/sam "$$@" > .aws-sam/log 2>&1 \
 	  || { cat .aws-sam/log; return 1; }; }; \
-	  sam validate --lint && sam build
+	  sam build
 	@touch $@
 
 .tools/template/.installed: requirements/template.txt .python-version | $(UV)
