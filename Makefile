@@ -15,8 +15,7 @@ STAGE = $(ENV) $(if $(REGION),--region $(REGION)) $(if $(EMAIL),--email $(EMAIL)
 export PYTHONPATH := $(CURDIR)/functions:$(CURDIR)/layers/common:$(CURDIR)
 export UV_PYTHON_DOWNLOADS ?= automatic
 
-	$(call timed,integration and handlers) $(PYTEST) tests/integration tests/handlers
-	$(call timed,deployment) $(MAKE) --no-print-directory test-deploy
+.PHONY: help install run test test-deploy check lint types unit format requirements openapi replay what-if mutants redrive migrate first-key template bench bench-plots load deploy destroy clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -10,7 +10,7 @@ from pydantic import EmailStr
 
 from admin.audit_models import Forgotten
 from fairslot.booking import contacts
-from fairslot.domain.errors import AppointmentsAffectedError
+from fairslot.domain.errors import AppointmentsAffectedError, NotFoundError
 from fairslot.http import api, changes
 from fairslot.http.routing import route
 from fairslot.platform import db
@@ -24,7 +24,7 @@ router = Router()  # type: ignore[no-untyped-call]  # the library leaves it unty
     "/api/contacts/<email>",
     scope="admin",
     key="optional",
-    errors=(AppointmentsAffectedError,),
+    errors=(AppointmentsAffectedError, NotFoundError),
     summary="Forget a customer",
 )
 def forget_contact(

@@ -71,7 +71,7 @@ def other_sessions(connection: Connection) -> int:
     """Return how many sessions there are beside this one."""
     return connection.execute(
         "SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        " AND backend_type = 'client backend' AND usename <> 'postgres'"
+        " AND backend_type = 'client backend'"
     ).rowcount
 
 

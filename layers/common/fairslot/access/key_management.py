@@ -9,7 +9,7 @@ from uuid import UUID
 from fairslot.access import limits
 from fairslot.domain.errors import ConflictError, NotFoundError, UnavailableError, ValidationError
 from fairslot.domain.idempotency import ChangeResult, Key
-from fairslot.platform import idempotent
+from fairslot.platform import db, idempotent
 from fairslot.platform.audit import Entry
 from fairslot.platform.db import Connection
 from fairslot.platform.idempotent import Effect
@@ -156,7 +156,7 @@ def revoke(connection: Connection, *, tenant_id: str, key_id: UUID, key: Key, no
         if connection.execute(_SQL["lock"], values).fetchone() is None:
             raise NotFoundError("There is no such API key.")
         before = get(connection, tenant_id=tenant_id, key_id=key_id, now=now)
-        if connection.execute(_SQL["revoke"], values).rowcount == 0:
+        if db.number(connection, _SQL["revoke"], values) == 0:
             return Effect(answer={}, entries=[])
         return Effect(answer={}, entries=[entry(connection, tenant_id, key_id, now, "revoked", before)])
 

@@ -49,9 +49,9 @@ def refused_name(code: str) -> str:
     return code.title().replace("_", "")
 
 
-def note_change(answer: Mapping[str, Any]) -> None:
-    """Note which change of an appointment the request made, from its answer."""
-    change = correlation_id(answer, answer.get("version"))
+def note_change(answer: Mapping[str, Any] | None) -> None:
+    """Note which change of an appointment the request made, from its answer; a repeated deletion has none."""
+    change = correlation_id(answer, answer.get("version")) if answer else None
     if change is not None:
         metrics.add_metadata(key="correlation_id", value=change)
 

@@ -58,5 +58,5 @@ SELECT engine.rotate_api_key(p_tenant => %(tenant)s, p_until => %(until)s, p_has
                              p_key_id => %(key_id)s);
 
 -- name: revoke
--- Revokes a key of the tenant, with the one before it.
-SELECT engine.revoke_api_key(p_tenant => %(tenant)s, p_now => %(now)s, p_key_id => %(key_id)s);
+-- Revokes a key of the tenant, with the one before it; how many: 0 if it is revoked already.
+SELECT engine.revoke_api_key(p_tenant => %(tenant)s, p_now => %(now)s, p_key_id => %(key_id)s) AS n;

@@ -84,10 +84,14 @@ CREATE OR REPLACE FUNCTION engine.rotate_api_key(
      WHERE key_id = p_key_id AND tenant_id = p_tenant
 $$;
 
--- Revokes a key of the tenant, with the one before it.
-CREATE OR REPLACE FUNCTION engine.revoke_api_key(p_tenant text, p_now timestamptz, p_key_id uuid) RETURNS void
+-- Revokes a key of the tenant, with the one before it; how many: 0 if it is revoked already.
+CREATE OR REPLACE FUNCTION engine.revoke_api_key(p_tenant text, p_now timestamptz, p_key_id uuid) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER AS $$
-    UPDATE api_keys SET revoked_at = p_now WHERE key_id = p_key_id AND tenant_id = p_tenant AND revoked_at IS NULL
+    WITH done AS (
+        UPDATE api_keys SET revoked_at = p_now WHERE key_id = p_key_id AND tenant_id = p_tenant AND revoked_at IS NULL
+        RETURNING true
+    )
+    SELECT count(*) FROM done
 $$;
 
 -- Notes that the keys of these issuers are asked for now, of those that were not since an instant; which they are.
