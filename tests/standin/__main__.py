@@ -42,8 +42,9 @@ def main() -> None:
     given = json.load(sys.stdin)
     # Functions inherit what is left: they must find our modules in the layer alone.
     os.environ.pop("PYTHONPATH", None)
-    from tests.standin import data, http_api, iam, network, runtime, secrets
+    from tests.standin import alarms, data, http_api, iam, network, runtime, secrets
 
+    alarms.correct()
     iam.correct()
     http_api.correct()
     network.correct()
