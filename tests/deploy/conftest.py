@@ -18,8 +18,8 @@ from local.valkey import EmbeddedValkey
 from tests.deploy.inventory import inventory
 from tests.deploy.roles import Roles
 from tests.deploy.world import World, team_document, wait_for
-from tests.support.account import AwsAccount
-from tests.support.deployment import Deployment, built_here, own_processes
+from tests.support.account import ROOT, AwsAccount
+from tests.support.deployment import STACK, Deployment, built_here, own_processes
 from tests.support.subscriber_process import Subscribers, subscribers
 
 # Three attempts, a second apart: a delivery that fails for good is a dead letter soon.
@@ -85,17 +85,38 @@ def account(folder: Path, postgres: EmbeddedPostgres, valkey: EmbeddedValkey) ->
 
 
 @pytest.fixture(scope="session")
-def empty(account: AwsAccount) -> set[tuple[str, str]]:
-    """What an account has that nothing was deployed to."""
+def boundary(account: AwsAccount) -> str:
+    """The most that roles of the stage may do, made as an administrator makes it (docs/ci.md)."""
+    client, name = account.client("cloudformation"), f"ci-{STACK}"
+    given = {"Repository": "someone/fairslot", "Stage": "dev", "GitHubProvider": "arn:aws:iam::1:known"}
+    client.create_stack(
+        StackName=name,
+        TemplateBody=(ROOT / "ci" / "roles.yaml").read_text("utf-8"),
+        Capabilities=["CAPABILITY_NAMED_IAM"],
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in given.items()],
+    )
+    client.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+    [made] = client.describe_stacks(StackName=name)["Stacks"]
+    outputs = {one["OutputKey"]: one["OutputValue"] for one in made["Outputs"]}
+    return str(outputs["PermissionsBoundary"])
+
+
+@pytest.fixture(scope="session")
+def empty(account: AwsAccount, boundary: str) -> set[tuple[str, str]]:
+    """What an account has that nothing was deployed to but the boundary."""
     return inventory(account)
 
 
 @pytest.fixture(scope="session")
 def deployment(
-    account: AwsAccount, empty: set[tuple[str, str]], partners: dict[str, str], folder: Path
+    account: AwsAccount,
+    empty: set[tuple[str, str]],
+    boundary: str,
+    partners: dict[str, str],
+    folder: Path,
 ) -> Deployment:
     """The template, deployed by `sam deploy`, with the first key of its function."""
-    parameters = _PARAMETERS | partners
+    parameters = _PARAMETERS | partners | {"PermissionsBoundary": boundary}
     deployed = Deployment(account, built_here(folder / "built", account.authority), parameters)
     deployed.deploy()
     deployed.key = json.loads(deployed.invoke("FirstKeyFunction"))["key"]

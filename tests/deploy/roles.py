@@ -116,6 +116,25 @@ class Roles:
                 if less[name]["Statement"]:
                     self._iam.delete_role_policy(RoleName=role, PolicyName=_LEFT)
 
+    def boundary(self, function: str) -> str:
+        """Return the ARN of the policy that bounds a function's role, or nothing."""
+        role = self._iam.get_role(RoleName=self.role_of(function))["Role"]
+        return str(role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", ""))
+
+    @contextmanager
+    def bounded(self, function: str, *, without: str) -> Iterator[None]:
+        """Bound a function's role by everything but one action until the end of the block."""
+        role, before = self.role_of(function), self.boundary(function)
+        statement = {"Effect": "Allow", "NotAction": without, "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        made = self._iam.create_policy(PolicyName="narrower", PolicyDocument=document)["Policy"]["Arn"]
+        try:
+            self._iam.put_role_permissions_boundary(RoleName=role, PermissionsBoundary=made)
+            yield
+        finally:
+            self._iam.put_role_permissions_boundary(RoleName=role, PermissionsBoundary=before)
+            self._iam.delete_policy(PolicyArn=made)
+
     def _detach(self, role: str, name: str) -> None:
         if name.startswith("arn:"):
             self._iam.detach_role_policy(RoleName=role, PolicyArn=name)

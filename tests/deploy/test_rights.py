@@ -6,7 +6,7 @@ within a minute, and would hide it.
 
 import pytest
 
-from tests.deploy.acts import ACTS, UNUSED
+from tests.deploy.acts import ACTS, SEND, UNUSED
 from tests.deploy.roles import Right, Roles
 from tests.deploy.world import World, is_soon, wait_for
 from tests.support.cloudformation import functions, queue_of, sources
@@ -43,3 +43,18 @@ def test_a_right_is_missed(right: Right, world: World, roles: Roles) -> None:
         wait_for(lambda: tried(right, world, roles, since=before), f"{right} is denied")
     denied = list(account.denials())[before:]
     assert {roles.named(one) for one in denied} == {right}
+
+
+@pytest.mark.parametrize("function", functions())
+def test_a_role_has_the_boundary(function: str, roles: Roles, boundary: str) -> None:
+    """That of the stage, which lets through all that was not denied above."""
+    assert roles.boundary(function) == boundary
+
+
+def test_a_right_beyond_the_boundary_is_none(world: World, roles: Roles) -> None:
+    """What the role's own policies allow is denied when its boundary does not."""
+    account, right = world.deployment.account, Right("BookingFunction", SEND, "DeliveriesQueue")
+    before = len(list(account.denials()))
+    with roles.bounded(right.function, without=right.action):
+        wait_for(lambda: tried(right, world, roles, since=before), f"{right} is denied")
+    assert {roles.named(one) for one in list(account.denials())[before:]} == {right}

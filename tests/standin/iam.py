@@ -2,19 +2,48 @@
 
 import json
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator  # type: ignore[import-not-found]
-from ministack.services import kms  # type: ignore[import-not-found]
+from ministack.services import iam, kms  # type: ignore[import-not-found]
+from ministack.services.cloudformation import provisioners  # type: ignore[import-not-found]
 
 
 def correct() -> None:
-    """Correct the names of actions, keys and conditions; write each denial as a line of JSON to stdout."""
+    """Correct the names of actions, keys and conditions; bound roles; write denials as JSON to stdout."""
     iam_actions.extract_iam_action = _single_actions(iam_actions.extract_iam_action)
     iam_actions.extract_resource_arn = _keys_of_aliases(iam_actions.extract_resource_arn)
     iam_actions.request_tag_context = _encryption_context(iam_actions.request_tag_context)
     iam_evaluator.pin_request_origin = _as_if_by_tls(iam_evaluator.pin_request_origin)
     iam_evaluator.enforce = _recorded(iam_evaluator.enforce)
+    roles = provisioners._RESOURCE_HANDLERS["AWS::IAM::Role"]  # noqa: SLF001
+    create, update = roles["create"], roles["update"]
+
+    def created(logical_id: str, properties: dict[str, Any], stack: str) -> Any:
+        return _bounded(create(logical_id, properties, stack), properties)
+
+    def updated(physical_id: str, old: dict[str, Any], new: dict[str, Any], *rest: Any, **named: Any) -> Any:
+        return _bounded(update(physical_id, old, new, *rest, **named), new)
+
+    roles |= {"create": created, "update": updated}
+
+
+def _bounded(made: tuple[str, Any], properties: dict[str, Any]) -> tuple[str, Any]:
+    """Give a role of a stack its permissions boundary, which ministack leaves out.
+
+    "The ARN of the policy used to set the permissions boundary for the role. Update requires: No
+    interruption": AWS CloudFormation, "AWS::IAM::Role".
+    """
+    name = made[0]
+    if boundary := properties.get("PermissionsBoundary"):
+        given = {"RoleName": name, "PermissionsBoundary": boundary}
+        status, _, body = iam._put_role_permissions_boundary(given)  # noqa: SLF001
+        if status != HTTPStatus.OK:
+            raise ValueError(f"{name} cannot have the boundary {boundary}: {body!r}")
+    else:
+        iam._roles[name]["PermissionsBoundary"] = None  # noqa: SLF001
+    return made
 
 
 def _single_actions(found: Callable[..., str | None]) -> Callable[..., str | None]:

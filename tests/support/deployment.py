@@ -15,7 +15,8 @@ import pytest
 
 from tests.support.account import ROOT, AwsAccount
 
-STACK = "fairslot-test"
+# The name of a stage: the boundary of its roles names what they reach by it.
+STACK = "fairslot-dev"
 _SAM_SECONDS = 600
 
 
