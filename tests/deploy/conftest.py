@@ -45,7 +45,9 @@ def partners(folder: Path) -> Iterator[dict[str, str]]:
     try:
         for parameter, name in names.items():
             running[parameter] = Partner(name, free_port(), folder / name, folder / "logs")
-            running[parameter].start()
+            running[parameter].launch()
+        for one in running.values():
+            one.wait_until_ready()
         yield {parameter: one.url for parameter, one in running.items()}
     finally:
         for one in running.values():

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any
 
@@ -120,6 +121,19 @@ class Roles:
         """Return the ARN of the policy that bounds a function's role, or nothing."""
         role = self._iam.get_role(RoleName=self.role_of(function))["Role"]
         return str(role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn", ""))
+
+    def beyond_its_boundary(self, function: str) -> list[tuple[str, str]]:
+        """Return each action on an ARN that a function's own policies allow and its boundary does not."""
+        within = _single(self._managed(self.boundary(function)))
+        return [
+            (one["Action"], one["Resource"])
+            for document in self.policies(self.role_of(function)).values()
+            for one in _single(document)
+            if not any(
+                fnmatchcase(one["Action"], most["Action"]) and fnmatchcase(one["Resource"], most["Resource"])
+                for most in within
+            )
+        ]
 
     @contextmanager
     def bounded(self, function: str, *, without: str) -> Iterator[None]:

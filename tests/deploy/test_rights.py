@@ -47,8 +47,9 @@ def test_a_right_is_missed(right: Right, world: World, roles: Roles) -> None:
 
 @pytest.mark.parametrize("function", functions())
 def test_a_role_has_the_boundary(function: str, roles: Roles, boundary: str) -> None:
-    """That of the stage, which lets through all that was not denied above."""
+    """That of the stage, within which is all that the role's own policies allow."""
     assert roles.boundary(function) == boundary
+    assert roles.beyond_its_boundary(function) == []
 
 
 def test_a_right_beyond_the_boundary_is_none(world: World, roles: Roles) -> None:

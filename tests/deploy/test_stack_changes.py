@@ -8,8 +8,11 @@ from tests.deploy.customers import customers
 from tests.deploy.inventory import inventory
 from tests.deploy.releases import add_migration, migration
 from tests.deploy.world import CALENDAR, World, wait_for
-from tests.support.deployment import own_processes
+from tests.support.deployment import STACK, own_processes
 from tests.support.http import booking_body, request
+from tools.deploy.after import upload_contract
+from tools.deploy.destroy import destroy
+from tools.deploy.plan import read
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -83,11 +86,11 @@ def test_a_broken_migration_is_rolled_back(world: World) -> None:
 
 
 def test_what_was_deployed_is_deleted(world: World, empty: set[tuple[str, str]]) -> None:
-    """Only what has to outlive the stack stays: the key of the subscribers' secrets, and a snapshot."""
+    """As `make destroy` does it: what has to outlive the stack stays, subscribers' key and a snapshot."""
     deployment, account = world.deployment, world.deployment.account
     key, database = deployment.id_of("WebhookKey"), deployment.id_of("Database")
-    done = deployment.sam("delete", "--no-prompts", "--region", "us-east-1")
-    assert done.returncode == 0, done.stdout + done.stderr
+    upload_contract(account.client, deployment.outputs["PagesBucketName"])
+    destroy(read("dev", region=None, email=None), account.client, said=STACK)
     kept = inventory(account) - empty
     assert {kind for kind, _ in kept} == {"kms Keys", "rds DBSnapshots"}
     assert {name for kind, name in kept if kind == "kms Keys"} == {key}

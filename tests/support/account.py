@@ -38,6 +38,8 @@ class AwsAccount(Program):
             "authority": str(self.authority),
         }
         self._variables = variables
+        # One session reads botocore's lists once, for all services.
+        self._session = boto3.Session()
         self._clients: dict[str, Any] = {}
 
     @property
@@ -65,7 +67,7 @@ class AwsAccount(Program):
     def client(self, service: str) -> Any:
         """Return a boto3 client of the root user."""
         if service not in self._clients:
-            self._clients[service] = boto3.Session().client(
+            self._clients[service] = self._session.client(
                 service,  # type: ignore[call-overload]
                 endpoint_url=self.url,
                 region_name=REGION,

@@ -33,7 +33,7 @@ def destroy(plan: Plan, clients: Clients, *, said: str) -> None:
     cloudformation.delete_stack(StackName=plan.stack)
     # Lambda takes up to half an hour to give back a function's place in the network.
     cloudformation.get_waiter("stack_delete_complete").wait(
-        StackName=plan.stack, WaiterConfig={"Delay": 15, "MaxAttempts": 240}
+        StackName=plan.stack, WaiterConfig={"Delay": 5, "MaxAttempts": 720}
     )
 
 
