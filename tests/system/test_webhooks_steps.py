@@ -21,6 +21,8 @@ from tests.support.stack_webhooks import StackWebhooks, stack_webhooks
 HALT_SECONDS = 30.0
 # And than a process takes from a message to its result, on a busy machine too.
 VISIBILITY_SECONDS = 4
+# And the sweep leaves a change alone for longer than it takes to see how things stand at a halt.
+GRACE_SECONDS = 4
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory, postgres: EmbeddedPostgres)
             "DATABASE_URL": f"{through}?sslmode=disable&gssencmode=disable",
             "QUEUES_AT": str(queues),
             "QUEUES_THROUGH": str(queues_proxy.port),
-            "OUTBOX_GRACE_SECONDS": "1",
+            "OUTBOX_GRACE_SECONDS": str(GRACE_SECONDS),
             "WEBHOOK_MAX_ATTEMPTS": "20",
             "CRM_FAILURE_RATE": "0",
             "CRM_HANG_RATE": "0",

@@ -156,9 +156,11 @@ def test_a_program_killed_while_it_restarts_is_restarted(tmp_path: Path, part: s
         os.kill(killed, signal.SIGKILL)
         for _ in range(KILLS):
             wait_for_end(killed)
-            wait_for(lambda: stack.process.poll() is not None or bool(programs(stack, program)))
-            for killed in programs(stack, program):  # none if it has ended by itself
-                with suppress(ProcessLookupError):
+            found: list[int] = []
+            # Asked once: while a process becomes another program its command reads as empty.
+            wait_for(lambda: bool(found.extend(programs(stack, program)) or found or stack.process.poll()))
+            for killed in found:
+                with suppress(ProcessLookupError):  # it has ended by itself
                     os.kill(killed, signal.SIGKILL)
         wait_for_end(killed)
         wait_for(lambda: _works(state))
