@@ -7,6 +7,7 @@ import pytest
 from tests.support.stack import FAULTS, GUESSES, QUICK, Stack, running, wait_until_read
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: Sequence[pytest.Function]) -> None:
     """Have one worker run all tests that share a stack, and another test where its file is run."""
     for item in items:

@@ -27,20 +27,20 @@ def lines(stack: Stack, phrase: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_one_query_shows_the_whole_way(calm: Stack) -> None:
+def test_one_query_shows_the_whole_way(quick: Stack) -> None:
     """The request with its id and answer, the queueing of its deliveries, each attempt with its outcome."""
-    answer = book(calm, starts(calm)[40]["start_time"])
+    answer = book(quick, starts(quick)[40]["start_time"])
     made = answer.json()
     assert '@message like "ID/VERSION"' in query()
     phrase = f"{made['appointment_id']}/{made['version']}"
 
     def is_told() -> bool:
-        known = appointments(calm).get(made["appointment_id"], {})
+        known = appointments(quick).get(made["appointment_id"], {})
         return bool(known.get("crm_contact_id") and known.get("external_calendar_id"))
 
     wait_until(is_told, 30, "both partners were told")
-    wait_until(lambda: len(lines(calm, phrase)) >= 4, 10, "everything is in the logs")
-    found = lines(calm, phrase)
+    wait_until(lambda: len(lines(quick, phrase)) >= 4, 10, "everything is in the logs")
+    found = lines(quick, phrase)
     [request] = [one for one in found if "_aws" in one]
     assert (request["route"], request["status"]) == ("POST /api/appointments", 201)
     assert request["request_id"] == answer.headers["X-Request-Id"]
