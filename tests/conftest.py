@@ -29,6 +29,14 @@ hypothesis.load_profile("fairslot")
 # there all the same: only a machine that dies loses it.
 _QUICK = {"fsync": "off", "full_page_writes": "off"}
 _numbers = itertools.count()
+_LONGEST_ID = 200
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name long texts by their length: an id goes into the environment, and into each report."""
+    if isinstance(val, str | bytes) and len(val) > _LONGEST_ID:
+        return f"{argname} of {len(val)}"
+    return None
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from fairslot.platform.settings import Settings
 from tests.support.cloudformation import environment, functions, resources, sources, template
 
 FUNCTIONS = functions()
@@ -49,6 +50,15 @@ def test_work_after_the_answer_is_a_parameter() -> None:
     assert publishing == {"BookingFunction", "AdminFunction"}
     assert all(environment(FUNCTIONS[name])["AFTER_ANSWER"] == {"Ref": "AfterAnswer"} for name in publishing)
     assert template()["Parameters"]["AfterAnswer"]["Default"] == "true"
+
+
+def test_what_is_kept_how_long_is_a_parameter() -> None:
+    """The function that deletes what is older is told, and by default what its settings say."""
+    kept = environment(FUNCTIONS["SlotsFunction"])
+    for variable, parameter in (("KEEP_EVENTS_DAYS", "KeepEventsDays"), ("KEEP_AUDIT_DAYS", "KeepAuditDays")):
+        assert kept[variable] == {"Ref": parameter}
+        default = Settings.model_fields[variable.lower()].default
+        assert str(template()["Parameters"][parameter]["Default"]) == str(default)
 
 
 def test_the_key_is_rotated_and_kept() -> None:
