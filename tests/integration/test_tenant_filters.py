@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-import psycopg
 import pytest
 
 from fairslot.platform import db
 from local.postgres import EmbeddedPostgres
+from tests.support.databases import Databases
 from tests.support.tenant_filters import Filter, Statement, filters, statements
 from tests.support.tenant_probes import World
 
@@ -36,12 +36,10 @@ _BESIDE = {
 
 
 @pytest.fixture(scope="module")
-def world(postgres: EmbeddedPostgres, admin: psycopg.Connection[tuple[str, ...]]) -> Iterator[World]:
+def world(postgres: EmbeddedPostgres, databases: Databases) -> Iterator[World]:
     """Two tenants in a database that every test leaves as it was."""
-    admin.execute("CREATE DATABASE two_tenants OWNER fairslot TEMPLATE template STRATEGY file_copy")
-    with db.connect(postgres.url_of("two_tenants")) as connection:
+    with databases.lent() as name, db.connect(postgres.url_of(name)) as connection:
         yield World(connection)
-    admin.execute("DROP DATABASE two_tenants WITH (FORCE)")
 
 
 @pytest.mark.parametrize("statement", _STATEMENTS, ids=lambda one: f"{one.place}:{one.name}")

@@ -65,9 +65,8 @@ def shown_free(body: bytes, stretches: list[Stretch], zone: ZoneInfo) -> list[St
     wrong = []
     found = [*windows(stretches, zone)]
     for window in found[:: max(1, -(-len(found) // WINDOWS))]:
-        try:
-            free = free_of(body, window, zone, SECONDS).bits
-        except CalendarError:
+        free = free_bits(body, window, zone)
+        if free is None:
             return []
         wrong += [
             (start, end)
@@ -78,6 +77,15 @@ def shown_free(body: bytes, stretches: list[Stretch], zone: ZoneInfo) -> list[St
 
 
 @cache
+def free_bits(body: bytes, window: Window, zone: ZoneInfo) -> int | None:
+    """Return what a feed shows as free, None if it is refused; both sources ask about most windows."""
+    try:
+        return free_of(body, window, zone, SECONDS).bits
+    except CalendarError:
+        return None
+
+
+@cache
 def by_hand(path: Path, zone: ZoneInfo) -> list[Stretch]:
     """Return when a feed is surely busy."""
     return surely_busy(body_of(path), zone)[0]
@@ -85,8 +93,14 @@ def by_hand(path: Path, zone: ZoneInfo) -> list[Stretch]:
 
 def by_the_package(body: bytes, zone: ZoneInfo) -> list[Stretch]:
     """Return when events take place by the recurrence package alone, as far as it reads them."""
+    return [(at(start, zone), at(end, zone)) for start, end in occurrences(body)]
+
+
+@cache
+def occurrences(body: bytes) -> list[tuple[date, date]]:
+    """Return the times of events by the recurrence package, which no zone of ours has a part in."""
     clear_zones()
-    found = []
+    found: list[tuple[date, date]] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -95,7 +109,7 @@ def by_the_package(body: bytes, zone: ZoneInfo) -> list[Stretch]:
                 for event in islice(query.all(), MOST):
                     free = {str(event.get("TRANSP", "")).upper(), str(event.get("STATUS", "")).upper()}
                     if not free & {"TRANSPARENT", "CANCELLED"}:
-                        found.append((at(event.start, zone), at(event.end, zone)))
+                        found.append((event.start, event.end))
         except Exception:  # noqa: BLE001  # broken on purpose, most of them; what was found before stands
             return found
     return found
