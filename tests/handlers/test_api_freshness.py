@@ -101,6 +101,8 @@ def test_the_first_request_has_unread_calendars_read(
             "first_slot": first,
             "slot_count": end - first,
             "requested_at": fetch["requested_at"],
+            "source_id": fetch["source_id"],
+            "generation": 1,
         }
         assert datetime.fromisoformat(fetch["requested_at"]) == NOW
     page(calendar_id="ext", days=1)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from fairslot.calendars.calendar_api import CalendarApi
 from fairslot.calendars.interface import CalendarError, ExternalCalendar
 from fairslot.messages.fetches import FetchRequest
-from fairslot.messages.readings import FreeSlots, Reading
+from fairslot.messages.readings import LONGEST_TAG, FreeSlots, Reading
 from fairslot.platform.settings import settings
 
 
@@ -17,10 +17,13 @@ async def read(request: FetchRequest, *, seconds: float) -> Reading:
         async with asyncio.timeout(seconds):
             found = await open_calendar(request).free(request.window)
     except CalendarError as error:
-        return Reading.of(request, fetched_at=fetched_at, error=error.reason)
+        return Reading.of(
+            request, fetched_at=fetched_at, error=error.reason, after=error.after, ended=error.ended
+        )
     except TimeoutError:
         return Reading.of(request, fetched_at=fetched_at, error="timeout")
-    free = FreeSlots(window=request.window, bits=found.bits, unreadable=found.unreadable)
+    tag = found.tag if found.tag is not None and len(found.tag) <= LONGEST_TAG else None
+    free = FreeSlots(window=request.window, bits=found.bits, unreadable=found.unreadable, tag=tag)
     return Reading.of(request, fetched_at=fetched_at, free=free)
 
 

@@ -19,7 +19,7 @@ from fairslot.domain.slots import (
     slot_of,
     working_bits,
 )
-from fairslot.messages.readings import FreeSlots
+from fairslot.messages.readings import FreeSlots, Reading
 from fairslot.platform import db
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
@@ -45,22 +45,32 @@ def has_coach(connection: Connection, *, tenant_id: str, coach_id: str) -> bool:
     return bool(row and row["n"])
 
 
-def store_free_time(connection: Connection, *, coach_id: str, fetched_at: datetime, free: FreeSlots) -> bool:
-    """Store what a coach's calendar leaves free, and how many of its events could not be read.
+def store_free_time(connection: Connection, reading: Reading, free: FreeSlots) -> bool:
+    """Store what one of a coach's calendars leaves free, and how many of its events could not be read.
 
-    Our own blocks are not busy time, absences stay closed, and an older reading never overwrites a younger
-    one. Returns whether the coach is active; otherwise nothing is stored.
+    The coach is free when all of them are. Our own blocks are not busy time, absences stay closed, and an
+    older reading never overwrites a younger one. Returns whether the coach is active; otherwise nothing is
+    stored.
     """
-    coach = connection.execute(_SQL["coaches"], {"coaches": [coach_id], "tenant": None}).fetchone()
+    coach = connection.execute(_SQL["coaches"], {"coaches": [reading.coach_id], "tenant": None}).fetchone()
     if coach is None:
         return False
-    first, count = free.window.first_slot, free.window.slot_count
-    columns = _columns(coach, first, count, free.bits)
-    values = {"coach": coach_id, "fetched_at": fetched_at, "unreadable": free.unreadable, **columns}
+    window = free.window
+    values = {
+        "coach": reading.coach_id,
+        "source": reading.source_id,
+        "generation": reading.generation,
+        "fetched_at": reading.fetched_at,
+        "first": window.first_slot,
+        "free": format(free.bits, f"0{window.slot_count}b"),
+        "unreadable": free.unreadable,
+        "tag": free.tag,
+        **_columns(coach, window.first_slot, window.slot_count, 0),
+    }
     try:
         connection.execute(_SQL["store"], values)
     except ExclusionViolation:  # the stored days are those of another zone
-        _follow_zones(connection, [coach], first)
+        _follow_zones(connection, [coach], window.first_slot)
         connection.execute(_SQL["store"], values)
     return True
 

@@ -23,13 +23,20 @@ _SQL = queries("sync")
 _POLL_SECONDS = 0.05
 # The least time between two reads of one calendar that are requested because something changed.
 _PAUSE = timedelta(seconds=10)
+# After this many failures in a row of a provider's sources its breaker opens, for this long at first.
+_MOST_FAILURES = 5
+_PROVIDER_PAUSE = timedelta(seconds=60)
 _LAST_SECOND = 1.0  # kept for reading the page itself
 
 
 def due(connection: Connection, *, now: datetime) -> list[FetchRequest]:
-    """Claim the coaches whose calendar was not requested within the sync interval."""
-    before = now - timedelta(seconds=settings().sync_interval_seconds)
-    return _fetches(connection.execute(_SQL["due"], {"now": now, "before": before}).fetchall(), now)
+    """Claim the sources that are due: each once in an interval, at a moment of its own.
+
+    A source that failed is due as engine.retry_after() says. While the breaker of a provider is open, one of
+    its sources is tried at a time.
+    """
+    values = {"now": now, "pause": _PROVIDER_PAUSE, "interval": _interval(), "told_interval": 2 * _interval()}
+    return _fetches(connection.execute(_SQL["due"], values).fetchall(), now)
 
 
 def request(
@@ -57,7 +64,7 @@ def await_first(
     The first caller sends the requests; everybody waits at most `first_sync_wait_seconds` from then on, so a
     calendar that never answers costs one wait. The last second of the time limit is never waited away.
     """
-    values = {"tenant": tenant_id, "calendars": list(calendar_ids), "now": now}
+    values = {"tenant": tenant_id, "calendars": list(calendar_ids), "interval": _interval(), "now": now}
     fresh = connection.execute(_SQL["claim_first"], values).fetchall()
     if fresh:
         send(_fetches(fresh, now))
@@ -70,32 +77,56 @@ def await_first(
         time.sleep(_POLL_SECONDS)
 
 
-def store(connection: Connection, reading: Reading) -> bool:
+def store(connection: Connection, reading: Reading, *, now: datetime | None = None) -> bool:
     """Store the outcome of a reading; return whether the coach's slots may have changed.
 
     A failed reading is noted and leaves the slots alone. Events that could not be read count as busy already:
-    they are noted and are no failure.
+    they are noted and are no failure. Then the provider is noted, in a transaction of its own: its row is
+    everybody's.
     """
-    if reading.free is None:
-        values = {"coach": reading.coach_id, "fetched_at": reading.fetched_at, "error": reading.error}
+    changed = False
+    values = {
+        "coach": reading.coach_id,
+        "source": reading.source_id,
+        "generation": reading.generation,
+        "fetched_at": reading.fetched_at,
+        "error": reading.error,
+        "after": reading.after,
+        "ended": reading.ended,
+        "most": _MOST_FAILURES,
+        "pause": _PROVIDER_PAUSE,
+        "longest": _interval(),
+        "interval": _interval(),
+        "now": now or reading.fetched_at,
+    }
+    if reading.free is not None:
+        changed = store_free_time(connection, reading, reading.free)
+    else:
         connection.execute(_SQL["failed"], values)
-        return False
-    return store_free_time(
-        connection, coach_id=reading.coach_id, fetched_at=reading.fetched_at, free=reading.free
-    )
+    if reading.source_id is not None:
+        connection.execute(_SQL["note_provider"], values)
+    return changed
+
+
+def _interval() -> timedelta:
+    return timedelta(seconds=settings().sync_interval_seconds)
 
 
 def _fetches(rows: Sequence[dict[str, Any]], now: datetime) -> list[FetchRequest]:
     fetches = []
     for row in rows:
         first, end = horizon_slots(ZoneInfo(row["time_zone"]), now)
-        at = row.get("requested_at", now)
+        at = row["requested_at"]
         fetches.append(
             FetchRequest(
                 coach_id=row["coach_id"],
-                kind=row["calendar_kind"],
-                url=row["calendar_url"],
+                kind=row["kind"],
+                url=row["url"],
                 time_zone=row["time_zone"],
+                source_id=row["source_id"],
+                generation=row["generation"],
+                calendar_ref=row["calendar_ref"],
+                credentials=row["credentials"],
                 first_slot=first,
                 slot_count=end - first,
                 requested_at=at.isoformat(),

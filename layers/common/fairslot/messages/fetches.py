@@ -4,6 +4,7 @@ An issuer's public keys are asked for on the same queue: see issuer_keys.py.
 """
 
 from typing import Annotated
+from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +20,9 @@ LONGEST_WINDOW = 40_000  # slots; a year of the longest days has 38,064
 class FetchRequest(BaseModel):
     """A request to read the `slot_count` slots from `first_slot` of one coach's calendar.
 
+    `source_id` and its `generation` say which of the coach's calendars; without them it is the only one, as
+    messages of 0.1.0 are. `credentials` are ciphertext, for the context {purpose: calendar, source_id}.
+
     `requested_at`, RFC 3339 text, is when to read it at the earliest; `delay_seconds` is how far ahead that
     was when the request was made. The queue keeps the delay, so it is not part of the message.
     """
@@ -32,6 +36,10 @@ class FetchRequest(BaseModel):
     first_slot: int
     slot_count: Annotated[int, Field(ge=1, le=LONGEST_WINDOW)]
     requested_at: str
+    source_id: UUID | None = None
+    generation: int | None = None
+    calendar_ref: str | None = None
+    credentials: str | None = None
     delay_seconds: int = Field(default=0, exclude=True)
 
     @staticmethod
@@ -45,8 +53,9 @@ class FetchRequest(BaseModel):
         return request
 
     def to_json(self) -> str:
-        """Write the message's body."""
-        return contract.write(self)
+        """Write the message's body; what 0.1.0 does not know of is there if it says something."""
+        members = self.model_dump(mode="json", exclude_none=True)
+        return contract.to_json({**members, "url": self.url})
 
     @property
     def zone(self) -> ZoneInfo:

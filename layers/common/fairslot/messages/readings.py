@@ -4,7 +4,8 @@ An issuer's public keys come on the same queue: see issuer_keys.py.
 """
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
+from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field
 
@@ -14,31 +15,42 @@ from fairslot.messages.contract import MessageError
 from fairslot.messages.fetches import LONGEST_WINDOW, FetchRequest
 from fairslot.messages.issuer_keys import KeysReading
 
+LONGEST_TAG = 1_000
+type Ended = Literal["disconnected", "unsupported"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FreeSlots:
     """The free slots of a window, a bit each, first slot highest.
 
-    `unreadable` is how many events could not be read wholly; they count as busy.
+    `unreadable` is how many events could not be read wholly; they count as busy. `tag` is the provider's name
+    for what was read.
     """
 
     window: Window
     bits: int
     unreadable: int = 0
+    tag: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
     """The result of reading one calendar: the free slots, or None and the `error`.
 
-    `fetched_at` is when the reading began, which orders the readings of a calendar.
+    `fetched_at` is when the reading began, which orders the readings of a calendar. After a failure `after` is
+    how many seconds the provider asks to wait; `ended` is its word that trying again is of no use.
+    `source_id` and `generation` are those of the request; a request of 0.1.0 has none.
     """
 
     coach_id: str
     requested_at: str
     fetched_at: AwareDatetime
+    source_id: UUID | None = None
+    generation: int | None = None
     free: FreeSlots | None = None
     error: str | None = None
+    after: float = 0.0
+    ended: Ended | None = None
 
     @staticmethod
     def of(
@@ -47,14 +59,20 @@ class Reading:
         fetched_at: AwareDatetime,
         free: FreeSlots | None = None,
         error: str | None = None,
+        after: float = 0.0,
+        ended: Ended | None = None,
     ) -> "Reading":
         """Make the answer to a request."""
         return Reading(
             coach_id=request.coach_id,
             requested_at=request.requested_at,
             fetched_at=fetched_at,
+            source_id=request.source_id,
+            generation=request.generation,
             free=free,
             error=error,
+            after=after,
+            ended=ended,
         )
 
     @staticmethod
@@ -65,8 +83,12 @@ class Reading:
             coach_id=wire.coach_id,
             requested_at=wire.requested_at,
             fetched_at=wire.fetched_at,
+            source_id=wire.source_id,
+            generation=wire.generation,
             free=_free(wire) if wire.ok else None,
             error=None if wire.ok else wire.error,
+            after=0.0 if wire.ok else wire.after or 0.0,
+            ended=None if wire.ok else wire.ended,
         )
 
     def to_json(self) -> str:
@@ -75,14 +97,19 @@ class Reading:
             coach_id=self.coach_id,
             requested_at=self.requested_at,
             fetched_at=self.fetched_at,
+            source_id=self.source_id,
+            generation=self.generation,
             ok=self.free is not None,
             error=self.error,
+            after=self.after or None,
+            ended=self.ended,
         )
         if self.free is not None:
             window = self.free.window
             wire.first_slot, wire.slot_count = window.first_slot, window.slot_count
             wire.free = hex_of(self.free.bits, window.slot_count)
             wire.unreadable = self.free.unreadable or None
+            wire.tag = self.free.tag
         return contract.to_json(wire.model_dump(mode="json", exclude_none=True))
 
 
@@ -100,8 +127,13 @@ class _Wire(BaseModel):
     coach_id: Annotated[str, Field(min_length=1)]
     requested_at: str
     fetched_at: AwareDatetime
+    source_id: UUID | None = None
+    generation: int | None = None
     ok: bool
     error: str | None = None
+    after: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    ended: Ended | None = None
+    tag: Annotated[str, Field(max_length=LONGEST_TAG)] | None = None
     first_slot: int | None = None
     slot_count: Annotated[int, Field(ge=1, le=LONGEST_WINDOW)] | None = None
     free: str | None = None
@@ -116,4 +148,4 @@ def _free(wire: _Wire) -> FreeSlots:
         bits = bits_of_hex(wire.free, window.slot_count)
     except ValueError:
         raise MessageError from None
-    return FreeSlots(window=window, bits=bits, unreadable=wire.unreadable or 0)
+    return FreeSlots(window=window, bits=bits, unreadable=wire.unreadable or 0, tag=wire.tag)

@@ -17,12 +17,13 @@ SELECT coach_id, string_agg(first_slot || '/' || slot_count || '/' || local_date
  GROUP BY coach_id;
 
 -- name: store
--- Stores what a calendar leaves free; an older reading never overwrites a younger one.
-SELECT engine.upsert_days(p_coach => %(coach)s, p_fetched_at => %(fetched_at)s,
-                          p_first_slots => %(first_slots)s::integer[], p_slot_counts => %(slot_counts)s::smallint[],
-                          p_dates => %(dates)s::date[], p_working => %(working)s::text[],
-                          p_external => %(external)s::text[], p_max_per_day => %(max_per_day)s::smallint,
-                          p_unreadable => %(unreadable)s, p_made_of => %(made_of)s);
+-- Stores what a source leaves free; an older reading never overwrites a younger one.
+SELECT engine.store_reading(p_coach => %(coach)s, p_source => %(source)s, p_generation => %(generation)s,
+                            p_fetched_at => %(fetched_at)s, p_first => %(first)s, p_free => %(free)s::varbit,
+                            p_first_slots => %(first_slots)s::integer[], p_slot_counts => %(slot_counts)s::smallint[],
+                            p_dates => %(dates)s::date[], p_working => %(working)s::text[],
+                            p_max_per_day => %(max_per_day)s::smallint, p_unreadable => %(unreadable)s, p_tag => %(tag)s,
+                            p_made_of => %(made_of)s);
 
 -- name: extend
 -- Gives coaches these days, which are the same for all of them.

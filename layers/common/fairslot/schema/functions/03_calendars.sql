@@ -10,6 +10,11 @@ CREATE OR REPLACE FUNCTION engine.closes_at(p_calendar calendars, p_now timestam
     RETURNS timestamptz LANGUAGE sql STABLE
     RETURN p_now + make_interval(hours => 24 * (p_calendar).horizon_days);
 
+-- Since when each of a coach's external calendars must have been read for the coach to be booked in a calendar; null: whenever.
+CREATE OR REPLACE FUNCTION engine.verified_since(p_calendar calendars, p_now timestamptz) RETURNS timestamptz
+    LANGUAGE sql STABLE
+    RETURN CASE WHEN (p_calendar).on_unverified = 'block' THEN p_now - interval '15 minutes' END;
+
 -- The days around a window on which nothing may start in a calendar, as instants [starts, ends) with the reason:
 -- blocked dates, and days that have reached the calendar's maximum. The appointment p_except and expired holds do not
 -- count.

@@ -73,6 +73,23 @@ BEGIN
              ORDER BY mate.i) AS one;
 END $$;
 
+-- A roster in which nobody can be booked whose external calendars were not all read since p_since; null: the one given. Whoever
+-- cannot be booked anyway keeps the reason.
+CREATE OR REPLACE FUNCTION engine.verified_roster(p_roster rosters, p_since timestamptz) RETURNS rosters
+    LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    IF p_since IS NOT NULL THEN
+        p_roster.absent := ARRAY(
+            SELECT CASE WHEN mate.absent IS NULL AND coach.calendar_kind <> 'none' AND sync.synced_at < p_since
+                        THEN 'unverified' ELSE mate.absent END
+              FROM unnest(p_roster.coach_ids, p_roster.absent) WITH ORDINALITY AS mate (coach_id, absent, i)
+              LEFT JOIN coaches AS coach USING (coach_id)
+              LEFT JOIN coach_syncs AS sync USING (coach_id)
+             ORDER BY mate.i);
+    END IF;
+    RETURN p_roster;
+END $$;
+
 -- A calendar's coaches for p_count slots from p_from with buffers, why each of them is not free at p_now, or null, and what they
 -- do not meet of what the calendar requires, and of p_requires.
 CREATE OR REPLACE FUNCTION engine.candidates(
@@ -85,7 +102,12 @@ CREATE OR REPLACE FUNCTION engine.candidates(
            (own.roster).requires, coalesce(mate.unmet, 0), coalesce(mate.also_unmet, 0)
       FROM engine.ledger(p_calendar) AS own
      CROSS JOIN LATERAL engine.eligible_roster(p_roster => own.roster, p_requires => p_requires) AS may
-     CROSS JOIN LATERAL engine.look_at_team(p_roster => may.roster, p_from => p_from, p_to => p_from + p_count,
+     CROSS JOIN LATERAL engine.look_at_team(p_roster => engine.verified_roster(
+                                                p_roster => may.roster,
+                                                p_since => (SELECT engine.verified_since(calendar, p_now)
+                                                              FROM calendars AS calendar
+                                                             WHERE calendar.calendar_id = p_calendar)),
+                                            p_from => p_from, p_to => p_from + p_count,
                                             p_before => p_before, p_after => p_after, p_now => p_now) AS seen
      CROSS JOIN LATERAL unnest((own.roster).coach_ids, seen.excluded, (own.roster).buffers_before,
                                (own.roster).buffers_after, (own.roster).unmet, may.unmet)
@@ -239,6 +261,10 @@ BEGIN
         v_may := engine.eligible_roster(p_roster => p_roster, p_requires => p_requires);
         p_roster := v_may.roster;
         v_unmet := v_may.unmet;
+    END IF;
+    IF p_calendar.on_unverified <> 'allow' THEN
+        p_roster := engine.verified_roster(p_roster => p_roster,
+                                           p_since => engine.verified_since(p_calendar => p_calendar, p_now => p_now));
     END IF;
     LOOP
         v_seen := engine.look_at_team(p_roster => p_roster, p_from => v_from, p_to => v_to, p_before => v_before,

@@ -14,7 +14,10 @@ CREATE OR REPLACE FUNCTION engine.choose_again(
 DECLARE
     v_undone record := engine.undone(p_turn => p_turn, p_roster => p_roster, p_appointment => p_appointment);
     v_may    record := engine.eligible_roster(p_roster => p_roster, p_requires => p_requires);
-    v_seen   record := engine.look_at_team(p_roster => v_may.roster, p_from => p_from, p_to => p_to, p_now => p_now,
+    v_seen   record := engine.look_at_team(p_roster => engine.verified_roster(
+                                               p_roster => v_may.roster,
+                                               p_since => engine.verified_since(p_calendar => p_calendar, p_now => p_now)),
+                                           p_from => p_from, p_to => p_to, p_now => p_now,
                                            p_before => p_calendar.buffer_before / 15,
                                            p_after => p_calendar.buffer_after / 15);
     v_choice record;

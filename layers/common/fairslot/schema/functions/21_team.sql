@@ -27,7 +27,7 @@ CREATE OR REPLACE FUNCTION engine.calendar_json(c calendars) RETURNS jsonb LANGU
         'blocked_dates', to_jsonb(c.blocked_dates), 'hour_kinds', c.hour_kinds, 'policy', c.policy,
         'fairness', jsonb_build_object('gamma', c.weight_exponent, 'low', c.weight_low, 'high', c.weight_high,
                                        'prior_strength', c.prior_strength, 'half_life_days', c.half_life_days),
-        'conflict_policy', c.conflict_policy, 'requires', to_jsonb(c.requires), 'active', c.active);
+        'conflict_policy', c.conflict_policy, 'on_unverified', c.on_unverified, 'requires', to_jsonb(c.requires), 'active', c.active);
 
 -- Adds coaches to teams, or changes what is set of them there: the n-th coach in the n-th calendar. Buffers and notices are
 -- minutes.

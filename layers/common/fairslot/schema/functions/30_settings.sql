@@ -5,7 +5,8 @@ CREATE OR REPLACE FUNCTION engine.put_calendar(p_calendar text, p_tenant text, p
     RETURNS TABLE (calendar_id text) LANGUAGE sql SECURITY DEFINER AS $$
     INSERT INTO calendars AS known (calendar_id, tenant_id, name, slug, description, slot_duration, slot_interval,
         buffer_before, buffer_after, min_notice_minutes, horizon_days, time_zone, max_per_day, blocked_dates, hour_kinds, policy,
-        weight_exponent, weight_low, weight_high, prior_strength, half_life_days, conflict_policy, requires, active)
+        weight_exponent, weight_low, weight_high, prior_strength, half_life_days, conflict_policy,
+        on_unverified, requires, active)
     SELECT p_calendar, p_tenant, given ->> 'name', given ->> 'slug', given ->> 'description',
            (given ->> 'slot_duration')::smallint, (given ->> 'slot_interval')::smallint,
            (given #>> '{buffers,before}')::smallint, (given #>> '{buffers,after}')::smallint, (given ->> 'notice')::integer,
@@ -13,7 +14,8 @@ CREATE OR REPLACE FUNCTION engine.put_calendar(p_calendar text, p_tenant text, p
            ARRAY(SELECT jsonb_array_elements_text(given -> 'blocked_dates')::date), given -> 'hour_kinds', given ->> 'policy',
            (given #>> '{fairness,gamma}')::float8, (given #>> '{fairness,low}')::float8, (given #>> '{fairness,high}')::float8,
            (given #>> '{fairness,prior_strength}')::float8, (given #>> '{fairness,half_life_days}')::float8,
-           given ->> 'conflict_policy', ARRAY(SELECT jsonb_array_elements_text(given -> 'requires')), (given ->> 'active')::boolean
+           given ->> 'conflict_policy', coalesce(given ->> 'on_unverified', 'allow'),
+           ARRAY(SELECT jsonb_array_elements_text(given -> 'requires')), (given ->> 'active')::boolean
       FROM (SELECT p_settings::jsonb AS given) AS request
     ON CONFLICT (calendar_id) DO UPDATE
        SET name = excluded.name, slug = excluded.slug, description = excluded.description,
@@ -24,6 +26,7 @@ CREATE OR REPLACE FUNCTION engine.put_calendar(p_calendar text, p_tenant text, p
            hour_kinds = excluded.hour_kinds, policy = excluded.policy,
            weight_exponent = excluded.weight_exponent, weight_low = excluded.weight_low, weight_high = excluded.weight_high,
            prior_strength = excluded.prior_strength, half_life_days = excluded.half_life_days, conflict_policy = excluded.conflict_policy,
+           on_unverified = excluded.on_unverified,
            requires = excluded.requires, active = excluded.active,
            policy_version = known.policy_version + CASE
                WHEN (known.policy, known.weight_exponent, known.weight_low, known.weight_high, known.hour_kinds)

@@ -1,81 +1,102 @@
--- Coaches' own calendars: whose is asked for, and events that are told.
+-- Coaches' own calendars: whose is asked for, and events that are told. How a source's health goes on: 36_source_health.sql.
 
--- Claims the coaches whose calendar should be read again.
-CREATE OR REPLACE FUNCTION engine.claim_due_coaches(p_before timestamptz, p_now timestamptz)
-    RETURNS TABLE (coach_id text, calendar_kind text, calendar_url text, time_zone text)
-    LANGUAGE sql SECURITY DEFINER AS $$
-    WITH due AS (
-        SELECT coach.coach_id, coach.calendar_kind, coach.calendar_url, coach.time_zone
-          FROM coaches AS coach LEFT JOIN coach_syncs AS sync USING (coach_id)
-         WHERE coach.active AND coach.calendar_kind <> 'none'
-           AND (sync.requested_at IS NULL OR sync.requested_at <= p_before)
-         ORDER BY coach.coach_id
-    ), claimed AS (
-        INSERT INTO coach_syncs AS sync (coach_id, first_requested_at, requested_at)
-        SELECT coach_id, p_now, p_now FROM due
-        ON CONFLICT (coach_id) DO UPDATE
-           SET requested_at = excluded.requested_at,
-               first_requested_at = coalesce(sync.first_requested_at, excluded.first_requested_at)
-         WHERE sync.requested_at IS NULL OR sync.requested_at <= p_before
-        RETURNING coach_id
-    )
-    SELECT due.* FROM due JOIN claimed USING (coach_id)
-$$;
+-- When a source is polled next: its own second of each interval, so that many are polled evenly, and a quarter of one after
+-- p_after at the earliest.
+CREATE OR REPLACE FUNCTION engine.next_poll(p_source uuid, p_after timestamptz, p_interval interval) RETURNS timestamptz
+    LANGUAGE sql STABLE
+    RETURN (SELECT to_timestamp(begun + 1 + ((phase - begun - 1) % length + length) % length)
+              FROM (SELECT given.length, hashtextextended(p_source::text, 0) % given.length AS phase,
+                           floor(date_part('epoch', p_after) + given.length / 4.0)::bigint AS begun
+                      FROM (SELECT greatest(1, date_part('epoch', p_interval))::bigint) AS given (length)) AS one);
 
--- Claims the tenant's coaches of calendars whose own calendar was never requested.
-CREATE OR REPLACE FUNCTION engine.claim_first_syncs(p_tenant text, p_calendars text[], p_now timestamptz)
-    RETURNS TABLE (coach_id text, calendar_kind text, calendar_url text, time_zone text)
-    LANGUAGE sql SECURITY DEFINER AS $$
-    WITH fresh AS (
-        SELECT coach.coach_id, coach.calendar_kind, coach.calendar_url, coach.time_zone
-          FROM coaches AS coach LEFT JOIN coach_syncs AS sync USING (coach_id)
-         WHERE coach.active AND coach.calendar_kind <> 'none' AND sync.first_requested_at IS NULL
+-- Whether a source's provider has an open breaker.
+CREATE OR REPLACE FUNCTION engine.is_open(p_provider text, p_now timestamptz) RETURNS boolean LANGUAGE sql STABLE
+    RETURN EXISTS (SELECT FROM calendar_providers AS one WHERE one.provider = p_provider AND one.open_until > p_now);
+
+-- Claims the sources that are to be read again: of a provider whose breaker lets one try through, the one that waits longest,
+-- and the next after p_pause. Sources whose changes are told are polled every p_told_interval.
+CREATE OR REPLACE FUNCTION engine.claim_due_sources(
+    p_interval interval, p_told_interval interval, p_pause interval, p_now timestamptz
+) RETURNS SETOF calendar_sources LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    v_due uuid[];
+    v_new text[];
+BEGIN
+    v_due := ARRAY(
+        SELECT due.source_id
+          FROM (SELECT source.source_id, source.provider,
+                       row_number() OVER (PARTITION BY source.provider ORDER BY source.next_at, source.source_id) AS place
+                  FROM calendar_sources AS source JOIN coaches AS coach USING (coach_id)
+                 WHERE source.reads AND source.ended IS NULL AND source.next_at <= p_now AND coach.active
+                   AND NOT engine.is_open(p_provider => source.provider, p_now => p_now)) AS due
+         WHERE due.place = 1
+            OR NOT EXISTS (SELECT FROM calendar_providers AS tried
+                            WHERE tried.provider = due.provider AND tried.open_until IS NOT NULL));
+    v_due := ARRAY(SELECT source_id FROM calendar_sources
+                    WHERE source_id = ANY (v_due) AND next_at <= p_now AND ended IS NULL
+                    ORDER BY source_id FOR NO KEY UPDATE SKIP LOCKED);
+    v_new := ARRAY(SELECT coach_id FROM calendar_sources
+                    WHERE source_id = ANY (v_due) AND first_requested_at IS NULL ORDER BY coach_id);
+    RETURN QUERY
+    UPDATE calendar_sources
+       SET requested_at = p_now, first_requested_at = coalesce(first_requested_at, p_now),
+           next_at = engine.next_poll(p_source => source_id, p_after => p_now,
+                                      p_interval => CASE WHEN pushed_until > p_now THEN p_told_interval ELSE p_interval END)
+     WHERE source_id = ANY (v_due)
+    RETURNING *;
+    UPDATE calendar_providers SET open_until = p_now + p_pause
+     WHERE open_until <= p_now
+       AND provider IN (SELECT provider FROM calendar_sources WHERE source_id = ANY (v_due));
+    PERFORM engine.refresh_sync(one) FROM unnest(v_new) AS one;
+END $$;
+
+-- Claims the sources of the tenant's coaches of calendars that were never asked for.
+CREATE OR REPLACE FUNCTION engine.claim_first_sources(
+    p_tenant text, p_calendars text[], p_interval interval, p_now timestamptz
+) RETURNS SETOF calendar_sources LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    v_first uuid[] := ARRAY(
+        SELECT source.source_id
+          FROM calendar_sources AS source JOIN coaches AS coach USING (coach_id)
+         WHERE source.reads AND source.ended IS NULL AND source.first_requested_at IS NULL AND coach.active
            AND coach.tenant_id = p_tenant
            AND coach.coach_id IN (SELECT coach_id FROM coach_calendars WHERE calendar_id = ANY (p_calendars))
-         ORDER BY coach.coach_id
-    ), claimed AS (
-        INSERT INTO coach_syncs AS sync (coach_id, first_requested_at, requested_at)
-        SELECT coach_id, p_now, p_now FROM fresh
-        ON CONFLICT (coach_id) DO UPDATE
-           SET requested_at = excluded.requested_at, first_requested_at = excluded.first_requested_at
-         WHERE sync.first_requested_at IS NULL
-        RETURNING coach_id
-    )
-    SELECT fresh.* FROM fresh JOIN claimed USING (coach_id)
-$$;
+         ORDER BY source.source_id FOR NO KEY UPDATE OF source SKIP LOCKED);
+BEGIN
+    RETURN QUERY
+    UPDATE calendar_sources
+       SET requested_at = p_now, first_requested_at = p_now,
+           next_at = engine.next_poll(p_source => source_id, p_after => p_now, p_interval => p_interval)
+     WHERE source_id = ANY (v_first)
+    RETURNING *;
+    PERFORM engine.refresh_sync(coach_id)
+       FROM (SELECT DISTINCT coach_id FROM calendar_sources WHERE source_id = ANY (v_first) ORDER BY coach_id) AS one;
+END $$;
 
--- Requests readings for those coaches of the tenant, null: of any, that have none to come, now or a pause after the last
--- request. A reading to come will see what has changed by now.
-CREATE OR REPLACE FUNCTION engine.request_syncs(p_tenant text, p_coaches text[], p_now timestamptz, p_pause interval)
-    RETURNS TABLE (coach_id text, calendar_kind text, calendar_url text, time_zone text, requested_at timestamptz)
-    LANGUAGE sql SECURITY DEFINER AS $$
-    WITH wanted AS (
-        SELECT coach_id, calendar_kind, calendar_url, time_zone FROM coaches
-         WHERE active AND calendar_kind <> 'none' AND coach_id = ANY (p_coaches)
-           AND (p_tenant IS NULL OR tenant_id = p_tenant)
-         ORDER BY coach_id
-    ), noted AS (
-        INSERT INTO coach_syncs AS sync (coach_id, first_requested_at, requested_at)
-        SELECT coach_id, p_now, p_now FROM wanted
-        ON CONFLICT (coach_id) DO UPDATE
-           SET requested_at = CASE WHEN sync.requested_at BETWEEN p_now - p_pause AND p_now
-                                   THEN sync.requested_at + p_pause ELSE excluded.requested_at END,
-               first_requested_at = coalesce(sync.first_requested_at, excluded.first_requested_at)
-         WHERE sync.requested_at IS NULL OR sync.requested_at <= p_now OR sync.requested_at > p_now + p_pause
-        RETURNING coach_id, requested_at
-    )
-    SELECT wanted.*, noted.requested_at FROM wanted JOIN noted USING (coach_id)
-$$;
-
--- Notes that a calendar could not be read; the slots of its last reading stay.
-CREATE OR REPLACE FUNCTION engine.note_sync_failed(p_fetched_at timestamptz, p_error text, p_coach text) RETURNS void
-    LANGUAGE sql SECURITY DEFINER AS $$
-    INSERT INTO coach_syncs AS sync (coach_id, failed_at, failures, error)
-    SELECT coach_id, p_fetched_at, 1, p_error FROM coaches WHERE coach_id = p_coach AND active
-    ON CONFLICT (coach_id) DO UPDATE
-       SET failed_at = excluded.failed_at, failures = sync.failures + 1, error = excluded.error
-     WHERE sync.synced_at IS NULL OR sync.synced_at < excluded.failed_at
-$$;
+-- Requests readings of the sources of those coaches of the tenant, null: of any, that have none to come, now or a pause after
+-- the last request. A reading to come will see what has changed by now.
+CREATE OR REPLACE FUNCTION engine.request_sources(p_tenant text, p_coaches text[], p_now timestamptz, p_pause interval)
+    RETURNS SETOF calendar_sources LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    v_wanted uuid[] := ARRAY(
+        SELECT source.source_id
+          FROM calendar_sources AS source JOIN coaches AS coach USING (coach_id)
+         WHERE coach.active AND coach.coach_id = ANY (p_coaches) AND (p_tenant IS NULL OR coach.tenant_id = p_tenant)
+           AND source.reads AND source.ended IS NULL
+           AND (source.requested_at IS NULL OR source.requested_at <= p_now OR source.requested_at > p_now + p_pause)
+           AND NOT engine.is_open(p_provider => source.provider, p_now => p_now)
+         ORDER BY source.source_id FOR NO KEY UPDATE OF source);
+    v_new    text[] := ARRAY(SELECT coach_id FROM calendar_sources
+                              WHERE source_id = ANY (v_wanted) AND first_requested_at IS NULL ORDER BY coach_id);
+BEGIN
+    RETURN QUERY
+    UPDATE calendar_sources
+       SET requested_at = CASE WHEN requested_at BETWEEN p_now - p_pause AND p_now THEN requested_at + p_pause ELSE p_now END,
+           first_requested_at = coalesce(first_requested_at, p_now)
+     WHERE source_id = ANY (v_wanted)
+    RETURNING *;
+    PERFORM engine.refresh_sync(one) FROM unnest(v_new) AS one;
+END $$;
 
 -- Stores an event unless its key is known.
 CREATE OR REPLACE FUNCTION engine.receive_event(

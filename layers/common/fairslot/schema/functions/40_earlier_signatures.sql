@@ -80,3 +80,20 @@ BEGIN
     CALL engine.commit_release_hold(p_tenant => p_tenant, p_hold => p_hold, p_key => p_key, p_fingerprint => p_fingerprint,
                                     p_keep_for => p_keep_for, p_now => p_now, p_origin => NULL, done => done);
 END $$;
+
+-- store_reading(), of the only calendar that a coach of that release has: its days have each day's bits.
+CREATE OR REPLACE FUNCTION engine.upsert_days(
+    p_coach text, p_fetched_at timestamptz, p_first_slots integer[], p_slot_counts smallint[], p_dates date[],
+    p_working text[], p_external text[], p_max_per_day smallint, p_unreadable integer, p_made_of text
+) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
+    SELECT engine.store_reading(
+        p_coach => p_coach, p_source => NULL, p_generation => NULL, p_fetched_at => p_fetched_at,
+        p_first => p_first_slots[1], p_first_slots => p_first_slots, p_slot_counts => p_slot_counts, p_dates => p_dates,
+        p_working => p_working, p_max_per_day => p_max_per_day, p_unreadable => p_unreadable, p_tag => NULL,
+        p_made_of => p_made_of,
+        p_free => (SELECT string_agg(rpad(left(day.external, day.slot_count), day.length, '0'), '' ORDER BY day.first_slot)
+                     FROM (SELECT one.*, coalesce(lead(one.first_slot) OVER (ORDER BY one.first_slot) - one.first_slot,
+                                                  one.slot_count)::integer AS length
+                             FROM unnest(p_first_slots, p_slot_counts, p_external) AS one (first_slot, slot_count, external))
+                          AS day)::varbit)
+$$;
