@@ -1,0 +1,78 @@
+"""Faults of the next requests, one by one: answers that are lost, requests that arrive late, refusals."""
+
+from collections import deque
+from typing import Literal
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from local.partners.faults import Handler
+
+type Late = tuple[Handler, web.Request]
+
+
+class NextFault(BaseModel):
+    """What becomes of the next request of a method whose path contains `path`.
+
+    lost: it is carried out, and its connection cut without an answer. late: its connection is cut, and it is
+    carried out at POST /control/late. refused: it is answered with `status`, `body` and `headers` instead.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    effect: Literal["lost", "late", "refused"]
+    method: str = "GET"
+    path: str = ""
+    status: int = Field(503, ge=200, le=599)
+    body: dict[str, object] = {}
+    headers: dict[str, str] = {}
+
+    def is_about(self, request: web.Request) -> bool:
+        """Tell whether the request is the one."""
+        return request.method == self.method and self.path in request.path
+
+
+def add_next_faults(app: web.Application) -> None:
+    """Add POST /control/next, which takes one fault, and POST /control/late, which lets late requests in."""
+    coming: deque[NextFault] = deque()
+    late: list[Late] = []
+
+    async def add(request: web.Request) -> web.Response:
+        try:
+            coming.append(NextFault.model_validate(await request.json()))
+        except (ValidationError, ValueError) as error:
+            return web.json_response({"error": str(error)}, status=400)
+        return web.json_response({"coming": len(coming)})
+
+    async def let_in(_request: web.Request) -> web.Response:
+        statuses = []
+        while late:
+            handler, request = late.pop(0)
+            try:
+                statuses.append((await handler(request)).status)
+            except web.HTTPException as refusal:
+                statuses.append(refusal.status)
+        return web.json_response({"statuses": statuses})
+
+    @web.middleware
+    async def once(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path.startswith("/control"):
+            return await handler(request)
+        fault = next((one for one in coming if one.is_about(request)), None)
+        if fault is None:
+            return await handler(request)
+        coming.remove(fault)
+        if fault.effect == "refused":
+            return web.json_response(fault.body, status=fault.status, headers=fault.headers)
+        await request.read()
+        if fault.effect == "late":
+            late.append((handler, request))
+        else:
+            await handler(request)
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response(status=503)
+
+    app.middlewares.append(once)
+    app.router.add_post("/control/next", add)
+    app.router.add_post("/control/late", let_in)
