@@ -16,7 +16,7 @@ import httpx
 from fairslot.calendars.event_ids import event_id
 from fairslot.calendars.fetch import Limits
 from fairslot.calendars.interface import AccessToken, CalendarError, Event, EventKey, Free, Sighting
-from fairslot.calendars.microsoft_errors import REPEATED, code_of, microsoft_refusal
+from fairslot.calendars.microsoft_errors import MALFORMED_ID, REPEATED, code_of, microsoft_refusal
 from fairslot.calendars.microsoft_events import (
     EXPAND,
     SELECT,
@@ -42,7 +42,7 @@ MOST_MOVES = 3
 _MARGIN = timedelta(days=1)
 _HEADERS = {"Prefer": PREFER}
 _SEEN = {"$select": SELECT, "$expand": EXPAND}
-# Graph says 400 of an id that it cannot read.
+# 400: it is no id at all, or something else is wrong.
 _GONE = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 _REFUSED_TWICE = {HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT}
 _CHANGED_MEANWHILE = {HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED}
@@ -79,7 +79,10 @@ class MicrosoftCalendar:
         )
 
     async def free(self, window: Window) -> Free:
-        """Return every slot that no event touches that takes time, and the events of ours. Raises CalendarError."""
+        """Return every slot that no event touches which takes time, and the events of ours.
+
+        Raises CalendarError.
+        """
         start, end = asked(window, margin=_MARGIN)
         params = {"startDateTime": start, "endDateTime": end, "$top": str(PAGE), **_SEEN}
         path = f"{self._calendar}/calendarView"
@@ -111,9 +114,9 @@ class MicrosoftCalendar:
                 return moved.sighting(event.key, self._zone)
             again = await self._find(event.key)
             if again is None:
-                break
+                raise CalendarError("conflict")
             found = again
-        raise CalendarError("conflict")
+        raise CalendarError("http_412")
 
     async def remove(self, key: EventKey, ref: str | None) -> None:
         """Remove the event; one that is gone is removed. Raises CalendarError.
@@ -122,9 +125,15 @@ class MicrosoftCalendar:
         """
         if ref is not None and await self._delete(ref):
             return
-        while (found := await self._find(key)) is not None:
-            if not await self._delete(found.id):
+        try:
+            found = await self._find(key)
+        except CalendarError as error:
+            # A calendar that is gone took its events along.
+            if error.ended == "unsupported":
                 return
+            raise
+        if found is not None:
+            await self._delete(found.id)
 
     def _key(self, event: GraphEvent) -> EventKey | None:
         """Return the key of an event of this source; another's is a stranger to it."""
@@ -177,6 +186,8 @@ class MicrosoftCalendar:
     async def _delete(self, ref: str) -> bool:
         """Delete an event; return whether it was there."""
         answer = await self._api.request("DELETE", self._event(ref), headers=_HEADERS, allowed=_GONE)
+        if answer.status == HTTPStatus.BAD_REQUEST and code_of(answer.body) != MALFORMED_ID:
+            raise microsoft_refusal(answer)
         return answer.ok
 
     def _event(self, ref: str) -> str:

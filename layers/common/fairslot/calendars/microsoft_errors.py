@@ -4,6 +4,7 @@ from fairslot.calendars.interface import CalendarError, Ended
 from fairslot.calendars.provider_api import Answer, Body, refusal_of
 
 REPEATED = "ErrorDuplicateTransactionId"
+MALFORMED_ID = "ErrorInvalidIdMalformed"
 
 # Who connected may not do it: an administrator or the coach has to allow it and connect again. Other codes of
 # a 403 (a full mailbox, a policy that has not arrived everywhere) pass.
@@ -19,7 +20,7 @@ _NOT_ALLOWED = {
 _NOTHING_THERE = {
     "ErrorCalendarNotFound",
     "ErrorFolderNotFound",
-    "ErrorInvalidIdMalformed",
+    MALFORMED_ID,
     "ErrorInvalidUser",
     "ErrorItemNotFound",
     "ErrorMailRecipientNotFound",

@@ -65,8 +65,8 @@ class GraphEvent(BaseModel):
     def key(self) -> EventKey | None:
         """Return the key of an event of ours; None for a stranger's.
 
-        The property alone proves nothing: a copy has it too, but not the id of the request that made ours. Nor
-        are the occurrences ours of what a coach made a series.
+        The property alone proves nothing: a copy has it too, but not the id of the request that made ours.
+        Nor are the occurrences ours of what a coach made a series.
         """
         key = next((key_of(one.value) for one in self.properties if one.id == PROPERTY_ID), None)
         is_ours = key is not None and self.transaction_id == event_id(key)

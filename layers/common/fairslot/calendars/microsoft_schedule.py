@@ -1,7 +1,7 @@
 """The free/busy times of a mailbox at Microsoft Graph, for grants that may not read events.
 
-https://learn.microsoft.com/en-us/graph/api/calendar-getschedule, which personal accounts do not have. There are
-no ids in it, so events of ours are as busy as others', and all-day events are in the mailbox's zone.
+https://learn.microsoft.com/en-us/graph/api/calendar-getschedule, which personal accounts do not have. There
+are no ids in it, so events of ours are as busy as others', and all-day events are in the mailbox's zone.
 """
 
 from collections.abc import Iterator
@@ -91,7 +91,8 @@ class MicrosoftSchedule:
         answer = await self._api.request("POST", self._path, headers={"Prefer": PREFER}, body=body)
         found = self._schedule(answer.body)
         if found.error is not None:
-            raise by_code(found.error.code or "") or CalendarError("invalid_body")
+            # What the code does not explain is Exchange's own failure, which may pass.
+            raise by_code(found.error.code or "") or CalendarError("http_500")
         if found.view is None or len(found.view) != window.slot_count:
             raise CalendarError("invalid_body")
         elsewhere = self._rules.working_elsewhere_is_busy

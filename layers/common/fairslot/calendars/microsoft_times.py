@@ -39,9 +39,9 @@ def instants(start: GraphTime, end: GraphTime) -> tuple[datetime, datetime]:
 
 
 def whole_days(start: GraphTime, end: GraphTime, zone: ZoneInfo) -> tuple[int, int]:
-    """Return the slots [first, end) of an all-day event: its dates, in the coach's zone. Raises CalendarError.
+    """Return the slots [first, end) of an all-day event: its dates, in the coach's zone.
 
-    Graph writes the dates as midnights of whatever zone was asked for. Where it did not, these are instants,
+    Raises CalendarError. Graph writes the dates as midnights of whatever zone was asked for. Where it did not, these are instants,
     and all days count that they touch.
     """
     begin, finish = _local(start), _local(end)
@@ -91,7 +91,7 @@ def _readings(time: GraphTime) -> tuple[datetime, datetime]:
 
 
 def _zone(name: str) -> tzinfo:
-    """Return the zone of a name; UTC is what we ask for, the others are what Graph may answer all the same."""
+    """Return the zone of a name: UTC is what we ask for, others are what Graph may answer all the same."""
     if name == "UTC":
         return UTC
     # Imported late: 40 ms of a cold start that no reading needs.
