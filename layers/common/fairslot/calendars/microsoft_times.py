@@ -41,8 +41,8 @@ def instants(start: GraphTime, end: GraphTime) -> tuple[datetime, datetime]:
 def whole_days(start: GraphTime, end: GraphTime, zone: ZoneInfo) -> tuple[int, int]:
     """Return the slots [first, end) of an all-day event: its dates, in the coach's zone.
 
-    Raises CalendarError. Graph writes the dates as midnights of whatever zone was asked for. Where it did not, these are instants,
-    and all days count that they touch.
+    Raises CalendarError. Graph writes the dates as midnights of whatever zone was asked for. Where it did
+    not, these are instants, and all days count that they touch.
     """
     begin, finish = _local(start), _local(end)
     if begin > finish:
