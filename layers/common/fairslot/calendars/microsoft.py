@@ -1,0 +1,209 @@
+"""A calendar of Microsoft 365, read and written by Microsoft Graph.
+
+https://learn.microsoft.com/en-us/graph/api/resources/calendar
+A source makes one request after another: Exchange answers four at once for a mailbox and refuses the fifth.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from http import HTTPStatus
+from urllib.parse import quote
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import httpx
+
+from fairslot.calendars.event_ids import event_id
+from fairslot.calendars.fetch import Limits
+from fairslot.calendars.interface import AccessToken, CalendarError, Event, EventKey, Free, Sighting
+from fairslot.calendars.microsoft_errors import MALFORMED_ID, REPEATED, code_of, microsoft_refusal
+from fairslot.calendars.microsoft_events import (
+    EXPAND,
+    SELECT,
+    GraphEvent,
+    Rules,
+    event_of,
+    events_of,
+    having,
+    new_event,
+    times,
+)
+from fairslot.calendars.microsoft_times import PREFER, asked
+from fairslot.calendars.provider_api import Body, ProviderApi
+from fairslot.domain.slots import Window
+
+BASE_URL = "https://graph.microsoft.com/v1.0"
+# Graph allows 1,000; with an expanded property these are long in coming.
+PAGE = 250
+# How often a move that met another change is begun again.
+MOST_MOVES = 3
+
+# The days of an all-day event are the coach's, which begin up to 14 hours before UTC's and end 12 after them.
+_MARGIN = timedelta(days=1)
+_HEADERS = {"Prefer": PREFER}
+_SEEN = {"$select": SELECT, "$expand": EXPAND}
+# 400: it is no id at all, or something else is wrong.
+_GONE = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
+_REFUSED_TWICE = {HTTPStatus.BAD_REQUEST, HTTPStatus.CONFLICT}
+_CHANGED_MEANWHILE = {HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED}
+
+
+class MicrosoftCalendar:
+    """One coach's calendar, whose events can be read."""
+
+    def __init__(
+        self,
+        *,
+        token: AccessToken,
+        source_id: UUID,
+        zone: ZoneInfo,
+        mailbox: str | None = None,
+        calendar_id: str | None = None,
+        rules: Rules | None = None,
+        base_url: str = BASE_URL,
+        limits: Limits | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Take the source and the coach's zone; the mailbox for an app-only token, else it is the token's.
+
+        Without `calendar_id` it is the mailbox's default calendar.
+        """
+        self._source_id = source_id
+        self._zone = zone
+        self._rules = rules or Rules()
+        self._mailbox = mailbox_path(mailbox)
+        named = f"calendars/{quote(calendar_id, safe='')}" if calendar_id else "calendar"
+        self._calendar = f"{self._mailbox}/{named}"
+        self._api = ProviderApi(
+            base_url=base_url, token=token, refusal=microsoft_refusal, limits=limits, transport=transport
+        )
+
+    async def free(self, window: Window) -> Free:
+        """Return every slot that no event touches which takes time, and the events of ours.
+
+        Raises CalendarError.
+        """
+        start, end = asked(window, margin=_MARGIN)
+        params = {"startDateTime": start, "endDateTime": end, "$top": str(PAGE), **_SEEN}
+        path = f"{self._calendar}/calendarView"
+        busy, own = 0, dict[EventKey, Sighting]()
+        async for body in self._api.pages(path, params=params, headers=_HEADERS, following=next_page):
+            for event in events_of(body):
+                key = self._key(event)
+                # Of two with the same key, which no calendar should have, one is ours.
+                if key is not None and key not in own:
+                    own[key] = event.sighting(key, self._zone)
+                elif event.takes_time(working_elsewhere=self._rules.working_elsewhere_is_busy):
+                    busy |= window.bits(*event.slots(self._zone))
+        bits = window.bits(window.first_slot, window.end_slot) & ~busy
+        return Free(bits, own=tuple(own.values()))
+
+    async def put(self, event: Event) -> Sighting:
+        """Create the event, or move the one of its key; return where it stands.
+
+        It is looked for first: how long Graph remembers a transaction id is not documented. The id then keeps
+        two that look at once, or one whose answer is lost, from making two events. Raises CalendarError.
+        """
+        found = await self._find(event.key) or await self._create(event)
+        for _ in range(MOST_MOVES):
+            stands = found.sighting(event.key, self._zone)
+            if (stands.start, stands.end) == (event.start, event.end):
+                return stands
+            moved = await self._move(found, event)
+            if moved is not None:
+                return moved.sighting(event.key, self._zone)
+            again = await self._find(event.key)
+            if again is None:
+                raise CalendarError("conflict")
+            found = again
+        raise CalendarError("http_412")
+
+    async def remove(self, key: EventKey, ref: str | None) -> None:
+        """Remove the event; one that is gone is removed. Raises CalendarError.
+
+        One that is not found by `ref` is looked for by its key: ids change where a mailbox is moved.
+        """
+        if ref is not None and await self._delete(ref):
+            return
+        try:
+            found = await self._find(key)
+        except CalendarError as error:
+            # A calendar that is gone took its events along.
+            if error.ended == "unsupported":
+                return
+            raise
+        if found is not None:
+            await self._delete(found.id)
+
+    def _key(self, event: GraphEvent) -> EventKey | None:
+        """Return the key of an event of this source; another's is a stranger to it."""
+        key = event.key()
+        return key if key is not None and key.source_id == self._source_id else None
+
+    async def _find(self, key: EventKey) -> GraphEvent | None:
+        """Return the event of a key; a copy is none."""
+        params = {"$filter": having(key), "$top": "50", **_SEEN}
+        path = f"{self._calendar}/events"
+        async for body in self._api.pages(path, params=params, headers=_HEADERS, following=next_page):
+            for event in events_of(body):
+                if event.key() == key:
+                    return event
+        return None
+
+    async def _create(self, event: Event) -> GraphEvent:
+        """Create the event and return it, or the one that a request before this one made."""
+        answer = await self._api.request(
+            "POST",
+            f"{self._calendar}/events",
+            headers=_HEADERS,
+            body=new_event(event),
+            allowed=_REFUSED_TWICE,
+        )
+        if answer.ok:
+            made = event_of(answer.body)
+            if made.transaction_id != event_id(event.key):
+                raise CalendarError("invalid_body")
+            return made
+        if code_of(answer.body) != REPEATED:
+            raise microsoft_refusal(answer)
+        found = await self._find(event.key)
+        if found is None:
+            # It was made once, and is not there: the coach deleted it.
+            raise CalendarError("conflict")
+        return found
+
+    async def _move(self, found: GraphEvent, event: Event) -> GraphEvent | None:
+        """Move an event that is as it was found; None if it is not."""
+        answer = await self._api.request(
+            "PATCH",
+            self._event(found.id),
+            headers={**_HEADERS, **({"If-Match": found.etag} if found.etag else {})},
+            body=times(event),
+            allowed=_CHANGED_MEANWHILE | {HTTPStatus.NOT_FOUND, HTTPStatus.GONE},
+        )
+        return event_of(answer.body) if answer.ok else None
+
+    async def _delete(self, ref: str) -> bool:
+        """Delete an event; return whether it was there."""
+        answer = await self._api.request("DELETE", self._event(ref), headers=_HEADERS, allowed=_GONE)
+        if answer.status == HTTPStatus.BAD_REQUEST and code_of(answer.body) != MALFORMED_ID:
+            raise microsoft_refusal(answer)
+        return answer.ok
+
+    def _event(self, ref: str) -> str:
+        return f"{self._mailbox}/events/{quote(ref, safe='')}"
+
+
+def mailbox_path(mailbox: str | None) -> str:
+    """Return the path of a mailbox: by its address or id, or the token's own."""
+    return f"users/{quote(mailbox, safe='')}" if mailbox else "me"
+
+
+def next_page(body: Body) -> tuple[str, Mapping[str, str]] | None:
+    """Return where the next page is. Raises CalendarError."""
+    link = body.get("@odata.nextLink")
+    if link is None:
+        return None
+    if not isinstance(link, str) or not link:
+        raise CalendarError("invalid_body")
+    return link, {}

@@ -1,0 +1,127 @@
+"""Events of Microsoft Graph: which take time, when, and which are ours."""
+
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fairslot.calendars.event_ids import PROPERTY, event_id, key_of, key_text
+from fairslot.calendars.interface import CalendarError, Event, EventKey, Sighting
+from fairslot.calendars.microsoft_times import GraphTime, in_utc, instants, touched, whole_days
+from fairslot.domain.slots import instant_of
+
+# An extended property (MAPI's named property) is named in a set that an application makes up once.
+PROPERTY_ID = f"String {{8d2d1a66-5f0c-4c5e-9a1b-3f7f5f2f8f61}} Name {PROPERTY}"
+EXPAND = f"singleValueExtendedProperties($filter=id eq '{PROPERTY_ID}')"
+# Neither subject nor body: a title is never read.
+SELECT = "id,start,end,isAllDay,showAs,isCancelled,responseStatus,type,transactionId"
+
+
+class _Status(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    response: str | None = None
+
+
+class _Property(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    id: str
+    value: str | None = None
+
+
+class GraphEvent(BaseModel):
+    """An event or an occurrence, as far as it is read."""
+
+    model_config = ConfigDict(strict=True)
+
+    id: str = Field(min_length=1)
+    etag: str | None = Field(None, alias="@odata.etag")
+    start: GraphTime
+    end: GraphTime
+    is_all_day: bool | None = Field(None, alias="isAllDay")
+    show_as: str | None = Field(None, alias="showAs")
+    is_cancelled: bool | None = Field(None, alias="isCancelled")
+    status: _Status | None = Field(None, alias="responseStatus")
+    type: str | None = None
+    transaction_id: str | None = Field(None, alias="transactionId")
+    properties: list[_Property] = Field([], alias="singleValueExtendedProperties")
+
+    def takes_time(self, *, working_elsewhere: bool) -> bool:
+        """Return whether the coach is not free; whatever Graph may say one day is busy."""
+        if self.is_cancelled or (self.status and self.status.response == "declined"):
+            return False
+        if self.show_as == "workingElsewhere":
+            return working_elsewhere
+        return self.show_as != "free"
+
+    def slots(self, zone: ZoneInfo) -> tuple[int, int]:
+        """Return the slots [first, end) that the event touches. Raises CalendarError."""
+        if self.is_all_day:
+            return whole_days(self.start, self.end, zone)
+        return touched(*instants(self.start, self.end))
+
+    def key(self) -> EventKey | None:
+        """Return the key of an event of ours; None for a stranger's.
+
+        The property alone proves nothing: a copy has it too, but not the id of the request that made ours.
+        Nor are the occurrences ours of what a coach made a series.
+        """
+        key = next((key_of(one.value) for one in self.properties if one.id == PROPERTY_ID), None)
+        is_ours = key is not None and self.transaction_id == event_id(key)
+        return key if is_ours and self.type in {None, "singleInstance"} else None
+
+    def sighting(self, key: EventKey, zone: ZoneInfo) -> Sighting:
+        """Return where this event of ours stands. Raises CalendarError."""
+        if self.is_all_day:
+            start, end = map(instant_of, whole_days(self.start, self.end, zone))
+        else:
+            start, end = instants(self.start, self.end)
+        return Sighting(key=key, ref=self.id, start=start, end=end, version=self.etag)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a coach's settings say of events: whether working elsewhere is busy."""
+
+    working_elsewhere_is_busy: bool = False
+
+
+def event_of(body: object) -> GraphEvent:
+    """Read an event. Raises CalendarError."""
+    try:
+        return GraphEvent.model_validate(body)
+    except ValidationError:
+        raise CalendarError("invalid_body") from None
+
+
+def events_of(body: dict[str, Any]) -> list[GraphEvent]:
+    """Read a page of events. Raises CalendarError: a part of a calendar is none."""
+    found = body.get("value")
+    if not isinstance(found, list):
+        raise CalendarError("invalid_body")
+    return [event_of(one) for one in found]
+
+
+def new_event(event: Event) -> dict[str, Any]:
+    """Write an event to create: nobody is invited, and a repeated request makes no second one."""
+    return {
+        "subject": event.title,
+        **times(event),
+        "showAs": "busy",
+        "transactionId": event_id(event.key),
+        "singleValueExtendedProperties": [{"id": PROPERTY_ID, "value": key_text(event.key)}],
+    }
+
+
+def times(event: Event) -> dict[str, Any]:
+    """Write an event's times; a coach may have made it all-day."""
+    return {"start": in_utc(event.start), "end": in_utc(event.end), "isAllDay": False}
+
+
+def having(key: EventKey) -> str:
+    """Write the filter that finds the events that have a key's property, copies too."""
+    return (
+        f"singleValueExtendedProperties/Any(ep: ep/id eq '{PROPERTY_ID}' and ep/value eq '{key_text(key)}')"
+    )
