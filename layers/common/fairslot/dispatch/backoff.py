@@ -2,8 +2,6 @@
 
 import math
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 # SQS hides a message for 12 hours at most, counted from its receipt, which is up to a batch window (5
 # minutes) and a function's longest run (15 minutes) before its visibility is changed.
@@ -31,17 +29,3 @@ def delay_seconds(
     asked = min(retry_after, LONGEST_SECONDS) * (1 + jitter * part)
     # Rounded up: SQS counts in whole seconds, and Retry-After is a minimum.
     return max(1, math.ceil(min(max(scheduled, asked), LONGEST_SECONDS)))
-
-
-def retry_after_seconds(value: str | None, *, now: datetime) -> float:
-    """Read a Retry-After header (seconds or a date: RFC 9110, 10.2.3); 0 where it is missing or malformed."""
-    text = (value or "").strip()
-    if text.isascii() and text.isdigit():
-        # Not by value: int() refuses thousands of digits.
-        return float(text) if len(text) < 16 else math.inf  # noqa: PLR2004
-    try:
-        at = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return 0.0
-    # RFC 5322's "-0000" gives a naive datetime, which is in UTC.
-    return max(0.0, (at.replace(tzinfo=at.tzinfo or UTC) - now).total_seconds())

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from fairslot.dispatch.backoff import LONGEST_SECONDS, retry_after_seconds
+from fairslot.dispatch.backoff import LONGEST_SECONDS
 from fairslot.dispatch.blocks import ID_CHARACTERS, Blocks, UnreadableError, look_up
 from fairslot.dispatch.partners import calendar_api, crm
 from fairslot.dispatch.permits import permitted_until
@@ -24,6 +24,7 @@ from fairslot.messages.contract import MessageError
 from fairslot.messages.deliveries import Delivery
 from fairslot.platform import signing, signing_secrets
 from fairslot.platform.http_client import Reply, RequestFailedError, get, post
+from fairslot.platform.retry_after import retry_after_seconds
 
 EXCERPT_BYTES = 500
 
