@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import hashlib
+import os
 import socket
 import sys
 from abc import abstractmethod
@@ -73,7 +74,8 @@ class CaldavServer(Program):
             return False
 
     def _run(self, *command: str | Path) -> Child:
-        return spawn([sys.executable, *command], log=self.log, env=library_path() | {"HOME": str(self.folder)})
+        env = library_path() | {"HOME": str(self.folder), "PYTHONPATH": os.pathsep.join(sys.path)}
+        return spawn([sys.executable, *command], log=self.log, env=env)
 
     @abstractmethod
     def _spawn(self) -> Child: ...
@@ -93,7 +95,7 @@ class Radicale(CaldavServer):
         config.write_text(
             f"[server]\nhosts = 127.0.0.1:{self.port}\n"
             f"[auth]\ntype = htpasswd\nhtpasswd_filename = {users}\nhtpasswd_encryption = plain\ndelay = 0\n"
-            f"[storage]\nfilesystem_folder = {self.folder / 'collections'}\n_filesystem_fsync = False\n"
+            f"[storage]\nfilesystem_folder = {self.folder / 'collections'}\n"
             "[rights]\ntype = owner_only\n"
         )
         return self._run("-m", "radicale", "--config", config)
@@ -127,15 +129,16 @@ def _serve_xandikos(folder: Path, port: int) -> None:
     data = folder / "data"
     data.mkdir(exist_ok=True)
     backend = SingleUserFilesystemBackend(str(data))
-    backend._mark_as_principal("/user/")  # noqa: SLF001  # as its own server does
-    backend.create_principal("/user/", create_defaults=True)
+    backend._mark_as_principal("/user/")  # type: ignore[no-untyped-call]  # noqa: SLF001
+    backend.create_principal("/user/", create_defaults=True)  # type: ignore[no-untyped-call]
     xandikos = XandikosApp(backend, current_user_principal="/user/")
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        answer: web.StreamResponse = await xandikos.aiohttp_handler(request, "/")
+        answer: web.StreamResponse = await xandikos.aiohttp_handler(request, "/")  # type: ignore[no-untyped-call]
         return answer
 
-    app = web.Application(middlewares=[basic_auth_middleware(HtpasswdFile(str(folder / "users")))])
+    guard = basic_auth_middleware(HtpasswdFile(str(folder / "users")))  # type: ignore[no-untyped-call]
+    app = web.Application(middlewares=[guard])
     for path in WELLKNOWN_DAV_PATHS:
         app.router.add_route("*", path, RedirectDavHandler("/").__call__)
     app.router.add_route("*", "/{path_info:.*}", handle)
