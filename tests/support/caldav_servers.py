@@ -111,7 +111,7 @@ class Xandikos(CaldavServer):
         self.folder.mkdir(parents=True, exist_ok=True)
         digest = base64.b64encode(hashlib.sha1(PASSWORD.encode(), usedforsecurity=False).digest()).decode()
         (self.folder / "users").write_text(f"{USER}:{{SHA}}{digest}\n")
-        return self._run(Path(__file__), str(self.folder), str(self.port))
+        return self._run("-m", "tests.support.caldav_servers", str(self.folder), str(self.port))
 
 
 def _serve_xandikos(folder: Path, port: int) -> None:
