@@ -12,7 +12,9 @@ from fairslot.calendars.interface import CalendarError
 
 MOST_COMPONENTS = 10_000
 TIMES = {"UID", "SEQUENCE", "RECURRENCE-ID", "DTSTART", "DTEND", "DURATION", "RRULE", "RDATE", "EXDATE"}
-KEPT = TIMES | {"TRANSP", "STATUS", "FREEBUSY"}
+# What an event of ours says of itself where we write it: its key, and a digest of what we wrote.
+OWN_KEY, OWN_TEXT = "X-FAIRSLOT-EVENT", "X-FAIRSLOT-WRITTEN"
+KEPT = TIMES | {"TRANSP", "STATUS", "FREEBUSY", OWN_KEY, OWN_TEXT}
 SERIES = {"RRULE", "RDATE", "RECURRENCE-ID"}
 ZONE, EVENT, BUSY, HOURS = "VTIMEZONE", "VEVENT", "VFREEBUSY", "VAVAILABILITY"
 ZONE_NAME = "X-WR-TIMEZONE"

@@ -4,7 +4,7 @@ import asyncio
 import warnings
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -48,7 +48,7 @@ class IcalendarFeed:
     async def free(self, window: Window) -> Free:
         """Return every slot that no event or busy period touches; working hours are applied elsewhere."""
         body = await self._read(self._url, accept="text/calendar, */*;q=0.1")
-        return await asyncio.get_running_loop().run_in_executor(_alone, free_of, body, window, self._zone)
+        return await apart(lambda: _free(body, window, self._zone))
 
 
 def free_of(body: bytes, window: Window, zone: ZoneInfo, seconds: float = READ_SECONDS) -> Free:
@@ -57,8 +57,41 @@ def free_of(body: bytes, window: Window, zone: ZoneInfo, seconds: float = READ_S
     All-day and floating times are in the coach's zone. Transparent, cancelled and empty events take no time;
     an unreadable one takes all the time that it may. Not thread-safe.
     """
+    return _bounded(lambda: _free(body, window, zone), seconds)
+
+
+async def apart[T](work: Callable[[], T], seconds: float = READ_SECONDS) -> T:
+    """Return what a reading of untrusted text returns, made on the thread of readings. Raises CalendarError.
+
+    It takes so many seconds at most, and must not wait for anything.
+    """
+    return await asyncio.get_running_loop().run_in_executor(_alone, _bounded, work, seconds)
+
+
+def free_of_calendars(calendars: Iterable[Sequence[Part]], window: Window, zone: ZoneInfo) -> Free:
+    """Return the slots that the parts of calendars leave free: each calendar has its own zones and UIDs."""
+    busy = unreadable = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GloballyUniqueTZIDGuessed)
+        for parts in calendars:
+            unread: dict[int, Part] = {}
+            for clock, some in _readings(parts, zone):
+                reading = _Reading(window, clock)
+                for start, end in reading.busy(some):
+                    busy |= window.bits(start, end)
+                unread |= reading.unreadable
+            unreadable += len(unread)
+    return Free(window.bits(window.first_slot, window.end_slot) & ~busy, unreadable)
+
+
+def days_of(window: Window, zone: ZoneInfo) -> tuple[date, date]:
+    """Return the first and the last local day of a window."""
+    return date_of(zone, window.first_slot), date_of(zone, window.end_slot - 1)
+
+
+def _bounded[T](work: Callable[[], T], seconds: float) -> T:
     try:
-        return within(seconds, lambda: _free(body, window, zone))
+        return within(seconds, work)
     except TookTooLongError:
         raise CalendarError("too_complex") from None
     except CalendarError:
@@ -68,20 +101,7 @@ def free_of(body: bytes, window: Window, zone: ZoneInfo, seconds: float = READ_S
 
 
 def _free(body: bytes, window: Window, zone: ZoneInfo) -> Free:
-    first = date_of(zone, window.first_slot)
-    last = date_of(zone, window.end_slot - 1)
-    busy = unreadable = 0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GloballyUniqueTZIDGuessed)
-        for parts in only_times(body, first, last):
-            unread: dict[int, Part] = {}
-            for clock, some in _readings(parts, zone):
-                reading = _Reading(window, clock)
-                for start, end in reading.busy(some):
-                    busy |= window.bits(start, end)
-                unread |= reading.unreadable
-            unreadable += len(unread)
-    return Free(window.bits(window.first_slot, window.end_slot) & ~busy, unreadable)
+    return free_of_calendars(only_times(body, *days_of(window, zone)), window, zone)
 
 
 def _readings(parts: Sequence[Part], zone: ZoneInfo) -> _Readings:

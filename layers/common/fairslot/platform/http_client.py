@@ -22,7 +22,7 @@ LIST_BYTES = 1_048_576
 _LOCATION = "location"
 MOST_REDIRECTS = 5
 
-_REDIRECTS = {
+REDIRECTS = {
     HTTPStatus.MOVED_PERMANENTLY,
     HTTPStatus.FOUND,
     HTTPStatus.SEE_OTHER,
@@ -181,10 +181,19 @@ async def read(response: httpx.Response, most: int, *, gzip: bool = False) -> tu
     return bytes(content), True
 
 
+def headers_of(response: httpx.Response) -> httpx.Headers:
+    """Return a response's headers, with the Location that was set aside."""
+    headers = httpx.Headers(response.headers)
+    if _LOCATION in response.extensions:
+        headers["Location"] = response.extensions[_LOCATION]
+    return headers
+
+
 async def _reply(opened: AbstractAsyncContextManager[httpx.Response], most: int) -> Reply:
     async with opened as response:
         content, whole = await read(response, most)
-        return Reply(status_code=response.status_code, headers=response.headers, content=content, whole=whole)
+        headers = headers_of(response)
+        return Reply(status_code=response.status_code, headers=headers, content=content, whole=whole)
 
 
 async def _response(
@@ -194,7 +203,7 @@ async def _response(
     for _ in range(MOST_REDIRECTS + 1):
         async with asyncio.timeout(seconds):
             response = await client.send(request, stream=True)
-        if redirect is None or response.status_code not in _REDIRECTS:
+        if redirect is None or response.status_code not in REDIRECTS:
             return response
         await response.aclose()
         try:
