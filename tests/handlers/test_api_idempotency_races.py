@@ -71,7 +71,7 @@ def test_after_a_dead_process_the_retry_is_the_only_booking(team: Connection, ca
     with pytest.raises(BrokenProcessPool), elsewhere(BOOK) as (first, pid):
         with team.transaction():
             team.execute("SELECT engine.lock_calendar(calendar_id) FROM calendars")
-            await_key(cache)
+            wait_until(lambda: waiting(team) > 0)
             os.kill(pid, signal.SIGKILL)
             wait_until(lambda: end_waiting(team) == 0)
         first.result(20)

@@ -21,6 +21,9 @@ from tests.support.stack_webhooks import StackWebhooks, stack_webhooks
 HALT_SECONDS = 30.0
 # And than a process takes from a message to its result, on a busy machine too.
 VISIBILITY_SECONDS = 4
+# The sweep leaves a change alone for longer than it mostly takes to see how things stand at a halt.
+GRACE_SECONDS = 4
+TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -120,18 +123,37 @@ class Behind:
         words = (one.replace("NAME", name).replace("ENDPOINT", str(endpoint)) for one in cut.markers)
         return self.proxies[cut.part].halting(Halt(cut.where, cut.function, [one.encode() for one in words]))
 
-    def check(self, step: Step, name: str, endpoint: UUID) -> None:
-        """Assert that things stand as they must at a step; the change is committed at every one."""
+    def check(self, step: Step, name: str, endpoint: UUID) -> bool:
+        """Assert that things stand as they must at a step; the change is committed at every one.
+
+        Return False without doing so where the sweep may have come before.
+        """
         events, published, recorded = self.webhooks.database.execute(
             "SELECT count(DISTINCT event_id), bool_and(published_at IS NOT NULL), count(a)"
             "  FROM webhook_deliveries LEFT JOIN webhook_attempts AS a USING (delivery_id)"
             " WHERE endpoint_id = %s",
             [endpoint],
         ).fetchall()[0]
+        taken = len(self.webhooks.others.taken(name))
+        before_sweep = all(cut.function == "BookingFunction" for cut in step.cuts)
+        if before_sweep and self.sweep_may_have_come(name):
+            return False
         assert events == int(step.made)
         assert step.published in {None, published}
         assert step.recorded in {None, recorded}
-        assert step.taken in {None, len(self.webhooks.others.taken(name))}
+        assert step.taken in {None, taken}
+        return True
+
+    def sweep_may_have_come(self, name: str) -> bool:
+        """Tell whether a change is so old that the sweep does what is left of it."""
+        return bool(
+            self.one(
+                "SELECT count(*) FROM coach_appointments JOIN changes USING (appointment_id)"
+                " WHERE contact_email = %s AND at < clock_timestamp() - make_interval(secs => %s)",
+                f"{name}@example.com",
+                GRACE_SECONDS,
+            )
+        )
 
     def has_ended(self, appointment_id: str) -> bool:
         """Tell whether all were told of a booking, that is recorded, and it is no conflict.
@@ -157,9 +179,9 @@ class Behind:
             appointment_id,
         )
 
-    def one(self, statement: LiteralString, value: str) -> int:
+    def one(self, statement: LiteralString, *values: object) -> int:
         """Return the number that a statement gives."""
-        row = self.webhooks.database.execute(statement, [value]).fetchone()
+        row = self.webhooks.database.execute(statement, values).fetchone()
         return int(row[0]) if row else 0
 
 
@@ -182,7 +204,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory, postgres: EmbeddedPostgres)
             "DATABASE_URL": f"{through}?sslmode=disable&gssencmode=disable",
             "QUEUES_AT": str(queues),
             "QUEUES_THROUGH": str(queues_proxy.port),
-            "OUTBOX_GRACE_SECONDS": "1",
+            "OUTBOX_GRACE_SECONDS": str(GRACE_SECONDS),
             "WEBHOOK_MAX_ATTEMPTS": "20",
             "CRM_FAILURE_RATE": "0",
             "CRM_HANG_RATE": "0",
@@ -195,7 +217,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory, postgres: EmbeddedPostgres)
         port = int(webhooks.others.url.rpartition(":")[2])
         subscriber_proxy = ends.enter_context(HaltingProxy(port, http_has_answered, holder))
         wait_until_read(stack)
-        times = (one["start_time"] for one in starts(stack)[:: 100 // len(STEPS)])
+        times = (one["start_time"] for one in starts(stack)[:: 60 // len(STEPS)])
         proxies = {"database": database_proxy, "queues": queues_proxy, "subscriber": subscriber_proxy}
         yield Behind(webhooks, proxies, times)
 
@@ -203,6 +225,12 @@ def behind(tmp_path_factory: pytest.TempPathFactory, postgres: EmbeddedPostgres)
 @pytest.mark.parametrize("step", STEPS.values(), ids=STEPS)
 def test_a_kill_at_each_step_loses_nothing_and_repeats_nothing(behind: Behind, step: Step) -> None:
     """The process that is at this step ends there; the event is taken under one id, and recorded."""
+    assert any(is_seen(behind, step) for _ in range(TRIES)), "the sweep always came before the look"
+
+
+def is_seen(behind: Behind, step: Step) -> bool:
+    """Kill at a step and check everything; return whether how things stood was seen before the sweep came."""
+    seen = True
     webhooks, name = behind.webhooks, f"n{uuid4().hex[:12]}"
     through = f"http://127.0.0.1:{behind.proxies['subscriber'].port}"
     (endpoint,) = webhooks.subscribe(f"ok/{name}", at=through).values()
@@ -212,7 +240,7 @@ def test_a_kill_at_each_step_loses_nothing_and_repeats_nothing(behind: Behind, s
         for following in (*step.cuts[1:], None):
             pid = waits(HALT_SECONDS)
             if following is None:
-                behind.check(step, name, endpoint)
+                seen = behind.check(step, name, endpoint)
             else:
                 waits = halts.enter_context(behind.halting(following, name, endpoint))
             kill(pid)
@@ -240,3 +268,4 @@ def test_a_kill_at_each_step_loses_nothing_and_repeats_nothing(behind: Behind, s
         == 1
     )
     webhooks.unsubscribe(endpoint)
+    return seen
