@@ -230,25 +230,30 @@ def test_a_kill_at_each_step_loses_nothing_and_repeats_nothing(behind: Behind, s
 
 def is_seen(behind: Behind, step: Step) -> bool:
     """Kill at a step and check everything; return whether how things stood was seen before the sweep came."""
-    seen = True
     webhooks, name = behind.webhooks, f"n{uuid4().hex[:12]}"
     through = f"http://127.0.0.1:{behind.proxies['subscriber'].port}"
     (endpoint,) = webhooks.subscribe(f"ok/{name}", at=through).values()
     with ThreadPoolExecutor(1) as pool, ExitStack() as halts:
         waits = halts.enter_context(behind.halting(step.cuts[0], name, endpoint))
         booking = pool.submit(webhooks.book, next(behind.times), f"{name}@example.com")
-        for following in (*step.cuts[1:], None):
+        for following in step.cuts[1:]:
             pid = waits(HALT_SECONDS)
-            if following is None:
-                seen = behind.check(step, name, endpoint)
-            else:
-                waits = halts.enter_context(behind.halting(following, name, endpoint))
+            waits = halts.enter_context(behind.halting(following, name, endpoint))
             kill(pid)
+        pid = waits(HALT_SECONDS)
+        seen = behind.check(step, name, endpoint)
+        kill(pid)
         halts.close()
         answer = booking.result()
     assert answer.status_code == 201, answer.text
-    booked = answer.json()
-    appointment = booked["appointment_id"]
+    check_ended(behind, step, name, endpoint, answer.json())
+    webhooks.unsubscribe(endpoint)
+    return seen
+
+
+def check_ended(behind: Behind, step: Step, name: str, endpoint: UUID, booked: dict[str, str]) -> None:
+    """Wait until all were told of a booking, and assert that nothing is lost and nothing was done twice."""
+    webhooks, appointment = behind.webhooks, booked["appointment_id"]
     wait_until(
         lambda: behind.has_ended(appointment), 30, "every delivery has ended, and nothing is a conflict"
     )
@@ -267,5 +272,3 @@ def is_seen(behind: Behind, step: Step) -> bool:
         behind.one("SELECT count(*) FROM coach_appointments WHERE contact_email = %s", f"{name}@example.com")
         == 1
     )
-    webhooks.unsubscribe(endpoint)
-    return seen
