@@ -111,6 +111,23 @@ def test_a_first_reading_is_taken_over(connection: Connection, environment: Envi
     assert {one.coach_ids for one in page.starts} > {("coach-01", "coach-02")}
 
 
+def test_none_of_many_changes_is_missed(connection: Connection, environment: Environment) -> None:
+    """Most of them alike, and more than are read: the one that comes after all of them is taken over too."""
+    add_team(connection, 2)
+    fold_changes(connection)
+    kept = KeptTeams()
+    list_page(connection, with_coaches=True, kept=kept)
+    connection.execute(
+        "INSERT INTO availability_changes (coach_id, of_days, first_slot, slot_count)"
+        " SELECT coach_id, true, first_slot, slot_count FROM generate_series(1, 2500)"
+        " CROSS JOIN (SELECT * FROM coach_slots WHERE coach_id = 'coach-02' LIMIT 1) AS day"
+    )
+    connection.execute("UPDATE coach_slots SET max_per_day = 0 WHERE coach_id = 'coach-01'")
+    page = list_page(connection, with_coaches=True, kept=kept)
+    assert {one.coach_ids for one in page.starts} == {("coach-02",)}
+    assert page == list_page(connection, with_coaches=True)
+
+
 def test_a_hold_that_expires_is_listed_again(connection: Connection, environment: Environment) -> None:
     """At the moment at which it does, also in what is kept."""
     add_team(connection, 1)

@@ -128,14 +128,18 @@ DECLARE
     v_of_days boolean[];
     v_firsts  integer[];
     v_counts  integer[];
+    v_changes integer;
 BEGIN
-    SELECT array_agg(one.coach_id), array_agg(one.of_days), array_agg(one.first_slot), array_agg(one.slot_count)
-      INTO v_coaches, v_of_days, v_firsts, v_counts
-      FROM (SELECT DISTINCT found.coach_id, found.of_days, found.first_slot, found.slot_count
+    -- All are counted, though alike ones are taken over once: where as many as p_most are found, some may be missing.
+    SELECT array_agg(one.coach_id), array_agg(one.of_days), array_agg(one.first_slot), array_agg(one.slot_count),
+           coalesce(sum(one.alike), 0)
+      INTO v_coaches, v_of_days, v_firsts, v_counts, v_changes
+      FROM (SELECT found.coach_id, found.of_days, found.first_slot, found.slot_count, count(*) AS alike
               FROM (SELECT * FROM availability_changes AS change
                      WHERE change.coach_id IS NOT NULL AND change.xid >= pg_snapshot_xmin(p_since)
                        AND NOT pg_visible_in_snapshot(change.xid, p_since)
-                     LIMIT p_most) AS found) AS one;
+                     LIMIT p_most) AS found
+             GROUP BY found.coach_id, found.of_days, found.first_slot, found.slot_count) AS one;
     RETURN QUERY
     SELECT calendar.calendar_id, calendar.slot_duration, calendar.slot_interval, calendar.buffer_before,
            calendar.buffer_after, engine.opens_at(p_calendar => calendar, p_now => p_now),
@@ -146,7 +150,7 @@ BEGIN
                                          p_now => p_now) AS one) ELSE '{}' END,
            pg_current_snapshot()::text,
            (SELECT encode(page_key.key, 'hex') FROM page_keys AS page_key WHERE page_key.xmin = page_key.made_by::xid),
-           engine.holds_have_expired(p_clock), coalesce(cardinality(v_coaches), 0),
+           engine.holds_have_expired(p_clock), v_changes,
            EXISTS (SELECT FROM availability_changes AS change
                     WHERE change.calendar_id = calendar.calendar_id AND change.xid >= pg_snapshot_xmin(p_team_since)
                       AND NOT pg_visible_in_snapshot(change.xid, p_team_since)),
