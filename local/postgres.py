@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import signal
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,8 @@ from local.processes import Child, Program, StartError, free_port, spawn, write_
 
 _ADMIN = "postgres"
 _OWNER = "fairslot"
+
+_WRITING_SECONDS = 0.5  # less than between two attempts to start
 
 _DEFAULTS = {
     "listen_addresses": "127.0.0.1",
@@ -138,11 +141,10 @@ class EmbeddedPostgres(Program):
         fresh.rename(self.data)
 
     def _clear_stale_lock(self) -> None:
-        """Remove the lock file of a killed server: Postgres does not start if another program has its id."""
+        """Remove the lock file of a killed server, with which Postgres may not start."""
         lock = self.data / "postmaster.pid"
-        with suppress(FileNotFoundError, PermissionError, IndexError, ValueError):
-            pid = int(lock.read_text("utf-8").splitlines()[0])
-            if not _is_postgres(pid):
+        with suppress(FileNotFoundError, PermissionError):
+            if _is_stale(lock):
                 lock.unlink()
 
     def _is_ready(self) -> bool:
@@ -151,6 +153,17 @@ class EmbeddedPostgres(Program):
                 return True
         except psycopg.OperationalError:
             return False
+
+
+def _is_stale(lock: Path) -> bool:
+    """Return whether a server that is no more left a lock file, whoever has its process id by now.
+
+    One that was killed before it wrote the id left it empty; a server that starts writes it at once.
+    """
+    words = lock.read_text("utf-8", "replace").split()
+    if words and words[0].isdecimal():
+        return not _is_postgres(int(words[0]))
+    return time.time() - lock.stat().st_mtime > _WRITING_SECONDS
 
 
 def _is_postgres(pid: int) -> bool:

@@ -98,6 +98,22 @@ def test_postgres_starts_after_a_crash(own_postgres: EmbeddedPostgres) -> None:
         assert count(own_postgres) == 1
 
 
+def test_postgres_starts_after_a_crash_while_it_started(own_postgres: EmbeddedPostgres) -> None:
+    """A lock file that nothing was written to yet stays behind; one that is being written is left alone."""
+    with own_postgres:
+        count(own_postgres)
+        own_postgres.stop()
+        lock = own_postgres.data / "postmaster.pid"
+        lock.touch()
+        with pytest.raises(StartError, match="ended with code 1 while starting"):
+            own_postgres.start()
+        assert lock.exists()
+        earlier = lock.stat().st_mtime - 1
+        os.utime(lock, (earlier, earlier))
+        own_postgres.start()
+        assert count(own_postgres) == 1
+
+
 def test_what_keeps_postgres_from_starting_is_in_the_error(tmp_path: Path) -> None:
     """With its log, which says why."""
     broken = EmbeddedPostgres(tmp_path, settings={"shared_buffers": "none"})
