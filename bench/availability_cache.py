@@ -1,8 +1,6 @@
 """Pages of availability that were asked for before, through the handler: unchanged, and after 20 bookings.
 
-    PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.availability_cache
-
-The coaches are those of bench.availability. The bookings are of coaches who are in every team of that size.
+The bookings are of coaches who are in every team of that size.
 """
 
 import itertools
@@ -13,10 +11,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bench.availability import CALLS, SIZES, add_teams, invoke, requests
+from bench.availability_teams import CALLS, SIZES, invoke, requests
 from bench.booking_database import book
 from bench.figures import Figure
-from bench.stack import quiet, stack
 from fairslot.platform import db
 
 BOOKINGS = 20
@@ -24,12 +21,9 @@ ROUNDS = 8
 UNCHANGED_MS, CHANGED_MS = 2, 4
 
 
-def figures() -> Iterator[Figure]:
+def figures(connection: db.Connection) -> Iterator[Figure]:
     """Measure pages that are read again, by size."""
-    with stack() as parts, db.connect(parts.postgres.url) as connection:
-        add_teams(connection)
-        with quiet():
-            found = {size: again(connection, *size) for size in SIZES}
+    found = {size: again(connection, *size) for size in SIZES}
     for (coaches, days), (unchanged, changed) in found.items():
         page = f"availability, {coaches:,} coaches x {days} days"
         yield Figure(name=f"{page}, again, p50", value=unchanged, unit="ms", goal=UNCHANGED_MS)
@@ -66,7 +60,3 @@ def shuffled_starts(days: int) -> Iterator[datetime]:
     first = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(days=1)
     quarters = range((days - 1) * 96)
     return (first + number * timedelta(minutes=15) for number in random.sample(quarters, len(quarters)))
-
-
-if __name__ == "__main__":
-    print(*figures(), sep="\n")

@@ -15,7 +15,7 @@ from bench.booking_database import CLIENTS, bare, database, starts
 from bench.figures import Figure
 
 DELAY_US = 2_000
-SECONDS = 3.0
+SECONDS = 1.5
 
 
 def figures() -> Iterator[Figure]:

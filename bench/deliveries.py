@@ -26,8 +26,8 @@ from fairslot.messages.deliveries import Delivery
 from fairslot.platform.settings import settings
 from local.sqs import SqsStandIn
 
-BACKLOG = 1_500
-IDLE = 100
+BACKLOG = 800
+IDLE = 40
 
 type Make = Callable[[], Delivery]
 

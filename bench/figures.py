@@ -1,5 +1,6 @@
-"""What a measurement returns: figures with their goals, and costs that were moved rather than saved."""
+"""What a measurement returns: figures with their goals, costs that were moved, and how long it took."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -53,4 +54,22 @@ class Moved:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """What measuring took: the seconds that passed, and those of all its processes on processors."""
+
+    name: str
+    seconds: float
+    processor_seconds: float
+
+    def __str__(self) -> str:
+        """Return a line of what was measured how long."""
+        return f"{self.name}: {self.seconds:.0f} s, {self.processor_seconds:.0f} s of processors"
+
+
 type Measured = Figure | Moved
+
+
+def range_of(values: Sequence[float]) -> str:
+    """Return how far the rounds of a figure lie apart."""
+    return f"{min(values):.2f} to {max(values):.2f} in {len(values)} rounds"

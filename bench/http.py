@@ -2,27 +2,28 @@
 
     PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.http [SECONDS [SECONDS]]
 
-One client books for half a minute, then eight for five minutes, as fast as they are answered; then fifty ask
+One client books for some seconds, then eight for five minutes, as fast as they are answered; then fifty ask
 for pages for a minute, while two book. Clients, stack and the partners' stand-ins, with their usual latency
-and faults, share the cores.
+and faults, share the cores. The functions' memory is looked at on the way.
 """
 
 import asyncio
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 
 from bench.figures import Figure
+from bench.http_memory import Memory
 from bench.load.clients import BOOKING, PAGE, Load
 from bench.load.target import Calendars, Target, add_calendars, find
 from bench.load.traffic import Traffic
 from tests.support.stack import start, stop
 
 BOOKING_CLIENTS, PAGE_CLIENTS, BESIDE = 8, 50, 2
-ALONE_SECONDS, BOOKING_SECONDS, PAGE_SECONDS = 30.0, 300.0, 60.0
+ALONE_SECONDS, BOOKING_SECONDS, PAGE_SECONDS = 8.0, 300.0, 60.0
 WARM_UP_SECONDS = 5.0
 # Enough time for 250 bookings a second for five minutes, and half of them are of one calendar.
 HOT_COACHES, SPREAD_COACHES = 60, 10
@@ -52,9 +53,10 @@ def one_client(target: Target, calendars: Calendars) -> Iterator[Figure]:
 
 def bookings(target: Target, calendars: Calendars, seconds: float) -> Iterator[Figure]:
     """Measure clients that only book."""
-    told_before = told(target)
-    traffic = booked(target, calendars, BOOKING_CLIENTS, seconds)
-    told_meanwhile = told(target) - told_before
+    told_before, attempts_before, memory = told(target), attempts(target), Memory(target)
+    traffic = booked(target, calendars, BOOKING_CLIENTS, seconds, at_half=memory.look)
+    memory.look()
+    told_meanwhile, attempted = told(target) - told_before, attempts(target) - attempts_before
     what = f"booking over HTTP, {BOOKING_CLIENTS} clients"
     parts = traffic.by_part(BOOKING)
     yield from latency(what, traffic)
@@ -74,14 +76,33 @@ def bookings(target: Target, calendars: Calendars, seconds: float) -> Iterator[F
         note=f"by fifth: {' '.join(f'{one:.0f}' for one in parts)}",
     )
     yield Figure(name=f"{what}, errors", value=traffic.errors.total(), goal=0)
+    events = {"booking.app": len(traffic.answered[BOOKING])}
+    yield from memory.figures(
+        dict.fromkeys(("webhook_dispatch.app", "background.results"), attempted) | events
+    )
 
 
-def booked(target: Target, calendars: Calendars, clients: int, seconds: float) -> Traffic:
+def booked(
+    target: Target,
+    calendars: Calendars,
+    clients: int,
+    seconds: float,
+    *,
+    at_half: Callable[[], None] = lambda: None,
+) -> Traffic:
     """Let clients book for so long, after a warm-up; return what they saw."""
     load = Load(target, calendars, {BOOKING: 100})
     asyncio.run(load.run(clients=clients, seconds=WARM_UP_SECONDS))
     load.traffic.answered.clear()
-    asyncio.run(load.run(clients=clients, seconds=seconds))
+
+    async def half_time() -> None:
+        await asyncio.sleep(seconds / 2)
+        await asyncio.to_thread(at_half)
+
+    async def both() -> None:
+        await asyncio.gather(half_time(), load.run(clients=clients, seconds=seconds))
+
+    asyncio.run(both())
     return load.traffic
 
 
@@ -110,6 +131,13 @@ def pages(target: Target, calendars: Calendars, seconds: float) -> Iterator[Figu
     yield Figure(name=f"{what}, p99 of its p50", value=p99 / p50, unit="times", goal=10, note=note)
     errors = reading.traffic.errors.total() + booking.traffic.errors.total()
     yield Figure(name=f"{what}, errors", value=errors, goal=0)
+
+
+def attempts(target: Target) -> int:
+    """Return how many attempts at deliveries are on record."""
+    with target.connect() as connection:
+        row = connection.execute("SELECT count(*) AS n FROM webhook_attempts").fetchone()
+    return int(row["n"]) if row else 0
 
 
 def told(target: Target) -> int:

@@ -4,7 +4,8 @@
 
 With them, every coach has limits on the day, the week, the month and the minutes, and buffers and a notice of
 their own. Without, the calendar has the same buffers and notice, so that both read and take the same time. A
-booking is the server's processor time, a page that of server and client together.
+page with requirements is the first one that asks for them; half of the team meets them. A booking is the
+server's processor time, a page that of server and client together.
 """
 
 import statistics
@@ -27,7 +28,15 @@ from fairslot.platform import db
 from fairslot.platform.migrate import migrate
 from local.postgres import EmbeddedPostgres
 from tests.support.endpoints import add_endpoint
-from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach, set_calendar, set_coach
+from tests.support.team import (
+    ALWAYS,
+    TENANT,
+    add_calendar,
+    add_coach,
+    set_attributes,
+    set_calendar,
+    set_coach,
+)
 
 ROUNDS = 200
 PAGES = 40
@@ -36,6 +45,7 @@ GOAL = 1.15
 _RULES = {"buffer_before": 15, "buffer_after": 15, "min_notice_minutes": 60}
 _LIMITS = {"max_per_week": 700, "max_per_month": 3_000, "max_minutes_per_week": 10_000}
 KINDS = ("unused", "used")
+_LIMITED = "limits of coaches"
 
 
 def figures() -> Iterator[Figure]:
@@ -46,12 +56,17 @@ def figures() -> Iterator[Figure]:
             add_teams(connection)
             pid, instants = connection.info.backend_pid, iter(starts()[::4])
             works = [partial(booking, connection, kind) for kind in KINDS]
-            yield _figure("booking", compared(pid, works, [(next(instants),) for _ in range(ROUNDS)]))
+            yield _figure(
+                "booking", _LIMITED, compared(pid, works, [(next(instants),) for _ in range(ROUNDS)])
+            )
             for size, days in ((TEAM, 7), (LARGE, 30)):
                 for name, kept in (("uncached", None), ("from the checked cache", KeptTeams())):
                     works = [partial(page, connection, f"{kind}-{size}", days, kept) for kind in KINDS]
                     what = f"availability, {size} x {days}, {name},"
-                    yield _figure(what, compared(pid, works, [()] * PAGES))
+                    yield _figure(what, _LIMITED, compared(pid, works, [()] * PAGES))
+                whole = partial(page, connection, f"unused-{size}", days, None)
+                took = compared(pid, [whole, partial(whole, requires=("language:de",))], [()] * PAGES)
+                yield _figure(f"availability, {size} x {days}, uncached,", "new requires", took)
 
 
 def compared(
@@ -74,12 +89,24 @@ def booking(connection: db.Connection, kind: str, start: datetime) -> None:
         raise SystemExit(f"nobody is free at {start}")
 
 
-def page(connection: db.Connection, calendar_id: str, days: int, kept: KeptTeams | None) -> None:
+def page(
+    connection: db.Connection,
+    calendar_id: str,
+    days: int,
+    kept: KeptTeams | None,
+    requires: Sequence[str] = (),
+) -> None:
     """List the coming days of a calendar."""
     now = datetime.now(UTC)
     window = Window(start=now, end=now + timedelta(days=days), limit=6_000)
     found = bookable_starts.list_starts(
-        connection, tenant_id=TENANT, calendar_id=calendar_id, window=window, now=now, kept=kept
+        connection,
+        tenant_id=TENANT,
+        calendar_id=calendar_id,
+        window=window,
+        now=now,
+        kept=kept,
+        requires=requires,
     )
     if not found.total:
         raise SystemExit(f"{calendar_id} lists nothing")
@@ -91,8 +118,9 @@ def add_teams(connection: db.Connection) -> None:
         add_endpoint(connection, kind, "appointment.*")
     for kind in KINDS:
         coaches = [f"{kind}-coach-{number}" for number in range(LARGE)]
-        for coach_id in coaches:
+        for number, coach_id in enumerate(coaches):
             add_coach(connection, coach_id, time_zone="UTC", max_per_day=10_000, working_hours=ALWAYS)
+            set_attributes(connection, coach_id, language=["de", "en"] if number % 2 else ["en"])
             if kind == "used":
                 set_coach(connection, coach_id, **_RULES, **_LIMITS)
         for size in (TEAM, LARGE):
@@ -104,10 +132,10 @@ def add_teams(connection: db.Connection) -> None:
     connection.execute("VACUUM (ANALYZE)")
 
 
-def _figure(what: str, took: list[float]) -> Figure:
+def _figure(what: str, having: str, took: list[float]) -> Figure:
     unused, used = took
     return Figure(
-        name=f"{what} with limits of coaches, of the same without",
+        name=f"{what} with {having}, of the same without",
         value=used / unused,
         unit="times",
         goal=GOAL,

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from bench.figures import Figure, Moved
+from bench.figures import Figure, Moved, Part
 
 RESULTS = Path(__file__).parent / "results"
 _ROOT = Path(__file__).parents[1]
@@ -31,6 +31,7 @@ class Run:
     load: float
     figures: Sequence[Figure]
     moved: Sequence[Moved] = field(default=())
+    parts: Sequence[Part] = field(default=())
 
     @property
     def values(self) -> Mapping[str, float | None]:
@@ -38,7 +39,9 @@ class Run:
         return {one.name: one.value for one in self.figures}
 
     @classmethod
-    def of_now(cls, figures: Sequence[Figure], moved: Sequence[Moved], seconds: float) -> Self:
+    def of_now(
+        cls, figures: Sequence[Figure], moved: Sequence[Moved], parts: Sequence[Part], seconds: float
+    ) -> Self:
         """Return a run that has just ended, of the commit that is checked out."""
         return cls(
             commit=f"{commit_here()}-dirty" if _is_dirty() else commit_here(),
@@ -49,6 +52,7 @@ class Run:
             load=round(os.getloadavg()[1], 1),
             figures=figures,
             moved=moved,
+            parts=parts,
         )
 
     @classmethod
@@ -57,6 +61,7 @@ class Run:
         found: dict[str, Any] = json.loads(file.read_text("utf-8"))
         found["figures"] = [Figure(**one) for one in found["figures"]]
         found["moved"] = [Moved(**one) for one in found["moved"]]
+        found["parts"] = [Part(**one) for one in found.get("parts", ())]  # older runs have none
         return cls(**found)
 
     def keep(self, folder: Path = RESULTS) -> Path | None:

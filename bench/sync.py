@@ -28,9 +28,9 @@ from fairslot.messages.readings import Reading
 from fairslot.platform import db
 from tests.support.team import EVERY_DAY, add_coach
 
-COACHES = 200
+COACHES = 50
 ROUNDS = 5
-CALLS = 40
+CALLS = 10
 ZONE = ZoneInfo("America/New_York")
 DAYS = 60
 BUSY = 0.33

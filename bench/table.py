@@ -44,5 +44,7 @@ def write(run: Run, table: Table) -> None:
     lines = [heading(run), table.compared, "", COLUMNS, *map(table.line, run.figures)]
     if run.moved:
         lines += ["", "moved, not saved:", *map(str, run.moved)]
+    if run.parts:
+        lines += ["", "what measuring took:", *map(str, run.parts)]
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "last.txt").write_text("\n".join(lines) + "\n", "utf-8")

@@ -73,4 +73,6 @@ def _print(of: Context, made: dict[str, Any]) -> None:
         tables.show_json(made)
         return
     click.echo(made["key"])
-    click.echo(f"{made['key_id']}; the key is not shown again", err=True)
+    until = made["previous_key_until"]
+    before = f"; the one before it works until {until}" if until else ""
+    click.echo(f"{made['key_id']}; the key is not shown again{before}", err=True)

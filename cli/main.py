@@ -15,6 +15,7 @@ from cli.connection import NO_ANSWER, Context, Refused
 from cli.context import part_of_path as _id
 from cli.context import show as _show
 from cli.keys import keys
+from cli.privacy import audit, forget
 
 _CHOICE = click.Choice(["reassign", "cancel", "keep"])
 _dry_run = click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
@@ -55,13 +56,13 @@ def status(context: click.Context, of: Context) -> None:
 @click.argument("appointment_id")
 @_of
 def why(of: Context, /, appointment_id: str) -> None:
-    """Show why an appointment went to its coach."""
+    """Show why an appointment went to its coach, as things were when that was decided."""
     decision = of.api.call("GET", f"/api/appointments/{_id(appointment_id)}/decision")
 
     def show() -> None:
         tables.console.print(decision["reason"])
         if decision["kind"] != "normal":
-            tables.console.print(f"shares and credits of the kind of hour: {decision['kind']}")
+            tables.console.print(f"shares and credits of the kind of hour: {decision['kind']} (as of then)")
         columns = ["coach_id", "eligible", "excluded_reason", "weight", "share", "credit_before"]
         if decision["requires"]:
             rules = ", ".join(f"{one['attribute']} (the {one['rule']})" for one in decision["requires"])
@@ -218,4 +219,5 @@ main.add_command(ledger.replay)
 main.add_command(ledger.adjust)
 _add_commands(coaches, "/api/coaches")
 _add_commands(calendars, "/api/calendars")
-main.add_command(keys)
+for _one in (keys, audit, forget):
+    main.add_command(_one)

@@ -54,7 +54,7 @@ def show_plan(plan: Mapping[str, Any], *, made: bool) -> None:
     if not plan["changes"]:
         console.print("nothing to change")
         return
-    console.print("changed" if made else "would change")
+    console.print("changed" if made else "plan: nothing is changed yet")
     show_rows(plan["changes"], ("resource", "id", "action", "members"))
     if plan["appointments"]:
         console.print("appointments that no longer fit")

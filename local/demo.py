@@ -2,6 +2,7 @@
 
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 from psycopg.types.json import Jsonb
 
@@ -9,7 +10,7 @@ from fairslot.access import keys
 from fairslot.access.first_key import add_partners
 from fairslot.coach_time.days import extend_days
 from fairslot.platform import db
-from fairslot.platform.queries import queries
+from fairslot.platform.queries import blocks
 
 KEYS = {"test-key-123": 100, "dev-key-456": 500, "prod-key-789": 1000}
 COACHES = {
@@ -25,7 +26,8 @@ CALENDARS = {
     "cal-2": ("Technical Interview", 45, ("coach-2", "coach-4", "coach-6")),
     "cal-3": ("Quick Check-in", 15, ("coach-1", "coach-3")),
 }
-_SQL = queries("admin")
+# As the owner: functions set up a team by its settings.
+SQL = blocks(Path(__file__).with_name("demo.sql").read_text("utf-8"))
 _EVERY_DAY = {day: [["09:00", "17:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
 
 
@@ -34,7 +36,7 @@ def load(
 ) -> bool:
     """Load the demo data unless there are coaches; return whether it was loaded."""
     with connection.transaction():
-        row = connection.execute(_SQL["count_coaches"]).fetchone()
+        row = connection.execute(SQL["count_coaches"]).fetchone()
         if row and row["n"]:
             return False
         _add_keys(connection, tenant_id)
@@ -54,7 +56,7 @@ def _add_keys(connection: db.Connection, tenant_id: str) -> None:
             "scopes": ["read", "write", "admin"],
             "rate_limit": rate,
         }
-        connection.execute(_SQL["add_key"], values)
+        connection.execute(SQL["add_key"], values)
 
 
 def _add_coaches(connection: db.Connection, tenant_id: str, calendar_kind: str) -> None:
@@ -70,7 +72,7 @@ def _add_coaches(connection: db.Connection, tenant_id: str, calendar_kind: str) 
             "kind": calendar_kind,
             "url": None,
         }
-        connection.execute(_SQL["add_coach"], values)
+        connection.execute(SQL["add_coach"], values)
 
 
 def _add_calendars(connection: db.Connection, tenant_id: str) -> None:
@@ -82,8 +84,8 @@ def _add_calendars(connection: db.Connection, tenant_id: str) -> None:
             "duration": duration,
             "interval": 15,
         }
-        connection.execute(_SQL["add_calendar"], values)
-        connection.execute(_SQL["join_team"], {"calendar": calendar_id, "coaches": list(team)})
+        connection.execute(SQL["add_calendar"], values)
+        connection.execute(SQL["join_team"], {"calendar": calendar_id, "coaches": list(team)})
 
 
 def main() -> None:

@@ -26,6 +26,11 @@ LOCAL_SETTINGS = {
     # Everybody comes from this machine.
     "MAX_REQUESTS_PER_ADDRESS": "100000000",
     "ADDRESS_SECRET": "not a secret on one machine",
+    # Nothing here is let in by IAM, and nothing comes through CloudFront.
+    "DATABASE_AUTH": "password",
+    "REDIS_IAM": "",
+    "ORIGIN_SECRETS": "",
+    "ONLY_THROUGH_CLOUDFRONT": "false",
     # Longer than a message waits behind a backlog; `lost_messages` resends sooner what the queues lose.
     "REDELIVER_AFTER_SECONDS": "600",
 }
@@ -37,15 +42,17 @@ def variables(
     *,
     addresses: Mapping[str, str],
     caller: Mapping[str, str],
-    sqs: Mapping[str, str],
+    services: Mapping[str, str],
+    functions: Mapping[str, str],
     data: Path,
 ) -> dict[str, str]:
     """Return a function's whole environment; it inherits nothing that Lambda would not give it.
 
     The `caller`'s variables that name a setting or a variable of this function win over the local settings,
     and those win over the template. An address, of `addresses` or of the caller, goes only to the functions
-    that the template gives it to: what cannot reach the database on AWS cannot reach it here. `sqs` is how
-    boto3 finds the queues.
+    that the template gives it to: what cannot reach the database on AWS cannot reach it here. `services` is
+    how botocore finds queues and keys; `functions`, how it finds Lambda, is for those that are given another
+    function's name.
     """
     settings = {name.upper() for name in Settings.model_fields}
     chosen = {
@@ -56,7 +63,8 @@ def variables(
     given = {**LOCAL_SETTINGS, **chosen, **addresses}
     own = template.environment(function, given)
     extra = {name: value for name, value in given.items() if name not in own and not name.endswith("_URL")}
-    return {**_runtime(function, data), **sqs, **own, **extra}
+    found = functions if any(name.endswith("_FUNCTION") for name in function.environment) else {}
+    return {**_runtime(function, data), **services, **found, **own, **extra}
 
 
 def _runtime(function: Function, data: Path) -> dict[str, str]:

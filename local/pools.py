@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from local.logs import Log, Warn, ignore
-from local.runtime_api import Answer, GoneError, Sandbox
+from local.runtime_api import Answer, GoneError, Sandbox, failure
 
 # A start takes most of a second of a processor: a dozen at once hold everybody up, and each other so long
 # that some are not ready in time. What nobody waits for can start one after another.
@@ -65,9 +65,10 @@ class Pool:
     async def invoke(self, event: bytes) -> Answer:
         """Run the function once and return its answer, or its failure.
 
-        A cancelled call leaves the queue; an invocation that has begun runs to its end.
+        A cancelled call leaves the queue; an invocation that has begun runs to its end. A pool that is
+        stopped fails at once.
         """
-        while True:
+        while not self._stopped:
             try:
                 sandbox = await self._take()
             except InitError as error:
@@ -75,6 +76,7 @@ class Pool:
             run = self._keep(self._run(sandbox, event))
             with suppress(GoneError):
                 return await asyncio.shield(run)
+        return failure("Sandbox.Stopped", "the function's processes are stopped")
 
     async def warm(self) -> Answer | None:
         """Start a process if there is none; return the failure if it does not start."""

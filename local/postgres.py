@@ -18,6 +18,7 @@ from local.processes import Child, Program, StartError, free_port, spawn, write_
 
 _ADMIN = "postgres"
 _OWNER = "fairslot"
+_FUNCTIONS = "fairslot_app"
 
 _WRITING_SECONDS = 0.5  # less than between two attempts to start
 
@@ -36,6 +37,8 @@ _DEFAULTS = {
 
 class EmbeddedPostgres(Program):
     """One server with the database `fairslot`, owned by a role that is no superuser, as on RDS.
+
+    Functions have a role of their own, whose rights the migrations say.
 
     The data and the passwords are under `data_dir`; `stop()` and `start()` keep the port.
     """
@@ -62,6 +65,11 @@ class EmbeddedPostgres(Program):
     def url_of(self, database: str) -> str:
         """Return the address of another database for the same role, which may create databases."""
         return f"postgresql://{_OWNER}:{self._passwords[_OWNER]}@127.0.0.1:{self.port}/{database}"
+
+    def functions_url(self, database: str = _OWNER) -> str:
+        """Return the address of a database for the role that calls functions and reads."""
+        password = self._passwords[_FUNCTIONS]
+        return f"postgresql://{_FUNCTIONS}:{password}@127.0.0.1:{self.port}/{database}"
 
     def admin_url(self, database: str = "postgres") -> str:
         """Return the address of a database for the superuser."""
@@ -98,18 +106,25 @@ class EmbeddedPostgres(Program):
             raise StartError(f"postgres stopped while it was starting: {error}", self.log) from error
 
     def _make_database(self) -> None:
-        role, password = sql.Identifier(_OWNER), sql.Literal(self._passwords[_OWNER])
         with psycopg.connect(self.admin_url(), autocommit=True) as admin:
-            if admin.execute("SELECT FROM pg_roles WHERE rolname = %s", (_OWNER,)).rowcount == 0:
-                admin.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEDB PASSWORD {}").format(role, password))
+            for name, may in ((_OWNER, "CREATEDB CREATEROLE"), (_FUNCTIONS, "")):
+                role, password = sql.Identifier(name), sql.Literal(self._passwords[name])
+                if admin.execute("SELECT FROM pg_roles WHERE rolname = %s", (name,)).rowcount == 0:
+                    admin.execute(sql.SQL("CREATE ROLE {}").format(role))
+                rights = sql.SQL("ALTER ROLE {} LOGIN {} PASSWORD {}")
+                admin.execute(rights.format(role, sql.SQL(may), password))
+            # As RDS's first role: it sees and ends the sessions of the others.
+            watching = sql.SQL("GRANT pg_monitor, pg_signal_backend TO {}")
+            admin.execute(watching.format(sql.Identifier(_OWNER)))
             if admin.execute("SELECT FROM pg_database WHERE datname = %s", (_OWNER,)).rowcount == 0:
-                admin.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(role, role))
+                admin.execute(sql.SQL("CREATE DATABASE {0} OWNER {0}").format(sql.Identifier(_OWNER)))
 
     def _read_passwords(self) -> None:
-        if not self._secrets.exists():
-            made = {role: secrets.token_urlsafe(24) for role in (_ADMIN, _OWNER)}
-            write_private(self._secrets, json.dumps(made))
-        self._passwords = json.loads(self._secrets.read_text("utf-8"))
+        known = json.loads(self._secrets.read_text("utf-8")) if self._secrets.exists() else {}
+        made = {role: secrets.token_urlsafe(24) for role in (_ADMIN, _OWNER, _FUNCTIONS)}
+        self._passwords = made | known
+        if self._passwords != known:
+            write_private(self._secrets, json.dumps(self._passwords))
 
     def _make_cluster(self, account: Account) -> None:
         fresh, password = account.data / "cluster.new", account.data / "password"

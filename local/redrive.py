@@ -24,7 +24,7 @@ def environment(data: Path) -> dict[str, str] | None:
     return {
         **SqsStandIn(data).environment,
         "AWS_ENDPOINT_URL": state["sqs_endpoint"],
-        "DATABASE_URL": state["database_url"],
+        "DATABASE_URL": state["functions_database_url"],
         "DELIVERIES_QUEUE_URL": queues["DeliveriesQueue"],
         "DELIVERIES_DEAD_LETTER_QUEUE_URL": queues["DeliveriesDeadLetterQueue"],
     }

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from local import database, dependencies, function_env, health, lost_messages
 from local.cloudformation import TemplateError
 from local.functions import Functions
+from local.lambda_api import LambdaApi
 from local.logs import Log
 from local.partner import Partner
 from local.postgres import EmbeddedPostgres
@@ -38,6 +39,7 @@ class Supervisor:
         self._sqs = SqsStandIn(options.data)
         self._replaceable: dict[str, Program] = {}  # by the variable that gives another one's address
         self._queues = QueueClient(self._sqs.url)
+        self._lambda = LambdaApi()
         self._resending: set[asyncio.Task[None]] = set()
         self._lock_file: TextIO | None = None
         # Set by `start`.
@@ -61,6 +63,8 @@ class Supervisor:
             await dependencies.start(self._programs, self._stops, self._say)
             for alias in template.key_aliases:
                 await asyncio.to_thread(self._sqs.make_key, alias)
+            self._stops.push_async_callback(self._lambda.stop)
+            await self._lambda.start()
             functions = self._functions(template)
         except TemplateError as error:
             raise StartError(str(error)) from error
@@ -148,14 +152,22 @@ class Supervisor:
         given = {name: address for name in names if (address := self._options.address(name))}
         return own | given
 
+    def _functions_addresses(self) -> dict[str, str]:
+        """Return the same as the functions use it: they are not the database's owner."""
+        addresses, postgres = self._addresses(), self._replaceable.get("DATABASE_URL")
+        if isinstance(postgres, EmbeddedPostgres):
+            addresses["DATABASE_URL"] = postgres.functions_url()
+        return addresses
+
     def _functions(self, template: Template) -> Functions:
         environments = {
             name: function_env.variables(
                 function,
                 template,
-                addresses=self._addresses(),
+                addresses=self._functions_addresses(),
                 caller=self._options.environment,
-                sqs=self._sqs.environment,
+                services=self._sqs.environment,
+                functions=self._lambda.environment,
                 data=self._data,
             )
             for name, function in template.functions.items()
@@ -170,6 +182,7 @@ class Supervisor:
             warn=self._warn,
         )
         self._stops.push_async_callback(functions.stop)
+        self._lambda.functions = functions.pools
         return functions
 
     async def _prepare_database(self, functions: Functions) -> None:
@@ -246,6 +259,7 @@ class Supervisor:
             "pid": os.getpid(),
             "gateway": self._url,
             "database_url": addresses["DATABASE_URL"],
+            "functions_database_url": self._functions_addresses()["DATABASE_URL"],
             "redis_url": addresses["REDIS_URL"],
             "partners": {
                 "calendar_api": addresses["CALENDAR_API_URL"],

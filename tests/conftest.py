@@ -1,13 +1,11 @@
 """The real parts that tests stand on: one Postgres and one Valkey a run, a database of its own a test."""
 
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 from hypothesis import settings as hypothesis
-from psycopg import sql
 from redis import Redis
 
 from fairslot.platform import db
@@ -16,6 +14,7 @@ from fairslot.platform.settings import settings
 from local.postgres import EmbeddedPostgres
 from local.sqs import SqsStandIn
 from local.valkey import EmbeddedValkey
+from tests.support.databases import TEMPLATE, Databases
 from tests.support.deliveries import KMS_KEY
 from tests.support.environment import clear_caches
 from tests.support.fixtures import Connect, Environment
@@ -25,10 +24,17 @@ from tests.support.queues import Queues
 hypothesis.register_profile("fairslot", deadline=None)
 hypothesis.load_profile("fairslot")
 
-# Copying the template, once for each test, waits for the disk otherwise. What a killed server has written is
-# there all the same: only a machine that dies loses it.
-_QUICK = {"fsync": "off", "full_page_writes": "off"}
-_numbers = itertools.count()
+# Copying the template waits for the disk otherwise. What a killed server has written is there all the same:
+# only a machine that dies loses it. Without autovacuum no statistics change while a test runs or after it.
+_QUICK = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
+_LONGEST_ID = 200
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name long texts by their length: an id goes into the environment, and into each report."""
+    if isinstance(val, str | bytes) and len(val) > _LONGEST_ID:
+        return f"{argname} of {len(val)}"
+    return None
 
 
 @pytest.fixture(scope="session")
@@ -36,8 +42,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostg
     """A Postgres with a migrated database `template` that every test's database is a copy of."""
     with EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), settings=_QUICK) as server:
         with psycopg.connect(server.url, autocommit=True) as connection:
-            connection.execute("CREATE DATABASE template")
-        migrate(server.url_of("template"))
+            connection.execute(f"CREATE DATABASE {TEMPLATE}".encode())
+        migrate(server.url_of(TEMPLATE))
         yield server
 
 
@@ -57,26 +63,29 @@ def sqs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqsStandIn]:
 
 
 @pytest.fixture(scope="session")
-def admin(postgres: EmbeddedPostgres) -> Iterator[psycopg.Connection[tuple[str, ...]]]:
-    """The superuser: an autovacuum worker may be in a database, which nobody else may end."""
-    with psycopg.connect(postgres.admin_url(), autocommit=True) as connection:
-        yield connection
+def databases(postgres: EmbeddedPostgres) -> Iterator[Databases]:
+    """Databases to be lent to tests."""
+    made = Databases(postgres)
+    yield made
+    made.close()
 
 
 @pytest.fixture
-def database_url(postgres: EmbeddedPostgres, admin: psycopg.Connection[tuple[str, ...]]) -> Iterator[str]:
+def database_url(postgres: EmbeddedPostgres, databases: Databases) -> Iterator[str]:
     """A migrated database without data, for one test."""
-    name = f"test_{next(_numbers)}"
-    made = sql.SQL("CREATE DATABASE {} OWNER fairslot TEMPLATE template STRATEGY file_copy")
-    admin.execute(made.format(sql.Identifier(name)))
-    _copy_settings(admin, name)
-    yield postgres.url_of(name)
-    admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with databases.lent() as name:
+        yield postgres.url_of(name)
+
+
+@pytest.fixture
+def functions_url(postgres: EmbeddedPostgres, database_url: str) -> str:
+    """The address of the test's database for the functions' role."""
+    return postgres.functions_url(database_url.rpartition("/")[2])
 
 
 @pytest.fixture
 def connection(database_url: str) -> Iterator[db.Connection]:
-    """A connection as use cases expect it."""
+    """A connection as use cases expect it, of the owner, who may also arrange what a test needs."""
     with db.connect(database_url) as opened:
         yield opened
 
@@ -96,8 +105,11 @@ def connect(database_url: str) -> Iterator[Connect]:
 
 
 @pytest.fixture
-def environment(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    """Set variables for the process's own connections; begins with the test's database, and easy keys."""
+def environment(functions_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
+    """Set variables for the process's own connections; begins with the test's database, and easy keys.
+
+    It is the functions' role that connects: what they do needs no right that they do not have.
+    """
 
     def use(**variables: str) -> None:
         for name, value in variables.items():
@@ -106,7 +118,7 @@ def environment(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
     for name in type(settings()).model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
-    use(DATABASE_URL=database_url, ANY_KEY_FORM="true", ADDRESS_SECRET="the tests' own")
+    use(DATABASE_URL=functions_url, ANY_KEY_FORM="true", ADDRESS_SECRET="the tests' own")
     yield use
     monkeypatch.undo()
     clear_caches()
@@ -135,18 +147,3 @@ def queues(environment: Environment, sqs: SqsStandIn) -> Iterator[Queues]:
 def root() -> Path:
     """The project's folder."""
     return Path(__file__).parent.parent
-
-
-def _copy_settings(connection: psycopg.Connection[tuple[str, ...]], name: str) -> None:
-    """Give a database the settings of `template`, the timeouts: a copy comes without."""
-    for setting, value in connection.execute(
-        "SELECT split_part(one, '=', 1), substr(one, strpos(one, '=') + 1)"
-        "  FROM pg_db_role_setting AS kept JOIN pg_database AS base ON base.oid = kept.setdatabase,"
-        "       unnest(kept.setconfig) AS one"
-        " WHERE base.datname = 'template' AND kept.setrole = 0"
-    ).fetchall():
-        connection.execute(
-            sql.SQL("ALTER DATABASE {} SET {} = {}").format(
-                sql.Identifier(name), sql.Identifier(setting), sql.Literal(value)
-            )
-        )

@@ -128,7 +128,10 @@ def delete_absence(
     answer = team_changes.delete(router, Absence(coach_id, absence_id), Options(dry_run=dry_run), expected)
     if not dry_run:
         # Lost here, the request comes with the schedule.
-        fetches = db.run(lambda connection: sync.request(connection, coach_ids=[coach_id], now=now))
+        tenant_id, coaches = api.client(router).tenant_id, [coach_id]
+        fetches = db.run(
+            lambda connection: sync.request(connection, tenant_id=tenant_id, coach_ids=coaches, now=now)
+        )
         after_answer.run(partial(send_fetches, fetches))
     return answer
 

@@ -1,12 +1,14 @@
-"""Administration: team, calendars, API keys, webhook endpoints, deliveries, and signed calendar events."""
+"""Administration: team, calendars, keys, endpoints, deliveries, signed calendar events, audit, contacts."""
 
 from fairslot.platform.start import importing
 
 with importing():
     from admin import (
         absences,
+        audit,
         calendars,
         coaches,
+        contacts,
         deliveries,
         document,
         endpoints,
@@ -29,6 +31,8 @@ for module in (
     document,
     ledger,
     keys,
+    audit,
+    contacts,
 ):
     app.include_router(module.router)
 

@@ -13,7 +13,7 @@ from pydantic import (
     model_validator,
 )
 
-from fairslot.http.models import Model, Request, example
+from fairslot.http.models import Model, PersonalModel, Request, example
 from fairslot.http.types import Instant, storable
 from fairslot.webhooks.subscriptions import LONGEST_URL, PATTERNS, SentType
 
@@ -170,7 +170,7 @@ class AttemptModel(Model):
     response_excerpt: str | None
 
 
-class DeliveryModel(Model):
+class DeliveryModel(PersonalModel):
     """One event for one endpoint; `reason` says why it failed or, while it is pending, why it is held back.
 
     `block_unconfirmed`: the calendar may have a block of ours whose id we never received.

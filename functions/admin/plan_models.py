@@ -34,7 +34,13 @@ class TouchedAppointment(Model):
     start_time: datetime
     end_time: datetime
     reason: Literal[
-        "inactive", "left_team", "absent", "outside_working_hours", "calendar_closed", "calendar_deleted"
+        "inactive",
+        "left_team",
+        "absent",
+        "outside_working_hours",
+        "calendar_closed",
+        "calendar_deleted",
+        "contact_forgotten",
     ]
     outcome: Literal["reassigned", "cancelled", "kept", "nobody_free"]
     new_coach_id: str | None

@@ -33,6 +33,12 @@ def _minute(text: str) -> int:
     return int(text[:2]) * 60 + int(text[3:])
 
 
+def _interval(interval: list[str]) -> list[str]:
+    if interval[0] == "24:00":
+        raise PydanticCustomError("hours_start", "24:00 is an end; write 00:00 on the day that begins then")
+    return interval
+
+
 def _stretch(interval: Sequence[str]) -> tuple[int, int]:
     """Return the minutes of an interval; one that ends at or before its start runs into the next day."""
     start, end = map(_minute, interval)
@@ -104,7 +110,7 @@ Email = Annotated[
 Day = Annotated[date, BeforeValidator(_date)]
 KindName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+([_-][a-z0-9]+)*$", max_length=40)]
 TimeOfDay = Annotated[str, StringConstraints(pattern=r"^(([01]\d|2[0-3]):(00|15|30|45)|24:00)$")]
-Interval = Annotated[list[TimeOfDay], Field(min_length=2, max_length=2)]
+Interval = Annotated[list[TimeOfDay], Field(min_length=2, max_length=2), AfterValidator(_interval)]
 Hours = Annotated[
     list[Interval],
     Field(max_length=12, description="Intervals; one that ends at or before its start crosses midnight."),

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from fairslot.domain.idempotency import ChangeResult
     from fairslot.platform.db import Connection
-    from fairslot.team.resources import Resource, Settings
+    from fairslot.team.resources import DeletableResource, Resource, Settings
 
 type Work = Callable[[Connection, ChangeRequest], ChangeResult]
 
@@ -126,7 +126,7 @@ def patch[T: BaseModel](
 
 
 def delete(
-    router: "BaseRouter", resource: "Resource", options: Options, expected: Precondition
+    router: "BaseRouter", resource: "DeletableResource", options: Options, expected: Precondition
 ) -> Response[Any]:
     """Delete a resource and answer with nothing."""
     return _change(router, None, resource.delete, options, expected)

@@ -55,6 +55,7 @@ def list_soonest(
     def read(connection: db.Connection) -> Soonest:
         return after_first_readings(
             connection,
+            tenant_id,
             lambda: soonest(
                 connection,
                 tenant_id=tenant_id,

@@ -139,16 +139,18 @@ def _page(
             seen=seen,
         )
 
-    return after_first_readings(connection, read, now)
+    return after_first_readings(connection, tenant_id, read, now)
 
 
 def after_first_readings[T: (bookable_starts.Page, Soonest)](
-    connection: db.Connection, read: Callable[[], T], now: datetime
+    connection: db.Connection, tenant_id: str, read: Callable[[], T], now: datetime
 ) -> T:
     """Return what `read` does; where a calendar was never read, after its first reading or a limited wait."""
     found = read()
     if found.unread:
-        sync.await_first(connection, calendar_ids=found.unread, send=send_fetches, now=now)
+        sync.await_first(
+            connection, tenant_id=tenant_id, calendar_ids=found.unread, send=send_fetches, now=now
+        )
         found = read()
     return found
 

@@ -9,13 +9,14 @@ from uuid import UUID
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from fairslot.access import stand_in
 from fairslot.booking import holds
 from fairslot.coach_time import inbound
 from fairslot.coach_time.days import delete_old_days, extend_days
 from fairslot.coach_time.inbound import act_on
 from fairslot.coach_time.read_model import delete_old_changes, fold_all_changes
 from fairslot.coach_time.zones import zones_apart
-from fairslot.platform import clock, db, idempotent, time_limit
+from fairslot.platform import audit, clock, db, gauges, idempotent, time_limit
 from fairslot.platform.observability import logger, metrics
 from fairslot.webhooks import outbox, publishing, redrive, retention
 
@@ -28,16 +29,21 @@ def maintain_slots(until: float) -> dict[str, int]:
     now = clock.now()
     coaches = db.run(lambda connection: extend_days(connection, now=now))
     _compare_zones(now)
+    metrics.add_metric(
+        name="FairnessDeviation", unit=MetricUnit.NoUnit, value=db.run(gauges.fairness_deviation)
+    )
     days = db.run(lambda connection: delete_old_days(connection, now=now))
     changes = db.run(lambda connection: delete_old_changes(connection, now=now))
     keys = db.run(lambda connection: idempotent.forget_expired(connection, now=now, deadline=until))
     events = db.run(lambda connection: retention.delete_settled(connection, now=now, deadline=until))
+    entries = db.run(lambda connection: audit.delete_expired(connection, now=now, deadline=until))
     deleted = {f"{kind}_deleted": number for kind, number in events.items()}
     return {
         "coaches": coaches,
         "days_deleted": days,
         "changes_deleted": changes,
         "keys_deleted": keys,
+        "audit_deleted": entries,
         **deleted,
     }
 
@@ -53,7 +59,8 @@ def _compare_zones(now: datetime) -> None:
 def sweep_outbox(until: float) -> dict[str, int]:
     """Send what is not queued, look for lost blocks, report stale calendars, process events, expire holds.
 
-    It also keeps the read model of availability up to date.
+    It also keeps the read model of availability up to date, forgets rate counts that are over, and measures
+    how things stand.
     """
     now = clock.now()
     sent = db.run(
@@ -70,6 +77,8 @@ def sweep_outbox(until: float) -> dict[str, int]:
         _process(event_id, now)
     holds_expired = db.run(holds.expire)
     db.run(fold_all_changes)
+    db.run(stand_in.forget)
+    _measure(now)
     return {
         "sent": sent,
         "blocks_looked_for": len(lookups),
@@ -82,6 +91,17 @@ def _count_unconfirmed(now: datetime) -> None:
     """Count blocks that may be in a calendar under a lost id: docs/runbooks/unconfirmed-blocks.md."""
     number = db.run(lambda connection: outbox.unconfirmed_blocks(connection, now=now))
     metrics.add_metric(name="BlocksUnconfirmed", unit=MetricUnit.Count, value=number)
+
+
+def _measure(now: datetime) -> None:
+    """Measure what has to be looked up, since no request or message tells of it."""
+    stands = db.run(lambda connection: gauges.each_minute(connection, now=now))
+    waiting = db.run(lambda connection: outbox.waiting(connection, now=now))
+    metrics.add_metric(name="DeliveriesPending", unit=MetricUnit.Count, value=stands.deliveries_pending)
+    metrics.add_metric(name="DeliveriesNotQueued", unit=MetricUnit.Count, value=waiting)
+    metrics.add_metric(name="CalendarsStale", unit=MetricUnit.Count, value=stands.calendars_stale)
+    metrics.add_metric(name="CalendarAge", unit=MetricUnit.Seconds, value=stands.calendar_age)
+    metrics.add_metric(name="EndpointsDisabled", unit=MetricUnit.Count, value=stands.endpoints_disabled)
 
 
 def _process(event_id: UUID, now: datetime) -> None:
@@ -111,6 +131,8 @@ TASKS: dict[str, Callable[[float], dict[str, int]]] = {
     "dead_letters": mark_dead_letters_failed,
     "redrive": redrive_dead_letters,
 }
+# An alarm hears that a schedule's task has ended: whatever stops it, the count is missing.
+RUNS = {"slots": "SlotsRuns", "outbox": "OutboxRuns", "dead_letters": "DeadLettersRuns"}
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -121,6 +143,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
     until = time.monotonic() + context.get_remaining_time_in_millis() / 2000
     with time_limit.of(context):
         done = TASKS[event["task"]](until)
-    metrics.add_metric(name="MaintenanceRuns", unit=MetricUnit.Count, value=1)
+    if event["task"] in RUNS:
+        metrics.add_metric(name=RUNS[event["task"]], unit=MetricUnit.Count, value=1)
     logger.info("maintenance", extra={"task": event["task"], **done})
     return done

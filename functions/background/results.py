@@ -29,7 +29,9 @@ def record(message: str) -> None:
     metrics.add_metric(name="AttemptsRecorded", unit=MetricUnit.Count, value=1)
     if recorded.coach_id is not None:
         coaches, now = [recorded.coach_id], clock.now()
-        send_fetches(db.run(lambda connection: sync.request(connection, coach_ids=coaches, now=now)))
+        send_fetches(
+            db.run(lambda connection: sync.request(connection, tenant_id=None, coach_ids=coaches, now=now))
+        )
 
 
 @logger.inject_lambda_context(clear_state=True)

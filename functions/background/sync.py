@@ -21,5 +21,6 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, i
         fetches = db.run(lambda connection: sync.due(connection, now=now))
         send_fetches(fetches)
         send_fetches(db.run(lambda connection: issuers.due(connection, now=now)))
+    metrics.add_metric(name="SyncRuns", unit=MetricUnit.Count, value=1)
     metrics.add_metric(name="CalendarsRequested", unit=MetricUnit.Count, value=len(fetches))
     return {"requested": len(fetches)}

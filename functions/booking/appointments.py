@@ -28,6 +28,7 @@ router = Router()  # type: ignore[no-untyped-call]  # the library leaves it unty
     key="optional",
     errors=(NotFoundError, SlotUnavailableError, HoldExpiredError),
     success=201,
+    measured="Bookings",
     summary="Book an appointment",
 )
 def create_appointment(body: BookingRequest) -> Response[Booked]:

@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from fairslot.domain.json_written import write
-from fairslot.http.models import Model, Request, RequirementModel, example
+from fairslot.http.models import Model, PersonalModel, Request, RequirementModel, example
 from fairslot.http.types import Id, Instant, JsonText, Name, Requires, Zone
 
 LARGEST_METADATA = 16 * 1024
@@ -191,8 +191,8 @@ class Booked(Model):
     version: int
 
 
-class AppointmentModel(Model):
-    """An appointment.
+class AppointmentModel(PersonalModel):
+    """An appointment; once its customer is forgotten, everything about them is null.
 
     `external_block` is its block in the coach's external calendar: `confirmed`, with the id
     `external_calendar_id`; `unconfirmed`, perhaps there, at its time or an earlier one, with an id that we
@@ -203,8 +203,8 @@ class AppointmentModel(Model):
     appointment_id: UUID
     calendar_id: str
     coach_id: str
-    contact_name: str
-    contact_email: str
+    contact_name: str | None
+    contact_email: str | None
     start_time: datetime
     end_time: datetime
     timezone: str | None

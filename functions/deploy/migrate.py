@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from fairslot.platform import db
 from fairslot.platform.migrate import migrate
 from fairslot.platform.observability import logger
-from fairslot.platform.settings import settings
 
 # Fixed: CloudFormation deletes the resource when this changes.
 _RESOURCE_ID = "fairslot-migrations"
@@ -45,7 +45,7 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> None:
     """
     seconds = context.get_remaining_time_in_millis() / 1000 - _RESERVE_SECONDS
     with httpx.Client(transport=httpx.HTTPTransport(retries=2), timeout=5.0) as client:
-        respond(event, work=lambda: migrate(settings().database_url), seconds=seconds, client=client)
+        respond(event, work=lambda: migrate(db.address()), seconds=seconds, client=client)
 
 
 def respond(

@@ -82,7 +82,7 @@ class Batch:
             return
         decision = verdict(delivery, result, attempt=number, now=datetime.now(UTC))
         attempt = _attempt(delivery, number, at, result, decision)
-        self._report(replace(attempt, receipt_handle=record.receipt_handle))
+        self._report(delivery, replace(attempt, receipt_handle=record.receipt_handle))
         if decision.outcome == "retrying":
             self.delays[record.receipt_handle] = decision.delay
             raise AttemptFailedError
@@ -96,7 +96,7 @@ class Batch:
         since = delivery.since or _first_received(record)
         result, at = Result(error=held_back.reason), datetime.now(UTC)
         decision = verdict_on_held(since, held_back.seconds, now=at)
-        self._report(_attempt(delivery, attempts, at, result, decision))
+        self._report(delivery, _attempt(delivery, attempts, at, result, decision))
         if decision.is_dead_letter:
             self.dead_letters.append(Requeued.of(record))
         else:
@@ -104,9 +104,9 @@ class Batch:
                 Requeued.of(record, decision.delay, attempts=attempts, since=since.isoformat())
             )
 
-    def _report(self, attempt: Attempt) -> None:
+    def _report(self, delivery: Delivery, attempt: Attempt) -> None:
         self.attempts.append(attempt)
-        _log(attempt)
+        _log(attempt, delivery.correlation_id)
 
 
 @logger.inject_lambda_context(log_event=False)
@@ -217,10 +217,11 @@ def _count(attempts: list[Attempt]) -> None:
         metrics.add_metric(name="DeliveryLatency", unit=MetricUnit.Milliseconds, value=attempt.latency_ms)
 
 
-def _log(attempt: Attempt) -> None:
+def _log(attempt: Attempt, correlation_id: str | None) -> None:
     (logger.info if attempt.error is None else logger.warning)(
         "attempt",
         extra={
+            "correlation_id": correlation_id,
             "delivery_id": str(attempt.delivery_id),
             "event_id": str(attempt.event_id),
             "kind": attempt.kind,

@@ -1,13 +1,12 @@
-"""Limits by address: beside those of keys, by the true address, and while nothing can be counted."""
+"""Limits by address: beside those of keys, and by the true address."""
 
 from typing import Any
 
 import pytest
 from redis import Redis
 
-from fairslot.access import guesses, keys
+from fairslot.access import keys
 from fairslot.platform.db import Connection
-from local.valkey import EmbeddedValkey
 from tests.support.fixtures import Environment
 from tests.support.http import (
     KEY,
@@ -22,7 +21,7 @@ from tests.support.http import (
     send,
 )
 from tests.support.logs import json_lines
-from tests.support.tables import count, table_digests
+from tests.support.tables import table_digests
 
 LIMIT = 6
 
@@ -142,6 +141,25 @@ def test_behind_cloudfront_viewers_are_told_apart(limited: Connection) -> None:
     assert [through("203.0.113.2", number) for number in range(3)] == [401, 401, 429]
 
 
+@pytest.mark.parametrize("path", ["/api/appointments", "/nowhere"])
+def test_where_cloudfront_is_the_only_way_in_others_are_refused(
+    limited: Connection, environment: Environment, path: str
+) -> None:
+    """Before anybody looks at their key, whatever they say but the secret."""
+    environment(ORIGIN_SECRETS="proof,old proof", ONLY_THROUGH_CLOUDFRONT="true")
+    for headers in (
+        {},
+        {"X-Origin-Secret": ""},
+        {"X-Origin-Secret": "proo"},
+        {"X-Origin-Secret": "proof,old proof"},
+    ):
+        refused = send(request("GET", path, headers=headers, key="wrong"))
+        check_problem(refused, 403, "FORBIDDEN")
+        assert "CloudFront" in refused.json["message"]
+    for proof in ("proof", "old proof"):
+        assert send(request("GET", path, headers={"X-Origin-Secret": proof})).status in {200, 404}
+
+
 def test_no_address_is_kept_or_told(
     limited: Connection, cache: Redis, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -156,44 +174,6 @@ def test_no_address_is_kept_or_told(
     for text in (*names, said):
         assert "192.0.2" not in text
         assert "proof" not in text
-
-
-def test_while_nothing_can_be_counted_unknown_callers_change_nothing(
-    limited: Connection, valkey: EmbeddedValkey, look_ups: list[bytes], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Once an address had a wrong key its changes are not looked up; reads are, and who is known goes on."""
-    assert ask_from("192.0.2.1").status == 200
-    add_key(limited, "newcomer")
-    valkey.stop()
-    try:
-        assert [ask_from("192.0.2.1", f"wrong-{number}").status for number in range(5)] == [401] * 5
-        before, rows = len(look_ups), count(limited, "coach_appointments")
-        for key in ("wrong-a", "wrong-b", "newcomer"):
-            answer = ask_from("192.0.2.1", key, "POST")
-            check_problem(answer, 503, "SERVICE_UNAVAILABLE")
-            assert int(answer.headers["retry-after"]) > 0
-        assert (len(look_ups), count(limited, "coach_appointments")) == (before, rows)
-        assert ask_from("192.0.2.1", "wrong-a").status == 401
-        assert ask_from("192.0.2.1", KEY, "POST").status == 201
-        assert ask_from("192.0.2.2", "newcomer", "POST").status == 201
-        assert ask_from("192.0.2.1", "newcomer", "POST").status == 201, "known by now"
-    finally:
-        valkey.start()
-    assert sum(sum(one.get("RateLimitUnavailable", [])) for one in json_lines(capsys)) >= 5
-
-
-def test_who_was_refused_is_forgotten_after_a_minute(
-    limited: Connection, valkey: EmbeddedValkey, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Then changes are looked up again."""
-    monkeypatch.setattr(guesses, "_MINUTE", 0.0)
-    add_key(limited, "newcomer")
-    valkey.stop()
-    try:
-        assert ask_from("192.0.2.1", "wrong").status == 401
-        assert ask_from("192.0.2.1", "newcomer", "POST").status == 201
-    finally:
-        valkey.start()
 
 
 def test_without_a_cache_nothing_is_closed(team: Connection, capsys: pytest.CaptureFixture[str]) -> None:

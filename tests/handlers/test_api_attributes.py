@@ -140,6 +140,8 @@ def test_a_request_asks_for_more(german: Connection, cache: Redis) -> None:
     assert {held["coach_id"], made["coach_id"]} == {"coach-01", "coach-02"}
     assert get_appointment(made)["requires"] == ["language:de"]
     check_problem(book(requires=["language:de"]), 409, "SLOT_UNAVAILABLE")
+    nobody = ("body.requires", "nobody_meets")
+    check_problem(book(requires=["language:es"]), 422, "VALIDATION_ERROR", place=nobody)
     assert starts()[first] == ["coach-03"]
     assert first not in starts(**GERMAN)
     decision = body_of(ask("GET", f"/api/appointments/{made['appointment_id']}/decision"))

@@ -1,6 +1,7 @@
 """Credentials that are none: refused alike, without a hint, and counted with the reason."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -9,59 +10,29 @@ from hypothesis import strategies as st
 from fairslot.access import key_form
 from fairslot.domain.errors import AuthenticationError
 from fairslot.platform.db import Connection
+from tests.support.api_fuzz import operations
+from tests.support.bad_credentials import MADE, WRONG, headers, is_right, token_headers
 from tests.support.fixtures import Environment
 from tests.support.http import KEY, add_key, ask, check_problem, request, send
-from tests.support.logs import json_lines
+from tests.support.logs import check_counted, json_lines
 from tests.support.tables import table_digests
 from tests.support.token_issuer import TokenIssuer, trust
 
-MADE = key_form.make()
-_WRONG = [
-    "",
-    " ",
-    MADE[:-1],
-    MADE[1:],
-    MADE + MADE,
-    MADE + ",",
-    f"{MADE}, {MADE}",
-    MADE.upper(),
-    MADE.replace("_", "-"),
-    f"'{MADE}'",
-    f"{MADE}\x00",
-    f"{MADE}\r\nx-api-key: {MADE}",
-    "\x7f",
-    "ключ",
-    "ﬁ🦊",
-    "\ud800",
-    "k" * 8192,
-    "a.b.c",
-    "..",
-    "." * 8192,
-    "e30.e30.",
-    "null",
-    "undefined",
-    "' OR 1=1 --",
-]
-_TEXTS = (
-    st.sampled_from(_WRONG)
-    | st.text(max_size=60)
-    | st.text(alphabet="ab.", max_size=60)
-    | st.integers(1, len(MADE) - 1).map(lambda end: MADE[:end])
-    | st.text(min_size=1, max_size=3).map(lambda more: MADE + more)
-    | st.text(min_size=1, max_size=3).map(lambda more: more + MADE)
-)
-_SCHEMES = st.sampled_from(
-    ["Bearer ", "bearer ", "Bearer  ", "Basic ", "", "Bearer", "\x00Bearer ", "Token "]
-)
-_PADDED = st.sampled_from(_WRONG) | st.text(max_size=20)
+_PADDED = st.sampled_from(WRONG) | st.text(max_size=20)
 
 
 @pytest.fixture
-def strict(team: Connection, environment: Environment) -> Connection:
+def issuer(team: Connection, environment: Environment) -> TokenIssuer:
+    """An issuer of tokens that is trusted for the small team."""
+    made = TokenIssuer()
+    made.add_key("one")
+    trust(team, environment, made, tenants=["default"])
+    return made
+
+
+@pytest.fixture
+def strict(team: Connection, issuer: TokenIssuer, environment: Environment) -> Connection:
     """The small team as it is deployed, with a key of the right form and an issuer of tokens."""
-    issuer = TokenIssuer()
-    issuer.add_key("one")
-    trust(team, environment, issuer)
     environment(ANY_KEY_FORM="", MAX_UNKNOWN_KEYS_PER_MINUTE="1000000")
     add_key(team, MADE)
     return team
@@ -74,9 +45,7 @@ def test_no_credential_that_is_none_opens_anything(strict: Connection) -> None:
 
     @settings(max_examples=300)
     @given(
-        headers=st.fixed_dictionaries(
-            {}, optional={"x-api-key": _TEXTS, "authorization": st.builds(str.__add__, _SCHEMES, _TEXTS)}
-        ),
+        headers=headers(),
         more=st.dictionaries(
             st.sampled_from(
                 ["x-origin-secret", "x-forwarded-for", "cookie", "x-api-keys", "webhook-signature"]
@@ -101,9 +70,28 @@ def test_no_credential_that_is_none_opens_anything(strict: Connection) -> None:
     assert table_digests(strict) == before
 
 
-def is_right(headers: Mapping[str, str]) -> bool:
-    """Tell whether the headers happen to have the one credential that there is."""
-    return list(headers.values()) in ([MADE], [f"Bearer {MADE}"], [f"bearer {MADE}"])
+def test_no_credential_that_is_none_opens_any_route(strict: Connection, issuer: TokenIssuer) -> None:
+    """Bad keys and bad tokens, with requests made of the contract: always 401, and nothing is changed."""
+    before = table_digests(strict)
+    bodies = set()
+    closed = [one for one in operations() if one.described.get("security") != []]
+
+    @settings(max_examples=400)
+    @given(
+        made=st.sampled_from(closed).flatmap(lambda operation: operation.requests({"calendar_id": ["cal"]})),
+        headers=headers() | token_headers(issuer),
+    )
+    def run(made: dict[str, Any], headers: Mapping[str, str]) -> None:
+        if is_right(headers):
+            return
+        others = {name: value for name, value in made["headers"].items() if name != "x-api-key"}
+        answer = send({**made, "headers": {**others, **headers}})
+        assert answer.status == 401, (headers, answer)
+        bodies.add(answer.body)
+
+    run()
+    assert len(bodies) == 1
+    assert table_digests(strict) == before
 
 
 @pytest.mark.parametrize(
@@ -151,10 +139,3 @@ def test_an_invalid_signature_is_counted(strict: Connection, capsys: pytest.Capt
     answer = ask("POST", "/api/webhooks/calendar", {}, key=None, headers={"webhook-signature": "v1,\x00"})
     check_problem(answer, 401, "AUTHENTICATION_FAILED")
     check_counted(capsys, "Signature")
-
-
-def check_counted(capsys: pytest.CaptureFixture[str], reason: str) -> None:
-    """Assert that one refusal was counted, and its reason alone."""
-    (said,) = [one for one in json_lines(capsys) if "CredentialsRefused" in one]
-    refused = {name: value for name, value in said.items() if name.startswith("CredentialsRefused")}
-    assert refused == {"CredentialsRefused": [1.0], f"CredentialsRefused{reason}": [1.0]}

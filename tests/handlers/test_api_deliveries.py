@@ -11,10 +11,9 @@ from fairslot.platform.db import Connection
 from tests.support.attempts import record_attempt
 from tests.support.clock import HOUR, MINUTE, NINE, NOW, SECOND
 from tests.support.endpoints import PATH, URL, add_endpoint, get_delivery, subscribed
-from tests.support.http import NOTHING, add_key, ask, body_of, booked, check_problem
+from tests.support.http import NOTHING, ask, body_of, booked, check_problem
 from tests.support.lambda_context import context
 from tests.support.queues import Queues
-from tests.support.tables import table_digests
 
 DELIVERIES = "/api/deliveries"
 
@@ -136,19 +135,6 @@ def test_pages_follow_one_another(team: Connection, crm: str, queues: Queues, km
             break
         cursor = {"cursor": found["next_cursor"]}
     assert seen == everything
-
-
-def test_what_is_anothers_is_not_there(team: Connection, crm: str, queues: Queues) -> None:
-    """A foreign delivery is 404 and in no list."""
-    add_key(team, "other-key", tenant_id="other")
-    booked()
-    (message,) = queues.take("DELIVERIES")
-    before = table_digests(team)
-    path = f"{DELIVERIES}/{message['delivery_id']}"
-    check_problem(ask("GET", path, key="other-key"), 404, "NOT_FOUND")
-    check_problem(ask("POST", path + "/replay", key="other-key"), 404, "NOT_FOUND")
-    assert ask("GET", DELIVERIES, key="other-key").json == {"data": [], "next_cursor": None}
-    assert table_digests(team) == before
 
 
 @pytest.mark.parametrize("error", [None, "http_500"])

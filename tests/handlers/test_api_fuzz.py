@@ -20,6 +20,8 @@ from tests.support.queues import Queues
 from tests.support.team import add_calendar, add_coach
 
 OPERATIONS = list(operations())
+# Of a hundred requests made by chance a few are right, and now and then none is.
+ROUNDS = 4
 _ABSENCES = "/api/coaches/coach-01/absences"
 ABSENCE = {"start": "2026-04-03T00:00:00Z", "end": "2026-04-04T00:00:00Z"}
 
@@ -103,6 +105,19 @@ def known_deliveries(connection: Connection) -> dict[str, list[Any]]:
     }
 
 
+def add_idle(connection: Connection, values: dict[str, list[Any]]) -> None:
+    """Add four coaches to the team and a calendar, all without appointments."""
+    idle = [f"idle-{number}" for number in range(4)]
+    for coach_id in idle:
+        add_coach(connection, coach_id)
+    add_calendar(connection, "idle", values["coach_id"][:3])
+    connection.execute(
+        "INSERT INTO coach_calendars SELECT 'cal', coach_id FROM coaches ON CONFLICT DO NOTHING"
+    )
+    values["coach_id"] += idle
+    values["calendar_id"].append("idle")
+
+
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
 def test_whatever_is_asked_is_answered(
     team: Connection, cache: Redis, queues: Queues, operation: Operation, request: pytest.FixtureRequest
@@ -123,12 +138,7 @@ def test_whatever_is_asked_is_answered(
         keys = [ask("POST", "/api/keys", {"scopes": ["read"]}).json["key_id"] for _ in range(8)]
         values |= {"key_id": [*keys, str(uuid4())]}
     if operation.name in {"delete_coach", "delete_calendar", "delete_member"}:  # some without appointments
-        for number in range(4):
-            add_coach(team, f"idle-{number}")
-        add_calendar(team, "idle", values["coach_id"][:3])
-        team.execute("INSERT INTO coach_calendars SELECT 'cal', coach_id FROM coaches ON CONFLICT DO NOTHING")
-        values["coach_id"] += [f"idle-{number}" for number in range(4)]
-        values["calendar_id"].append("idle")
+        add_idle(team, values)
     if operation.name == "report_outcome":  # of what has begun
         request.getfixturevalue("clock")(NINE + DAY)
     statuses: Counter[int] = Counter()
@@ -140,9 +150,11 @@ def test_whatever_is_asked_is_answered(
         statuses[answer.status] += 1
         operation.check(answer)
 
-    run()
+    for _ in range(ROUNDS):
+        if min(statuses, default=500) >= 300:
+            run()
     check_invariants(team)
-    assert any(status < 300 for status in statuses), f"nothing got through: {statuses}"
+    assert min(statuses) < 300, f"nothing got through: {statuses}"
 
 
 @pytest.mark.parametrize("key", [None, "nobody"])

@@ -39,7 +39,13 @@ def calls(operation: Operation, secret: str) -> Iterator[dict[str, Any]]:
     unknown = dict.fromkeys(
         ("appointment_id", "hold_id", "endpoint_id", "delivery_id", "key_id"), str(uuid4())
     )
-    ids = {**unknown, "absence_id": str(uuid4()), "coach_id": "coach-01", "calendar_id": "cal"}
+    ids = {
+        **unknown,
+        "absence_id": str(uuid4()),
+        "coach_id": "coach-01",
+        "calendar_id": "cal",
+        "email": "a@b.example",
+    }
     path = operation.path.format(**ids)
     bodies: Sequence[Any] = [booking_body(), {}, {"x": 1}, b"{", {"scopes": ["read"]}]
     bearer = {"Authorization": f"Bearer {secret}", "X-Idempotency-Key": str(uuid4())}

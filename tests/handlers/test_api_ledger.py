@@ -169,17 +169,6 @@ def test_what_cannot_be_adjusted_is_refused(
     assert table_digests(team) == before
 
 
-@pytest.mark.parametrize("path", ["adjustments", "record"])
-def test_what_another_tenant_has_is_not_there(team: Connection, path: str) -> None:
-    """A calendar of theirs is not found, for reading or for adjusting."""
-    team.execute("UPDATE calendars SET tenant_id = 'other'")
-    check_problem(ask("GET", f"{CALENDAR}/{path}"), 404, "NOT_FOUND")
-    check_problem(
-        ask("POST", ADJUSTMENTS, {"coach_id": "coach-02", "bookings": 1, "reason": "r"}), 404, "NOT_FOUND"
-    )
-    check_problem(ask("GET", f"/api/calendars/none/{path}"), 404, "NOT_FOUND")
-
-
 @pytest.mark.parametrize("ledger", [None, "keep", "settle"])
 def test_an_absence_says_what_becomes_of_the_credits(kinds: Connection, ledger: str | None) -> None:
     """By default nothing; settled, the coach begins at 0, on record as an adjustment with the reason."""

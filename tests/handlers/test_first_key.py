@@ -9,6 +9,7 @@ import pytest
 from deploy import first_key as function
 from fairslot.access import first_key, key_form
 from fairslot.platform.db import Connection
+from local.postgres import EmbeddedPostgres
 from tests.support.fixtures import Environment
 from tests.support.http import add_key, ask
 from tests.support.lambda_context import context
@@ -42,6 +43,18 @@ def test_the_command_prints_a_key_once(
     assert count(connection, "webhook_endpoints") == 2
 
 
+def test_the_audit_says_that_it_was_made(connection: Connection, environment: Environment) -> None:
+    """By nobody's request, without the key; run again, the command made nothing."""
+    made = first_key.make(connection)
+    assert first_key.make(connection) is None
+    [entry] = ask("GET", "/api/audit", key=made).json["data"]
+    [key] = ask("GET", "/api/keys", key=made).json["data"]
+    assert [entry[name] for name in ("actor", "request_id", "method", "route", "before")] == [None] * 5
+    assert (entry["resource"], entry["resource_id"], entry["action"]) == ("key", key["key_id"], "created")
+    assert entry["after"]["scopes"] == ["read", "write", "admin"]
+    assert str(made)[13:] not in str(entry)
+
+
 def test_the_function_answers_with_a_key_once(
     connection: Connection, environment: Environment, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -65,3 +78,16 @@ def test_who_has_lost_every_admin_key_gets_another(connection: Connection, envir
     connection.execute("UPDATE api_keys SET expires_at = now() - interval '1 hour' WHERE revoked_at IS NULL")
     assert first_key.make(connection) is not None
     assert count(connection, "webhook_endpoints") == 2
+
+
+def test_where_no_key_can_be_made_the_command_says_why(postgres: EmbeddedPostgres) -> None:
+    """In a sentence that says what to do."""
+    for url, said in (
+        ("", "set DATABASE_URL"),
+        ("postgresql://nobody@127.0.0.1:1/nothing", "does not answer"),
+        (postgres.url, "run `make migrate` first"),
+    ):
+        done = run(url)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr

@@ -197,6 +197,20 @@ def test_no_contact_and_no_body_is_logged(dispatch: Dispatcher, caplog: pytest.L
     assert _is_discreet(caplog)
 
 
+def test_an_attempt_says_which_change_it_tells_of(
+    dispatch: Dispatcher, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By the id under which the log of the request has it."""
+    one = delivery()
+    dispatch.send(one)
+
+    with caplog.at_level("INFO"):
+        dispatch.work(dispatch.receive())
+
+    [told] = [record.__dict__ for record in caplog.records if record.message == "attempt"]
+    assert told["correlation_id"] == f"{one.data['appointment_id']}/{one.version}"
+
+
 def test_attempts_and_outcomes_are_counted(dispatch: Dispatcher, capsys: pytest.CaptureFixture[str]) -> None:
     """One blob of metrics an invocation, in CloudWatch's embedded format."""
     dispatch.partner.script = [answer(503, {})]

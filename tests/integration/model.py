@@ -177,7 +177,10 @@ class Model:
         kind = calendar.kind_of(start)
         done = calendar.team.turn(self.free(calendar, start, requires=booking.requires), kind)
         if done is None:
-            raise SlotUnavailableError
+            of_team = [self.coaches[one].attributes for one in calendar.team.members]
+            eligible = [one for one in of_team if calendar.requires <= one]
+            asks_too_much = eligible and not any(booking.requires <= one for one in eligible)
+            raise ValidationError if asks_too_much else SlotUnavailableError
         booking.coach_id = done.chosen
         booking.decisions.append(calendar.team.decide(done, kind))
         self.bookings.append(booking)

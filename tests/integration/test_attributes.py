@@ -1,5 +1,6 @@
 """What calendars and customers require of coaches: who is in, who is out, and what is on record of it."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -119,6 +120,22 @@ def test_who_does_not_meet_a_request_is_not_free_for_it(team: Connection) -> Non
     assert isinstance(refused(lambda: book(team, requires=GERMAN)), SlotUnavailableError)
     check_invariants(team)
     check_replay(team)
+
+
+def test_what_nobody_meets_is_not_a_matter_of_the_start(team: Connection) -> None:
+    """Whoever asks for it is told so; what the calendar itself requires is no fault of the request."""
+    french = ["language:fr"]
+    for ask in (partial(book, team, requires=french), partial(hold, team, requires=french)):
+        error = refused(ask)
+        assert isinstance(error, ValidationError)
+        assert error.details == (("body.requires", "nobody_meets"),)
+    set_attributes(team, "cy", language=["en", "fr"])
+    assert coach_of(team, book(team, requires=french)) == "cy"
+    assert isinstance(refused(lambda: book(team, requires=french)), SlotUnavailableError)
+    set_calendar(team, "cal", requires=[*GERMAN])
+    assert isinstance(refused(lambda: book(team, requires=french)), ValidationError)
+    set_calendar(team, "cal", requires=["tier:9"])
+    assert isinstance(refused(lambda: book(team, requires=french)), SlotUnavailableError)
 
 
 def test_both_have_to_be_met(team: Connection) -> None:

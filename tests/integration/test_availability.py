@@ -12,16 +12,14 @@ from fairslot.coach_time.days import extend_days
 from fairslot.domain.errors import NotFoundError
 from fairslot.domain.slots import instant_of, slot_of
 from fairslot.platform.db import Connection
-from fairslot.platform.queries import queries
 from tests.support.availability import Start, list_page, reasons
 from tests.support.bookings import appointment_of, book
-from tests.support.clock import DAY, NINE, NOW, QUARTER
+from tests.support.clock import NINE, NOW, QUARTER
 from tests.support.invariants import check_invariants
 from tests.support.readings import begin_absence
-from tests.support.tables import clear_tables, one_row
+from tests.support.tables import clear_tables
 from tests.support.team import (
     ALWAYS,
-    TENANT,
     add_calendar,
     add_coach,
     add_team,
@@ -96,19 +94,6 @@ def test_a_foreign_calendar_is_not_there(connection: Connection) -> None:
     add_calendar(connection, "theirs", ["coach-01"], tenant_id="other")
     with pytest.raises(NotFoundError):
         list_page(connection, "theirs")
-
-
-@pytest.mark.parametrize("statement", ["load", "changes"])
-def test_each_statement_lists_one_tenant(connection: Connection, statement: str) -> None:
-    """Also where nothing before it has looked whose the calendar is."""
-    add_team(connection, 1)
-    first, since = slot_of(NINE) & -8, one_row(connection, "SELECT pg_current_snapshot()::text AS now")["now"]
-    values = {"calendar": "cal", "calendars": ["cal"], "first": first, "bytes": 8, "end_slot": first + 64}
-    values |= {"start": NINE, "end": NINE + DAY, "now": NOW, "clock": NOW, "requires": None}
-    values |= {"since": since, "team_since": since, "most": 9}
-    sql = queries("bookable_starts")[statement]
-    for tenant, number in ((TENANT, 1), ("other", 0)):
-        assert len(connection.execute(sql, {"tenant": tenant, **values}).fetchall()) == number
 
 
 def bookable(

@@ -259,7 +259,7 @@ def test_the_command_says_what_it_was_not_told(
 
 
 def test_the_local_stacks_letters_are_sent_by_make(
-    connection: Connection, parts: Parts, sqs: SqsStandIn, database_url: str, tmp_path: Path, root: Path
+    connection: Connection, parts: Parts, sqs: SqsStandIn, functions_url: str, tmp_path: Path, root: Path
 ) -> None:
     """`make redrive` finds the stack by its data, or says there is none."""
     lose(parts, book(connection))
@@ -275,7 +275,7 @@ def test_the_local_stacks_letters_are_sent_by_make(
     assert "no local stack is running" in none.stderr
     state = {
         "pid": os.getpid(),
-        "database_url": database_url,
+        "functions_database_url": functions_url,
         "sqs_endpoint": sqs.endpoint_url,
         "queues": {"DeliveriesQueue": parts.deliveries, "DeliveriesDeadLetterQueue": parts.aside},
     }

@@ -15,7 +15,7 @@ from tests.support.clock import DAY, HOUR, MINUTE, NINE, NOW
 from tests.support.endpoints import add_endpoint, add_subscriber, set_endpoint
 from tests.support.readings import connect_calendars
 from tests.support.tables import one_row
-from tests.support.team import add_calendar, add_coach, add_team
+from tests.support.team import TENANT, add_calendar, add_coach, add_team
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def test_a_calendar_that_grows_stale_is_told_of_once(watched: Connection) -> Non
     add_coach(watched, "outside", kind="calendar_api")
     add_coach(watched, "never", kind="calendar_api")
     add_calendar(watched, "ext", ["outside"])
-    sync.request(watched, coach_ids=["outside", "never"], now=NOW)
+    sync.request(watched, tenant_id=TENANT, coach_ids=["outside", "never"], now=NOW)
     watched.execute("UPDATE coach_syncs SET synced_at = %s WHERE coach_id = 'outside'", (NOW,))
     later = NOW + timedelta(seconds=901)
     assert stale_messages(watched, NOW + timedelta(seconds=899)) == []

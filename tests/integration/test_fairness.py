@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from fairslot.booking import holds
 from fairslot.booking.distribution import Distribution, distribution
 from fairslot.coach_time.days import extend_days
-from fairslot.domain.errors import NotFoundError
 from fairslot.domain.fair_share import Candidate, assign
 from fairslot.platform.db import Connection
 from tests.support.bookings import appointment_of, book, cancel, hold
@@ -207,10 +206,3 @@ def test_the_highest_score_has_no_bound(connection: Connection) -> None:
     off = [one.deviation for one in found.distribution]
     assert off == pytest.approx([5 * (1 - share), -5 * (1 - share)], abs=1e-5)
     assert found.max_deviation == pytest.approx(max(off))
-
-
-def test_the_distribution_of_an_unknown_calendar(connection: Connection) -> None:
-    """Another tenant's calendar is not there."""
-    add_team(connection, 1)
-    with pytest.raises(NotFoundError):
-        distribution(connection, tenant_id="other", calendar_id="cal", start=NOW - DAY, end=NOW)

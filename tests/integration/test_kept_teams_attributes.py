@@ -112,4 +112,4 @@ def test_what_is_kept_of_requirements_is_bounded(team: Connection) -> None:
     found = kept.find(team, TENANT, "cal", now=NOW)
     assert found is not None
     assert [*found.parts] == [(f"tier:{number}",) for number in range(16, 20)]
-    assert kept.size > bare + 4 * len(found.counts) * 8
+    assert kept.size > bare + 4 * found.window.width * 8

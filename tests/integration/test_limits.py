@@ -11,6 +11,7 @@ import pytest
 from fairslot.booking import decisions, holds
 from fairslot.coach_time.days import delete_old_days, extend_days
 from fairslot.coach_time.kept_teams import KeptTeams
+from fairslot.coach_time.read_model import fold_all_changes
 from fairslot.domain.errors import SlotUnavailableError
 from fairslot.platform.db import Connection
 from tests.support.availability import list_page, listed_starts, reasons
@@ -27,7 +28,7 @@ from tests.support.clock import DAY, HALF, HOUR, MINUTE, NEW_YORK, NINE, NOW
 from tests.support.fixtures import Environment
 from tests.support.invariants import check_invariants
 from tests.support.race import refused
-from tests.support.tables import count, one_row
+from tests.support.tables import count, one_row, rows_read
 from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach, add_team, set_coach
 
 # What one appointment of half an hour reaches, and what is said then.
@@ -262,6 +263,18 @@ def test_what_is_given_back_on_a_day_that_is_gone_is_listed(
     after = list_page(awake, now=now, start=now, days=9, kept=kept)
     assert after.starts
     assert after == list_page(awake, now=now, start=now, days=9)
+
+
+def test_a_page_reads_only_the_weeks_that_refuse_appointments(connection: Connection) -> None:
+    """However many weeks there are in which everything is admitted."""
+    full, *_ = add_team(connection, 3)
+    set_coach(connection, max_per_week=1)
+    set_coach(connection, full, max_per_week=0)
+    fold_all_changes(connection)
+    weeks = count(connection, "coach_periods", "coach_id = 'coach-01'")
+    read = rows_read(connection, ["coach_periods", "tight_periods"], lambda: list_page(connection, days=60))
+    assert 0 < read["tight_periods"] <= weeks
+    assert read["coach_periods"] == 0
 
 
 def test_a_team_without_such_limits_has_no_rows(connection: Connection) -> None:

@@ -103,7 +103,13 @@ def test_an_endpoint_gets_nothing_from_before_its_time(team: Connection) -> None
 def test_a_recovery_sends_events_alone(team: Connection) -> None:
     """A hold, and an answer for a key, are on record among the events and are none."""
     release_hold(team, hold(team, start=NINE + HOUR))
-    idempotent.once(team, tenant_id=TENANT, key=IDEMPOTENCY_KEY, now=None, work=lambda: ({}, []))
+    idempotent.once(
+        team,
+        tenant_id=TENANT,
+        key=IDEMPOTENCY_KEY,
+        now=None,
+        work=lambda: idempotent.Effect(answer={}, entries=[]),
+    )
     assert count(team, "changes") == 6
     assert recover(team, add_subscriber(team)).answer == {"deliveries": 3}
 

@@ -145,7 +145,11 @@ def test_a_key_is_forgotten_before_its_event(team: Connection) -> None:
     )
     (message,) = outbox.make_deliveries(team, limit=9).messages
     idempotent.once(
-        team, tenant_id=TENANT, key=Key(value="other", fingerprint=b"f"), now=now, work=lambda: ({}, [])
+        team,
+        tenant_id=TENANT,
+        key=Key(value="other", fingerprint=b"f"),
+        now=now,
+        work=lambda: idempotent.Effect(answer={}, entries=[]),
     )
     row = one_row(team, "SELECT (after).metadata::text, (after).notes FROM changes WHERE key = 'k'")
     assert row == {"metadata": cancelled.answer["metadata"], "notes": "sciatica"}

@@ -13,7 +13,7 @@ from tests.support.bookings import book, cancel
 from tests.support.clock import HOUR, MINUTE, NINE, NOW, SECOND
 from tests.support.invariants import check_invariants
 from tests.support.readings import store_message, store_reading
-from tests.support.team import add_calendar, add_coach, set_coach
+from tests.support.team import TENANT, add_calendar, add_coach, set_coach
 
 LATER = NOW + timedelta(minutes=10)
 
@@ -100,7 +100,7 @@ def test_a_change_is_read_at_once_and_the_next_ones_when_ten_seconds_are_over(
     told = [NOW + timedelta(seconds=0.05 * number) for number in range(600)]
     reads = []
     for now in told:
-        for fetch in sync.request(connection, coach_ids=["ana"], now=now):
+        for fetch in sync.request(connection, tenant_id=TENANT, coach_ids=["ana"], now=now):
             at = datetime.fromisoformat(fetch.requested_at)
             assert now <= at <= now + timedelta(seconds=fetch.delay_seconds) < at + SECOND
             reads.append(at)
@@ -111,12 +111,12 @@ def test_a_change_is_read_at_once_and_the_next_ones_when_ten_seconds_are_over(
 def test_a_read_after_a_while_waits_for_nothing(connection: Connection, calendar: str) -> None:
     """Neither the read of the schedule before, nor a clock that was wrong, holds up a change for longer."""
     assert len(sync.due(connection, now=NOW)) == 1
-    [fetch] = sync.request(connection, coach_ids=["ana"], now=NOW + timedelta(seconds=4))
+    [fetch] = sync.request(connection, tenant_id=TENANT, coach_ids=["ana"], now=NOW + timedelta(seconds=4))
     assert fetch.delay_seconds == 6
-    [fetch] = sync.request(connection, coach_ids=["ana"], now=NOW + timedelta(seconds=25))
+    [fetch] = sync.request(connection, tenant_id=TENANT, coach_ids=["ana"], now=NOW + timedelta(seconds=25))
     assert fetch.delay_seconds == 0
     connection.execute("UPDATE coach_syncs SET requested_at = '2036-01-01Z'")
-    [fetch] = sync.request(connection, coach_ids=["ana"], now=NOW + timedelta(seconds=50))
+    [fetch] = sync.request(connection, tenant_id=TENANT, coach_ids=["ana"], now=NOW + timedelta(seconds=50))
     assert fetch.delay_seconds == 0
 
 

@@ -4,9 +4,10 @@ The last release is kept as a dump: what is current begins there. Two made-up re
 """
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -20,7 +21,7 @@ from tests.support.clock import HOUR, NINE, NOW
 from tests.support.endpoints import add_endpoint
 from tests.support.invariants import check_invariants, check_replay
 from tests.support.race import wait_until, waiting
-from tests.support.releases import last_release, restore
+from tests.support.releases import ReleaseClient, last_release, restore
 from tests.support.tables import count
 from tests.support.team import add_team, set_coach
 from tests.support.upgrades import CONTRACTS, EXPANDS, Client, dump, edited, releases
@@ -66,7 +67,7 @@ def clients(url: str) -> Iterator[list[Client]]:
         client.stop()
 
 
-def rounds(clients: list[Client]) -> None:
+def rounds(clients: "Sequence[Client | ReleaseClient]") -> None:
     """Wait until each client has done some more rounds, or one has met an error."""
     until = [client.rounds + ROUNDS for client in clients]
     wait_until(
@@ -186,6 +187,39 @@ def test_the_last_release_becomes_what_is_current(new_database: NewDatabase) -> 
     with db.connect(upgraded) as connection:
         assert count(connection, "coach_appointments", "status = 'scheduled'") == 2
         book(connection, NINE + 2 * HOUR)
+        check_invariants(connection)
+        check_replay(connection)
+
+
+def test_weeks_that_were_full_before_stay_full(new_database: NewDatabase) -> None:
+    """The last release did not keep which weeks and months refuse appointments."""
+    url = new_database()
+    restore(url, last_release())
+    with db.connect(url) as connection:
+        connection.execute(
+            "UPDATE coaches SET max_per_week = 1, max_minutes_per_week = 90, max_per_month = 100"
+        )
+        migrate(url)
+        assert 0 < count(connection, "tight_periods") < count(connection, "coach_periods")
+        check_invariants(connection, lowered=True)
+
+
+def test_the_last_release_s_code_goes_on_while_what_is_current_is_applied(
+    new_database: NewDatabase, tmp_path: Path
+) -> None:
+    """It books, holds, cancels and delivers on its own schema and on the next one, and meets no error."""
+    url = new_database()
+    restore(url, last_release())
+    clients = [ReleaseClient(url, hour, tmp_path / f"{hour}") for hour in range(1, 1 + CLIENTS)]
+    try:
+        rounds(clients)
+        assert FUNCTIONS in migrate(url)
+        rounds(clients)
+    finally:
+        for client in clients:
+            client.stop()
+    with db.connect(url) as connection:
+        assert count(connection, "coach_appointments", "status = 'scheduled'") == 2
         check_invariants(connection)
         check_replay(connection)
 

@@ -1,8 +1,10 @@
-"""Take each guard out in turn and expect its test to go red: `python -m tests.mutants [part of a name …]`.
+"""Take each guard out in turn and expect its test to go red: `python -m tests.mutants [part …]`.
+
+A part is of a guard's name, or of the file that it is in.
 
 A mutant is a copy of `fairslot` and the functions in which one piece of text is another, and a run of the
-tests that must notice. Each is told in a line: killed by which test, or SURVIVED, and then the exit code is
-1. Before them the same tests run on an unchanged copy and must pass.
+tests that must notice. Each is told in a line: killed by which test and why, or SURVIVED, and then the exit
+code is 1. Before them the same tests run on an unchanged copy and must pass.
 """
 
 import os
@@ -16,6 +18,7 @@ from pathlib import Path
 
 from tests.mutants import (
     access,
+    access_limits,
     attributes,
     calendars,
     changes,
@@ -26,10 +29,12 @@ from tests.mutants import (
     limits,
     pages,
     patience,
+    privacy,
     relay,
+    rights,
     team,
-    team_tenants,
     upgrades,
+    watching,
     webhooks,
 )
 from tests.mutants.guard import Guard
@@ -40,17 +45,20 @@ GUARDS = (
     *edges.GUARDS,
     *http.GUARDS,
     *access.GUARDS,
+    *access_limits.GUARDS,
     *webhooks.GUARDS,
     *relay.GUARDS,
     *calendars.GUARDS,
     *pages.GUARDS,
     *limits.GUARDS,
     *patience.GUARDS,
+    *privacy.GUARDS,
     *ledgers.GUARDS,
     *team.GUARDS,
-    *team_tenants.GUARDS,
     *upgrades.GUARDS,
+    *watching.GUARDS,
     *attributes.GUARDS,
+    *rights.GUARDS,
 )
 
 _ROOT = Path(__file__).parent.parent.parent
@@ -81,7 +89,7 @@ def copy_with(guard: Guard | None, home: Path) -> Path:
 
 
 def run_tests(home: Path, tests: Iterable[str]) -> str | None:
-    """Run tests on copies until one fails; return its name, or None when all pass.
+    """Run tests on copies until one fails; return its name and why, or None when all pass.
 
     Raises:
         BrokenError: they did not run.
@@ -99,12 +107,13 @@ def run_tests(home: Path, tests: Iterable[str]) -> str | None:
             **os.environ,
             "PYTHONPATH": os.pathsep.join([*(str(home / folder) for folder in _COPIED), str(_ROOT)]),
             "HYPOTHESIS_STORAGE_DIRECTORY": str(home / "hypothesis"),
+            "COLUMNS": "250",  # or pytest cuts the reason off
         },
         capture_output=True,
         text=True,
         check=False,
     )
-    failed = [line.split()[1] for line in done.stdout.splitlines() if line.startswith("FAILED ")]
+    failed = [line[7:] for line in done.stdout.splitlines() if line.startswith("FAILED ")]
     if done.returncode == _PASSED:
         return None
     if done.returncode != _FAILED or not failed:
@@ -128,10 +137,11 @@ def judge(guard: Guard | None) -> tuple[bool, str]:
 
 def main() -> int:
     """Try every mutant, or those that are named; return 1 if one survives."""
-    wanted = [one for one in GUARDS if not sys.argv[1:] or any(part in one.name for part in sys.argv[1:])]
+    parts = sys.argv[1:]
+    wanted = [one for one in GUARDS if not parts or any(part in f"{one.name} {one.file}" for part in parts)]
     good = True
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for fine, told in pool.map(judge, [*([] if sys.argv[1:] else [None]), *wanted]):
+        for fine, told in pool.map(judge, [*([] if parts else [None]), *wanted]):
             sys.stdout.write(f"{told}\n")
             sys.stdout.flush()
             good = good and fine

@@ -1,4 +1,4 @@
-"""The guards of what leaves and enters the engine: one effect a key, events, tenants, time that runs out."""
+"""The guards of what leaves and enters the engine: one effect a key, events, time that runs out."""
 
 from tests.mutants.guard import Guard
 
@@ -22,7 +22,6 @@ _ABSENCES = f"{_TESTS}/test_absences.py"
 _BLOCKS = f"{_TESTS}/test_own_blocks.py"
 _WAITING = f"{_TESTS}/test_waiting_blocks.py"
 _CONFLICTS = f"{_TESTS}/test_own_conflicts.py"
-_TENANTS = "tests/handlers/test_api_tenants.py"
 
 _ONCE = (
     Guard(
@@ -121,49 +120,21 @@ _TOLD = (
     ),
     Guard(
         "two sweeps send the same",
-        "sql/outbox.sql",
+        "schema/functions/32_delivery_changes.sql",
         "           FOR NO KEY UPDATE SKIP LOCKED) AS delivery",
         "        ) AS delivery",
         _OUTBOX,
     ),
     Guard(
         "the sweep looks only at what it never sent",
-        "sql/outbox.sql",
-        "OR greatest(published_at, next_attempt_at) < %(overdue_before)s)",
+        "schema/functions/32_delivery_changes.sql",
+        "OR greatest(published_at, next_attempt_at) < p_overdue_before)",
         "OR false)",
         _OUTBOX,
     ),
 )
 
 _OTHERS = (
-    Guard(
-        "another tenant's calendar can be booked",
-        "schema/functions/04_appointments.sql",
-        "IF calendar.tenant_id IS DISTINCT FROM p_tenant THEN",
-        "IF calendar.tenant_id IS NULL THEN",
-        f"{_BOOK}::test_another_tenants_calendar_is_not_there",
-    ),
-    Guard(
-        "another tenant's hold can be confirmed",
-        _HOLDS,
-        "WHERE appointment_id = p_hold AND tenant_id = p_calendar.tenant_id AND status = 'held'",
-        "WHERE appointment_id = p_hold AND status = 'held'",
-        _TENANTS,
-    ),
-    Guard(
-        "another tenant's hold can be given back",
-        _HOLDS,
-        "     WHERE appointment_id = p_hold AND tenant_id = p_tenant AND status = 'held' FOR UPDATE;",
-        "     WHERE appointment_id = p_hold AND status = 'held' FOR UPDATE;",
-        _TENANTS,
-    ),
-    Guard(
-        "another tenant's appointment can be read",
-        "sql/appointments.sql",
-        " WHERE a.appointment_id = %(appointment)s AND a.tenant_id = %(tenant)s",
-        " WHERE a.appointment_id = %(appointment)s AND %(tenant)s::text IS NOT NULL",
-        _TENANTS,
-    ),
     Guard(
         "a frozen client keeps its transaction",
         _TABLES,
@@ -180,16 +151,16 @@ _OTHERS = (
     ),
     Guard(
         "every change is a read",
-        _SYNC_SQL,
-        "OR sync.requested_at <= %(now)s OR sync.requested_at > %(now)s + %(pause)s",
+        "schema/functions/34_calendars_read.sql",
+        "OR sync.requested_at <= p_now OR sync.requested_at > p_now + p_pause",
         "OR true",
         f"{_SYNC}::{_TEN}",
     ),
     Guard(
         "what changes within ten seconds is not read",
-        _SYNC_SQL,
-        "OR sync.requested_at <= %(now)s OR",
-        "OR sync.requested_at <= %(now)s - %(pause)s OR",
+        "schema/functions/34_calendars_read.sql",
+        "OR sync.requested_at <= p_now OR",
+        "OR sync.requested_at <= p_now - p_pause OR",
         f"{_SYNC}::{_TEN}",
     ),
     Guard(
@@ -276,8 +247,8 @@ _EXTERNAL = (
     Guard(
         "an attempt is noted as of the round that its time tells",
         _DELIVERIES,
-        "p_error, p_excerpt, p_round)\n",
-        "p_error, p_excerpt, NULL)\n",
+        "THEN p_excerpt END, p_round)\n",
+        "THEN p_excerpt END, NULL)\n",
         f"{_CONFLICTS}::test_another_round_counts_for_itself",
     ),
     Guard(

@@ -8,8 +8,6 @@ _UNDONE = f"{_KINDS_TEST}::test_what_is_undone_is_undone_in_its_kind"
 _MOVE = f"{_KINDS_TEST}::test_a_move_to_another_kind_is_a_reversal_and_a_decision"
 _REMOVED = f"{_KINDS_TEST}::test_a_kind_that_is_removed_leaves_its_credits_to_normal"
 _ADJUSTED = f"{_TESTS}/test_adjustments.py"
-_TENANTS = f"{_TESTS}/test_ledger_tenants.py"
-_READ = f"{_TENANTS}::test_what_another_has_is_not_read"
 _BOUND = "tests/unit/domain/test_bound.py"
 _CHANGES = "schema/functions/02_changes.sql"
 _FAIRNESS = "schema/functions/10_fairness.sql"
@@ -143,89 +141,5 @@ GUARDS = (
         "max((excess // (size - k) for",
         "max((0 for",
         _BOUND,
-    ),
-    Guard(
-        "another tenant's adjustment can be read",
-        "sql/adjustments.sql",
-        "AND made.calendar_id = %(calendar)s AND made.tenant_id = %(tenant)s\n",
-        "AND made.calendar_id = %(calendar)s AND %(tenant)s::text <> ''\n",
-        f"{_READ}[adjustments-get]",
-    ),
-    Guard(
-        "another tenant's adjustments are listed",
-        "sql/adjustments.sql",
-        "AND made.tenant_id = %(tenant)s AND made.seq",
-        "AND %(tenant)s::text <> '' AND made.seq",
-        f"{_READ}[adjustments-list_page]",
-    ),
-    Guard(
-        "another tenant's ledger can be adjusted",
-        _CREDITS,
-        "    IF (v_ledger.calendar).tenant_id IS DISTINCT FROM p_tenant OR",
-        "    IF",
-        f"{_TENANTS}::test_what_another_has_is_not_adjusted",
-    ),
-    Guard(
-        "another tenant's absence settles",
-        _CREDITS,
-        "WHERE member.coach_id = p_coach AND calendar.tenant_id = p_tenant\n",
-        "WHERE member.coach_id = p_coach\n",
-        f"{_TENANTS}::test_what_another_has_is_not_settled",
-    ),
-    Guard(
-        "another tenant's team is counted",
-        "sql/record.sql",
-        " AND calendar.tenant_id = %(tenant)s AND turn",
-        " AND %(tenant)s::text <> '' AND turn",
-        f"{_READ}[record-size]",
-    ),
-    Guard(
-        "another tenant's record can be read",
-        "sql/record.sql",
-        " AND calendar.tenant_id = %(tenant)s;",
-        " AND %(tenant)s::text <> '';",
-        f"{_READ}[record-page]",
-    ),
-    Guard(
-        "another tenant's kinds are told",
-        "sql/decisions.sql",
-        "FROM calendars AS calendar WHERE calendar_id = %(calendar)s AND tenant_id = %(tenant)s;",
-        "FROM calendars AS calendar WHERE calendar_id = %(calendar)s AND %(tenant)s::text <> '';",
-        f"{_READ}[decisions-kind]",
-    ),
-    Guard(
-        "another tenant's credits are in the bound",
-        "sql/distribution.sql",
-        " WHERE calendar.tenant_id = %(tenant)s AND (",
-        " WHERE %(tenant)s::text <> '' AND (",
-        f"{_READ}[distribution-ledgers]",
-    ),
-    Guard(
-        "another tenant's bookings are in the shares",
-        "sql/distribution.sql",
-        "     WHERE tenant_id = %(tenant)s AND (%(calendar)s::text IS NULL",
-        "     WHERE %(tenant)s::text <> '' AND (%(calendar)s::text IS NULL",
-        f"{_READ}[distribution-shares]",
-    ),
-    Guard(
-        "another tenant's calendar is known to a report",
-        "sql/distribution.sql",
-        "FROM calendars WHERE tenant_id = %(tenant)s AND calendar_id",
-        "FROM calendars WHERE %(tenant)s::text <> '' AND calendar_id",
-        f"{_READ}[distribution-known]",
-    ),
-    Guard(
-        "another tenant's coaches are explained",
-        "sql/decisions.sql",
-        " WHERE calendar.calendar_id = %(calendar)s AND calendar.tenant_id = %(tenant)s\n ORDER BY",
-        " WHERE calendar.calendar_id = %(calendar)s AND %(tenant)s::text <> ''\n ORDER BY",
-        f"{_READ}[decisions-explain]",
-    ),
-    Guard(
-        "another tenant's absence is noted as settled",
-        "sql/absences.sql",
-        "   AND coach.coach_id = absence.coach_id AND coach.tenant_id = %(tenant)s;",
-        "   AND coach.coach_id = absence.coach_id;",
-        f"{_TENANTS}::test_what_an_absence_of_another_does_to_credits_is_not_noted",
     ),
 )

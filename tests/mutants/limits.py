@@ -20,8 +20,8 @@ _OF_PERIODS = (
     Guard(
         "a week or month has no end",
         _SLOTS,
-        "WHEN period.booked >= period.max_booked THEN",
-        "WHEN false THEN",
+        "WHEN period.booked >= period.max_booked THEN period.kind",
+        "WHEN false THEN period.kind",
         _FULL,
     ),
     Guard(
@@ -104,10 +104,38 @@ _OF_PERIODS = (
     ),
     Guard(
         "a week that fills up is not noted",
-        _TRIGGERS,
+        _PERIODS,
+        "    IF TG_OP = 'UPDATE' THEN  --",
+        "    IF false THEN  --",
+        f"{_LIMITS}::test_what_is_given_back_on_a_day_that_is_gone_is_listed",
+    ),
+    Guard(
+        "a week that fills up is not tight",
+        _PERIODS,
         "IS DISTINCT FROM (NEW.booked >= NEW.max_booked, least(NEW.max_minutes - NEW.minutes, 720)))",
         "IS DISTINCT FROM (OLD.booked >= OLD.max_booked, least(OLD.max_minutes - OLD.minutes, 720)))",
-        f"{_LIMITS}::test_what_is_given_back_on_a_day_that_is_gone_is_listed",
+        _FULL,
+    ),
+    Guard(
+        "a week that is full from the beginning is not tight",
+        _PERIODS,
+        "FOR EACH ROW WHEN (engine.minutes_left(NEW) < 720)",
+        "FOR EACH ROW WHEN (engine.minutes_left(NEW) < 0)",
+        f"{_LIMITS}::test_a_lower_limit_holds_for_new_bookings",
+    ),
+    Guard(
+        "a week that is gone stays tight",
+        _PERIODS,
+        "    DELETE FROM tight_periods AS tight USING periods AS gone\n",
+        "    DELETE FROM tight_periods AS tight USING (SELECT * FROM periods LIMIT 0) AS gone\n",
+        f"{_LIMITS}::test_a_lower_limit_holds_for_new_bookings",
+    ),
+    Guard(
+        "weeks that were full before an upgrade are listed",
+        _PERIODS,
+        "FROM coach_periods AS period WHERE engine.minutes_left(period) < 720;",
+        "FROM coach_periods AS period WHERE false;",
+        "tests/integration/test_upgrade.py::test_weeks_that_were_full_before_stay_full",
     ),
     Guard(
         "a kept page lists a week that filled up",
@@ -185,8 +213,8 @@ _OF_RULES = (
     Guard(
         "a listing knows no buffers of coaches",
         "coach_time/team_bits.py",
-        "        shut, around = self._shut(), self._around(rules)",
-        "        shut, around = self._shut(), bytearray()",
+        "shut, around, least = self._shut(), self._around(rules),",
+        "shut, around, least = self._shut(), bytearray(),",
         "tests/unit/coach_time/test_team_time.py",
     ),
 )

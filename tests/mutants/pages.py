@@ -178,18 +178,4 @@ GUARDS = (
         "f'\"{made.etag}\"' if is_compressed else",
         "tests/handlers/test_api_representation.py",
     ),
-    Guard(
-        "another tenant's teams are read",
-        _LISTING,
-        "         WHERE calendar.tenant_id = p_tenant AND calendar.active",
-        "         WHERE calendar.active",
-        f"{_TESTS}/test_availability.py::test_each_statement_lists_one_tenant[load]",
-    ),
-    Guard(
-        "another tenant's rules are read",
-        _LISTING,
-        " = ANY (p_calendars) AND calendar.tenant_id = p_tenant AND",
-        " = ANY (p_calendars) AND",
-        f"{_TESTS}/test_availability.py::test_each_statement_lists_one_tenant[changes]",
-    ),
 )

@@ -52,7 +52,7 @@ GUARDS = (
     Guard(
         "guesses lock out known keys of the same address",
         "access/guesses.py",
-        "if key is not None and cache.ask(lambda client: client.exists(_known_key(key))):",
+        "if key is not None and self._is_known(key):",
         "if False:",
         f"{_UNKNOWN}::test_a_known_key_works_from_the_address_of_a_guesser",
     ),

@@ -50,7 +50,7 @@ GUARDS = (
     Guard(
         "changed hours wait for the next hour",
         _CHANGES,
-        "        extend_days(connection, now=asked.now, coach_ids=coaches)\n",
+        "        extend_days(connection, now=asked.now, tenant_id=asked.tenant_id, coach_ids=coaches)\n",
         "        pass\n",
         f"{_COACHES}::test_changes_of_hours_take_effect_at_once",
     ),
@@ -126,10 +126,10 @@ GUARDS = (
     ),
     Guard(
         "a deleted absence opens what others close",
-        "sql/absences.sql",
-        "              - (SELECT coalesce(range_agg(span), '{}') FROM coach_absences\n"
-        "                  WHERE coach_id = %(coach)s AND event_id <> %(event)s)) AS part;",
-        "              ) AS part;",
+        "schema/functions/30_settings.sql",
+        "                  - (SELECT coalesce(range_agg(span), '{}') FROM coach_absences\n"
+        "                      WHERE coach_id = p_coach AND event_id <> p_event)) AS part",
+        "                  ) AS part",
         f"{_ABSENCES}::test_it_closes_the_time_until_it_is_deleted",
     ),
     Guard(
@@ -141,23 +141,23 @@ GUARDS = (
     ),
     Guard(
         "a rule changes without a version",
-        "sql/calendars.sql",
-        "           THEN 1 ELSE 0 END,\n       deleted_at",
-        "           THEN 0 ELSE 0 END,\n       deleted_at",
+        "schema/functions/30_settings.sql",
+        "           THEN 1 ELSE 0 END,\n           deleted_at",
+        "           THEN 0 ELSE 0 END,\n           deleted_at",
         f"{_COACHES}::test_a_changed_rule_is_a_new_version",
     ),
     Guard(
         "a document leaves out who left",
         "team/document.py",
-        "            delete(Member(calendar_id, coach_id))\n",
+        "            steps.delete(Member(calendar_id, coach_id))\n",
         "            pass\n",
         f"{_DOCUMENT}::test_a_team_is_its_whole_team",
     ),
     Guard(
         "a coach counts as deleted with a calendar of the same id",
         "team/document.py",
-        "if (step.resource, step.id) not in deleted)",
-        "if step.id not in {one for _, one in deleted})",
+        "if (step.resource, step.id) not in self._deleted)",
+        "if step.id not in {one for _, one in self._deleted})",
         f"{_DOCUMENT}::test_pruning_tells_a_coach_from_a_calendar_of_the_same_id",
     ),
     Guard(

@@ -50,4 +50,11 @@ GUARDS = (
         "    if True:\n",
         f"{_MIGRATIONS}::test_an_older_version_that_is_brought_back_drops_nothing",
     ),
+    Guard(
+        "what the last release calls is gone",
+        "schema/functions/40_earlier_signatures.sql",
+        "CREATE OR REPLACE PROCEDURE engine.commit_cancel(\n    p_tenant text,",
+        "CREATE OR REPLACE PROCEDURE engine.commit_cancel(\n    p_team text,",
+        f"{_UPGRADE}::test_the_last_release_s_code_goes_on_while_what_is_current_is_applied",
+    ),
 )

@@ -8,6 +8,7 @@ _LIMITS_TEST = "tests/unit/dispatch/test_endpoint_limits.py"
 _BLOCKS = "schema/functions/08_blocks.sql"
 _BLOCKS_TEST = "tests/integration/test_unconfirmed_blocks.py"
 _SEARCHES_TEST = "tests/integration/test_block_searches.py"
+_COST_TEST = "tests/integration/test_result_cost.py"
 
 GUARDS = (
     Guard(
@@ -66,8 +67,8 @@ GUARDS = (
     Guard(
         "the database keeps an endpoint's address for a key",
         "webhooks/endpoints.py",
-        "        return stored_answer(endpoint), messages\n",
-        "        return endpoint, messages\n",
+        "        return replace(done, answer=stored_answer(done.answer))\n",
+        "        return done\n",
         "tests/handlers/test_api_endpoint_answers.py::test_nothing_of_an_address_is_kept_for_a_key",
     ),
     Guard(
@@ -79,14 +80,14 @@ GUARDS = (
     ),
     Guard(
         "the sweep does not say that a result is lost",
-        "sql/outbox.sql",
+        "schema/functions/32_delivery_changes.sql",
         "results_missing = results_missing OR reason IS DISTINCT FROM 'awaits_release'",
         "results_missing = results_missing",
         f"{_BLOCKS_TEST}::test_what_an_earlier_sending_may_have_blocked_is_no_conflict",
     ),
     Guard(
         "a dead letter does not say that a result is lost",
-        "sql/deliveries.sql",
+        "schema/functions/32_delivery_changes.sql",
         "next_attempt_at = NULL, results_missing = true",
         "next_attempt_at = NULL",
         f"{_BLOCKS_TEST}::test_what_an_earlier_sending_may_have_blocked_is_no_conflict",
@@ -128,7 +129,7 @@ GUARDS = (
     ),
     Guard(
         "a wanted block is looked for and released",
-        "sql/outbox.sql",
+        "schema/functions/32_delivery_changes.sql",
         "       AND NOT engine.block_is_needed(d)\n",
         "",
         f"{_SEARCHES_TEST}::test_a_block_that_is_wanted_is_not_taken_away",
@@ -146,5 +147,26 @@ GUARDS = (
         "        without_list.add(blocks.partner)\n",
         "",
         "tests/unit/dispatch/test_block_lists.py",
+    ),
+    Guard(
+        "each result of a block plans statements for messages that there are none of",
+        "schema/functions/06_events.sql",
+        "    IF p_deliveries = '{}' THEN\n        RETURN '[]';\n    END IF;\n",
+        "",
+        f"{_COST_TEST}::test_the_result_of_a_block_is_planned_once",
+    ),
+    Guard(
+        "each result of a block reads the history while Postgres has no statistics",
+        _BLOCKS,
+        " SET enable_seqscan = off AS $$",
+        " AS $$",
+        f"{_COST_TEST}::test_the_result_of_a_block_reads_no_other_appointments",
+    ),
+    Guard(
+        "each result of a block reads the coach's later time",
+        _BLOCKS,
+        "       AND (params ->> 'end_time') COLLATE \"C\" <= engine.zulu(p_to + interval '1 day')\n",
+        "",
+        f"{_COST_TEST}::test_the_result_of_a_block_reads_no_other_appointments",
     ),
 )

@@ -58,6 +58,11 @@ class Operation:
     path: str
     described: Json
 
+    def names(self, place: str) -> list[str]:
+        """Return the names of the parameters in the path, the query or the header."""
+        parameters = map(_resolved, self.described.get("parameters", []))
+        return [one["name"] for one in parameters if one["in"] == place]
+
     def requests(self, values: Values) -> st.SearchStrategy[Json]:
         """Make events: mostly right, each part now and then wrong; `values` are worth asking for, by name."""
         named = {one["name"]: one for one in map(_resolved, self.described.get("parameters", []))}

@@ -1,5 +1,6 @@
 """Reads template.yaml for the tests, with CloudFormation's short tags as their long forms."""
 
+import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -60,3 +61,43 @@ def queue_of(value: dict[str, Any]) -> str:
     """Return the logical id of the queue that a `!Ref` or `!GetAtt` names."""
     name: str = value.get("Ref") or value["Fn::GetAtt"]
     return name.partition(".")[0]
+
+
+def sources(kind: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the event sources of one type, each with its function's logical id."""
+    return [
+        (name, event["Properties"])
+        for name, one in functions().items()
+        for event in one.get("Events", {}).values()
+        if event["Type"] == kind
+    ]
+
+
+def statements(function: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what the function's own role, or the policies written for it alone, allow."""
+    if "Role" in function:
+        role = resources("AWS::IAM::Role")[queue_of(function["Role"])]
+        return [each for policy in role["Policies"] for each in policy["PolicyDocument"]["Statement"]]
+    return [each for policy in function.get("Policies", []) for each in policy.get("Statement", [])]
+
+
+def shared_policies(function: dict[str, Any]) -> set[str]:
+    """Return the logical ids of the template's managed policies that a function has."""
+    given = function.get("Policies", [])
+    if "Role" in function:
+        given = resources("AWS::IAM::Role")[queue_of(function["Role"])]["ManagedPolicyArns"]
+    return {each["Ref"] for each in given if "Ref" in each}
+
+
+def parameter(name: str, given: dict[str, str] | None = None) -> str:
+    """Return the value of a parameter: what is given, or its default."""
+    return str((given or {}).get(name, template()["Parameters"][name]["Default"]))
+
+
+def stages() -> dict[str, dict[str, str]]:
+    """Return the parameters of each stage in samconfig.toml."""
+    read = tomllib.loads((ROOT / "samconfig.toml").read_text("utf-8"))
+    return {
+        name: dict(one.split("=", 1) for one in read[name]["deploy"]["parameters"]["parameter_overrides"])
+        for name in ("dev", "prod")
+    }

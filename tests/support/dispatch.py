@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from background import results
-from fairslot.dispatch import blocks, endpoint_limits
+from fairslot.dispatch import blocks, endpoint_limits, permits
 from fairslot.messages.attempts import Attempt
 from fairslot.messages.deliveries import Delivery
 from fairslot.platform import queue, signing_secrets
@@ -148,6 +148,7 @@ def dispatcher(
         yield Dispatcher(client, partner, deliveries, results, dead)
     clear_caches()
     endpoint_limits.clear_cache()
+    permits.clear_cache()
     blocks.without_list.clear()
     client.close()
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from fairslot.access import client_address, guesses, issuers, keys
+from fairslot.access import client_address, issuers, keys
 from fairslot.platform import cache, db, queue, signing_secrets
 from fairslot.platform.settings import settings
 
@@ -21,7 +21,6 @@ def clear_caches() -> None:
     """Forget settings, keys, secrets and connections, as a process that has just started."""
     settings.cache_clear()
     client_address.clear_cache()
-    guesses.clear_cache()
     issuers.clear_cache()
     keys.clear_cache()
     queue.clear_cache()

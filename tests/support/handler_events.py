@@ -55,6 +55,7 @@ def handler_events(connection: Connection, sqs: "SQSClient", folder: Path) -> It
                 "admin.app": lambda: request("GET", "/api/webhook-endpoints"),
                 "availability.app": lambda: request("GET", "/api/availability", query={"calendar_id": "cal"}),
                 "background.maintenance": lambda: {"task": "outbox"},
+                "background.permits": lambda: {"delivery_id": str(uuid4())},
                 "background.results": lambda: batch_event(_attempt()),
                 "background.store": lambda: batch_event(json.dumps(_reading())),
                 "background.sync": dict,

@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from fairslot.access.keys import hash_key
 from fairslot.platform.db import Connection
-from fairslot.platform.queries import queries
+from local import demo
 from local.gateway_payload import Request, event, response
 from local.routes import Routes
 from local.template import Template
@@ -123,7 +123,7 @@ def add_key(
 ) -> None:
     """Make an API key."""
     connection.execute(
-        queries("admin")["add_key"],
+        demo.SQL["add_key"],
         {
             "tenant": tenant_id,
             "hash": hash_key(key),
@@ -134,6 +134,15 @@ def add_key(
     )
     if revoked:
         connection.execute("UPDATE api_keys SET revoked_at = now() WHERE key_hash = %s", (hash_key(key),))
+
+
+def replace_key(connection: Connection, old: str, new: str, *, until: datetime) -> None:
+    """Put another key in the place of one, which stays valid until an instant."""
+    connection.execute(
+        "UPDATE api_keys SET previous_hash = key_hash, previous_until = %s, key_hash = %s"
+        " WHERE key_hash = %s",
+        (until, hash_key(new), hash_key(old)),
+    )
 
 
 def body_of(answer: Answer, status: int = 200) -> dict[str, Any]:

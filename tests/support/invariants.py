@@ -10,12 +10,13 @@ def check_invariants(connection: Connection, *, lowered: bool = False) -> None:
     """Assert that no appointments overlap, bits and counters agree with them, and credits sum to 0.
 
     Credits are those of each kind of hour; the row of normal has the number of the last decision.
-    What the read model does not have yet is noted as changed. No day, week or month has more than its
+    What the read model does not have yet is noted as changed, and the tight weeks and months are those that
+    refuse appointments. No day, week or month has more than its
     maximum, unless that was `lowered` under what was booked.
     """
     maximum = () if lowered else (_MAXIMUM, _LIMITS)
     rest = (_CREDITS, _LOG, _NUMBERS, _EVENTS, _HORIZONS)
-    for statement in (_OVERLAPS, _BITS, _COUNTERS, _PERIODS, *maximum, *rest):
+    for statement in (_OVERLAPS, _BITS, _COUNTERS, _PERIODS, _TIGHT, *maximum, *rest):
         assert _all(connection, statement) == []
 
 
@@ -69,6 +70,14 @@ _PERIODS = b"""
     (SELECT one.* FROM coaches CROSS JOIN LATERAL engine.periods_of(coach_id) AS one
      EXCEPT
      SELECT * FROM coach_periods)"""
+
+_TIGHT = b"""
+    SELECT coach_id, first_slot, kind, length
+      FROM coach_periods AS period
+      FULL JOIN tight_periods AS tight USING (coach_id, first_slot, kind, end_slot)
+     CROSS JOIN generate_series(15, 720, 15) AS length
+     WHERE (engine.period_refusal(period, length) IS NOT NULL)
+           <> (coalesce(tight.minutes_left, 720) < length) OR period IS NULL"""
 
 _LIMITS = b"SELECT * FROM coach_periods WHERE booked > max_booked OR minutes > max_minutes"
 

@@ -12,7 +12,7 @@ from fairslot.domain.slots import hex_of, slot_of, span
 from fairslot.messages.readings import Reading
 from fairslot.platform.db import Connection
 from tests.support.clock import NEW_YORK, NOW
-from tests.support.team import set_coach
+from tests.support.team import TENANT, set_coach
 
 type Span = tuple[datetime, datetime]
 
@@ -55,4 +55,6 @@ def connect_calendars(connection: Connection) -> None:
 
 def begin_absence(connection: Connection, coach_id: str, start: datetime, end: datetime) -> None:
     """Have a coach report an absence."""
-    absences.begin_absence(connection, coach_id=coach_id, start=start, end=end, event_id=uuid4())
+    absences.begin_absence(
+        connection, tenant_id=TENANT, coach_id=coach_id, start=start, end=end, event_id=uuid4()
+    )

@@ -1,14 +1,16 @@
-"""Databases of earlier releases, kept as dumps, which an upgrade begins with.
+"""Databases and code of earlier releases, with which an upgrade begins.
 
     python -m tests.support.releases 0.2.0
 
-writes the one of a release that is about to go out: its schema, and a team at work.
+writes those of a release that is about to go out: its schema with a team at work, and its package.
 """
 
 import gzip
+import os
 import subprocess
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 import psycopg
@@ -23,6 +25,7 @@ from tests.support.endpoints import add_endpoint
 from tests.support.team import add_team
 
 FOLDER = Path(__file__).parents[1] / "fixtures" / "releases"
+_LAYER = Path(__file__).parents[2] / "layers" / "common"
 # They are of transactions of another server, and made anew.
 _OF_THE_SERVER = ("availability_changes", "coach_horizons", "horizons_folded", "page_keys")
 
@@ -30,6 +33,10 @@ _OF_THE_SERVER = ("availability_changes", "coach_horizons", "horizons_folded", "
 def last_release() -> Path:
     """Return the dump of the last release."""
     return max(FOLDER.glob("*.sql.gz"), key=lambda one: [int(part) for part in one.name.split(".")[:3]])
+
+
+def _package() -> Path:
+    return FOLDER / last_release().name.replace(".sql.gz", ".zip")
 
 
 def restore(url: str, release: Path) -> None:
@@ -53,8 +60,39 @@ def fill(url: str) -> None:
         connection.execute("SELECT engine.leave_team('cal', 'coach-03', %s)", (NINE,))
 
 
+class ReleaseClient:
+    """A process with the code of the last release, at work on a database: release_client.py."""
+
+    def __init__(self, url: str, hour: int, output: Path) -> None:
+        self._output = output
+        with output.open("w") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", Path(__file__).with_name("release_client.py"), str(hour)],
+                env={**os.environ, "PYTHONPATH": str(_package()), "DATABASE_URL": url},
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+
+    @property
+    def error(self) -> bool:
+        """Whether it has ended by itself."""
+        return self._process.poll() is not None
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds it has done."""
+        return self._output.read_text().count("round\n")
+
+    def stop(self) -> None:
+        """End it; raise what it met, if it met anything."""
+        self._process.communicate(timeout=60)
+        assert self._process.returncode == 0, self._output.read_text()
+
+
 def write(version: str) -> None:
-    """Write the dump of a release, compressed: a search finds the current text of a function alone."""
+    """Write a release's database and package, compressed: a search finds the current text alone."""
+    _write_package(FOLDER / f"{version}.zip")
     with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder)) as postgres:
         fill(postgres.url)
         left_out = [f"--exclude-table-data={table}" for table in _OF_THE_SERVER]
@@ -67,6 +105,14 @@ def write(version: str) -> None:
     lines = [line for line in text.splitlines() if not line.startswith(("\\restrict", "\\unrestrict"))]
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / f"{version}.sql.gz").write_bytes(gzip.compress("\n".join(lines).encode(), mtime=0))
+
+
+def _write_package(path: Path) -> None:
+    """Write the package without what its database has: old code runs on a schema that is newer."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as package:
+        for one in sorted((_LAYER / "fairslot").rglob("*")):
+            if one.suffix in {".py", ".sql"} and "schema" not in one.parts:
+                package.write(one, one.relative_to(_LAYER))
 
 
 if __name__ == "__main__":

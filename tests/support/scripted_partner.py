@@ -3,6 +3,7 @@
 import json
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ type Behaviour = Callable[["Call"], None]
 
 @dataclass(frozen=True)
 class Received:
-    """A request as it came in."""
+    """A request as it came in; `at` is when its head was read, in seconds of `time.monotonic`."""
 
     path: str
     headers: Mapping[str, str]
     body: Any
     raw: bytes
+    at: float
 
 
 class ScriptedPartner(ThreadingHTTPServer):
@@ -54,9 +56,10 @@ class Call(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Remember the request and behave."""
+        at = time.monotonic()
         raw = self.rfile.read(int(self.headers["Content-Length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.received.append(Received(self.path, headers, json.loads(raw), raw))
+        self.server.received.append(Received(self.path, headers, json.loads(raw), raw, at))
         behave = self.server.script.pop(0) if self.server.script else self.server.always
         self.close_connection = True
         with suppress(ConnectionError):

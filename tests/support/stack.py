@@ -24,7 +24,9 @@ from tests.support.http import booking_body
 ROOT = Path(__file__).parents[2]
 KEY = "prod-key-789"
 FAULTS = {"CRM_FAILURE_RATE": "0.3", "CALENDAR_FAILURE_RATE": "0.1"}
-CALM = {"CRM_LATENCY_MS": "20-120", "CALENDAR_LATENCY_MS": "20-120"}
+QUICK = {"CRM_LATENCY_MS": "20-120", "CALENDAR_LATENCY_MS": "20-120"}
+CALM = QUICK | {"CRM_FAILURE_RATE": "0", "CRM_HANG_RATE": "0", "CALENDAR_FAILURE_RATE": "0"}
+GUESSES = 20  # that an address may try in a minute where a test floods the stack
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from psycopg.types.json import Jsonb
 
 from fairslot.coach_time.days import extend_days
 from fairslot.platform.db import Connection
-from fairslot.platform.queries import queries
+from local import demo
 from tests.support.clock import NOW
 from tests.support.tables import set_columns
 
@@ -29,7 +29,7 @@ def add_coach(
 ) -> None:
     """Add a coach, whose external calendar is of this `kind`; the days come with `extend_days`."""
     connection.execute(
-        queries("admin")["add_coach"],
+        demo.SQL["add_coach"],
         {
             "coach": coach_id,
             "tenant": tenant_id,
@@ -54,7 +54,7 @@ def add_calendar(
     **columns: Any,
 ) -> None:
     """Add a calendar and its team; `columns` are set on its row."""
-    statements = queries("admin")
+    statements = demo.SQL
     values = {
         "calendar": calendar_id,
         "tenant": tenant_id,

@@ -96,7 +96,7 @@ def test_a_team_of_ten_with_three_calendars_is_bookable_with_one_document(tmp_pa
     """
     with empty(tmp_path / "first") as first:
         (first.folder / "team.yaml").write_text(TEAM, "utf-8")
-        assert "would change" in first.fairslot("apply", "team.yaml", "--dry-run")
+        assert "nothing is changed yet" in first.fairslot("apply", "team.yaml", "--dry-run")
         assert first.api.get("/api/coaches").json()["data"] == []
         first.fairslot("apply", "team.yaml")
         assert "nothing to change" in first.fairslot("apply", "team.yaml")

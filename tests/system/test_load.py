@@ -16,9 +16,11 @@ SECONDS = "6"
 
 @pytest.mark.alone
 @pytest.mark.timeout(240)
-def test_load_finds_nothing_wrong_with_a_sound_stack(calm: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+def test_load_finds_nothing_wrong_with_a_sound_stack(
+    quick: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
     """It books, changes and lists on a stack that was started with options of its own."""
-    code = load.main({"FAIRSLOT_DATA": str(calm.data), "SECONDS": SECONDS, "CLIENTS": "6"})
+    code = load.main({"FAIRSLOT_DATA": str(quick.data), "SECONDS": SECONDS, "CLIENTS": "6"})
     said = capsys.readouterr().out
     assert code == 0, said
     assert said.count("ok ") == 5
@@ -26,9 +28,9 @@ def test_load_finds_nothing_wrong_with_a_sound_stack(calm: Stack, capsys: pytest
 
 
 @pytest.mark.timeout(240)
-def test_load_finds_what_is_wrong(calm: Stack) -> None:
+def test_load_finds_what_is_wrong(quick: Stack) -> None:
     """A lost change, a booking nobody asked for, an event never told, a block too few, a wrong counter."""
-    target = find({"FAIRSLOT_DATA": str(calm.data)})
+    target = find({"FAIRSLOT_DATA": str(quick.data)})
     calendars = add_calendars(target, hot=3, spread=2, coaches=2)
     done = Load(target, calendars, {BOOKING: 100})
     asyncio.run(done.run(clients=3, seconds=2))
@@ -40,11 +42,11 @@ def test_load_finds_what_is_wrong(calm: Stack) -> None:
     told.last[lost]["version"] = 2
     told.events[lost].append("updated")
     del told.last[forgotten]
-    block = next(one for one in blocks(calm) if one["coach_id"].startswith(tuple(calendars.all)))
+    block = next(one for one in blocks(quick) if one["coach_id"].startswith(tuple(calendars.all)))
     release = f"/coaches/{block['coach_id']}/release-slot"
     # The partner fails as partners do: ask until it has done it.
     wait_until(
-        lambda: calm.calendar.post(release, json={"block_id": block["block_id"]}).is_success,
+        lambda: quick.calendar.post(release, json={"block_id": block["block_id"]}).is_success,
         30,
         "the block is released",
     )

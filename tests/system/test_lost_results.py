@@ -14,7 +14,7 @@ import pytest
 
 from local.processes import free_port
 from tests.support.processes import function_processes, kill
-from tests.support.stack import CALM, blocks, start, starts, wait_until, wait_until_read
+from tests.support.stack import QUICK, blocks, start, starts, wait_until, wait_until_read
 from tests.support.stack_webhooks import StackWebhooks, stack_webhooks
 
 # And then one now and then, until what is to be lost is lost.
@@ -39,7 +39,7 @@ def webhooks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackWebhooks
         "OUTBOX_GRACE_SECONDS": "2",
         "CRM_FAILURE_RATE": "0",
     }
-    stack = start(folder / "data", CALM | variables, "tests.support.stack_behind")
+    stack = start(folder / "data", QUICK | variables, "tests.support.stack_behind")
     with stack_webhooks(stack, folder / "subscribers", visibility_seconds=VISIBILITY_SECONDS) as made:
         wait_until_read(stack)
         yield made

@@ -18,6 +18,7 @@ EVENTS = 400
 # What customers, partners and subscribers keep busy; the others get an event a minute.
 BUSY = (
     "availability.app",
+    "background.permits",
     "background.results",
     "booking.app",
     "calendar_fetch.app",

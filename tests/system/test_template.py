@@ -5,11 +5,13 @@ import importlib.util
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 from typing import get_args
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from packaging.requirements import Requirement
@@ -17,7 +19,7 @@ from packaging.utils import canonicalize_name
 
 from fairslot.platform.aws import Service
 from local.processes import library_path
-from tests.support.cloudformation import ROOT, functions
+from tests.support.cloudformation import ROOT, environment, functions
 
 FUNCTIONS = functions()
 # Lambda's limit for a function and its layers, unpacked.
@@ -205,3 +207,15 @@ def test_a_change_outside_the_functions_changes_them(built: Path, tmp_path: Path
     parameters.write_text(parameters.read_text("utf-8") + "# the password was changed\n")
     digests.append(digest())
     assert len(set(digests)) == 3
+
+
+def test_the_database_can_prove_itself(built: Path) -> None:
+    """The layer has the roots of databases and of RDS Proxy, where functions look for them."""
+    inside = environment(FUNCTIONS["AvailabilityFunction"])["DATABASE_URL"]["Fn::Sub"][0]
+    [path] = parse_qs(urlsplit(inside.replace("${Host}", "host")).query)["sslrootcert"]
+    roots = ssl.create_default_context(cafile=built / "CommonLayer" / Path(path).relative_to("/opt"))
+    text = str(roots.get_ca_certs())
+    names = set(re.findall(r"'commonName', '([^']+)'", text))
+    regions = {"us-east-1", "eu-central-1", "eu-west-1", "ap-southeast-2", "sa-east-1"}
+    assert {f"Amazon RDS {region} Root CA RSA2048 G1" for region in regions} <= names
+    assert {f"Amazon Root CA {number}" for number in range(1, 5)} <= names

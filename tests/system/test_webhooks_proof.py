@@ -14,7 +14,7 @@ import pytest
 
 from fairslot.webhooks import publishing
 from tests.support.processes import function_processes, kill
-from tests.support.stack import CALM, Stack, start, starts, wait_until, wait_until_read
+from tests.support.stack import QUICK, Stack, start, starts, wait_until, wait_until_read
 from tests.support.stack_webhooks import StackWebhooks, stack_webhooks
 from tests.support.subscriber_process import BUSY_SECONDS
 from tests.support.webhook_checker import faults, pending
@@ -30,7 +30,7 @@ SLACK_SECONDS = 0.5
 
 @pytest.fixture(scope="module")
 def webhooks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackWebhooks]:
-    """A calm stack whose queues give messages of killed functions back soon."""
+    """A stack whose queues give messages of killed functions back soon."""
     few = {
         "WEBHOOK_MAX_ATTEMPTS": str(ATTEMPTS),
         "WEBHOOK_TIMEOUT_SECONDS": str(TIMEOUT_SECONDS),
@@ -40,7 +40,7 @@ def webhooks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StackWebhooks
         "CRM_HANG_RATE": "0",
     }
     folder = tmp_path_factory.mktemp("proof")
-    stack = start(folder / "data", CALM | few)
+    stack = start(folder / "data", QUICK | few)
     with stack_webhooks(stack, folder / "subscribers", visibility_seconds=VISIBILITY_SECONDS) as made:
         yield made
 

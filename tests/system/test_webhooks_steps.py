@@ -14,7 +14,7 @@ from local.postgres import EmbeddedPostgres
 from local.processes import free_port
 from tests.support.processes import function_processes, kill, owner
 from tests.support.proxies import Halt, HaltingProxy, Where, http_has_answered, postgres_has_answered
-from tests.support.stack import CALM, blocks, crm_paths, start, starts, wait_until, wait_until_read
+from tests.support.stack import QUICK, blocks, crm_paths, start, starts, wait_until, wait_until_read
 from tests.support.stack_webhooks import StackWebhooks, stack_webhooks
 
 # Longer than a sweep takes to come, and a message to come back.
@@ -73,16 +73,16 @@ STEPS = {
     "sent and not known to be": Step([Cut("queues", "answer", "BookingFunction", _MADE.markers)]),
     "sent and not noted": Step([Cut("database", "request", "BookingFunction", ["mark_published"])]),
     "claimed by the sweep and not sent": Step(
-        [_MADE, Cut("queues", "request", "MaintenanceFunction", _MADE.markers)],
+        [_MADE, Cut("queues", "request", "OutboxFunction", _MADE.markers)],
         published=False,
         taken=0,
         recorded=0,
     ),
     "sent by the sweep and not known to be": Step(
-        [_MADE, Cut("queues", "answer", "MaintenanceFunction", _MADE.markers)]
+        [_MADE, Cut("queues", "answer", "OutboxFunction", _MADE.markers)]
     ),
     "sent by the sweep and not noted": Step(
-        [_MADE, Cut("database", "request", "MaintenanceFunction", ["SET published_at = "])]
+        [_MADE, Cut("database", "request", "OutboxFunction", ["mark_deliveries_sent"])]
     ),
     "received by the dispatcher": Step(
         [Cut("queues", "request", "DispatchFunction", ["TrentService.Decrypt", "ENDPOINT"])],
@@ -200,7 +200,7 @@ def behind(tmp_path_factory: pytest.TempPathFactory, postgres: EmbeddedPostgres)
         database_proxy = ends.enter_context(HaltingProxy(postgres.port, postgres_has_answered, holder))
         queues_proxy = ends.enter_context(HaltingProxy(queues, http_has_answered, holder))
         through = postgres.url_of("steps").replace(f":{postgres.port}/", f":{database_proxy.port}/")
-        variables = CALM | {
+        variables = QUICK | {
             "DATABASE_URL": f"{through}?sslmode=disable&gssencmode=disable",
             "QUEUES_AT": str(queues),
             "QUEUES_THROUGH": str(queues_proxy.port),

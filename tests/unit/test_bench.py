@@ -1,13 +1,17 @@
 """The benchmark's own promises: what is met, what is kept, and what a plot shows."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bench import plots
-from bench.figures import Figure, Moved
+from bench import http_memory, plots, table
+from bench.figures import Figure, Moved, Part, range_of
+from bench.http_memory import Memory
+from bench.load.processes import Process
+from bench.load.target import Target
 from bench.runs import Run, kept
 from bench.table import Table
 
@@ -23,6 +27,7 @@ def run_of(commit: str, committed_at: str, values: Mapping[str, float | None]) -
         load=0.5,
         figures=[Figure(name=name, value=value, unit="ms", goal=10) for name, value in values.items()],
         moved=[Moved(name="deliveries", saved=150, cost=43, where="the relay")],
+        parts=[Part(name="booking", seconds=20.4, processor_seconds=31.6)],
     )
 
 
@@ -55,6 +60,48 @@ def test_runs_are_kept_by_commit_and_read_in_their_order(tmp_path: Path) -> None
     assert kept(tmp_path) == [replace(one, moved=list(one.moved)) for one in runs]
 
 
+def test_a_run_from_before_its_parts_were_timed_is_read(tmp_path: Path) -> None:
+    """It has none."""
+    file = run_of("aaa", "2026-01-01T00:00:00+00:00", {"x": 1}).keep(tmp_path)
+    assert file is not None
+    found = json.loads(file.read_text("utf-8"))
+    del found["parts"]
+    file.write_text(json.dumps(found), "utf-8")
+    [run] = kept(tmp_path)
+    assert run.parts == []
+
+
+def test_the_table_says_what_measuring_took(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By part: the time that passed, and that of all processes on processors."""
+    monkeypatch.setattr(table, "RESULTS", tmp_path)
+    table.write(run_of("aaa", "2026-01-01T00:00:00+00:00", {"x": 1}), Table([]))
+    assert "booking: 20 s, 32 s of processors" in (tmp_path / "last.txt").read_text("utf-8").splitlines()
+
+
+def test_the_rounds_of_a_figure_show_how_far_they_lie_apart() -> None:
+    """Few rounds say more with the least and the most."""
+    assert range_of([0.3, 0.25, 0.3]) == "0.25 to 0.30 in 3 rounds"
+
+
+def test_memory_that_grows_goes_on_to_grow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that had fewer events than asked for is judged by what the second half of them added."""
+    looks = iter([[50.0, 40.0], [60.0, 55.0], [62.0, 61.0]])
+    peaks = dict(zip((1, 2), next(looks), strict=True))
+    names = {1: Process(name="booking.app"), 2: Process(name="booking.app")}
+    monkeypatch.setattr(http_memory, "FUNCTIONS", ("booking.app",))
+    monkeypatch.setattr(http_memory, "look", lambda *_: names)
+    monkeypatch.setattr(http_memory, "_peak", lambda pid: peaks[pid])
+    memory = Memory(Target(state={"pid": 0, "pids": {}}, key=""))
+    for one in looks:
+        peaks.update(zip((1, 2), one, strict=True))
+        memory.look()
+    [few] = memory.figures({"booking.app": 10_000})
+    [many] = memory.figures({"booking.app": 30_000})
+    assert few.value == 62 + 2 * 2
+    assert few.note == "62.0 after 5,000 in each of 2, 60.0 after half of them"
+    assert many.value == 62
+
+
 def test_a_run_of_changed_files_is_not_kept(tmp_path: Path) -> None:
     """It is the run of no commit."""
     assert run_of("aaa-dirty", "2026-01-01T00:00:00+00:00", {}).keep(tmp_path) is None
@@ -64,12 +111,12 @@ def test_a_run_of_changed_files_is_not_kept(tmp_path: Path) -> None:
 def test_a_line_shows_the_run_before_and_the_first() -> None:
     """Also if one of them did not measure it."""
     day = "2026-01-0{}T00:00:00+00:00"
-    table = Table([run_of(name, day.format(n), {"x": n}) for n, name in ((1, "a"), (2, "b"), (3, "c"))])
-    assert table.compared == "before: commit c; first: commit a"
-    assert table.line(Figure(name="x", value=4, unit="ms", goal=3)).split() == [
+    lines = Table([run_of(name, day.format(n), {"x": n}) for n, name in ((1, "a"), (2, "b"), (3, "c"))])
+    assert lines.compared == "before: commit c; first: commit a"
+    assert lines.line(Figure(name="x", value=4, unit="ms", goal=3)).split() == [
         *("x", "≤", "3", "4.00", "ms", "NOT", "MET", "3.00", "1.00")
     ]
-    assert table.line(Figure(name="y", value=None)).split() == ["y", "not", "built", "-", "-"]
+    assert lines.line(Figure(name="y", value=None)).split() == ["y", "not", "built", "-", "-"]
 
 
 def test_the_plot_has_a_panel_a_figure_and_a_point_a_commit(tmp_path: Path) -> None:

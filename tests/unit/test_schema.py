@@ -82,13 +82,13 @@ def calls(code: str) -> Iterator[tuple[str, list[str]]]:
 
 def test_arguments_are_named(root: Path) -> None:
     """Who calls a function of more than one argument says which is which, and gives them all."""
-    wanted = {
-        one["name"].removeprefix("engine."): sum(
-            " OUT " not in f" {part} " for part in arguments(one).split(",")
-        )
-        for text in texts(root, "functions").values()
-        for one in functions(text)
-    }
+    wanted: dict[str, int] = {}
+    for text in texts(root, "functions").values():
+        for one in functions(text):
+            name = one["name"].removeprefix("engine.")
+            number = sum(" OUT " not in f" {part} " for part in arguments(one).split(","))
+            # Beside a new signature the old one stays for a release, and is called by that alone.
+            wanted[name] = max(number, wanted.get(name, 0))
     for file in (root / "layers/common/fairslot/sql").glob("*.sql"):
         for name, given in calls(file.read_text("utf-8")):
             assert len(given) == wanted[name], f"{file.name}: {name}"

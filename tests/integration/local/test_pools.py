@@ -172,6 +172,14 @@ async def test_a_stopped_pool_leaves_no_process(make_pool: MakePool, tmp_path: P
             os.kill(pid, 0)
 
 
+async def test_a_stopped_pool_fails_at_once(make_pool: MakePool) -> None:
+    """A function that is asked by another while all stop holds nobody up."""
+    pool = make_pool("lambda_handlers.answer")
+    await pool.stop()
+    async with asyncio.timeout(5):
+        assert (await fail(pool)).error == "Sandbox.Stopped"
+
+
 async def test_each_invocation_ends_with_a_report_in_the_log(make_pool: MakePool, tmp_path: Path) -> None:
     """In the form of Lambda's own."""
     pool = make_pool("lambda_handlers.answer")

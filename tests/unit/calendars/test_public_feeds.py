@@ -24,6 +24,7 @@ PUBLIC = Path(__file__).parent / "public"
 FEEDS = sorted(PUBLIC.rglob("*.ics"))
 DAYS = 60
 WINDOWS = 4
+SECONDS = 60.0  # what is in a feed is the question here, not how fast it is read
 ZONES = [BERLIN, NEW_YORK]
 REFUSED = {
     "big_bad_calendar",
@@ -64,9 +65,8 @@ def shown_free(body: bytes, stretches: list[Stretch], zone: ZoneInfo) -> list[St
     wrong = []
     found = [*windows(stretches, zone)]
     for window in found[:: max(1, -(-len(found) // WINDOWS))]:
-        try:
-            free = free_of(body, window, zone).bits
-        except CalendarError:
+        free = free_bits(body, window, zone)
+        if free is None:
             return []
         wrong += [
             (start, end)
@@ -77,6 +77,15 @@ def shown_free(body: bytes, stretches: list[Stretch], zone: ZoneInfo) -> list[St
 
 
 @cache
+def free_bits(body: bytes, window: Window, zone: ZoneInfo) -> int | None:
+    """Return what a feed shows as free, None if it is refused; both sources ask about most windows."""
+    try:
+        return free_of(body, window, zone, SECONDS).bits
+    except CalendarError:
+        return None
+
+
+@cache
 def by_hand(path: Path, zone: ZoneInfo) -> list[Stretch]:
     """Return when a feed is surely busy."""
     return surely_busy(body_of(path), zone)[0]
@@ -84,8 +93,14 @@ def by_hand(path: Path, zone: ZoneInfo) -> list[Stretch]:
 
 def by_the_package(body: bytes, zone: ZoneInfo) -> list[Stretch]:
     """Return when events take place by the recurrence package alone, as far as it reads them."""
+    return [(at(start, zone), at(end, zone)) for start, end in occurrences(body)]
+
+
+@cache
+def occurrences(body: bytes) -> list[tuple[date, date]]:
+    """Return the times of events by the recurrence package, which no zone of ours has a part in."""
     clear_zones()
-    found = []
+    found: list[tuple[date, date]] = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -94,7 +109,7 @@ def by_the_package(body: bytes, zone: ZoneInfo) -> list[Stretch]:
                 for event in islice(query.all(), MOST):
                     free = {str(event.get("TRANSP", "")).upper(), str(event.get("STATUS", "")).upper()}
                     if not free & {"TRANSPARENT", "CANCELLED"}:
-                        found.append((at(event.start, zone), at(event.end, zone)))
+                        found.append((event.start, event.end))
         except Exception:  # noqa: BLE001  # broken on purpose, most of them; what was found before stands
             return found
     return found
@@ -124,7 +139,7 @@ def test_nearly_every_feed_is_read() -> None:
     for path in FEEDS:
         found += len(by_hand(path, BERLIN))
         try:
-            free_of(body_of(path), asked, BERLIN)
+            free_of(body_of(path), asked, BERLIN, SECONDS)
         except CalendarError as error:
             assert error.reason == "invalid_body"
             refused.add(path.stem)

@@ -1,6 +1,8 @@
 """A calculation is stopped when it takes too long, and only then."""
 
+import sys
 import threading
+import time
 from contextlib import suppress
 
 import pytest
@@ -32,6 +34,29 @@ def test_what_does_not_end_is_stopped(work: object) -> None:
     assert callable(work)
     with pytest.raises(TookTooLongError):
         within(0.05, work)
+
+
+def test_a_stop_that_is_lost_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is raised in a finalizer ends that alone."""
+    lost: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lost.append)
+
+    class Slow:
+        def __del__(self) -> None:
+            while not lost and time.monotonic() < end:
+                pass
+
+    def work() -> None:
+        Slow()
+        while time.monotonic() < end:
+            pass
+
+    for _ in range(3):
+        lost.clear()
+        end = time.monotonic() + 20
+        with pytest.raises(TookTooLongError):
+            within(0.05, work)
+        assert len(lost) == 1
 
 
 def test_any_thread_can_be_stopped() -> None:

@@ -60,8 +60,10 @@ def test_the_counts_of_a_team_are_those_of_its_coaches(coaches: int, *, has_own:
 
     starts = [found.starts_of(number) for number in range(coaches)]
     width = found.window.width
-    assert found.counts == [sum(one >> width - 1 - place & 1 for one in starts) for place in range(width)]
-    assert coaches == 0 or has_own or any(found.counts)
+    assert found.everybody.counts == [
+        sum(one >> width - 1 - place & 1 for one in starts) for place in range(width)
+    ]
+    assert coaches == 0 or has_own or any(found.everybody.counts)
     free = found.free_coaches(NOW)
     places = range(Window.BEFORE, width - Window.AFTER)
     named = [free(FIRST + place) for place in places]

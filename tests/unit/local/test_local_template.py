@@ -12,6 +12,7 @@ from local.schedules import interval
 from local.template import QueueSource, Schedule, Template
 
 ENDPOINT = "http://127.0.0.1:4566"
+LAMBDA = "http://127.0.0.1:4567"
 DATABASE = "postgresql://here"
 TEMPLATE = """
     Parameters:
@@ -49,7 +50,7 @@ TEMPLATE = """
         Properties:
           Handler: outside.app.handler
           ReservedConcurrentExecutions: 3
-          Environment: {Variables: {PARTNER_URL: !Ref PartnerUrl}}
+          Environment: {Variables: {PARTNER_URL: !Ref PartnerUrl, OTHER_FUNCTION: !Ref Inside}}
           Events:
             Work:
               Type: SQS
@@ -119,7 +120,8 @@ def variables(template: Template, name: str, **caller: str) -> dict[str, str]:
         template,
         addresses={"DATABASE_URL": DATABASE, "PARTNER_URL": "http://partner"},
         caller=caller,
-        sqs={"AWS_ENDPOINT_URL": ENDPOINT},
+        services={"AWS_ENDPOINT_URL": ENDPOINT},
+        functions={"AWS_ENDPOINT_URL_LAMBDA": LAMBDA},
         data=Path("/data"),
     )
 
@@ -138,6 +140,13 @@ def test_an_address_goes_only_where_the_template_gives_it(tmp_path: Path) -> Non
     found = variables(read(tmp_path), "Outside", DATABASE_URL="postgresql://other")
     assert "DATABASE_URL" not in found
     assert found["PARTNER_URL"] == "http://partner"
+
+
+def test_a_function_that_invokes_another_one_finds_lambda(tmp_path: Path) -> None:
+    """It gets the other one's name and where to invoke it; nobody else can."""
+    inside, outside = (variables(read(tmp_path), name) for name in ("Inside", "Outside"))
+    assert (outside["OTHER_FUNCTION"], outside["AWS_ENDPOINT_URL_LAMBDA"]) == ("Inside", LAMBDA)
+    assert "AWS_ENDPOINT_URL_LAMBDA" not in inside
 
 
 def test_the_callers_settings_win_over_the_local_and_those_over_the_template(tmp_path: Path) -> None:
@@ -182,7 +191,8 @@ def test_the_projects_template_runs_here(root: Path) -> None:
             template,
             addresses={"DATABASE_URL": DATABASE, "REDIS_URL": "redis://here"},
             caller={},
-            sqs={},
+            services={},
+            functions={},
             data=Path("/data"),
         )
         for schedule in function.schedules:

@@ -5,6 +5,10 @@ import re
 from pathlib import Path
 from typing import Any, get_args
 
+import pytest
+
+import fairslot
+from fairslot.platform import aws
 from fairslot.platform.aws import Service
 from trim_botocore import trim
 
@@ -33,3 +37,19 @@ def test_of_other_services_nothing_is_left(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["endpoints.json", "sqs"]
     left = json.loads((tmp_path / "endpoints.json").read_text("utf-8"))
     assert left == {"version": 3, "partitions": [{**partition, "services": {"sqs": {}}}]}
+
+
+def test_a_call_says_who_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one short text for all calls: botocore would put its own together for each."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    client = aws.client("sqs", connect_seconds=1, read_seconds=1, attempts=1)
+    seen: list[str] = []
+
+    def note(request: Any, **_: Any) -> None:
+        seen.append(request.headers["User-Agent"])
+        raise InterruptedError
+
+    client.meta.events.register("before-sign.sqs", note)
+    with pytest.raises(InterruptedError):
+        client.list_queues()
+    assert seen == [f"fairslot/{fairslot.__version__}"]

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Iterator
+from math import inf
 from time import perf_counter
 
 import pytest
@@ -21,10 +22,12 @@ def partner() -> Iterator[ScriptedPartner]:
         yield server
 
 
-def send(url: str, seconds: float = 10.0) -> Reply:
+def send(url: str, seconds: float = 10.0, until: float = inf) -> Reply:
     """Post a small body."""
     return asyncio.run(
-        post(url, headers={"X-Idempotency-Key": "k"}, content=BODY, seconds=seconds, trusted=True)
+        post(
+            url, headers={"X-Idempotency-Key": "k"}, content=BODY, seconds=seconds, until=until, trusted=True
+        )
     )
 
 
@@ -40,6 +43,18 @@ def test_the_body_and_the_answer_pass(partner: ScriptedPartner) -> None:
     assert request.headers["user-agent"] == "Fairslot"
     assert (reply.status_code, reply.content, reply.whole) == (201, b'{"id": 1}', True)
     assert reply.headers["retry-after"] == "3"
+
+
+def test_a_body_is_sent_in_time_or_not_at_all(partner: ScriptedPartner) -> None:
+    """What is sent is the same with a limit as without; after it the partner gets nothing of the body."""
+    send(partner.url, until=perf_counter() + 60)
+    send(partner.url)
+    limited, unlimited = partner.received
+    assert (limited.raw, limited.headers) == (unlimited.raw, unlimited.headers)
+    with pytest.raises(RequestFailedError) as raised:
+        send(partner.url, until=perf_counter())
+    assert raised.value.reason == "too_late"
+    assert len(partner.received) == 2
 
 
 @pytest.mark.parametrize("behaviour", [partners.silence, partners.drip, partners.drip_headers])

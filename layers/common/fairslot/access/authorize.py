@@ -36,14 +36,24 @@ def authenticate(
     Raises:
         AuthenticationError: an unknown caller.
         RateLimitError: too many unknown keys or invalid signatures from its address.
-        UnavailableError: nothing can be counted, and it may be one more of these: see Address.
+        UnavailableError: nothing can be counted, and it asks for a change: see Address.
 
     """
     changing = event["requestContext"]["http"]["method"] not in _READING
     address = Address(client_address.digest_of(event), changing=changing)
-    caller, remembered = _caller(event, address, signed=signed, now=now)
+    try:
+        caller, remembered = _caller(event, address, signed=signed, now=now)
+    except AuthenticationError as error:
+        if error.reason in {"malformed", "doubled"}:
+            address.count_malformed()
+        raise
     count = limits.RequestCount(
-        caller.tenant_id, caller.key_id, caller.rate_limit, address=address.digest, remembered=remembered
+        caller.tenant_id,
+        caller.key_id,
+        caller.rate_limit,
+        address=address.digest,
+        changing=changing,
+        remembered=remembered,
     )
     return caller, count
 

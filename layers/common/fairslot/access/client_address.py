@@ -14,9 +14,21 @@ from functools import cache, lru_cache
 from hashlib import blake2b
 from typing import Any
 
+from fairslot.domain.errors import ForbiddenError
 from fairslot.platform.settings import settings
 
 _PROOF = "x-origin-secret"
+
+
+def check_way(event: Mapping[str, Any]) -> None:
+    """Refuse a request that did not come through CloudFront, where every request has to.
+
+    Raises:
+        ForbiddenError: it came to API Gateway directly.
+
+    """
+    if settings().only_through_cloudfront and not _is_from_cloudfront(event.get("headers") or {}):
+        raise ForbiddenError("Requests come in through CloudFront only; use the address of the deployment.")
 
 
 def digest_of(event: Mapping[str, Any]) -> str:

@@ -6,11 +6,15 @@
 import sys
 from datetime import datetime
 
-from fairslot.access import key_form
+import psycopg
+
+from fairslot.access import key_form, key_management
 from fairslot.access.keys import DEFAULT_TENANT, hash_key
-from fairslot.platform import clock, db
+from fairslot.domain.errors import UnavailableError
+from fairslot.platform import audit, clock, db
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
+from fairslot.platform.settings import settings
 
 _KEYS, _ADMIN = queries("api_keys"), queries("admin")
 _RATE_LIMIT = 1000
@@ -22,7 +26,8 @@ def make(
 ) -> str | None:
     """Make a key for everything unless there is a valid one, and the partners with the first; return the key.
 
-    A key that is revoked or expired does not count, so this is also the way back in.
+    A key that is revoked or expired does not count, so this is also the way back in. The audit says that it
+    was made, by no request.
     """
     at = now or clock.now()
     with connection.transaction():
@@ -43,7 +48,10 @@ def make(
             "expires_at": None,
             "now": at,
         }
-        connection.execute(_KEYS["create"], values)
+        row = connection.execute(_KEYS["create"], values).fetchone()
+        if row:
+            entries = [key_management.entry(connection, tenant_id, row["key_id"], at, "created", None)]
+            audit.write(connection, tenant_id=tenant_id, entries=entries, now=at)
         if is_first:
             add_partners(connection, tenant_id)
     return key
@@ -62,9 +70,20 @@ def _count(connection: Connection) -> int:
 
 
 def main() -> int:
-    """Make the first key and print it; 1 where there is an admin key already."""
-    key = db.run(make)
-    db.close()
+    """Make the first key and print it; 1 where there is an admin key already, 2 where none can be made."""
+    if not settings().database_url:
+        sys.stderr.write("there is no database; set DATABASE_URL\n")
+        return 2
+    try:
+        key = db.run(make)
+    except UnavailableError:
+        sys.stderr.write("the database of DATABASE_URL does not answer\n")
+        return 2
+    except psycopg.errors.UndefinedTable:
+        sys.stderr.write("the database has no tables; run `make migrate` first\n")
+        return 2
+    finally:
+        db.close()
     if key is None:
         sys.stderr.write("there is an admin key already; make others with it: fairslot keys create\n")
         return 1

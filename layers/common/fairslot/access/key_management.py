@@ -9,8 +9,10 @@ from uuid import UUID
 from fairslot.access import limits
 from fairslot.domain.errors import ConflictError, NotFoundError, UnavailableError, ValidationError
 from fairslot.domain.idempotency import ChangeResult, Key
-from fairslot.platform import idempotent
+from fairslot.platform import db, idempotent
+from fairslot.platform.audit import Entry
 from fairslot.platform.db import Connection
+from fairslot.platform.idempotent import Effect
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
 
@@ -63,9 +65,13 @@ def create(
         "now": now,
     }
 
-    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def work() -> Effect:
         row = connection.execute(_SQL["create"], values).fetchone()
-        return {"key_id": str(row["key_id"]) if row else ""}, []
+        key_id = row["key_id"] if row else UUID(int=0)
+        return Effect(
+            answer={"key_id": str(key_id)},
+            entries=[entry(connection, tenant_id, key_id, now, "created", None)],
+        )
 
     done = idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
     return _with_resource(connection, tenant_id, done, now)
@@ -115,10 +121,11 @@ def rotate(
         "now": now,
     }
 
-    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def work() -> Effect:
         known = connection.execute(_SQL["lock"], values).fetchone()
         if known is None:
             raise NotFoundError("There is no such API key.")
+        before = get(connection, tenant_id=tenant_id, key_id=key_id, now=now)
         if known["ended"]:
             raise ConflictError("The API key is revoked or expired; make another one.")
         if known["is_rotating"] and overlap:
@@ -127,7 +134,8 @@ def rotate(
                 " `overlap_hours` 0, which ends both."
             )
         connection.execute(_SQL["rotate"], values)
-        return {"key_id": str(key_id)}, []
+        rotated = entry(connection, tenant_id, key_id, now, "rotated", before)
+        return Effect(answer={"key_id": str(key_id)}, entries=[rotated])
 
     done = idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
     _tell(connection, tenant_id)
@@ -144,15 +152,30 @@ def revoke(connection: Connection, *, tenant_id: str, key_id: UUID, key: Key, no
     """
     values = {"tenant": tenant_id, "key_id": key_id, "now": now}
 
-    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def work() -> Effect:
         if connection.execute(_SQL["lock"], values).fetchone() is None:
             raise NotFoundError("There is no such API key.")
-        connection.execute(_SQL["revoke"], values)
-        return {}, []
+        before = get(connection, tenant_id=tenant_id, key_id=key_id, now=now)
+        if db.number(connection, _SQL["revoke"], values) == 0:
+            return Effect(answer={}, entries=[])
+        return Effect(answer={}, entries=[entry(connection, tenant_id, key_id, now, "revoked", before)])
 
     done = idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
     _tell(connection, tenant_id)
     return done
+
+
+def entry(
+    connection: Connection,
+    tenant_id: str,
+    key_id: UUID,
+    now: datetime,
+    action: str,
+    before: dict[str, Any] | None,
+) -> Entry:
+    """Return the audit's entry of what was done to a key; the key itself is in none."""
+    after = get(connection, tenant_id=tenant_id, key_id=key_id, now=now)
+    return Entry(resource="key", resource_id=str(key_id), action=action, before=before, after=after)
 
 
 def _check(connection: Connection, tenant_id: str, grant: Grant, now: datetime) -> None:

@@ -34,7 +34,7 @@ class Client:
     """A caller: whose data it sees, its scopes, and how many requests a minute it may make.
 
     `calendars` are those that it may see, None that it sees all. `message_id` is the id of a signed request,
-    which its signature covers.
+    which its signature covers. `issuer` and `subject` are those of a token.
     """
 
     tenant_id: str
@@ -43,6 +43,15 @@ class Client:
     rate_limit: int
     calendars: frozenset[str] | None = None
     message_id: str | None = None
+    issuer: str | None = None
+    subject: str | None = None
+
+    def actor(self) -> dict[str, str]:
+        """Return who it is for the audit: `kind` (key, token, source), `id`, and the `issuer` of a token."""
+        if self.issuer is not None:
+            return {"kind": "token", "id": self.subject or "", "issuer": self.issuer}
+        kind, _, name = self.key_id.rpartition(":")
+        return {"kind": kind or "key", "id": name}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,10 @@
 """Rate limits in Valkey, each in a minute: requests of a caller, and requests of an address.
 
-Without Valkey nothing is counted, and every request of a known caller is allowed; an alarm tells of it. What
-an address tries that is no credential is counted in guesses.py. See
+While Valkey does not answer, changes are counted in Postgres (stand_in.py) and reads are not; an alarm tells
+of it. What an address tries that is no credential is counted in guesses.py. See
 docs/decisions/0040-rate-limit-script.md, docs/decisions/0092-one-question-to-the-cache.md,
-docs/decisions/0114-api-keys.md and docs/decisions/0119-limits-by-address.md.
+docs/decisions/0114-api-keys.md, docs/decisions/0119-limits-by-address.md and
+docs/decisions/0122-changes-are-counted-without-valkey.md.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from aws_lambda_powertools.metrics import MetricUnit
 
+from fairslot.access import stand_in
 from fairslot.domain.errors import Allowance, RateLimitError
 from fairslot.platform import cache
 from fairslot.platform.observability import metrics
@@ -94,11 +96,19 @@ class RequestCount:
 
     `address` is a digest; it counts for each tenant by itself. The count is made alone, or by the command
     that takes the request's idempotency key. The same command tells whether the tenant's API keys have
-    changed since the client's was looked up; if so, or without an answer, it is looked up anew.
+    changed since the client's was looked up; if so, or without an answer, it is looked up anew. `changing`:
+    the request is counted also where Valkey does not answer.
     """
 
     def __init__(
-        self, tenant_id: str, key_id: str, limit: int, *, address: str, remembered: Remembered | None = None
+        self,
+        tenant_id: str,
+        key_id: str,
+        limit: int,
+        *,
+        address: str,
+        changing: bool,
+        remembered: Remembered | None = None,
     ) -> None:
         # A cluster runs a script on keys of one slot only: what is in braces decides the slot.
         self._slot = f"{{{tenant_id}}}"
@@ -106,6 +116,7 @@ class RequestCount:
         self._address = f"addresses:{self._slot}:{address}"
         self._tenant_id = tenant_id
         self._limit = limit
+        self._changing = changing
         self._address_limit = settings().max_requests_per_address
         self._refusal: RateLimitError | None = None
         self._remembered = remembered
@@ -122,15 +133,12 @@ class RequestCount:
         Raises:
             RateLimitError: the client, or its address, is over its limit.
             AuthenticationError: the client's key is not valid any more.
+            UnavailableError: a change cannot be counted.
 
         """
         if self.allowance is None:
             counted = cache.ask(self._count)
-            if counted is None:
-                tell_unavailable()
-                if self._remembered is not None and not self._remembered.fresh:
-                    self._remembered.renew()
-            return self._note(counted or (1, self._limit, 60, 0, 0))
+            return self._note(self._count_without_valkey() if counted is None else counted)
         if self._refusal is not None:
             raise self._refusal
         return self.allowance
@@ -147,6 +155,17 @@ class RequestCount:
         counted = self._count(client, record, value, seconds)
         self._note(counted)
         return bool(counted[3])
+
+    def _count_without_valkey(self) -> Sequence[int]:
+        """Look the client's key up anew, and count the request in Postgres if it is a change."""
+        tell_unavailable()
+        if self._remembered is not None and not self._remembered.fresh:
+            self._remembered.renew()
+        if not (self._changing and settings().redis_url):
+            return 1, self._limit, 60, 0, 0
+        return stand_in.count(
+            self._name, self._limit, by=1, address=self._address, address_limit=self._address_limit
+        )
 
     def _note(self, counted: Sequence[int]) -> Allowance:
         """Keep what was counted and return what is left. Raises RateLimitError."""
@@ -185,18 +204,27 @@ def publish_version(tenant_id: str, version: int) -> bool:
     return bool(told)
 
 
-def count(name: str, limit: int, *, by: int) -> tuple[Allowance, bool] | None:
+def count(name: str, limit: int, *, by: int, in_postgres: bool) -> tuple[Allowance, bool] | None:
     """Count so much against a limit a minute, if it allows it; 0 only asks.
 
-    Returns what is left of it and whether it allows this; None without Valkey.
+    Returns what is left of it and whether it allows this; None where Valkey does not answer, unless it is
+    counted in Postgres then.
+
+    Raises:
+        UnavailableError: Postgres cannot count either.
+
     """
     counted = cache.ask(lambda client: cache.script(_COUNT)(keys=[name], args=[limit, by], client=client))
+    if counted is None:
+        tell_unavailable()
+        if in_postgres and settings().redis_url:
+            counted = stand_in.count(name, limit, by=by)
     return None if counted is None else _read(counted, limit)
 
 
 def tell_unavailable() -> None:
-    """Raise the alarm that nothing can be counted, where there should be a Valkey."""
-    if settings().redis_url:
+    """Count that Valkey could not count this request, once, where there should be a Valkey."""
+    if settings().redis_url and "RateLimitUnavailable" not in metrics.metric_set:
         metrics.add_metric(name="RateLimitUnavailable", unit=MetricUnit.Count, value=1)
 
 

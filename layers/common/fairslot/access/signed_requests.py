@@ -13,7 +13,9 @@ from fairslot.access.keys import Client
 from fairslot.domain.errors import AuthenticationError, ConflictError, NotFoundError
 from fairslot.domain.idempotency import ChangeResult, Key
 from fairslot.platform import db, idempotent, signing_secrets
+from fairslot.platform.audit import Entry
 from fairslot.platform.db import Connection
+from fairslot.platform.idempotent import Effect
 from fairslot.platform.queries import queries
 
 TOLERANCE_SECONDS = 300
@@ -105,14 +107,16 @@ def rotate(
         "now": now,
     }
 
-    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def work() -> Effect:
+        known = connection.execute(_SQL["get"], values).fetchone()
         row = connection.execute(_SQL["rotate"], values).fetchone()
         if row is None:
             if source_of(connection, tenant_id=tenant_id)["source_id"] == str(source_id):
                 raise ConflictError(signing_secrets.TOO_MANY)
             # Two requests made the source at once, and this secret is encrypted for the id that lost.
             raise ConflictError("Another request has just made the secret; try again.")
-        return row["source"], []
+        before, action = (known["source"], "rotated") if known else (None, "created")
+        return Effect(answer=row["source"], entries=[_entry(action, source_id, before, row["source"])])
 
     return idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
@@ -120,12 +124,18 @@ def rotate(
 def delete(connection: Connection, *, tenant_id: str, key: Key, now: datetime) -> ChangeResult:
     """Delete the tenant's source with its secrets; NotFoundError when it has none."""
 
-    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        if connection.execute(_SQL["delete"], {"tenant": tenant_id}).rowcount == 0:
-            raise NotFoundError("This tenant has no secret for calendar events.")
-        return {}, []
+    def work() -> Effect:
+        before = source_of(connection, tenant_id=tenant_id)
+        connection.execute(_SQL["delete"], {"tenant": tenant_id})
+        return Effect(answer={}, entries=[_entry("deleted", before["source_id"], before, None)])
 
     return idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
+
+
+def _entry(
+    action: str, source_id: UUID | str, before: dict[str, Any] | None, after: dict[str, Any] | None
+) -> Entry:
+    return Entry(resource="source", resource_id=str(source_id), action=action, before=before, after=after)
 
 
 def _is_signed(secrets: Sequence[str], given: str, message_id: str, stamp: int, body: bytes) -> bool:

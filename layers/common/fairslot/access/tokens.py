@@ -121,6 +121,8 @@ def _of_claims(claims: Mapping[str, Any], issuer: Issuer) -> Client:
         key_id=f"token:{subject}",
         scopes=frozenset(scopes & _SCOPES),
         rate_limit=issuer.rate_limit,
+        issuer=issuer.issuer,
+        subject=str(claims["sub"]),
     )
 
 

@@ -49,8 +49,8 @@ class Booked:
 class Appointment(Booked):
     """An appointment as the API shows it; `metadata` is the text of a JSON object."""
 
-    contact_name: str
-    contact_email: str
+    contact_name: str | None
+    contact_email: str | None
     timezone: str | None
     notes: str | None
     metadata: str
@@ -96,7 +96,8 @@ def book(
         SlotUnavailableError: no coach of the team is free then.
         HoldExpiredError: the hold is gone.
         NotFoundError: the tenant has no such calendar.
-        ValidationError: the instant is past or off the calendar's grid, or the hold is for something else.
+        ValidationError: the instant is past or off the calendar's grid, nobody meets `requires`, or
+            the hold is for something else.
         IdempotencyKeyReusedError: the key was used for another request.
 
     """

@@ -4,6 +4,9 @@ import ctypes
 import threading
 from collections.abc import Callable
 
+# Raised where an object is finalized, it is reported and lost: then it is raised again.
+AGAIN_SECONDS = 0.25
+
 
 class TookTooLongError(BaseException):
     """The calculation was stopped. Not an Exception, so that no handler inside of it catches it."""
@@ -18,19 +21,26 @@ def within[T](seconds: float, work: Callable[[], T]) -> T:
     """
     guard = threading.Lock()
     thread = ctypes.c_ulong(threading.get_ident())
-    is_over = False
+    over = threading.Event()
 
     def stop() -> None:
-        with guard:
-            if not is_over:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(TookTooLongError))
+        pause = seconds
+        while not over.wait(pause):
+            with guard:
+                if not over.is_set():
+                    ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(TookTooLongError))
+            pause = AGAIN_SECONDS
 
-    timer = threading.Timer(seconds, stop)
-    timer.daemon = True
-    timer.start()
-    try:
-        return work()
-    finally:
+    def end() -> None:
         with guard:
-            is_over = True
-        timer.cancel()
+            over.set()
+
+    timer = threading.Thread(target=stop, daemon=True)
+    try:
+        try:
+            timer.start()
+            return work()
+        finally:
+            end()
+    finally:
+        end()  # where the first one was stopped itself; that is too long ago for this one to be

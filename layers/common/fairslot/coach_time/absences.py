@@ -3,6 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
+from fairslot.platform import db
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 
@@ -10,21 +11,24 @@ _SQL = queries("absences")
 
 
 def begin_absence(
-    connection: Connection, *, coach_id: str, start: datetime, end: datetime, event_id: UUID
+    connection: Connection, *, tenant_id: str, coach_id: str, start: datetime, end: datetime, event_id: UUID
 ) -> None:
     """Close every slot that [start, end) touches; `event_id` is the inbound event that says so."""
-    values = {"coach": coach_id, "from": start, "to": end, "event": event_id}
+    values = {"tenant": tenant_id, "coach": coach_id, "from": start, "to": end, "event": event_id}
     connection.execute(_SQL["begin_absence"], values)
 
 
-def end_absence(connection: Connection, *, coach_id: str, start: datetime, end: datetime) -> None:
+def end_absence(
+    connection: Connection, *, tenant_id: str, coach_id: str, start: datetime, end: datetime
+) -> None:
     """End the coach's absences within [start, end).
 
     A coach without an external calendar is free then; the calendar of any other must be read again.
     """
-    connection.execute(_SQL["end_absence"], {"coach": coach_id, "from": start, "to": end})
+    values = {"tenant": tenant_id, "coach": coach_id, "from": start, "to": end}
+    connection.execute(_SQL["end_absence"], values)
 
 
 def delete_old_absences(connection: Connection, *, before: int) -> int:
     """Delete the absences that were over before a slot; return how many."""
-    return connection.execute(_SQL["delete_old"], {"before": before}).rowcount
+    return db.number(connection, _SQL["delete_old"], {"before": before})

@@ -107,6 +107,11 @@ def list_starts(
         times = [one for each in seen for one in active(connection, replace(question, calendar_id=each))]
     else:
         times = current(connection, question, kept)
+    return _page(times, window, now)
+
+
+def _page(times: Sequence[CalendarTime], window: Window, now: datetime) -> Page:
+    """Return what the window shows of calendars, with how fresh it is."""
     found = [_starts(one, window, now) for one in times]
     total = sum(len(one.slots) for one in found)
     shown, more = _cut(found, window)

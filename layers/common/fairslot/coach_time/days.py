@@ -20,6 +20,7 @@ from fairslot.domain.slots import (
     working_bits,
 )
 from fairslot.messages.readings import FreeSlots
+from fairslot.platform import db
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
@@ -50,7 +51,7 @@ def store_free_time(connection: Connection, *, coach_id: str, fetched_at: dateti
     Our own blocks are not busy time, absences stay closed, and an older reading never overwrites a younger
     one. Returns whether the coach is active; otherwise nothing is stored.
     """
-    coach = connection.execute(_SQL["coaches"], {"coaches": [coach_id]}).fetchone()
+    coach = connection.execute(_SQL["coaches"], {"coaches": [coach_id], "tenant": None}).fetchone()
     if coach is None:
         return False
     first, count = free.window.first_slot, free.window.slot_count
@@ -64,13 +65,19 @@ def store_free_time(connection: Connection, *, coach_id: str, fetched_at: dateti
     return True
 
 
-def extend_days(connection: Connection, *, now: datetime, coach_ids: Sequence[str] | None = None) -> int:
+def extend_days(
+    connection: Connection,
+    *,
+    now: datetime,
+    tenant_id: str | None = None,
+    coach_ids: Sequence[str] | None = None,
+) -> int:
     """Give active coaches the days of their zone up to the horizon; return how many coaches.
 
-    These are all of them, each in a transaction of its own, or those of `coach_ids`. Days that are stored get
-    the hours and the maximum of now.
+    These are all of them, each in a transaction of its own, or the tenant's of `coach_ids`. Days that are
+    stored get the hours and the maximum of now.
     """
-    values = {"coaches": None if coach_ids is None else list(coach_ids)}
+    values = {"coaches": None if coach_ids is None else list(coach_ids), "tenant": tenant_id}
     coaches = connection.execute(_SQL["coaches"], values).fetchall()
     _follow_zones(connection, coaches, slot_of(now))
     for alike in _alike(coaches):
@@ -97,7 +104,7 @@ def delete_old_days(connection: Connection, *, now: datetime) -> int:
     """Delete days and absences that were over `keep_slots_days` ago; return how many days."""
     before = slot_of(now - timedelta(days=settings().keep_slots_days))
     delete_old_absences(connection, before=before)
-    return connection.execute(_SQL["delete_old"], {"before": before}).rowcount
+    return db.number(connection, _SQL["delete_old"], {"before": before})
 
 
 def _follow_zones(connection: Connection, coaches: Sequence[dict[str, Any]], first: int) -> None:

@@ -1,6 +1,6 @@
 """Inbound events of calendars and partners: stored first, then processed, once for each key."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -17,7 +17,8 @@ from fairslot.coach_time.fetch_requests import send_fetches
 from fairslot.domain.errors import IdempotencyKeyReusedError, IllegalTransitionError, NotFoundError
 from fairslot.domain.idempotency import NO_KEY, Key
 from fairslot.messages.fetches import FetchRequest
-from fairslot.platform import after_answer, db
+from fairslot.platform import after_answer, audit, db
+from fairslot.platform.audit import Entry
 from fairslot.platform.db import Connection, translate
 from fairslot.platform.queries import queries
 from fairslot.webhooks.publishing import publish
@@ -72,9 +73,10 @@ def receive(
         "fingerprint": key.fingerprint,
         "type": kind,
         "body": Jsonb(body),
+        "origin": audit.origin(key),
         "now": now,
     }
-    row = connection.execute(_SQL["receive"], values).fetchone()
+    row = _store(connection, values, tenant_id, key)
     if row is not None:
         return Received(event_id=row["event_id"], fresh=True)
     known = connection.execute(_SQL["known"], values).fetchone()
@@ -83,6 +85,22 @@ def receive(
     if bytes(known["fingerprint"]) != key.fingerprint:
         raise IdempotencyKeyReusedError
     return Received(event_id=known["event_id"], fresh=False)
+
+
+def _store(connection: Connection, values: dict[str, Any], tenant_id: str, key: Key) -> dict[str, Any] | None:
+    """Store an event, with its entry in the audit, unless its key is known."""
+    with connection.transaction():
+        row = connection.execute(_SQL["receive"], values).fetchone()
+        if row is not None and key.origin is not None:
+            entry = Entry(
+                resource="calendar_event",
+                resource_id=str(row["event_id"]),
+                action="received",
+                after={"event_type": values["type"]},
+            )
+            audit.act_for(connection, key)
+            audit.write(connection, tenant_id=tenant_id, entries=[entry], now=values["now"])
+    return row
 
 
 def process(connection: Connection, *, event_id: UUID, now: datetime) -> Consequence:
@@ -94,6 +112,7 @@ def process(connection: Connection, *, event_id: UUID, now: datetime) -> Consequ
         row = connection.execute(_SQL["claim"], {"event": event_id}).fetchone()
         if row is None:
             return Consequence()
+        audit.act_for(connection, replace(NO_KEY, origin=row["origin"]))
         step = _act(connection, row, now)
         values = {"event": event_id, "outcome": step.outcome, "progress": Jsonb(step.progress), "now": now}
         connection.execute(_SQL["note_progress" if step.outcome is None else "processed"], values)
@@ -110,23 +129,24 @@ def _act(connection: Connection, event: dict[str, Any], now: datetime) -> _Step:
         return _cancel(connection, event, now)
     if event["type"] not in _COACH_EVENTS:
         return _Step(outcome="noted")
-    coach_id, (start, end) = event["body"]["coach_id"], _times(event["body"])
-    if not has_coach(connection, tenant_id=event["tenant_id"], coach_id=coach_id):
+    tenant_id, coach_id, (start, end) = event["tenant_id"], event["body"]["coach_id"], _times(event["body"])
+    own = {"tenant_id": tenant_id, "coach_id": coach_id}
+    if not has_coach(connection, **own):
         return _Step(outcome="not_found")
     outcome = "sync"
     if start and end and event["type"] == "coach.unavailable":
         if event["progress"] is None:
             # The time is closed in a transaction of its own, so that nothing new is booked meanwhile.
             event_id = event["event_id"]
-            begin_absence(connection, coach_id=coach_id, start=start, end=end, event_id=event_id)
+            begin_absence(connection, **own, start=start, end=end, event_id=event_id)
             return _Step(consequence=Consequence(more=True), progress={"after": None})
         step = _release_next(connection, event, now)
         if step.consequence.more:
             return step
         outcome = _counts(event["progress"])
     elif start and end and event["type"] == "coach.available":
-        end_absence(connection, coach_id=coach_id, start=start, end=end)
-    fetches = sync.request(connection, coach_ids=[coach_id], now=now)
+        end_absence(connection, **own, start=start, end=end)
+    fetches = sync.request(connection, tenant_id=tenant_id, coach_ids=[coach_id], now=now)
     return _Step(outcome=outcome, consequence=Consequence(fetches=fetches))
 
 

@@ -138,5 +138,6 @@ def _size(team: TeamTime) -> int:
     texts = sum(len(part) for text in team.texts.values() for part in text if isinstance(part, str | bytes))
     rows = len(team.free) + len(team.open) + (len(team.full) + len(team.closed)) * team.window.size
     coaches = len(team.coaches) + sum(len(part.numbers) for part in team.parts.values())
-    slots = sum(map(len, team.all_counts()))
+    slots = sum(len(counts) for one in team.parts_counted for counts in (one.counts, *one.late.values()))
+    slots += 0 if team.whole else team.window.width  # somebody will ask
     return _TEAM_BYTES + rows + coaches * _COACH_BYTES + len(team.own) * 4 + slots * _SLOT_BYTES + texts

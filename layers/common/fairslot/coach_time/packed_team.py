@@ -7,6 +7,7 @@ from array import array
 from dataclasses import asdict
 from datetime import datetime
 
+from fairslot.coach_time.team_bits import Part
 from fairslot.coach_time.team_rules import OwnRules, Rules, Window
 from fairslot.coach_time.team_time import TeamTime
 
@@ -43,8 +44,8 @@ def pack(team: TeamTime, kept_at: datetime) -> bytes:
         "snapshot": team.snapshot,
         "team_snapshot": team.team_snapshot,
         "rules": None if team.rules is None else asdict(team.rules),
-        "counts": team.counts,
-        "late": {str(notice): counts for notice, counts in team.late.items()},
+        "counts": team.everybody.counts,
+        "late": {str(notice): counts for notice, counts in team.everybody.late.items()},
     }
     text = json.dumps(about, separators=(",", ":")).encode()
     parts = (len(text).to_bytes(4), text, team.read_at.tobytes(), team.free, team.open)
@@ -75,7 +76,10 @@ def unpack(packed: bytes) -> tuple[TeamTime, datetime]:
         snapshot=about["snapshot"],
         team_snapshot=about["team_snapshot"],
         rules=about["rules"] and Rules(**about["rules"]),
-        counts=about["counts"],
-        late={int(notice): counts for notice, counts in about["late"].items()},
+        whole=Part(
+            numbers=range(len(coaches)),
+            counts=about["counts"],
+            late={int(notice): counts for notice, counts in about["late"].items()},
+        ),
     )
     return team, datetime.fromisoformat(about["kept_at"])

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from fairslot.platform import db
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 
@@ -26,4 +27,4 @@ def fold_all_changes(connection: Connection, *, most: int = 40_000) -> None:
 
 def delete_old_changes(connection: Connection, *, now: datetime) -> int:
     """Delete the changes that the read model has and no kept team can miss; return how many."""
-    return connection.execute(_SQL["delete_old"], {"before": now - _KEEP_CHANGES}).rowcount
+    return db.number(connection, _SQL["delete_old"], {"before": now - _KEEP_CHANGES})

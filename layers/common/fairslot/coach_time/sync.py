@@ -32,19 +32,22 @@ def due(connection: Connection, *, now: datetime) -> list[FetchRequest]:
     return _fetches(connection.execute(_SQL["due"], {"now": now, "before": before}).fetchall(), now)
 
 
-def request(connection: Connection, *, coach_ids: Sequence[str], now: datetime) -> list[FetchRequest]:
-    """Request the calendars of these coaches, each at most once in ten seconds.
+def request(
+    connection: Connection, *, tenant_id: str | None, coach_ids: Sequence[str], now: datetime
+) -> list[FetchRequest]:
+    """Request the calendars of these coaches of a tenant, None: of any, each at most once in ten seconds.
 
     A request within those ten seconds is delayed until they are over: events come by the hundred while
     somebody tidies up a calendar.
     """
-    values = {"now": now, "coaches": list(coach_ids), "pause": _PAUSE}
+    values = {"now": now, "tenant": tenant_id, "coaches": list(coach_ids), "pause": _PAUSE}
     return _fetches(connection.execute(_SQL["request"], values).fetchall(), now)
 
 
 def await_first(
     connection: Connection,
     *,
+    tenant_id: str,
     calendar_ids: Sequence[str],
     send: Callable[[list[FetchRequest]], None],
     now: datetime,
@@ -54,7 +57,7 @@ def await_first(
     The first caller sends the requests; everybody waits at most `first_sync_wait_seconds` from then on, so a
     calendar that never answers costs one wait. The last second of the time limit is never waited away.
     """
-    values = {"calendars": list(calendar_ids), "now": now}
+    values = {"tenant": tenant_id, "calendars": list(calendar_ids), "now": now}
     fresh = connection.execute(_SQL["claim_first"], values).fetchall()
     if fresh:
         send(_fetches(fresh, now))

@@ -1,6 +1,6 @@
 """The bits of a team's slots, and the starts that they admit."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import batched
 from math import inf
@@ -17,6 +17,19 @@ NEVER = 0.0
 BLOCK = 64  # rows that are worked on at once: a power of two, and few enough for the processor's caches
 # More slots than lie between a team's first slot and the moment of an answer.
 _REACH = 128
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Some coaches of a team, or all, by their numbers, and how many of them could take each start.
+
+    `counts` has how many could if nobody had a notice, and `late` how many of those with a notice, by its
+    minutes: as far as it reaches.
+    """
+
+    numbers: Collection[int]
+    counts: list[int]
+    late: dict[int, list[int]]
 
 
 @dataclass(kw_only=True)
@@ -50,19 +63,22 @@ class TeamBits:
                 self._oldest = False, oldest
         return self._oldest
 
-    def counted(self, starts: Iterable[int]) -> tuple[list[int], dict[int, list[int]]]:
-        """Return `counts` and `late` of starts, which are given as by starts()."""
-        size, late = self.window.size, dict[int, list[int]]()
-        if self.own.notice:
-            starts = list(starts)
-            rows = b"".join(block.to_bytes(BLOCK * size) for block in starts)
-            for notice, numbers in self.own.by_notice().items():
-                reach = min(size, (notice // MINUTES + _REACH) // 8)
-                soon = (
-                    gathered(rows, size, some, reach, BLOCK) for some in batched(numbers, BLOCK, strict=False)
-                )
-                late[notice] = column_sums(soon, BLOCK, reach * 8)
-        return column_sums(starts, BLOCK, size * 8), late
+    def counted(self, numbers: Collection[int]) -> Part:
+        """Count the starts of some coaches."""
+        size, starts = self.window.size, list(self.starts())
+        has_all = len(numbers) == len(self.read_at)
+        if has_all and not self.own.notice:
+            return Part(numbers=numbers, counts=column_sums(starts, BLOCK, size * 8), late={})
+        rows = b"".join([block.to_bytes(BLOCK * size) for block in starts])
+        counts = column_sums(starts, BLOCK, size * 8) if has_all else _counted(rows, size, [*numbers], size)
+        late = dict[int, list[int]]()
+        for notice, those in self.own.by_notice().items():
+            some = those if has_all else [number for number in those if number in numbers]
+            reach = min(size, (notice // MINUTES + _REACH) // 8)
+            # Often all have the same notice.
+            is_everybody = len(some) == len(numbers)
+            late[notice] = counts[: reach * 8] if is_everybody else _counted(rows, size, some, reach)
+        return Part(numbers=numbers, counts=counts, late=late)
 
     def starts(self) -> Iterator[int]:
         """Yield all bookable starts if nobody had a notice, row after row, BLOCK rows in an integer.
@@ -71,17 +87,17 @@ class TeamBits:
         """
         rules, size = self.rules, BLOCK * self.window.size
         assert rules is not None  # noqa: S101 - follow() comes first
-        shut, around = self._shut(), self._around(rules)
+        shut, around, least = self._shut(), self._around(rules), self.own.least(rules)
         for begin in range(0, len(self.free), size):
             bits = runs(block_of(self.free, begin, size), rules.count)
-            if rules.has_buffers:
-                bits &= rules.around(block_of(self.open, begin, size))
+            if least.has_buffers:
+                bits &= least.around(block_of(self.open, begin, size))
             if around:
                 bits &= block_of(around, begin, size)
             yield bits & ~block_of(shut, begin, size) if shut else bits
 
     def _around(self, rules: Rules) -> bytearray:
-        """Return the starts that own buffers allow, row after row; empty if nobody has larger ones."""
+        """Return the starts that larger buffers than everybody's allow; empty if nobody has any."""
         size, others = self.window.size, self.own.by_rules(rules)
         rows = bytearray(b"\xff" * len(self.free)) if others else bytearray()
         for own, numbers in others.items():
@@ -119,6 +135,13 @@ class TeamBits:
     def row(self, rows: bytearray, number: int) -> int:
         size = self.window.size
         return int.from_bytes(rows[number * size : (number + 1) * size])
+
+
+def _counted(rows: bytes, size: int, numbers: Sequence[int], width: int) -> list[int]:
+    """Return how many of some rows of `size` bytes have each bit of the first `width` bytes."""
+    count = min(BLOCK, 1 << max(0, len(numbers) - 1).bit_length())
+    blocks = (gathered(rows, size, some, width, count) for some in batched(numbers, count, strict=False))
+    return column_sums(blocks, count, width * 8)
 
 
 def block_of(rows: bytearray, begin: int, size: int) -> int:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from math import inf
 
-from fairslot.coach_time.team_time import Part, TeamTime
+from fairslot.coach_time.team_bits import NEVER, Part
+from fairslot.coach_time.team_time import TeamTime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,20 +23,24 @@ class TeamPart:
     @property
     def has_unread(self) -> bool:
         """Whether a coach's external calendar has never been read."""
-        return any(self.team.is_unread(number) for number in self.part.numbers)
+        return self.team.has_unread and NEVER in self._read_at
 
     @property
     def is_failing(self) -> bool:
         """Whether the last reading of a coach's calendar failed."""
-        return any(self.team.coaches[number] in self.team.failing for number in self.part.numbers)
+        failing = self.team.failing
+        return bool(failing) and any(self.team.coaches[number] in failing for number in self.part.numbers)
 
     @property
     def oldest_reading(self) -> float | None:
         """The oldest reading of an external calendar in seconds, None if there is none."""
-        read = (self.team.read_at[number] for number in self.part.numbers if not self.team.is_unread(number))
-        oldest = min(read, default=inf)
+        oldest = min((one for one in self._read_at if one != NEVER), default=inf)
         return None if oldest == inf else oldest
 
     def free_coaches(self, now: datetime) -> Callable[[int], list[str]]:
         """Return what tells who of them could take an appointment that starts at a slot, by their ids."""
         return self.team.free_coaches(now, self.part.numbers)
+
+    @property
+    def _read_at(self) -> list[float]:
+        return [self.team.read_at[number] for number in self.part.numbers]

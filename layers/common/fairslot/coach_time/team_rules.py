@@ -97,13 +97,17 @@ class OwnRules:
         """Return a coach's notice."""
         return self.notice[number] if self.notice else 0
 
+    def least(self, rules: Rules) -> Rules:
+        """Return the rules of a calendar that hold for every coach."""
+        return rules.longer(min(self.before), min(self.after)) if self.before else rules
+
     def by_rules(self, rules: Rules) -> Mapping[Rules, Sequence[int]]:
-        """Return the numbers of the coaches for whom a calendar has other rules, by these."""
+        """Return the numbers of the coaches for whom more than least() of these rules holds, by that."""
         found = grouped(zip(self.before, self.after, strict=True))
         longer: dict[Rules, list[int]] = {}
         for buffers, numbers in found.items():
             longer.setdefault(rules.longer(*buffers), []).extend(numbers)
-        longer.pop(rules, None)
+        longer.pop(self.least(rules), None)
         return longer
 
     def by_notice(self) -> Mapping[int, Sequence[int]]:

@@ -1,6 +1,6 @@
 """The time of a calendar's team in a window of slots, and how many coaches could take each start."""
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -8,29 +8,20 @@ from math import inf
 from operator import sub
 from typing import Any
 
-from fairslot.coach_time.team_bits import BLOCK, NEVER, TeamBits, block_of
+from fairslot.coach_time.team_bits import BLOCK, Part, TeamBits
 from fairslot.coach_time.team_rules import Rules
 from fairslot.domain.slots import slice_of, slot_from, span
 
 _MOST_PARTS = 4  # that are kept of a team: those asked for last
 
 
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """Some coaches of a team by their numbers, with `counts` and `late` as those of the whole."""
-
-    numbers: frozenset[int]
-    counts: list[int]
-    late: dict[int, list[int]]
-
-
 @dataclass(kw_only=True)
 class TeamTime(TeamBits):
     """A team's slots as of a database snapshot, and how many coaches could take each start.
 
-    `version` counts the changes of what can be booked; `texts` is for what is made of it. `counts` has how
-    many could take a start if nobody had a notice, and `late` how many of those with a notice, by its
-    minutes: as far as it reaches. `parts` are those who meet requirements that were asked for.
+    `version` counts the changes of what can be booked; `texts` is for what is made of it. `whole` are all
+    coaches, None until somebody asks how many could take a start, and `parts` those who meet requirements
+    that were asked for.
     """
 
     calendar_id: str
@@ -38,8 +29,7 @@ class TeamTime(TeamBits):
     failing: set[str]
     snapshot: str
     team_snapshot: str
-    counts: list[int] = field(default_factory=list)
-    late: dict[int, list[int]] = field(default_factory=dict)
+    whole: Part | None = None
     version: int = 0
     texts: dict[Hashable, Any] = field(default_factory=dict)
     parts: dict[tuple[str, ...], Part] = field(default_factory=dict)
@@ -60,10 +50,6 @@ class TeamTime(TeamBits):
         """The oldest reading of an external calendar in seconds, None if there is none."""
         oldest = self.readings()[1]
         return None if oldest == inf else oldest
-
-    def is_unread(self, number: int) -> bool:
-        """Tell whether the external calendar of a coach has never been read."""
-        return self.read_at[number] == NEVER
 
     def set_full(self, coaches: Sequence[str], rows: bytes) -> None:
         """Set the slots of days at their maximum of these coaches, row after row."""
@@ -86,8 +72,8 @@ class TeamTime(TeamBits):
             self.rules = rules
             for coach_id, own in _by_coach(moved):
                 self._update(self._by_id()[coach_id], own)
-            self.counts, self.late = self.counted(self.starts())
             self.version += 1
+            self.whole = None
             self.parts.clear()
             return
         for coach_id, own in _by_coach(moved):
@@ -98,27 +84,26 @@ class TeamTime(TeamBits):
 
     def select(self, requires: tuple[str, ...], coaches: Iterable[str]) -> None:
         """Keep which coaches meet requirements; follow() comes first."""
-        numbers = frozenset(self._by_id()[one] for one in coaches if one in self._by_id())
-        size = self.window.size
-        rows = bytearray(len(self.coaches) * size)
-        for number in numbers:
-            rows[number * size : (number + 1) * size] = b"\xff" * size
-        size *= BLOCK
-        counts, late = self.counted(
-            block & block_of(rows, place * size, size) for place, block in enumerate(self.starts())
-        )
-        self.parts[requires] = Part(numbers=numbers, counts=counts, late=late)
+        by_id = self._by_id()
+        self.parts[requires] = self.counted(frozenset([by_id[one] for one in coaches if one in by_id]))
         while len(self.parts) > _MOST_PARTS:
             del self.parts[next(iter(self.parts))]
 
-    def all_counts(self) -> Iterator[list[int]]:
-        """Return every list of counts, those of parts too."""
-        counted: list[TeamTime | Part] = [self, *self.parts.values()]
-        return (counts for one in counted for counts in (one.counts, *one.late.values()))
+    @property
+    def everybody(self) -> Part:
+        """All coaches; follow() comes first."""
+        if self.whole is None:
+            self.whole = self.counted(range(len(self.coaches)))
+        return self.whole
+
+    @property
+    def parts_counted(self) -> Sequence[Part]:
+        """The parts, and the whole if it was counted."""
+        return [*([self.whole] if self.whole else []), *self.parts.values()]
 
     def counts_at(self, starts: range, now: datetime, part: Part | None = None) -> list[int]:
         """Return how many coaches, of all or of a part, could take each of some starts of the window."""
-        first, of = self.window.first, part or self
+        first, of = self.window.first, part or self.everybody
         counts = of.counts[starts.start - first : starts.stop - first : starts.step]
         for notice, late in of.late.items():
             soon = starts[: max(0, -(-(_opens(now, notice) - starts.start) // starts.step))]
@@ -192,10 +177,7 @@ class TeamTime(TeamBits):
         """Correct the counts where the starts of one coach are others now."""
         changed, last = before ^ after, self.window.width - 1
         notice = self.own.notice_of(number)
-        counted: list[TeamTime | Part] = [
-            self,
-            *(part for part in self.parts.values() if number in part.numbers),
-        ]
+        counted = [part for part in self.parts_counted if number in part.numbers]
         counts = [one.counts for one in counted] + [one.late.get(notice, []) for one in counted]
         if changed:
             self.version += 1

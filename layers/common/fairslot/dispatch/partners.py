@@ -20,6 +20,7 @@ def crm(delivery: Delivery) -> Request | None:
     return Request(
         url=f"{webhooks}/{path}",
         body={name: value for name, value in members.items() if value is not None},
+        is_personal=any(members.get(name) for name in people),
         keep={"crm_id": ("crm_id", "contact_id")},
         # A repeated key is acknowledged without the id, which only the first response had.
         log=f"{webhooks}/log?limit={LOG_LINES}" if path == "appointment-created" else None,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from math import inf
 from time import perf_counter
 from typing import Any
 
@@ -15,6 +16,7 @@ import httpx
 from fairslot.dispatch.backoff import LONGEST_SECONDS, retry_after_seconds
 from fairslot.dispatch.blocks import ID_CHARACTERS, Blocks, UnreadableError, look_up
 from fairslot.dispatch.partners import calendar_api, crm
+from fairslot.dispatch.permits import permitted_until
 from fairslot.dispatch.request import Request
 from fairslot.domain import own_headers
 from fairslot.domain.errors import UnavailableError
@@ -76,6 +78,7 @@ async def _post(
     ends = perf_counter() + seconds
     try:
         signature = await _signature(delivery, content, seconds)
+        until = await permitted_until(delivery.delivery_id, seconds=seconds) if request.is_personal else inf
     except RequestFailedError as error:
         return Result(error=error.reason, final=error.final)
     begun = perf_counter()
@@ -85,6 +88,7 @@ async def _post(
             headers={**request.headers, "X-Idempotency-Key": str(key), **signature},
             content=content,
             seconds=max(ends - begun, 0),
+            until=until,
             trusted=request.trusted,
             transport=transport,
         )

@@ -12,12 +12,14 @@ from fairslot.domain.json_written import write
 class Key:
     """A client's idempotency key (None: it sent none), and the request that it belongs to.
 
-    `fingerprint` is a SHA-256 of the request; `hours` is how long the answer is stored.
+    `fingerprint` is a SHA-256 of the request; `hours` is how long the answer is stored. `origin` is what the
+    audit says of the request (None: the change is none of a request): see platform/audit.py.
     """
 
     value: str | None
     fingerprint: bytes
     hours: int = 24
+    origin: Mapping[str, Any] | None = None
 
 
 # For our own changes: no answer is stored.

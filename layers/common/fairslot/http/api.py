@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
@@ -10,9 +11,9 @@ from aws_lambda_powertools.event_handler.api_gateway import BaseRouter
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError as RouteNotFoundError
 from aws_lambda_powertools.event_handler.middlewares import openapi_validation
 from aws_lambda_powertools.event_handler.openapi.compat import is_scalar_field
-from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
+from fairslot.access import client_address
 from fairslot.access.authorize import LARGEST_BODY, allow, authenticate, rate_headers, raw_body
 from fairslot.access.keys import Client
 from fairslot.access.limits import RequestCount
@@ -23,7 +24,7 @@ from fairslot.domain.errors import (
     MethodNotAllowedError,
     NotFoundError,
 )
-from fairslot.http import routing, snapshot
+from fairslot.http import measures, routing, snapshot
 from fairslot.http.json_input import read_object
 from fairslot.http.problems import problem
 from fairslot.platform import after_answer, time_limit
@@ -103,10 +104,14 @@ def _serve(app: APIGatewayHttpResolver, event: Mapping[str, Any], context: "Lamb
     answer carries X-Request-Id, and those to a known caller the rate-limit headers. HEAD is answered as GET,
     without the body.
     """
-    method = event["requestContext"]["http"]["method"]
-    headers: dict[str, str] = {"X-Request-Id": event["requestContext"]["requestId"]}
+    begun = perf_counter()
+    method, request_id = event["requestContext"]["http"]["method"], event["requestContext"]["requestId"]
+    logger.append_keys(request_id=request_id)
+    headers: dict[str, str] = {"X-Request-Id": request_id}
     counts: list[RequestCount] = []
+    contract: routing.Contract | None = None
     try:
+        client_address.check_way(event)
         contract = _contract(app, event)
         with time_limit.of(context, at_most=(contract and contract.longest_seconds) or _LONGEST_SECONDS):
             _authorize(app, event, contract, counts)
@@ -123,9 +128,9 @@ def _serve(app: APIGatewayHttpResolver, event: Mapping[str, Any], context: "Lamb
         if one.allowance is not None:
             headers |= rate_headers(one.allowance)
     answer["headers"] = {**(answer.get("headers") or {}), **headers}
+    measures.count(contract, answer, request_id=request_id, seconds=perf_counter() - begun)
     if method == "HEAD":
         answer["body"] = ""
-    metrics.add_metric(name=f"Answers{answer['statusCode'] // 100}xx", unit=MetricUnit.Count, value=1)
     return answer
 
 

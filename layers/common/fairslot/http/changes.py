@@ -14,7 +14,8 @@ from pydantic import BaseModel
 
 from fairslot.domain.errors import FairslotError, IdempotencyInProgressError, MalformedRequestError
 from fairslot.domain.idempotency import ChangeResult, Key, fingerprint
-from fairslot.http import api, routing
+from fairslot.http import api, measures, routing
+from fairslot.http.models import PersonalModel
 from fairslot.platform import after_answer, cache, db, idempotent
 from fairslot.platform.settings import settings
 from fairslot.webhooks import publishing
@@ -39,7 +40,7 @@ class Done:
 
 def change[T: BaseModel](router: "BaseRouter", model: type[T], work: "Work") -> Response[T]:
     """Do a changing call and answer with its model and the route's success."""
-    done = apply(router, work)
+    done = apply(router, work, personal=issubclass(model, PersonalModel))
     return respond(router, model.model_validate(done.answer), replayed=done.replayed)
 
 
@@ -59,19 +60,25 @@ def respond[T](router: "BaseRouter", body: T, *, replayed: bool) -> Response[T]:
     )
 
 
-def apply(router: "BaseRouter", work: "Work") -> Done:
+def apply(router: "BaseRouter", work: "Work", *, personal: bool = False) -> Done:
     """Do a changing call once for its idempotency key, and publish its events, if possible after the answer.
 
-    A queue that does not take them costs the caller nothing: the sweep sends them later.
+    A queue that does not take them costs the caller nothing: the sweep sends them later. Of a `personal`
+    answer Valkey remembers only that there is one, and Postgres has it.
     """
     key = idempotency_key(router)
     results: list[ChangeResult] = []
 
     def once() -> dict[str, Any]:
         results.append(db.run(lambda connection: work(connection, key), idempotent=key.value is not None))
-        return results[-1].answer
+        return {} if personal else results[-1].answer
 
     answer = _replayed_or_done(router, key, once)
+    if personal:
+        if not results:
+            once()  # Postgres knows the key, and answers with what was done
+        answer = results[-1].answer
+    measures.note_change(answer)
     if results:
         messages = [message for one in results for message in one.messages]
         after_answer.run(partial(publishing.publish, messages))
@@ -101,11 +108,22 @@ def idempotency_key(router: "BaseRouter") -> Key:
         )
     # Of a document it takes as long as reading it does.
     known_by = b"" if value is None else _fingerprint(router)
-    return Key(value=value, fingerprint=known_by, hours=settings().idempotency_hours)
+    return Key(value=value, fingerprint=known_by, hours=settings().idempotency_hours, origin=_origin(router))
 
 
 def _is_key(value: str) -> bool:
     return 0 < len(value.strip()) <= len(value) <= LONGEST_KEY and value.isascii() and value.isprintable()
+
+
+def _origin(router: "BaseRouter") -> dict[str, Any]:
+    """Return what the audit says of the current request: who made it, its id, and what it asked for."""
+    route, _ = routing.current(router)
+    return {
+        "actor": api.client(router).actor(),
+        "request_id": router.current_event["requestContext"]["requestId"],
+        "method": route.method,
+        "route": route.path.replace("<", "{").replace(">", "}"),
+    }
 
 
 def _fingerprint(router: "BaseRouter") -> bytes:
@@ -141,33 +159,16 @@ def _replayed_or_done(router: "BaseRouter", key: Key, work: Callable[[], dict[st
     if key.value is None or not cache.is_in_use():
         counting.check()
         return work()
-    from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
     from aws_lambda_powertools.utilities.idempotency.exceptions import (
         IdempotencyAlreadyInProgressError,
         IdempotencyInconsistentStateError,
         IdempotencyPersistenceLayerError,
     )
 
-    from fairslot.http.idempotency_records import records
-
-    def once(*, call: dict[str, str]) -> dict[str, Any]:  # noqa: ARG001 - read by the decorator
-        return work()
-
-    config = IdempotencyConfig(
-        event_key_jmespath="key", expires_after_seconds=key.hours * 3600, raise_on_no_idempotency_key=True
-    )
-    config.register_lambda_context(router.lambda_context)
-    remembered = idempotent_function(
-        once,
-        data_keyword_argument="call",
-        persistence_store=records(cache.client(), counting),
-        config=config,
-        key_prefix=counting.records,
-    )
     tenant_id = api.client(router).tenant_id
     name = f"{tenant_id}\n{key.value}\n{key.fingerprint.hex()}"
     try:
-        answer: dict[str, Any] = remembered(call={"key": name})
+        answer: dict[str, Any] = _remembered(router, key, work)(call={"key": name})
     except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError) as error:
         known = db.run(lambda connection: idempotent.find(connection, tenant_id=tenant_id, key=key))
         if known is None:
@@ -180,3 +181,29 @@ def _replayed_or_done(router: "BaseRouter", key: Key, work: Callable[[], dict[st
         counting.check()
         return work()
     return answer
+
+
+def _remembered(
+    router: "BaseRouter", key: Key, work: Callable[[], dict[str, Any]]
+) -> Callable[..., dict[str, Any]]:
+    """Return the work as Powertools does it once for the `key` of its argument `call`."""
+    from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
+
+    from fairslot.http.idempotency_records import records
+
+    def once(*, call: dict[str, str]) -> dict[str, Any]:  # noqa: ARG001 - read by the decorator
+        return work()
+
+    counting = api.request_count(router)
+    config = IdempotencyConfig(
+        event_key_jmespath="key", expires_after_seconds=key.hours * 3600, raise_on_no_idempotency_key=True
+    )
+    config.register_lambda_context(router.lambda_context)
+    remembered: Callable[..., dict[str, Any]] = idempotent_function(
+        once,
+        data_keyword_argument="call",
+        persistence_store=records(cache.client(), counting),
+        config=config,
+        key_prefix=counting.records,
+    )
+    return remembered

@@ -18,6 +18,13 @@ def example(**members: Any) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [members]})
 
 
+class PersonalModel(Model):
+    """An answer with data of a customer: for an idempotency key the database alone keeps it.
+
+    So a customer is forgotten in one place.
+    """
+
+
 class Request(Model):
     """A request; members that it does not know are refused."""
 

@@ -66,7 +66,8 @@ class Contract:
     idempotency key is ignored, taken or required. With `signed` a signature of the tenant's partner is as
     good as an API key. `errors` are its own, beside those that every route has. `success` is the status of
     what it returns; a `conditional` answer has an ETag, and 304 in its place. A body has `largest_body` bytes
-    at most, and an answer comes within `longest_seconds`, or what is usual.
+    at most, and an answer comes within `longest_seconds`, or what is usual. `measured` is what its metrics
+    are called: see measures.py.
     """
 
     method: str
@@ -80,6 +81,7 @@ class Contract:
     conditional: bool
     largest_body: int = LARGEST_BODY
     longest_seconds: float | None = None
+    measured: str | None = None
 
     def all_errors(self, *, has_body: bool) -> Errors:
         """Return every error that the route can answer with, each once."""
@@ -107,6 +109,7 @@ def route[F: Handler](  # noqa: PLR0913 - a route says everything in one place
     conditional: bool = False,
     largest_body: int = LARGEST_BODY,
     longest_seconds: float | None = None,
+    measured: str | None = None,
     **documented: Any,
 ) -> Callable[[F], F]:
     """Register a function as a route with its contract; `documented` goes to the resolver's own `route`.
@@ -131,6 +134,7 @@ def route[F: Handler](  # noqa: PLR0913 - a route says everything in one place
         conditional=conditional,
         largest_body=largest_body,
         longest_seconds=longest_seconds,
+        measured=measured,
     )
 
     def declare(handler: F) -> F:

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, Field, JsonValue, ValidationError
 
 from fairslot.messages import contract
 from fairslot.messages.contract import MessageError
+from fairslot.messages.correlation import correlation_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,11 @@ class Delivery:
     def to_json(self) -> str:
         """Write the message's body."""
         return contract.write(self)
+
+    @property
+    def correlation_id(self) -> str | None:
+        """The id of the change that it tells of, None where that is none of an appointment."""
+        return correlation_id(self.data, self.version)
 
     def appointment(self) -> AppointmentData:
         """Read `data` as an appointment's. Raises MessageError."""

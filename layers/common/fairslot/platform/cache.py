@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.metrics import MetricUnit
 
+from fairslot.platform import iam
 from fairslot.platform.observability import logger, metrics
 from fairslot.platform.settings import settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from redis import Redis
+    from redis import CredentialProvider, Redis
     from redis.commands.core import Script
 
 _TIMEOUT_SECONDS = 0.25
@@ -43,8 +44,24 @@ def client() -> "Redis":
             socket_connect_timeout=_TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 0),
             health_check_interval=10,
+            credential_provider=_credentials(),
         )
     return _Process.client
+
+
+def _credentials() -> "CredentialProvider | None":
+    """Return who makes a token for each connection; None where the URL says all."""
+    from redis import CredentialProvider
+
+    if not settings().redis_iam:
+        return None
+    user, _, cache = settings().redis_iam.partition("@")
+
+    class Signed(CredentialProvider):
+        def get_credentials(self) -> tuple[str, str]:
+            return user, iam.cache_token(cache, user)
+
+    return Signed()
 
 
 def close() -> None:

@@ -10,10 +10,11 @@ while its processes are frozen, and the kernel still acknowledges packets for th
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import dict_row
 
 from fairslot.domain.errors import (
@@ -29,7 +30,7 @@ from fairslot.domain.errors import (
     UnavailableError,
     ValidationError,
 )
-from fairslot.platform import time_limit
+from fairslot.platform import iam, time_limit
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
 
@@ -70,6 +71,10 @@ _INVALID = {
     "in_the_past": ("start_time", "start_time is in the past."),
     "not_what_is_held": ("hold_id", "The hold is for another calendar or start_time."),
     "not_as_held": ("requires", "The hold was made with other requires; leave requires out."),
+    "nobody_meets": (
+        "requires",
+        "No coach of the calendar meets requires; ask for less, or another calendar.",
+    ),
     "same_coach": ("coach_id", "The appointment is already with this coach."),
     "unknown_kind": ("kind", "The calendar has no such kind of hours."),
     "alone_in_team": ("coach_id", "Nobody else is in the team to pay for an adjustment."),
@@ -104,6 +109,16 @@ class _Bounded(psycopg.Connection[dict[str, Any]]):
             if time_limit.left() <= 0:
                 self.close()
             raise
+
+
+def address() -> str:
+    """Return where the database is; where IAM lets in, with a token that is good for connecting now."""
+    url = settings().database_url
+    if settings().database_auth == "password":
+        return url
+    given = conninfo_to_dict(url)
+    token = iam.database_token(str(given["host"]), int(given.get("port") or 5432), str(given["user"]))
+    return make_conninfo(url, password=token)
 
 
 def connect(url: str) -> Connection:
@@ -176,6 +191,12 @@ def run[T](work: Callable[[Connection], T], *, idempotent: bool = True) -> T:
     raise UnavailableError
 
 
+def number(connection: Connection, statement: bytes, values: Mapping[str, Any]) -> int:
+    """Return the number `n` that a statement answers with."""
+    row = connection.execute(statement, values).fetchone()
+    return int(row["n"]) if row else 0
+
+
 def translate(error: psycopg.Error) -> FairslotError | psycopg.Error:
     """Translate a database error by its SQLSTATE and constraint; return any other as it is."""
     said = error.diag.message_primary or ""
@@ -232,7 +253,7 @@ def _opened() -> Connection:
     if time.monotonic() < _Session.rest_until:
         raise psycopg.errors.ConnectionTimeout("the database accepted no connection a moment ago")
     try:
-        return connect(settings().database_url)
+        return connect(address())
     except psycopg.errors.ConnectionTimeout:
         _Session.rest_until = time.monotonic() + _REST_SECONDS
         raise

@@ -8,6 +8,8 @@ from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanage
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
+from math import inf
+from time import perf_counter
 from typing import cast
 
 import httpx
@@ -42,7 +44,7 @@ type Redirect = Callable[[httpx.URL, str], httpx.URL]
 class RequestFailedError(Exception):
     """There is no complete response; `reason` is a stable code, `final` that a retry would fail too.
 
-    timeout, connection, invalid_url, blocked_address, too_many_redirects, invalid_body.
+    timeout, connection, too_late, invalid_url, blocked_address, too_many_redirects, invalid_body.
     """
 
     def __init__(self, reason: str, *, final: bool = False) -> None:
@@ -68,17 +70,28 @@ async def post(
     headers: Mapping[str, str],
     content: bytes,
     seconds: float,
+    until: float = inf,
     trusted: bool = False,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> Reply:
     """Post JSON and return the response, within `seconds` from name lookup to the last byte.
 
-    At most ANSWER_BYTES of the body are read. Redirects are not followed. A `trusted` URL is the operator's
-    and may lead inside. Raises RequestFailedError.
+    The body is begun before `until` (`perf_counter`), or not sent: too_late. At most ANSWER_BYTES of the
+    response's body are read. Redirects are not followed. A `trusted` URL is the operator's and may lead
+    inside. Raises RequestFailedError.
     """
-    request = build("POST", url, headers={**_JSON, **headers}, content=content)
+    length = {"Content-Length": str(len(content))}
+    given = content if until == inf else _before(until, content)
+    request = build("POST", url, headers={**_JSON, **length, **headers}, content=given)
     rules = None if trusted else subscriber_rules()
     return await _reply(stream(request, rules=rules, seconds=seconds, transport=transport), ANSWER_BYTES)
+
+
+async def _before(until: float, content: bytes) -> AsyncIterator[bytes]:
+    """Give a body once there is a connection, unless that took too long."""
+    if perf_counter() >= until:
+        raise RequestFailedError("too_late")
+    yield content
 
 
 async def get(
@@ -96,7 +109,7 @@ def build(
     *,
     headers: Mapping[str, str],
     params: Mapping[str, str] | None = None,
-    content: bytes | None = None,
+    content: bytes | AsyncIterator[bytes] | None = None,
 ) -> httpx.Request:
     """Build a request; RequestFailedError where the URL is not http or https."""
     ours = {"User-Agent": "Fairslot", **headers}

@@ -1,7 +1,8 @@
 """Migrate a database: tables by numbered files that run once, functions as one set, in one transaction.
 
 `schema/tables/` is applied in order, each step once: a file, or a folder of files. `schema/functions/` has
-the current text of every function; all of it is applied whenever it is not what was applied last.
+the current text of every function; all of it is applied whenever it is not what was applied last. After
+either `schema/rights.sql` says who may use what there is then.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from typing import Self
 
 import psycopg
 
-from fairslot.platform.settings import settings
+from fairslot.platform import db
 
 FUNCTIONS = "functions"
 _LOCK = 7_215_204_113
@@ -61,15 +62,20 @@ class BeforeBaselineError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Schema:
-    """The names and texts of the files with tables and with functions, in order."""
+    """The names and texts of the files with tables and with functions, in order, and the rights to them."""
 
     tables: list[tuple[str, str]] = field(default_factory=list)
     functions: list[tuple[str, str]] = field(default_factory=list)
+    rights: str = ""
 
     @classmethod
     def current(cls) -> Self:
         """Return the schema of this package."""
-        return cls(tables=_texts("tables"), functions=_texts("functions"))
+        return cls(
+            tables=_texts("tables"),
+            functions=_texts("functions"),
+            rights=_text(files("fairslot").joinpath("schema", "rights.sql")),
+        )
 
     def followed_by(self, *tables: tuple[str, str], functions: list[tuple[str, str]] | None = None) -> Self:
         """Return this schema with more table files and, if given, with other functions."""
@@ -77,8 +83,8 @@ class Schema:
 
     @property
     def digest(self) -> str:
-        """The digest of all functions' text."""
-        return _digest("".join(text for _, text in self.functions))
+        """The digest of all functions' text, and of the rights."""
+        return _digest("".join(text for _, text in self.functions) + self.rights)
 
 
 def migrate(url: str, schema: Schema | None = None) -> list[str]:
@@ -109,7 +115,10 @@ def _apply(url: str, schema: Schema) -> list[str]:
         connection.execute(_TABLES_IN_PUBLIC)
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
         connection.execute(_LEDGER)
-        return _apply_tables(connection, schema) + _apply_functions(connection, schema)
+        applied = _apply_tables(connection, schema) + _apply_functions(connection, schema)
+        if applied:
+            connection.execute(schema.rights.encode())
+        return applied
 
 
 def _apply_tables(connection: psycopg.Connection, schema: Schema) -> list[str]:
@@ -176,7 +185,7 @@ def _digest(text: str) -> str:
 def main() -> None:
     """Migrate the database of the environment and print what was applied."""
     try:
-        applied = migrate(settings().database_url)
+        applied = migrate(db.address())
     except BeforeBaselineError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(BEFORE_BASELINE_CODE)

@@ -2,6 +2,7 @@
 
 import os
 from functools import cache
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,7 +16,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     database_url: str = ""
+    # iam: the password is a token that is signed here for each connection.
+    database_auth: Literal["password", "iam"] = "password"
     redis_url: str = ""
+    # user@cache: who connects to which cache by IAM; empty: with what the URL says.
+    redis_iam: str = Field("", pattern=r"^([^@]+@[^@]+)?$")
     auth_service_url: str = ""
     calendar_api_url: str = ""
     crm_webhook_url: str = ""
@@ -51,6 +56,8 @@ class Settings(BaseModel):
     webhook_give_up_seconds: float = Field(302_400.0, gt=0)
     webhook_allowed_ports: str = Field("443,8443", pattern=r"^\d{1,5}(,\d{1,5})*$")
     webhook_kms_key_id: str = ""
+    # The function that says whether a message may still name its customer; empty: nobody is asked.
+    contact_permits_function: str = ""
     # For the local stack and the tests only.
     webhook_allow_loopback_http: bool = False
     outbox_grace_seconds: float = Field(10.0, ge=0)
@@ -69,6 +76,8 @@ class Settings(BaseModel):
     address_secret: str = ""
     # By which CloudFront proves that a request came through it; two, with a comma between, while they change.
     origin_secrets: str = ""
+    # Whether a request that did not is refused.
+    only_through_cloudfront: bool = False
     # For the local stack and the tests only, whose keys are easy to type: their form is not checked.
     any_key_form: bool = False
     max_holds_per_client: int = Field(20, ge=0)
@@ -81,6 +90,8 @@ class Settings(BaseModel):
     # The retention of settled events, their deliveries and inbound events; longer than the 14 days in which a
     # dead letter can be sent again.
     keep_events_days: int = Field(90, ge=15)
+    # The retention of the audit; 0: for ever. Decisions stay whatever it is.
+    keep_audit_days: int = Field(0, ge=0)
 
 
 @cache

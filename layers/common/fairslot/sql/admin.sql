@@ -1,31 +1,7 @@
--- name: count_coaches
--- How many coaches there are.
-SELECT count(*) AS n FROM coaches;
-
 -- name: count_keys
 -- How many API keys there are.
 SELECT count(*) AS n FROM api_keys;
 
--- name: add_key
--- An API key, by its hash.
-INSERT INTO api_keys (tenant_id, key_hash, label, scopes, rate_limit)
-VALUES (%(tenant)s, %(hash)s, %(label)s, %(scopes)s, %(rate_limit)s);
-
--- name: add_coach
--- A coach.
-INSERT INTO coaches (coach_id, tenant_id, name, time_zone, score, max_per_day, working_hours, calendar_kind, calendar_url)
-VALUES (%(coach)s, %(tenant)s, %(name)s, %(time_zone)s, %(score)s, %(max_per_day)s, %(working_hours)s, %(kind)s, %(url)s);
-
--- name: add_calendar
--- A calendar.
-INSERT INTO calendars (calendar_id, tenant_id, name, slot_duration, slot_interval)
-VALUES (%(calendar)s, %(tenant)s, %(name)s, %(duration)s, %(interval)s);
-
--- name: join_team
--- Coaches join a calendar's team, with no credit and no debt.
-INSERT INTO coach_calendars (calendar_id, coach_id) SELECT %(calendar)s, unnest(%(coaches)s::text[])
-ON CONFLICT DO NOTHING;
-
 -- name: add_endpoint
 -- A partner that is told of events.
-INSERT INTO webhook_endpoints (tenant_id, kind, event_types) VALUES (%(tenant)s, %(kind)s, %(types)s);
+SELECT engine.add_partner(p_tenant => %(tenant)s, p_kind => %(kind)s, p_types => %(types)s);

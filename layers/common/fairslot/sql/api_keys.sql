@@ -1,27 +1,14 @@
 -- name: find
 -- The key with this hash if it is valid, until when it is, and the version of its tenant's keys; notes now and then that it
 -- was used.
-WITH found AS (
-    SELECT key_id, tenant_id, key_hash AS hash, scopes, calendars, rate_limit, expires_at AS valid_until
-      FROM api_keys
-     WHERE key_hash = %(hash)s AND revoked_at IS NULL AND (expires_at > %(now)s) IS NOT FALSE
-     UNION ALL
-    SELECT key_id, tenant_id, previous_hash, scopes, calendars, rate_limit, least(previous_until, expires_at)
-      FROM api_keys
-     WHERE previous_hash = %(hash)s AND previous_until > %(now)s AND revoked_at IS NULL
-       AND (expires_at > %(now)s) IS NOT FALSE
-), used AS (
-    INSERT INTO api_key_uses AS known (key_id, last_used_at)
-    SELECT key_id, %(now)s FROM found
-     WHERE NOT EXISTS (SELECT FROM api_key_uses AS recent
-                        WHERE recent.key_id = found.key_id
-                          AND recent.last_used_at > %(now)s::timestamptz - interval '5 minutes')
-    ON CONFLICT (key_id) DO UPDATE SET last_used_at = excluded.last_used_at
-     WHERE known.last_used_at < excluded.last_used_at
-)
-SELECT found.*, coalesce((SELECT known.version FROM api_key_versions AS known
-                           WHERE known.tenant_id = found.tenant_id), 0) AS version
-  FROM found;
+SELECT * FROM engine.find_api_key(p_hash => %(hash)s, p_now => %(now)s);
+
+-- name: was_used
+-- Whether a valid key has this hash and was used since an instant.
+SELECT EXISTS (SELECT FROM api_keys AS k JOIN api_key_uses AS used ON used.key_id = k.key_id
+                WHERE (k.key_hash = %(hash)s OR (k.previous_hash = %(hash)s AND k.previous_until > %(now)s))
+                  AND k.revoked_at IS NULL AND (k.expires_at > %(now)s) IS NOT FALSE
+                  AND used.last_used_at > %(since)s) AS was_used;
 
 -- name: version
 -- The version of the tenant's keys.
@@ -45,9 +32,10 @@ SELECT one.calendar_id FROM unnest(%(calendars)s::text[]) AS one (calendar_id)
 
 -- name: create
 -- A key, by its hash.
-INSERT INTO api_keys (tenant_id, key_hash, key_start, label, scopes, calendars, rate_limit, created_at, expires_at)
-VALUES (%(tenant)s, %(hash)s, %(start)s, %(label)s, %(scopes)s, %(calendars)s, %(rate_limit)s, %(now)s, %(expires_at)s)
-RETURNING key_id;
+SELECT * FROM engine.create_api_key(
+    p_tenant => %(tenant)s, p_hash => %(hash)s, p_start => %(start)s, p_label => %(label)s, p_scopes => %(scopes)s,
+    p_calendars => %(calendars)s, p_rate_limit => %(rate_limit)s, p_now => %(now)s, p_expires_at => %(expires_at)s
+);
 
 -- name: get
 -- One key of the tenant.
@@ -62,18 +50,13 @@ SELECT engine.api_key_json(k => k, p_now => %(now)s) AS key FROM api_keys AS k
 
 -- name: lock
 -- Locks one key of the tenant for a change.
-SELECT revoked_at IS NOT NULL OR (expires_at <= %(now)s) IS TRUE AS ended,
-       (previous_until > %(now)s) IS TRUE AS is_rotating
-  FROM api_keys WHERE key_id = %(key_id)s AND tenant_id = %(tenant)s
-   FOR NO KEY UPDATE;
+SELECT * FROM engine.lock_api_key(p_now => %(now)s, p_key_id => %(key_id)s, p_tenant => %(tenant)s);
 
 -- name: rotate
--- Gives a key another secret; the current one stays valid until an instant, or not at all (null).
-UPDATE api_keys
-   SET previous_hash = CASE WHEN %(until)s::timestamptz IS NOT NULL THEN key_hash END, previous_until = %(until)s,
-       key_hash = %(hash)s, key_start = %(start)s
- WHERE key_id = %(key_id)s;
+-- Gives a key of the tenant another secret; the current one stays valid until an instant, or not at all (null).
+SELECT engine.rotate_api_key(p_tenant => %(tenant)s, p_until => %(until)s, p_hash => %(hash)s, p_start => %(start)s,
+                             p_key_id => %(key_id)s);
 
 -- name: revoke
--- Revokes a key, with the one before it.
-UPDATE api_keys SET revoked_at = %(now)s WHERE key_id = %(key_id)s AND revoked_at IS NULL;
+-- Revokes a key of the tenant, with the one before it; how many: 0 if it is revoked already.
+SELECT engine.revoke_api_key(p_tenant => %(tenant)s, p_now => %(now)s, p_key_id => %(key_id)s) AS n;

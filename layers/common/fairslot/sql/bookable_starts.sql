@@ -11,12 +11,4 @@ SELECT * FROM engine.team_changes(
 
 -- name: page_key
 -- The key that kept pages are authenticated with; it is made if there is none.
-WITH made AS (
-    INSERT INTO page_keys AS page_key DEFAULT VALUES
-    ON CONFLICT (only_one) DO UPDATE SET key = excluded.key, made_by = excluded.made_by
-     WHERE page_key.xmin <> page_key.made_by::xid
-    RETURNING key
-)
-SELECT encode(key, 'hex') AS key FROM made
- UNION ALL
-SELECT encode(key, 'hex') FROM page_keys WHERE xmin = made_by::xid;
+SELECT * FROM engine.page_key();

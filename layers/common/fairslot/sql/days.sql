@@ -1,9 +1,10 @@
 -- name: coaches
--- What the days of active coaches are made of; null: of all of them.
+-- What the days of active coaches of the tenant, null: of any, are made of; coaches null: of all of them.
 SELECT coach_id, tenant_id, time_zone, working_hours, overrides, blocked_dates, max_per_day, calendar_kind,
        engine.made_of(coach) AS made_of
   FROM coaches AS coach
  WHERE active AND (%(coaches)s::text[] IS NULL OR coach_id = ANY (%(coaches)s))
+   AND (%(tenant)s::text IS NULL OR tenant_id = %(tenant)s)
  ORDER BY coach_id;
 
 -- name: stored
@@ -40,10 +41,7 @@ SELECT engine.replace_days(p_coach => %(coach)s, p_made_of => %(made_of)s, p_fro
 
 -- name: delete_old
 -- Deletes the days that ended before a slot, and weeks and months likewise.
-WITH periods AS (
-    DELETE FROM coach_periods WHERE end_slot <= %(before)s
-)
-DELETE FROM coach_slots WHERE first_slot + slot_count <= %(before)s;
+SELECT engine.delete_old_days(p_before => %(before)s) AS n;
 
 -- name: has_coach
 -- Whether the tenant has the coach.

@@ -23,21 +23,12 @@ SELECT engine.delivery_json(d) AS delivery
  WHERE d.delivery_id = %(delivery)s AND endpoint.tenant_id = %(tenant)s;
 
 -- name: lock
--- Locks a delivery for a replay; whether its endpoint is enabled.
-SELECT d.status, endpoint.enabled, endpoint.tenant_id
-  FROM webhook_deliveries AS d JOIN webhook_endpoints AS endpoint USING (endpoint_id)
- WHERE d.delivery_id = %(delivery)s
-   FOR NO KEY UPDATE OF d;
+-- Locks a delivery of the tenant, null: of any, for a replay; whether its endpoint is enabled.
+SELECT * FROM engine.lock_delivery(p_tenant => %(tenant)s, p_delivery => %(delivery)s);
 
 -- name: replay
--- Starts a new round of attempts, also of a delivered one.
-UPDATE webhook_deliveries AS d
-   SET status = 'pending', round = round + 1, replayed_at = %(now)s, published_at = NULL, next_attempt_at = NULL,
-       finished_at = NULL, reason = NULL, results_missing = results_missing OR status = 'delivered'
- WHERE delivery_id = %(delivery)s
-RETURNING engine.delivery_json(d) AS delivery,
-          (SELECT message || jsonb_build_object('round', d.round)
-             FROM engine.delivery_messages() AS m WHERE m.delivery_id = d.delivery_id) AS message;
+-- Starts a new round of attempts at a delivery of the tenant, null: of any, also at a delivered one.
+SELECT * FROM engine.replay_delivery(p_tenant => %(tenant)s, p_now => %(now)s, p_delivery => %(delivery)s);
 
 -- name: states
 -- The status and round of the deliveries of dead letters.
@@ -45,12 +36,4 @@ SELECT delivery_id, status, round FROM webhook_deliveries WHERE delivery_id = AN
 
 -- name: mark_dead_letters_failed
 -- Fails pending deliveries whose messages are dead letters, each in the round of its message.
-UPDATE webhook_deliveries AS d
-   SET status = 'failed', reason = 'dead_letter', finished_at = %(now)s, next_attempt_at = NULL, results_missing = true
- WHERE d.delivery_id IN (
-    SELECT one.delivery_id
-      FROM webhook_deliveries AS one
-      JOIN unnest(%(deliveries)s::uuid[], %(rounds)s::integer[]) AS given (delivery_id, round)
-        ON given.delivery_id = one.delivery_id AND given.round = one.round
-     WHERE one.status = 'pending'
-     ORDER BY one.delivery_id FOR NO KEY UPDATE OF one);
+SELECT engine.mark_dead_letters_failed(p_now => %(now)s, p_deliveries => %(deliveries)s, p_rounds => %(rounds)s) AS n;

@@ -10,6 +10,4 @@ SELECT engine.store_answer(p_tenant => %(tenant)s, p_key => %(key)s, p_fingerpri
 
 -- name: forget_expired
 -- Forgets a portion of the keys whose time is over, with their answers; how many.
-SELECT engine.forget_keys(p_changes => ARRAY(
-    SELECT change_id FROM changes WHERE key IS NOT NULL AND key_until <= %(now)s
-     ORDER BY key_until LIMIT %(portion)s FOR UPDATE SKIP LOCKED), p_now => %(now)s) AS n;
+SELECT * FROM engine.forget_expired_keys(p_now => %(now)s, p_portion => %(portion)s);

@@ -1,9 +1,9 @@
 -- name: receive
 -- Stores an event unless its key is known.
-INSERT INTO inbound_events (tenant_id, key, fingerprint, type, body, received_at)
-VALUES (%(tenant)s, %(key)s, %(fingerprint)s, %(type)s, %(body)s, %(now)s)
-ON CONFLICT (tenant_id, key) DO NOTHING
-RETURNING event_id;
+SELECT * FROM engine.receive_event(
+    p_tenant => %(tenant)s, p_key => %(key)s, p_fingerprint => %(fingerprint)s, p_type => %(type)s,
+    p_body => %(body)s, p_now => %(now)s, p_origin => %(origin)s
+);
 
 -- name: known
 -- The event that a key was used for.
@@ -11,13 +11,11 @@ SELECT event_id, fingerprint FROM inbound_events WHERE tenant_id = %(tenant)s AN
 
 -- name: claim
 -- Locks an event that is not processed and not being processed.
-SELECT event_id, tenant_id, type, body, progress FROM inbound_events
- WHERE event_id = %(event)s AND processed_at IS NULL
-   FOR NO KEY UPDATE SKIP LOCKED;
+SELECT * FROM engine.claim_event(p_event => %(event)s);
 
 -- name: processed
 -- Stores the outcome of an event.
-UPDATE inbound_events SET processed_at = %(now)s, outcome = %(outcome)s WHERE event_id = %(event)s;
+SELECT engine.note_event_processed(p_now => %(now)s, p_outcome => %(outcome)s, p_event => %(event)s);
 
 -- name: left_over
 -- Events that were received before an instant and not processed.
@@ -26,7 +24,7 @@ SELECT event_id FROM inbound_events WHERE processed_at IS NULL AND received_at <
 
 -- name: note_progress
 -- Stores how far an event has been processed.
-UPDATE inbound_events SET progress = %(progress)s WHERE event_id = %(event)s;
+SELECT engine.note_event_progress(p_progress => %(progress)s, p_event => %(event)s);
 
 -- name: release_next_appointments
 -- Handles the next appointments and holds of an absent coach by their calendars' policies.

@@ -1,9 +1,8 @@
 -- name: get
--- One coach's place in a calendar's team.
+-- One coach's place in the team of a calendar of the tenant.
 SELECT engine.member_json(member) AS member
-  FROM coach_calendars AS member JOIN calendars AS calendar USING (calendar_id) JOIN coaches AS coach USING (coach_id)
- WHERE member.calendar_id = %(calendar)s AND member.coach_id = %(coach)s
-   AND calendar.tenant_id = %(tenant)s AND coach.tenant_id = %(tenant)s;
+  FROM coach_calendars AS member JOIN calendars AS calendar USING (calendar_id)
+ WHERE member.calendar_id = %(calendar)s AND member.coach_id = %(coach)s AND calendar.tenant_id = %(tenant)s;
 
 -- name: list_page
 -- A page of the teams of the tenant's calendars, or of one of them, by calendar and coach.

@@ -8,38 +8,18 @@ SELECT engine.mark_published(p_deliveries => %(deliveries)s::uuid[], p_now => %(
 
 -- name: end_disabled
 -- Ends deliveries to a disabled endpoint once none is under way, to a deleted one at once.
-UPDATE webhook_deliveries AS delivery
-   SET status = CASE WHEN endpoint.deleted_at IS NULL THEN 'failed' ELSE 'cancelled' END, reason = 'endpoint_disabled',
-       finished_at = %(now)s, next_attempt_at = NULL,
-       results_missing = delivery.results_missing OR delivery.published_at IS NOT NULL
-  FROM webhook_endpoints AS endpoint
- WHERE endpoint.endpoint_id = delivery.endpoint_id AND delivery.delivery_id IN (
-    SELECT d.delivery_id FROM webhook_deliveries AS d JOIN webhook_endpoints AS e USING (endpoint_id)
-     WHERE d.status = 'pending' AND NOT e.enabled
-       AND (e.deleted_at IS NOT NULL OR d.published_at IS NULL
-            OR greatest(d.published_at, d.next_attempt_at) < %(overdue_before)s)
-       FOR NO KEY UPDATE OF d SKIP LOCKED);
+SELECT engine.end_disabled_deliveries(p_now => %(now)s, p_overdue_before => %(overdue_before)s);
 
 -- name: claim
 -- Locks pending deliveries that are not on the queue, or overdue there.
-SELECT delivery.delivery_id, outgoing.message
-  FROM (SELECT delivery_id FROM webhook_deliveries AS d
-         WHERE status = 'pending'
-           AND ((published_at IS NULL AND greatest(created_at, replayed_at) < %(unpublished_before)s)
-                OR greatest(published_at, next_attempt_at) < %(overdue_before)s)
-           AND EXISTS (SELECT FROM webhook_endpoints AS e WHERE e.endpoint_id = d.endpoint_id AND e.enabled)
-         ORDER BY created_at
-         LIMIT %(limit)s
-           FOR NO KEY UPDATE SKIP LOCKED) AS delivery
-  JOIN engine.delivery_messages() AS outgoing USING (delivery_id);
+SELECT * FROM engine.claim_deliveries(
+    p_unpublished_before => %(unpublished_before)s, p_overdue_before => %(overdue_before)s, p_limit => %(limit)s
+);
 
 -- name: mark_sent
 -- Marks deliveries as published by the sweep. All results of one that awaits a release are known; of any other there may
 -- be a message whose results are lost, even where the outbox does not know that it was sent.
-UPDATE webhook_deliveries
-   SET published_at = %(now)s, next_attempt_at = NULL,
-       results_missing = results_missing OR reason IS DISTINCT FROM 'awaits_release'
- WHERE delivery_id = ANY (%(deliveries)s::uuid[]);
+SELECT engine.mark_deliveries_sent(p_now => %(now)s, p_deliveries => %(deliveries)s);
 
 -- name: record_attempt
 -- Records one attempt or that it was held back; what follows, and whether its message is outdated.
@@ -53,14 +33,8 @@ SELECT engine.record_attempt(p_delivery => %(delivery_id)s::uuid, p_attempt => %
 -- name: look_for_blocks
 -- Looks for unconfirmed blocks that nobody wants any more, once a day until found or past; for those of another copy
 -- of a message once that is overdue.
-SELECT engine.find_blocks(p_deliveries => ARRAY(
-    SELECT d.delivery_id FROM webhook_deliveries AS d JOIN webhook_endpoints AS e USING (endpoint_id)
-     WHERE d.unconfirmed_since IS NOT NULL AND e.enabled
-       AND (d.status = 'failed' OR d.status = 'delivered' AND d.published_at < %(overdue_before)s)
-       AND coalesce(d.looked_at < %(looked_before)s, true) AND (d.params ->> 'end_time')::timestamptz > %(now)s
-       AND NOT engine.block_is_needed(d)
-     ORDER BY d.delivery_id LIMIT %(limit)s
-       FOR NO KEY UPDATE OF d SKIP LOCKED), p_now => %(now)s) AS messages;
+SELECT * FROM engine.look_for_blocks(p_looked_before => %(looked_before)s, p_overdue_before => %(overdue_before)s,
+                                     p_now => %(now)s, p_limit => %(limit)s);
 
 -- name: unconfirmed_blocks
 -- How many current or future blocks may be in a calendar under a lost id. Another copy makes none while the

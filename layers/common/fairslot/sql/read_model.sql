@@ -4,4 +4,4 @@ SELECT engine.fold_changes(%(limit)s) AS more;
 
 -- name: delete_old
 -- Deletes changes that the read model has and that no kept team is older than.
-DELETE FROM availability_changes WHERE at < %(before)s AND xid < engine.folded_snapshot();
+SELECT engine.delete_old_availability_changes(p_before => %(before)s) AS n;

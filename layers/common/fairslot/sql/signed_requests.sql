@@ -14,18 +14,11 @@ SELECT engine.source_json(known) AS source FROM inbound_sources AS known WHERE t
 -- name: rotate
 -- Creates the tenant's source or sets a new secret unless too many are valid; with an overlap the earlier ones stay
 -- valid for a while.
-INSERT INTO inbound_sources AS known (source_id, tenant_id, secret, created_at, updated_at)
-VALUES (%(source)s, %(tenant)s, %(secret)s, %(now)s, %(now)s)
-ON CONFLICT (tenant_id) DO UPDATE
-   SET older_secrets = engine.replaced_secrets(p_secret => known.secret, p_older => known.older_secrets,
-                                               p_until => %(until)s, p_now => %(now)s),
-       secret = excluded.secret, updated_at = excluded.updated_at
- WHERE known.source_id = excluded.source_id
-   AND (%(until)s <= %(now)s
-        OR jsonb_array_length(engine.earlier_secrets(p_older => known.older_secrets, p_after => %(now)s))
-           < %(most_earlier)s)
-RETURNING engine.source_json(known) AS source;
+SELECT * FROM engine.rotate_source_secret(
+    p_source => %(source)s, p_tenant => %(tenant)s, p_secret => %(secret)s, p_now => %(now)s, p_until => %(until)s,
+    p_most_earlier => %(most_earlier)s
+);
 
 -- name: delete
 -- Deletes the tenant's source.
-DELETE FROM inbound_sources WHERE tenant_id = %(tenant)s;
+SELECT engine.delete_source(p_tenant => %(tenant)s) AS n;

@@ -29,3 +29,30 @@ SELECT mate.calendar_id, mate.kind, mate.coach_id, mate.credit,
   FROM coach_credits AS mate JOIN calendars AS calendar USING (calendar_id)
  WHERE calendar.tenant_id = %(tenant)s AND mate.calendar_id = ANY (%(calendars)s)
  ORDER BY mate.calendar_id, mate.kind, mate.coach_id;
+
+-- name: images
+-- What the audit says of these coaches, calendars, members (calendar/coach), absences (coach/absence) and adjustments
+-- (calendar/adjustment) of the tenant, each as it is now. It leaves out the reasons that people wrote.
+SELECT 'coach' AS resource, c.coach_id AS id, engine.coach_json(c) AS image
+  FROM coaches AS c
+ WHERE c.tenant_id = %(tenant)s AND c.coach_id = ANY (%(coach)s::text[]) AND c.deleted_at IS NULL
+UNION ALL
+SELECT 'calendar', c.calendar_id, engine.calendar_json(c)
+  FROM calendars AS c
+ WHERE c.tenant_id = %(tenant)s AND c.calendar_id = ANY (%(calendar)s::text[]) AND c.deleted_at IS NULL
+UNION ALL
+SELECT 'member', member.calendar_id || '/' || member.coach_id, jsonb_build_object('weight', member.manual_weight)
+  FROM coach_calendars AS member JOIN calendars AS calendar USING (calendar_id)
+ WHERE cardinality(%(member)s::text[]) > 0 AND calendar.tenant_id = %(tenant)s
+   AND member.calendar_id || '/' || member.coach_id = ANY (%(member)s::text[])
+UNION ALL
+SELECT 'absence', absence.coach_id || '/' || absence.event_id,
+       jsonb_build_object('start', engine.zulu(min(lower(absence.span))), 'end', engine.zulu(max(upper(absence.span))))
+  FROM coach_absences AS absence JOIN coaches AS coach USING (coach_id)
+ WHERE cardinality(%(absence)s::text[]) > 0 AND coach.tenant_id = %(tenant)s
+   AND absence.coach_id || '/' || absence.event_id = ANY (%(absence)s::text[])
+ GROUP BY absence.coach_id, absence.event_id
+UNION ALL
+SELECT 'adjustment', made.calendar_id || '/' || made.change_id, engine.adjustment_json(made) - 'reason'
+  FROM unnest(%(adjustment)s::text[]) AS given (id)
+  JOIN changes AS made ON made.change_id = right(given.id, 36)::uuid AND made.tenant_id = %(tenant)s;

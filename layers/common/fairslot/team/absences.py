@@ -10,7 +10,7 @@ from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 from fairslot.team.changes import Json, Step
 from fairslot.team.coaches import Coach
-from fairslot.team.resources import Resource, Settings
+from fairslot.team.resources import DeletableResource, Settings
 
 _SQL = queries("absences")
 
@@ -45,7 +45,7 @@ def list_page(
 
 
 @dataclass(frozen=True)
-class Absence(Resource):
+class Absence(DeletableResource):
     """An absence: it closes every slot of a coach that [start, end) touches, and is never changed.
 
     Once it is deleted the coach is free again where no other one is; with an external calendar, once that
@@ -110,7 +110,12 @@ class Absence(Resource):
 def _begin(connection: Connection, steps: Sequence[Step]) -> None:
     for one in (step.values for step in steps):
         begin_absence(
-            connection, coach_id=one["coach"], start=one["start"], end=one["end"], event_id=one["event"]
+            connection,
+            tenant_id=one["tenant"],
+            coach_id=one["coach"],
+            start=one["start"],
+            end=one["end"],
+            event_id=one["event"],
         )
         connection.execute(_SQL["note_reason"], one)
         if one["ledger"] == "settle":
@@ -120,7 +125,8 @@ def _begin(connection: Connection, steps: Sequence[Step]) -> None:
 def _end(connection: Connection, steps: Sequence[Step]) -> None:
     for one in (step.values for step in steps):
         for row in connection.execute(_SQL["delete"], one).fetchall():
-            end_absence(connection, coach_id=one["coach"], start=row["start"], end=row["end"])
+            own = {"tenant_id": one["tenant"], "coach_id": one["coach"]}
+            end_absence(connection, **own, start=row["start"], end=row["end"])
 
 
 def _absence(coach_id: str, row: Json) -> Json:

@@ -72,10 +72,6 @@ class Adjustment(Resource):
             )
         ]
 
-    def delete_steps(self, connection: Connection, *, tenant_id: str, now: datetime) -> list[Step]:
-        """Raise NotImplementedError: what is on record stays; another adjustment can take it back."""
-        raise NotImplementedError
-
     def _values(self, tenant_id: str) -> Json:
         return {"tenant": tenant_id, "calendar": self.calendar_id, "adjustment": self.adjustment_id}
 

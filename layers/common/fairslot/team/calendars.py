@@ -12,7 +12,7 @@ from fairslot.team import members
 from fairslot.team.changes import Json, Step, check_made
 from fairslot.team.members import Member
 from fairslot.team.preconditions import changed_members
-from fairslot.team.resources import Resource, Settings
+from fairslot.team.resources import DeletableResource, Settings
 
 _SQL = queries("calendars")
 
@@ -32,7 +32,7 @@ def list_page(
 
 
 @dataclass(frozen=True)
-class Calendar(Resource):
+class Calendar(DeletableResource):
     """A calendar; SlugTakenError if another one has the slug.
 
     The team of a deleted one leaves it; what was decided and booked stays on record.

@@ -17,7 +17,9 @@ from fairslot.domain.fair_share import MILLION
 from fairslot.domain.idempotency import NO_KEY, ChangeResult, Key
 from fairslot.platform import idempotent
 from fairslot.platform.db import Connection
+from fairslot.platform.idempotent import Effect
 from fairslot.platform.queries import queries
+from fairslot.team.audited import Audited
 from fairslot.team.preconditions import ANY, Precondition
 
 type Json = dict[str, Any]
@@ -106,9 +108,10 @@ def make(
 
     """
 
-    def work() -> tuple[Json, list[Json]]:
-        plan = _carry_out(connection, asked, steps)
-        return {"plan": plan, "resource": read()}, []
+    def work() -> Effect:
+        audited = Audited(connection, asked.tenant_id)
+        plan = _carry_out(connection, asked, steps, audited)
+        return Effect(answer={"plan": plan, "resource": read()}, entries=audited.entries())
 
     if not asked.options.dry_run:
         return idempotent.once(connection, tenant_id=asked.tenant_id, key=asked.key, now=asked.now, work=work)
@@ -140,12 +143,16 @@ def is_new(answer: Mapping[str, Any]) -> bool:
     return bool(changes) and changes[0]["action"] == "create"
 
 
-def _carry_out(connection: Connection, asked: ChangeRequest, find_steps: Steps) -> Json:
+def _carry_out(
+    connection: Connection, asked: ChangeRequest, find_steps: Steps, audited: Audited | None = None
+) -> Json:
     connection.execute(_SQL["lock_tenant"], {"tenant": asked.tenant_id})
     steps = find_steps()
     if not steps:
         return _plan([], [], 0, [])
     _check_size(steps)
+    if audited is not None:
+        audited.begin(steps)
     coaches = sorted(frozenset[str]().union(*(step.coaches for step in steps)))
     values = {
         "tenant": asked.tenant_id,
@@ -162,7 +169,7 @@ def _carry_out(connection: Connection, asked: ChangeRequest, find_steps: Steps) 
     for work, same in groupby(steps, attrgetter("make")):
         work(connection, [*same])
     if coaches:
-        extend_days(connection, now=asked.now, coach_ids=coaches)
+        extend_days(connection, now=asked.now, tenant_id=asked.tenant_id, coach_ids=coaches)
     misfits = {one: row for one, row in _misfits(connection, values).items() if one not in misfits_before}
     appointments = _settle(connection, asked, misfits)
     held = sum(bool(row["held"]) for row in misfits.values())

@@ -11,7 +11,7 @@ from fairslot.platform.queries import queries
 from fairslot.team.changes import Json, Step, check_made, columns
 from fairslot.team.members import Member
 from fairslot.team.preconditions import changed_members
-from fairslot.team.resources import Resource, Settings
+from fairslot.team.resources import DeletableResource, Settings
 
 _SQL = queries("coaches")
 # A change of these moves a coach's days, or whether the coach works.
@@ -35,7 +35,7 @@ def list_page(
 
 
 @dataclass(frozen=True)
-class Coach(Resource):
+class Coach(DeletableResource):
     """A coach. Settings without `score` leave a known coach's.
 
     Who is deleted leaves every team; what was decided and booked stays on record.

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from fairslot.domain.errors import SlugTakenError
@@ -15,7 +15,7 @@ from fairslot.team.calendars import Calendar
 from fairslot.team.changes import ChangeRequest, Json, Step
 from fairslot.team.coaches import Coach
 from fairslot.team.members import Member
-from fairslot.team.resources import Resource
+from fairslot.team.resources import DeletableResource, Resource
 
 
 def export(connection: Connection, *, tenant_id: str) -> Json:
@@ -72,38 +72,51 @@ def _steps(
     """Return the steps in order: coaches and calendars before who joins, leaving before deleting."""
     known = _read(connection, tenant_id)
     gone = _gone(known, document) if prune else {"coaches": set[str](), "calendars": set[str]()}
-    steps: list[Step] = []
-    deleted: set[tuple[str, str]] = set()
-
-    def put(resource: Resource, current: Json | None, settings: Json, place: str) -> None:
-        found = resource.put_steps(connection, tenant_id=tenant_id, known=current, settings=settings, now=now)
-        steps.extend(replace(step, place=f"body.{place}") for step in found)
-
-    def delete(resource: Resource) -> None:
-        found = resource.delete_steps(connection, tenant_id=tenant_id, now=now)
-        steps.extend(step for step in found if (step.resource, step.id) not in deleted)
-        deleted.update((step.resource, step.id) for step in found)
-
+    steps = _Steps(connection, tenant_id, now)
     _check_slugs(known["calendars"], document["calendars"], gone["calendars"])
     for coach_id, settings in document["coaches"].items():
-        put(Coach(coach_id), known["coaches"].get(coach_id), settings, f"coaches.{coach_id}")
+        steps.put(Coach(coach_id), known["coaches"].get(coach_id), settings, f"coaches.{coach_id}")
     for calendar_id, entry in document["calendars"].items():
         current = known["calendars"].get(calendar_id)
-        put(Calendar(calendar_id), current, _without(entry, "team"), f"calendars.{calendar_id}")
+        steps.put(Calendar(calendar_id), current, _without(entry, "team"), f"calendars.{calendar_id}")
     for calendar_id, entry in document["calendars"].items():
         team = known["calendars"].get(calendar_id, {"team": {}})["team"]
         wanted = team if entry.get("team") is None else entry["team"]
         # Who is deleted leaves with that.
         for coach_id in [one for one in wanted if one not in gone["coaches"]]:
             place = f"calendars.{calendar_id}.team.{coach_id}"
-            put(Member(calendar_id, coach_id), team.get(coach_id), wanted[coach_id], place)
+            steps.put(Member(calendar_id, coach_id), team.get(coach_id), wanted[coach_id], place)
         for coach_id in [one for one in team if one not in wanted and one not in gone["coaches"]]:
-            delete(Member(calendar_id, coach_id))
+            steps.delete(Member(calendar_id, coach_id))
     for calendar_id in sorted(gone["calendars"]):
-        delete(Calendar(calendar_id))
+        steps.delete(Calendar(calendar_id))
     for coach_id in sorted(gone["coaches"]):
-        delete(Coach(coach_id))
-    return steps
+        steps.delete(Coach(coach_id))
+    return steps.found
+
+
+@dataclass
+class _Steps:
+    """The steps of several resources, one after another; what is deleted with another one is so once."""
+
+    connection: Connection
+    tenant_id: str
+    now: datetime
+    found: list[Step] = field(default_factory=list)
+    _deleted: set[tuple[str, str]] = field(default_factory=set)
+
+    def put(self, resource: Resource, known: Json | None, settings: Json, place: str) -> None:
+        """Add what makes the settings of a resource these, with their place in the document."""
+        made = resource.put_steps(
+            self.connection, tenant_id=self.tenant_id, known=known, settings=settings, now=self.now
+        )
+        self.found.extend(replace(step, place=f"body.{place}") for step in made)
+
+    def delete(self, resource: DeletableResource) -> None:
+        """Add what deletes a resource."""
+        made = resource.delete_steps(self.connection, tenant_id=self.tenant_id, now=self.now)
+        self.found.extend(step for step in made if (step.resource, step.id) not in self._deleted)
+        self._deleted.update((step.resource, step.id) for step in made)
 
 
 def _gone(known: Json, document: Mapping[str, Mapping[str, Json]]) -> dict[str, set[str]]:

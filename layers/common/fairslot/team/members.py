@@ -8,7 +8,7 @@ from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 from fairslot.team.changes import Json, Step, check_made, columns
 from fairslot.team.preconditions import changed_members
-from fairslot.team.resources import Resource, Settings
+from fairslot.team.resources import DeletableResource, Settings
 
 _SQL = queries("members")
 _COLUMNS = ("calendar", "coach", "weight", "before", "after", "notice")
@@ -28,7 +28,7 @@ def list_page(
 
 
 @dataclass(frozen=True)
-class Member(Resource):
+class Member(DeletableResource):
     """A coach's place in a calendar's team.
 
     Who joins has no credit and no debt; the credit of who leaves is divided among the rest.

@@ -15,7 +15,7 @@ type Settings = Mapping[str, Any]
 
 
 class Resource(ABC):
-    """One resource by its id; each kind says how it is found, set and deleted.
+    """One resource by its id; each kind says how it is found and set.
 
     Settings are as the API shows them, without the id. `missing` says that there is none. For the answers
     and the errors of changes see changes.make.
@@ -32,10 +32,6 @@ class Resource(ABC):
         self, connection: Connection, *, tenant_id: str, known: Json | None, settings: Settings, now: datetime
     ) -> list[Step]:
         """Return what makes the settings these; nothing if `known` has them."""
-
-    @abstractmethod
-    def delete_steps(self, connection: Connection, *, tenant_id: str, now: datetime) -> list[Step]:
-        """Return what deletes the resource, with what has to go before it."""
 
     def get(self, connection: Connection, *, tenant_id: str) -> Json:
         """Return the resource. Raises NotFoundError."""
@@ -62,21 +58,6 @@ class Resource(ABC):
         """
         return self._set(connection, lambda known: edit(self._known(known)), asked)
 
-    def delete(self, connection: Connection, asked: ChangeRequest) -> ChangeResult:
-        """Delete the resource.
-
-        Raises:
-            NotFoundError: there is no such resource.
-            PreconditionFailedError: it is not as expected.
-
-        """
-
-        def steps() -> Sequence[Step]:
-            asked.precondition.check(self.get(connection, tenant_id=asked.tenant_id))
-            return self.delete_steps(connection, tenant_id=asked.tenant_id, now=asked.now)
-
-        return changes.make(connection, asked, steps=steps, read=lambda: None)
-
     def _set(
         self, connection: Connection, edit: Callable[[Json | None], Settings], asked: ChangeRequest
     ) -> ChangeResult:
@@ -96,3 +77,26 @@ class Resource(ABC):
         if found is None:
             raise NotFoundError(self.missing)
         return found
+
+
+class DeletableResource(Resource):
+    """A resource that does not stay for ever; each kind says how it is deleted."""
+
+    @abstractmethod
+    def delete_steps(self, connection: Connection, *, tenant_id: str, now: datetime) -> list[Step]:
+        """Return what deletes the resource, with what has to go before it."""
+
+    def delete(self, connection: Connection, asked: ChangeRequest) -> ChangeResult:
+        """Delete the resource.
+
+        Raises:
+            NotFoundError: there is no such resource.
+            PreconditionFailedError: it is not as expected.
+
+        """
+
+        def steps() -> Sequence[Step]:
+            asked.precondition.check(self.get(connection, tenant_id=asked.tenant_id))
+            return self.delete_steps(connection, tenant_id=asked.tenant_id, now=asked.now)
+
+        return changes.make(connection, asked, steps=steps, read=lambda: None)

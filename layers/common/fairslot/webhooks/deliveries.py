@@ -8,8 +8,10 @@ from uuid import UUID
 
 from fairslot.domain.errors import ConflictError, NotFoundError
 from fairslot.domain.idempotency import ChangeResult, Key
-from fairslot.platform import idempotent
+from fairslot.platform import db, idempotent
+from fairslot.platform.audit import Entry
 from fairslot.platform.db import Connection
+from fairslot.platform.idempotent import Effect
 from fairslot.platform.queries import queries
 
 type DeliveryStatus = Literal["pending", "delivered", "failed", "cancelled"]
@@ -73,17 +75,26 @@ def replay(
 
     """
 
-    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        values = {"delivery": delivery_id, "now": now}
+    def work() -> Effect:
+        values = {"tenant": tenant_id, "delivery": delivery_id, "now": now}
         known = connection.execute(_SQL["lock"], values).fetchone()
-        if known is None or tenant_id not in {None, known["tenant_id"]}:
+        if known is None:
             raise NotFoundError("Delivery not found.")
         if known["status"] == "pending":
             raise ConflictError("The delivery is pending. Replay it once it has ended.")
         if not known["enabled"]:
             raise ConflictError("The endpoint is disabled. Enable it first.")
         row = connection.execute(_SQL["replay"], values).fetchone()
-        return (row["delivery"], [row["message"]]) if row else ({}, [])
+        entry = Entry(
+            resource="delivery",
+            resource_id=str(delivery_id),
+            action="replayed",
+            before={"status": known["status"]},
+            after={"status": "pending"},
+        )
+        if row is None:
+            return Effect(answer={}, entries=[])
+        return Effect(answer=row["delivery"], messages=[row["message"]], entries=[entry])
 
     return idempotent.once(connection, tenant_id=tenant_id or "", key=key, now=now, work=work)
 
@@ -97,7 +108,7 @@ def mark_dead_letters_failed(
         "rounds": [number for _, number in rounds],
         "now": now,
     }
-    return connection.execute(_SQL["mark_dead_letters_failed"], values).rowcount
+    return db.number(connection, _SQL["mark_dead_letters_failed"], values)
 
 
 def states(connection: Connection, *, delivery_ids: Sequence[UUID]) -> dict[UUID, tuple[str, int]]:

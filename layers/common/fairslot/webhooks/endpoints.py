@@ -10,8 +10,10 @@ from fairslot.domain.errors import ConflictError, EndpointExistsError, NotFoundE
 from fairslot.domain.idempotency import ChangeResult, Key
 from fairslot.platform import idempotent, signing_secrets
 from fairslot.platform.db import Connection
+from fairslot.platform.idempotent import Effect
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
+from fairslot.webhooks.endpoint_entries import entry_of
 from fairslot.webhooks.subscriptions import Subscription, accept
 
 # How many deliveries of a recovery are published at once; the sweep sends the rest.
@@ -45,13 +47,15 @@ def create(
         "secret": ciphertext,
     }
 
-    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def work() -> Effect:
         connection.execute(_SQL["lock_tenant"], values)
         row = connection.execute(_SQL["create"], values).fetchone()
         if row is None:
             raise EndpointExistsError
         _check_number(connection, tenant_id)
-        return row["endpoint"], []
+        return Effect(
+            answer=row["endpoint"], entries=[entry_of("created", endpoint_id, None, row["endpoint"])]
+        )
 
     return _once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
@@ -95,7 +99,7 @@ def update(
 
     """
 
-    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def work() -> Effect:
         # Before the endpoint's own lock, as in create.
         connection.execute(_SQL["lock_tenant"], {"tenant": tenant_id})
         known = _lock(connection, tenant_id, endpoint_id)
@@ -104,11 +108,13 @@ def update(
         names = Subscription.__dataclass_fields__
         changed = Subscription(**{name: given.get(name, known[name]) for name in names})
         # What stays is not validated: an endpoint from before a rule can still be disabled.
-        values = {**accept(changed, names=given.keys()).columns(), "endpoint": endpoint_id, "now": now}
+        own = {"tenant": tenant_id, "endpoint": endpoint_id, "now": now}
+        values = {**accept(changed, names=given.keys()).columns(), **own}
         row = connection.execute(_SQL["update"], values).fetchone()
         if row is None:
             raise EndpointExistsError
-        return row["endpoint"], []
+        entry = entry_of("updated", endpoint_id, known, row["endpoint"])
+        return Effect(answer=row["endpoint"], entries=[entry])
 
     return _once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
@@ -124,12 +130,12 @@ def delete(
 
     """
 
-    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def work() -> Effect:
         known = _lock(connection, tenant_id, endpoint_id)
         if known["kind"] != "standard":
             raise ConflictError("A partner cannot be deleted. Disable it instead.")
-        connection.execute(_SQL["delete"], {"endpoint": endpoint_id, "now": now})
-        return {}, []
+        connection.execute(_SQL["delete"], {"tenant": tenant_id, "endpoint": endpoint_id, "now": now})
+        return Effect(answer={}, entries=[entry_of("deleted", endpoint_id, known, None)])
 
     return idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
@@ -154,9 +160,10 @@ def rotate(
 
     """
 
-    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        _subscriber(connection, tenant_id, endpoint_id)
+    def work() -> Effect:
+        known = _subscriber(connection, tenant_id, endpoint_id)
         values = {
+            "tenant": tenant_id,
             "endpoint": endpoint_id,
             "secret": ciphertext,
             "until": now + overlap,
@@ -166,7 +173,8 @@ def rotate(
         row = connection.execute(_SQL["rotate"], values).fetchone()
         if row is None:  # it exists and is locked, so the number of secrets is the reason
             raise ConflictError(signing_secrets.TOO_MANY)
-        return row["endpoint"], []
+        entry = entry_of("rotated", endpoint_id, known, row["endpoint"])
+        return Effect(answer=row["endpoint"], entries=[entry])
 
     return _once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
@@ -182,13 +190,14 @@ def send_test(
 
     """
 
-    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def work() -> Effect:
         known = _subscriber(connection, tenant_id, endpoint_id)
         _check_enabled(known)
         values = {"tenant": tenant_id, "endpoint": endpoint_id}
         row = connection.execute(_SQL["test"], values).fetchone()
         message: dict[str, Any] = row["message"] if row else {}
-        return {name: message[name] for name in ("delivery_id", "event_id")}, [message]
+        sent = {name: message[name] for name in ("delivery_id", "event_id")}
+        return Effect(answer=sent, messages=[message], entries=[entry_of("tested", endpoint_id, None, sent)])
 
     return idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
@@ -207,7 +216,7 @@ def recover(
 
     """
 
-    def work() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def work() -> Effect:
         # Not the endpoint's row lock: recording an attempt locks the delivery first and then the endpoint.
         connection.execute(_SQL["lock_recovery"], {"endpoint": endpoint_id})
         _check_enabled(get(connection, tenant_id=tenant_id, endpoint_id=endpoint_id))
@@ -216,6 +225,7 @@ def recover(
         # An hour less than the retention, so that nothing is deleted meanwhile.
         kept_since = now - timedelta(days=settings().keep_events_days, hours=-1)
         values = {
+            "tenant": tenant_id,
             "endpoint": endpoint_id,
             "since": since,
             "first": first,
@@ -227,7 +237,12 @@ def recover(
             row = connection.execute(_SQL[statement], values).fetchone()
             found += row["n"] if row else 0
         waiting = connection.execute(_SQL["unpublished"], {**values, "limit": RECOVER_AT_ONCE})
-        return {"deliveries": found}, [row["message"] for row in waiting]
+        answer = {"deliveries": found}
+        return Effect(
+            answer=answer,
+            messages=[row["message"] for row in waiting],
+            entries=[entry_of("recovered", endpoint_id, None, answer)],
+        )
 
     return idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=work)
 
@@ -241,10 +256,10 @@ def _once(
     """
     fresh: list[dict[str, Any]] = []
 
-    def once() -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        endpoint, messages = work()
-        fresh.append(endpoint)
-        return stored_answer(endpoint), messages
+    def once() -> Effect:
+        done = work()
+        fresh.append(done.answer)
+        return replace(done, answer=stored_answer(done.answer))
 
     done = idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=once)
     if fresh:

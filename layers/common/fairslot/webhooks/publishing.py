@@ -9,6 +9,7 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 
 from fairslot.domain.errors import UnavailableError
+from fairslot.messages.correlation import correlation_id
 from fairslot.platform import db, queue
 from fairslot.platform.observability import logger, metrics
 from fairslot.platform.settings import settings
@@ -20,8 +21,12 @@ _LONGEST_SECONDS = 1.0
 
 def send_deliveries(bodies: Sequence[str]) -> None:
     """Send messages to the deliveries queue, one group per endpoint. Raises QueueError."""
-    groups = [str(json.loads(body).get("endpoint_id")) for body in bodies]
+    messages = [json.loads(body) for body in bodies]
+    groups = [str(message.get("endpoint_id")) for message in messages]
     queue.send(settings().deliveries_queue_url, bodies, groups=groups)
+    changes = (correlation_id(message.get("data") or {}, message.get("version")) for message in messages)
+    known = sorted({change for change in changes if change is not None})
+    logger.info("deliveries queued", extra={"correlation_ids": known, "number": len(bodies)})
 
 
 def delete_delivery(receipt_handle: str) -> None:

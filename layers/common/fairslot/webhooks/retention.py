@@ -4,6 +4,7 @@ import time
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from fairslot.platform import db
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
@@ -17,9 +18,9 @@ _SQL = queries("retention")
 def delete_settled(connection: Connection, *, now: datetime, deadline: float) -> dict[str, int]:
     """Delete events and deliveries settled longer ago than that; return how many rows of each kind.
 
-    Pending ones stay, however old, and so does the decision that was made with an event: `decided` counts
-    the rows of which nothing else is left. Ends early when `deadline` (monotonic clock) has passed; the next
-    run goes on.
+    Pending ones stay, however old, and so do the decision that was made with an event and the audit's entry:
+    `decided` counts the rows of which nothing else is left. Ends early when `deadline` (monotonic clock) has
+    passed; the next run goes on.
     """
     before = now - timedelta(days=settings().keep_events_days)
     # Ids begin with the milliseconds (UUID version 7), so the primary key finds what is old.
@@ -28,6 +29,6 @@ def delete_settled(connection: Connection, *, now: datetime, deadline: float) ->
     for kind in ("deliveries", "events", "decided", "inbound"):
         deleted[kind], rows = 0, PORTION
         while rows == PORTION and (time.monotonic() < deadline or not deleted[kind]):
-            rows = connection.execute(_SQL[kind], values).rowcount
+            rows = db.number(connection, _SQL[kind], values)
             deleted[kind] += rows
     return deleted

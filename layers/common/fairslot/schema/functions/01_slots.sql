@@ -54,6 +54,10 @@ CREATE OR REPLACE FUNCTION engine.period_refusal(period coach_periods, p_minutes
     RETURN CASE WHEN period.booked >= period.max_booked THEN period.kind || 'ly_maximum'
                 WHEN period.minutes + p_minutes > period.max_minutes THEN 'weekly_minutes' END;
 
+-- The same as a number: the longest appointment in minutes that a week or month admits, 0 for none; null: any.
+CREATE OR REPLACE FUNCTION engine.minutes_left(period coach_periods) RETURNS integer LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN period.booked >= period.max_booked THEN 0 ELSE period.max_minutes - period.minutes END;
+
 -- Whether a coach has limits on weeks or months.
 CREATE OR REPLACE FUNCTION engine.has_periods(c coaches) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN coalesce(c.max_per_week, c.max_per_month, c.max_minutes_per_week) IS NOT NULL;

@@ -36,9 +36,9 @@ BEGIN
 END $$;
 
 -- Puts a change on record, in its own transaction: its event, whose deliveries are made later (make_deliveries), the
--- answer for p_key, and the decision it is due to, by which it moves the turns. p_before and p_after are the
--- appointment, null for a change of something else; p_details is what the event says beyond it. p_answer is given where the
--- answer does not follow from the appointment.
+-- answer for p_key, the request that made it (act_for), and the decision it is due to, by which it moves the turns. p_before and
+-- p_after are the appointment, null for a change of something else; p_details is what the event says beyond it. p_answer is
+-- given where the answer does not follow from the appointment.
 -- Returns the caller's result: {"replayed": false, "answer"}.
 CREATE OR REPLACE FUNCTION engine.record_change(
     p_tenant text, p_type text, p_before coach_appointments DEFAULT NULL, p_after coach_appointments DEFAULT NULL,
@@ -62,21 +62,24 @@ BEGIN
          WHERE calendar_id = p_decision.calendar_id AND kind IN (p_decision.kind, 'normal'))
     INSERT INTO changes (change_id, tenant_id, type, appointment_id, version, before, after, details, told,
                          key, fingerprint, key_until, answer, calendar_id, kind, seq, policy, policy_version,
-                         roster_version, chosen, credits, lasts, excluded, unmet, reverses, reversed_in, decided_at)
+                         roster_version, chosen, credits, lasts, excluded, unmet, reverses, reversed_in, decided_at,
+                         origin)
     VALUES (p_change, p_tenant, p_type, p_after.appointment_id,
             p_after.version, engine.place_of(p_before), v_after, p_details,
             NOT engine.is_event(p_type), p_key, CASE WHEN p_key IS NOT NULL THEN p_fingerprint END,
             CASE WHEN p_key IS NOT NULL THEN p_now + p_keep_for END, p_answer, p_decision.calendar_id, p_decision.kind,
             p_decision.seq, p_decision.policy, p_decision.policy_version, p_decision.roster_version, p_decision.chosen,
             p_decision.credits, p_decision.lasts, p_decision.excluded, p_decision.unmet, p_decision.reverses,
-            p_decision.reversed_in, p_decision.decided_at);
+            p_decision.reversed_in, p_decision.decided_at,
+            CASE WHEN p_after.appointment_id IS NOT NULL
+                 THEN nullif(current_setting('fairslot.origin', true), '')::jsonb END);
     RETURN jsonb_build_object('replayed', false, 'answer', v_answer);
 END $$;
 
 -- Stores an answer for its key, if there is one, where no appointment changed; returns as record_change().
 CREATE OR REPLACE FUNCTION engine.store_answer(
     p_tenant text, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz, p_answer jsonb
-) RETURNS jsonb LANGUAGE plpgsql AS $$
+) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     IF p_key IS NULL THEN
         RETURN jsonb_build_object('replayed', false, 'answer', p_answer);
@@ -87,7 +90,7 @@ END $$;
 
 -- The answer stored for a key that has not expired, or null; p_now must not be null. A key that has expired is free again.
 CREATE OR REPLACE FUNCTION engine.idempotent_answer(p_tenant text, p_key text, p_fingerprint bytea, p_now timestamptz)
-    RETURNS jsonb LANGUAGE plpgsql AS $$
+    RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_known changes;
 BEGIN

@@ -14,7 +14,11 @@ CREATE OR REPLACE FUNCTION engine.event_data(c changes) RETURNS jsonb LANGUAGE s
         'contact_name', (c.after).contact_name, 'contact_email', (c.after).contact_email,
         'contact_id', (c.after).crm_contact_id) || coalesce(c.details, '{}') END;
 
--- What the messages of deliveries to every kind of endpoint have. Subscribers (kind standard) get no personal data.
+-- Whether a message names the customer: the CRM alone is told who it is, once, with the booking.
+CREATE OR REPLACE FUNCTION engine.carries_contact(p_kind text, p_type text) RETURNS boolean LANGUAGE sql IMMUTABLE
+    RETURN p_kind = 'crm' AND p_type = 'appointment.created';
+
+-- What the messages of deliveries to every kind of endpoint have. Personal data is where it is needed alone.
 CREATE OR REPLACE FUNCTION engine.message_to_any(
     p_delivery uuid, p_params jsonb, p_round integer, event changes, endpoint webhook_endpoints, p_data jsonb
 ) RETURNS json LANGUAGE sql STABLE
@@ -23,9 +27,11 @@ CREATE OR REPLACE FUNCTION engine.message_to_any(
         'url', endpoint.url, 'type', event.type, 'timestamp', engine.zulu(event.at), 'version', coalesce(event.version, 1),
         'endpoint_id', endpoint.endpoint_id, 'revision', endpoint.revision, 'round', p_round,
         'concurrency', endpoint.concurrency, 'rate_per_second', endpoint.rate_per_second,
-        'data', CASE WHEN endpoint.kind = 'standard' AND event.appointment_id IS NOT NULL
+        'data', CASE WHEN event.appointment_id IS NULL THEN p_data || p_params
+                     WHEN endpoint.kind = 'standard'
                      THEN p_data - '{contact_name,contact_email,contact_id,timezone,reason}'::text[]
-                     ELSE p_data || p_params END);
+                     WHEN engine.carries_contact(p_kind => endpoint.kind, p_type => event.type) THEN p_data || p_params
+                     ELSE p_data - '{contact_name,contact_email,timezone,reason}'::text[] || p_params END);
 
 -- The queue message of a delivery of an event that says p_data. It is json: that is written once, where jsonb is built, copied
 -- into the array of messages, and then written.
@@ -98,7 +104,7 @@ $$;
 -- are.
 CREATE OR REPLACE FUNCTION engine.make_deliveries(
     p_limit integer, p_only uuid, p_alone boolean, OUT events integer, OUT messages json
-) RETURNS record LANGUAGE plpgsql SET enable_seqscan = off AS $$
+) RETURNS record LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off AS $$
 DECLARE
     v_due tid[];
 BEGIN
@@ -141,7 +147,7 @@ END $$;
 -- Notes that deliveries are on the queue; returns whether there are events without deliveries. It does not wait for the
 -- disk: if a crash loses the note, they are only sent again.
 CREATE OR REPLACE FUNCTION engine.mark_published(p_deliveries uuid[], p_now timestamptz)
-    RETURNS boolean LANGUAGE plpgsql AS $$
+    RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     UPDATE webhook_deliveries SET published_at = p_now
@@ -149,9 +155,13 @@ BEGIN
     RETURN EXISTS (SELECT FROM changes WHERE NOT told);
 END $$;
 
--- Sends deliveries again that were held back; returns the messages for the queue. Attempts go on being counted.
+-- Sends deliveries again that were held back; returns the messages for the queue. Attempts go on being counted. Mostly
+-- there are none: the statements would be planned anew for them each time, which costs a whole booking.
 CREATE OR REPLACE FUNCTION engine.requeue_deliveries(p_deliveries uuid[]) RETURNS jsonb LANGUAGE plpgsql AS $$
 BEGIN
+    IF p_deliveries = '{}' THEN
+        RETURN '[]';
+    END IF;
     UPDATE webhook_deliveries SET reason = NULL, published_at = NULL, next_attempt_at = NULL
      WHERE delivery_id = ANY (p_deliveries);
     RETURN (SELECT coalesce(jsonb_agg(one.message || jsonb_build_object('attempts', (

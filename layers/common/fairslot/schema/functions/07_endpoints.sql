@@ -22,11 +22,15 @@ BEGIN
         'failing_since', engine.zulu(e.failing_since), 'disabled_at', engine.zulu(p_at)));
 END $$;
 
--- Sends an endpoint a test event, whatever it subscribes to; returns its message for the queue.
-CREATE OR REPLACE FUNCTION engine.send_test(p_tenant text, p_endpoint uuid) RETURNS jsonb LANGUAGE plpgsql AS $$
+-- Sends an endpoint of the tenant a test event, whatever it subscribes to; returns its message for the queue. Raises FS404.
+CREATE OR REPLACE FUNCTION engine.send_test(p_tenant text, p_endpoint uuid) RETURNS jsonb LANGUAGE plpgsql
+    SECURITY DEFINER AS $$
 DECLARE
     v_event uuid := uuidv7();
 BEGIN
+    IF NOT EXISTS (SELECT FROM webhook_endpoints WHERE endpoint_id = p_endpoint AND tenant_id = p_tenant) THEN
+        RAISE EXCEPTION USING ERRCODE = 'FS404', MESSAGE = 'endpoint';
+    END IF;
     PERFORM engine.record_change(p_tenant => p_tenant, p_type => 'endpoint.test', p_change => v_event,
                                  p_details => jsonb_build_object('endpoint_id', p_endpoint));
     RETURN (SELECT (messages -> 0)::jsonb
@@ -111,7 +115,7 @@ END $$;
 -- Reports, once per outage, external calendars that could not be read since p_before. A reading that succeeds ends the
 -- outage.
 CREATE OR REPLACE FUNCTION engine.notify_stale_calendars(p_before timestamptz, p_now timestamptz)
-    RETURNS void LANGUAGE plpgsql AS $$
+    RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_one record;
 BEGIN

@@ -8,12 +8,18 @@ $$;
 
 -- The deliveries that ask or asked the calendar API for something about a coach's time in a span, and those that changes
 -- will have whose deliveries are not made yet: pending ones without an id. In one statement, so that none is missed while it
--- is made.
+-- is made. Every delivery of a block asks for it, twice: it is planned once, as planning takes longer than ten bookings'
+-- rows. Each row is found by an index, however few there are; nothing takes longer than a day, so that the coach's later
+-- time is not read.
 CREATE OR REPLACE FUNCTION engine.overlapping_calendar_actions(p_coach text, p_from timestamptz, p_to timestamptz)
-    RETURNS SETOF webhook_deliveries LANGUAGE sql STABLE AS $$
+    RETURNS SETOF webhook_deliveries LANGUAGE plpgsql STABLE ROWS 1
+    SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
+BEGIN
+    RETURN QUERY
     SELECT * FROM webhook_deliveries
      WHERE params ? 'action' AND params ->> 'coach_id' = p_coach
        AND (params ->> 'end_time') COLLATE "C" > engine.zulu(p_from)
+       AND (params ->> 'end_time') COLLATE "C" <= engine.zulu(p_to + interval '1 day')
        AND params ->> 'start_time' < engine.zulu(p_to) COLLATE "C"
     UNION ALL
     SELECT (jsonb_populate_record(NULL::webhook_deliveries, jsonb_build_object(
@@ -23,8 +29,8 @@ CREATE OR REPLACE FUNCTION engine.overlapping_calendar_actions(p_coach text, p_f
      CROSS JOIN LATERAL engine.deliveries_of(c, coach.calendar_kind) AS plan
      WHERE NOT c.told AND p_coach IN ((c.before).coach_id, (c.after).coach_id)
        AND plan.params ->> 'coach_id' = p_coach AND (plan.params ->> 'end_time') COLLATE "C" > engine.zulu(p_from)
-       AND plan.params ->> 'start_time' < engine.zulu(p_to) COLLATE "C"
-$$;
+       AND plan.params ->> 'start_time' < engine.zulu(p_to) COLLATE "C";
+END $$;
 
 -- The other deliveries about the same coach that overlap a delivery's time.
 CREATE OR REPLACE FUNCTION engine.actions_overlapping_delivery(d webhook_deliveries) RETURNS SETOF webhook_deliveries

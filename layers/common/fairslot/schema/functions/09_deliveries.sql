@@ -61,7 +61,8 @@ BEGIN
         RETURN true;
     END IF;
     INSERT INTO webhook_attempts (delivery_id, attempt, at, outcome, status_code, latency_ms, error, response_excerpt, round)
-    VALUES (p_delivery, p_attempt, p_at, p_outcome, p_status_code, p_latency_ms, p_error, p_excerpt, p_round)
+    VALUES (p_delivery, p_attempt, p_at, p_outcome, p_status_code, p_latency_ms, p_error,
+            CASE WHEN NOT engine.is_forgotten(p_delivery) THEN p_excerpt END, p_round)
     ON CONFLICT DO NOTHING;
     RETURN FOUND;
 END $$;
@@ -111,10 +112,11 @@ CREATE OR REPLACE FUNCTION engine.update_delivery(
 DECLARE
     v_reason text;
 BEGIN
-    d.results_missing := d.results_missing
-        -- The delivery was held back until it ended: its last attempt may have been lost.
-        OR p_reported = 'failed' AND p_error IN ('circuit_open', 'over_limit') AND p_attempt > 0 AND NOT EXISTS (
+    -- The delivery was held back until it ended: its last attempt may have been lost.
+    IF p_reported = 'failed' AND p_error IN ('circuit_open', 'over_limit') AND p_attempt > 0 THEN
+        d.results_missing := d.results_missing OR NOT EXISTS (
             SELECT FROM webhook_attempts WHERE delivery_id = d.delivery_id AND attempt = p_attempt);
+    END IF;
     v_reason := CASE
         WHEN p_outcome = 'retrying' AND p_refusal = 'awaits_release' THEN p_refusal
         WHEN p_outcome <> 'failed' THEN NULL
@@ -146,7 +148,7 @@ BEGIN
     changed := false;
     IF p_kind = 'crm' AND p_answer ->> 'crm_id' IS NOT NULL THEN
         UPDATE coach_appointments SET crm_contact_id = p_answer ->> 'crm_id'
-         WHERE appointment_id = p_event.appointment_id AND crm_contact_id IS NULL;
+         WHERE appointment_id = p_event.appointment_id AND crm_contact_id IS NULL AND forgotten_at IS NULL;
     ELSIF v_action IN ('block', 'find') AND p_block IS NOT NULL THEN
         messages := engine.attach_block(p_delivery => d, p_event => p_event, p_block => p_block);
         changed := engine.clear_conflict(p_delivery => d, p_event => p_event, p_block => p_block, p_at => p_at);
@@ -255,17 +257,18 @@ CREATE OR REPLACE FUNCTION engine.record_attempt(
     p_delivery uuid, p_attempt integer, p_at timestamptz, p_outcome text, p_status_code integer, p_latency_ms integer,
     p_error text, p_excerpt text, p_next timestamptz, p_answer jsonb, p_round integer, p_revision integer,
     p_warn_after interval, p_disable_after interval
-) RETURNS jsonb LANGUAGE plpgsql AS $$
+) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_outcome text := p_outcome;
     v_done    jsonb;
     v_settled jsonb;
 BEGIN
-    IF p_outcome = 'failed' AND p_error = 'http_410' AND EXISTS (
-        SELECT FROM webhook_deliveries AS d JOIN webhook_endpoints AS e USING (endpoint_id)
-         WHERE d.delivery_id = p_delivery AND d.status = 'pending' AND e.kind = 'standard' AND e.enabled
-           AND e.revision > p_revision) THEN
-        v_outcome := 'retrying';
+    IF p_outcome = 'failed' AND p_error = 'http_410' THEN
+        IF EXISTS (SELECT FROM webhook_deliveries AS d JOIN webhook_endpoints AS e USING (endpoint_id)
+                    WHERE d.delivery_id = p_delivery AND d.status = 'pending' AND e.kind = 'standard' AND e.enabled
+                      AND e.revision > p_revision) THEN
+            v_outcome := 'retrying';
+        END IF;
     END IF;
     v_done := engine.apply_attempt(p_delivery => p_delivery, p_attempt => p_attempt, p_at => p_at, p_outcome => v_outcome,
                                    p_status_code => p_status_code, p_latency_ms => p_latency_ms, p_error => p_error,

@@ -194,6 +194,17 @@ BEGIN
     END IF;
 END $$;
 
+-- Raises why nobody was chosen of a roster, of which p_unmet is what each coach does not meet of a request: FS400 if none of
+-- those who meet the calendar does, at any start, else FS409.
+CREATE OR REPLACE FUNCTION engine.refuse_choice(p_roster rosters, p_unmet integer[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF (SELECT bool_and(mate.also > 0) FROM unnest(p_roster.unmet, p_unmet) AS mate (unmet, also)
+         WHERE coalesce(mate.unmet, 0) = 0) THEN
+        RAISE EXCEPTION USING ERRCODE = 'FS400', MESSAGE = 'nobody_meets';
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'no coach is free';
+END $$;
+
 -- Gives a time to the coach whose turn it is: chooses, takes the slots, writes the row and puts it on record; returns as
 -- record_change(). The ledger is as lock_ledger() returned it. A hold ends at its start at the latest. p_metadata is a
 -- JSON object, or its text as a JSON string; p_requires null where the customer asked for nothing.
@@ -236,7 +247,7 @@ BEGIN
                                      p_scores => p_roster.scores, p_lasts => p_turn.lasts, p_excluded => v_seen.excluded,
                                      credits => p_turn.credits);
         IF v_choice.chosen IS NULL THEN
-            RAISE EXCEPTION USING ERRCODE = 'FS409', MESSAGE = 'no coach is free';
+            PERFORM engine.refuse_choice(p_roster => p_roster, p_unmet => v_unmet);
         -- A day that was taken while we waited for it stays locked, out of order. Waiting for another one now could be a
         -- deadlock, so the transaction starts again.
         ELSIF v_lost AND engine.has_day_locked(p_coach => v_coach, p_from => v_first, p_to => v_last) THEN

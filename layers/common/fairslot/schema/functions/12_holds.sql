@@ -6,11 +6,11 @@ CREATE OR REPLACE FUNCTION engine.hold_json(a appointment_image) RETURNS jsonb L
         'start_time', engine.zulu(a.start_time), 'end_time', engine.zulu(a.end_time),
         'expires_at', engine.zulu(a.expires_at));
 
--- Holds the time of the coach whose turn it is for p_duration; p_limit is the most live holds a client may have.
+-- Holds the time of the coach whose turn it is for p_duration; p_limit is the most live holds a client may have with the tenant.
 CREATE OR REPLACE FUNCTION engine.hold(
     p_tenant text, p_client text, p_limit integer, p_calendar text, p_start timestamptz, p_duration interval,
     p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz, p_requires text[] DEFAULT NULL
-) RETURNS jsonb LANGUAGE plpgsql AS $$
+) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_ledger record;
     v_now    timestamptz;
@@ -28,7 +28,7 @@ BEGIN
         END IF;
     END IF;
     IF p_limit <= (SELECT count(*) FROM coach_appointments
-                   WHERE status = 'held' AND expires_at > v_now AND held_by = p_client) THEN
+                   WHERE status = 'held' AND expires_at > v_now AND held_by = p_client AND tenant_id = p_tenant) THEN
         RAISE EXCEPTION USING ERRCODE = 'FS412', MESSAGE = 'too many holds';
     END IF;
     RETURN engine.assign_coach(
@@ -95,7 +95,7 @@ END $$;
 -- Gives a live hold back at its client's request; the answer is empty.
 CREATE OR REPLACE FUNCTION engine.release_hold(
     p_tenant text, p_hold uuid, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
-) RETURNS jsonb LANGUAGE plpgsql AS $$
+) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_now    timestamptz := coalesce(p_now, clock_timestamp());
     v_answer jsonb;
@@ -119,7 +119,7 @@ BEGIN
 END $$;
 
 -- Gives back the time of every expired hold; returns how many.
-CREATE OR REPLACE FUNCTION engine.expire_holds(p_now timestamptz) RETURNS integer LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION engine.expire_holds(p_now timestamptz) RETURNS integer LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_now       timestamptz := coalesce(p_now, clock_timestamp());
     v_calendars text[];

@@ -6,7 +6,7 @@ CREATE OR REPLACE FUNCTION engine.book(
     p_tenant text, p_calendar text, p_start timestamptz, p_contact_name text, p_contact_email text, p_notes text,
     p_timezone text, p_metadata jsonb, p_hold uuid, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz,
     p_requires text[] DEFAULT NULL
-) RETURNS jsonb LANGUAGE plpgsql AS $$
+) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_ledger record := engine.lock_ledger(p_tenant => p_tenant, p_calendar => p_calendar, p_key => p_key,
                                             p_now => p_now);
@@ -42,7 +42,7 @@ END $$;
 CREATE OR REPLACE FUNCTION engine.cancel(
     p_tenant text, p_appointment uuid, p_cancelled_by text, p_reason text,
     p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
-) RETURNS jsonb LANGUAGE plpgsql AS $$
+) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_ledger record := engine.lock_ledger_of(p_tenant => p_tenant, p_appointment => p_appointment, p_all_of_coach => false);
     v_now    timestamptz := coalesce(p_now, clock_timestamp());

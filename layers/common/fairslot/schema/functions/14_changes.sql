@@ -67,7 +67,7 @@ END $$;
 CREATE OR REPLACE FUNCTION engine.reschedule(
     p_tenant text, p_appointment uuid, p_start timestamptz, p_any_coach boolean,
     p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
-) RETURNS jsonb LANGUAGE plpgsql AS $$
+) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_ledger   record := engine.lock_ledger_of(p_tenant => p_tenant, p_appointment => p_appointment,
                                                p_all_of_coach => false);
@@ -144,7 +144,7 @@ END $$;
 CREATE OR REPLACE FUNCTION engine.reassign(
     p_tenant text, p_appointment uuid, p_coach text, p_reason text,
     p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
-) RETURNS jsonb LANGUAGE plpgsql AS $$
+) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_ledger   record := engine.lock_ledger_of(p_tenant => p_tenant, p_appointment => p_appointment,
                                                p_all_of_coach => false);
@@ -200,7 +200,7 @@ END $$;
 -- Stores how an appointment that has begun ended, and updates the coach's score.
 CREATE OR REPLACE FUNCTION engine.report_outcome(
     p_tenant text, p_appointment uuid, p_outcome text, p_key text, p_fingerprint bytea, p_keep_for interval, p_now timestamptz
-) RETURNS jsonb LANGUAGE plpgsql AS $$
+) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_ledger record := engine.lock_ledger_of(p_tenant => p_tenant, p_appointment => p_appointment, p_all_of_coach => true);
     v_now    timestamptz := coalesce(p_now, clock_timestamp());

@@ -15,7 +15,7 @@ CREATE OR REPLACE FUNCTION engine.own_time(p_coach text, p_from timestamptz, p_t
 $$;
 
 -- Closes a coach's absences on the days that are stored.
-CREATE OR REPLACE FUNCTION engine.apply_absences(p_coach text) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION engine.apply_absences(p_coach text) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_absent int4range[] := ARRAY(SELECT engine.slots_of(span) FROM coach_absences WHERE coach_id = p_coach);
 BEGIN
@@ -38,7 +38,7 @@ CREATE OR REPLACE FUNCTION engine.made_of(c coaches) RETURNS text LANGUAGE sql S
 CREATE OR REPLACE FUNCTION engine.upsert_days(
     p_coach text, p_fetched_at timestamptz, p_first_slots integer[], p_slot_counts smallint[], p_dates date[],
     p_working text[], p_external text[], p_max_per_day smallint, p_unreadable integer, p_made_of text
-) RETURNS void LANGUAGE plpgsql AS $$
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_from timestamptz := engine.instant_of(p_first_slots[1]);
     v_to   timestamptz := engine.instant_of(p_first_slots[cardinality(p_first_slots)] + 104);
@@ -86,7 +86,7 @@ END $$;
 CREATE OR REPLACE FUNCTION engine.extend_days(
     p_coaches text[], p_first_slots integer[], p_slot_counts smallint[], p_dates date[], p_working text[],
     p_external text[], p_max_per_day smallint, p_made_of text
-) RETURNS void LANGUAGE plpgsql AS $$
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_coach text;
 BEGIN
@@ -132,7 +132,7 @@ $$;
 CREATE OR REPLACE FUNCTION engine.replace_days(
     p_coach text, p_made_of text, p_from integer, p_first integer[], p_count smallint[], p_dates date[], p_working text[],
     p_external text[], p_max_per_day smallint
-) RETURNS void LANGUAGE plpgsql AS $$
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_old coach_slots[];
 BEGIN
@@ -169,7 +169,7 @@ END $$;
 -- Closes a coach's time, whatever calendars say, until it is over; for the appointments in it see
 -- release_next_appointments().
 CREATE OR REPLACE FUNCTION engine.begin_absence(p_coach text, p_from timestamptz, p_to timestamptz, p_event uuid)
-    RETURNS void LANGUAGE plpgsql AS $$
+    RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     PERFORM engine.lock_external_calendar(p_coach);
     INSERT INTO coach_absences (coach_id, span, event_id) VALUES (p_coach, tstzrange(p_from, p_to), p_event)
@@ -181,7 +181,7 @@ END $$;
 -- Ends a coach's absences within a span. Without an external calendar the coach is free then; otherwise the next
 -- reading says.
 CREATE OR REPLACE FUNCTION engine.end_absence(p_coach text, p_from timestamptz, p_to timestamptz)
-    RETURNS void LANGUAGE plpgsql AS $$
+    RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_ended tstzrange := tstzrange(p_from, p_to);
     v_absent int4range[];
@@ -237,7 +237,7 @@ END $$;
 CREATE OR REPLACE FUNCTION engine.release_next_appointments(
     p_tenant text, p_coach text, p_from timestamptz, p_to timestamptz, p_after timestamptz, p_limit integer,
     p_reason text, p_now timestamptz
-) RETURNS jsonb LANGUAGE plpgsql AS $$
+) RETURNS jsonb LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_ids       uuid[];
     v_calendars text[];

@@ -131,7 +131,7 @@ END $$;
 -- Brings coach_horizons up to date with about p_limit changes, unless another session does; returns whether there are more.
 -- Where the snapshot is not known, which is so at first and in a restored dump, every row is rebuilt, in several calls, and
 -- whoever calls waits for the other session: nothing can be listed before that.
-CREATE OR REPLACE FUNCTION engine.fold_changes(p_limit integer) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION engine.fold_changes(p_limit integer) RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_snapshot xid8;
     v_until    xid8;
@@ -181,3 +181,16 @@ BEGIN
        SET snapshot = excluded.snapshot, rebuilt_to = excluded.rebuilt_to, made_by = excluded.made_by;
     RETURN v_state.rebuilt_to IS NOT NULL OR v_state.snapshot < v_snapshot;
 END $$;
+
+-- The key that kept pages are authenticated with; it is made if there is none.
+CREATE OR REPLACE FUNCTION engine.page_key() RETURNS TABLE (key text) LANGUAGE sql SECURITY DEFINER AS $$
+    WITH made AS (
+        INSERT INTO page_keys AS page_key DEFAULT VALUES
+        ON CONFLICT (only_one) DO UPDATE SET key = excluded.key, made_by = excluded.made_by
+         WHERE page_key.xmin <> page_key.made_by::xid
+        RETURNING key
+    )
+    SELECT encode(key, 'hex') AS key FROM made
+     UNION ALL
+    SELECT encode(key, 'hex') FROM page_keys WHERE xmin = made_by::xid
+$$;

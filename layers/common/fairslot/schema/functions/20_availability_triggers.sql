@@ -38,11 +38,5 @@ BEGIN
             FOR EACH STATEMENT EXECUTE FUNCTION engine.note_periods();
         CREATE TRIGGER note_deleted_periods AFTER DELETE ON coach_periods REFERENCING OLD TABLE AS periods
             FOR EACH STATEMENT EXECUTE FUNCTION engine.note_periods();
-        -- No calendar's appointment has more than 720 minutes.
-        CREATE TRIGGER note_period AFTER UPDATE ON coach_periods
-            FOR EACH ROW WHEN (
-                (OLD.booked >= OLD.max_booked, least(OLD.max_minutes - OLD.minutes, 720))
-                IS DISTINCT FROM (NEW.booked >= NEW.max_booked, least(NEW.max_minutes - NEW.minutes, 720)))
-            EXECUTE FUNCTION engine.note_reading();
     END IF;
 END $$;

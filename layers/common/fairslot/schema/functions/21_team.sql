@@ -34,7 +34,7 @@ CREATE OR REPLACE FUNCTION engine.calendar_json(c calendars) RETURNS jsonb LANGU
 CREATE OR REPLACE FUNCTION engine.join_teams(
     p_calendars text[], p_coaches text[], p_manual_weights double precision[], p_buffers_before integer[],
     p_buffers_after integer[], p_notices integer[]
-) RETURNS void LANGUAGE plpgsql AS $$
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     PERFORM engine.lock_calendars(p_calendars);
     INSERT INTO coach_calendars AS member (calendar_id, coach_id, manual_weight, buffer_before, buffer_after,
@@ -54,7 +54,7 @@ CREATE OR REPLACE FUNCTION engine.join_team(p_calendar text, p_coach text, p_man
 
 -- Removes coaches from teams, the n-th from the n-th; raises FS404. Each leaves with the credit of then, one after the other.
 CREATE OR REPLACE FUNCTION engine.leave_teams(p_calendars text[], p_coaches text[], p_now timestamptz)
-    RETURNS void LANGUAGE plpgsql AS $$
+    RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_one record;
 BEGIN
@@ -91,7 +91,7 @@ $$;
 -- an appointment over is locked too. Coaches of other tenants are left out: what follows refuses them.
 CREATE OR REPLACE FUNCTION engine.lock_team_change(
     p_tenant text, p_coaches text[], p_calendars text[], p_closing text[], p_now timestamptz
-) RETURNS void LANGUAGE plpgsql AS $$
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_from      integer := engine.slot_of(p_now);
     v_coaches   text[] := ARRAY(SELECT coach_id FROM coaches WHERE tenant_id = p_tenant AND coach_id = ANY (p_coaches)
@@ -175,7 +175,7 @@ $$;
 -- nothing was done to it. The caller has the locks.
 CREATE OR REPLACE FUNCTION engine.settle_misfits(
     p_tenant text, p_ids uuid[], p_reasons text[], p_action text, p_reason text, p_now timestamptz
-) RETURNS TABLE (appointment_id uuid, outcome text, coach_id text) LANGUAGE plpgsql AS $$
+) RETURNS TABLE (appointment_id uuid, outcome text, coach_id text) LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_one record;
     a     coach_appointments;
@@ -210,3 +210,12 @@ BEGIN
         RETURN NEXT;
     END LOOP;
 END $$;
+
+-- The absences of a coach of the tenant; where a part of one has ended, from its first instant to its last.
+CREATE OR REPLACE FUNCTION engine.absences_of(p_tenant text, p_coach text)
+    RETURNS TABLE (absence_id uuid, start timestamptz, "end" timestamptz, reason text, ledger text) LANGUAGE sql STABLE AS $$
+    SELECT absence.event_id, min(lower(absence.span)), max(upper(absence.span)), max(absence.reason), max(absence.ledger)
+      FROM coach_absences AS absence JOIN coaches AS coach USING (coach_id)
+     WHERE absence.coach_id = p_coach AND coach.tenant_id = p_tenant AND coach.deleted_at IS NULL
+     GROUP BY absence.event_id
+$$;

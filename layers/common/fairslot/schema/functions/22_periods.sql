@@ -100,3 +100,51 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = '40001', MESSAGE = 'the coach reached a limit meanwhile';
     END IF;
 END $$;
+
+-- Keeps tight_periods, and notes a change: a week or month is tight while it does not admit the longest appointment, of 720
+-- minutes.
+CREATE OR REPLACE FUNCTION engine.keep_tight_period() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    v_left integer := engine.minutes_left(NEW);
+BEGIN
+    IF v_left < 720 THEN
+        INSERT INTO tight_periods AS tight VALUES (NEW.coach_id, NEW.first_slot, NEW.kind, NEW.end_slot, v_left)
+        ON CONFLICT (coach_id, first_slot, kind) DO UPDATE SET minutes_left = excluded.minutes_left;
+    ELSE
+        DELETE FROM tight_periods WHERE (coach_id, first_slot, kind) = (NEW.coach_id, NEW.first_slot, NEW.kind);
+    END IF;
+    IF TG_OP = 'UPDATE' THEN  -- of those that come and go note_periods() notes the coach
+        INSERT INTO availability_changes (coach_id) VALUES (NEW.coach_id);
+    END IF;
+    RETURN NULL;
+END $$;
+
+-- Takes the weeks and months that a statement deleted out of tight_periods. A foreign key would be looked at by each update of a
+-- week, too.
+CREATE OR REPLACE FUNCTION engine.forget_tight_periods() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM tight_periods AS tight USING periods AS gone
+     WHERE (tight.coach_id, tight.first_slot, tight.kind) = (gone.coach_id, gone.first_slot, gone.kind);
+    RETURN NULL;
+END $$;
+
+-- Created once, as in 16_rosters.sql. What is there already is added behind the lock that CREATE TRIGGER takes. The condition is
+-- spelled out: a statement that updates a row plans it anew, which takes longer the more functions are in it.
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = 'coach_periods'::regclass AND tgname = 'keep_tight_period') THEN
+        DROP TRIGGER IF EXISTS note_period ON coach_periods;
+        CREATE TRIGGER keep_tight_period AFTER UPDATE ON coach_periods
+            FOR EACH ROW WHEN (
+                (OLD.booked >= OLD.max_booked, least(OLD.max_minutes - OLD.minutes, 720))
+                IS DISTINCT FROM (NEW.booked >= NEW.max_booked, least(NEW.max_minutes - NEW.minutes, 720)))
+            EXECUTE FUNCTION engine.keep_tight_period();
+        CREATE TRIGGER keep_new_tight_period AFTER INSERT ON coach_periods
+            FOR EACH ROW WHEN (engine.minutes_left(NEW) < 720) EXECUTE FUNCTION engine.keep_tight_period();
+        CREATE TRIGGER forget_tight_periods AFTER DELETE ON coach_periods REFERENCING OLD TABLE AS periods
+            FOR EACH STATEMENT EXECUTE FUNCTION engine.forget_tight_periods();
+        INSERT INTO tight_periods
+        SELECT coach_id, first_slot, kind, end_slot, engine.minutes_left(period)
+          FROM coach_periods AS period WHERE engine.minutes_left(period) < 720;
+    END IF;
+END $$;

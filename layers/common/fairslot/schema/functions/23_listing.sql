@@ -1,14 +1,19 @@
 -- What a listing reads: teams from the read model, and what a snapshot does not show of them.
 
--- The weeks and months of some coaches within the slots [p_from, p_to) that admit no appointment of p_minutes.
+-- Whether a week or month touches the slots [p_from, p_to) and admits no appointment of p_minutes.
+CREATE OR REPLACE FUNCTION engine.is_closed(tight tight_periods, p_from integer, p_to integer, p_minutes integer)
+    RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN tight.first_slot < p_to AND tight.end_slot > p_from AND tight.minutes_left < p_minutes;
+
+-- The weeks and months of some coaches of which that is true.
 CREATE OR REPLACE FUNCTION engine.closed_periods(
     p_coaches text[], p_from integer, p_to integer, p_minutes integer,
     OUT coaches text[], OUT firsts integer[], OUT ends integer[]
 ) LANGUAGE sql STABLE AS $$
-    SELECT array_agg(period.coach_id), array_agg(period.first_slot), array_agg(period.end_slot)
-      FROM coach_periods AS period
-     WHERE period.coach_id = ANY (p_coaches) AND period.first_slot < p_to AND period.end_slot > p_from
-       AND engine.period_refusal(period => period, p_minutes => p_minutes) IS NOT NULL
+    SELECT array_agg(tight.coach_id), array_agg(tight.first_slot), array_agg(tight.end_slot)
+      FROM tight_periods AS tight
+     WHERE tight.coach_id = ANY (p_coaches)
+       AND engine.is_closed(tight => tight, p_from => p_from, p_to => p_to, p_minutes => p_minutes)
 $$;
 
 -- A range of a horizon as bytes, from a slot on that is a multiple of 8; slots that it does not have are 0.
@@ -163,11 +168,11 @@ BEGIN
                                               coalesce(date_part('epoch', sync.synced_at), 0) END,
                           'is_failing', coach.calendar_kind <> 'none' AND coalesce(sync.failures, 0) > 0,
                           'closed', CASE WHEN engine.has_periods(coach) THEN (
-                              SELECT json_agg(json_build_array(one.first_slot, one.end_slot))
-                                FROM engine.closed_periods(
-                                         p_coaches => ARRAY[changed.coach_id], p_from => p_first, p_to => p_end_slot,
-                                         p_minutes => calendar.slot_duration) AS closed
-                               CROSS JOIN LATERAL unnest(closed.firsts, closed.ends) AS one (first_slot, end_slot)) END))
+                              SELECT json_agg(json_build_array(tight.first_slot, tight.end_slot))
+                                FROM tight_periods AS tight
+                               WHERE tight.coach_id = changed.coach_id
+                                 AND engine.is_closed(tight => tight, p_from => p_first, p_to => p_end_slot,
+                                                      p_minutes => calendar.slot_duration)) END))
                  FROM unnest(v_coaches, v_of_days, v_firsts, v_counts)
                       AS changed (coach_id, of_days, first_slot, slot_count)
                  JOIN coach_calendars AS member

@@ -28,7 +28,7 @@ END $$;
 -- the calendar.
 CREATE OR REPLACE FUNCTION engine.adjust_credit(
     p_tenant text, p_calendar text, p_coach text, p_kind text, p_amount bigint, p_reason text, p_change uuid, p_now timestamptz
-) RETURNS void LANGUAGE plpgsql AS $$
+) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_ledger record;
     v_place  integer;
@@ -77,7 +77,7 @@ END $$;
 -- Settles a coach's credits in every team, because of an absence; the caller has locked the calendars.
 CREATE OR REPLACE FUNCTION engine.settle_absence(
     p_tenant text, p_coach text, p_absence uuid, p_reason text, p_now timestamptz
-) RETURNS void LANGUAGE sql AS $$
+) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
     SELECT engine.settle_credits(
                p_calendar => member.calendar_id, p_coach => p_coach, p_type => 'credit.settled',
                p_details => jsonb_build_object('reason', p_reason, 'absence_id', p_absence), p_now => p_now)

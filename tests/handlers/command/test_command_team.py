@@ -1,100 +1,18 @@
-"""The command `fairslot` against the API over HTTP."""
+"""The command `fairslot` against the API over HTTP: teams, appointments, ledgers."""
 
 import json
-import os
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from fairslot.platform.db import Connection
+from tests.handlers.command.conftest import TEAM, Run
 from tests.support.clock import NINE
-from tests.support.http import KEY, NOTHING, booked, request, send
+from tests.support.http import KEY, booked
 from tests.support.tables import count, table_digests
 from tests.support.team import add_coach, set_calendar
 
-type Result = subprocess.CompletedProcess[str]
-type Run = Callable[..., Result]
-
-TEAM = """\
-coaches:
-  ann:
-    name: Ann
-    time_zone: Europe/Berlin
-    working_hours: &week
-      tue: [[09:00, 17:00]]
-  b.en:
-    name: Ben
-    time_zone: UTC
-    working_hours: *week
-    overrides: [{date: 2026-12-24, hours: []}]
-calendars:
-  intro:
-    name: Intro
-    slot_duration: 30
-    team: {ann: {}, b.en: {weight: 2}}
-"""
 _LAUGHS = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9))
-
-
-class _Gateway(BaseHTTPRequestHandler):
-    """Has the handlers answer."""
-
-    def _answer(self) -> None:
-        path, _, query = self.path.partition("?")
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        headers = {"x-api-key": self.headers.get("x-api-key", "")}
-        answer = send(request(self.command, path, body or NOTHING, query=query, headers=headers, key=None))
-        self.send_response(answer.status)
-        self.send_header("content-length", str(len(answer.body)))
-        self.end_headers()
-        self.wfile.write(answer.body)
-
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - the library's names
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
-        """Say nothing."""
-
-
-@pytest.fixture
-def url() -> Iterator[str]:
-    """The API over HTTP."""
-    with HTTPServer(("127.0.0.1", 0), _Gateway) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def run(team: Connection, url: str, tmp_path: Path) -> Run:
-    """Run the command with a key for the small team."""
-    variables = {"FAIRSLOT_URL": url, "FAIRSLOT_KEY": KEY, "FAIRSLOT_PROFILES": str(tmp_path / "none")}
-
-    def once(*arguments: str, **more: str) -> Result:
-        return subprocess.run(
-            [sys.executable, "-m", "cli", *arguments],
-            env={**os.environ, **variables, "COLUMNS": "200", **more},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    return once
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    """A team in a file."""
-    path = tmp_path / "team.yaml"
-    path.write_text(TEAM, "utf-8")
-    return path
 
 
 def test_a_team_is_applied_from_a_file(run: Run, team: Connection, file: Path) -> None:
@@ -102,7 +20,7 @@ def test_a_team_is_applied_from_a_file(run: Run, team: Connection, file: Path) -
     before = table_digests(team)
     dry = run("apply", str(file), "--dry-run")
     assert dry.returncode == 0, dry.stderr
-    assert "would change" in dry.stdout
+    assert "nothing is changed yet" in dry.stdout
     assert "intro/b.en" in dry.stdout
     assert table_digests(team) == before
     assert run("apply", str(file)).returncode == 0
@@ -206,7 +124,7 @@ def test_a_ledger_is_adjusted_and_replayed(run: Run, team: Connection) -> None:
     kinds = '{"hour_kinds": [{"name": "morning", "before": "23:00"}]}'
     assert run("calendars", "set", "cal", kinds).returncode == 0
     appointment = booked(NINE)
-    assert "kind of hour: morning" in run("why", appointment["appointment_id"]).stdout
+    assert "kind of hour: morning (as of then)" in run("why", appointment["appointment_id"]).stdout
     adjusting = ("adjust", "cal", "coach-02", "1.5", "covered for Ann", "--kind", "morning")
     assert "credit_after" in run(*adjusting, "--dry-run").stdout
     assert count(team, "changes", "type = 'credit.adjusted'") == 0
@@ -269,23 +187,3 @@ def test_a_profile_says_where_the_api_is(run: Run, url: str, tmp_path: Path) -> 
     assert run("--profile", "there", "coaches", "list", **unset).returncode == 2
     file.write_text("[default", "utf-8")
     assert run("coaches", "list", **unset).returncode == 2
-
-
-def test_keys_are_made_rotated_and_revoked(run: Run, team: Connection) -> None:
-    """A key is all that is printed where it is made, so that a script can keep it; lists do not have it."""
-    made = run("keys", "create", "site", "--scope", "read", "--calendar", "cal", "--rate-limit", "7")
-    assert made.returncode == 0, made.stderr
-    key, key_id = made.stdout.strip(), made.stderr.partition(";")[0]
-    assert run("--json", "deliveries", FAIRSLOT_KEY=key).returncode == 1
-    listed = run("keys", "list")
-    assert key_id in listed.stdout
-    assert key not in listed.stdout
-    shown = json.loads(run("--json", "keys", "list").stdout)[0]
-    assert (shown["calendars"], shown["rate_limit"], shown["scopes"]) == (["cal"], 7, ["read"])
-    rotated = run("keys", "rotate", key_id, "--overlap-hours", "1")
-    assert rotated.returncode == 0, rotated.stderr
-    assert rotated.stdout.strip() not in {"", key}
-    assert run("keys", "rotate", key_id).returncode == 1
-    assert run("keys", "revoke", key_id).returncode == 0
-    assert json.loads(run("--json", "keys", "list").stdout)[0]["state"] == "revoked"
-    assert run("keys", "create", "nothing").returncode == 2
