@@ -32,6 +32,7 @@ from tests.mutants import (
     privacy,
     relay,
     rights,
+    sources,
     team,
     upgrades,
     watching,
@@ -58,6 +59,7 @@ GUARDS = (
     *upgrades.GUARDS,
     *watching.GUARDS,
     *attributes.GUARDS,
+    *sources.GUARDS,
     *rights.GUARDS,
 )
 
