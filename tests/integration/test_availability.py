@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg
@@ -170,7 +171,7 @@ def test_listing_and_booking_are_one_predicate(connection: Connection, data: st.
             length = data.draw(st.integers(1, 20))
             begin_absence(connection, coach_id, instant_of(busy), instant_of(busy + length))
         for minutes in data.draw(st.lists(st.sampled_from([0, 14, 15, 16, 100]), max_size=2)):
-            known = {"source_id": str(add_source(connection, coach_id)), "generation": 1}
+            known: dict[str, Any] = {"source_id": str(add_source(connection, coach_id)), "generation": 1}
             start = instant_of(first + data.draw(st.integers(0, 200)))
             began = NOW - minutes * MINUTE
             store_reading(connection, began, (start, start + HOUR), coach_id=coach_id, zone=zone, **known)
