@@ -63,7 +63,7 @@ def fill(url: str) -> None:
 
 
 def read_with_last_release(url: str, now: datetime, reading: str) -> list[str]:
-    """Have the last release's code claim what is due and store a reading; return whose calendars it claimed."""
+    """Have the last release's code claim what is due and store a reading; return who was claimed."""
     done = subprocess.run(
         [sys.executable, "-P", Path(__file__).with_name("release_reader.py"), now.isoformat()],
         env={**os.environ, "PYTHONPATH": str(_package()), "DATABASE_URL": url},
