@@ -132,7 +132,7 @@ def test_the_accounts_calendar_is_found_by_its_address(reader: Reader, source: S
 def test_a_source_in_trouble_is_told_and_holds_up_nobody(
     reader: Reader, source: Source, change: dict[str, Any], error: str, ended: str | None
 ) -> None:
-    """A wrong password, one that was locked for another source, an address inside: each says what is wrong."""
+    """A wrong password, one locked for another source, an address inside: each says what is wrong."""
     locked = {name: change[name] for name in ("password", "source_id") if name in change}
     given = {name: change[name] for name in ("url", "calendar_ref", "credentials") if name in change}
     if locked:
