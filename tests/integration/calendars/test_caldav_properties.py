@@ -15,7 +15,7 @@ from fairslot.domain import slots
 from fairslot.domain.slots import Window
 from tests.support.caldav_servers import CaldavServer, Radicale, Xandikos
 from tests.support.caldav_tried import text_of
-from tests.support.calendar_cases import SOURCE, Foreign, Series
+from tests.support.calendar_cases import SOURCE, Foreign, Quality, Series
 from tests.support.environment import clear_caches, set_environment
 
 ZONES = [
@@ -29,7 +29,7 @@ ZONES = [
 # The clocks of some of these zones change between the first and the last.
 DAYS = [date(2027, 3, 7), date(2027, 3, 14), date(2027, 3, 28), date(2027, 4, 4), date(2027, 10, 31)]
 DAY = timedelta(days=1)
-_QUALITIES = ("tentative", "transparent", "cancelled", None)
+_QUALITIES: tuple[Quality | None, ...] = ("tentative", "transparent", "cancelled", None)
 
 type Servers = list[tuple[CaldavServer, str]]
 
