@@ -13,7 +13,7 @@ from local.partners import server
 from local.partners.google_answers import ACCOUNT, BASE, Refused, answer, calendar_of
 from local.partners.google_channels import tell
 from local.partners.google_oauth import STORE
-from local.partners.google_store import Calendar, Item, expanded, instant, is_busy
+from local.partners.google_store import Calendar, Item, expanded, instant, is_busy, occurrence
 
 _ID = re.compile(r"[0-9a-v]{5,1024}")
 # What people report: the reference has no number.
@@ -92,15 +92,19 @@ async def delete_event(request: web.Request) -> web.Response:
     if event["status"] == "cancelled":
         raise Refused(410, "deleted")
     _check_version(request, event)
-    store_event(request.app, calendar, event | {"status": "cancelled"})
+    # A series takes what was changed of its occurrences with it.
+    changed = [one for one in calendar.events.values() if one.get("recurringEventId") == event["id"]]
+    for one in (*changed, event):
+        store_event(request.app, calendar, one | {"status": "cancelled"})
     return web.Response(status=204)
 
 
 def _event(request: web.Request, calendar: Calendar) -> Item:
-    try:
-        return calendar.events[request.match_info["event_id"]]
-    except KeyError:
-        raise Refused(404, "notFound") from None
+    event_id = request.match_info["event_id"]
+    event = calendar.events.get(event_id) or occurrence(calendar, event_id)
+    if event is None:
+        raise Refused(404, "notFound")
+    return event
 
 
 def _check_version(request: web.Request, event: Item) -> None:
@@ -129,6 +133,9 @@ def store_event(app: web.Application, calendar: Calendar, event: Item) -> Item:
     except (KeyError, ValueError, TypeError):
         raise Refused(400, "required") from None
     stored = app[STORE].stamp({"kind": "calendar#event", "eventType": "default"} | event)
+    for guest in stored.get("attendees", []):
+        if guest.get("email") == calendar.id:
+            guest["self"] = True
     calendar.events[stored["id"]] = stored
     tell(calendar)
     return stored

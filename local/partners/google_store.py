@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -13,6 +14,9 @@ from zoneinfo import ZoneInfo
 from dateutil.rrule import rrulestr
 
 type Item = dict[str, Any]
+
+# What a series leaves out is in its own zone here.
+_OF_A_ZONE = re.compile(r"^(EXDATE);TZID=[^:]+:", re.MULTILINE)
 
 
 @dataclass
@@ -137,10 +141,23 @@ def expanded(calendar: Calendar, start: datetime, end: datetime) -> Iterator[Ite
     for event in calendar.events.values():
         if event["status"] == "cancelled":
             continue
-        for one in _occurrences(calendar, event, end):
+        for one in _occurrences(calendar, event):
             # Of instants, as days are compared in the calendar's zone.
-            if instant(calendar, one["start"]) < end and instant(calendar, one["end"]) > start:
+            if instant(calendar, one["start"]) >= end:
+                break
+            if instant(calendar, one["end"]) > start:
                 yield one
+
+
+def occurrence(calendar: Calendar, event_id: str) -> Item | None:
+    """Return an occurrence of a series by its id, as an event that may be changed; None for no such."""
+    series = calendar.events.get(event_id.rpartition("_")[0])
+    if series is None or series["status"] == "cancelled":
+        return None
+    for one in itertools.takewhile(lambda one: one["id"] <= event_id, _occurrences(calendar, series)):
+        if one["id"] == event_id:
+            return one | {"originalStartTime": one["start"]}
+    return None
 
 
 def is_busy(event: Item) -> bool:
@@ -154,7 +171,8 @@ def is_busy(event: Item) -> bool:
     )
 
 
-def _occurrences(calendar: Calendar, event: Item, end: datetime) -> Iterator[Item]:
+def _occurrences(calendar: Calendar, event: Item) -> Iterator[Item]:
+    """Yield the occurrences of a series in their order, or the event itself."""
     rules = event.get("recurrence")
     if not rules:
         yield event
@@ -168,10 +186,9 @@ def _occurrences(calendar: Calendar, event: Item, end: datetime) -> Iterator[Ite
         if one.get("recurringEventId") == event["id"]
     }
     # On the wall clock: a series keeps its hour when clocks change.
-    for at in rrulestr("\n".join(rules), dtstart=first.replace(tzinfo=None)):
+    on_the_clock = _OF_A_ZONE.sub(r"\1:", "\n".join(rules))
+    for at in rrulestr(on_the_clock, dtstart=first.replace(tzinfo=None)):
         begin = at.replace(tzinfo=zone)
-        if begin >= end:
-            return
         if begin in replaced:
             continue
         once = {name: value for name, value in event.items() if name != "recurrence"}

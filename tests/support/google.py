@@ -1,26 +1,35 @@
 """The stand-in of Google Calendar as a process, and accounts at it."""
 
+import asyncio
 import itertools
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
+import pytest
 
 from fairslot.calendars.access_tokens import SourceToken
 from fairslot.calendars.event_ids import PROPERTY, event_id, key_of
 from fairslot.calendars.fetch import Limits
 from fairslot.calendars.google import Google
 from fairslot.calendars.google_channels import GoogleChannels
+from fairslot.calendars.interface import CalendarError, Event, EventKey
 from fairslot.calendars.oauth import GOOGLE, Client, OAuth, Provider
 from fairslot.calendars.push_secret import PushSecrets
+from fairslot.domain.slots import Window, slot_of
 from tests.support.google_contract import Contract
 from tests.support.partner_process import partner
 
 LIMITS = Limits(attempts=1, answer_seconds=5)
 CLIENT = Client(client_id="fairslot", client_secret="a secret")
+DAY = datetime(2026, 11, 30, 9, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+WINDOW = Window(slot_of(DAY), 8)
+FREE = 0b11111111
 _numbers = itertools.count(1)
 
 
@@ -133,6 +142,34 @@ class GoogleAccount:
     def mine(self) -> list[dict[str, Any]]:
         """Return the events of ours that stand in the calendar."""
         return [one for one in self.events() if _is_ours(one)]
+
+
+def run[T](doing: Coroutine[Any, Any, T]) -> T:
+    """Do it in an event loop of its own, as each invocation has one."""
+    return asyncio.run(doing)
+
+
+def refusal(doing: Coroutine[Any, Any, object]) -> tuple[str, float, str | None]:
+    """Return reason, seconds to wait, and what has ended."""
+    with pytest.raises(CalendarError) as raised:
+        run(doing)
+    return raised.value.reason, raised.value.after, raised.value.ended
+
+
+def at(start: datetime, length: timedelta = HOUR) -> dict[str, Any]:
+    """Return an event's start and end as Google writes them."""
+    return {"start": {"dateTime": start.isoformat()}, "end": {"dateTime": (start + length).isoformat()}}
+
+
+def event(account: GoogleAccount, start: datetime = DAY, generation: int = 1) -> Event:
+    """Make the event of one appointment."""
+    key = EventKey(appointment_id=UUID(int=1), source_id=account.source_id, generation=generation)
+    return Event(key=key, start=start, end=start + HOUR, title="Booked: Intro call")
+
+
+def starts(account: GoogleAccount) -> list[datetime]:
+    """Return when the events of ours begin that stand in the calendar."""
+    return [datetime.fromisoformat(one["start"]["dateTime"]) for one in account.mine()]
 
 
 def _is_ours(event: dict[str, Any]) -> bool:
