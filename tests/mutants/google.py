@@ -77,6 +77,13 @@ GUARDS = (
         "test_what_the_coach_deleted_is_a_conflict_and_the_next_generation_is_written",
     ),
     Guard(
+        "a write that comes again at Google fights the coach",
+        _GOOGLE,
+        "written(found) == digest_of(event)",
+        "(seen.start, seen.end) == (event.start, event.end)",
+        f"{_AGAINST}/test_google_writing.py::test_a_write_that_comes_again_leaves_what_the_coach_moved",
+    ),
+    Guard(
         "a refresh that fails disconnects",
         _OAUTH,
         "if HTTPStatus.BAD_REQUEST <= answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:",
