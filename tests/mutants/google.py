@@ -52,13 +52,13 @@ GUARDS = (
         _GOOGLE,
         "if page_token else None",
         "if False else None",
-        f"{_AGAINST}/test_google_reading.py::TestReading::test_ten_pages_are_read",
+        f"{_AGAINST}/test_google_reading.py::test_ten_pages_are_read",
     ),
     Guard(
         "a lost answer of Google makes another event",
         _GOOGLE,
-        '            "id": event_id(event.key),\n',
-        "",
+        'body = {"id": event_id(event.key), **_written(event)}',
+        "body = _written(event)",
         f"{_AGAINST}/test_google_writing.py::test_a_creation_without_an_answer_makes_one_event",
     ),
     Guard(
