@@ -23,7 +23,7 @@ GUARDS = (
         "an event of Google whose type is not known is free",
         _EVENTS,
         'or item.get("eventType") in _TAKES_NO_TIME',
-        'or item.get("eventType") not in {None, "default", "outOfOffice", "focusTime", "fromGmail"}',
+        'or item.get("eventType") not in (None, "default", "outOfOffice", "focusTime", "fromGmail")',
         f"{_UNIT}/test_google_events.py::test_what_takes_time",
     ),
     Guard(

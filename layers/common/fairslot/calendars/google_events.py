@@ -15,8 +15,8 @@ from fairslot.domain.slots import Window, day_of, instant_of, slot_from, slot_of
 
 type Item = Mapping[str, Any]
 
-# Where somebody works and whose birthday it is take no time; unknown types do.
-_TAKES_NO_TIME = frozenset({"workingLocation", "birthday"})
+# Where somebody works and whose birthday it is take no time; unknown types do, also those that are no text.
+_TAKES_NO_TIME = ("workingLocation", "birthday")
 
 # The fields of an event that are asked for: no title, description, place or guest ever comes here.
 FIELDS = "id,status,etag,start,end,extendedProperties/private"
