@@ -49,7 +49,7 @@ class MicrosoftSubscriptions:
         patient = replace(usual, answer_seconds=max(usual.answer_seconds, _ANSWER_SECONDS))
         self._api = ProviderApi(base_url=base_url, token=token, limits=patient, transport=transport)
         self._secrets = secrets
-        # Without a calendar it is all events of the mailbox: Graph documents no subscription to the default one.
+        # Without a calendar it is all events of the mailbox: of the default one alone Graph documents none.
         owner = calendar_path(mailbox, calendar_id) if calendar_id else mailbox_path(mailbox)
         self._events = f"{owner}/events"
         self._clock = clock
