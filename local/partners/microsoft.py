@@ -2,10 +2,11 @@
 
 It does what the reference of Microsoft Graph v1.0 says of the calls that are used here, and its answers are
 held to the models of Microsoft's SDK by the tests. Nobody has compared it with Graph itself. Faults: as in
-`faults` (MICROSOFT_FAILURE_RATE and so on), and of single requests as in `next_faults`. What tests set and see
-is in `microsoft_control`. The state ends with the process.
+`faults` (MICROSOFT_FAILURE_RATE and so on), and of single requests as in `next_faults`. What tests set and
+see is in `microsoft_control`. The state ends with the process.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
@@ -75,6 +76,7 @@ async def _of_graph(request: web.Request, handler: Handler) -> web.StreamRespons
         mailbox = request[MAILBOX] = _opened(request, grant)
         mailbox.in_flight += 1
         try:
+            await asyncio.sleep(request.app[STORE].settings.request_seconds)
             return await handler(request)
         finally:
             mailbox.in_flight -= 1

@@ -93,6 +93,8 @@ class Settings:
     subscription_minutes: int = 10_080
     strict_rotation: bool = True
     token_seconds: int = 3_600
+    # How long a mailbox is busy with each request.
+    request_seconds: float = 0.0
     client_id: str = "fairslot"
     client_secret: str = "operator"  # noqa: S105  # a stand-in's, for everybody to know
     # The public key (PEM) of the application's certificate, and its thumbprint.
