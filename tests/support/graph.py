@@ -52,13 +52,19 @@ class Coach:
 
     def calendar(self, **more: Any) -> MicrosoftCalendar:
         """Open the coach's calendar."""
-        opened = {"token": self.token, "source_id": self.source_id, "zone": self.zone, "limits": LIMITS}
+        opened: dict[str, Any] = {
+            "token": self.token,
+            "source_id": self.source_id,
+            "zone": self.zone,
+            "limits": LIMITS,
+        }
         return MicrosoftCalendar(**opened | {"base_url": self.standin.api} | more)
 
     def add(self, start: datetime, end: datetime, zone: str = "UTC", **more: Any) -> dict[str, Any]:
         """Add an event that is not ours."""
         event = {"subject": "Private", "start": written(start, zone), "end": written(end, zone)} | more
-        return self.standin.control("events", address=self.address, event=event)
+        added: dict[str, Any] = self.standin.control("events", address=self.address, event=event)
+        return added
 
     def act(self, method: str, path: str, **more: Any) -> httpx.Response:
         """Do something as the coach, with a token of their own."""

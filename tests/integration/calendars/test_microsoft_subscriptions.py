@@ -20,7 +20,12 @@ HOUR = timedelta(hours=1)
 
 def subscriptions(coach: Coach, **more: Any) -> MicrosoftSubscriptions:
     """Open the subscriptions to a coach's calendar."""
-    opened = {"token": coach.token, "secrets": SECRETS, "base_url": coach.standin.api, "limits": LIMITS}
+    opened: dict[str, Any] = {
+        "token": coach.token,
+        "secrets": SECRETS,
+        "base_url": coach.standin.api,
+        "limits": LIMITS,
+    }
     return MicrosoftSubscriptions(**opened | more)
 
 

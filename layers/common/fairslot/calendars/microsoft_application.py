@@ -77,7 +77,7 @@ class Application:
         if self.certificate is None:
             return {"client_secret": self.client_secret or ""}
         issued = int(self.now())
-        claims = {
+        claims: dict[str, str | int] = {
             "aud": token_url,
             "iss": self.client_id,
             "sub": self.client_id,
