@@ -5,6 +5,7 @@ https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow
 """
 
 import hashlib
+import re
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
@@ -29,6 +30,10 @@ _OPERATOR_SECONDS = 3_600.0
 # ask for the coach to be there, who is not when a token is refreshed.
 _FINAL = frozenset({"invalid_grant", "interaction_required", "consent_required", "login_required"})
 _OPERATORS = frozenset({"invalid_client", "unauthorized_client", "invalid_scope", "unsupported_grant_type"})
+
+
+# RFC 6749, appendix A.12.
+_TOKEN = re.compile(r"[!-~]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +231,8 @@ def refusal(answer: Answer) -> CalendarError:
 def _granted(answer: Answer) -> Grant:
     body = answer.body
     access_token, refresh_token = body.get("access_token"), body.get("refresh_token")
-    if not isinstance(access_token, str) or not access_token.isascii() or not access_token.isprintable():
+    # It goes into a header.
+    if not isinstance(access_token, str) or not _TOKEN.fullmatch(access_token):
         raise CalendarError("invalid_body")
     scope = body.get("scope")
     return Grant(
