@@ -13,6 +13,8 @@ from tests.support.calendar_cases import CASES, ZONE, Case, TriedCalendar
 from tests.support.environment import clear_caches, set_environment
 from tests.support.google import google as running_google
 from tests.support.google_tried import TriedGoogle
+from tests.support.graph import graph_standin
+from tests.support.graph_tried import TriedStandin
 
 
 @contextmanager
@@ -44,7 +46,19 @@ def google(folder: Path) -> Iterator[TriedCalendar]:
         yield TriedGoogle(ana.token, ana.email, base_url=standin.base_url)
 
 
-KINDS: tuple[Callable[[Path], AbstractContextManager[TriedCalendar]], ...] = (radicale, xandikos, google)
+@contextmanager
+def microsoft(folder: Path) -> Iterator[TriedCalendar]:
+    """A calendar at the stand-in of Microsoft Graph."""
+    with graph_standin(folder) as standin:
+        yield TriedStandin(standin.coach(ZONE))
+
+
+KINDS: tuple[Callable[[Path], AbstractContextManager[TriedCalendar]], ...] = (
+    radicale,
+    xandikos,
+    google,
+    microsoft,
+)
 
 
 @pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.__name__)
