@@ -109,12 +109,15 @@ class CalendarStandins:
         return self._programs
 
     @property
+    def urls(self) -> dict[str, str]:
+        """Where they are, by kind, once they are ready."""
+        return {kind: f"http://127.0.0.1:{program.port}" for kind, program in self._programs.items()}
+
+    @property
     def settings(self) -> dict[str, str]:
         """What the functions need, once they are ready."""
         return {
-            name: value
-            for one in self._standins
-            for name, value in one.settings(f"http://127.0.0.1:{self._programs[one.kind].port}").items()
+            name: value for one in self._standins for name, value in one.settings(self.urls[one.kind]).items()
         }
 
     def make_coaches(self, environment: Mapping[str, str]) -> str:
@@ -124,7 +127,7 @@ class CalendarStandins:
             StartError: it failed.
 
         """
-        coaches = [one.coach(f"http://127.0.0.1:{self._programs[one.kind].port}") for one in self._standins]
+        coaches = [one.coach(self.urls[one.kind]) for one in self._standins]
         log = self._logs / "demo-calendars.log"
         made = subprocess.run(
             [sys.executable, "-m", "local.demo_calendars"],

@@ -284,6 +284,7 @@ class Supervisor:
                 "crm": addresses["CRM_WEBHOOK_URL"],
                 "auth": addresses.get("AUTH_SERVICE_URL"),
             },
+            "calendars": self._calendars.urls,
             "sqs_endpoint": self._sqs.url,
             "queues": {name: self._template.queue_url(name) for name in self._template.queues},
             "pids": {name: program.pid for name, program in self._programs.items()},
