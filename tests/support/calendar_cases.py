@@ -364,6 +364,16 @@ async def where_the_coach_moved_it_is_seen(tried: TriedCalendar) -> None:
     assert len(await tried.mine()) == 1
 
 
+async def a_put_that_comes_again_leaves_what_the_coach_moved(tried: TriedCalendar) -> None:
+    """Nobody fights the coach; another time that is wanted moves it."""
+    event = an_event(10, 9)
+    await tried.calendar().put(event)
+    await tried.move_mine(event.key, at(10, 16), at(10, 17))
+    put = await tried.calendar().put(event)
+    assert (put.start, put.end) == (at(10, 16), at(10, 17))
+    assert [(one.start, one.end) for one in (await free_of(tried)).own] == [(put.start, put.end)]
+
+
 async def what_the_coach_moved_is_removed(tried: TriedCalendar) -> None:
     """It is ours wherever it stands."""
     event = an_event(10, 9)
@@ -431,6 +441,7 @@ CASES: tuple[Case, ...] = (
     a_removal_needs_no_address,
     a_removal_before_its_put_does_no_harm,
     where_the_coach_moved_it_is_seen,
+    a_put_that_comes_again_leaves_what_the_coach_moved,
     what_the_coach_moved_is_removed,
     what_the_coach_deleted_is_not_seen,
     a_change_is_seen_by_the_tag,
