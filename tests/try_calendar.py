@@ -13,8 +13,10 @@ from collections.abc import Awaitable, Callable
 from fairslot.calendars.caldav_account import Account
 from fairslot.calendars.caldav_discovery import discover
 from fairslot.calendars.interface import CalendarError
+from fairslot.calendars.microsoft import BASE_URL
 from tests.support.caldav_tried import TriedCaldav
 from tests.support.calendar_cases import CASES, Case, Skipped, TriedCalendar, busy, free_of
+from tests.support.graph_tried import TriedGraph
 
 
 class NotTriedError(Exception):
@@ -50,8 +52,28 @@ async def caldav() -> TriedCalendar:
     return TriedCaldav("caldav", account, chosen.rstrip("/") + "/")
 
 
+class GivenToken:
+    """An access token that cannot be renewed."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    async def get(self, *, fresh: bool = False) -> str:
+        """Return it. Raises CalendarError where it was refused."""
+        if fresh:
+            raise CalendarError("unauthorized")
+        return self._text
+
+
+async def microsoft() -> TriedCalendar:
+    """Return the calendar GRAPH_CALENDAR, or the default one, of whose access token GRAPH_TOKEN is."""
+    token = GivenToken(given("GRAPH_TOKEN"))
+    url, calendar_id = os.environ.get("GRAPH_URL") or BASE_URL, os.environ.get("GRAPH_CALENDAR") or None
+    return TriedGraph(token, base_url=url, calendar_id=calendar_id)
+
+
 # What each kind is tried with.
-KINDS: dict[str, Callable[[], Awaitable[TriedCalendar]]] = {"caldav": caldav}
+KINDS: dict[str, Callable[[], Awaitable[TriedCalendar]]] = {"caldav": caldav, "microsoft": microsoft}
 
 
 async def try_all(tried: TriedCalendar) -> bool:
