@@ -17,9 +17,10 @@ from fairslot.calendars.google import PRIMARY
 from fairslot.calendars.interface import CalendarError
 from fairslot.calendars.microsoft import BASE_URL as MICROSOFT
 from tests.support.caldav_tried import TriedCaldav
-from tests.support.calendar_cases import CASES, Case, Skipped, TriedCalendar, busy, free_of
+from tests.support.calendar_cases import CASES, Case, Skipped
 from tests.support.google_tried import TriedGoogle
 from tests.support.graph_tried import TriedGraph
+from tests.support.tried_calendar import TriedCalendar, busy, free_of
 
 
 class NotTriedError(Exception):

@@ -10,10 +10,11 @@ import pytest
 
 from local.processes import library_path
 from tests.support.caldav_servers import PASSWORD, USER, CaldavServer, Radicale
-from tests.support.calendar_cases import CASES, ZONE
+from tests.support.calendar_cases import CASES
 from tests.support.environment import clear_caches, set_environment
 from tests.support.google import google
 from tests.support.graph import graph_standin
+from tests.support.tried_calendar import ZONE
 
 
 @pytest.fixture(scope="module")
