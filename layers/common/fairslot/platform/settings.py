@@ -41,6 +41,24 @@ class Settings(BaseModel):
     calendar_timeout_seconds: float = Field(3.0, gt=0)
     calendar_attempts: int = Field(4, ge=1)
 
+    # Where browsers reach this deployment: links to connect calendars begin with it.
+    public_url: str = Field("", pattern=r"^(https://[^/?#@\s]+|http://(127\.0\.0\.1|localhost)(:\d{1,5})?)?/?$")
+    # What those links are sealed with: the first seals, those after it are read too while they change.
+    connect_secrets: str = ""
+    # The function that knows connections and stores them; empty: nothing can be connected.
+    connections_function: str = ""
+    # The operator's registrations at the providers. Where whole organizations allow it, without asking each coach:
+    # the JSON key of a service account at Google, and a tenant, by its id or domain, at Microsoft.
+    google_client_id: str = ""
+    google_client_secret: str = ""
+    google_service_account: str = ""
+    microsoft_client_id: str = ""
+    microsoft_client_secret: str = ""
+    microsoft_tenant: str = Field("common", pattern=r"^[A-Za-z0-9.-]+$")
+    # For stand-ins of the providers only: where their OAuth endpoints are.
+    google_accounts_url: str = ""
+    microsoft_accounts_url: str = ""
+
     webhook_timeout_seconds: float = Field(15.0, gt=0)
     # Seconds from a failed attempt to the next; the last number is for all that follow.
     webhook_schedule_seconds: str = Field(
