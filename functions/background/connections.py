@@ -22,14 +22,14 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     with time_limit.of(context):
         given = question.credentials
         if given is None:
-            return db.run(lambda connection: connections.look(connection, question.token, now=now))
+            metrics.add_metric(name="CalendarsConnected", unit=MetricUnit.Count, value=0)
+            return _told(db.run(lambda connection: connections.look(connection, question.token, now=now)))
         link = db.run(
             lambda connection: connections.use(
                 connection, question.token, given, request_id=context.aws_request_id, now=now
             )
         )
         if link["state"] == "open":
-            metrics.add_metric(name="CalendarsConnected", unit=MetricUnit.Count, value=1)
             logger.info("calendar connected", extra={"source_id": link["source_id"], "kind": link["kind"]})
             coaches = [link["coach_id"]]
             # Lost here, the request comes with the schedule.
@@ -38,4 +38,10 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
                     lambda connection: sync.request(connection, tenant_id=None, coach_ids=coaches, now=now)
                 )
             )
-    return link
+    metrics.add_metric(name="CalendarsConnected", unit=MetricUnit.Count, value=int(link["state"] == "open"))
+    return _told(link)
+
+
+def _told(link: dict[str, Any]) -> dict[str, Any]:
+    """Return what the outside is told: not whose it is."""
+    return {name: value for name, value in link.items() if name not in {"tenant_id", "coach_id"}}

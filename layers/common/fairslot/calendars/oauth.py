@@ -89,13 +89,15 @@ class Client:
 class Grant:
     """Tokens, how many seconds the access token is good for, and the scopes; None: as they were asked for.
 
-    `refresh_token` is None where the one that was used stays the one to use.
+    `refresh_token` is None where the one that was used stays the one to use. `id_token` says whose they are, where
+    the scopes ask for it.
     """
 
     access_token: str = field(repr=False)
     seconds: float
     refresh_token: str | None = field(default=None, repr=False)
     scopes: frozenset[str] | None = None
+    id_token: str | None = field(default=None, repr=False)
 
 
 def new_verifier() -> str:
@@ -125,8 +127,16 @@ class OAuth:
         self._limits = limits
         self._transport = transport
 
-    def consent_url(self, *, redirect_uri: str, state: str, verifier: str, scopes: Iterable[str]) -> str:
-        """Return the page at which the coach allows the scopes."""
+    def consent_url(
+        self,
+        *,
+        redirect_uri: str,
+        state: str,
+        verifier: str,
+        scopes: Iterable[str],
+        account: str | None = None,
+    ) -> str:
+        """Return the page at which the coach allows the scopes, of that `account` if one is known."""
         parameters = {
             "client_id": self._client.client_id,
             "redirect_uri": redirect_uri,
@@ -136,6 +146,7 @@ class OAuth:
             "code_challenge": challenge_of(verifier),
             "code_challenge_method": "S256",
             **self._provider.asking,
+            **({"login_hint": account} if account else {}),
         }
         return f"{self._provider.authorize_url}?{urlencode(parameters)}"
 
@@ -227,12 +238,13 @@ def _granted(answer: Answer) -> Grant:
     access_token, refresh_token = body.get("access_token"), body.get("refresh_token")
     if not isinstance(access_token, str) or not access_token.isascii() or not access_token.isprintable():
         raise CalendarError("invalid_body")
-    scope = body.get("scope")
+    scope, id_token = body.get("scope"), body.get("id_token")
     return Grant(
         access_token=access_token,
         seconds=_seconds(body.get("expires_in")),
         refresh_token=refresh_token if isinstance(refresh_token, str) and refresh_token else None,
         scopes=frozenset(scope.split()) if isinstance(scope, str) else None,
+        id_token=id_token if isinstance(id_token, str) else None,
     )
 
 

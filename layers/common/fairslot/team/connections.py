@@ -104,7 +104,7 @@ def use(
         if link["state"] == "open":
             after = {name: link[name] for name in ("coach_id", "kind", "reads", "writes")}
             entry = Entry(resource="source", resource_id=link["source_id"], action="connected", after=after)
-            audit.write(connection, tenant_id=link.pop("tenant_id"), entries=[entry], now=now)
+            audit.write(connection, tenant_id=link["tenant_id"], entries=[entry], now=now)
     return link
 
 
