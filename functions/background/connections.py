@@ -17,7 +17,7 @@ from fairslot.team import connections
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer a LinkQuestion with the members of a LinkAnswer; a calendar that is connected is read at once."""
+    """Answer a LinkQuestion with a LinkAnswer's members; a calendar that is connected is read at once."""
     question, now = LinkQuestion.from_json(to_json(event)), clock.now()
     with time_limit.of(context):
         given = question.credentials

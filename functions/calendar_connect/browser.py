@@ -1,4 +1,4 @@
-"""What ties the steps of a connection to one browser: a cookie, and texts that are good with that cookie only."""
+"""What ties a connection's steps to one browser: a cookie, and texts that are good with that cookie only."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ def new_cookie() -> str:
 
 
 def set_cookie(value: str) -> str:
-    """Return the Set-Cookie header. The provider's redirect brings a Lax cookie, and no other site's form does."""
+    """Return the Set-Cookie header: a provider's redirect brings the cookie, another site's form does not."""
     return f"{_name()}={value}; Path=/; Max-Age={VALID_SECONDS}; HttpOnly; SameSite=Lax{_secure()}"
 
 
@@ -62,7 +62,7 @@ def _bound(cookie: str) -> bytes:
 
 
 def _is_plain() -> bool:
-    """Return whether browsers reach this by plain http: on one machine, which settings.public_url allows alone."""
+    """Return whether browsers reach this by plain http, which the setting allows on one machine only."""
     return settings().public_url.startswith("http://")
 
 

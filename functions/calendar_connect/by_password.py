@@ -19,7 +19,7 @@ _WORDS = {
     "not_found": "There is no calendar at this address. Give the server's or the calendar's own.",
     "invalid_url": "This is no address of a server. It begins with https://",
     "blocked_address": "This address leads to no public server.",
-    "other_domain": "The server refers to another domain, which does not get the password. Give that one's address.",
+    "other_domain": "The server refers to another domain, which gets no password. Give that one's address.",
     "too_many_redirects": "This address leads from one to the next without an end.",
     "invalid_body": "What answers at this address is no CalDAV server.",
     "timeout": "The server did not answer in time. Try again in a minute.",

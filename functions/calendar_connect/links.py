@@ -13,7 +13,7 @@ from fairslot.platform import connect_links, signing_secrets
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """A link that can be used, and what it is for. `account` is whose calendar it was, if it was connected."""
+    """A link that can be used, and what for. `account` is whose calendar it was, if it was connected."""
 
     token: str
     kind: str

@@ -9,11 +9,12 @@ from typing import Any
 
 _STYLE = (
     "body{font:1.125rem/1.5 system-ui,sans-serif;max-width:34rem;margin:10vh auto;padding:0 1rem;"
-    "color:#1b1b1b;background:#fff}h1{font-size:1.5rem;line-height:1.25}label{display:block;margin:1rem 0 .25rem}"
-    "input{font:inherit;width:100%;box-sizing:border-box;padding:.5rem;border:1px solid #595959;border-radius:.25rem}"
-    "button{font:inherit;margin-top:1.5rem;padding:.5rem 1.25rem;border:0;border-radius:.25rem;color:#fff;"
-    "background:#0b57d0}[role=alert]{border-left:.25rem solid #b3261e;padding-left:.75rem}"
-    "@media(prefers-color-scheme:dark){body{color:#e8e8e8;background:#1b1b1b}input{color:inherit;background:#2b2b2b}}"
+    "color:#1b1b1b;background:#fff}h1{font-size:1.5rem;line-height:1.25}"
+    "label{display:block;margin:1rem 0 .25rem}input{font:inherit;width:100%;box-sizing:border-box;"
+    "padding:.5rem;border:1px solid #595959;border-radius:.25rem}button{font:inherit;margin-top:1.5rem;"
+    "padding:.5rem 1.25rem;border:0;border-radius:.25rem;color:#fff;background:#0b57d0}"
+    "[role=alert]{border-left:.25rem solid #b3261e;padding-left:.75rem}@media(prefers-color-scheme:dark)"
+    "{body{color:#e8e8e8;background:#1b1b1b}input{color:inherit;background:#2b2b2b}}"
 )
 _DIGEST = b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 _HEADERS = {
@@ -66,7 +67,7 @@ class Page:
 
 
 def connected(name: str, account: str | None) -> Page:
-    """The calendar is connected."""
+    """Say that the calendar is connected."""
     whose = f" of {account}" if account else ""
     return Page(
         outcome="connected",
@@ -76,17 +77,20 @@ def connected(name: str, account: str | None) -> Page:
 
 
 def gone() -> Page:
-    """The link is none of ours, or what it was for is gone."""
+    """Say that the link is none of ours, or that what it was for is gone."""
     return Page(
         outcome="gone",
         status=HTTPStatus.NOT_FOUND,
         title="This link is not valid",
-        text=("It may have been cut off on its way, or is no longer needed.", "Ask whoever sent it for a new one."),
+        text=(
+            "It may have been cut off on its way, or is no longer needed.",
+            "Ask whoever sent it for a new one.",
+        ),
     )
 
 
 def used() -> Page:
-    """The link was used."""
+    """Say that the link was used."""
     return Page(
         outcome="used",
         status=HTTPStatus.GONE,
@@ -99,7 +103,7 @@ def used() -> Page:
 
 
 def expired() -> Page:
-    """The link was not used in time."""
+    """Say that the link was not used in time."""
     return Page(
         outcome="expired",
         status=HTTPStatus.GONE,
@@ -109,7 +113,7 @@ def expired() -> Page:
 
 
 def refused(name: str) -> Page:
-    """The coach did not consent."""
+    """Say that the coach did not consent."""
     return Page(
         outcome="refused",
         title="Nothing was connected",
@@ -121,7 +125,7 @@ def refused(name: str) -> Page:
 
 
 def missing(name: str, scopes: list[str]) -> Page:
-    """The coach allowed a part only."""
+    """Say that the coach allowed a part only."""
     return Page(
         outcome="scopes_missing",
         status=HTTPStatus.FORBIDDEN,
@@ -134,7 +138,7 @@ def missing(name: str, scopes: list[str]) -> Page:
 
 
 def wrong_account(wanted: str, given: str | None) -> Page:
-    """Another account than before."""
+    """Say that it is another account than before."""
     who = f"You signed in as {given}" if given else "You signed in to another account"
     return Page(
         outcome="wrong_account",
@@ -148,40 +152,45 @@ def wrong_account(wanted: str, given: str | None) -> Page:
 
 
 def not_this_browser() -> Page:
-    """The answer of a provider, or a form, that does not belong to what this browser began lately."""
+    """Say that a step does not belong to what this browser began lately."""
     return Page(
         outcome="not_this_browser",
         status=HTTPStatus.BAD_REQUEST,
         title="That took too long, or began elsewhere",
         text=(
-            "What you were doing was not begun in this browser, or more than ten minutes ago. Nothing was changed.",
+            "This was not begun in this browser, or more than ten minutes ago. Nothing was changed.",
             "Open the link again, in this browser and with cookies allowed.",
         ),
     )
 
 
 def failed(name: str) -> Page:
-    """The provider did not do it."""
+    """Say that the provider did not do it."""
     return Page(
         outcome="provider_failed",
         status=HTTPStatus.BAD_GATEWAY,
         title="That did not work",
-        text=(f"{name} did not complete the connection. Nothing was changed.", "Open the link again in a minute."),
+        text=(
+            f"{name} did not complete the connection. Nothing was changed.",
+            "Open the link again in a minute.",
+        ),
     )
 
 
 def not_set_up(name: str) -> Page:
-    """The operator has no registration there."""
+    """Say that the operator has no registration there."""
     return Page(
         outcome="not_set_up",
         status=HTTPStatus.NOT_IMPLEMENTED,
         title=f"{name} is not set up",
-        text=("Whoever runs this system has to register it there first. Please tell whoever sent you the link.",),
+        text=(
+            "Whoever runs this system has to register it there first. Please tell whoever sent you the link.",
+        ),
     )
 
 
 def unavailable() -> Page:
-    """Something that is needed does not answer."""
+    """Say that something which is needed does not answer."""
     return Page(
         outcome="unavailable",
         status=HTTPStatus.SERVICE_UNAVAILABLE,
@@ -193,16 +202,22 @@ def unavailable() -> Page:
 def caldav_form(
     *, token_field: str, address: str, user: str, error: str | None, cookie: str | None = None
 ) -> Page:
-    """The form for a CalDAV account; a password is never in it."""
+    """Ask for a CalDAV account; a password that was given is never in the form."""
     warning = f'<p role="alert">{escape(error)}</p>' if error else ""
     fields = (
-        ("url", "Address of the server or the calendar", "text", address, 'inputmode="url" autocomplete="url"'),
+        (
+            "url",
+            "Address of the server or the calendar",
+            "text",
+            address,
+            'inputmode="url" autocomplete="url"',
+        ),
         ("username", "User name", "text", user, 'autocomplete="username"'),
         ("password", "Password", "password", "", 'autocomplete="current-password"'),
     )
     inputs = "".join(
         f'<label for="{name}">{label}</label>'
-        f'<input id="{name}" name="{name}" type="{kind}" value="{escape(value)}" required maxlength="1000" {more}>'
+        f'<input id="{name}" name="{name}" type="{kind}" value="{escape(value)}" required {more}>'
         for name, label, kind, value, more in fields
     )
     form = (
@@ -213,10 +228,7 @@ def caldav_form(
         outcome="form_refused" if error else "form",
         status=HTTPStatus.UNPROCESSABLE_ENTITY if error else HTTPStatus.OK,
         title="Connect your calendar",
-        text=(
-            "Many providers, such as iCloud and Fastmail, ask for an app password, which you make in your account"
-            " there: your usual password does not work.",
-        ),
+        text=("Many providers, such as iCloud and Fastmail, ask for an app password, made in your account.",),
         form=form,
         cookie=cookie,
     )

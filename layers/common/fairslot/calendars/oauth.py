@@ -89,8 +89,8 @@ class Client:
 class Grant:
     """Tokens, how many seconds the access token is good for, and the scopes; None: as they were asked for.
 
-    `refresh_token` is None where the one that was used stays the one to use. `id_token` says whose they are, where
-    the scopes ask for it.
+    `refresh_token` is None where the one that was used stays the one to use. `id_token` says whose they are,
+    where the scopes ask for it.
     """
 
     access_token: str = field(repr=False)

@@ -5,7 +5,16 @@ from base64 import urlsafe_b64decode
 from binascii import Error
 from dataclasses import replace
 
-from fairslot.calendars.oauth import GOOGLE, GOOGLE_EVENTS, GOOGLE_FREE_BUSY, Client, Grant, OAuth, Provider, microsoft
+from fairslot.calendars.oauth import (
+    GOOGLE,
+    GOOGLE_EVENTS,
+    GOOGLE_FREE_BUSY,
+    Client,
+    Grant,
+    OAuth,
+    Provider,
+    microsoft,
+)
 from fairslot.platform.settings import settings
 
 NAMES = {"google": "Google Calendar", "microsoft": "Microsoft 365", "caldav": "CalDAV"}
@@ -76,9 +85,13 @@ def _at(provider: Provider, base: str) -> Provider:
     """Return a provider whose endpoints are those of a stand-in, where the settings name one."""
     if not base:
         return provider
-    moved = {
-        name: f"{base.rstrip('/')}/{url.split('/', 3)[3]}"
-        for name in ("authorize_url", "token_url", "revoke_url")
-        if (url := getattr(provider, name))
-    }
-    return replace(provider, **moved)
+
+    def moved(url: str) -> str:
+        return f"{base.rstrip('/')}/{url.split('/', 3)[3]}"
+
+    return replace(
+        provider,
+        authorize_url=moved(provider.authorize_url),
+        token_url=moved(provider.token_url),
+        revoke_url=moved(provider.revoke_url) if provider.revoke_url else None,
+    )

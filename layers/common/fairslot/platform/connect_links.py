@@ -29,7 +29,7 @@ _RECONNECTION = struct.Struct(">B16sI")
 class Statement:
     """What a token says: a connection that was asked for, and until when; or a source to connect again.
 
-    A token of a source is good as long as the source is disconnected in that generation: connecting raises it.
+    A token of a source is good while the source is disconnected in that generation, which connecting raises.
     """
 
     what: Literal["connection", "source"]

@@ -42,13 +42,15 @@ class Settings(BaseModel):
     calendar_attempts: int = Field(4, ge=1)
 
     # Where browsers reach this deployment: links to connect calendars begin with it.
-    public_url: str = Field("", pattern=r"^(https://[^/?#@\s]+|http://(127\.0\.0\.1|localhost)(:\d{1,5})?)?/?$")
+    public_url: str = Field(
+        "", pattern=r"^(https://[^/?#@\s]+|http://(127\.0\.0\.1|localhost)(:\d{1,5})?)?/?$"
+    )
     # What those links are sealed with: the first seals, those after it are read too while they change.
     connect_secrets: str = ""
     # The function that knows connections and stores them; empty: nothing can be connected.
     connections_function: str = ""
-    # The operator's registrations at the providers. Where whole organizations allow it, without asking each coach:
-    # the JSON key of a service account at Google, and a tenant, by its id or domain, at Microsoft.
+    # The operator's registrations at the providers. Where a whole organization allows it, without asking each
+    # coach: the JSON key of a service account at Google, and a tenant, by its id or domain, at Microsoft.
     google_client_id: str = ""
     google_client_secret: str = ""
     google_service_account: str = ""
