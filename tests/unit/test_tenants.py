@@ -18,7 +18,8 @@ WITHOUT = {
         issuer_keys.ask issuer_keys.claim issuer_keys.failed issuer_keys.find issuer_keys.forget
         issuer_keys.store rate_counts.count rate_counts.forget""",
     "tells whose it is": """
-        api_keys.find api_keys.was_used connections.state connections.use inbound.claim signed_requests.find""",
+        api_keys.find api_keys.was_used connections.state connections.use inbound.claim
+        signed_requests.find""",
     "goes on with the row that inbound.claim has locked": "inbound.note_progress inbound.processed",
     "goes on with the coaches that days.coaches has found": "days.extend days.replace days.store days.stored",
     "no data: a lock, and for which request the transaction is": "endpoints.lock_recovery audit.act_for",

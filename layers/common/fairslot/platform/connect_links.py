@@ -4,7 +4,6 @@ Docs: docs/decisions/0149-connecting.md.
 """
 
 import hashlib
-import secrets
 import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -40,6 +39,8 @@ class Statement:
 
 def new_token(connection_id: UUID, expires_at: datetime) -> str:
     """Return a token for a connection; no other call returns the same. Raises NoSecretError."""
+    import secrets  # late: most requests need none
+
     content = _CONNECTION.pack(1, connection_id.bytes, int(expires_at.timestamp()), secrets.token_bytes(16))
     return sealing.seal(content, purpose=_PURPOSE)
 
@@ -80,8 +81,9 @@ def is_ready() -> bool:
     return bool(settings().public_url) and sealing.is_ready()
 
 
-def reconnect_url(*, source_id: UUID, generation: int, kind: str) -> str | None:
-    """Return the link by which a coach connects a disconnected source again; None where there is none."""
-    if kind not in CONNECTABLE or not is_ready():
-        return None
-    return url(source_token(source_id, generation))
+def reconnect_url(*, source_id: UUID, generation: int) -> str | None:
+    """Return the link by which a coach connects a disconnected source of these kinds again: always the same.
+
+    None where the deployment is not set up for it.
+    """
+    return url(source_token(source_id, generation)) if is_ready() else None

@@ -108,6 +108,18 @@ BEGIN
     RETURN v_link;
 END $$;
 
+-- Has a source tried again at once, as what it is read with, or where, is another: what is on its way no longer counts. p_unread:
+-- nothing that was read before counts either.
+CREATE OR REPLACE FUNCTION engine.begin_again(p_source uuid, p_unread boolean) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
+    UPDATE calendar_sources
+       SET generation = generation + 1, ended = NULL, failures = 0, failed_at = NULL, error = NULL, requested_at = NULL,
+           next_at = '-infinity', tag = NULL,
+           first_requested_at = CASE WHEN NOT p_unread THEN first_requested_at END,
+           synced_at = CASE WHEN NOT p_unread THEN synced_at END,
+           unreadable_events = CASE WHEN p_unread THEN 0 ELSE unreadable_events END
+     WHERE source_id = p_source
+$$;
+
 -- Whether the account of a source that is about to go is connected by no other: revoking one grant of an account ends them all.
 CREATE OR REPLACE FUNCTION engine.is_only_use(s calendar_sources) RETURNS boolean LANGUAGE sql STABLE
     RETURN NOT EXISTS (SELECT FROM calendar_sources AS other
