@@ -16,6 +16,7 @@ with importing():
         inbound_secret,
         keys,
         ledger,
+        sources,
         team,
     )
     from fairslot.http import api
@@ -28,6 +29,7 @@ for module in (
     coaches,
     absences,
     connections,
+    sources,
     calendars,
     team,
     document,

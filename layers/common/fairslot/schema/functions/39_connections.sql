@@ -76,6 +76,7 @@ DECLARE
     v_source uuid := v_link ->> 'source_id';
     v_old    calendar_sources;
     v_ref    text;
+    v_else   boolean;
 BEGIN
     IF v_link ->> 'state' <> 'open' THEN
         RETURN v_link;
@@ -96,32 +97,22 @@ BEGIN
           FROM coaches AS coach WHERE coach.coach_id = v_coach;
         RETURN v_link;
     END IF;
+    v_else := (coalesce(p_url, v_old.url), v_ref, lower(coalesce(p_account, v_old.username)))
+              IS DISTINCT FROM (v_old.url, v_old.calendar_ref, lower(v_old.username));
+    IF v_else THEN
+        DELETE FROM source_answers WHERE source_id = v_source;
+    END IF;
     UPDATE calendar_sources
        SET url = coalesce(p_url, url), calendar_ref = v_ref, username = coalesce(p_account, username),
            credentials = p_credentials, reads = (v_link ->> 'reads')::boolean, writes = (v_link ->> 'writes')::boolean,
            updated_at = p_now
      WHERE source_id = v_source;
-    PERFORM engine.begin_again(
-        p_source => v_source,
-        p_unread => (coalesce(p_url, v_old.url), v_ref, lower(coalesce(p_account, v_old.username)))
-                    IS DISTINCT FROM (v_old.url, v_old.calendar_ref, lower(v_old.username)));
+    PERFORM engine.begin_again(p_source => v_source, p_unread => v_else);
     RETURN v_link;
 END $$;
 
--- Has a source tried again at once, as what it is read with, or where, is another: what is on its way no longer counts. p_unread:
--- nothing that was read before counts either.
-CREATE OR REPLACE FUNCTION engine.begin_again(p_source uuid, p_unread boolean) RETURNS void LANGUAGE sql SECURITY DEFINER AS $$
-    UPDATE calendar_sources
-       SET generation = generation + 1, ended = NULL, failures = 0, failed_at = NULL, error = NULL, requested_at = NULL,
-           next_at = '-infinity', tag = NULL,
-           first_requested_at = CASE WHEN NOT p_unread THEN first_requested_at END,
-           synced_at = CASE WHEN NOT p_unread THEN synced_at END,
-           unreadable_events = CASE WHEN p_unread THEN 0 ELSE unreadable_events END
-     WHERE source_id = p_source
-$$;
-
--- Whether the account of a source that is about to go is connected by no other: revoking one grant of an account ends them all.
-CREATE OR REPLACE FUNCTION engine.is_only_use(s calendar_sources) RETURNS boolean LANGUAGE sql STABLE
+-- Whether no other source, of any tenant, has a source's account: revoking one grant of an account ends them all.
+CREATE OR REPLACE FUNCTION engine.is_only_use(s calendar_sources) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER
     RETURN NOT EXISTS (SELECT FROM calendar_sources AS other
                         WHERE other.source_id <> s.source_id AND other.kind = s.kind
                           AND lower(other.username) IS NOT DISTINCT FROM lower(s.username));
