@@ -22,7 +22,7 @@ _WITH_ACCOUNT = frozenset({"caldav", "google", "microsoft"})
 class SourceSettings(Request):
     """What is set of a source, without a password.
 
-    `url` is of the kinds icalendar and caldav, and `username` of caldav. `calendar_ref` says which of an
+    `url` is of the kinds icalendar and caldav; `username` of caldav, and of calendars that coaches connect. `calendar_ref` says which of an
     account's calendars; null: its own. A calendar is read, written, or both; an iCalendar feed is only read,
     and the calendar API always is.
     """

@@ -135,9 +135,7 @@ def _shown(source: Json) -> Json:
     generation = source.pop("generation")
     reconnect = None
     if source["state"] == "disconnected" and source["kind"] in connect_links.CONNECTABLE:
-        reconnect = connect_links.reconnect_url(
-            source_id=UUID(source["source_id"]), generation=generation
-        )
+        reconnect = connect_links.reconnect_url(source_id=UUID(source["source_id"]), generation=generation)
     return {**source, "error": in_words(source["error_code"]), "reconnect": reconnect}
 
 
