@@ -22,8 +22,8 @@ _WITH_ACCOUNT = frozenset({"caldav", "google", "microsoft"})
 class SourceSettings(Request):
     """What is set of a source, without a password.
 
-    `url` is of the kinds icalendar and caldav; `username` of caldav, and of calendars that coaches connect. `calendar_ref` says which of an
-    account's calendars; null: its own. A calendar is read, written, or both; an iCalendar feed is only read,
+    `url` is of the kinds icalendar and caldav; `username` is the account of caldav, google and microsoft.
+    `calendar_ref` says which of an account's calendars; null: its own. A calendar is read, written, or both; an iCalendar feed is only read,
     and the calendar API always is.
     """
 

@@ -92,8 +92,7 @@ def world(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[World]:
     """The small team, with both providers."""
-    monkeypatch.setattr(providers, "GOOGLE", servers["google"].provider)
-    monkeypatch.setattr(providers, "microsoft", lambda _: servers["microsoft"].provider)
+    monkeypatch.setattr(providers, "provider_of", lambda kind: servers[kind].provider)
     with serve_inside() as inside:
         environment(
             **inside.environment,

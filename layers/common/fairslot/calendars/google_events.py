@@ -6,16 +6,17 @@ https://developers.google.com/workspace/calendar/api/v3/reference/events
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from fairslot.calendars.event_ids import PROPERTY, event_id, key_of
+from fairslot.calendars.event_ids import PROPERTY, WRITTEN, event_id, key_of
 from fairslot.calendars.interface import CalendarError, EventKey, Free, Sighting
 from fairslot.domain.slots import Window, day_of, instant_of, slot_from, slot_of
 
 type Item = Mapping[str, Any]
 
-# Where somebody works and whose birthday it is take no time; unknown types do.
-_TAKES_NO_TIME = frozenset({"workingLocation", "birthday"})
+# Where somebody works and whose birthday it is take no time; unknown types do, also those that are no text.
+_TAKES_NO_TIME = ("workingLocation", "birthday")
 
 # The fields of an event that are asked for: no title, description, place or guest ever comes here.
 FIELDS = "id,status,etag,start,end,extendedProperties/private"
@@ -30,9 +31,10 @@ _EARLIEST, _LATEST = timedelta(hours=-14), timedelta(hours=12)
 class Reading:
     """Collects what pages of events, or answers about busy periods, leave free of a window."""
 
-    def __init__(self, window: Window, *, declined_is_free: bool = True) -> None:
-        """Take the window, and whether an invitation that the coach declined takes no time."""
+    def __init__(self, window: Window, *, source_id: UUID, declined_is_free: bool = True) -> None:
+        """Take the window, the source, and whether an invitation that the coach declined takes no time."""
         self._window = window
+        self._source_id = source_id
         self._declined_is_free = declined_is_free
         self._busy = 0
         self._unreadable = 0
@@ -82,7 +84,7 @@ class Reading:
     def _add(self, item: Item, zone: ZoneInfo | None) -> None:
         if item.get("status") == "cancelled":
             return
-        own = sighting(item, zone)
+        own = sighting(item, source_id=self._source_id, zone=zone)
         if own is not None:
             self._own.append(own)
         elif self._takes_time(item):
@@ -108,12 +110,13 @@ class Reading:
         self._busy |= window.bits(first, after)
 
 
-def sighting(item: Item, zone: ZoneInfo | None = None) -> Sighting | None:
+def sighting(item: Item, *, source_id: UUID, zone: ZoneInfo | None = None) -> Sighting | None:
     """Return where our event is; None for a stranger's and for one whose times cannot be read.
 
-    Ours has the id of the key that its private property names: a copy has the property, but another id.
+    Ours has the id of the key that its private property names, and the key is of this source: a copy has the
+    property, but another id, and what another source wrote takes time as anybody's.
     """
-    key = own_key(item)
+    key = own_key(item, source_id)
     start, end = _start(item, zone), _end(item, zone)
     if key is None or start is None or end is None:
         return None
@@ -122,12 +125,23 @@ def sighting(item: Item, zone: ZoneInfo | None = None) -> Sighting | None:
     return Sighting(key=key, ref=event_id(key), start=start, end=end, version=version)
 
 
-def own_key(item: Item) -> EventKey | None:
-    """Return the key of an event of ours, None for a stranger's."""
+def own_key(item: Item, source_id: UUID) -> EventKey | None:
+    """Return the key of an event that the source wrote, None for any other."""
+    key = key_of(_private(item).get(PROPERTY))
+    if key is None or key.source_id != source_id or item.get("id") != event_id(key):
+        return None
+    return key
+
+
+def written(item: Item) -> object:
+    """Return the digest of what we wrote last, as it stands in the event."""
+    return _private(item).get(WRITTEN)
+
+
+def _private(item: Item) -> Item:
     properties = item.get("extendedProperties")
     private = properties.get("private") if isinstance(properties, dict) else None
-    key = key_of(private.get(PROPERTY)) if isinstance(private, dict) else None
-    return key if key is not None and item.get("id") == event_id(key) else None
+    return private if isinstance(private, dict) else {}
 
 
 def _start(item: Item, zone: ZoneInfo | None) -> datetime | None:

@@ -3,18 +3,8 @@
 import json
 from base64 import urlsafe_b64decode
 from binascii import Error
-from dataclasses import replace
 
-from fairslot.calendars.oauth import (
-    GOOGLE,
-    GOOGLE_EVENTS,
-    GOOGLE_FREE_BUSY,
-    Client,
-    Grant,
-    OAuth,
-    Provider,
-    microsoft,
-)
+from fairslot.calendars.oauth import GOOGLE_EVENTS, GOOGLE_FREE_BUSY, Client, Grant, OAuth, Provider
 from fairslot.platform.settings import settings
 
 NAMES = {"google": "Google Calendar", "microsoft": "Microsoft 365", "caldav": "CalDAV"}
@@ -34,11 +24,22 @@ def oauth_of(kind: str) -> OAuth:
     known = settings()
     if kind == "google" and known.google_client_id and known.google_client_secret:
         client = Client(client_id=known.google_client_id, client_secret=known.google_client_secret)
-        return OAuth(_google(), client)
+        return OAuth(provider_of(kind), client)
     if kind == "microsoft" and known.microsoft_client_id and known.microsoft_client_secret:
         client = Client(client_id=known.microsoft_client_id, client_secret=known.microsoft_client_secret)
-        return OAuth(_microsoft(), client)
+        return OAuth(provider_of(kind), client)
     raise NotRegisteredError
+
+
+def provider_of(kind: str) -> Provider:
+    """Return a provider's OAuth endpoints; of a kind's module only what is needed is imported."""
+    if kind == "google":
+        from fairslot.calendars.google_opening import google_provider
+
+        return google_provider()
+    from fairslot.calendars.microsoft_opening import microsoft_provider
+
+    return microsoft_provider(settings().microsoft_tenant)
 
 
 def calendar_scopes(kind: str, *, writes: bool) -> frozenset[str]:
@@ -71,27 +72,3 @@ def account_of(grant: Grant) -> str | None:
     except (ValueError, LookupError, AttributeError, Error):
         return None
     return named if isinstance(named, str) and "@" in named else None
-
-
-def _google() -> Provider:
-    return _at(GOOGLE, settings().google_accounts_url)
-
-
-def _microsoft() -> Provider:
-    return _at(microsoft(settings().microsoft_tenant), settings().microsoft_accounts_url)
-
-
-def _at(provider: Provider, base: str) -> Provider:
-    """Return a provider whose endpoints are those of a stand-in, where the settings name one."""
-    if not base:
-        return provider
-
-    def moved(url: str) -> str:
-        return f"{base.rstrip('/')}/{url.split('/', 3)[3]}"
-
-    return replace(
-        provider,
-        authorize_url=moved(provider.authorize_url),
-        token_url=moved(provider.token_url),
-        revoke_url=moved(provider.revoke_url) if provider.revoke_url else None,
-    )

@@ -49,17 +49,21 @@ class Settings(BaseModel):
     connect_secrets: str = ""
     # The function that knows connections and stores them; empty: nothing can be connected.
     connections_function: str = ""
-    # The operator's registrations at the providers. Where a whole organization allows it, without asking each
-    # coach: the JSON key of a service account at Google, and a tenant, by its id or domain, at Microsoft.
+    # The operator's registration at Google, and the JSON key of a service account at an organization that
+    # delegates to it.
     google_client_id: str = ""
     google_client_secret: str = ""
     google_service_account: str = ""
+    # The operator's application at Microsoft, and an organization (by its id or domain) that lets it into its
+    # mailboxes; common: none does, and anybody's accounts may connect.
     microsoft_client_id: str = ""
     microsoft_client_secret: str = ""
     microsoft_tenant: str = Field("common", pattern=r"^[A-Za-z0-9.-]+$")
-    # For stand-ins of the providers only: where their OAuth endpoints are.
+    # For stand-ins of the providers only: where their OAuth endpoints and their calendars are.
     google_accounts_url: str = ""
+    google_api_url: str = ""
     microsoft_accounts_url: str = ""
+    microsoft_api_url: str = ""
 
     webhook_timeout_seconds: float = Field(15.0, gt=0)
     # Seconds from a failed attempt to the next; the last number is for all that follow.
