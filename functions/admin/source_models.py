@@ -23,8 +23,8 @@ class SourceSettings(Request):
     """What is set of a source, without a password.
 
     `url` is of the kinds icalendar and caldav; `username` is the account of caldav, google and microsoft.
-    `calendar_ref` says which of an account's calendars; null: its own. A calendar is read, written, or both; an iCalendar feed is only read,
-    and the calendar API always is.
+    `calendar_ref` says which of an account's calendars; null: its own. A calendar is read, written, or both;
+    an iCalendar feed is only read, and the calendar API always is.
     """
 
     kind: SourceKind

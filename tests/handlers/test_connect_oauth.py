@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,7 +12,6 @@ from uuid import UUID
 
 import pytest
 
-from calendar_connect import browser as browser_steps
 from fairslot.calendars import oauth, providers
 from fairslot.calendars.interface import CalendarError
 from fairslot.calendars.oauth import GOOGLE_EVENTS
@@ -209,8 +209,8 @@ def test_the_way_back_is_open_for_ten_minutes(world: World, monkeypatch: pytest.
     """Whatever the cookie says."""
     browser = Browser()
     back = world.servers["google"].consent(header(browser.get(make_link()["link"]), "location"), ANA)
-    now = browser_steps.time.time()
-    monkeypatch.setattr(browser_steps.time, "time", lambda: now + 601)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 601)
     assert title(browser.get(back)) == "That took too long, or began elsewhere"
 
 

@@ -7,7 +7,7 @@ from binascii import Error
 from fairslot.calendars.oauth import GOOGLE_EVENTS, GOOGLE_FREE_BUSY, Client, Grant, OAuth, Provider
 from fairslot.platform.settings import settings
 
-NAMES = {"google": "Google Calendar", "microsoft": "Microsoft 365", "caldav": "CalDAV"}
+NAMES = {"google": "Google Calendar", "microsoft": "Microsoft 365", "caldav": "Your calendar"}
 
 # Which account it is, which tells a coach who is signed in to another one.
 _IDENTITY = frozenset({"openid", "email"})

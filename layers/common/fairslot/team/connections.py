@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from fairslot.domain.errors import NotFoundError, UnavailableError
 from fairslot.domain.idempotency import ChangeResult, Key
 from fairslot.messages.connections import Credentials
+from fairslot.messages.revocations import RevokeRequest
 from fairslot.platform import audit, connect_links, idempotent
 from fairslot.platform.audit import Entry
 from fairslot.platform.db import Connection
@@ -67,6 +68,20 @@ def make(
         return Effect(answer=made, entries=[entry])
 
     return idempotent.once(connection, tenant_id=tenant_id, key=key, now=now, work=work), token
+
+
+def grant_of(
+    connection: Connection, *, tenant_id: str, coach_id: str, source_id: UUID
+) -> RevokeRequest | None:
+    """Return the request that ends a source's grant when the source is deleted, None where none is needed.
+
+    It is not ended while another source has the same account: a provider ends all of an account's at once.
+    """
+    values = {"tenant": tenant_id, "coach": coach_id, "source": source_id}
+    row = connection.execute(_SQL["grant"], values).fetchone()
+    if row is None:
+        return None
+    return RevokeRequest(provider=row["kind"], source_id=source_id, credentials=row["credentials"])
 
 
 def look(connection: Connection, token: str, *, now: datetime) -> dict[str, Any]:
