@@ -103,6 +103,8 @@ def store(connection: Connection, reading: Reading, *, now: datetime | None = No
         changed = store_free_time(connection, reading, reading.free)
     else:
         connection.execute(_SQL["failed"], {**values, "reconnect_url": _reconnect_url(reading)})
+    if reading.credentials is not None:
+        connection.execute(_SQL["renew"], {**values, "credentials": reading.credentials})
     if reading.source_id is not None:
         connection.execute(_SQL["note_provider"], values)
     return changed

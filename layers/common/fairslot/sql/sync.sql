@@ -42,3 +42,7 @@ SELECT engine.note_source_failed(p_coach => %(coach)s, p_source => %(source)s, p
 -- Counts how the provider of a source answered.
 SELECT engine.note_provider(p_coach => %(coach)s, p_source => %(source)s, p_error => %(error)s, p_most => %(most)s,
                             p_pause => %(pause)s, p_longest => %(longest)s, p_interval => %(interval)s, p_now => %(now)s);
+
+-- name: renew
+-- Stores what a provider has replaced a source's credentials by.
+SELECT engine.renew_credentials(p_source => %(source)s, p_generation => %(generation)s, p_credentials => %(credentials)s);

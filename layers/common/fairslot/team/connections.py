@@ -108,17 +108,17 @@ def use(
         "calendar_ref": credentials.calendar_ref,
     }
     actor = {"kind": "link", "id": str(named["id"])}
-    by_link = Key(
-        value=None,
-        fingerprint=b"",
-        origin={"actor": actor, "request_id": request_id, "method": "GET", "route": "/connect/callback"},
-    )
+    # A form has an address; a provider sends the coach back.
+    method, route = ("GET", "/connect/callback") if credentials.url is None else ("POST", "/connect/{token}")
+    origin = {"actor": actor, "request_id": request_id, "method": method, "route": route}
+    by_link = Key(value=None, fingerprint=b"", origin=origin)
     with connection.transaction():
         audit.act_for(connection, by_link)
         link = _link(connection, "use", values)
         if link["state"] == "open":
             after = {name: link[name] for name in ("coach_id", "kind", "reads", "writes")}
-            entry = Entry(resource="source", resource_id=link["source_id"], action="connected", after=after)
+            named_as = f"{link['coach_id']}/{link['source_id']}"
+            entry = Entry(resource="source", resource_id=named_as, action="connected", after=after)
             audit.write(connection, tenant_id=link["tenant_id"], entries=[entry], now=now)
     return link
 

@@ -111,6 +111,13 @@ BEGIN
     RETURN v_link;
 END $$;
 
+-- Stores what a provider has replaced a source's credentials by, unless it was connected again meanwhile.
+CREATE OR REPLACE FUNCTION engine.renew_credentials(p_source uuid, p_generation integer, p_credentials text) RETURNS void
+    LANGUAGE sql SECURITY DEFINER AS $$
+    UPDATE calendar_sources SET credentials = p_credentials
+     WHERE source_id = p_source AND generation = p_generation AND credentials IS NOT NULL
+$$;
+
 -- Whether no other source, of any tenant, has a source's account: revoking one grant of an account ends them all.
 CREATE OR REPLACE FUNCTION engine.is_only_use(s calendar_sources) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER
     RETURN NOT EXISTS (SELECT FROM calendar_sources AS other
