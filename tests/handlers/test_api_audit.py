@@ -39,9 +39,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "patch_calendar": {"name": "Other"},
     "put_calendar": CALENDAR,
     "put_member": {"weight": 2},
+    "patch_member": {"weight": 3},
     "patch_coach": {"name": "Other"},
     "put_coach": COACH,
     "create_absence": ABSENCE,
+    "put_absence": ABSENCE | {"end": "2026-04-05T00:00:00Z"},
+    "patch_absence": {"end": "2026-04-05T00:00:00Z"},
     "create_adjustment": {"coach_id": "coach-01", "bookings": 1, "reason": "private"},
     "create_key": {"scopes": ["read"]},
     "create_endpoint": {"url": f"{URL}/2?token=hunter2", "event_types": ["*"], "headers": {"X-T": "hunter2"}},
@@ -99,7 +102,7 @@ def call(team: Connection, world: dict[str, str], operation: Operation, **header
             " end_time = end_time - interval '3 days',"
             " takes = tstzrange(lower(takes) - interval '3 days', upper(takes) - interval '3 days')"
         )
-    named = world | ({"coach_id": "coach-01"} if operation.name == "delete_absence" else {})
+    named = world | ({"coach_id": "coach-01"} if "absence_id" in operation.path else {})
     answer = ask(
         operation.method,
         operation.path.format(**named),

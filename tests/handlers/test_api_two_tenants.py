@@ -27,6 +27,7 @@ _BODIES: dict[str, Any] = {
     "create_endpoint": {"url": "{url}", "event_types": ["*"]},
     "create_hold": {"calendar_id": "{calendar_id}", **_START},
     "create_key": {"scopes": ["read"], "calendars": ["{calendar_id}"]},
+    "put_absence": {"start": _SPAN["start_time"], "end": _SPAN["end_time"]},
     "put_calendar": CALENDAR,
     "put_coach": COACH,
     "receive_calendar_event": {"event_type": "coach.unavailable", "coach_id": "{coach_id}", **_SPAN},
