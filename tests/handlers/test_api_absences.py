@@ -86,7 +86,10 @@ def test_what_has_settled_stays_settled(team: Connection) -> None:
     for _ in range(2):
         assert body_of(ask("PATCH", path, {"ledger": "settle"}))["ledger"] == "settle"
     assert count(team, "changes", "type = 'credit.settled'") == 1
+    for number in range(1, 5):
+        booked(NINE + number * HOUR)
     assert body_of(ask("PATCH", path, {"reason": "ill"}))["ledger"] == "settle"
+    assert count(team, "changes", "type = 'credit.settled'") == 1
     before = table_digests(team)
     problem = check_problem(ask("PATCH", path, {"ledger": "keep"}), 409, "CONFLICT")
     assert "adjustment" in problem["message"]
