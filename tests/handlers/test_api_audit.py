@@ -16,8 +16,8 @@ from tests.support.clock import HOUR, NINE, NOW
 from tests.support.endpoints import URL, subscribed
 from tests.support.http import KEY, NOTHING, Answer, add_key, ask, body_of, book, booked, check_problem
 from tests.support.tables import count, one_row
-from tests.support.team import TENANT
-from tests.support.team_api import CALENDAR, COACH
+from tests.support.team import TENANT, add_calendar
+from tests.support.team_api import CALENDAR, COACH, RESOURCES, put
 
 PATH = "/api/audit"
 IDEMPOTENT = {"X-Idempotency-Key": "k"}
@@ -145,6 +145,24 @@ def test_an_entry_shows_a_resource_before_and_after(team: Connection) -> None:
     assert (made["after"]["name"], patched["after"]["name"]) == ("Zed", "Zoltan")
     assert patched["before"] == made["after"]
     assert deleted["before"] == patched["after"]
+
+
+@pytest.mark.parametrize(("kind", "change"), [
+    ("coach", {"limits": {"per_week": 5}}),
+    ("calendar", {"hour_kinds": [{"name": "late", "from": "17:00"}]}),
+    ("member", {"notice": 60, "buffers": {"after": 15}}),
+    ("absence", {"ledger": "settle"}),
+])  # fmt: skip
+def test_whatever_changes_is_in_the_entry(team: Connection, kind: str, change: dict[str, Any]) -> None:
+    """Every member as the API shows it, but for the reason that somebody wrote."""
+    add_calendar(team, "empty", [])
+    path, body = RESOURCES[kind]
+    made = put(path, body, status=201)
+    changed = body_of(ask("PATCH", path, change))
+    entry = entries(resource=kind)[0]
+    assert made != changed
+    for shown, said in ((made, entry["before"]), (changed, entry["after"])):
+        assert said == {name: value for name, value in shown.items() if name != "reason"}
 
 
 def test_an_appointment_is_in_the_audit_by_reference(team: Connection) -> None:
