@@ -13,6 +13,7 @@ from fairslot.messages.attempts import Attempt
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
+from fairslot.webhooks import calendar_events
 
 _SQL = queries("outbox")
 # The most messages that are sent in one transaction.
@@ -126,7 +127,8 @@ def sweep(connection: Connection, *, send: Send, now: datetime, limit: int = SWE
 def sweep_all(connection: Connection, *, send: Send, now: datetime, deadline: float) -> int:
     """Tell and sweep until nothing is left or `deadline` (monotonic clock) has passed.
 
-    Deliveries to disabled endpoints are ended first. Returns how many messages were sent.
+    Deliveries to disabled endpoints are ended first, and those made that coaches' calendars are due. Returns
+    how many messages were sent.
     """
     before = now - timedelta(seconds=settings().redeliver_after_seconds)
     connection.execute(_SQL["end_disabled"], {"now": now, "overdue_before": before})
@@ -135,11 +137,23 @@ def sweep_all(connection: Connection, *, send: Send, now: datetime, deadline: fl
     while made.events == SWEEP and time.monotonic() < deadline:
         made = tell(connection, send=send, now=now)
         sent += len(made.messages)
+    sent += _send_calendar_events(connection, send=send, now=now, deadline=deadline)
     while True:
         swept = sweep(connection, send=send, now=now, limit=SWEEP)
         sent += swept
         if swept < SWEEP or time.monotonic() >= deadline:
             return sent
+
+
+def _send_calendar_events(connection: Connection, *, send: Send, now: datetime, deadline: float) -> int:
+    sent, made = 0, SWEEP
+    while made == SWEEP and (time.monotonic() < deadline or not sent):
+        messages = calendar_events.send_due(connection, limit=SWEEP)
+        if messages:
+            publish(connection, messages=messages, send=send, now=now)
+        made = len(messages)
+        sent += made
+    return sent
 
 
 def look_for_blocks(connection: Connection, *, now: datetime) -> list[dict[str, Any]]:
