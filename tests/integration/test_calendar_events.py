@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from fairslot.calendars import reading
+from fairslot.calendars import opening
 from fairslot.calendars.interface import CalendarError, EventKey
 from fairslot.platform.db import Connection
 from tests.support.attempts import replay_delivery
@@ -26,7 +26,7 @@ def calendars(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> Iterat
     """No calendar yet, of a team of two."""
     add_team(connection, 2)
     made = Calendars(connection)
-    monkeypatch.setattr(reading, "open_writable", made.open)
+    monkeypatch.setattr(opening, "open_writable", made.open)
     return made
 
 
@@ -47,8 +47,8 @@ def state(connection: Connection, source_id: UUID) -> str | None:
     """Return how the only appointment's event stands in a calendar."""
     row = one_row(
         connection,
-        "SELECT engine.calendar_event_state(e => event, s => source) AS state"
-        "  FROM calendar_events AS event JOIN calendar_sources AS source USING (source_id) WHERE source_id = %s",
+        "SELECT engine.calendar_event_state(e => event, s => source) AS state FROM calendar_events AS event"
+        "  JOIN calendar_sources AS source USING (source_id) WHERE source_id = %s",
         [source_id],
     )
     return None if row["state"] is None else str(row["state"])

@@ -82,7 +82,7 @@ class Calendars:
     connection: Connection
     known: dict[UUID, FakeCalendar] = field(default_factory=dict)
 
-    def open(self, *, source_id: UUID, **_: object) -> FakeCalendar:
+    async def open(self, *, source_id: UUID, **_: object) -> FakeCalendar:
         """Stand in for `open_writable`."""
         return self.known[source_id]
 

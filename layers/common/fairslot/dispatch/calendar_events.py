@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from time import perf_counter
 
-from fairslot.calendars import reading
+from fairslot.calendars import opening
 from fairslot.calendars.interface import CalendarError, Event, EventKey, Sighting, WritableCalendar
 from fairslot.dispatch.permits import permitted_until
 from fairslot.dispatch.subscribers import Result
@@ -30,7 +30,7 @@ async def write(delivery: Delivery, *, seconds: float) -> Result:
     marks = {"source_generation": str(wanted.source_generation)}
     try:
         async with asyncio.timeout(seconds):
-            calendar = _opened(wanted)
+            calendar = await _opened(wanted)
             await permitted_until(delivery.delivery_id, seconds=seconds, what="calendar_event")
             answer = await _done(calendar, wanted)
     except CalendarError as error:
@@ -50,8 +50,8 @@ async def write(delivery: Delivery, *, seconds: float) -> Result:
     return Result(answer={**marks, **answer}, seconds=perf_counter() - begun)
 
 
-def _opened(wanted: CalendarEventData) -> WritableCalendar:
-    return reading.open_writable(
+async def _opened(wanted: CalendarEventData) -> WritableCalendar:
+    return await opening.open_writable(
         kind=wanted.kind,
         url=wanted.url,
         calendar_ref=wanted.calendar_ref,
