@@ -5,7 +5,8 @@ from tests.support.tenant_filters import statements
 # Why a statement needs no tenant. What answers a request and is not one of these has it.
 WITHOUT = {
     "the system's own work, for all tenants": """
-        absences.delete_old audit.expire contacts.permit days.delete_old
+        absences.delete_old audit.expire calendar_events.compare calendar_events.permit
+        calendar_events.send_due contacts.permit days.delete_old
         deliveries.mark_dead_letters_failed deliveries.states gauges.each_minute gauges.fairness_deviation
         holds.expire idempotent.forget_expired
         inbound.left_over outbox.claim outbox.emit_stale outbox.end_disabled outbox.look_for_blocks

@@ -120,14 +120,15 @@ class Delivery:
 
     def appointment(self) -> AppointmentData:
         """Read `data` as an appointment's. Raises MessageError."""
-        return self._data(AppointmentData)
+        return _read(AppointmentData, self.data)
 
     def calendar_event(self) -> CalendarEventData:
         """Read `data` as a calendar event's. Raises MessageError."""
-        return self._data(CalendarEventData)
+        return _read(CalendarEventData, self.data)
 
-    def _data[T](self, kind: type[T]) -> T:
-        try:
-            return contract.adapter(kind).validate_python(self.data)
-        except ValidationError:
-            raise MessageError from None
+
+def _read[T](kind: type[T], data: Mapping[str, JsonValue]) -> T:
+    try:
+        return contract.adapter(kind).validate_python(data)
+    except ValidationError:
+        raise MessageError from None
