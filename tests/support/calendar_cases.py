@@ -311,9 +311,11 @@ async def a_lost_answer_makes_no_second_event(tried: TriedCalendar) -> None:
     """What was done and not answered is found by the next attempt, whether it created or moved."""
     event = an_event()
     for there in (event, moved(event, 11, 14)):
-        with pytest.raises(CalendarError) as lost:
+        try:
+            # A kind may look for it at once, and find it.
             await tried.calendar(lost=1).put(there)
-        assert (lost.value.reason, lost.value.ended) == ("connection", None)
+        except CalendarError as lost:
+            assert (lost.reason, lost.ended) == ("connection", None)
         await tried.calendar().put(there)
         assert [(one.start, one.end) for one in (await free_of(tried)).own] == [(there.start, there.end)]
         assert len(await tried.mine()) == 1

@@ -9,8 +9,12 @@ import pytest
 
 from tests.support.caldav_servers import CaldavServer, Radicale, Xandikos
 from tests.support.caldav_tried import TriedCaldav
-from tests.support.calendar_cases import CASES, Case, TriedCalendar
+from tests.support.calendar_cases import CASES, ZONE, Case, TriedCalendar
 from tests.support.environment import clear_caches, set_environment
+from tests.support.google import google as running_google
+from tests.support.google_tried import TriedGoogle
+from tests.support.graph import graph_standin
+from tests.support.graph_tried import TriedStandin
 
 
 @contextmanager
@@ -34,7 +38,27 @@ def xandikos(folder: Path) -> Iterator[TriedCalendar]:
         yield tried
 
 
-KINDS: tuple[Callable[[Path], AbstractContextManager[TriedCalendar]], ...] = (radicale, xandikos)
+@contextmanager
+def google(folder: Path) -> Iterator[TriedCalendar]:
+    """A calendar at the stand-in of Google."""
+    with running_google(folder) as standin:
+        ana = standin.account(zone=ZONE.key, email="ana@example.com")
+        yield TriedGoogle(ana.token, ana.email, base_url=standin.base_url)
+
+
+@contextmanager
+def microsoft(folder: Path) -> Iterator[TriedCalendar]:
+    """A calendar at the stand-in of Microsoft Graph."""
+    with graph_standin(folder) as standin:
+        yield TriedStandin(standin.coach(ZONE))
+
+
+KINDS: tuple[Callable[[Path], AbstractContextManager[TriedCalendar]], ...] = (
+    radicale,
+    xandikos,
+    google,
+    microsoft,
+)
 
 
 @pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.__name__)

@@ -5,10 +5,11 @@ https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow
 """
 
 import hashlib
+import re
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from urllib.parse import quote, urlencode
 
@@ -31,6 +32,10 @@ _FINAL = frozenset({"invalid_grant", "interaction_required", "consent_required",
 _OPERATORS = frozenset({"invalid_client", "unauthorized_client", "invalid_scope", "unsupported_grant_type"})
 
 
+# RFC 6749, appendix A.12.
+_TOKEN = re.compile(r"[!-~]+")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
     """A provider's OAuth endpoints.
@@ -46,25 +51,39 @@ class Provider:
     resource: str = ""
     includes: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
+    def at(self, base: str) -> "Provider":
+        """Return the same endpoints at another address, which a stand-in has."""
 
-_CALENDAR = "https://www.googleapis.com/auth/calendar"
-GOOGLE_EVENTS = frozenset({f"{_CALENDAR}.events", f"{_CALENDAR}.calendarlist.readonly"})
-GOOGLE_FREE_BUSY = frozenset({f"{_CALENDAR}.freebusy"})
+        def moved(url: str) -> str:
+            return f"{base.rstrip('/')}/{url.split('/', 3)[3]}"
+
+        return replace(
+            self,
+            authorize_url=moved(self.authorize_url),
+            token_url=moved(self.token_url),
+            revoke_url=moved(self.revoke_url) if self.revoke_url else None,
+        )
+
+
+GOOGLE_CALENDAR = "https://www.googleapis.com/auth/calendar"
+GOOGLE_EVENTS = frozenset({f"{GOOGLE_CALENDAR}.events", f"{GOOGLE_CALENDAR}.calendarlist.readonly"})
+GOOGLE_FREE_BUSY = frozenset({f"{GOOGLE_CALENDAR}.freebusy"})
 GOOGLE = Provider(
     authorize_url="https://accounts.google.com/o/oauth2/v2/auth",
     token_url="https://oauth2.googleapis.com/token",  # noqa: S106  # an address
     revoke_url="https://oauth2.googleapis.com/revoke",
     # Without `consent` a second connection would get no refresh token.
     asking={"access_type": "offline", "prompt": "consent"},
-    includes={_CALENDAR: GOOGLE_EVENTS | GOOGLE_FREE_BUSY},
+    includes={GOOGLE_CALENDAR: GOOGLE_EVENTS | GOOGLE_FREE_BUSY},
 )
+MICROSOFT_LOGIN_URL = "https://login.microsoftonline.com"
 # A refresh token is the scope `offline_access`, which is never among those that are granted.
 _OFFLINE = "offline_access"
 
 
-def microsoft(tenant: str = "common") -> Provider:
+def microsoft(tenant: str = "common", *, login_url: str = MICROSOFT_LOGIN_URL) -> Provider:
     """Return Microsoft's endpoints: of one organization, or `common` for everybody's accounts."""
-    base = f"https://login.microsoftonline.com/{quote(tenant, safe='')}/oauth2/v2.0"
+    base = f"{login_url.rstrip('/')}/{quote(tenant, safe='')}/oauth2/v2.0"
     return Provider(
         authorize_url=f"{base}/authorize",
         token_url=f"{base}/token",
@@ -225,7 +244,8 @@ def refusal(answer: Answer) -> CalendarError:
 def _granted(answer: Answer) -> Grant:
     body = answer.body
     access_token, refresh_token = body.get("access_token"), body.get("refresh_token")
-    if not isinstance(access_token, str) or not access_token.isascii() or not access_token.isprintable():
+    # It goes into a header.
+    if not isinstance(access_token, str) or not _TOKEN.fullmatch(access_token):
         raise CalendarError("invalid_body")
     scope = body.get("scope")
     return Grant(
