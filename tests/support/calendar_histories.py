@@ -1,7 +1,6 @@
-"""Histories of appointments and of two coaches' calendars, in which whatever can be lost, late or double is."""
+"""Histories of appointments and two coaches' calendars, in which whatever can be lost, late or double is."""
 
 import json
-import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,8 +20,9 @@ from tests.support.calendar_writes import Calendars, FakeCalendar, Message, Span
 from tests.support.clock import HALF, HOUR, MINUTE, NINE, NOW
 from tests.support.team import add_calendar, add_coach
 
-# What becomes of an attempt. `stuck`: the request is carried out later, if it can be then. `frozen`: so is the
-# whole attempt, whatever was written meanwhile. `unheard`: its result is lost, and the message comes again.
+# What becomes of an attempt. `stuck`: the request is carried out later, if it can be then. `frozen`: so is
+# the whole attempt, whatever was written meanwhile. `unheard`: its result is lost, and its message comes
+# again.
 FATES = (
     "done",
     "done",
@@ -119,7 +119,7 @@ class History:
                 self._store(0, 0)
 
     def check(self) -> None:
-        """Each calendar has what it is to have, or what its coach made of that, once; and nobody is accused."""
+        """Each calendar has once what it is to have, or what its coach made of that; and nobody is accused."""
         rows = self.connection.execute(
             "SELECT event.*, a.coach_id = source.coach_id AND a.status = 'scheduled' AS is_wanted,"
             "       tstzrange(a.start_time, a.end_time) AS span"
@@ -258,19 +258,19 @@ class History:
     def _coach_moves(self, one: int, other: int) -> None:
         calendar = self._all()[one % len(self.sources)]
         if calendar.events:
-            key = random.Random(other).choice(sorted(calendar.events, key=str))
+            key = sorted(calendar.events, key=str)[other % len(calendar.events)]
             calendar.events[key] = (STARTS[other % 4] + 6 * HOUR, STARTS[other % 4] + 6 * HOUR + HALF)
             self.edited.add(key.appointment_id)
 
     def _coach_deletes(self, one: int, other: int) -> None:
         calendar = self._all()[one % len(self.sources)]
         if calendar.events:
-            key = random.Random(other).choice(sorted(calendar.events, key=str))
+            key = sorted(calendar.events, key=str)[other % len(calendar.events)]
             calendar.delete(key)
             self.edited.add(key.appointment_id)
 
 
 ACTIONS = (
-    "book", "book", "move", "move", "reassign", "cancel", "work", "work", "work", "record", "record", "thaw", "lose",
-    "arrive", "sweep", "read", "store", "coach_moves", "coach_deletes",
+    "book", "book", "move", "move", "reassign", "cancel", "work", "work", "work", "record", "record", "thaw",
+    "lose", "arrive", "sweep", "read", "store", "coach_moves", "coach_deletes",
 )  # fmt: skip

@@ -53,7 +53,6 @@ def _tenant(connection: Connection, tenant_id: str) -> Tenant:
     ids |= _endpoints(connection, tenant_id)
     ids |= _bookings(connection, tenant_id, ids["calendar_id"])
     ids |= _rest(connection, tenant_id, ids)
-    _write(connection, tenant_id, ids)
     # From here on, so that there is time to book.
     set_columns(connection, "coaches", {"coach_id": ids["coach_id"]}, {"calendar_kind": "calendar_api"})
     row = one_row(connection, "SELECT key_id FROM api_keys WHERE tenant_id = %s", (tenant_id,))
@@ -130,17 +129,6 @@ def _bookings(connection: Connection, tenant_id: str, calendar_id: str) -> dict[
         "delivery_id": row["delivery_id"],
         "email": contact.email,
     }
-
-
-def _write(connection: Connection, tenant_id: str, ids: dict[str, Any]) -> None:
-    """Have an event stand in a calendar of a coach who is deleted: nothing else changes by it."""
-    connection.execute(
-        "WITH source AS (INSERT INTO calendar_sources (tenant_id, coach_id, kind, reads, writes)"
-        "                VALUES (%s, %s, 'google', false, true) RETURNING source_id)"
-        " INSERT INTO calendar_events (appointment_id, source_id, revision, wanted)"
-        " SELECT %s, source_id, 1, tstzrange(%s, %s) FROM source",
-        (tenant_id, ids["gone_id"], ids["appointment_id"], NINE, NINE + HOUR),
-    )
 
 
 def _forget(connection: Connection, tenant_id: str, appointment_id: str) -> None:

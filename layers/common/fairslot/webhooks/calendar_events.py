@@ -53,12 +53,6 @@ def compare(
     connection.execute(_SQL["compare"], values)
 
 
-def of_appointment(connection: Connection, *, tenant_id: str, appointment_id: UUID) -> list[dict[str, Any]]:
-    """Return the state of an appointment's event in each of the coach's calendars that are written."""
-    values = {"tenant": tenant_id, "appointment": appointment_id}
-    return connection.execute(_SQL["of_appointment"], values).fetchall()
-
-
 def _json(one: OwnEvent) -> dict[str, Any]:
     return {
         "appointment_id": str(one.appointment_id),

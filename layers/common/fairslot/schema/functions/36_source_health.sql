@@ -12,6 +12,16 @@ CREATE OR REPLACE FUNCTION engine.retry_after(p_failures integer) RETURNS interv
 CREATE OR REPLACE FUNCTION engine.calendars_named(p_coach text) RETURNS jsonb LANGUAGE sql STABLE
     RETURN (SELECT coalesce(jsonb_agg(calendar_id ORDER BY calendar_id), '[]') FROM coach_calendars WHERE coach_id = p_coach);
 
+-- Tells the tenant that a source has to be connected again.
+CREATE OR REPLACE FUNCTION engine.tell_disconnected(s calendar_sources, p_error text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM engine.record_change(
+        p_tenant => s.tenant_id, p_type => 'calendar.disconnected', p_details => jsonb_build_object(
+        'coach_id', s.coach_id, 'source_id', s.source_id, 'kind', s.kind, 'error', p_error,
+        'synced_at', engine.zulu(s.synced_at), 'reconnect_url', engine.reconnect_url(s),
+        'calendar_ids', engine.calendars_named(s.coach_id)));
+END $$;
+
 -- Notes that a source could not be read: its last answer stays. It is asked again after p_after seconds at the earliest, and not
 -- before somebody acts if the provider has p_ended it; the tenant is told when that disconnects it.
 CREATE OR REPLACE FUNCTION engine.note_source_failed(
@@ -34,11 +44,7 @@ BEGIN
      WHERE source_id = v_source.source_id;
     PERFORM engine.refresh_sync(p_coach);
     IF v_ended = 'disconnected' THEN
-        PERFORM engine.record_change(
-            p_tenant => v_source.tenant_id, p_type => 'calendar.disconnected', p_details => jsonb_build_object(
-            'coach_id', p_coach, 'source_id', v_source.source_id, 'kind', v_source.kind, 'error', p_error,
-            'synced_at', engine.zulu(v_source.synced_at), 'reconnect_url', engine.reconnect_url(v_source),
-            'calendar_ids', engine.calendars_named(p_coach)));
+        PERFORM engine.tell_disconnected(s => v_source, p_error => p_error);
     END IF;
 END $$;
 

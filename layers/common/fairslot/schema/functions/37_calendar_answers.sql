@@ -16,11 +16,7 @@ BEGIN
     END IF;
     PERFORM engine.refresh_sync(s.coach_id);
     IF p_ended = 'disconnected' THEN
-        PERFORM engine.record_change(
-            p_tenant => s.tenant_id, p_type => 'calendar.disconnected', p_details => jsonb_build_object(
-            'coach_id', s.coach_id, 'source_id', s.source_id, 'kind', s.kind, 'error', p_error,
-            'synced_at', engine.zulu(s.synced_at), 'reconnect_url', NULL,
-            'calendar_ids', engine.calendars_named(s.coach_id)));
+        PERFORM engine.tell_disconnected(s => s, p_error => p_error);
     END IF;
     RETURN true;
 END $$;
@@ -78,6 +74,7 @@ BEGIN
     UPDATE calendar_events
        SET delivery_id = NULL, error = NULL, confirmed_revision = sent_revision, confirmed_at = p_at, conflicts = 0,
            confirmed = CASE WHEN v_is_put THEN sent END, ref = p_answer ->> 'ref', version = p_answer ->> 'version',
+           changed = NULL, changed_to = NULL,
            -- Written with what was valid before the source became another calendar or account.
            revision = revision + CASE WHEN v_is_put AND (p_answer ->> 'source_generation')::integer
                                            IS DISTINCT FROM source.generation THEN 1 ELSE 0 END
@@ -176,37 +173,61 @@ BEGIN
 END $$;
 
 -- Compares the events of ours that a reading of a source saw, [{"appointment_id", "generation", "start", "end"}], with those
--- that are to be there. The reading began at p_at and saw what is in p_window; unless p_is_whole, others may be there too.
+-- that are to be there. The reading began at p_at and saw what is in p_window; unless p_is_whole, others may be there too. Only
+-- rows are locked of which something may follow: mostly there are none.
 CREATE OR REPLACE FUNCTION engine.compare_own_events(
     p_source uuid, p_generation integer, p_at timestamptz, p_window tstzrange, p_own jsonb, p_is_whole boolean
 ) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_one record;
+    e     calendar_events;
 BEGIN
     PERFORM FROM calendar_sources WHERE source_id = p_source AND generation = p_generation FOR KEY SHARE;
-    IF NOT FOUND OR NOT EXISTS (SELECT FROM calendar_events WHERE source_id = p_source) THEN
+    IF NOT FOUND THEN
         RETURN;
     END IF;
-    PERFORM FROM calendar_events WHERE source_id = p_source ORDER BY appointment_id FOR NO KEY UPDATE;
     FOR v_one IN
-        SELECT event, seen.span, seen.stray
+        SELECT event.appointment_id, seen.span, seen.stray
           FROM calendar_events AS event
-          LEFT JOIN LATERAL (
-            SELECT min(one.generation) FILTER (WHERE one.generation <> event.generation) AS stray,
-                   (array_agg(tstzrange(one.start, one."end")) FILTER (WHERE one.generation = event.generation))[1] AS span
+          LEFT JOIN (
+            SELECT one.appointment_id, known.generation,
+                   min(one.generation) FILTER (WHERE one.generation <> known.generation) AS stray,
+                   (array_agg(tstzrange(one.start, one."end")) FILTER (WHERE one.generation = known.generation))[1] AS span
               FROM jsonb_to_recordset(p_own) AS one (appointment_id uuid, generation integer, start timestamptz, "end" timestamptz)
-             WHERE one.appointment_id = event.appointment_id) AS seen ON true
+              JOIN calendar_events AS known ON known.appointment_id = one.appointment_id AND known.source_id = p_source
+             GROUP BY one.appointment_id, known.generation) AS seen USING (appointment_id)
          WHERE event.source_id = p_source
+           AND (seen.stray IS NOT NULL OR event.delivery_id IS NOT NULL
+                OR seen.span IS NOT NULL AND (seen.span IS DISTINCT FROM event.confirmed OR event.changed IS NOT NULL)
+                OR seen.span IS NULL AND p_is_whole AND event.confirmed <@ p_window AND upper(event.confirmed) > p_at
+                   AND event.changed IS DISTINCT FROM 'deleted')
          ORDER BY event.appointment_id
     LOOP
-        IF v_one.stray IS NOT NULL AND coalesce((v_one.event).confirmed_at < p_at - interval '2 seconds', true) THEN
+        SELECT * INTO e FROM calendar_events
+         WHERE appointment_id = v_one.appointment_id AND source_id = p_source FOR NO KEY UPDATE;
+        CONTINUE WHEN NOT FOUND;
+        IF v_one.stray <> e.generation AND coalesce(e.confirmed_at < p_at - interval '2 seconds', true) THEN
             UPDATE calendar_events SET stray_generation = v_one.stray
-             WHERE (appointment_id, source_id) = ((v_one.event).appointment_id, p_source);
+             WHERE appointment_id = v_one.appointment_id AND source_id = p_source;
         END IF;
-        IF v_one.span IS NOT NULL
-           OR p_is_whole AND (v_one.event).confirmed <@ p_window AND upper((v_one.event).confirmed) > p_at
-           OR (v_one.event).delivery_id IS NOT NULL THEN
-            PERFORM engine.follow_sighting(e => v_one.event, p_seen => v_one.span, p_at => p_at);
+        IF v_one.span IS NOT NULL OR e.delivery_id IS NOT NULL
+           OR p_is_whole AND e.confirmed <@ p_window AND upper(e.confirmed) > p_at THEN
+            PERFORM engine.follow_sighting(e => e, p_seen => v_one.span, p_at => p_at);
         END IF;
     END LOOP;
 END $$;
+
+-- Deletes a portion of the events whose appointments were over before an instant.
+CREATE OR REPLACE FUNCTION engine.delete_old_calendar_events(p_before timestamptz, p_portion bigint) RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER AS $$
+    WITH done AS (
+        DELETE FROM calendar_events
+         WHERE (appointment_id, source_id) IN (
+            SELECT event.appointment_id, event.source_id
+              FROM calendar_events AS event JOIN coach_appointments AS a USING (appointment_id)
+             WHERE a.end_time < p_before
+             ORDER BY event.appointment_id, event.source_id LIMIT p_portion FOR UPDATE OF event SKIP LOCKED)
+        RETURNING true
+    )
+    SELECT count(*) FROM done
+$$;

@@ -70,6 +70,14 @@ CREATE OR REPLACE FUNCTION engine.calendar_event_state(e calendar_events, s cale
                 WHEN e.delivery_id IS NOT NULL AND engine.gave_up_at(e.delivery_id) IS NOT NULL THEN 'failed'
                 ELSE 'pending' END;
 
+-- The states of an appointment's events, [{"source_id", "state"}], one for each calendar that has one or is to have one.
+CREATE OR REPLACE FUNCTION engine.calendar_event_states(p_appointment uuid) RETURNS jsonb LANGUAGE sql STABLE
+    RETURN (SELECT coalesce(jsonb_agg(jsonb_build_object('source_id', source_id, 'state', state) ORDER BY source_id), '[]')
+              FROM (SELECT event.source_id, engine.calendar_event_state(e => event, s => source) AS state
+                      FROM calendar_events AS event JOIN calendar_sources AS source USING (source_id)
+                     WHERE event.appointment_id = p_appointment) AS one
+             WHERE state IS NOT NULL);
+
 -- The change by which an appointment's event is listed: the last on record, or one made for it.
 CREATE OR REPLACE FUNCTION engine.change_to_list(p_tenant text, p_appointment uuid) RETURNS uuid LANGUAGE plpgsql AS $$
 DECLARE
@@ -172,7 +180,8 @@ BEGIN
             EXECUTE FUNCTION engine.follow_written_source();
         CREATE TRIGGER calendar_sources_rewritten AFTER UPDATE OF kind, writes, generation ON calendar_sources
             FOR EACH ROW WHEN ((OLD.kind, OLD.writes, OLD.generation) IS DISTINCT FROM (NEW.kind, NEW.writes, NEW.generation)
-                               AND NEW.kind IN ('google', 'microsoft', 'caldav'))
+                               AND (OLD.kind IN ('google', 'microsoft', 'caldav')
+                                    OR NEW.kind IN ('google', 'microsoft', 'caldav')))
             EXECUTE FUNCTION engine.follow_written_source();
     END IF;
 END $$;

@@ -22,7 +22,7 @@ CREATE TABLE calendar_events (
     error               text,
     PRIMARY KEY (appointment_id, source_id)
 ) WITH (fillfactor = 50);
-CREATE INDEX calendar_events_by_source ON calendar_events (source_id, upper(wanted), upper(confirmed));
+CREATE INDEX calendar_events_by_source ON calendar_events (source_id);
 CREATE INDEX calendar_events_due ON calendar_events (appointment_id, source_id)
     WHERE confirmed_revision <> revision OR stray_generation IS NOT NULL;
 COMMENT ON TABLE calendar_events IS 'What is to stand in a coach''s calendar for an appointment, and what is known to stand there.';
