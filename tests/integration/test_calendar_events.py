@@ -1,19 +1,38 @@
 """The appointment stands in its coach's calendars exactly once, and nobody fights the coach."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from time import monotonic
 from uuid import UUID
 
 import pytest
 
+from background.permits import lambda_handler
+from fairslot.booking.appointments import CalendarEvent
 from fairslot.calendars import opening
 from fairslot.calendars.interface import CalendarError, EventKey
+from fairslot.coach_time.days import extend_days
+from fairslot.domain.errors import NotFoundError
 from fairslot.platform.db import Connection
+from fairslot.webhooks import calendar_events, endpoints
+from fairslot.webhooks.retention import delete_settled
 from tests.support.attempts import replay_delivery
-from tests.support.bookings import appointment_of, book, cancel, reassign, report_outcome, reschedule
+from tests.support.bookings import (
+    appointment_now,
+    appointment_of,
+    book,
+    cancel,
+    reassign,
+    report_outcome,
+    reschedule,
+)
 from tests.support.calendar_writes import Calendars, FakeCalendar, Message, to_calendars, told
-from tests.support.clock import HALF, HOUR, MINUTE, NINE, NOW
+from tests.support.clock import DAY, HALF, HOUR, MINUTE, NINE, NOW
+from tests.support.fixtures import Environment
+from tests.support.lambda_context import context
+from tests.support.permits import Permits, permits
 from tests.support.tables import count, one_row, set_columns
-from tests.support.team import add_team
+from tests.support.team import TENANT, add_team
 
 ANA, BEN = "coach-01", "coach-02"
 TEN = NINE + HOUR
@@ -28,6 +47,13 @@ def calendars(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> Iterat
     made = Calendars(connection)
     monkeypatch.setattr(opening, "open_writable", made.open)
     return made
+
+
+@pytest.fixture
+def permitting(database_url: str) -> Iterator[Permits]:
+    """The function that permits."""
+    with permits(database_url) as made:
+        yield made
 
 
 @pytest.fixture
@@ -143,7 +169,12 @@ def test_a_reassignment_goes_from_one_to_the_other(
     first, second = (source, other) if appointment_of(made).coach_id == ANA else (other, source)
     calendars.carry_out(reassign(connection, made).messages)
     assert (spans(calendars.known[first]), spans(calendars.known[second])) == ([], [(NINE, NINE_UNTIL)])
-    calendars.carry_out(reassign(connection, made).messages)
+    back = to_calendars(reassign(connection, made).messages)
+    assert sorted((one["data"]["write"], one["data"]["generation"]) for one in back) == [
+        ("put", 2),
+        ("remove", 1),
+    ]
+    calendars.carry_out(back)
     assert (spans(calendars.known[first]), spans(calendars.known[second])) == ([(NINE, NINE_UNTIL)], [])
     assert only_key(calendars.known[first]).generation == 2
 
@@ -399,3 +430,103 @@ def test_a_provider_that_always_refuses_is_not_asked_for_ever(
         messages = calendars.record(calendars.attempt(messages[0], at=NOW + number * MINUTE))
     assert messages == []
     assert state(connection, source) == "failed"
+
+
+def test_a_message_that_was_kept_back_asks_first(
+    connection: Connection,
+    calendars: Calendars,
+    source: UUID,
+    environment: Environment,
+    permitting: Permits,
+) -> None:
+    """Its time is over: it writes nothing. While it is under way it may be sent twice."""
+    environment(**permitting.environment)
+    made = book(connection)
+    [put] = to_calendars(made.messages)
+    assert [calendars.attempt(put, at=NOW + number * MINUTE).error for number in range(2)] == [None, None]
+    calendars.carry_out([put])
+    calendars.carry_out(reschedule(connection, made, TEN).messages)
+    late = calendars.attempt(put, at=NOW + HOUR)
+    assert (late.error, late.outcome) == ("superseded", "failed")
+    assert calendars.record(late) == []
+    assert spans(calendars.known[source]) == [(TEN, TEN_UNTIL)]
+
+
+def test_without_an_answer_nothing_is_written(
+    connection: Connection,
+    calendars: Calendars,
+    source: UUID,
+    environment: Environment,
+    permitting: Permits,
+) -> None:
+    """It is tried again."""
+    environment(**permitting.environment)
+    permitting.broken = True
+    [put] = to_calendars(book(connection).messages)
+    made = calendars.attempt(put)
+    assert (made.error, made.outcome) == ("permit_unchecked", "retrying")
+    assert spans(calendars.known[source]) == []
+
+
+def test_the_function_permits_what_is_under_way(
+    connection: Connection, calendars: Calendars, source: UUID, environment: Environment
+) -> None:
+    """For some seconds, and nothing else."""
+    environment()
+    [put] = to_calendars(book(connection).messages)
+    asked = {"delivery_id": put["delivery_id"], "what": "calendar_event"}
+    assert lambda_handler(asked, context()) == {"seconds": calendar_events.PERMITTED_SECONDS}
+    calendars.carry_out([put])
+    assert lambda_handler(asked, context()) == {"seconds": 0.0}
+
+
+def test_a_calendar_added_later_gets_what_is_to_come(connection: Connection, calendars: Calendars) -> None:
+    """And when it is no longer written, what stands there is removed."""
+    start = datetime.now(UTC).replace(hour=15, minute=0, second=0, microsecond=0) + 3 * DAY
+    extend_days(connection, now=start - 2 * DAY)
+    for _ in range(2):
+        book(connection, start, now=start - 2 * DAY)
+    source = calendars.add(ANA)
+    calendars.carry_out(calendars.sweep(at=start - DAY), at=start - DAY)
+    assert spans(calendars.known[source]) == [(start, start + HALF)]
+    set_columns(connection, "calendar_sources", {"source_id": source}, {"writes": False})
+    calendars.carry_out(calendars.sweep(at=start - DAY), at=start - DAY)
+    assert spans(calendars.known[source]) == []
+
+
+def test_what_is_over_is_forgotten(connection: Connection, calendars: Calendars, source: UUID) -> None:
+    """Our record of it; in the calendar it stays."""
+    calendars.carry_out(book(connection).messages)
+    for days, left in ((89, 1), (91, 0)):
+        delete_settled(connection, now=NINE_UNTIL + days * DAY, deadline=monotonic() + 60)
+        assert count(connection, "calendar_events") == left
+    assert spans(calendars.known[source]) == [(NINE, NINE_UNTIL)]
+
+
+def test_an_appointment_says_how_its_events_stand(
+    connection: Connection, calendars: Calendars, source: UUID
+) -> None:
+    """One for each calendar that is written; nothing once it is removed."""
+    made = book(connection)
+    assert appointment_now(connection, made).calendar_events == [
+        CalendarEvent(source_id=source, state="pending")
+    ]
+    calendars.carry_out(made.messages)
+    assert [one.state for one in appointment_now(connection, made).calendar_events] == ["confirmed"]
+    removed = cancel(connection, made)
+    assert [one.state for one in appointment_now(connection, made).calendar_events] == ["removing"]
+    calendars.carry_out(removed.messages)
+    assert appointment_now(connection, made).calendar_events == []
+
+
+def test_calendars_are_no_endpoint_to_be_set(
+    connection: Connection, calendars: Calendars, source: UUID
+) -> None:
+    """Nobody finds, changes or turns off what stands for them."""
+    book(connection)
+    row = one_row(connection, "SELECT endpoint_id FROM webhook_endpoints WHERE kind = 'calendar_event'")
+    assert row["endpoint_id"] not in {
+        one["endpoint_id"] for one in endpoints.find_all(connection, tenant_id=TENANT)
+    }
+    with pytest.raises(NotFoundError):
+        endpoints.get(connection, tenant_id=TENANT, endpoint_id=row["endpoint_id"])

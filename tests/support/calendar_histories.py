@@ -119,7 +119,7 @@ class History:
                 self._store(0, 0)
 
     def check(self) -> None:
-        """Each calendar has once what it is to have, or what its coach made of that; and nobody is accused."""
+        """Each calendar has once what it is to have, or what its coach made of it; nobody is accused."""
         rows = self.connection.execute(
             "SELECT event.*, a.coach_id = source.coach_id AND a.status = 'scheduled' AS is_wanted,"
             "       tstzrange(a.start_time, a.end_time) AS span"
