@@ -9,13 +9,12 @@ from icalendar import Calendar
 from fairslot.calendars.caldav_objects import (
     Own,
     Stored,
-    digest_of,
     free_of_objects,
     moved_object,
     new_object,
     own_of,
 )
-from fairslot.calendars.event_ids import event_id
+from fairslot.calendars.event_ids import digest_of, event_id
 from fairslot.calendars.interface import CalendarError, EventKey, Free
 from fairslot.domain import slots
 from tests.unit.calendars.dav import (
@@ -67,6 +66,8 @@ def test_a_copy_is_a_strangers() -> None:
     """Clients copy our property with the event: the UID must be the key's too."""
     found = free(ours(), ours(uid="a-copy"))
     assert (taken(found), len(found.own)) == (4, 1)
+    alone = free(ours(uid="a-copy"))
+    assert (taken(alone), alone.own) == (4, ())
 
 
 def test_a_second_object_with_the_key_is_a_strangers() -> None:
