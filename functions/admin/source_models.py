@@ -54,8 +54,12 @@ class SourceRequest(SourceSettings):
     """An external calendar of a coach. A password goes in and never comes out."""
 
     model_config = example(
-        kind="caldav", url="https://dav.example.com/", username="ann", password="…", writes=True
-    )  # noqa: S106 - it is an example
+        kind="caldav",
+        url="https://dav.example.com/",
+        username="ann",
+        password="…",  # noqa: S106 - it is an example
+        writes=True,
+    )
 
     password: Text | None = Field(default=None, repr=False)
 

@@ -30,7 +30,7 @@ _ERRORS = (NotFoundError, ConflictError, PreconditionFailedError)
 
 
 @route(router, "GET", PATH, scope="admin", errors=(NotFoundError,), summary="List a coach's sources")
-def list_sources(coach_id: Annotated[Id, Path()]) -> SourcePage:
+def list_calendar_sources(coach_id: Annotated[Id, Path()]) -> SourcePage:
     """Return the external calendars of a coach, and how each of them goes."""
     tenant_id, now = api.client(router).tenant_id, api.clock()
     found = db.run(
@@ -48,7 +48,9 @@ def list_sources(coach_id: Annotated[Id, Path()]) -> SourcePage:
     summary="Read a source",
     responses=team_changes.answers(SourceModel),
 )
-def get_source(coach_id: Annotated[Id, Path()], source_id: Annotated[UUID, Path()]) -> Response[SourceModel]:
+def get_calendar_source(
+    coach_id: Annotated[Id, Path()], source_id: Annotated[UUID, Path()]
+) -> Response[SourceModel]:
     """Return one external calendar of a coach. Its entity tag is of what is set, not of how it goes."""
     return team_changes.read(router, SourceModel, Source(coach_id, source_id, now=api.clock()))
 
@@ -64,7 +66,7 @@ def get_source(coach_id: Annotated[Id, Path()], source_id: Annotated[UUID, Path(
     summary="Add a source",
     responses=team_changes.answers(SourceModel, plan=True, created=True),
 )
-def create_source(
+def create_calendar_source(
     coach_id: Annotated[Id, Path()], body: SourceRequest, dry_run: DryRun = False
 ) -> Response[Any]:
     """Add an external calendar. It is read at once, and until then nobody can book the coach."""
@@ -92,7 +94,7 @@ def create_source(
     summary="Change a source",
     responses=team_changes.answers(SourceModel, plan=True),
 )
-def patch_source(
+def patch_calendar_source(
     coach_id: Annotated[Id, Path()],
     source_id: Annotated[UUID, Path()],
     body: SourcePatch,
@@ -134,7 +136,7 @@ def patch_source(
     summary="Delete a source",
     responses=team_changes.answers(None, plan=True),
 )
-def delete_source(
+def delete_calendar_source(
     coach_id: Annotated[Id, Path()],
     source_id: Annotated[UUID, Path()],
     dry_run: DryRun = False,

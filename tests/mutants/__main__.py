@@ -36,6 +36,7 @@ from tests.mutants import (
     privacy,
     relay,
     rights,
+    sources,
     team,
     upgrades,
     watching,
@@ -66,6 +67,7 @@ GUARDS = (
     *upgrades.GUARDS,
     *watching.GUARDS,
     *attributes.GUARDS,
+    *sources.GUARDS,
     *rights.GUARDS,
 )
 

@@ -12,9 +12,8 @@ WITHOUT = {
         inbound.left_over outbox.claim outbox.emit_stale outbox.end_disabled outbox.look_for_blocks
         outbox.make_deliveries outbox.mark_published outbox.mark_sent outbox.record_attempt
         outbox.unconfirmed_blocks outbox.waiting read_model.delete_old read_model.fold
-        retention.calendar_events retention.decided retention.deliveries
-        retention.events retention.inbound sync.due sync.failed
-        zones.calendar_zones zones.days_apart""",
+        retention.calendar_events retention.decided retention.deliveries retention.events retention.inbound
+        sync.due sync.failed sync.note_provider zones.calendar_zones zones.days_apart""",
     "of the deployment, not of a tenant": """
         admin.count_keys bookable_starts.page_key contacts.key
         issuer_keys.ask issuer_keys.claim issuer_keys.failed issuer_keys.find issuer_keys.forget

@@ -11,12 +11,17 @@ SELECT engine.source_json(s) || engine.source_health(s => s, p_now => coalesce(%
  WHERE s.tenant_id = %(tenant)s AND (%(coach)s::text IS NULL OR s.coach_id = %(coach)s)
  ORDER BY s.coach_id COLLATE "C", s.created_at, s.source_id;
 
--- name: put
--- Adds a source, or sets what it is; no row where the id is another one's.
-SELECT engine.put_source(p_tenant => %(tenant)s, p_coach => %(coach)s, p_source => %(source)s, p_settings => %(settings)s,
-                         p_sets_credentials => %(sets_credentials)s, p_credentials => %(credentials)s, p_now => %(now)s)
-           AS source_id;
+-- name: add
+-- Adds a source to a coach of the tenant; no row where there is no such coach.
+SELECT engine.add_calendar_source(p_tenant => %(tenant)s, p_coach => %(coach)s, p_source => %(source)s,
+                                  p_settings => %(settings)s, p_credentials => %(credentials)s, p_now => %(now)s) AS source_id;
+
+-- name: set
+-- Sets what a source is; no row where the tenant's coach has no such one.
+SELECT engine.set_calendar_source(p_tenant => %(tenant)s, p_coach => %(coach)s, p_source => %(source)s,
+                                  p_settings => %(settings)s, p_sets_credentials => %(sets_credentials)s,
+                                  p_credentials => %(credentials)s, p_now => %(now)s) AS source_id;
 
 -- name: delete
 -- Deletes a source of a coach of the tenant.
-SELECT engine.delete_source(p_tenant => %(tenant)s, p_coach => %(coach)s, p_source => %(source)s);
+SELECT engine.delete_calendar_source(p_tenant => %(tenant)s, p_coach => %(coach)s, p_source => %(source)s);

@@ -22,6 +22,7 @@ from fairslot.team.source_errors import in_words
 MOST_OF_A_COACH = 20
 SETTINGS = ("kind", "url", "calendar_ref", "username", "reads", "writes")
 _SQL = queries("sources")
+_STATEMENTS = {"create": "add", "update": "set"}
 # The scheme that calendars write for a feed to subscribe to.
 _WEBCAL = re.compile(r"^webcals?://", re.IGNORECASE)
 
@@ -152,7 +153,9 @@ def _address(kind: str, url: str | None) -> str | None:
 def _put(connection: Connection, steps: Sequence[Step]) -> None:
     try:
         made = {
-            step.id for step in steps if connection.execute(_SQL["put"], step.values).fetchone() is not None
+            step.id
+            for step in steps
+            if connection.execute(_SQL[_STATEMENTS[step.action]], step.values).fetchone() is not None
         }
     except UniqueViolation as error:
         raise ConflictError(

@@ -32,9 +32,22 @@ CREATE OR REPLACE FUNCTION engine.audited_source(s calendar_sources) RETURNS jso
            || jsonb_build_object('url', regexp_replace(s.url, '^([A-Za-z]+://[^/?#]+).*$', '\1/…'),
                                  'generation', s.generation);
 
--- Adds a source to a coach of the tenant, or sets what it is; no row where the id is another one's. Another address, account
--- or calendar was never read, and neither was one that was not read for a while; other credentials are tried at once.
-CREATE OR REPLACE FUNCTION engine.put_source(
+-- Adds a source to a coach of the tenant; no row where there is no such coach.
+CREATE OR REPLACE FUNCTION engine.add_calendar_source(
+    p_tenant text, p_coach text, p_source uuid, p_settings jsonb, p_credentials text, p_now timestamptz
+) RETURNS SETOF uuid LANGUAGE sql SECURITY DEFINER AS $$
+    INSERT INTO calendar_sources (source_id, tenant_id, coach_id, kind, url, calendar_ref, username, reads, writes,
+                                  credentials, created_at, updated_at)
+    SELECT p_source, p_tenant, coach.coach_id, given.kind, given.url, given.calendar_ref, given.username, given.reads,
+           given.writes, p_credentials, p_now, p_now
+      FROM coaches AS coach CROSS JOIN jsonb_populate_record(NULL::calendar_sources, p_settings) AS given
+     WHERE coach.coach_id = p_coach AND coach.tenant_id = p_tenant AND coach.deleted_at IS NULL
+    RETURNING source_id
+$$;
+
+-- Sets what a source of a coach of the tenant is; no row where there is no such one. Another address, account or calendar was
+-- never read, and neither was one that was not read for a while; other credentials are tried at once.
+CREATE OR REPLACE FUNCTION engine.set_calendar_source(
     p_tenant text, p_coach text, p_source uuid, p_settings jsonb, p_sets_credentials boolean, p_credentials text,
     p_now timestamptz
 ) RETURNS SETOF uuid LANGUAGE plpgsql SECURITY DEFINER AS $$
@@ -43,18 +56,9 @@ DECLARE
     v_new  calendar_sources := jsonb_populate_record(NULL::calendar_sources, p_settings);
     v_else boolean;
 BEGIN
-    SELECT * INTO v_old FROM calendar_sources WHERE source_id = p_source FOR NO KEY UPDATE;
+    SELECT * INTO v_old FROM calendar_sources
+     WHERE source_id = p_source AND coach_id = p_coach AND tenant_id = p_tenant FOR NO KEY UPDATE;
     IF NOT FOUND THEN
-        RETURN QUERY
-        INSERT INTO calendar_sources (source_id, tenant_id, coach_id, kind, url, calendar_ref, username, reads, writes,
-                                      credentials, created_at, updated_at)
-        SELECT p_source, p_tenant, coach.coach_id, v_new.kind, v_new.url, v_new.calendar_ref, v_new.username, v_new.reads,
-               v_new.writes, p_credentials, p_now, p_now
-          FROM coaches AS coach
-         WHERE coach.coach_id = p_coach AND coach.tenant_id = p_tenant AND coach.deleted_at IS NULL
-        RETURNING source_id;
-        RETURN;
-    ELSIF v_old.tenant_id <> p_tenant OR v_old.coach_id <> p_coach THEN
         RETURN;
     END IF;
     v_else := (v_old.kind, v_old.url, v_old.calendar_ref, v_old.username)
@@ -87,7 +91,7 @@ CREATE OR REPLACE FUNCTION engine.begin_again(p_source uuid, p_unread boolean) R
 $$;
 
 -- Deletes a source of a coach of the tenant with its answer. The time that no other one takes is free again.
-CREATE OR REPLACE FUNCTION engine.delete_source(p_tenant text, p_coach text, p_source uuid) RETURNS void
+CREATE OR REPLACE FUNCTION engine.delete_calendar_source(p_tenant text, p_coach text, p_source uuid) RETURNS void
     LANGUAGE sql SECURITY DEFINER AS $$
     DELETE FROM calendar_sources WHERE source_id = p_source AND coach_id = p_coach AND tenant_id = p_tenant
 $$;
