@@ -1,6 +1,7 @@
 """The appointment stands in its coach's calendars exactly once, and nobody fights the coach."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from time import monotonic
 from uuid import UUID
@@ -28,9 +29,10 @@ from tests.support.bookings import (
 )
 from tests.support.calendar_writes import Calendars, FakeCalendar, Message, to_calendars, told
 from tests.support.clock import DAY, HALF, HOUR, MINUTE, NINE, NOW
-from tests.support.fixtures import Environment
+from tests.support.fixtures import Connect, Environment
 from tests.support.lambda_context import context
 from tests.support.permits import Permits, permits
+from tests.support.race import wait_until, waiting
 from tests.support.tables import count, one_row, set_columns
 from tests.support.team import TENANT, add_team
 
@@ -530,3 +532,24 @@ def test_calendars_are_no_endpoint_to_be_set(
     }
     with pytest.raises(NotFoundError):
         endpoints.get(connection, tenant_id=TENANT, endpoint_id=row["endpoint_id"])
+
+
+def test_who_waits_for_another_reads_what_that_one_knew(
+    connection: Connection, calendars: Calendars, source: UUID, connect: Connect
+) -> None:
+    """Two tell of changes of one appointment: the one that began before the last of them does not win."""
+    made = appointment_of(book(connection)).appointment_id
+    want, later = "SELECT engine.want_calendar_events(ARRAY[%s::uuid])", connect()
+    watcher = connect()
+    with ThreadPoolExecutor(1) as other:
+        with connection.transaction():
+            connection.execute(
+                "UPDATE coach_appointments SET start_time = %s, end_time = %s WHERE appointment_id = %s",
+                [TEN, TEN_UNTIL, made],
+            )
+            connection.execute(want, [made])
+            told_of = other.submit(later.execute, want, [made])
+            wait_until(lambda: waiting(watcher, [later]) == 1)
+        told_of.result()
+    row = one_row(connection, "SELECT revision, lower(wanted) AS start FROM calendar_events")
+    assert row == {"revision": 2, "start": TEN}

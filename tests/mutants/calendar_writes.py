@@ -29,6 +29,14 @@ GUARDS = (
         f"{_TESTS}::test_one_write_at_a_time",
     ),
     Guard(
+        "what was read before another had its turn counts",
+        _EVENTS,
+        "    PERFORM FROM calendar_events AS event WHERE event.appointment_id = ANY (p_appointments)\n"
+        "      ORDER BY event.appointment_id, event.source_id FOR NO KEY UPDATE;\n",
+        "",
+        f"{_TESTS}::test_who_waits_for_another_reads_what_that_one_knew",
+    ),
+    Guard(
         "a message that was kept back is written",
         "dispatch/calendar_events.py",
         'await permitted_until(delivery.delivery_id, seconds=seconds, what="calendar_event")',
