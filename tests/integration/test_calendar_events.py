@@ -541,15 +541,22 @@ def test_who_waits_for_another_reads_what_that_one_knew(
     made = appointment_of(book(connection)).appointment_id
     want, later = "SELECT engine.want_calendar_events(ARRAY[%s::uuid])", connect()
     watcher = connect()
+    give(connection, made, BEN, NINE)
     with ThreadPoolExecutor(1) as other:
         with connection.transaction():
-            connection.execute(
-                "UPDATE coach_appointments SET start_time = %s, end_time = %s WHERE appointment_id = %s",
-                [TEN, TEN_UNTIL, made],
-            )
+            give(connection, made, ANA, TEN)
             connection.execute(want, [made])
             told_of = other.submit(later.execute, want, [made])
             wait_until(lambda: waiting(watcher, [later]) == 1)
         told_of.result()
     row = one_row(connection, "SELECT revision, lower(wanted) AS start FROM calendar_events")
     assert row == {"revision": 2, "start": TEN}
+
+
+def give(connection: Connection, appointment_id: UUID, coach_id: str, start: datetime) -> None:
+    """Give an appointment to a coach at a time, and tell nobody."""
+    connection.execute(
+        "UPDATE coach_appointments SET coach_id = %(coach)s, start_time = %(start)s, end_time = %(end)s,"
+        " takes = tstzrange(%(start)s, %(end)s) WHERE appointment_id = %(id)s",
+        {"coach": coach_id, "start": start, "end": start + HALF, "id": appointment_id},
+    )
