@@ -65,7 +65,7 @@ def test_stale_calendars_and_the_oldest(connection: Connection) -> None:
 def test_a_calendar_that_is_not_read_any_more_is_not_stale(connection: Connection) -> None:
     """It counts by itself, each of a coach's, and one that is only written does not."""
     add_team(connection, 1)
-    old = {"first_requested_at": NOW - 9 * HOUR, "synced_at": NOW - HOUR}
+    old: dict[str, Any] = {"first_requested_at": NOW - 9 * HOUR, "synced_at": NOW - HOUR}
     add_source(connection, "coach-01", ended="disconnected", **old)
     add_source(connection, "coach-01", kind="google", **old)
     add_source(connection, "coach-01", kind="microsoft", reads=False, writes=True, **old)

@@ -21,13 +21,6 @@ _ANSWERS = (
         f"{_TESTS}::test_a_coach_is_free_where_every_calendar_is",
     ),
     Guard(
-        "one that was never read leaves everything free",
-        _SOURCES,
-        "p_day => p_first, p_count => p_count), 0::bit(104))),",
-        "p_day => p_first, p_count => p_count), ~0::bit(104))),",
-        f"{_TESTS}::test_a_reading_of_another_account_does_not_count",
-    ),
-    Guard(
         "a coach is as fresh as the one that was read last",
         _SOURCES,
         "THEN min(synced_at) END AS synced_at",

@@ -164,7 +164,7 @@ def test_an_error_is_told(
         status,
         after,
     )
-    ended = {"ended": error.ended} if error.ended else {}
+    ended = {"ended": error.ended, "source_id": str(SOURCE)} if error.ended else {}
     assert result.answer == {"source_generation": "4", **ended}
 
 

@@ -34,7 +34,7 @@ async def write(delivery: Delivery, *, seconds: float) -> Result:
             await permitted_until(delivery.delivery_id, seconds=seconds, what="calendar_event")
             answer = await _done(calendar, wanted)
     except CalendarError as error:
-        ended = {"ended": error.ended} if error.ended else {}
+        ended = {"ended": error.ended, "source_id": str(wanted.source_id)} if error.ended else {}
         return Result(
             error=error.reason,
             final=error.ended is not None or error.reason in FINAL,

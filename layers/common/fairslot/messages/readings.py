@@ -3,7 +3,7 @@
 An issuer's public keys come on the same queue: see issuer_keys.py.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -54,7 +54,8 @@ class Reading:
 
     `fetched_at` is when the reading began, which orders the readings of a calendar. After a failure `after`
     is how many seconds the provider asks to wait; `ended` is its word that trying again is of no use.
-    `source_id` and `generation` are those of the request; a request of 0.1.0 has none.
+    `source_id` and `generation` are those of the request; a request of 0.1.0 has none. `credentials` are what
+    the provider has replaced the source's by: ciphertext, as in the request.
     """
 
     coach_id: str
@@ -66,6 +67,7 @@ class Reading:
     error: str | None = None
     after: float = 0.0
     ended: Ended | None = None
+    credentials: str | None = field(default=None, repr=False)
 
     @staticmethod
     def of(
@@ -104,6 +106,7 @@ class Reading:
             error=None if wire.ok else wire.error,
             after=0.0 if wire.ok else wire.after or 0.0,
             ended=None if wire.ok else wire.ended,
+            credentials=wire.credentials,
         )
 
     def to_json(self) -> str:
@@ -118,6 +121,7 @@ class Reading:
             error=self.error,
             after=self.after or None,
             ended=self.ended,
+            credentials=self.credentials,
         )
         if self.free is not None:
             window = self.free.window
@@ -157,6 +161,7 @@ class _Wire(BaseModel):
     unreadable: Annotated[int, Field(ge=0)] | None = None
     own: Annotated[tuple[OwnEvent, ...], Field(max_length=MOST_OWN)] | None = None
     own_is_whole: bool | None = None
+    credentials: str | None = None
 
 
 def _free(wire: _Wire) -> FreeSlots:

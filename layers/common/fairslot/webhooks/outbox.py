@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
 from fairslot.messages.attempts import Attempt
+from fairslot.platform import connect_links
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
@@ -195,13 +197,24 @@ def waiting(connection: Connection, *, now: datetime) -> int:
     return int(row["n"]) if row else 0
 
 
+def _answer(attempt: Attempt) -> dict[str, str | None]:
+    """Return what is kept of an answer, with the link to connect a calendar again that it ends."""
+    answer = dict[str, str | None](attempt.answer)
+    source_id, generation = answer.get("source_id"), answer.get("source_generation")
+    if "ended" in answer and source_id and generation:
+        answer["reconnect_url"] = connect_links.reconnect_url(
+            source_id=UUID(source_id), generation=int(generation)
+        )
+    return answer
+
+
 def record(connection: Connection, *, attempt: Attempt) -> Recorded:
     """Record one attempt at a delivery, or that it was held back; return what follows."""
     values = {
         **asdict(attempt),
         # A message that cannot be deleted must go on: a replacement would be a second one.
         "revision": attempt.revision if attempt.receipt_handle else None,
-        "answer": Jsonb(dict(attempt.answer)),
+        "answer": Jsonb(_answer(attempt)),
         "warn_after": timedelta(days=settings().endpoint_warning_days),
         "disable_after": timedelta(days=settings().endpoint_disable_days),
     }

@@ -3,7 +3,7 @@
 -- Notes the provider's clear word that a source cannot be written any more before somebody acts, unless it is another account
 -- by now. The caller has no lock of an event.
 CREATE OR REPLACE FUNCTION engine.end_written_source(
-    p_source uuid, p_generation integer, p_error text, p_ended text, p_at timestamptz
+    p_source uuid, p_generation integer, p_error text, p_ended text, p_at timestamptz, p_reconnect_url text
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     s calendar_sources;
@@ -16,7 +16,7 @@ BEGIN
     END IF;
     PERFORM engine.refresh_sync(s.coach_id);
     IF p_ended = 'disconnected' THEN
-        PERFORM engine.tell_disconnected(s => s, p_error => p_error);
+        PERFORM engine.tell_disconnected(s => s, p_error => p_error, p_reconnect_url => p_reconnect_url);
     END IF;
     RETURN true;
 END $$;
@@ -120,7 +120,7 @@ BEGIN
     messages := '[]';
     changed := v_ended IS NOT NULL AND engine.end_written_source(
         p_source => v_source, p_generation => (p_answer ->> 'source_generation')::integer, p_error => p_error,
-        p_ended => v_ended, p_at => p_at);
+        p_ended => v_ended, p_at => p_at, p_reconnect_url => p_answer ->> 'reconnect_url');
     SELECT * INTO e FROM calendar_events WHERE appointment_id = v_appointment AND source_id = v_source FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RETURN;
