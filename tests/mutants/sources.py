@@ -106,7 +106,7 @@ _VERIFIED = (
     Guard(
         "who is not verified is booked",
         "schema/functions/11_choosing.sql",
-        "    IF p_calendar.on_unverified <> 'allow' THEN",
+        "    IF p_calendar.on_unverified = 'block' THEN",
         "    IF false THEN",
         f"{_UNVERIFIED}::test_nobody_is_booked_by_what_is_not_known",
     ),
