@@ -18,7 +18,7 @@ from fairslot.domain.slots import slot_of
 from fairslot.messages.fetches import FetchRequest
 from fairslot.messages.readings import FreeSlots, Reading
 from fairslot.platform.db import Connection
-from tests.support.availability import list_page
+from tests.support.availability import list_page, reasons
 from tests.support.bookings import book, hold
 from tests.support.clock import HALF, HOUR, MINUTE, NINE, NOW, SECOND, stop_clock
 from tests.support.fetching import Answer, Fetching, fetching
@@ -182,3 +182,19 @@ def test_who_has_no_calendar_is_not_asked(team: Connection, function: Fetching) 
     team.execute("UPDATE calendar_sources SET synced_at = %s", (LATER - 9 * SECOND,))
     assert coach_of(booked(team)) == "ben"
     assert function.asked == []
+
+
+def test_what_is_free_there_opens_nothing(team: Connection, function: Fetching) -> None:
+    """The answer is about an hour; what was read before of the calendar stands until it is read again."""
+    row = team.execute("SELECT source_id FROM calendar_sources WHERE coach_id = 'ana'").fetchone()
+    assert row is not None
+    known = row["source_id"]
+    store_reading(team, NOW + SECOND, (NINE, NINE + HOUR), coach_id="ana", source_id=str(known), generation=1)
+    slots = (1 << 4) - 1
+    team.execute(
+        "SELECT engine.store_check(p_coach => 'ana', p_source => %s, p_generation => 1, p_checked_at => %s,"
+        " p_first => %s, p_count => 4, p_free => %s::varbit)",
+        (known, LATER, slot_of(NINE), format(slots, "04b")),
+    )
+    team.execute("SELECT engine.combine_sources(p_coach => 'ana')")
+    assert reasons(team, NINE, now=LATER)["ana"] == "busy_external"

@@ -74,14 +74,17 @@ def test_a_function_reaches_the_data_or_the_internet(name: str) -> None:
         assert not DATA & given
 
 
-def test_the_dispatcher_can_ask_one_function_and_no_other() -> None:
-    """Whether a customer may still be named; it is the only way from outside to inside but the queues."""
-    dispatch = FUNCTIONS["DispatchFunction"]
-    assert queue_of(environment(dispatch)["CONTACT_PERMITS_FUNCTION"]) == "PermitsFunction"
+def test_two_functions_can_ask_one_other_each() -> None:
+    """Whether a customer may still be named, and a coach's calendars: else there are only the queues."""
+    asked = {
+        "DispatchFunction": ("CONTACT_PERMITS_FUNCTION", "PermitsFunction"),
+        "BookingFunction": ("CALENDAR_FETCH_FUNCTION", "FetchFunction"),
+    }
     for name, one in FUNCTIONS.items():
-        assert allowed(one, "lambda:InvokeFunction") == ({"PermitsFunction"} if one is dispatch else set()), (
-            name
-        )
+        setting, other = asked.get(name, (None, None))
+        assert allowed(one, "lambda:InvokeFunction") == ({other} if other else set()), name
+        if setting:
+            assert queue_of(environment(one)[setting]) == other
 
 
 @pytest.mark.parametrize("name", sorted(INSIDE - {"MigrateFunction"}))
