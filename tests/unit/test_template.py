@@ -12,6 +12,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 import admin.app
 import availability.app
 import booking.app
+import calendar_connect.app
 from fairslot.http.routing import declared
 from fairslot.platform.queue import LONGEST_CALL_SECONDS
 from fairslot.platform.settings import Settings
@@ -31,7 +32,7 @@ FUNCTIONS = functions()
 QUEUES = resources("AWS::SQS::Queue")
 DEAD_LETTER_QUEUES = {name for name in QUEUES if name.endswith("DeadLetterQueue")}
 INSIDE = {name for name, one in FUNCTIONS.items() if "VpcConfig" in one}
-PARTNERS = {"CRM_WEBHOOK_URL", "CALENDAR_API_URL"}
+PARTNERS = {"CRM_WEBHOOK_URL", "CALENDAR_API_URL", "GOOGLE_CLIENT_SECRET", "MICROSOFT_CLIENT_SECRET"}
 DATA = {"DATABASE_URL", "REDIS_URL"}
 APPS: dict[str, APIGatewayHttpResolver] = {
     f"{module.__name__}.lambda_handler": module.app for module in (admin.app, availability.app, booking.app)
@@ -64,7 +65,10 @@ def test_every_variable_is_a_setting(name: str) -> None:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_reaches_the_data_or_the_internet(name: str) -> None:
-    """Inside the VPC are the functions with the data's addresses, outside those with the partners'."""
+    """Inside the VPC are the functions with the data's addresses, outside those with the partners'.
+
+    What the operator is known by at providers is of use, and is given, outside only.
+    """
     given = set(environment(FUNCTIONS[name]))
     if name in INSIDE:
         assert "DATABASE_URL" in given
@@ -74,10 +78,14 @@ def test_a_function_reaches_the_data_or_the_internet(name: str) -> None:
         assert not DATA & given
 
 
-def test_two_functions_can_ask_one_other_each() -> None:
-    """Whether a customer may still be named, and a coach's calendars: else there are only the queues."""
+def test_three_functions_can_ask_one_other_each() -> None:
+    """Two outside: whether a customer may be named, and what a link is about; one inside: a calendar.
+
+    Beside the queues no other way leads from one world to the other.
+    """
     asked = {
         "DispatchFunction": ("CONTACT_PERMITS_FUNCTION", "PermitsFunction"),
+        "ConnectFunction": ("CONNECTIONS_FUNCTION", "ConnectionsFunction"),
         "BookingFunction": ("CALENDAR_FETCH_FUNCTION", "FetchFunction"),
     }
     for name, one in FUNCTIONS.items():
@@ -219,6 +227,9 @@ def test_every_declared_route_is_deployed_with_its_function() -> None:
             route = (contract.method, path) if (contract.method, path) in deployed else ("ANY", path)
             assert deployed[route] == handler, route
             used.add(route)
+    pages = set(calendar_connect.app.ROUTES)
+    assert {deployed[route] for route in pages} == {"calendar_connect.app.lambda_handler"}
+    used |= pages
     assert used == deployed.keys() - {("ANY", "$default")}
 
 
