@@ -23,6 +23,7 @@ WITHOUT = {
         signed_requests.find""",
     "goes on with the row that inbound.claim has locked": "inbound.note_progress inbound.processed",
     "goes on with the coaches that days.coaches has found": "days.extend days.replace days.store days.stored",
+    "goes on with the coach whom a booking of the tenant has chosen": "recheck.sources recheck.store",
     "no data: a lock, and for which request the transaction is": "endpoints.lock_recovery audit.act_for",
 }
 ALL = list(statements())
