@@ -37,6 +37,12 @@ LOCAL_SETTINGS = {
 }
 
 
+# Where stand-ins of providers are. The template has none of them, as nothing that is deployed has stand-ins.
+STANDIN_URLS = frozenset(
+    f"{provider}_{what}_URL" for provider in ("GOOGLE", "MICROSOFT") for what in ("API", "ACCOUNTS")
+)
+
+
 def variables(
     function: Function,
     template: Template,
@@ -63,7 +69,11 @@ def variables(
     }
     given = {**LOCAL_SETTINGS, **chosen, **addresses}
     own = template.environment(function, given)
-    extra = {name: value for name, value in given.items() if name not in own and not name.endswith("_URL")}
+    extra = {
+        name: value
+        for name, value in given.items()
+        if name not in own and (name in STANDIN_URLS or not name.endswith("_URL"))
+    }
     found = functions if any(name.endswith("_FUNCTION") for name in function.environment) else {}
     return {**_runtime(function, data), **services, **found, **own, **extra}
 

@@ -16,10 +16,11 @@ from tests.support.queues import Queues
 from tests.support.readings import store_message, store_reading
 from tests.support.sources import failed, source_row
 from tests.support.tables import count, table_digests
-from tests.support.team_api import free
+from tests.support.team_api import free, starts
 
 PATH = "/api/coaches/coach-01/sources"
 FEED = {"kind": "icalendar", "url": "https://feeds.example.com/private/ann.ics"}
+CALENDAR_API = {"kind": "calendar_api", "writes": True}
 CALDAV = {
     "kind": "caldav",
     "url": "https://dav.example.com/",
@@ -223,7 +224,7 @@ def test_what_cannot_be_a_source_is_refused(team: Connection, body: dict[str, An
 
 def test_there_are_as_many_as_can_be_read(team: Connection) -> None:
     """One at the calendar API, twenty in all; and none of a coach that there is not."""
-    add({"kind": "calendar_api", "writes": True})
+    add(CALENDAR_API)
     check_problem(ask("POST", PATH, {"kind": "calendar_api"}), 409, "CONFLICT")
     for number in range(19):
         add(FEED | {"url": f"https://feeds.example.com/{number}"})
@@ -252,9 +253,11 @@ def test_a_deleted_coach_has_none(team: Connection) -> None:
     assert count(team, "calendar_sources") == 0
 
 
-def test_a_document_has_sources_without_their_passwords(team: Connection) -> None:
+def test_a_document_has_sources_without_their_passwords(team: Connection, clock: Clock) -> None:
     """Exported and applied it changes nothing, and what is not in it goes; without a list they stay."""
-    made, _ = add(CALDAV), add(FEED)
+    made = add(CALDAV)
+    clock(NOW + timedelta(seconds=1))
+    add(FEED)
     exported = body_of(ask("GET", "/api/export"))
     coach = exported["coaches"]["coach-01"]
     assert [one["kind"] for one in coach["sources"]] == ["caldav", "icalendar"]
@@ -278,6 +281,10 @@ def test_a_document_has_sources_without_their_passwords(team: Connection) -> Non
         ("update", "source"),
     ]
     assert [one["kind"] for one in listed()] == ["caldav", "google"]
+    several = {"coach-02": exported["coaches"]["coach-02"] | {"sources": [google, FEED, CALENDAR_API]}}
+    body_of(ask("POST", "/api/apply", {"coaches": several}))
+    again = body_of(ask("GET", "/api/export"))["coaches"]["coach-02"]["sources"]
+    assert [one["kind"] for one in again] == ["google", "icalendar", "calendar_api"]
     assert source_row(team, UUID(made["source_id"]))["credentials"] is not None
     new = exported["coaches"]["coach-02"] | {"sources": [FEED]}
     plan = body_of(ask("POST", "/api/apply", {"coaches": {"zed": new}}))
@@ -298,3 +305,25 @@ def test_an_explanation_says_how_fresh_each_calendar_is(team: Connection, clock:
     assert said() == {"coach-01": (at, False), "coach-02": (None, False), "coach-03": (None, False)}
     clock(NOW + timedelta(minutes=16))
     assert said()["coach-01"] == (at, True)
+
+
+def test_a_page_names_who_is_verified_when_it_is_asked_for(team: Connection, clock: Clock) -> None:
+    """As many as before, and not the same: what was written for the page of before is not shown again."""
+    body_of(ask("PATCH", "/api/calendars/cal", {"on_unverified": "block"}))
+    first = add(FEED)
+    second = body_of(ask("POST", "/api/coaches/coach-02/sources", FEED), 201)
+
+    def read_at(source: dict[str, Any], minutes: int) -> None:
+        known = {"source_id": source["source_id"], "generation": 1, "coach_id": source["coach_id"]}
+        store_reading(team, NOW + timedelta(minutes=minutes), **known)
+
+    def names() -> set[tuple[str, ...]]:
+        period = {"start": NINE.isoformat(), "end": (NINE + HOUR).isoformat()}
+        return {tuple(one) for one in starts(**period).values()}
+
+    read_at(first, -14)
+    read_at(second, -16)
+    assert names() == {("coach-01", "coach-03")}
+    read_at(second, 0)
+    clock(NOW + timedelta(minutes=2))
+    assert names() == {("coach-02", "coach-03")}

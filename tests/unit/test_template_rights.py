@@ -49,6 +49,12 @@ def test_every_use_of_the_key_has_a_context() -> None:
     assert locks["Condition"] == opens["Condition"]
 
 
+@pytest.mark.parametrize("name", [name for name in FUNCTIONS if kms(name)])
+def test_whoever_may_use_the_key_knows_it(name: str) -> None:
+    """Without its id every secret would be unavailable."""
+    assert "WEBHOOK_KMS_KEY_ID" in FUNCTIONS[name]["Environment"]["Variables"]
+
+
 def test_who_connects_calendars_locks_up_their_credentials_and_reads_none() -> None:
     """For a calendar and nothing else; whoever reads or writes calendars opens them."""
     [connect] = kms("ConnectFunction")

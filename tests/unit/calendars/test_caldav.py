@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from fairslot.calendars import fetch
-from fairslot.calendars.caldav_objects import digest_of, new_object
-from fairslot.calendars.event_ids import event_id
+from fairslot.calendars.caldav_objects import new_object
+from fairslot.calendars.event_ids import digest_of, event_id
 from fairslot.calendars.interface import CalendarError, Event, Sighting
 from fairslot.platform import addresses
 from tests.unit.calendars.dav import (
@@ -207,6 +207,14 @@ def test_a_put_moves_what_it_has_read_and_nothing_else() -> None:
     assert (first.headers["if-match"], second.headers["if-match"]) == ('"old"', '"newer"')
     assert "if-none-match" not in second.headers
     assert f"X-FAIRSLOT-WRITTEN:{digest_of(MOVED)}".encode() in second.content
+
+
+def test_a_proxy_that_compresses_hinders_no_move() -> None:
+    """It weakens ETags, which If-Match never meets: they are asked for and compared without that."""
+    server = Server(TAKEN, stored(new_object(EVENT, START), 'W/"old"'), httpx.Response(204))
+    put(server, MOVED)
+    assert server.requests[1].headers["accept-encoding"] == "identity"
+    assert server.requests[2].headers["if-match"] == '"old"'
 
 
 def test_a_put_that_always_meets_a_change_gives_up() -> None:
