@@ -92,7 +92,52 @@ class GoogleStandin(Standin):
         )
 
 
-STANDINS: Mapping[str, Standin] = {one.kind: one for one in (GoogleStandin(),)}
+class MicrosoftStandin(Standin):
+    """Microsoft 365."""
+
+    kind = "microsoft"
+    port = 3004
+
+    def program(self, port: int, data: Path, logs: Path) -> Program:
+        """Return a partner like the others."""
+        return Partner("microsoft", port, data, logs)
+
+    def settings(self, url: str) -> Mapping[str, str]:
+        """Return where it is, and the application that it knows."""
+        return {
+            "MICROSOFT_API_URL": f"{url}/v1.0",
+            "MICROSOFT_ACCOUNTS_URL": url,
+            "MICROSOFT_CLIENT_ID": "fairslot",
+            "MICROSOFT_CLIENT_SECRET": "operator",
+        }
+
+    def coach(self, url: str) -> DemoCoach:
+        """Give Mia a mailbox, whose refresh token is never replaced, and a meeting each morning."""
+        zone = "America/New_York"
+        mailbox = {"address": "mia@example.com", "zone": zone, "refresh_token": "0.mia"}
+        morning = {
+            "subject": "Stand-up",
+            "start": {"dateTime": "2026-01-01T10:00:00", "timeZone": zone},
+            "end": {"dateTime": "2026-01-01T10:30:00", "timeZone": zone},
+            "recurrence": {
+                "pattern": {"type": "daily", "interval": 1},
+                "range": {"type": "noEnd", "startDate": "2026-01-01"},
+            },
+        }
+        with httpx.Client(base_url=url, trust_env=False, timeout=10) as client:
+            for path, body in (
+                ("settings", {"rotates": False}),
+                ("mailboxes", mailbox),
+                ("events", {"address": mailbox["address"], "event": morning}),
+            ):
+                client.post(f"/control/{path}", json=body).raise_for_status()
+        credentials = {"refresh_token": mailbox["refresh_token"], "scopes": ["Calendars.ReadWrite"]}
+        return DemoCoach(
+            coach_id="coach-microsoft", name="Mia Microsoft", kind=self.kind, credentials=credentials
+        )
+
+
+STANDINS: Mapping[str, Standin] = {one.kind: one for one in (GoogleStandin(), MicrosoftStandin())}
 
 
 class CalendarStandins:

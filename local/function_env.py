@@ -26,6 +26,7 @@ LOCAL_SETTINGS = {
     # Everybody comes from this machine.
     "MAX_REQUESTS_PER_ADDRESS": "100000000",
     "ADDRESS_SECRET": "not a secret on one machine",
+    "CONNECT_SECRETS": "not a secret on one machine but long enough",
     # Nothing here is let in by IAM, and nothing comes through CloudFront.
     "DATABASE_AUTH": "password",
     "REDIS_IAM": "",

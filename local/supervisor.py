@@ -150,9 +150,17 @@ class Supervisor:
         self._replaceable = {name: one for name, one in choices.items() if options.address(name) is None}
 
     def _addresses(self) -> dict[str, str]:
-        """Return the addresses of everything that the functions talk to."""
-        names = ("DATABASE_URL", "REDIS_URL", "CALENDAR_API_URL", "CRM_WEBHOOK_URL", "AUTH_SERVICE_URL")
+        """Return the addresses of everything that the functions talk to, and that of this stack."""
+        names = (
+            "DATABASE_URL",
+            "REDIS_URL",
+            "CALENDAR_API_URL",
+            "CRM_WEBHOOK_URL",
+            "AUTH_SERVICE_URL",
+            "PUBLIC_URL",
+        )
         own = {name: program.url for name, program in self._replaceable.items()}
+        own["PUBLIC_URL"] = f"http://127.0.0.1:{self._options.port}"
         given = {name: address for name in names if (address := self._options.address(name))}
         return own | given
 

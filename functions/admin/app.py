@@ -8,6 +8,7 @@ with importing():
         audit,
         calendars,
         coaches,
+        connections,
         contacts,
         deliveries,
         document,
@@ -15,6 +16,7 @@ with importing():
         inbound_secret,
         keys,
         ledger,
+        sources,
         team,
     )
     from fairslot.http import api
@@ -26,6 +28,8 @@ for module in (
     inbound_secret,
     coaches,
     absences,
+    connections,
+    sources,
     calendars,
     team,
     document,

@@ -92,6 +92,14 @@ async def show_events(request: web.Request) -> web.Response:
     return web.json_response({"events": list(account.calendars[account.email].events.values())})
 
 
+@routes.get("/control/tokens")
+async def list_tokens(request: web.Request) -> web.Response:
+    """Return what an account's grant has given: nothing of one that has ended."""
+    account = request.app[STORE].accounts[request.query["email"]]
+    given = {"refresh_token": account.refresh_token, "access_tokens": sorted(account.access_tokens)}
+    return web.json_response(given)
+
+
 @routes.get("/control/channels")
 async def show_channels(request: web.Request) -> web.Response:
     """Return the ids of the channels of the primary calendar of ?email=."""

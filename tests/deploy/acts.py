@@ -138,6 +138,12 @@ def redriven(world: World) -> None:
     run("DeadLettersFunction", "redrive")(world)
 
 
+def locked_calendar(world: World) -> None:
+    """Have a calendar read whose password was never opened."""
+    world.caldav_coach()
+    run("SyncFunction")(world)
+
+
 def due(world: World) -> None:
     """Have a calendar that is due."""
     world.external_coach()
@@ -226,6 +232,7 @@ ACTS: dict[Right, Act] = {
         for action in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes")
     },
     Right("FetchFunction", SEND, "FetchedQueue"): first_page,
+    Right("FetchFunction", "kms:Decrypt", "WebhookKey"): locked_calendar,
     Right("DispatchFunction", SEND, "ResultsQueue"): World.book,
     Right("DispatchFunction", SEND, "DeliveriesQueue"): held_back,
     Right("DispatchFunction", SEND, "DeliveriesDeadLetterQueue"): booking_for("error"),

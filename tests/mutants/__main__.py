@@ -23,6 +23,7 @@ from tests.mutants import (
     caldav,
     calendars,
     changes,
+    connecting,
     edges,
     engine,
     google,
@@ -35,6 +36,7 @@ from tests.mutants import (
     privacy,
     relay,
     rights,
+    sources,
     team,
     upgrades,
     watching,
@@ -55,6 +57,7 @@ GUARDS = (
     *google.GUARDS,
     *microsoft.GUARDS,
     *caldav.GUARDS,
+    *connecting.GUARDS,
     *pages.GUARDS,
     *limits.GUARDS,
     *patience.GUARDS,
@@ -64,6 +67,7 @@ GUARDS = (
     *upgrades.GUARDS,
     *watching.GUARDS,
     *attributes.GUARDS,
+    *sources.GUARDS,
     *rights.GUARDS,
 )
 

@@ -3,7 +3,7 @@
 An issuer's public keys come on the same queue: see issuer_keys.py.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -37,9 +37,10 @@ class FreeSlots:
 class Reading:
     """The result of reading one calendar: the free slots, or None and the `error`.
 
-    `fetched_at` is when the reading began, which orders the readings of a calendar. After a failure `after` is
-    how many seconds the provider asks to wait; `ended` is its word that trying again is of no use.
-    `source_id` and `generation` are those of the request; a request of 0.1.0 has none.
+    `fetched_at` is when the reading began, which orders the readings of a calendar. After a failure `after`
+    is how many seconds the provider asks to wait; `ended` is its word that trying again is of no use.
+    `source_id` and `generation` are those of the request; a request of 0.1.0 has none. `credentials` are what
+    the provider has replaced the source's by: ciphertext, as in the request.
     """
 
     coach_id: str
@@ -51,6 +52,7 @@ class Reading:
     error: str | None = None
     after: float = 0.0
     ended: Ended | None = None
+    credentials: str | None = field(default=None, repr=False)
 
     @staticmethod
     def of(
@@ -89,6 +91,7 @@ class Reading:
             error=None if wire.ok else wire.error,
             after=0.0 if wire.ok else wire.after or 0.0,
             ended=None if wire.ok else wire.ended,
+            credentials=wire.credentials,
         )
 
     def to_json(self) -> str:
@@ -103,6 +106,7 @@ class Reading:
             error=self.error,
             after=self.after or None,
             ended=self.ended,
+            credentials=self.credentials,
         )
         if self.free is not None:
             window = self.free.window
@@ -138,6 +142,7 @@ class _Wire(BaseModel):
     slot_count: Annotated[int, Field(ge=1, le=LONGEST_WINDOW)] | None = None
     free: str | None = None
     unreadable: Annotated[int, Field(ge=0)] | None = None
+    credentials: str | None = None
 
 
 def _free(wire: _Wire) -> FreeSlots:
