@@ -54,6 +54,7 @@ def handler_events(connection: Connection, sqs: "SQSClient", folder: Path) -> It
             {
                 "admin.app": lambda: request("GET", "/api/webhook-endpoints"),
                 "availability.app": lambda: request("GET", "/api/availability", query={"calendar_id": "cal"}),
+                "background.connections": lambda: {"token": "not one of ours"},
                 "background.maintenance": lambda: {"task": "outbox"},
                 "background.permits": lambda: {"delivery_id": str(uuid4())},
                 "background.results": lambda: batch_event(_attempt()),
@@ -69,6 +70,7 @@ def handler_events(connection: Connection, sqs: "SQSClient", folder: Path) -> It
                 "CRM_WEBHOOK_URL": str(crm.base_url),
                 "WEBHOOK_ALLOW_LOOPBACK_HTTP": "true",
                 "MAX_REQUESTS_PER_ADDRESS": "100000000",
+                "CONNECT_SECRETS": "a secret of a test that is long enough",
             },
         )
 

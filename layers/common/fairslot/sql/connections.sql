@@ -9,7 +9,7 @@ SELECT engine.make_connection(
 -- The grant of a source of a coach of the tenant, if no other source has the same account.
 SELECT s.kind, s.credentials FROM calendar_sources AS s
  WHERE s.source_id = %(source)s AND s.coach_id = %(coach)s AND s.tenant_id = %(tenant)s
-   AND s.kind IN ('google', 'microsoft') AND s.credentials IS NOT NULL AND engine.is_only_use(s);
+   AND s.credentials IS NOT NULL AND engine.is_only_use(s);
 
 -- name: state
 -- What a link is about, and whether it can be used. The link itself says whose it is.

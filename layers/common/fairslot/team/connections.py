@@ -79,7 +79,7 @@ def grant_of(
     """
     values = {"tenant": tenant_id, "coach": coach_id, "source": source_id}
     row = connection.execute(_SQL["grant"], values).fetchone()
-    if row is None:
+    if row is None or row["kind"] not in {"google", "microsoft"}:
         return None
     return RevokeRequest(provider=row["kind"], source_id=source_id, credentials=row["credentials"])
 
