@@ -115,6 +115,18 @@ class WritableCalendar(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """A provider's promise to tell of a calendar's changes, until `expires_at`.
+
+    `resource_id` is what Google needs beside the channel's id to stop it; others have none.
+    """
+
+    channel_id: str
+    expires_at: datetime
+    resource_id: str | None = None
+
+
 class AccessToken(Protocol):
     """What authorizes requests to a provider, as `Authorization: Bearer`."""
 

@@ -72,8 +72,7 @@ class MicrosoftCalendar:
         self._zone = zone
         self._rules = rules or Rules()
         self._mailbox = mailbox_path(mailbox)
-        named = f"calendars/{quote(calendar_id, safe='')}" if calendar_id else "calendar"
-        self._calendar = f"{self._mailbox}/{named}"
+        self._calendar = calendar_path(mailbox, calendar_id)
         self._api = ProviderApi(
             base_url=base_url, token=token, refusal=microsoft_refusal, limits=limits, transport=transport
         )
@@ -197,6 +196,12 @@ class MicrosoftCalendar:
 def mailbox_path(mailbox: str | None) -> str:
     """Return the path of a mailbox: by its address or id, or the token's own."""
     return f"users/{quote(mailbox, safe='')}" if mailbox else "me"
+
+
+def calendar_path(mailbox: str | None, calendar_id: str | None) -> str:
+    """Return the path of a calendar, the mailbox's default one without an id."""
+    named = f"calendars/{quote(calendar_id, safe='')}" if calendar_id else "calendar"
+    return f"{mailbox_path(mailbox)}/{named}"
 
 
 def next_page(body: Body) -> tuple[str, Mapping[str, str]] | None:
