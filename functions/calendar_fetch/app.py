@@ -1,6 +1,7 @@
 """Read external calendars: a message of FetchesQueue per coach in, a message of FetchedQueue per reading out.
 
-Issuers' public keys, by which tokens are verified, are read in the same way.
+Issuers' public keys, by which tokens are verified, are read in the same way, and providers asked to tell of
+changes.
 It reaches the internet and no database.
 """
 
@@ -25,6 +26,7 @@ with importing():
     from fairslot.messages.fetches import FetchRequest
     from fairslot.messages.issuer_keys import KeysReading, KeysRequest
     from fairslot.messages.readings import Reading
+    from fairslot.messages.watches import WatchAnswer, WatchRequest
     from fairslot.platform import queue
     from fairslot.platform.observability import logger, metrics
     from fairslot.platform.settings import settings
@@ -43,7 +45,7 @@ class Batch:
     """The readings of one invocation, sent together at its end."""
 
     seconds: float
-    readings: list[Reading | KeysReading] = field(default_factory=list)
+    readings: list[Reading | KeysReading | WatchAnswer] = field(default_factory=list)
 
     async def work(self, record: "SQSRecord") -> None:
         """Read the calendar or the keys that a message asks for. An exception keeps it on the queue."""
@@ -54,6 +56,9 @@ class Batch:
             raise
         if isinstance(request, KeysRequest):
             await self._read_keys(request)
+            return
+        if isinstance(request, WatchRequest):
+            await self._ask(request)
             return
         begun = perf_counter()
         try:
@@ -77,6 +82,15 @@ class Batch:
         if reading.keys is None:
             logger.warning("issuer's keys not read", extra=facts)
         metrics.add_metric(name="IssuerKeysRead", unit=MetricUnit.Count, value=int(reading.keys is not None))
+
+    async def _ask(self, request: WatchRequest) -> None:
+        from fairslot.calendars.watching import carry_out  # late: most calendars have no channel
+
+        answer = await carry_out(request, seconds=self.seconds)
+        self.readings.append(answer)
+        facts = {"source_id": str(request.source_id), "action": request.action, "error": answer.error}
+        (logger.info if answer.error is None else logger.warning)("channel", extra=facts)
+        metrics.add_metric(name="ChannelsAsked", unit=MetricUnit.Count, value=1)
 
 
 @logger.inject_lambda_context(log_event=False)

@@ -51,7 +51,7 @@ GUARDS = (
     ),
     Guard(
         "requests come in beside CloudFront",
-        "access/client_address.py",
+        "platform/edge.py",
         "    if settings().only_through_cloudfront and",
         "    if False and",
         "tests/handlers/test_api_addresses.py::test_where_cloudfront_is_the_only_way_in_others_are_refused",

@@ -6,7 +6,6 @@ X-Forwarded-For, and of it only what CloudFront has added: its viewer. What stan
 other header, is the client's own word.
 """
 
-import hmac
 import ipaddress
 import secrets
 from collections.abc import Mapping
@@ -14,21 +13,8 @@ from functools import cache, lru_cache
 from hashlib import blake2b
 from typing import Any
 
-from fairslot.domain.errors import ForbiddenError
+from fairslot.platform import edge
 from fairslot.platform.settings import settings
-
-_PROOF = "x-origin-secret"
-
-
-def check_way(event: Mapping[str, Any]) -> None:
-    """Refuse a request that did not come through CloudFront, where every request has to.
-
-    Raises:
-        ForbiddenError: it came to API Gateway directly.
-
-    """
-    if settings().only_through_cloudfront and not _is_from_cloudfront(event.get("headers") or {}):
-        raise ForbiddenError("Requests come in through CloudFront only; use the address of the deployment.")
 
 
 def digest_of(event: Mapping[str, Any]) -> str:
@@ -45,20 +31,13 @@ def _source(event: Mapping[str, Any]) -> str:
     """Return the address of the client, as far as it is sure."""
     peer: str = event["requestContext"]["http"]["sourceIp"]
     headers: Mapping[str, str] = event.get("headers") or {}
-    if not _is_from_cloudfront(headers):
+    if not edge.is_from_cloudfront(headers):
         return peer
     hops = [one.strip() for one in headers.get("x-forwarded-for", "").split(",")]
     # API Gateway adds who connected to it: CloudFront. Before that stands what CloudFront has added.
     if len(hops) > 1 and hops[-1] == peer:
         hops.pop()
     return hops[-1] if _is_address(hops[-1]) else peer
-
-
-def _is_from_cloudfront(headers: Mapping[str, str]) -> bool:
-    given = headers.get(_PROOF, "").encode("utf-8", "surrogatepass")
-    known = [one.strip().encode() for one in settings().origin_secrets.split(",")]
-    # Each is compared: how long it takes tells nothing.
-    return True in [hmac.compare_digest(given, one) for one in known if one]
 
 
 def _network(source: str) -> str:

@@ -1,8 +1,9 @@
 """FetchesQueue: one calendar to read per message, written by the sync, read by the calendar reader.
 
-An issuer's public keys are asked for on the same queue: see issuer_keys.py.
+An issuer's public keys, and channels, are asked for on the same queue: see issuer_keys.py and watches.py.
 """
 
+from contextlib import suppress
 from typing import Annotated
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -13,6 +14,7 @@ from fairslot.domain.slots import Window
 from fairslot.messages import contract
 from fairslot.messages.contract import MessageError
 from fairslot.messages.issuer_keys import KeysRequest
+from fairslot.messages.watches import WatchRequest
 
 LONGEST_WINDOW = 40_000  # slots; a year of the longest days has 38,064
 
@@ -68,9 +70,9 @@ class FetchRequest(BaseModel):
         return Window(self.first_slot, self.slot_count)
 
 
-def read(body: str) -> FetchRequest | KeysRequest:
+def read(body: str) -> FetchRequest | KeysRequest | WatchRequest:
     """Read a message of the queue. Raises MessageError."""
-    try:
-        return KeysRequest.from_json(body)
-    except MessageError:
-        return FetchRequest.from_json(body)
+    for read_as in (KeysRequest.from_json, WatchRequest.from_json):
+        with suppress(MessageError):
+            return read_as(body)
+    return FetchRequest.from_json(body)
