@@ -30,6 +30,9 @@ LOCAL_SETTINGS = {
     "DATABASE_AUTH": "password",
     "REDIS_IAM": "",
     "ORIGIN_SECRETS": "",
+    # The stack gives its own address.
+    "PUSH_URL": "",
+    "PUSH_SECRETS": "not a secret on one machine either",
     "ONLY_THROUGH_CLOUDFRONT": "false",
     # Longer than a message waits behind a backlog; `lost_messages` resends sooner what the queues lose.
     "REDELIVER_AFTER_SECONDS": "600",

@@ -35,8 +35,9 @@ def source(connection: Connection) -> UUID:
 def add_source(connection: Connection, kind: str = "google", coach_id: str = "ana") -> UUID:
     """Add a calendar of a coach that was read a moment ago."""
     row = connection.execute(
-        "INSERT INTO calendar_sources (tenant_id, coach_id, kind, calendar_ref, credentials, synced_at, first_requested_at,"
-        " requested_at, next_at) VALUES (%s, %s, %s, 'cal@example.com', 'ciphertext', %s, %s, %s, %s) RETURNING source_id",
+        "INSERT INTO calendar_sources (tenant_id, coach_id, kind, calendar_ref, credentials, synced_at,"
+        " first_requested_at, requested_at, next_at)"
+        " VALUES (%s, %s, %s, 'cal@example.com', 'ciphertext', %s, %s, %s, %s) RETURNING source_id",
         [TENANT, coach_id, kind, NOW - MINUTE, NOW - MINUTE, NOW - MINUTE, NOW],
     ).fetchone()
     assert row is not None
@@ -175,7 +176,7 @@ def test_while_changes_are_told_polls_are_half_as_often(connection: Connection, 
 def test_a_channel_is_renewed_at_half_its_life(
     connection: Connection, kind: str, action: str, generation: int
 ) -> None:
-    """Give or take a twentieth: Graph's is renewed; of Google the next one takes its place, and the old is stopped."""
+    """Give or take a twentieth: Graph's is renewed; Google's has a successor, and is stopped."""
     add_coach(connection, "ana")
     source = add_source(connection, kind)
     make(connection)

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from fairslot.calendars.push_secret import SHORTEST
 from tests.support.cloudformation import (
     ROOT,
     environment,
@@ -94,15 +95,32 @@ def test_a_right_to_connect_is_for_one_role() -> None:
     assert not set(chain.from_iterable(shared_policies(FUNCTIONS[name]) for name in outside))
 
 
-def test_the_environment_holds_no_secret_but_two() -> None:
-    """Who may look at a function sees the key of digests and CloudFront's header, and no way to the data."""
+def test_the_environment_holds_no_secret_but_three() -> None:
+    """Who may look at a function sees what digests and proofs are made with, and no way to the data."""
     secret = {
         variable
         for one in FUNCTIONS.values()
         for variable, value in environment(one).items()
         if "{{resolve:" in str(value)
     }
-    assert secret == {"ADDRESS_SECRET", "ORIGIN_SECRETS"}
+    assert secret == {"ADDRESS_SECRET", "ORIGIN_SECRETS", "PUSH_SECRETS"}
+
+
+def test_proofs_of_notifications_are_made_and_checked_outside() -> None:
+    """By who asks a provider to send them, and by who takes them in; the deployment makes what they need."""
+    knowing = {name for name, one in FUNCTIONS.items() if "PUSH_SECRETS" in environment(one)}
+    assert knowing == {"FetchFunction", "PushFunction"}
+    made = resources("AWS::SecretsManager::Secret")["PushSecret"]["GenerateSecretString"]
+    assert made["PasswordLength"] >= SHORTEST
+    # A comma would part it in two.
+    assert made["ExcludePunctuation"] is True
+
+
+def test_providers_are_told_the_address_of_the_deployment() -> None:
+    """By way of the one who asks them, whom nothing of the API depends on."""
+    knowing = {name for name, one in FUNCTIONS.items() if "PUSH_URL" in environment(one)}
+    assert knowing == {"SyncFunction"}
+    assert environment(FUNCTIONS["SyncFunction"])["PUSH_URL"] == template()["Outputs"]["Address"]["Value"]
 
 
 def test_what_is_stored_is_kept() -> None:
