@@ -39,8 +39,8 @@ class FreeSlots:
 class Reading:
     """The result of reading one calendar: the free slots, or None and the `error`.
 
-    `fetched_at` is when the reading began, which orders the readings of a calendar. After a failure `after` is
-    how many seconds the provider asks to wait; `ended` is its word that trying again is of no use.
+    `fetched_at` is when the reading began, which orders the readings of a calendar. After a failure `after`
+    is how many seconds the provider asks to wait; `ended` is its word that trying again is of no use.
     `source_id` and `generation` are those of the request; a request of 0.1.0 has none.
     """
 

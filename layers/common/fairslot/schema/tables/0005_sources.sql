@@ -17,7 +17,7 @@ CREATE TABLE calendar_sources (
     ended               text CHECK (ended IN ('disconnected', 'unsupported')),
     first_requested_at  timestamptz,
     requested_at        timestamptz,
-    next_at             timestamptz NOT NULL DEFAULT '-infinity',
+    next_at             timestamptz NOT NULL DEFAULT 'epoch',
     synced_at           timestamptz,
     failed_at           timestamptz,
     failures            integer NOT NULL DEFAULT 0,
@@ -31,9 +31,14 @@ CREATE TABLE calendar_sources (
     created_at          timestamptz NOT NULL DEFAULT now(),
     updated_at          timestamptz NOT NULL DEFAULT now(),
     CHECK (kind NOT IN ('icalendar', 'caldav') OR url IS NOT NULL),
-    CHECK (kind <> 'icalendar' OR NOT writes)
+    CHECK (kind <> 'icalendar' OR NOT writes),
+    CHECK (reads OR writes),
+    -- A block is busy time for whoever does not know it, and the partner names none.
+    CONSTRAINT calendar_sources_blocks_are_read CHECK (kind <> 'calendar_api' OR reads)
 ) WITH (fillfactor = 70);
 CREATE INDEX calendar_sources_by_coach ON calendar_sources (coach_id);
+-- It is asked by the coach's id.
+CREATE UNIQUE INDEX calendar_sources_one_calendar_api ON calendar_sources (coach_id) WHERE kind = 'calendar_api';
 CREATE INDEX calendar_sources_by_provider ON calendar_sources (provider);
 CREATE INDEX calendar_sources_due ON calendar_sources (next_at) WHERE reads AND ended IS NULL;
 COMMENT ON TABLE calendar_sources IS 'The external calendars of coaches: what is read, what is written, and how that goes.';
@@ -75,7 +80,7 @@ COMMENT ON COLUMN calendar_providers.open_until IS 'until then none of its sourc
 INSERT INTO calendar_sources (tenant_id, coach_id, kind, url, writes, first_requested_at, requested_at, next_at, synced_at,
                               failed_at, failures, error, unreadable_events)
 SELECT coach.tenant_id, coach.coach_id, coach.calendar_kind, coach.calendar_url, coach.calendar_kind = 'calendar_api',
-       sync.first_requested_at, sync.requested_at, coalesce(sync.requested_at + interval '5 minutes', '-infinity'),
+       sync.first_requested_at, sync.requested_at, coalesce(sync.requested_at + interval '5 minutes', 'epoch'),
        sync.synced_at, sync.failed_at, coalesce(sync.failures, 0), sync.error, coalesce(sync.unreadable_events, 0)
   FROM coaches AS coach LEFT JOIN coach_syncs AS sync USING (coach_id)
  WHERE coach.calendar_kind <> 'none';
