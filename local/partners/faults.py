@@ -72,7 +72,8 @@ def add_faults(app: web.Application, faults: Faults) -> None:
 
     @web.middleware
     async def misbehave(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path in EXEMPT or current.only not in request.path:
+        is_exempt = request.path in EXEMPT or request.path.startswith("/control/")
+        if is_exempt or current.only not in request.path:
             return await handler(request)
         return await _with_faults(request, handler, current)
 

@@ -1,15 +1,22 @@
 """What the stand-in of Google remembers: accounts, their tokens, calendars, events and channels."""
 
+import asyncio
 import itertools
+import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
+from hashlib import sha256
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrulestr
 
 type Item = dict[str, Any]
+
+# What a series leaves out is in its own zone here.
+_OF_A_ZONE = re.compile(r"^(EXDATE);TZID=[^:]+:", re.MULTILINE)
 
 
 @dataclass
@@ -18,10 +25,11 @@ class Channel:
 
     id: str
     address: str
-    token: str
+    token: str | None
     resource_id: str
     until: float
-    messages: int = 0
+    # The states to tell of, in their order.
+    coming: asyncio.Queue[str] = field(default_factory=asyncio.Queue)
 
 
 @dataclass
@@ -34,17 +42,32 @@ class Calendar:
     # How many events a page has at most, less than are asked for.
     page_size: int = 2_500
     events: dict[str, Item] = field(default_factory=dict)
-    channels: list[Channel] = field(default_factory=list)
+    channels: dict[str, Channel] = field(default_factory=dict)
+
+    @property
+    def resource_id(self) -> str:
+        """What channels call the events of this calendar."""
+        return sha256(self.id.encode()).hexdigest()[:27]
 
 
 @dataclass
 class Account:
-    """Somebody's account: what they granted, and whether the grant still stands."""
+    """Somebody's account: what they granted, and whether the grant still stands.
+
+    `unticked` are scopes that they take out of a consent, and `refuses` is whether they refuse it as a whole.
+    `delegated`: their organization lets a service account act for them. `quota` is the calls of a minute.
+    """
 
     email: str
     scopes: set[str]
     refresh_token: str
     revoked: bool = False
+    unticked: set[str] = field(default_factory=set)
+    refuses: bool = False
+    delegated: bool = False
+    quota: int = 600
+    channel_seconds: int = 604_800
+    recent: deque[float] = field(default_factory=deque)
     access_tokens: set[str] = field(default_factory=set)
     calendars: dict[str, Calendar] = field(default_factory=dict)
 
@@ -52,13 +75,36 @@ class Account:
         """Return one of the account's calendars."""
         return self.calendars.get(self.email if calendar_id == "primary" else calendar_id)
 
+    def revoke(self) -> None:
+        """End the grant."""
+        self.revoked = True
+        self.access_tokens.clear()
+
+    def is_within_quota(self, now: float) -> bool:
+        """Count a call at `now` in seconds, and tell whether the minute's quota has it."""
+        while self.recent and self.recent[0] <= now - 60:
+            self.recent.popleft()
+        if len(self.recent) >= self.quota:
+            return False
+        self.recent.append(now)
+        return True
+
+
+@dataclass(frozen=True)
+class Code:
+    """What a consent gave: whose it is, and what has to be shown to use it."""
+
+    email: str
+    challenge: str
+    redirect_uri: str
+
 
 class Store:
     """All accounts. The state ends with the process."""
 
     def __init__(self) -> None:
         self.accounts: dict[str, Account] = {}
-        self.codes: dict[str, tuple[str, str]] = {}
+        self.codes: dict[str, Code] = {}
         # Calls of the API, for tests.
         self.calls: list[str] = []
         self._numbers = itertools.count(1)
@@ -95,10 +141,23 @@ def expanded(calendar: Calendar, start: datetime, end: datetime) -> Iterator[Ite
     for event in calendar.events.values():
         if event["status"] == "cancelled":
             continue
-        for one in _occurrences(calendar, event, end):
+        for one in _occurrences(calendar, event):
             # Of instants, as days are compared in the calendar's zone.
-            if instant(calendar, one["start"]) < end and instant(calendar, one["end"]) > start:
+            if instant(calendar, one["start"]) >= end:
+                break
+            if instant(calendar, one["end"]) > start:
                 yield one
+
+
+def occurrence(calendar: Calendar, event_id: str) -> Item | None:
+    """Return an occurrence of a series by its id, as an event that may be changed; None for no such."""
+    series = calendar.events.get(event_id.rpartition("_")[0])
+    if series is None or series["status"] == "cancelled":
+        return None
+    for one in itertools.takewhile(lambda one: one["id"] <= event_id, _occurrences(calendar, series)):
+        if one["id"] == event_id:
+            return one | {"originalStartTime": one["start"]}
+    return None
 
 
 def is_busy(event: Item) -> bool:
@@ -112,7 +171,8 @@ def is_busy(event: Item) -> bool:
     )
 
 
-def _occurrences(calendar: Calendar, event: Item, end: datetime) -> Iterator[Item]:
+def _occurrences(calendar: Calendar, event: Item) -> Iterator[Item]:
+    """Yield the occurrences of a series in their order, or the event itself."""
     rules = event.get("recurrence")
     if not rules:
         yield event
@@ -120,11 +180,17 @@ def _occurrences(calendar: Calendar, event: Item, end: datetime) -> Iterator[Ite
     zone = ZoneInfo(event["start"].get("timeZone") or calendar.zone)
     first = instant(calendar, event["start"]).astimezone(zone)
     length = instant(calendar, event["end"]) - first
+    replaced = {
+        instant(calendar, one["originalStartTime"])
+        for one in calendar.events.values()
+        if one.get("recurringEventId") == event["id"]
+    }
     # On the wall clock: a series keeps its hour when clocks change.
-    for at in rrulestr("\n".join(rules), dtstart=first.replace(tzinfo=None)):
+    on_the_clock = _OF_A_ZONE.sub(r"\1:", "\n".join(rules))
+    for at in rrulestr(on_the_clock, dtstart=first.replace(tzinfo=None)):
         begin = at.replace(tzinfo=zone)
-        if begin >= end:
-            return
+        if begin in replaced:
+            continue
         once = {name: value for name, value in event.items() if name != "recurrence"}
         suffix = begin.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
         yield once | {

@@ -32,47 +32,58 @@ class NextFault(BaseModel):
         return request.method == self.method and self.path in request.path
 
 
-def add_next_faults(app: web.Application) -> None:
-    """Add POST /control/next, which takes one fault, and POST /control/late, which lets late requests in."""
-    coming: deque[NextFault] = deque()
-    late: list[Late] = []
+class NextFaults:
+    """The faults to come, and the requests that are late."""
 
-    async def add(request: web.Request) -> web.Response:
+    def __init__(self) -> None:
+        self._coming: deque[NextFault] = deque()
+        self._late: list[Late] = []
+
+    async def add(self, request: web.Request) -> web.Response:
+        """Take one fault: POST /control/next."""
         try:
-            coming.append(NextFault.model_validate(await request.json()))
+            self._coming.append(NextFault.model_validate(await request.json()))
         except (ValidationError, ValueError) as error:
             return web.json_response({"error": str(error)}, status=400)
-        return web.json_response({"coming": len(coming)})
+        return web.json_response({"coming": len(self._coming)})
 
-    async def let_in(_request: web.Request) -> web.Response:
+    async def let_in(self, _request: web.Request) -> web.Response:
+        """Carry out the requests that are late, and return their statuses: POST /control/late."""
         statuses = []
-        while late:
-            handler, request = late.pop(0)
+        while self._late:
+            handler, request = self._late.pop(0)
             try:
                 statuses.append((await handler(request)).status)
             except web.HTTPException as refusal:
                 statuses.append(refusal.status)
         return web.json_response({"statuses": statuses})
 
-    @web.middleware
-    async def once(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path.startswith("/control"):
+    async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Answer a request, with its fault where one is set."""
+        fault = next((one for one in self._coming if one.is_about(request)), None)
+        if fault is None or request.path.startswith("/control"):
             return await handler(request)
-        fault = next((one for one in coming if one.is_about(request)), None)
-        if fault is None:
-            return await handler(request)
-        coming.remove(fault)
+        self._coming.remove(fault)
         if fault.effect == "refused":
             return web.json_response(fault.body, status=fault.status, headers=fault.headers)
         await request.read()
         if fault.effect == "late":
-            late.append((handler, request))
+            self._late.append((handler, request))
         else:
             await handler(request)
         if request.transport is not None:
             request.transport.abort()
         return web.Response(status=503)
 
-    app.middlewares.append(once)
-    app.router.add_post("/control/next", add)
-    app.router.add_post("/control/late", let_in)
+
+def add_next_faults(app: web.Application) -> None:
+    """Add the faults of the next requests, and how they are set."""
+    faults = NextFaults()
+
+    @web.middleware
+    async def with_faults(request: web.Request, handler: Handler) -> web.StreamResponse:
+        return await faults.answer(request, handler)
+
+    app.middlewares.append(with_faults)
+    app.router.add_post("/control/next", faults.add)
+    app.router.add_post("/control/late", faults.let_in)

@@ -35,13 +35,15 @@ def test_no_right_ends_in_an_asterisk(name: str) -> None:
 
 def test_every_use_of_the_key_has_a_context() -> None:
     """A condition on all of a call's keys holds for a call without any: that has to be refused, too."""
-    [dispatch], [admin], [booking] = map(kms, ("DispatchFunction", "AdminFunction", "BookingFunction"))
+    users = ("DispatchFunction", "AdminFunction", "BookingFunction", "FetchFunction")
+    [dispatch], [admin], [booking], [fetch] = map(kms, users)
     assert dispatch["Condition"] == {
         "ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["endpoint_id"]},
         "Null": {"kms:EncryptionContextKeys": "false"},
     }
     assert admin["Condition"]["Null"] == {"kms:EncryptionContextKeys": "false"}
     assert booking["Condition"] == {"StringEquals": {"kms:EncryptionContext:purpose": "inbound"}}
+    assert fetch["Condition"] == {"StringEquals": {"kms:EncryptionContext:purpose": "calendar"}}
 
 
 def test_queues_take_nothing_in_the_clear() -> None:

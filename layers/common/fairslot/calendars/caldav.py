@@ -51,7 +51,7 @@ class CaldavCalendar:
     ) -> None:
         """Take the account, the calendar's address, and the coach's time zone. Raises CalendarError."""
         self._client = DavClient(account, limits=limits, transport=transport)
-        self._url = self._client.join(self._client.address, url.rstrip("/") + "/")
+        self.url = self._client.join(self._client.address, url.rstrip("/") + "/")
         self._source_id = source_id
         self._zone = zone
         self._now = now
@@ -96,7 +96,7 @@ class CaldavCalendar:
 
     async def remove(self, key: EventKey, ref: str | None) -> None:
         """Remove the event, wherever in the calendar it now is; one that is gone is removed."""
-        target = self._ref(key) if ref is None else self._client.join(self._url, ref)
+        target = self._ref(key) if ref is None else self._client.join(self.url, ref)
         answer = await self._client.send("DELETE", target, allowed=_GONE)
         if answer.ok:
             return
@@ -110,7 +110,7 @@ class CaldavCalendar:
             await self._client.send("DELETE", stored.ref, allowed=_GONE)
 
     def _ref(self, key: EventKey) -> str:
-        return f"{self._url}{event_id(key)}.ics"
+        return f"{self.url}{event_id(key)}.ics"
 
     async def _put(self, ref: str, content: bytes, condition: dict[str, str]) -> Answer:
         return await self._client.send(
@@ -140,7 +140,7 @@ class CaldavCalendar:
     async def _report(self, condition: str) -> Answer:
         headers = {**_XML, "Depth": "1"}
         answer = await self._client.send(
-            "REPORT", self._url, headers=headers, content=xml.query_events(condition)
+            "REPORT", self.url, headers=headers, content=xml.query_events(condition)
         )
         return _multistatus(answer)
 
@@ -158,9 +158,7 @@ class CaldavCalendar:
         """Return what changes with the calendar: the first of its tags, with the tag's name."""
         content = xml.propfind(xml.CHANGE_TAG, xml.SYNC_TOKEN)
         headers = {**_XML, "Depth": "0"}
-        answer = _multistatus(
-            await self._client.send("PROPFIND", self._url, headers=headers, content=content)
-        )
+        answer = _multistatus(await self._client.send("PROPFIND", self.url, headers=headers, content=content))
         for one in await apart(lambda: xml.multistatus(answer.body)):
             for name in (xml.CHANGE_TAG, xml.SYNC_TOKEN):
                 if value := one.text(name):

@@ -168,6 +168,6 @@ def _refusal(status: int) -> CalendarError:
         return CalendarError("forbidden")
     if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
         return CalendarError("not_found")
-    if status in {HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}:
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
         return CalendarError(f"http_{status}", ended="unsupported")
     return CalendarError(f"http_{status}")

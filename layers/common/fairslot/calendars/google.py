@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import httpx
 
@@ -38,6 +39,7 @@ class Google:
         self,
         *,
         token: AccessToken,
+        source_id: UUID,
         calendar_id: str = PRIMARY,
         free_busy_only: bool = False,
         declined_is_free: bool = True,
@@ -45,7 +47,7 @@ class Google:
         limits: Limits | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """Take the source's token and its calendar.
+        """Take the source, its token and its calendar.
 
         `free_busy_only`: the scopes allow no events. `declined_is_free`: invitations that the coach declined
         take no time.
@@ -53,6 +55,7 @@ class Google:
         self._api = ProviderApi(
             base_url=base_url, token=token, refusal=refusal, limits=limits, transport=transport
         )
+        self._source_id = source_id
         self._calendar_id = calendar_id
         self._events = f"calendars/{quote(calendar_id, safe='')}/events"
         self._free_busy_only = free_busy_only
@@ -63,7 +66,7 @@ class Google:
 
         By busy periods alone our own events cannot be told from others: `own` is empty, and they are busy.
         """
-        reading = Reading(window, declined_is_free=self._declined_is_free)
+        reading = Reading(window, source_id=self._source_id, declined_is_free=self._declined_is_free)
         if self._free_busy_only:
             await self._add_periods(reading, window)
         else:
@@ -195,12 +198,11 @@ class Google:
         )
         return self._seen(answer.body) if answer.ok else None
 
-    @staticmethod
-    def _seen(found: Found) -> Sighting | None:
+    def _seen(self, found: Found) -> Sighting | None:
         """Return where an event of ours is; None where it lacks what makes it ours."""
         if found.get("status") == "cancelled":
             raise CalendarError("conflict")
-        return sighting(found)
+        return sighting(found, source_id=self._source_id)
 
 
 def _is_unclear(error: CalendarError) -> bool:

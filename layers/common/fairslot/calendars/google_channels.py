@@ -23,7 +23,7 @@ _SECONDS = 604_800
 
 
 class GoogleChannels:
-    """The channels of one calendar at Google. There is no renewal: a new channel takes the old one's place."""
+    """The channels of one calendar at Google. There is no renewal: a new one takes the old one's place."""
 
     def __init__(
         self,

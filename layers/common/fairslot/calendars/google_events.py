@@ -6,6 +6,7 @@ https://developers.google.com/workspace/calendar/api/v3/reference/events
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fairslot.calendars.event_ids import PROPERTY, event_id, key_of
@@ -30,9 +31,10 @@ _EARLIEST, _LATEST = timedelta(hours=-14), timedelta(hours=12)
 class Reading:
     """Collects what pages of events, or answers about busy periods, leave free of a window."""
 
-    def __init__(self, window: Window, *, declined_is_free: bool = True) -> None:
-        """Take the window, and whether an invitation that the coach declined takes no time."""
+    def __init__(self, window: Window, *, source_id: UUID, declined_is_free: bool = True) -> None:
+        """Take the window, the source, and whether an invitation that the coach declined takes no time."""
         self._window = window
+        self._source_id = source_id
         self._declined_is_free = declined_is_free
         self._busy = 0
         self._unreadable = 0
@@ -82,7 +84,7 @@ class Reading:
     def _add(self, item: Item, zone: ZoneInfo | None) -> None:
         if item.get("status") == "cancelled":
             return
-        own = sighting(item, zone)
+        own = sighting(item, source_id=self._source_id, zone=zone)
         if own is not None:
             self._own.append(own)
         elif self._takes_time(item):
@@ -108,12 +110,13 @@ class Reading:
         self._busy |= window.bits(first, after)
 
 
-def sighting(item: Item, zone: ZoneInfo | None = None) -> Sighting | None:
+def sighting(item: Item, *, source_id: UUID, zone: ZoneInfo | None = None) -> Sighting | None:
     """Return where our event is; None for a stranger's and for one whose times cannot be read.
 
-    Ours has the id of the key that its private property names: a copy has the property, but another id.
+    Ours has the id of the key that its private property names, and the key is of this source: a copy has the
+    property, but another id, and what another source wrote takes time as anybody's.
     """
-    key = own_key(item)
+    key = own_key(item, source_id)
     start, end = _start(item, zone), _end(item, zone)
     if key is None or start is None or end is None:
         return None
@@ -122,12 +125,14 @@ def sighting(item: Item, zone: ZoneInfo | None = None) -> Sighting | None:
     return Sighting(key=key, ref=event_id(key), start=start, end=end, version=version)
 
 
-def own_key(item: Item) -> EventKey | None:
-    """Return the key of an event of ours, None for a stranger's."""
+def own_key(item: Item, source_id: UUID) -> EventKey | None:
+    """Return the key of an event that the source wrote, None for any other."""
     properties = item.get("extendedProperties")
     private = properties.get("private") if isinstance(properties, dict) else None
     key = key_of(private.get(PROPERTY)) if isinstance(private, dict) else None
-    return key if key is not None and item.get("id") == event_id(key) else None
+    if key is None or key.source_id != source_id or item.get("id") != event_id(key):
+        return None
+    return key
 
 
 def _start(item: Item, zone: ZoneInfo | None) -> datetime | None:

@@ -16,7 +16,8 @@ class CalendarError(Exception):
 
     timeout, connection, http_503 (any status), invalid_url, blocked_address, too_many_redirects,
     invalid_body, too_large, too_complex, unknown_kind; and of those with credentials: unauthorized,
-    access_revoked, forbidden, not_found, rate_limited, conflict.
+    access_revoked, forbidden, not_found, rate_limited, conflict, secret_unavailable, and other_domain for a
+    server that names a host which may not get the password.
 
     `after` is how many seconds the provider asks to wait. `ended`: the provider's clear word that trying
     again is of no use; a timeout or a 5xx never is.

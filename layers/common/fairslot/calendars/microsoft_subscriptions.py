@@ -14,7 +14,7 @@ import httpx
 
 from fairslot.calendars.fetch import Limits, default_limits
 from fairslot.calendars.interface import AccessToken, CalendarError, Watch
-from fairslot.calendars.microsoft import BASE_URL, calendar_path, mailbox_path
+from fairslot.calendars.microsoft import BASE_URL
 from fairslot.calendars.provider_api import Answer, Body, ProviderApi
 from fairslot.calendars.push_secret import Channel, PushSecrets
 
@@ -49,9 +49,7 @@ class MicrosoftSubscriptions:
         patient = replace(usual, answer_seconds=max(usual.answer_seconds, _ANSWER_SECONDS))
         self._api = ProviderApi(base_url=base_url, token=token, limits=patient, transport=transport)
         self._secrets = secrets
-        # Without a calendar it is all events of the mailbox: Graph documents no subscription to the default one.
-        owner = calendar_path(mailbox, calendar_id) if calendar_id else mailbox_path(mailbox)
-        self._events = f"{owner}/events"
+        self._resource = _resource(mailbox, calendar_id)
         self._clock = clock
 
     async def watch(
@@ -73,7 +71,7 @@ class MicrosoftSubscriptions:
             "changeType": "created,updated,deleted",
             "notificationUrl": address,
             "lifecycleNotificationUrl": lifecycle_address or address,
-            "resource": self._events,
+            "resource": self._resource,
             "clientState": self._secrets.make(channel),
         }
         made = _watch(await self._lasting("POST", "subscriptions", body))
@@ -110,6 +108,15 @@ class MicrosoftSubscriptions:
 
     def _until(self, longest: timedelta, body: Body) -> Body:
         return {**body, "expirationDateTime": f"{self._clock() + longest - _SPARE:%Y-%m-%dT%H:%M:%SZ}"}
+
+
+def _resource(mailbox: str | None, calendar_id: str | None) -> str:
+    """Return what is watched: no address, but written like the path of one.
+
+    Without a calendar it is all events of the mailbox: of the default one alone Graph documents none.
+    """
+    owner = f"users/{quote(mailbox, safe='@')}" if mailbox else "me"
+    return f"{owner}/calendars/{quote(calendar_id, safe='=')}/events" if calendar_id else f"{owner}/events"
 
 
 def _watch(answer: Answer) -> Watch:

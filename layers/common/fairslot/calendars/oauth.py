@@ -5,6 +5,7 @@ https://learn.microsoft.com/entra/identity-platform/v2-oauth2-auth-code-flow
 """
 
 import hashlib
+import re
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
@@ -29,6 +30,10 @@ _OPERATOR_SECONDS = 3_600.0
 # ask for the coach to be there, who is not when a token is refreshed.
 _FINAL = frozenset({"invalid_grant", "interaction_required", "consent_required", "login_required"})
 _OPERATORS = frozenset({"invalid_client", "unauthorized_client", "invalid_scope", "unsupported_grant_type"})
+
+
+# RFC 6749, appendix A.12.
+_TOKEN = re.compile(r"[!-~]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,13 +63,14 @@ GOOGLE = Provider(
     asking={"access_type": "offline", "prompt": "consent"},
     includes={_CALENDAR: GOOGLE_EVENTS | GOOGLE_FREE_BUSY},
 )
+MICROSOFT_LOGIN_URL = "https://login.microsoftonline.com"
 # A refresh token is the scope `offline_access`, which is never among those that are granted.
 _OFFLINE = "offline_access"
 
 
-def microsoft(tenant: str = "common") -> Provider:
+def microsoft(tenant: str = "common", *, login_url: str = MICROSOFT_LOGIN_URL) -> Provider:
     """Return Microsoft's endpoints: of one organization, or `common` for everybody's accounts."""
-    base = f"https://login.microsoftonline.com/{quote(tenant, safe='')}/oauth2/v2.0"
+    base = f"{login_url.rstrip('/')}/{quote(tenant, safe='')}/oauth2/v2.0"
     return Provider(
         authorize_url=f"{base}/authorize",
         token_url=f"{base}/token",
@@ -225,7 +231,8 @@ def refusal(answer: Answer) -> CalendarError:
 def _granted(answer: Answer) -> Grant:
     body = answer.body
     access_token, refresh_token = body.get("access_token"), body.get("refresh_token")
-    if not isinstance(access_token, str) or not access_token.isascii() or not access_token.isprintable():
+    # It goes into a header.
+    if not isinstance(access_token, str) or not _TOKEN.fullmatch(access_token):
         raise CalendarError("invalid_body")
     scope = body.get("scope")
     return Grant(

@@ -3,11 +3,10 @@
 import asyncio
 from datetime import UTC, datetime
 
-from fairslot.calendars.calendar_api import CalendarApi
-from fairslot.calendars.interface import CalendarError, ExternalCalendar
+from fairslot.calendars.interface import CalendarError
+from fairslot.calendars.opening import open_calendar
 from fairslot.messages.fetches import FetchRequest
 from fairslot.messages.readings import LONGEST_TAG, FreeSlots, Reading
-from fairslot.platform.settings import settings
 
 
 async def read(request: FetchRequest, *, seconds: float) -> Reading:
@@ -15,7 +14,8 @@ async def read(request: FetchRequest, *, seconds: float) -> Reading:
     fetched_at = datetime.now(UTC)
     try:
         async with asyncio.timeout(seconds):
-            found = await open_calendar(request).free(request.window)
+            calendar = await open_calendar(request)
+            found = await calendar.free(request.window)
     except CalendarError as error:
         return Reading.of(
             request, fetched_at=fetched_at, error=error.reason, after=error.after, ended=error.ended
@@ -25,15 +25,3 @@ async def read(request: FetchRequest, *, seconds: float) -> Reading:
     tag = found.tag if found.tag is not None and len(found.tag) <= LONGEST_TAG else None
     free = FreeSlots(window=request.window, bits=found.bits, unreadable=found.unreadable, tag=tag)
     return Reading.of(request, fetched_at=fetched_at, free=free)
-
-
-def open_calendar(request: FetchRequest) -> ExternalCalendar:
-    """Return the calendar to read; CalendarError for an unknown kind."""
-    if request.kind == "calendar_api":
-        return CalendarApi(base_url=settings().calendar_api_url, coach_id=request.coach_id, zone=request.zone)
-    if request.kind == "icalendar":
-        # Imported late, and only for coaches who have one: 90 ms of a cold start.
-        from fairslot.calendars.icalendar_feed import IcalendarFeed
-
-        return IcalendarFeed(url=request.url or "", zone=request.zone)
-    raise CalendarError("unknown_kind")

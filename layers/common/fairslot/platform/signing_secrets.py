@@ -52,6 +52,11 @@ def for_source(source_id: UUID) -> dict[str, str]:
     return {"purpose": "inbound", "source_id": str(source_id)}
 
 
+def for_calendar(source_id: UUID) -> dict[str, str]:
+    """Return the encryption context of an external calendar's credentials."""
+    return {"purpose": "calendar", "source_id": str(source_id)}
+
+
 def encrypt(secret: str, context: Mapping[str, str]) -> str:
     """Return the ciphertext of a secret.
 
