@@ -9,7 +9,7 @@ import re
 import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from urllib.parse import quote, urlencode
 
@@ -51,17 +51,30 @@ class Provider:
     resource: str = ""
     includes: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
+    def at(self, base: str) -> "Provider":
+        """Return the same endpoints at another address, which a stand-in has."""
 
-_CALENDAR = "https://www.googleapis.com/auth/calendar"
-GOOGLE_EVENTS = frozenset({f"{_CALENDAR}.events", f"{_CALENDAR}.calendarlist.readonly"})
-GOOGLE_FREE_BUSY = frozenset({f"{_CALENDAR}.freebusy"})
+        def moved(url: str) -> str:
+            return f"{base.rstrip('/')}/{url.split('/', 3)[3]}"
+
+        return replace(
+            self,
+            authorize_url=moved(self.authorize_url),
+            token_url=moved(self.token_url),
+            revoke_url=moved(self.revoke_url) if self.revoke_url else None,
+        )
+
+
+GOOGLE_CALENDAR = "https://www.googleapis.com/auth/calendar"
+GOOGLE_EVENTS = frozenset({f"{GOOGLE_CALENDAR}.events", f"{GOOGLE_CALENDAR}.calendarlist.readonly"})
+GOOGLE_FREE_BUSY = frozenset({f"{GOOGLE_CALENDAR}.freebusy"})
 GOOGLE = Provider(
     authorize_url="https://accounts.google.com/o/oauth2/v2/auth",
     token_url="https://oauth2.googleapis.com/token",  # noqa: S106  # an address
     revoke_url="https://oauth2.googleapis.com/revoke",
     # Without `consent` a second connection would get no refresh token.
     asking={"access_type": "offline", "prompt": "consent"},
-    includes={_CALENDAR: GOOGLE_EVENTS | GOOGLE_FREE_BUSY},
+    includes={GOOGLE_CALENDAR: GOOGLE_EVENTS | GOOGLE_FREE_BUSY},
 )
 MICROSOFT_LOGIN_URL = "https://login.microsoftonline.com"
 # A refresh token is the scope `offline_access`, which is never among those that are granted.

@@ -15,6 +15,7 @@ from fairslot.platform.settings import settings
 
 if TYPE_CHECKING:
     from fairslot.calendars.caldav import CaldavCalendar
+    from fairslot.calendars.google import Google
 
 
 async def open_calendar(request: FetchRequest) -> ExternalCalendar:
@@ -30,6 +31,8 @@ async def open_calendar(request: FetchRequest) -> ExternalCalendar:
         return await _caldav(
             request.url, request.calendar_ref, request.credentials, request.source_id, request.zone
         )
+    if request.kind == "google" and request.source_id is not None:
+        return await _google(request.calendar_ref, request.credentials, request.source_id)
     raise CalendarError("unknown_kind")
 
 
@@ -48,6 +51,8 @@ async def open_writable(
     """
     if kind == "caldav":
         return await _caldav(url, calendar_ref, credentials, source_id, zone, writes=True)
+    if kind == "google":
+        return await _google(calendar_ref, credentials, source_id)
     raise CalendarError("unknown_kind")
 
 
@@ -71,3 +76,10 @@ async def _caldav(
     )
     chosen = calendar_ref or choose(await discover(account), writes=writes).url
     return CaldavCalendar(account=account, url=chosen, source_id=source_id, zone=zone)
+
+
+async def _google(calendar_ref: str | None, credentials: str | None, source_id: UUID) -> "Google":
+    from fairslot.calendars.google_opening import open_google
+
+    opened = await open_google(calendar_ref=calendar_ref, credentials=credentials, source_id=source_id)
+    return opened.calendar

@@ -46,6 +46,15 @@ class Settings(BaseModel):
     calendar_timeout_seconds: float = Field(3.0, gt=0)
     calendar_attempts: int = Field(4, ge=1)
 
+    # The operator's registration at Google, and the JSON key of a service account at an organization that
+    # delegates to it.
+    google_client_id: str = ""
+    google_client_secret: str = ""
+    google_service_account: str = ""
+    # For stand-ins of the providers only: where their OAuth endpoints and their calendars are.
+    google_accounts_url: str = ""
+    google_api_url: str = ""
+
     webhook_timeout_seconds: float = Field(15.0, gt=0)
     # Seconds from a failed attempt to the next; the last number is for all that follow.
     webhook_schedule_seconds: str = Field(
