@@ -4,12 +4,15 @@ import asyncio
 from typing import Protocol
 
 from fairslot.calendars.interface import CalendarError, Watch
-from fairslot.calendars.push_secret import Channel
+from fairslot.calendars.push_secret import Channel, configured
 from fairslot.messages.watches import WatchAnswer, WatchRequest
 
 
-class Watched(Protocol):
-    """A calendar whose provider tells of changes."""
+_DAY_SECONDS = 86_400.0
+
+
+class Channels(Protocol):
+    """The channels of one calendar, whatever its kind."""
 
     async def watch(self, channel: Channel, *, address: str) -> Watch:
         """Have the provider tell `address` of changes. Raises CalendarError."""
@@ -18,8 +21,8 @@ class Watched(Protocol):
         """Have it stop; what has ended is stopped. Raises CalendarError."""
 
 
-class Renewable(Watched, Protocol):
-    """One whose channels can be renewed."""
+class RenewableChannels(Channels, Protocol):
+    """Those of a kind whose channels can be renewed."""
 
     async def renew(self, watch: Watch) -> Watch | None:
         """Have the provider go on; None if the channel is gone. Raises CalendarError."""
@@ -37,27 +40,39 @@ async def carry_out(request: WatchRequest, *, seconds: float) -> WatchAnswer:
 
 
 async def _carried_out(request: WatchRequest) -> Watch | None:
-    if request.action == "watch":
-        channel = Channel(
-            provider="google" if request.calendar_kind == "google" else "microsoft",
-            source_id=request.source_id,
-            generation=request.generation,
-        )
-        return await open_watched(request).watch(channel, address=request.address)
-    watch = _named(request)
+    if request.action == "renew":
+        return await (await _open_microsoft(request)).renew(_named(request))
+    channels = await _open(request)
     if request.action == "stop":
-        await open_watched(request).stop(watch)
+        await channels.stop(_named(request))
         return None
-    return await open_renewable(request).renew(watch)
+    channel = Channel(
+        provider="google" if request.calendar_kind == "google" else "microsoft",
+        source_id=request.source_id,
+        generation=request.generation,
+    )
+    return await channels.watch(channel, address=request.address)
 
 
-def open_watched(request: WatchRequest) -> Watched:
-    """Return the calendar of a request; CalendarError for a kind whose changes are not told."""
-    raise CalendarError("unknown_kind")
+async def _open(request: WatchRequest) -> Channels:
+    """Return what makes and stops a source's channels. Raises CalendarError; `unknown_kind`."""
+    if request.calendar_kind == "google":
+        from fairslot.calendars.google_opening import open_google
+
+        opened = await open_google(
+            calendar_ref=request.calendar_ref, credentials=request.credentials, source_id=request.source_id
+        )
+        if opened.free_busy_only:
+            # The scopes allow no channel, until the coach connects again.
+            raise CalendarError("forbidden", after=_DAY_SECONDS)
+        return opened.channels(configured())
+    return await _open_microsoft(request)
 
 
-def open_renewable(request: WatchRequest) -> Renewable:
-    """Return the calendar of a request; CalendarError for a kind whose channels are not renewed."""
+async def _open_microsoft(
+    request: WatchRequest,  # noqa: ARG001  # it comes with what opens calendars of Microsoft 365
+) -> RenewableChannels:
+    """Return what makes, renews and deletes a source's subscriptions. Raises CalendarError."""
     raise CalendarError("unknown_kind")
 
 
