@@ -7,7 +7,6 @@ from fairslot.calendars.interface import CalendarError, Watch
 from fairslot.calendars.push_secret import Channel, configured
 from fairslot.messages.watches import WatchAnswer, WatchRequest
 
-
 _DAY_SECONDS = 86_400.0
 
 
