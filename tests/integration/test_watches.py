@@ -132,7 +132,7 @@ def test_a_calendar_that_is_read_is_watched(connection: Connection, source: UUID
     "statement",
     [
         "UPDATE calendar_sources SET kind = 'calendar_api'",
-        "UPDATE calendar_sources SET reads = false",
+        "UPDATE calendar_sources SET reads = false, writes = true",
         "UPDATE calendar_sources SET ended = 'disconnected'",
         "UPDATE calendar_sources SET synced_at = NULL",
         "UPDATE coaches SET active = false",
@@ -320,7 +320,7 @@ def test_a_subscription_that_asks_for_it_is_renewed(connection: Connection) -> N
         "DELETE FROM calendar_sources",
         "DELETE FROM coaches",
         "UPDATE calendar_sources SET ended = 'disconnected'",
-        "UPDATE calendar_sources SET reads = false",
+        "UPDATE calendar_sources SET reads = false, writes = true",
         "UPDATE calendar_sources SET generation = generation + 1, credentials = 'another'",
     ],
 )

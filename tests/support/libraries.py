@@ -53,7 +53,7 @@ AFTER_FIRST: Mapping[str, Collection[str]] = {
     "background.sync": {*AT_IMPORT["background.sync"]},
     "booking.app": {*AT_IMPORT["booking.app"]} | _CACHE | _AWS | _IDEMPOTENCY | _ADDRESS,
     "calendar_fetch.app": {*AT_IMPORT["calendar_fetch.app"]} | _AWS | _SENT | _ZONES,
-    "calendar_push.app": {*AT_IMPORT["calendar_push.app"]} | _AWS,
+    "calendar_push.app": {*AT_IMPORT["calendar_push.app"]} | _AWS | {"certifi"},
     "webhook_dispatch.app": {*AT_IMPORT["webhook_dispatch.app"]} | _AWS | _SENT,
 }
 
