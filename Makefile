@@ -55,6 +55,13 @@ $(UV): requirements/uv.txt
 	@$(UV) pip sync --quiet --python .tools/standin --compile-bytecode --require-hashes requirements/standin.txt
 	@touch $@
 
+# 200 MiB, of which a few modules are imported: not compiled.
+.tools/msgraph/.installed: requirements/msgraph.txt .python-version | $(UV)
+	@echo "installing the models of Microsoft Graph into .tools/msgraph"
+	@$(UV) venv --quiet --clear .tools/msgraph
+	@$(UV) pip sync --quiet --python .tools/msgraph --require-hashes requirements/msgraph.txt
+	@touch $@
+
 .tools/node/.installed: requirements/node.txt .python-version | $(UV)
 	@echo "installing Node into .tools/node"
 	@$(UV) venv --quiet --clear .tools/node
@@ -79,7 +86,7 @@ run: install ## start the whole system on this machine
 # Says how long a part took, and how much of a core, with all processes that it started and waited for.
 timed = @TIMEFORMAT='$(1): %0R s, %0U + %0S s of a core'; time
 
-test: check ## every check and every test
+test: check .tools/msgraph/.installed ## every check and every test
 	$(call timed,integration and handlers) $(PYTEST) tests/integration tests/handlers
 	$(call timed,deployment) $(MAKE) --no-print-directory test-deploy
 	@# Whole stacks, which mostly wait; those that measure time afterwards, one by one.

@@ -7,4 +7,4 @@ compile() {
     --no-emit-index-url --no-annotate --custom-compile-command "make requirements" "$@"
 }
 compile layers/common/requirements.in -o layers/common/requirements.txt
-for name in dev ministack node sam standin template uv; do compile "requirements/$name.in" -o "requirements/$name.txt"; done
+for name in dev ministack msgraph node sam standin template uv; do compile "requirements/$name.in" -o "requirements/$name.txt"; done

@@ -45,7 +45,7 @@ class Coach:
     @property
     def token(self) -> SourceToken:
         """The source's token, by what the coach consented to."""
-        oauth = OAuth(microsoft(login_url=self.standin.url), OPERATOR, limits=LIMITS)
+        oauth = OAuth(microsoft().at(self.standin.url), OPERATOR, limits=LIMITS)
         return SourceToken(
             source_id=self.source_id, refresh_token=self.given["refresh_token"], refresh=oauth.refresh
         )
@@ -122,7 +122,8 @@ class Standin:
 
     def application(self, **more: Any) -> Application:
         """Return the operator's application."""
-        known = {"tenant": "example.com", "client_id": OPERATOR.client_id, "login_url": self.url}
+        provider = microsoft("example.com").at(self.url)
+        known: dict[str, Any] = {"provider": provider, "client_id": OPERATOR.client_id}
         proof = {} if "certificate" in more else {"client_secret": OPERATOR.client_secret}
         return Application(**known | proof | {"limits": LIMITS} | more)
 

@@ -4,16 +4,13 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
 
 from fairslot.calendars.interface import CalendarError, Event, EventKey
 from fairslot.calendars.microsoft_application import Certificate
 from fairslot.calendars.microsoft_schedule import MicrosoftSchedule
 from fairslot.domain.slots import Window, slot_of
 from tests.support.graph import LIMITS, Coach, Standin
+from tests.support.graph_certificate import new_certificate, trust
 
 HOUR = timedelta(hours=1)
 NINE = datetime(2026, 11, 30, 9, tzinfo=UTC)
@@ -22,30 +19,8 @@ WINDOW = Window(slot_of(NINE), 8)
 
 @pytest.fixture(scope="module")
 def certificate() -> Certificate:
-    """Make a certificate that the application signs itself."""
-    key = rsa.generate_private_key(public_exponent=65_537, key_size=2_048)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "fairslot")])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(NINE - timedelta(days=365))
-        .not_valid_after(NINE + timedelta(days=365))
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return Certificate(certificate=made.public_bytes(pem).decode(), private_key=private.decode())
-
-
-def trust(graph: Standin, certificate: Certificate) -> None:
-    """Register the certificate's public key for the application."""
-    loaded = x509.load_pem_x509_certificate(certificate.certificate.encode())
-    form = serialization.PublicFormat.SubjectPublicKeyInfo
-    public = loaded.public_key().public_bytes(serialization.Encoding.PEM, form)
-    graph.control("settings", certificate=public.decode(), thumbprint=certificate.thumbprint)
+    """Make a certificate of the application's."""
+    return new_certificate()
 
 
 def schedule(coach: Coach, **more: object) -> MicrosoftSchedule:

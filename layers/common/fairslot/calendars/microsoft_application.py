@@ -5,6 +5,7 @@ https://learn.microsoft.com/entra/identity-platform/certificate-credentials
 """
 
 import hashlib
+import re
 import ssl
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
@@ -17,13 +18,14 @@ import httpx
 from fairslot.calendars.access_tokens import SourceToken
 from fairslot.calendars.fetch import Limits
 from fairslot.calendars.interface import CalendarError
-from fairslot.calendars.oauth import MICROSOFT_LOGIN_URL, Grant, ask, microsoft
+from fairslot.calendars.oauth import Grant, Provider, ask
 
 # All that an administrator allowed; an application cannot ask for less.
 SCOPE = "https://graph.microsoft.com/.default"
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _SECONDS = 300
-# Whose tokens these are: no source's, but a tenant's.
+_PEM = re.compile(r"(-----BEGIN ([A-Z ]+)-----.+?-----END \2-----)", re.DOTALL)
+# What these tokens are kept under: an organization, and no source.
 _TOKENS = UUID("7a0b3f53-4a0e-4f0c-9f5c-0d1f3c5b8a55")
 
 
@@ -34,6 +36,15 @@ class Certificate:
     certificate: str
     private_key: str = field(repr=False)
 
+    @classmethod
+    def from_pem(cls, text: str) -> "Certificate":
+        """Read a text that has both. Raises ValueError, without quoting it."""
+        found = {label: block for block, label in _PEM.findall(text)}
+        private = next((block for label, block in found.items() if label.endswith("PRIVATE KEY")), None)
+        if private is None or "CERTIFICATE" not in found:
+            raise ValueError("not a certificate with its private key")
+        return cls(certificate=found["CERTIFICATE"], private_key=private)
+
     @property
     def thumbprint(self) -> str:
         """The SHA-256 of the certificate, as an assertion names it. Raises ValueError for what is none."""
@@ -42,29 +53,33 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Application:
-    """The application in one organization (`tenant`), proven by a secret or, better, by a certificate."""
+    """The application in one organization, proven by a secret or, better, by a certificate.
 
-    tenant: str
+    `provider` are the OAuth endpoints of the organization.
+    """
+
+    provider: Provider
     client_id: str
     client_secret: str | None = field(default=None, repr=False)
     certificate: Certificate | None = None
-    login_url: str = MICROSOFT_LOGIN_URL
     limits: Limits | None = None
     transport: httpx.AsyncBaseTransport | None = None
     now: Callable[[], float] = time
 
     def token(self) -> SourceToken:
         """Return its token, which is one for all sources of the organization."""
-        tenant = uuid5(_TOKENS, f"{self.login_url} {self.tenant} {self.client_id}")
+        organization = uuid5(_TOKENS, f"{self.provider.token_url} {self.client_id}")
+        proof = f"{self.client_secret} {self.certificate}"
 
         async def renew(_refresh_token: str) -> Grant:
             return await self.grant()
 
-        return SourceToken(source_id=tenant, refresh_token="", refresh=renew)  # there is none
+        # Another proof is another token.
+        return SourceToken(source_id=organization, refresh_token=proof, refresh=renew)
 
     async def grant(self) -> Grant:
         """Return a token for all mailboxes that the application may open. Raises CalendarError."""
-        token_url = microsoft(self.tenant, login_url=self.login_url).token_url
+        token_url = self.provider.token_url
         form = {
             "grant_type": "client_credentials",
             "client_id": self.client_id,

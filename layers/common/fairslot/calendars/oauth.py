@@ -76,14 +76,13 @@ GOOGLE = Provider(
     asking={"access_type": "offline", "prompt": "consent"},
     includes={GOOGLE_CALENDAR: GOOGLE_EVENTS | GOOGLE_FREE_BUSY},
 )
-MICROSOFT_LOGIN_URL = "https://login.microsoftonline.com"
 # A refresh token is the scope `offline_access`, which is never among those that are granted.
 _OFFLINE = "offline_access"
 
 
-def microsoft(tenant: str = "common", *, login_url: str = MICROSOFT_LOGIN_URL) -> Provider:
+def microsoft(tenant: str = "common") -> Provider:
     """Return Microsoft's endpoints: of one organization, or `common` for everybody's accounts."""
-    base = f"{login_url.rstrip('/')}/{quote(tenant, safe='')}/oauth2/v2.0"
+    base = f"https://login.microsoftonline.com/{quote(tenant, safe='')}/oauth2/v2.0"
     return Provider(
         authorize_url=f"{base}/authorize",
         token_url=f"{base}/token",

@@ -16,6 +16,7 @@ from fairslot.platform.settings import settings
 if TYPE_CHECKING:
     from fairslot.calendars.caldav import CaldavCalendar
     from fairslot.calendars.google import Google
+    from fairslot.calendars.microsoft_opening import MicrosoftAccess
 
 
 async def open_calendar(request: FetchRequest) -> ExternalCalendar:
@@ -33,6 +34,9 @@ async def open_calendar(request: FetchRequest) -> ExternalCalendar:
         )
     if request.kind == "google" and request.source_id is not None:
         return await _google(request.calendar_ref, request.credentials, request.source_id)
+    if request.kind == "microsoft" and request.source_id is not None:
+        opened = await _microsoft(request.calendar_ref, request.credentials, request.source_id, request.zone)
+        return opened.reading
     raise CalendarError("unknown_kind")
 
 
@@ -53,6 +57,8 @@ async def open_writable(
         return await _caldav(url, calendar_ref, credentials, source_id, zone, writes=True)
     if kind == "google":
         return await _google(calendar_ref, credentials, source_id)
+    if kind == "microsoft":
+        return (await _microsoft(calendar_ref, credentials, source_id, zone)).calendar
     raise CalendarError("unknown_kind")
 
 
@@ -83,3 +89,13 @@ async def _google(calendar_ref: str | None, credentials: str | None, source_id: 
 
     opened = await open_google(calendar_ref=calendar_ref, credentials=credentials, source_id=source_id)
     return opened.calendar
+
+
+async def _microsoft(
+    calendar_ref: str | None, credentials: str | None, source_id: UUID, zone: ZoneInfo
+) -> "MicrosoftAccess":
+    from fairslot.calendars.microsoft_opening import open_microsoft
+
+    return await open_microsoft(
+        calendar_ref=calendar_ref, credentials=credentials, source_id=source_id, zone=zone
+    )

@@ -51,9 +51,16 @@ class Settings(BaseModel):
     google_client_id: str = ""
     google_client_secret: str = ""
     google_service_account: str = ""
+    # The operator's application at Microsoft, and an organization (by its id or domain) that lets it into its
+    # mailboxes; common: none does, and anybody's accounts may connect.
+    microsoft_client_id: str = ""
+    microsoft_client_secret: str = ""
+    microsoft_tenant: str = Field("common", pattern=r"^[A-Za-z0-9.-]+$")
     # For stand-ins of the providers only: where their OAuth endpoints and their calendars are.
     google_accounts_url: str = ""
     google_api_url: str = ""
+    microsoft_accounts_url: str = ""
+    microsoft_api_url: str = ""
 
     webhook_timeout_seconds: float = Field(15.0, gt=0)
     # Seconds from a failed attempt to the next; the last number is for all that follow.
