@@ -23,7 +23,7 @@ GUARDS = (
         "an event of Google whose type is not known is free",
         _EVENTS,
         'or item.get("eventType") in _TAKES_NO_TIME',
-        'or item.get("eventType") not in {None, "default", "outOfOffice", "focusTime", "fromGmail"}',
+        'or item.get("eventType") not in (None, "default", "outOfOffice", "focusTime", "fromGmail")',
         f"{_UNIT}/test_google_events.py::test_what_takes_time",
     ),
     Guard(
@@ -52,13 +52,13 @@ GUARDS = (
         _GOOGLE,
         "if page_token else None",
         "if False else None",
-        f"{_AGAINST}/test_google_reading.py::TestReading::test_ten_pages_are_read",
+        f"{_AGAINST}/test_google_reading.py::test_ten_pages_are_read",
     ),
     Guard(
         "a lost answer of Google makes another event",
         _GOOGLE,
-        '            "id": event_id(event.key),\n',
-        "",
+        'body = {"id": event_id(event.key), **_written(event)}',
+        "body = _written(event)",
         f"{_AGAINST}/test_google_writing.py::test_a_creation_without_an_answer_makes_one_event",
     ),
     Guard(
@@ -75,6 +75,13 @@ GUARDS = (
         "            return None\n",
         f"{_AGAINST}/test_google_writing.py::"
         "test_what_the_coach_deleted_is_a_conflict_and_the_next_generation_is_written",
+    ),
+    Guard(
+        "a write that comes again at Google fights the coach",
+        _GOOGLE,
+        "written(found) == digest_of(event)",
+        "(seen.start, seen.end) == (event.start, event.end)",
+        f"{_AGAINST}/test_google_writing.py::test_a_write_that_comes_again_leaves_what_the_coach_moved",
     ),
     Guard(
         "a refresh that fails disconnects",

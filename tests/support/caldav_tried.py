@@ -14,6 +14,7 @@ from fairslot.calendars.event_ids import key_of
 from fairslot.calendars.feed_text import OWN_KEY
 from fairslot.calendars.fetch import Limits
 from fairslot.calendars.interface import EventKey
+from tests.support.caldav_servers import request
 from tests.support.calendar_cases import SOURCE, ZONE, Foreign, LosesAnswers, Quality, Standing
 
 _ONCE = Limits(attempts=1, answer_seconds=20.0)
@@ -94,7 +95,7 @@ class TriedCaldav:
 
     def _request(self, method: str, url: str, *, also: int = 200, **more: object) -> httpx.Response:
         auth = (self._account.user, self._account.password)
-        answer = httpx.request(method, url, auth=auth, timeout=20, **more)  # type: ignore[arg-type]
+        answer = request(method, url, auth=auth, **more)
         assert answer.is_success or answer.status_code == also, (method, answer.status_code, answer.text)
         return answer
 

@@ -12,6 +12,7 @@ from tests.support.google import (
     WINDOW,
     GoogleAccount,
     GoogleStandIn,
+    at,
     event,
     refusal,
     run,
@@ -203,3 +204,33 @@ def test_an_event_whose_mark_was_taken_away_gets_it_again(ana: GoogleAccount) ->
     assert ana.request("PATCH", f"events/{event_id(event(ana).key)}", json=bare).status_code == 200
     assert run(calendar.put(event(ana))).start == DAY
     assert starts(ana) == [DAY]
+
+
+def test_a_write_that_comes_again_leaves_what_the_coach_moved(
+    ana: GoogleAccount, standin: GoogleStandIn
+) -> None:
+    """Its answer was lost, and the coach came between; the next change of the appointment is written."""
+    calendar = ana.calendar()
+    run(calendar.put(event(ana)))
+    for start in (DAY, DAY + HOUR):
+        if start != DAY:
+            standin.next("lost", "PATCH")
+            assert refusal(calendar.put(event(ana, start)))[0] == "connection"
+        path = f"events/{event_id(event(ana).key)}"
+        assert ana.request("PATCH", path, json=at(DAY + 5 * HOUR)).status_code == 200
+        assert run(calendar.put(event(ana, start))).start == DAY + 5 * HOUR
+        assert starts(ana) == [DAY + 5 * HOUR]
+    run(calendar.put(event(ana, DAY + 2 * HOUR)))
+    assert starts(ana) == [DAY + 2 * HOUR]
+
+
+def test_a_move_leaves_what_the_coach_added(ana: GoogleAccount) -> None:
+    """The title is ours, as the time is; notes, colours and guests are the coach's."""
+    calendar = ana.calendar()
+    run(calendar.put(event(ana)))
+    added = {"description": "Bring the contract", "colorId": "5", "summary": "Call!"}
+    assert ana.request("PATCH", f"events/{event_id(event(ana).key)}", json=added).status_code == 200
+    run(calendar.put(event(ana, DAY + HOUR)))
+    (ours,) = ana.mine()
+    assert (ours["description"], ours["colorId"]) == ("Bring the contract", "5")
+    assert ours["summary"] == "Booked: Intro call"

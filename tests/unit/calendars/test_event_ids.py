@@ -1,14 +1,17 @@
 """The identity of our events: the same for a key for ever, another for any other key."""
 
 import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fairslot.calendars.event_ids import event_id, key_of, key_text
-from fairslot.calendars.interface import EventKey
+from fairslot.calendars.event_ids import digest_of, event_id, key_of, key_text
+from fairslot.calendars.interface import Event, EventKey
 
 KEY = EventKey(
     appointment_id=UUID("0b0f6f9e-52a1-4a8c-8f76-0b4f2d9f7a22"), source_id=UUID(int=7), generation=1
@@ -64,3 +67,18 @@ def test_a_key_is_read_back(key: EventKey) -> None:
 def test_anything_else_is_no_key(text: object) -> None:
     """Anybody can write such a property."""
     assert key_of(text) is None
+
+
+def test_a_version_is_what_we_write_and_nothing_else() -> None:
+    """Of the same instants and title, in whatever zone they are; it is found by a later release."""
+    start = datetime(2026, 11, 30, 9, tzinfo=UTC)
+    event = Event(key=KEY, start=start, end=start + timedelta(hours=1), title="Booked: Intro")
+    digest = digest_of(event)
+    assert digest == "dcf8f300851abfb8c965787150e388dc"
+    assert digest_of(replace(event, start=start.astimezone(ZoneInfo("Asia/Tokyo")))) == digest
+    others = [
+        replace(event, start=start - timedelta(hours=1)),
+        replace(event, end=start + timedelta(hours=2)),
+        replace(event, title="Booked: Outro"),
+    ]
+    assert len({digest, *map(digest_of, others)}) == 4

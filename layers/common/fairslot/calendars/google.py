@@ -12,9 +12,9 @@ from uuid import UUID
 
 import httpx
 
-from fairslot.calendars.event_ids import PROPERTY, event_id, key_text
+from fairslot.calendars.event_ids import PROPERTY, WRITTEN, digest_of, event_id, key_text
 from fairslot.calendars.fetch import Limits
-from fairslot.calendars.google_events import FIELDS, LIST_FIELDS, Reading, sighting
+from fairslot.calendars.google_events import FIELDS, LIST_FIELDS, Reading, sighting, written
 from fairslot.calendars.google_refusals import refusal
 from fairslot.calendars.interface import AccessToken, CalendarError, Event, EventKey, Free, Sighting
 from fairslot.calendars.provider_api import Body, ProviderApi
@@ -76,13 +76,14 @@ class Google:
     async def put(self, event: Event) -> Sighting:
         """Create the event, or move the one of its key; return where it stands.
 
-        It is looked for first, so that a repetition after a lost answer finds it. Raises CalendarError;
-        `conflict`: it was deleted, and its id stays taken.
+        It is looked for first, so that a repetition after a lost answer finds it; one that stands there as it
+        was written before is left where the coach has moved it since. Raises CalendarError; `conflict`: it
+        was deleted, and its id stays taken.
         """
         found = await self._get(event.key) or await self._insert(event)
         for _ in range(_MOVES):
             seen = self._seen(found)
-            if seen is not None and (seen.start, seen.end) == (event.start, event.end):
+            if seen is not None and written(found) == digest_of(event):
                 return seen
             moved = await self._move(event, found)
             if moved is not None:
@@ -142,13 +143,7 @@ class Google:
 
     async def _insert(self, event: Event) -> Found:
         """Create an event under its own id, and return it, or the one that has the id."""
-        body = {
-            "id": event_id(event.key),
-            "summary": event.title,
-            "start": {"dateTime": _rfc3339(event.start)},
-            "end": {"dateTime": _rfc3339(event.end)},
-            "extendedProperties": {"private": {PROPERTY: key_text(event.key)}},
-        }
+        body = {"id": event_id(event.key), **_written(event)}
         params = {"sendUpdates": "none", "fields": FIELDS}
         try:
             answer = await self._api.request(
@@ -182,12 +177,10 @@ class Google:
     async def _move(self, event: Event, found: Found) -> Sighting | None:
         """Move an event as it was found; None where it has changed since."""
         etag = found.get("etag")
-        body = {
+        body = _written(event)
+        for name in ("start", "end"):
             # The other form is taken away: the coach may have made it an event of whole days.
-            "start": {"dateTime": _rfc3339(event.start), "date": None},
-            "end": {"dateTime": _rfc3339(event.end), "date": None},
-            "extendedProperties": {"private": {PROPERTY: key_text(event.key)}},
-        }
+            body[name] |= {"date": None}
         answer = await self._api.request(
             "PATCH",
             f"{self._events}/{event_id(event.key)}",
@@ -203,6 +196,16 @@ class Google:
         if found.get("status") == "cancelled":
             raise CalendarError("conflict")
         return sighting(found, source_id=self._source_id)
+
+
+def _written(event: Event) -> Body:
+    """Return what we write of an event: what the coach adds to it stays, as nothing else is named."""
+    return {
+        "summary": event.title,
+        "start": {"dateTime": _rfc3339(event.start)},
+        "end": {"dateTime": _rfc3339(event.end)},
+        "extendedProperties": {"private": {PROPERTY: key_text(event.key), WRITTEN: digest_of(event)}},
+    }
 
 
 def _is_unclear(error: CalendarError) -> bool:

@@ -9,14 +9,14 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from fairslot.calendars.event_ids import PROPERTY, event_id, key_of
+from fairslot.calendars.event_ids import PROPERTY, WRITTEN, event_id, key_of
 from fairslot.calendars.interface import CalendarError, EventKey, Free, Sighting
 from fairslot.domain.slots import Window, day_of, instant_of, slot_from, slot_of
 
 type Item = Mapping[str, Any]
 
-# Where somebody works and whose birthday it is take no time; unknown types do.
-_TAKES_NO_TIME = frozenset({"workingLocation", "birthday"})
+# Where somebody works and whose birthday it is take no time; unknown types do, also those that are no text.
+_TAKES_NO_TIME = ("workingLocation", "birthday")
 
 # The fields of an event that are asked for: no title, description, place or guest ever comes here.
 FIELDS = "id,status,etag,start,end,extendedProperties/private"
@@ -127,12 +127,21 @@ def sighting(item: Item, *, source_id: UUID, zone: ZoneInfo | None = None) -> Si
 
 def own_key(item: Item, source_id: UUID) -> EventKey | None:
     """Return the key of an event that the source wrote, None for any other."""
-    properties = item.get("extendedProperties")
-    private = properties.get("private") if isinstance(properties, dict) else None
-    key = key_of(private.get(PROPERTY)) if isinstance(private, dict) else None
+    key = key_of(_private(item).get(PROPERTY))
     if key is None or key.source_id != source_id or item.get("id") != event_id(key):
         return None
     return key
+
+
+def written(item: Item) -> object:
+    """Return the digest of what we wrote last, as it stands in the event."""
+    return _private(item).get(WRITTEN)
+
+
+def _private(item: Item) -> Item:
+    properties = item.get("extendedProperties")
+    private = properties.get("private") if isinstance(properties, dict) else None
+    return private if isinstance(private, dict) else {}
 
 
 def _start(item: Item, zone: ZoneInfo | None) -> datetime | None:
