@@ -141,6 +141,16 @@ def list_coaches(of: Context, /, calendar_id: str | None) -> None:
     _show(of, found, lambda: tables.show_rows(found, columns))
 
 
+@coaches.command("sources")
+@click.argument("coach_id")
+@_of
+def list_sources(of: Context, /, coach_id: str) -> None:
+    """List a coach's external calendars, and how each goes."""
+    found = of.api.call("GET", f"/api/coaches/{_id(coach_id)}/sources")["data"]
+    columns = ("source_id", "kind", "url", "calendar_ref", "reads", "writes", "state", "synced_at", "error")
+    _show(of, found, lambda: tables.show_rows(found, columns))
+
+
 @calendars.command("list")
 @click.option("--coach", "coach_id", metavar="ID", help="Those in whose team a coach is.")
 @_of

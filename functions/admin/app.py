@@ -15,6 +15,7 @@ with importing():
         inbound_secret,
         keys,
         ledger,
+        sources,
         team,
     )
     from fairslot.http import api
@@ -26,6 +27,7 @@ for module in (
     inbound_secret,
     coaches,
     absences,
+    sources,
     calendars,
     team,
     document,

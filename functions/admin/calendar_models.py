@@ -20,6 +20,7 @@ type Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$"
 type Description = Annotated[str, StringConstraints(max_length=4000), AfterValidator(storable)]
 type Policy = Literal["fair_share", "highest_score"]
 type ConflictPolicy = Literal["keep", "reassign", "cancel"]
+type OnUnverified = Literal["allow", "block"]
 type Gamma = Annotated[float, Field(ge=0, le=20, allow_inf_nan=False)]
 type WeightLimit = Annotated[float, Field(ge=0.001, le=10, allow_inf_nan=False)]
 type PriorStrength = Annotated[float, Field(ge=0.1, le=10_000, allow_inf_nan=False)]
@@ -93,7 +94,8 @@ class CalendarRequest(Request):
     """A calendar. `notice`, `buffers` and durations are minutes, `horizon` days.
 
     `max_per_day`, `blocked_dates` and `hour_kinds` count in its `time_zone`. The first kind that matches a
-    start is its own, else `normal`.
+    start is its own, else `normal`. `on_unverified`: a coach whose external calendars were not all read
+    within 15 minutes is booked by what is known (`allow`), or not booked (`block`).
     """
 
     model_config = example(
@@ -120,6 +122,7 @@ class CalendarRequest(Request):
     policy: Policy = "fair_share"
     fairness: Fairness = Fairness()
     conflict_policy: ConflictPolicy = "keep"
+    on_unverified: OnUnverified = "allow"
     requires: Requires = Field(default_factory=list)
     active: bool = True
 
@@ -144,6 +147,7 @@ class CalendarPatch(Patch):
     policy: Policy | None = None
     fairness: FairnessPatch | None = None
     conflict_policy: ConflictPolicy | None = None
+    on_unverified: OnUnverified | None = None
     requires: Requires | None = None
     active: bool | None = None
 
@@ -176,6 +180,7 @@ class CalendarSettings(Model):
     policy: Policy
     fairness: FairnessModel
     conflict_policy: ConflictPolicy
+    on_unverified: OnUnverified
     requires: list[str]
     active: bool
 

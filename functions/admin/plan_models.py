@@ -10,13 +10,14 @@ from admin.calendar_models import CalendarRequest, CalendarSettings, MemberReque
 from admin.coach_models import CoachRequest, CoachSettings
 from admin.settings_models import BuffersModel
 from admin.settings_types import NewId
+from admin.source_models import SourceKind, SourceOfDocument
 from fairslot.http.models import Model, Request, example
 
 
 class ChangeOfResource(Model):
     """What is created, updated or deleted, and which members change."""
 
-    resource: Literal["coach", "calendar", "member", "absence", "adjustment"]
+    resource: Literal["coach", "calendar", "member", "absence", "adjustment", "source"]
     id: str
     action: Literal["create", "update", "delete"]
     members: list[str]
@@ -73,6 +74,15 @@ class Plan(Model):
     shares: list[ShareChange]
 
 
+class CoachEntry(CoachRequest):
+    """A coach of a document, with all external calendars; without `sources` they stay as they are.
+
+    A source is known by its kind, url, calendar_ref and username. Passwords are set by its own routes.
+    """
+
+    sources: Annotated[list[SourceOfDocument], Field(max_length=20)] | None = None
+
+
 class CalendarEntry(CalendarRequest):
     """A calendar of a document, with its whole team; without `team` the team stays as it is."""
 
@@ -93,7 +103,7 @@ class Document(Request):
         calendars={"intro": {"name": "Intro call", "slot_duration": 30, "team": {"ann": {}}}},
     )
 
-    coaches: Annotated[dict[NewId, CoachRequest], Field(max_length=2000)] = Field(default_factory=dict)
+    coaches: Annotated[dict[NewId, CoachEntry], Field(max_length=2000)] = Field(default_factory=dict)
     calendars: Annotated[dict[NewId, CalendarEntry], Field(max_length=200)] = Field(default_factory=dict)
 
     def __repr__(self) -> str:
@@ -109,6 +119,23 @@ class MemberSettings(Model):
     notice: int
 
 
+class SourceInDocument(Model):
+    """What is set of an external calendar, without its password."""
+
+    kind: SourceKind
+    url: str | None
+    calendar_ref: str | None
+    username: str | None
+    reads: bool
+    writes: bool
+
+
+class CoachOfDocument(CoachSettings):
+    """A coach with all external calendars."""
+
+    sources: list[SourceInDocument]
+
+
 class CalendarOfDocument(CalendarSettings):
     """A calendar with its team."""
 
@@ -118,5 +145,5 @@ class CalendarOfDocument(CalendarSettings):
 class DocumentModel(Model):
     """A team: coaches and calendars by id."""
 
-    coaches: dict[str, CoachSettings]
+    coaches: dict[str, CoachOfDocument]
     calendars: dict[str, CalendarOfDocument]

@@ -89,7 +89,12 @@ def read[T: BaseModel](router: "BaseRouter", model: type[T], resource: "Resource
     """Answer with a resource and its entity tag."""
     tenant_id = api.client(router).tenant_id
     found = db.run(lambda connection: resource.get(connection, tenant_id=tenant_id))
-    return Response(200, "application/json", model.model_validate(found), headers={"ETag": etag(found)})
+    return Response(
+        200,
+        "application/json",
+        model.model_validate(found),
+        headers={"ETag": etag(resource.tagged(found))},
+    )
 
 
 def put[T: BaseModel](
@@ -102,7 +107,12 @@ def put[T: BaseModel](
 ) -> Response[Any]:
     """Create a resource or replace its settings, and answer with it."""
     return _change(
-        router, model, lambda connection, asked: resource.put(connection, settings, asked), options, expected
+        router,
+        model,
+        resource,
+        lambda connection, asked: resource.put(connection, settings, asked),
+        options,
+        expected,
     )
 
 
@@ -121,7 +131,12 @@ def patch[T: BaseModel](
         return patched(whole, known, body)
 
     return _change(
-        router, model, lambda connection, asked: resource.patch(connection, edit, asked), options, expected
+        router,
+        model,
+        resource,
+        lambda connection, asked: resource.patch(connection, edit, asked),
+        options,
+        expected,
     )
 
 
@@ -129,7 +144,7 @@ def delete(
     router: "BaseRouter", resource: "DeletableResource", options: Options, expected: Precondition
 ) -> Response[Any]:
     """Delete a resource and answer with nothing."""
-    return _change(router, None, resource.delete, options, expected)
+    return _change(router, None, resource, resource.delete, options, expected)
 
 
 def plan(router: "BaseRouter", work: Work, options: Options, expected: Precondition = ANY) -> Response[Plan]:
@@ -181,7 +196,12 @@ def _asked(router: "BaseRouter", options: Options, expected: Precondition) -> Ch
 
 
 def _change[T: BaseModel](
-    router: "BaseRouter", model: type[T] | None, work: Work, options: Options, expected: Precondition
+    router: "BaseRouter",
+    model: type[T] | None,
+    resource: "Resource",
+    work: Work,
+    options: Options,
+    expected: Precondition,
 ) -> Response[Any]:
     """Make a change and answer with the resource (none: 204), or with the plan of a dry run.
 
@@ -192,9 +212,9 @@ def _change[T: BaseModel](
     made = make(router, work, options, expected)
     if model is None:
         return changes.respond(router, None, replayed=made.replayed)
-    resource = made.answer["resource"]
-    answer = changes.respond(router, model.model_validate(resource), replayed=made.replayed)
-    answer.headers["ETag"] = etag(resource)
+    found = made.answer["resource"]
+    answer = changes.respond(router, model.model_validate(found), replayed=made.replayed)
+    answer.headers["ETag"] = etag(resource.tagged(found))
     if is_new(made.answer):
         answer.status_code = _CREATED
     return answer

@@ -56,8 +56,9 @@ class SoonestModel(Model):
 class ExplainedModel(Model):
     """Whether one coach could take the time, and if not, why: `met` and `missing` of what is required.
 
-    unreadable_events is how many events of the coach's calendar could not be read completely: they count as
-    busy for as long as they may last.
+    unreadable_events is how many events of the coach's calendars could not be read completely: they count as
+    busy for as long as they may last. synced_at is when the oldest last good reading of them began, null
+    without any; stale: that is long ago, or the last reading failed.
     """
 
     model_config = ConfigDict(from_attributes=True)
@@ -78,12 +79,15 @@ class ExplainedModel(Model):
             "beyond_horizon",
             "buffer",
             "not_synced",
+            "unverified",
             "inactive",
             "missing_attribute",
         ]
         | None
     )
     unreadable_events: int
+    synced_at: datetime | None
+    stale: bool
     met: list[RequirementModel]
     missing: list[RequirementModel]
 

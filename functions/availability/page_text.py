@@ -68,7 +68,14 @@ def _entries(one: Starts, form: Form, most: int, *, at_least_one: bool) -> tuple
     """Return the entries of a calendar, joined, and how many: those that fit into `most` characters."""
     # With notices, which depend on the moment, the counts of a version are not always the same.
     counts = array("i", one.counts).tobytes() if one.team.own.notice else b""
-    state = (one.team.version, one.duration, most, array("i", one.slots).tobytes(), counts)
+    state = (
+        one.team.version,
+        one.duration,
+        most,
+        array("i", one.slots).tobytes(),
+        counts,
+        one.unverified,
+    )
     name = ("entries", form)
     kept = one.team.texts.get(name)
     if kept is not None and kept[0] == state:

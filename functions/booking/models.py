@@ -136,6 +136,7 @@ class WeighedModel(Model):
             "inactive",
             "missing_attribute",
             "not_synced",
+            "unverified",
             "outside_working_hours",
             "busy_external",
             "booked",

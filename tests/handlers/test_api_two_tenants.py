@@ -23,10 +23,12 @@ _BODIES: dict[str, Any] = {
     "apply_document": {"calendars": {"{calendar_id}": CALENDAR}, "coaches": {"{coach_id}": COACH}},
     "create_absence": {"start": _SPAN["start_time"], "end": _SPAN["end_time"]},
     "create_adjustment": {"coach_id": "{coach_id}", "bookings": 1, "reason": "why"},
+    "create_calendar_source": {"kind": "google"},
     "create_appointment": booking_body(NINE, calendar_id="{calendar_id}", hold_id="{hold_id}"),
     "create_endpoint": {"url": "{url}", "event_types": ["*"]},
     "create_hold": {"calendar_id": "{calendar_id}", **_START},
     "create_key": {"scopes": ["read"], "calendars": ["{calendar_id}"]},
+    "patch_calendar_source": {"calendar_ref": "new"},
     "put_calendar": CALENDAR,
     "put_coach": COACH,
     "receive_calendar_event": {"event_type": "coach.unavailable", "coach_id": "{coach_id}", **_SPAN},
@@ -42,7 +44,7 @@ _IN_QUERY = {
     "calendars": "{calendar_id}",
     "coach_id": "{coach_id}",
     "endpoint_id": "{endpoint_id}",
-    "source": "{source_id}",
+    "source": "{inbound_source_id}",
 }
 # An id of a coach or a calendar that another tenant has cannot be made: docs/decisions/0120.
 _MAKES = {"apply_document", "put_calendar", "put_coach"}

@@ -7,7 +7,7 @@ _EVENTS = "schema/functions/06_events.sql"
 _BLOCKS_SQL = "schema/functions/08_blocks.sql"
 _DELIVERIES = "schema/functions/09_deliveries.sql"
 _HOLDS = "schema/functions/12_holds.sql"
-_COACH_DAYS = "schema/functions/15_coach_days.sql"
+_SOURCES_SQL = "schema/functions/35_sources.sql"
 _TABLES = "schema/tables/0001_baseline/1_calendars.sql"
 _TESTS = "tests/integration"
 _BOOK = f"{_TESTS}/test_booking.py"
@@ -152,22 +152,22 @@ _OTHERS = (
     Guard(
         "every change is a read",
         "schema/functions/34_calendars_read.sql",
-        "OR sync.requested_at <= p_now OR sync.requested_at > p_now + p_pause",
+        "OR source.requested_at <= p_now OR source.requested_at > p_now + p_pause",
         "OR true",
         f"{_SYNC}::{_TEN}",
     ),
     Guard(
         "what changes within ten seconds is not read",
         "schema/functions/34_calendars_read.sql",
-        "OR sync.requested_at <= p_now OR",
-        "OR sync.requested_at <= p_now - p_pause OR",
+        "OR source.requested_at <= p_now OR",
+        "OR source.requested_at <= p_now - p_pause OR",
         f"{_SYNC}::{_TEN}",
     ),
     Guard(
         "an older reading overwrites a younger",
-        _COACH_DAYS,
-        "error = NULL\n     WHERE sync.synced_at IS NULL OR sync.synced_at < excluded.synced_at;",
-        "error = NULL;",
+        _SOURCES_SQL,
+        "IF NOT FOUND OR v_source.synced_at >= p_fetched_at THEN",
+        "IF NOT FOUND THEN",
         f"{_TESTS}/test_sync.py::test_an_older_reading_never_overwrites_a_younger",
     ),
 )
@@ -175,14 +175,14 @@ _OTHERS = (
 _EXTERNAL = (
     Guard(
         "a reading ends an absence",
-        _COACH_DAYS,
-        "own.bits, 0::bit(104))) & ~coalesce(gone.bits, 0::bit(104)), p_max_per_day",
-        "own.bits, 0::bit(104))), p_max_per_day",
+        _SOURCES_SQL,
+        "           & ~coalesce(gone.bits, 0::bit(104)), p_max_per_day",
+        "           , p_max_per_day",
         f"{_ABSENCES}::test_it_outlives_every_reading",
     ),
     Guard(
         "a reading does not wait for an absence that is being written",
-        _COACH_DAYS,
+        _SOURCES_SQL,
         "    PERFORM engine.lock_external_calendar(p_coach);\n    IF NOT EXISTS",
         "    IF NOT EXISTS",
         f"{_ABSENCES}::test_a_reading_that_is_being_stored_knows_of_it",
@@ -196,9 +196,9 @@ _EXTERNAL = (
     ),
     Guard(
         "our own block is busy time",
-        _COACH_DAYS,
-        " | coalesce(own.bits, 0::bit(104))",
-        "",
+        _SOURCES_SQL,
+        "IF v_source.kind = 'calendar_api' THEN",
+        "IF false THEN",
         f"{_BLOCKS}::test_an_appointment_may_move_into_its_own_block",
     ),
     Guard(

@@ -63,7 +63,7 @@ GUARDS = (
     ),
     Guard(
         "a reading puts old hours back",
-        "schema/functions/15_coach_days.sql",
+        "schema/functions/35_sources.sql",
         "coach.coach_id = p_coach AND engine.made_of(coach) = p_made_of) THEN",
         "coach.coach_id = p_coach) THEN",
         "tests/integration/test_team_changes.py::test_days_are_made_of_what_is_set_now",

@@ -34,7 +34,7 @@ THINGS = {
     "ids": "appointment_id",
     "key": "idempotency_key",
     "key_id": "key_id",
-    "source": "source_id",
+    "source": "inbound_source_id",
     "member": "member",
     "url": "url",
     # Of a statement that names things in a way of its own.
@@ -42,6 +42,12 @@ THINGS = {
     "forget_external_calendar:coach": "gone_id",
     "team_changes.images:absence": "absence",
     "team_changes.images:adjustment": "adjustment",
+    "team_changes.images:source": "source",
+    "sources.get:source": "source_id",
+    "sources.set:source": "source_id",
+    "sources.delete:source": "source_id",
+    "set_calendar_source:source": "source_id",
+    "delete_calendar_source:source": "source_id",
 }
 # Rows as arguments: those of who asks.
 ROWS = {
@@ -54,6 +60,14 @@ _COACH = {
     "name": "new", "time_zone": "UTC", "active": True, "working_hours": EVERY_DAY, "overrides": [],
     "limits": {"per_day": 5}, "buffers": {"before": 0, "after": 0}, "notice": 0, "attributes": {},
 }  # fmt: skip
+_SOURCE = {
+    "kind": "google",
+    "url": None,
+    "calendar_ref": "new",
+    "username": None,
+    "reads": True,
+    "writes": False,
+}
 _CALENDAR = {
     "name": "new", "description": "", "slot_duration": 30, "slot_interval": 15, "notice": 0, "horizon": 60,
     "buffers": {"before": 0, "after": 0}, "time_zone": "UTC", "blocked_dates": [], "hour_kinds": [],
@@ -66,6 +80,7 @@ REST: Values = {
     "all_of_coach": True,
     "amount": 5,
     "any_coach": True,
+    "credentials": "new",
     "answer": Jsonb({}),
     "appointments": [_NEW],
     "bytes": 200,
@@ -84,6 +99,7 @@ REST: Values = {
     "for": HOUR,
     "from": NINE,
     "headers": Jsonb({}),
+    "interval": timedelta(minutes=5),
     "keep": DAY,
     "keep_for": DAY,
     "kind": "normal",
@@ -105,7 +121,9 @@ REST: Values = {
     "scopes": ["read"],
     "scored": False,
     "secret": "new",
+    "sets_credentials": True,
     "since": NOW - DAY,
+    "stale_before": NOW,
     "start": NINE,
     "to": NINE + DAY,
     "type": "coach.available",
@@ -142,6 +160,10 @@ OWN: dict[str, Values] = {
     "inbound.receive": {"body": Jsonb({})},
     "load_teams": {"from": _FIRST},
     "members.join": {"before": [0], "after": [0], "notice": [0]},
+    "add_calendar_source": {"settings": Jsonb(_SOURCE), "source": _NEW},
+    "set_calendar_source": {"settings": Jsonb(_SOURCE)},
+    "sources.add": {"settings": Jsonb(_SOURCE), "source": _NEW},
+    "sources.set": {"settings": Jsonb(_SOURCE)},
     "put_calendar": {"settings": Jsonb(_CALENDAR)},
     "put_coaches": {"settings": Jsonb([_COACH])},
     "receive_event": {"body": Jsonb({})},

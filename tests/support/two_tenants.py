@@ -56,7 +56,14 @@ def _tenant(connection: Connection, tenant_id: str) -> Tenant:
     # From here on, so that there is time to book.
     set_columns(connection, "coaches", {"coach_id": ids["coach_id"]}, {"calendar_kind": "calendar_api"})
     row = one_row(connection, "SELECT key_id FROM api_keys WHERE tenant_id = %s", (tenant_id,))
+    ids |= _calendar(connection, ids["coach_id"])
     return Tenant(tenant_id, key, {**ids, "key_id": row["key_id"], "key_hash": hash_key(key)})
+
+
+def _calendar(connection: Connection, coach_id: str) -> dict[str, Any]:
+    """Return the id of a coach's only external calendar, as a statement and as the audit calls it."""
+    row = one_row(connection, "SELECT source_id FROM calendar_sources WHERE coach_id = %s", (coach_id,))
+    return {"source_id": row["source_id"], "source": f"{coach_id}/{row['source_id']}"}
 
 
 def _team(connection: Connection, tenant_id: str) -> dict[str, Any]:
@@ -174,7 +181,7 @@ def _rest(connection: Connection, tenant_id: str, ids: dict[str, Any]) -> dict[s
     connection.execute(queries("audit")["write"], {"tenant": tenant_id, "entries": entries, "now": NOW})
     return {
         "absence_id": event,
-        "source_id": source,
+        "inbound_source_id": source,
         "adjustment_id": adjusted,
         "member": f"{ids['calendar_id']}/{ids['coach_id']}",
         "absence": f"{ids['coach_id']}/{event}",

@@ -12,7 +12,7 @@ WITHOUT = {
         outbox.make_deliveries outbox.mark_published outbox.mark_sent outbox.record_attempt
         outbox.unconfirmed_blocks outbox.waiting read_model.delete_old read_model.fold
         retention.decided retention.deliveries retention.events retention.inbound sync.due sync.failed
-        watches.due watches.ended zones.calendar_zones zones.days_apart""",
+        sync.note_provider watches.due watches.ended zones.calendar_zones zones.days_apart""",
     "of the deployment, not of a tenant": """
         admin.count_keys bookable_starts.page_key contacts.key
         issuer_keys.ask issuer_keys.claim issuer_keys.failed issuer_keys.find issuer_keys.forget

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from fairslot.domain.ledger import NORMAL
 from fairslot.domain.requirements import MISSING, Requirement, requirements, trace
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
+from fairslot.platform.settings import settings
 
 _SQL = queries("decisions")
 
@@ -63,13 +64,16 @@ class Decision:
 class Explained:
     """Whether a coach is free for an appointment, and if not, why.
 
-    `unreadable_events` of the coach's calendar count as busy for as long as they may take.
+    `unreadable_events` of the coach's calendars count as busy for as long as they may take. `synced_at` is
+    when the oldest last good reading of them began, and `stale` that it is long ago, or the last one failed.
     """
 
     coach_id: str
     free: bool
     reason: str | None
     unreadable_events: int
+    synced_at: datetime | None
+    stale: bool
     met: Sequence[Requirement]
     missing: Sequence[Requirement]
 
@@ -129,6 +133,7 @@ def explain(
         "start": start_time,
         "now": now,
         "requires": [*requires] or None,
+        "stale_before": (now or datetime.now(UTC)) - timedelta(seconds=settings().stale_after_seconds),
     }
     grid = connection.execute(_SQL["grid"], values).fetchone()
     if grid is None:
@@ -164,6 +169,8 @@ def _explained(row: Mapping[str, Any], requires: Sequence[str]) -> Explained:
         free=row["reason"] is None,
         reason=row["reason"],
         unreadable_events=row["unreadable_events"],
+        synced_at=row["synced_at"],
+        stale=row["stale"],
         met=judged.met,
         missing=judged.missing,
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 from fairslot.calendars.interface import CalendarError, Watch
 from fairslot.calendars.push_secret import Channel, configured
@@ -68,11 +69,21 @@ async def _open(request: WatchRequest) -> Channels:
     return await _open_microsoft(request)
 
 
-async def _open_microsoft(
-    request: WatchRequest,  # noqa: ARG001  # it comes with what opens calendars of Microsoft 365
-) -> RenewableChannels:
+async def _open_microsoft(request: WatchRequest) -> RenewableChannels:
     """Return what makes, renews and deletes a source's subscriptions. Raises CalendarError."""
-    raise CalendarError("unknown_kind")
+    if request.calendar_kind != "microsoft":
+        raise CalendarError("unknown_kind")
+    from fairslot.calendars.microsoft_opening import open_microsoft
+
+    opened = await open_microsoft(
+        calendar_ref=request.calendar_ref,
+        credentials=request.credentials,
+        source_id=request.source_id,
+        zone=ZoneInfo("UTC"),  # no times are read
+    )
+    if opened.address is not None:
+        raise CalendarError("forbidden", after=_DAY_SECONDS)
+    return opened.subscriptions(configured())
 
 
 def _named(request: WatchRequest) -> Watch:

@@ -47,6 +47,11 @@ class Starts:
         return self.team.calendar_id
 
     @property
+    def unverified(self) -> frozenset[int]:
+        """Who of the team may not be booked now as their calendars were not read lately, by their numbers."""
+        return self.who.unverified if isinstance(self.who, TeamPart) else frozenset()
+
+    @property
     def free_coaches(self) -> Callable[[], Callable[[int], list[str]]]:
         """What makes the function from a slot to the coaches who are free; it is work for a large team."""
         return lambda: self.who.free_coaches(self.now)

@@ -1,4 +1,4 @@
-"""Those of a team who meet what a request requires: the team's time, told of them alone."""
+"""Those of a team who meet what a request requires and may be booked: the team's time, told of them alone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,10 +11,23 @@ from fairslot.coach_time.team_time import TeamTime
 
 @dataclass(frozen=True, kw_only=True)
 class TeamPart:
-    """A part of a team, with what TeamTime tells of the whole."""
+    """A part of a team, with what TeamTime tells of the whole.
+
+    `unverified` would be in it, but may not be booked as their calendars were not read lately: what is told
+    of readings is told of them too.
+    """
 
     team: TeamTime
     part: Part
+    unverified: frozenset[int] = frozenset()
+
+    def verified(self, since: float) -> "TeamPart":
+        """Return those of it whose calendars were all read since then, in seconds."""
+        numbers = frozenset(self.part.numbers)
+        old = frozenset([one for one in numbers if NEVER < self.team.read_at[one] < since])
+        if not old:
+            return self
+        return TeamPart(team=self.team, part=self.team.counted(numbers - old), unverified=old)
 
     def counts_at(self, starts: range, now: datetime) -> list[int]:
         """Return how many of them could take each of some starts of the window."""
@@ -29,7 +42,7 @@ class TeamPart:
     def is_failing(self) -> bool:
         """Whether the last reading of a coach's calendar failed."""
         failing = self.team.failing
-        return bool(failing) and any(self.team.coaches[number] in failing for number in self.part.numbers)
+        return bool(failing) and any(self.team.coaches[number] in failing for number in self._numbers)
 
     @property
     def oldest_reading(self) -> float | None:
@@ -43,4 +56,8 @@ class TeamPart:
 
     @property
     def _read_at(self) -> list[float]:
-        return [self.team.read_at[number] for number in self.part.numbers]
+        return [self.team.read_at[number] for number in self._numbers]
+
+    @property
+    def _numbers(self) -> list[int]:
+        return [*self.part.numbers, *self.unverified]

@@ -72,7 +72,8 @@ class Question:
 class CalendarTime:
     """A calendar now: its team's time, and when it may be booked; `closed` are slots [first, end).
 
-    `who` may be booked of the team: all, or those who meet what was asked for. `requires` is the calendar's.
+    `who` may be booked of the team: all, or those who meet what was asked for, and whose calendars were read
+    lately where the calendar wants that. `requires` is the calendar's.
     """
 
     team: TeamTime
@@ -147,10 +148,11 @@ def _follow(team: TeamTime, row: Row, requires: tuple[str, ...]) -> CalendarTime
     team.snapshot = row["snapshot"]
     if row["eligible"] is not None:
         team.select(requires, row["eligible"])
+    who = TeamPart(team=team, part=team.parts[requires]) if requires else team
     closed = row["closed"]
     return CalendarTime(
         team=team,
-        who=TeamPart(team=team, part=team.parts[requires]) if requires else team,
+        who=_verified(team, who, row["verified_since"]),
         requires=row["requires"],
         opens_at=row["opens_at"],
         closes_at=row["closes_at"],
@@ -158,6 +160,15 @@ def _follow(team: TeamTime, row: Row, requires: tuple[str, ...]) -> CalendarTime
         duration=row["slot_duration"] // _MINUTES,
         closed=[(slot_from(starts), slot_from(ends)) for starts, ends in closed],
     )
+
+
+def _verified(team: TeamTime, who: TeamTime | TeamPart, since: float | None) -> TeamTime | TeamPart:
+    """Return those whose calendars were all read since then; None: whenever."""
+    if since is None or team.oldest_reading is None or team.oldest_reading >= since:
+        return who
+    part = who if isinstance(who, TeamPart) else TeamPart(team=team, part=team.everybody)
+    verified = part.verified(since)
+    return verified if verified.unverified else who
 
 
 def _changes(

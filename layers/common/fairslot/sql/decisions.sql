@@ -48,8 +48,9 @@ SELECT one.coach_id, one.requires, one.unmet, one.also_unmet,
                      WHERE a.coach_id = one.coach_id AND a.status IN ('held', 'scheduled', 'completed', 'no_show')
                        AND a.takes && own.span AND tstzrange(a.start_time, a.end_time) && own.span
                     HAVING count(*) > 0), 'buffer') END) AS reason,
-       coalesce((SELECT sync.unreadable_events FROM coach_syncs AS sync WHERE sync.coach_id = one.coach_id), 0)
-           AS unreadable_events
+       coalesce(sync.unreadable_events, 0) AS unreadable_events, sync.synced_at,
+       coach.calendar_kind <> 'none' AND (sync.synced_at IS NULL OR sync.failures > 0 OR sync.synced_at < %(stale_before)s)
+           AS stale
   FROM calendars AS calendar
  CROSS JOIN LATERAL tstzrange(%(start)s, %(start)s + make_interval(mins => calendar.slot_duration)) AS own (span)
  CROSS JOIN LATERAL engine.candidates(p_calendar => calendar.calendar_id,
@@ -57,5 +58,7 @@ SELECT one.coach_id, one.requires, one.unmet, one.also_unmet,
                                       p_count => calendar.slot_duration / 15, p_before => calendar.buffer_before / 15,
                                       p_after => calendar.buffer_after / 15,
                                       p_now => coalesce(%(now)s, clock_timestamp()), p_requires => %(requires)s) AS one
+  JOIN coaches AS coach ON coach.coach_id = one.coach_id
+  LEFT JOIN coach_syncs AS sync ON sync.coach_id = one.coach_id AND coach.calendar_kind <> 'none'
  WHERE calendar.calendar_id = %(calendar)s AND calendar.tenant_id = %(tenant)s
  ORDER BY one.coach_id COLLATE "C";

@@ -31,8 +31,8 @@ SELECT mate.calendar_id, mate.kind, mate.coach_id, mate.credit,
  ORDER BY mate.calendar_id, mate.kind, mate.coach_id;
 
 -- name: images
--- What the audit says of these coaches, calendars, members (calendar/coach), absences (coach/absence) and adjustments
--- (calendar/adjustment) of the tenant, each as it is now. It leaves out the reasons that people wrote.
+-- What the audit says of these coaches, calendars, members (calendar/coach), absences (coach/absence), sources (coach/source)
+-- and adjustments (calendar/adjustment) of the tenant, each as it is now. It leaves out the reasons that people wrote.
 SELECT 'coach' AS resource, c.coach_id AS id, engine.coach_json(c) AS image
   FROM coaches AS c
  WHERE c.tenant_id = %(tenant)s AND c.coach_id = ANY (%(coach)s::text[]) AND c.deleted_at IS NULL
@@ -52,6 +52,10 @@ SELECT 'absence', absence.coach_id || '/' || absence.event_id,
  WHERE cardinality(%(absence)s::text[]) > 0 AND coach.tenant_id = %(tenant)s
    AND absence.coach_id || '/' || absence.event_id = ANY (%(absence)s::text[])
  GROUP BY absence.coach_id, absence.event_id
+UNION ALL
+SELECT 'source', source.coach_id || '/' || source.source_id, engine.audited_source(source)
+  FROM unnest(%(source)s::text[]) AS given (id)
+  JOIN calendar_sources AS source ON source.source_id = right(given.id, 36)::uuid AND source.tenant_id = %(tenant)s
 UNION ALL
 SELECT 'adjustment', made.calendar_id || '/' || made.change_id, engine.adjustment_json(made) - 'reason'
   FROM unnest(%(adjustment)s::text[]) AS given (id)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 type Json = dict[str, Any]
 
-_KINDS = ("coach", "calendar", "member", "absence", "adjustment")
+_KINDS = ("coach", "calendar", "member", "absence", "adjustment", "source")
 _ACTIONS = {"create": "created", "update": "updated", "delete": "deleted"}
 _SQL = queries("team_changes")
 

@@ -24,7 +24,7 @@ from fairslot.team.preconditions import ANY, Precondition
 
 type Json = dict[str, Any]
 type Choice = Literal["reassign", "cancel", "keep"]
-type Kind = Literal["coach", "calendar", "member", "absence", "adjustment"]
+type Kind = Literal["coach", "calendar", "member", "absence", "adjustment", "source"]
 type Action = Literal["create", "update", "delete"]
 
 # Each is a booking's work under the locks of its calendar.

@@ -1,21 +1,24 @@
 """A whole team as one document: coaches, calendars and who is in them, by id, in the API's own shapes.
 
-{"coaches": {id: settings}, "calendars": {id: settings with "team": {coach_id: settings}}}
+{"coaches": {id: settings with "sources": [settings]},
+ "calendars": {id: settings with "team": {coach_id: settings}}}
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from uuid import UUID, uuid4
 
 from fairslot.domain.errors import SlugTakenError
 from fairslot.domain.idempotency import ChangeResult
 from fairslot.platform.db import Connection
-from fairslot.team import calendars, changes, coaches, members
+from fairslot.team import calendars, changes, coaches, members, sources
 from fairslot.team.calendars import Calendar
 from fairslot.team.changes import ChangeRequest, Json, Step
 from fairslot.team.coaches import Coach
 from fairslot.team.members import Member
 from fairslot.team.resources import DeletableResource, Resource
+from fairslot.team.sources import Source
 
 
 def export(connection: Connection, *, tenant_id: str) -> Json:
@@ -30,7 +33,8 @@ def apply(
     """Make everything as the document says, in one transaction; the same document again changes nothing.
 
     What is not in it stays as it is; with `prune` it is deleted. A calendar's `team` is its whole team, and
-    None leaves the team as it is. For the answer and the errors see changes.make.
+    a coach's `sources` are all of them; None leaves them as they are. A source is known by what it reads: it
+    keeps its credentials, which no document has. For the answer and the errors see changes.make.
 
     Raises:
         NotFoundError: a team names a coach that there is not, or an id cannot be used.
@@ -49,9 +53,11 @@ def _read(connection: Connection, tenant_id: str) -> Json:
     for one in members.list_page(connection, tenant_id=tenant_id, calendar_id=None):
         place = _without(one, "calendar_id", "coach_id")
         teams.setdefault(one["calendar_id"], {})[one["coach_id"]] = place
+    read = _sources(connection, tenant_id)
     return {
         "coaches": {
             one["coach_id"]: _without(one, "coach_id")
+            | {"sources": [_settings_of(source) for source in read.get(one["coach_id"], ())]}
             for one in coaches.list_page(connection, tenant_id=tenant_id)
         },
         "calendars": {
@@ -75,7 +81,9 @@ def _steps(
     steps = _Steps(connection, tenant_id, now)
     _check_slugs(known["calendars"], document["calendars"], gone["calendars"])
     for coach_id, settings in document["coaches"].items():
-        steps.put(Coach(coach_id), known["coaches"].get(coach_id), settings, f"coaches.{coach_id}")
+        own, place = _without(settings, "sources"), f"coaches.{coach_id}"
+        steps.put(Coach(coach_id), known["coaches"].get(coach_id), own, place)
+    _put_sources(steps, _sources(connection, tenant_id), document["coaches"])
     for calendar_id, entry in document["calendars"].items():
         current = known["calendars"].get(calendar_id)
         steps.put(Calendar(calendar_id), current, _without(entry, "team"), f"calendars.{calendar_id}")
@@ -117,6 +125,38 @@ class _Steps:
         made = resource.delete_steps(self.connection, tenant_id=self.tenant_id, now=self.now)
         self.found.extend(step for step in made if (step.resource, step.id) not in self._deleted)
         self._deleted.update((step.resource, step.id) for step in made)
+
+
+def _put_sources(steps: _Steps, known: Mapping[str, Sequence[Json]], wanted: Mapping[str, Json]) -> None:
+    """Add what makes coaches' sources these; a source is known by its kind, address, account and calendar."""
+    for coach_id, given in wanted.items():
+        if given.get("sources") is None:
+            continue
+        left = list(known.get(coach_id, ()))
+        for place, one in enumerate(map(sources.as_stored, given["sources"])):
+            found = next((source for source in left if _read_of(source) == _read_of(one)), None)
+            if found is not None:
+                left.remove(found)
+            source_id = UUID(found["source_id"]) if found else uuid4()
+            steps.put(Source(coach_id, source_id), found, one, f"coaches.{coach_id}.sources.{place}")
+        for source in left:
+            steps.delete(Source(coach_id, UUID(source["source_id"])))
+
+
+def _read_of(source: Mapping[str, Json]) -> tuple[Json, ...]:
+    return tuple(source[name] for name in ("kind", "url", "calendar_ref", "username"))
+
+
+def _sources(connection: Connection, tenant_id: str) -> dict[str, list[Json]]:
+    """Return the sources of every coach, by the coach's id."""
+    found: dict[str, list[Json]] = {}
+    for one in sources.list_all(connection, tenant_id=tenant_id):
+        found.setdefault(one["coach_id"], []).append(one)
+    return found
+
+
+def _settings_of(source: Json) -> Json:
+    return {name: source[name] for name in sources.SETTINGS}
 
 
 def _gone(known: Json, document: Mapping[str, Mapping[str, Json]]) -> dict[str, set[str]]:

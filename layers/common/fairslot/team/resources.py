@@ -33,6 +33,10 @@ class Resource(ABC):
     ) -> list[Step]:
         """Return what makes the settings these; nothing if `known` has them."""
 
+    def tagged(self, found: Json) -> Json:
+        """Return what of the resource its entity tag is of."""
+        return found
+
     def get(self, connection: Connection, *, tenant_id: str) -> Json:
         """Return the resource. Raises NotFoundError."""
         return self._known(self.find(connection, tenant_id=tenant_id))
@@ -64,7 +68,7 @@ class Resource(ABC):
         def steps() -> Sequence[Step]:
             known = self.find(connection, tenant_id=asked.tenant_id)
             settings = edit(known)
-            asked.precondition.check(known)
+            asked.precondition.check(None if known is None else self.tagged(known))
             return self.put_steps(
                 connection, tenant_id=asked.tenant_id, known=known, settings=settings, now=asked.now
             )
@@ -96,7 +100,7 @@ class DeletableResource(Resource):
         """
 
         def steps() -> Sequence[Step]:
-            asked.precondition.check(self.get(connection, tenant_id=asked.tenant_id))
+            asked.precondition.check(self.tagged(self.get(connection, tenant_id=asked.tenant_id)))
             return self.delete_steps(connection, tenant_id=asked.tenant_id, now=asked.now)
 
         return changes.make(connection, asked, steps=steps, read=lambda: None)

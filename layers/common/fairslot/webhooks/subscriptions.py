@@ -22,6 +22,7 @@ EventType = Literal[
     "endpoint.failing",
     "endpoint.disabled",
     "calendar.stale",
+    "calendar.disconnected",
 ]
 # And the test event, which an endpoint gets whatever it subscribed to.
 SentType = Literal[EventType, "endpoint.test"]

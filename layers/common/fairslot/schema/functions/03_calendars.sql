@@ -15,6 +15,23 @@ CREATE OR REPLACE FUNCTION engine.verified_since(p_calendar calendars, p_now tim
     LANGUAGE sql STABLE
     RETURN CASE WHEN (p_calendar).on_unverified = 'block' THEN p_now - interval '15 minutes' END;
 
+-- A roster in which nobody can be booked whose external calendars were not all read since p_since; null: the one given. Whoever
+-- cannot be booked anyway keeps the reason.
+CREATE OR REPLACE FUNCTION engine.verified_roster(p_roster rosters, p_since timestamptz) RETURNS rosters
+    LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    IF p_since IS NOT NULL THEN
+        p_roster.absent := ARRAY(
+            SELECT CASE WHEN mate.absent IS NULL AND coach.calendar_kind <> 'none' AND sync.synced_at < p_since
+                        THEN 'unverified' ELSE mate.absent END
+              FROM unnest(p_roster.coach_ids, p_roster.absent) WITH ORDINALITY AS mate (coach_id, absent, i)
+              LEFT JOIN coaches AS coach USING (coach_id)
+              LEFT JOIN coach_syncs AS sync USING (coach_id)
+             ORDER BY mate.i);
+    END IF;
+    RETURN p_roster;
+END $$;
+
 -- The days around a window on which nothing may start in a calendar, as instants [starts, ends) with the reason:
 -- blocked dates, and days that have reached the calendar's maximum. The appointment p_except and expired holds do not
 -- count.

@@ -73,23 +73,6 @@ BEGIN
              ORDER BY mate.i) AS one;
 END $$;
 
--- A roster in which nobody can be booked whose external calendars were not all read since p_since; null: the one given. Whoever
--- cannot be booked anyway keeps the reason.
-CREATE OR REPLACE FUNCTION engine.verified_roster(p_roster rosters, p_since timestamptz) RETURNS rosters
-    LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan AS $$
-BEGIN
-    IF p_since IS NOT NULL THEN
-        p_roster.absent := ARRAY(
-            SELECT CASE WHEN mate.absent IS NULL AND coach.calendar_kind <> 'none' AND sync.synced_at < p_since
-                        THEN 'unverified' ELSE mate.absent END
-              FROM unnest(p_roster.coach_ids, p_roster.absent) WITH ORDINALITY AS mate (coach_id, absent, i)
-              LEFT JOIN coaches AS coach USING (coach_id)
-              LEFT JOIN coach_syncs AS sync USING (coach_id)
-             ORDER BY mate.i);
-    END IF;
-    RETURN p_roster;
-END $$;
-
 -- A calendar's coaches for p_count slots from p_from with buffers, why each of them is not free at p_now, or null, and what they
 -- do not meet of what the calendar requires, and of p_requires.
 CREATE OR REPLACE FUNCTION engine.candidates(

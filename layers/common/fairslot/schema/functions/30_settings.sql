@@ -85,10 +85,11 @@ CREATE OR REPLACE FUNCTION engine.put_coaches(
     RETURNING coach_id
 $$;
 
--- Marks coaches as deleted, without the calendar and the absences.
+-- Marks coaches as deleted, without their calendars and absences.
 CREATE OR REPLACE FUNCTION engine.delete_coaches(p_now timestamptz, p_coach text[], p_tenant text) RETURNS void
     LANGUAGE sql SECURITY DEFINER AS $$
-    UPDATE coaches SET active = false, deleted_at = p_now, updated_at = p_now, calendar_kind = 'none', calendar_url = NULL
+    DELETE FROM calendar_sources WHERE coach_id = ANY (p_coach) AND tenant_id = p_tenant;
+    UPDATE coaches SET active = false, deleted_at = p_now, updated_at = p_now
      WHERE coach_id = ANY (p_coach) AND tenant_id = p_tenant AND deleted_at IS NULL
 $$;
 

@@ -37,7 +37,7 @@ BEGIN
         PERFORM engine.record_change(
             p_tenant => v_source.tenant_id, p_type => 'calendar.disconnected', p_details => jsonb_build_object(
             'coach_id', p_coach, 'source_id', v_source.source_id, 'kind', v_source.kind, 'error', p_error,
-            'synced_at', engine.zulu(v_source.synced_at), 'reconnect_url', NULL,
+            'synced_at', engine.zulu(v_source.synced_at), 'reconnect_url', engine.reconnect_url(v_source),
             'calendar_ids', engine.calendars_named(p_coach)));
     END IF;
 END $$;

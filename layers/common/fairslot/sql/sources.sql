@@ -1,0 +1,27 @@
+-- name: get
+-- One source of a coach of the tenant.
+SELECT engine.source_json(s) || engine.source_health(s => s, p_now => coalesce(%(now)s, clock_timestamp())) AS source
+  FROM calendar_sources AS s
+ WHERE s.source_id = %(source)s AND s.coach_id = %(coach)s AND s.tenant_id = %(tenant)s;
+
+-- name: list
+-- The sources of coaches of the tenant, null: of all of them, in the order in which they were added.
+SELECT engine.source_json(s) || engine.source_health(s => s, p_now => coalesce(%(now)s, clock_timestamp())) AS source
+  FROM calendar_sources AS s
+ WHERE s.tenant_id = %(tenant)s AND (%(coach)s::text IS NULL OR s.coach_id = %(coach)s)
+ ORDER BY s.coach_id COLLATE "C", s.created_at, s.source_id;
+
+-- name: add
+-- Adds a source to a coach of the tenant; no row where there is no such coach.
+SELECT engine.add_calendar_source(p_tenant => %(tenant)s, p_coach => %(coach)s, p_source => %(source)s,
+                                  p_settings => %(settings)s, p_credentials => %(credentials)s, p_now => %(now)s) AS source_id;
+
+-- name: set
+-- Sets what a source is; no row where the tenant's coach has no such one.
+SELECT engine.set_calendar_source(p_tenant => %(tenant)s, p_coach => %(coach)s, p_source => %(source)s,
+                                  p_settings => %(settings)s, p_sets_credentials => %(sets_credentials)s,
+                                  p_credentials => %(credentials)s, p_now => %(now)s) AS source_id;
+
+-- name: delete
+-- Deletes a source of a coach of the tenant.
+SELECT engine.delete_calendar_source(p_tenant => %(tenant)s, p_coach => %(coach)s, p_source => %(source)s);
