@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from fairslot.calendars import fetch
-from fairslot.calendars.caldav_objects import digest_of, new_object
-from fairslot.calendars.event_ids import event_id
+from fairslot.calendars.caldav_objects import new_object
+from fairslot.calendars.event_ids import digest_of, event_id
 from fairslot.calendars.interface import CalendarError, Event, Sighting
 from fairslot.platform import addresses
 from tests.unit.calendars.dav import (

@@ -9,13 +9,12 @@ from icalendar import Calendar
 from fairslot.calendars.caldav_objects import (
     Own,
     Stored,
-    digest_of,
     free_of_objects,
     moved_object,
     new_object,
     own_of,
 )
-from fairslot.calendars.event_ids import event_id
+from fairslot.calendars.event_ids import digest_of, event_id
 from fairslot.calendars.interface import CalendarError, EventKey, Free
 from fairslot.domain import slots
 from tests.unit.calendars.dav import (

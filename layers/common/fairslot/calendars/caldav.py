@@ -14,13 +14,12 @@ from fairslot.calendars.caldav_account import Account, Answer, DavClient
 from fairslot.calendars.caldav_objects import (
     Own,
     Stored,
-    digest_of,
     free_of_objects,
     moved_object,
     new_object,
     own_of,
 )
-from fairslot.calendars.event_ids import event_id
+from fairslot.calendars.event_ids import digest_of, event_id
 from fairslot.calendars.feed_text import MARGIN
 from fairslot.calendars.fetch import Limits
 from fairslot.calendars.icalendar_feed import apart

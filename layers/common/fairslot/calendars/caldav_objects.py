@@ -1,6 +1,5 @@
 """The objects of a CalDAV calendar: which of them are ours, how ours are written, and what the rest takes."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -11,7 +10,7 @@ from zoneinfo import ZoneInfo
 from icalendar import Calendar
 from icalendar import Event as Written
 
-from fairslot.calendars.event_ids import event_id, key_of, key_text
+from fairslot.calendars.event_ids import digest_of, event_id, key_of, key_text
 from fairslot.calendars.feed_parts import read, read_zones
 from fairslot.calendars.feed_text import (
     EVENT,
@@ -81,14 +80,6 @@ def own_of(one: Stored, zone: ZoneInfo) -> Own | None:
         return None
     digests = [text.lower() for part in calendars[0] for text in part.values(OWN_TEXT)]
     return Own(sighting, digests[0] if len(digests) == 1 else None)
-
-
-def digest_of(event: Event) -> str:
-    """Return what tells one version of an event that we write from another."""
-    text = (
-        f"{event.start.astimezone(UTC):%Y%m%dT%H%M%S}/{event.end.astimezone(UTC):%Y%m%dT%H%M%S}/{event.title}"
-    )
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def new_object(event: Event, now: datetime) -> bytes:
