@@ -20,6 +20,7 @@ from tests.support.team_api import free
 
 PATH = "/api/coaches/coach-01/sources"
 FEED = {"kind": "icalendar", "url": "https://feeds.example.com/private/ann.ics"}
+CALENDAR_API = {"kind": "calendar_api", "writes": True}
 CALDAV = {
     "kind": "caldav",
     "url": "https://dav.example.com/",
@@ -223,7 +224,7 @@ def test_what_cannot_be_a_source_is_refused(team: Connection, body: dict[str, An
 
 def test_there_are_as_many_as_can_be_read(team: Connection) -> None:
     """One at the calendar API, twenty in all; and none of a coach that there is not."""
-    add({"kind": "calendar_api", "writes": True})
+    add(CALENDAR_API)
     check_problem(ask("POST", PATH, {"kind": "calendar_api"}), 409, "CONFLICT")
     for number in range(19):
         add(FEED | {"url": f"https://feeds.example.com/{number}"})
@@ -252,9 +253,11 @@ def test_a_deleted_coach_has_none(team: Connection) -> None:
     assert count(team, "calendar_sources") == 0
 
 
-def test_a_document_has_sources_without_their_passwords(team: Connection) -> None:
+def test_a_document_has_sources_without_their_passwords(team: Connection, clock: Clock) -> None:
     """Exported and applied it changes nothing, and what is not in it goes; without a list they stay."""
-    made, _ = add(CALDAV), add(FEED)
+    made = add(CALDAV)
+    clock(NOW + timedelta(seconds=1))
+    add(FEED)
     exported = body_of(ask("GET", "/api/export"))
     coach = exported["coaches"]["coach-01"]
     assert [one["kind"] for one in coach["sources"]] == ["caldav", "icalendar"]
@@ -278,6 +281,10 @@ def test_a_document_has_sources_without_their_passwords(team: Connection) -> Non
         ("update", "source"),
     ]
     assert [one["kind"] for one in listed()] == ["caldav", "google"]
+    several = {"coach-02": exported["coaches"]["coach-02"] | {"sources": [google, FEED, CALENDAR_API]}}
+    body_of(ask("POST", "/api/apply", {"coaches": several}))
+    again = body_of(ask("GET", "/api/export"))["coaches"]["coach-02"]["sources"]
+    assert [one["kind"] for one in again] == ["google", "icalendar", "calendar_api"]
     assert source_row(team, UUID(made["source_id"]))["credentials"] is not None
     new = exported["coaches"]["coach-02"] | {"sources": [FEED]}
     plan = body_of(ask("POST", "/api/apply", {"coaches": {"zed": new}}))

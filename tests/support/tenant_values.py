@@ -123,7 +123,7 @@ REST: Values = {
     "secret": "new",
     "sets_credentials": True,
     "since": NOW - DAY,
-    "stale_before": NOW,
+    "stale_after": timedelta(minutes=15),
     "start": NINE,
     "to": NINE + DAY,
     "type": "coach.available",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -133,7 +133,7 @@ def explain(
         "start": start_time,
         "now": now,
         "requires": [*requires] or None,
-        "stale_before": (now or datetime.now(UTC)) - timedelta(seconds=settings().stale_after_seconds),
+        "stale_after": timedelta(seconds=settings().stale_after_seconds),
     }
     grid = connection.execute(_SQL["grid"], values).fetchone()
     if grid is None:

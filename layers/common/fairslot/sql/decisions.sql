@@ -49,8 +49,9 @@ SELECT one.coach_id, one.requires, one.unmet, one.also_unmet,
                        AND a.takes && own.span AND tstzrange(a.start_time, a.end_time) && own.span
                     HAVING count(*) > 0), 'buffer') END) AS reason,
        coalesce(sync.unreadable_events, 0) AS unreadable_events, sync.synced_at,
-       coach.calendar_kind <> 'none' AND (sync.synced_at IS NULL OR sync.failures > 0 OR sync.synced_at < %(stale_before)s)
-           AS stale
+       coach.calendar_kind <> 'none'
+           AND (sync.synced_at IS NULL OR sync.failures > 0
+                OR sync.synced_at < coalesce(%(now)s, clock_timestamp()) - %(stale_after)s) AS stale
   FROM calendars AS calendar
  CROSS JOIN LATERAL tstzrange(%(start)s, %(start)s + make_interval(mins => calendar.slot_duration)) AS own (span)
  CROSS JOIN LATERAL engine.candidates(p_calendar => calendar.calendar_id,

@@ -133,11 +133,13 @@ def _put_sources(steps: _Steps, known: Mapping[str, Sequence[Json]], wanted: Map
         if given.get("sources") is None:
             continue
         left = list(known.get(coach_id, ()))
+        # They are listed by their ids where they were added at once.
+        ids = iter(sorted(uuid4() for _ in given["sources"]))
         for place, one in enumerate(map(sources.as_stored, given["sources"])):
             found = next((source for source in left if _read_of(source) == _read_of(one)), None)
             if found is not None:
                 left.remove(found)
-            source_id = UUID(found["source_id"]) if found else uuid4()
+            source_id = UUID(found["source_id"]) if found else next(ids)
             steps.put(Source(coach_id, source_id), found, one, f"coaches.{coach_id}.sources.{place}")
         for source in left:
             steps.delete(Source(coach_id, UUID(source["source_id"])))
