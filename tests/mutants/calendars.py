@@ -50,25 +50,4 @@ GUARDS = (
         "return channel",
         f"{_TESTS}/test_push.py",
     ),
-    Guard(
-        "what Graph calls tentative, away or unknown is free",
-        "calendars/microsoft_events.py",
-        'return self.show_as != "free"',
-        'return self.show_as == "busy"',
-        f"{_TESTS}/test_microsoft_reading.py::test_what_takes_time",
-    ),
-    Guard(
-        "an error inside a 200 of getSchedule is free",
-        "calendars/microsoft_schedule.py",
-        "if found.error is not None:",
-        "if False:",
-        f"{_TESTS}/test_microsoft_schedule.py::test_an_error_inside_a_200_is_never_free",
-    ),
-    Guard(
-        "a copy of an event of ours is ours",
-        "calendars/microsoft_events.py",
-        "key is not None and self.transaction_id == event_id(key)",
-        "key is not None",
-        f"{_TESTS}/test_microsoft_reading.py",
-    ),
 )

@@ -32,6 +32,9 @@ FIRST, END = date(2027, 3, 8), date(2027, 3, 17)
 SOURCE, OTHER_SOURCE = (UUID(f"00000000-0000-4000-8000-00000000000{number}") for number in (1, 2))
 TITLE, MOVED_TITLE = "Booked: Intro", "Booked: Intro (moved)"
 
+# What a case raises that says nothing of a kind, as it is pytest's.
+Skipped = pytest.skip.Exception
+
 type Quality = Literal["tentative", "transparent", "cancelled", "declined"]
 type Case = Callable[["TriedCalendar"], Awaitable[None]]
 

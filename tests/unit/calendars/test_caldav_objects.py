@@ -66,6 +66,8 @@ def test_a_copy_is_a_strangers() -> None:
     """Clients copy our property with the event: the UID must be the key's too."""
     found = free(ours(), ours(uid="a-copy"))
     assert (taken(found), len(found.own)) == (4, 1)
+    alone = free(ours(uid="a-copy"))
+    assert (taken(alone), alone.own) == (4, ())
 
 
 def test_a_second_object_with_the_key_is_a_strangers() -> None:

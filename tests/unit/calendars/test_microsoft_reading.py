@@ -1,5 +1,6 @@
 """Calendars of Microsoft 365: what takes time, what is ours, and what ends a source."""
 
+import asyncio
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -7,6 +8,7 @@ import pytest
 
 from fairslot.calendars.interface import CalendarError, EventKey, Free, Sighting
 from fairslot.calendars.microsoft_events import Rules
+from fairslot.domain.slots import Window, slot_of
 from tests.support.environment import clear_caches
 from tests.unit.calendars.graph import (
     BASE,
@@ -67,6 +69,14 @@ def test_an_all_day_event_takes_its_dates_in_the_coachs_zone(first: str, last: s
     """Midnights are dates, whatever zone is written with them."""
     start, end = ({"dateTime": f"2026-{day}T00:00:00.0000000", "timeZone": "UTC"} for day in (first, last))
     assert Graph(page(event(isAllDay=True, start=start, end=end))).free().bits == bits
+
+
+def test_a_day_begins_when_the_coachs_does() -> None:
+    """An hour before that of UTC in Berlin."""
+    start, end = ({"dateTime": f"2026-12-0{day}T00:00:00.0000000", "timeZone": "UTC"} for day in (1, 2))
+    graph = Graph(page(event(isAllDay=True, start=start, end=end)))
+    around = Window(slot_of(datetime(2026, 11, 30, 22, tzinfo=UTC)), 8)
+    assert asyncio.run(graph.calendar().free(around)).bits == 0b11110000
 
 
 def test_the_names_of_windows_zones_are_read() -> None:

@@ -1,0 +1,70 @@
+"""The script that runs the table against a real account."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.processes import library_path
+from tests.support.caldav_servers import PASSWORD, USER, CaldavServer, Radicale
+from tests.support.calendar_cases import CASES
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CaldavServer]:
+    """Radicale."""
+    with Radicale(tmp_path_factory.mktemp("radicale")) as running:
+        yield running
+
+
+def run(root: Path, **variables: str) -> tuple[int, list[str]]:
+    paths = (root / "functions", root / "layers/common", root)
+    env = library_path() | {"PYTHONPATH": ":".join(map(str, paths)), "WEBHOOK_ALLOW_LOOPBACK_HTTP": "true"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.try_calendar", "caldav"],
+        env=env | variables,
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+    assert done.stderr == ""
+    return done.returncode, done.stdout.splitlines()
+
+
+def account(server: CaldavServer, **more: str) -> dict[str, str]:
+    return {"CALDAV_URL": server.url, "CALDAV_USER": USER, "CALDAV_PASSWORD": PASSWORD, **more}
+
+
+def test_every_case_is_told_and_nothing_stays(server: CaldavServer, root: Path) -> None:
+    """A line each, and the calendar is as it was."""
+    url = server.make_calendar()
+    code, lines = run(root, **account(server, CALDAV_CALENDAR=url))
+    assert (code, [line.split()[0] for line in lines]) == (0, ["ok"] * len(CASES))
+    assert server.listed(url) == []
+
+
+def test_what_is_missing_is_told(server: CaldavServer, root: Path) -> None:
+    """A variable, the calendar, the right password."""
+    url = server.make_calendar()
+    assert run(root) == (2, ["Set CALDAV_URL."])
+    code, lines = run(root, **account(server))
+    assert code == 2
+    assert any(line.strip().startswith(url) for line in lines)
+    wrong = account(server, CALDAV_PASSWORD="wrong", CALDAV_CALENDAR=url)
+    assert run(root, **wrong) == (2, ["The account cannot be read: unauthorized."])
+
+
+def test_a_calendar_that_is_in_use_is_left_alone(server: CaldavServer, root: Path) -> None:
+    """Its events could be taken for the cases'."""
+    url = server.make_calendar()
+    text = (
+        "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTAMP:20260101T000000Z\r\n"
+    )
+    server.put(f"{url}1.ics", f"{text}DTSTART;VALUE=DATE:20270310\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n")
+    code, lines = run(root, **account(server, CALDAV_CALENDAR=url))
+    assert (code, lines) == (2, ["The calendar is not empty from 8 to 16 March 2027."])
+    assert len(server.listed(url)) == 1
