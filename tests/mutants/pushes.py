@@ -75,7 +75,8 @@ GUARDS = (
     Guard(
         "a notification is a reading each",
         "schema/functions/34_calendars_read.sql",
-        "AND (source.requested_at IS NULL OR source.requested_at <= p_now OR source.requested_at > p_now + p_pause)",
+        "AND (source.requested_at IS NULL OR source.requested_at <= p_now"
+        " OR source.requested_at > p_now + p_pause)",
         "",
         f"{_WATCHED}::test_two_notifications_at_once_are_one_reading_after_them",
     ),

@@ -5,7 +5,15 @@ from typing import Any
 
 import pytest
 
-from tests.support.cloudformation import functions, queue_of, resources, sources, statements, template
+from tests.support.cloudformation import (
+    environment,
+    functions,
+    queue_of,
+    resources,
+    sources,
+    statements,
+    template,
+)
 
 FUNCTIONS = functions()
 QUEUES = resources("AWS::SQS::Queue")
@@ -44,6 +52,12 @@ def test_every_use_of_the_key_has_a_context() -> None:
     assert admin["Condition"]["Null"] == {"kms:EncryptionContextKeys": "false"}
     assert booking["Condition"] == {"StringEquals": {"kms:EncryptionContext:purpose": "inbound"}}
     assert fetch["Condition"] == {"StringEquals": {"kms:EncryptionContext:purpose": "calendar"}}
+
+
+def test_who_may_use_the_key_knows_it() -> None:
+    """A right without the name of the key opens nothing."""
+    knowing = {name for name, one in FUNCTIONS.items() if "WEBHOOK_KMS_KEY_ID" in environment(one)}
+    assert knowing == {name for name in FUNCTIONS if kms(name)}
 
 
 def test_queues_take_nothing_in_the_clear() -> None:
