@@ -10,7 +10,7 @@ from local.template import Function, Template
 ROOT = Path(__file__).parents[1]
 PYTHONPATH = ":".join(str(ROOT / folder) for folder in ("functions", "layers/common", "."))
 
-# Where stand-ins of calendars' providers are: for every function that reaches the internet. On AWS nobody says it.
+# Where stand-ins of providers are: for every function that reaches the internet. On AWS nobody says it.
 PROVIDERS = {"GOOGLE_ACCOUNTS_URL", "GOOGLE_API_URL", "MICROSOFT_ACCOUNTS_URL", "MICROSOFT_API_URL"}
 
 # Shorter than on AWS, so that a person sees a retry happen.
