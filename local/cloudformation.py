@@ -75,6 +75,9 @@ class Resolver:
             "Condition": self.holds,
             "Fn::Equals": lambda of: self.value(of[0]) == self.value(of[1]),
             "Fn::Not": lambda of: not self.value(of[0]),
+            "Fn::And": lambda of: all(
+                self.holds(one["Condition"]) if "Condition" in one else self.value(one) for one in of
+            ),
         }
 
     def value(self, expression: Any) -> Any:

@@ -28,7 +28,7 @@ CALENDARS = {
 }
 # As the owner: functions set up a team by its settings.
 SQL = blocks(Path(__file__).with_name("demo.sql").read_text("utf-8"))
-_EVERY_DAY = {day: [["09:00", "17:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
+EVERY_DAY = {day: [["09:00", "17:00"]] for day in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")}
 
 
 def load(
@@ -68,7 +68,7 @@ def _add_coaches(connection: db.Connection, tenant_id: str, calendar_kind: str) 
             "time_zone": "America/New_York",
             "score": score,
             "max_per_day": 10,
-            "working_hours": Jsonb(_EVERY_DAY),
+            "working_hours": Jsonb(EVERY_DAY),
             "kind": calendar_kind,
             "url": None,
         }

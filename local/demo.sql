@@ -21,3 +21,12 @@ VALUES (%(calendar)s, %(tenant)s, %(name)s, %(duration)s, %(interval)s);
 -- Coaches join a calendar's team, with no credit and no debt.
 INSERT INTO coach_calendars (calendar_id, coach_id) SELECT %(calendar)s, unnest(%(coaches)s::text[])
 ON CONFLICT DO NOTHING;
+
+-- name: has_coach
+-- Whether there is this coach.
+SELECT FROM coaches WHERE coach_id = %(coach)s;
+
+-- name: add_source
+-- A coach's own calendar at a provider, with its credentials as ciphertext.
+INSERT INTO calendar_sources (source_id, tenant_id, coach_id, kind, url, calendar_ref, username, credentials, reads, writes)
+VALUES (%(source)s, %(tenant)s, %(coach)s, %(kind)s, %(url)s, %(calendar_ref)s, %(username)s, %(credentials)s, true, true);

@@ -29,6 +29,7 @@ LOCAL_SETTINGS = {
     # Everybody comes from this machine.
     "MAX_REQUESTS_PER_ADDRESS": "100000000",
     "ADDRESS_SECRET": "not a secret on one machine",
+    "CONNECT_SECRETS": "not a secret on one machine but long enough",
     # Nothing here is let in by IAM, and nothing comes through CloudFront.
     "DATABASE_AUTH": "password",
     "REDIS_IAM": "",
@@ -40,6 +41,12 @@ LOCAL_SETTINGS = {
     # Longer than a message waits behind a backlog; `lost_messages` resends sooner what the queues lose.
     "REDELIVER_AFTER_SECONDS": "600",
 }
+
+
+# Where stand-ins of providers are. The template has none of them, as nothing that is deployed has stand-ins.
+STANDIN_URLS = frozenset(
+    f"{provider}_{what}_URL" for provider in ("GOOGLE", "MICROSOFT") for what in ("API", "ACCOUNTS")
+)
 
 
 def variables(
@@ -70,7 +77,11 @@ def variables(
     providers = {name: caller[name] for name in PROVIDERS if is_outside and caller.get(name)}
     given = {**LOCAL_SETTINGS, **chosen, **addresses}
     own = template.environment(function, given)
-    extra = {name: value for name, value in given.items() if name not in own and not name.endswith("_URL")}
+    extra = {
+        name: value
+        for name, value in given.items()
+        if name not in own and (name in STANDIN_URLS or not name.endswith("_URL"))
+    }
     found = functions if any(name.endswith("_FUNCTION") for name in function.environment) else {}
     return {**_runtime(function, data), **services, **found, **own, **extra, **providers}
 

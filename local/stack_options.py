@@ -1,9 +1,10 @@
 """What the environment says about the local stack."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from local.calendar_standins import STANDINS
 from local.function_env import ROOT
 
 
@@ -23,13 +24,19 @@ class StackOptions:
     queue_processes: int
     demo: bool
     environment: Mapping[str, str]
+    # Kinds of calendars whose stand-ins are started, and their ports.
+    calendars: tuple[str, ...] = ()
+    standin_ports: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "StackOptions":
         """Read PORT, FAIRSLOT_DATA, CALENDAR_PORT, CRM_PORT, HTTP_PROCESSES, QUEUE_PROCESSES, FAIRSLOT_DEMO.
 
+        CALENDARS too, such as `google`, and GOOGLE_PORT and so on.
+
         Raises:
-            OptionError: a number is invalid or out of range, or FAIRSLOT_DEMO is something else than `none`.
+            OptionError: a number is invalid or out of range, FAIRSLOT_DEMO is something else than `none`, or
+                CALENDARS names a kind that has no stand-in here.
 
         """
         demo = environment.get("FAIRSLOT_DEMO") or None
@@ -44,11 +51,23 @@ class StackOptions:
             http_processes=_number(environment, "HTTP_PROCESSES", 4, 64, lowest=1),
             queue_processes=_number(environment, "QUEUE_PROCESSES", 12, 64, lowest=1),
             environment=environment,
+            calendars=_kinds(environment),
+            standin_ports={
+                kind: _number(environment, f"{kind.upper()}_PORT", standin.port, 65535)
+                for kind, standin in STANDINS.items()
+            },
         )
 
     def address(self, name: str) -> str | None:
         """Return an address that the environment gives; None if it is missing or empty."""
         return self.environment.get(name) or None
+
+
+def _kinds(environment: Mapping[str, str]) -> tuple[str, ...]:
+    kinds = tuple(kind.strip() for kind in (environment.get("CALENDARS") or "").split(",") if kind.strip())
+    if unknown := [kind for kind in kinds if kind not in STANDINS]:
+        raise OptionError(f"CALENDARS may name {', '.join(STANDINS)}, not {', '.join(unknown)}")
+    return tuple(dict.fromkeys(kinds))
 
 
 def _number(environment: Mapping[str, str], name: str, default: int, highest: int, lowest: int = 0) -> int:

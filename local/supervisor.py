@@ -4,20 +4,20 @@ import asyncio
 import fcntl
 import json
 import os
-import socket
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 from local import database, dependencies, function_env, health, lost_messages
+from local.calendar_standins import CalendarStandins
 from local.cloudformation import TemplateError
 from local.functions import Functions
 from local.lambda_api import LambdaApi
 from local.logs import Log
 from local.partner import Partner
 from local.postgres import EmbeddedPostgres
-from local.processes import Program, StartError, write_private
+from local.processes import Program, StartError, check_port, write_private
 from local.queue_client import QueueClient, QueueError
 from local.sqs import SqsStandIn
 from local.stack_options import StackOptions
@@ -38,6 +38,9 @@ class Supervisor:
         self._stops = AsyncExitStack()
         self._sqs = SqsStandIn(options.data)
         self._replaceable: dict[str, Program] = {}  # by the variable that gives another one's address
+        self._calendars = CalendarStandins(
+            options.calendars, options.standin_ports, options.data / "partners", self._logs
+        )
         self._queues = QueueClient(self._sqs.url)
         self._lambda = LambdaApi()
         self._resending: set[asyncio.Task[None]] = set()
@@ -55,7 +58,7 @@ class Supervisor:
 
         """
         self._open_data()
-        _check_port(self._options.port)
+        check_port(self._options.port)
         self._say("data", f"in {_short(self._data)}, logs in {_short(self._logs)}")
         try:
             template = Template(function_env.ROOT / "template.yaml", self._options.environment, self._sqs.url)
@@ -102,7 +105,8 @@ class Supervisor:
 
     @property
     def _programs(self) -> dict[str, Program]:
-        return {program.log.stem: program for program in (*self._replaceable.values(), self._sqs)}
+        programs = (*self._replaceable.values(), *self._calendars.programs.values(), self._sqs)
+        return {program.log.stem: program for program in programs}
 
     def _open_data(self) -> None:
         """Make the data directory if it is missing, and lock it for this stack."""
@@ -146,9 +150,17 @@ class Supervisor:
         self._replaceable = {name: one for name, one in choices.items() if options.address(name) is None}
 
     def _addresses(self) -> dict[str, str]:
-        """Return the addresses of everything that the functions talk to."""
-        names = ("DATABASE_URL", "REDIS_URL", "CALENDAR_API_URL", "CRM_WEBHOOK_URL", "AUTH_SERVICE_URL")
+        """Return the addresses of everything that the functions talk to, and that of this stack."""
+        names = (
+            "DATABASE_URL",
+            "REDIS_URL",
+            "CALENDAR_API_URL",
+            "CRM_WEBHOOK_URL",
+            "AUTH_SERVICE_URL",
+            "PUBLIC_URL",
+        )
         own = {name: program.url for name, program in self._replaceable.items()}
+        own["PUBLIC_URL"] = f"http://127.0.0.1:{self._options.port}"
         given = {name: address for name in names if (address := self._options.address(name))}
         return own | given
 
@@ -159,7 +171,7 @@ class Supervisor:
         addresses["PUSH_URL"] = self._options.address("PUSH_URL") or own
         if isinstance(postgres, EmbeddedPostgres):
             addresses["DATABASE_URL"] = postgres.functions_url()
-        return addresses
+        return addresses | self._calendars.settings
 
     def _functions(self, template: Template) -> Functions:
         environments = {
@@ -200,6 +212,18 @@ class Supervisor:
             functions.warm(),
         )
         self._say("database", done)
+        await self._make_demo_coaches()
+
+    async def _make_demo_coaches(self) -> None:
+        """Give the demo coaches their accounts at the stand-ins, which have forgotten them."""
+        if self._calendars.programs:
+            environment = {
+                **os.environ,
+                **self._sqs.environment,
+                "DATABASE_URL": self._addresses()["DATABASE_URL"],
+                "WEBHOOK_KMS_KEY_ID": self._template.key_aliases[0],
+            }
+            self._say("calendars", await asyncio.to_thread(self._calendars.make_coaches, environment))
 
     async def _make_queues(self) -> None:
         """Make the queues, or set the template's attributes of those that exist."""
@@ -221,6 +245,8 @@ class Supervisor:
         if name == self._sqs.log.stem:  # it has lost what it had not saved
             await self._make_queues()
             self._resend_lost()
+        if name in {program.log.stem for program in self._calendars.programs.values()}:
+            await self._make_demo_coaches()
         self._write_state()
 
     def _resend_lost(self) -> None:
@@ -268,6 +294,7 @@ class Supervisor:
                 "crm": addresses["CRM_WEBHOOK_URL"],
                 "auth": addresses.get("AUTH_SERVICE_URL"),
             },
+            "calendars": self._calendars.urls,
             "sqs_endpoint": self._sqs.url,
             "queues": {name: self._template.queue_url(name) for name in self._template.queues},
             "pids": {name: program.pid for name, program in self._programs.items()},
@@ -275,16 +302,6 @@ class Supervisor:
             "logs": str(self._logs),
         }
         write_private(self._state_file, json.dumps(state, indent=2) + "\n")
-
-
-def _check_port(port: int) -> None:
-    """Fail at once, and not after seconds, if the port of the HTTP front is taken."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise StartError(f"port {port}: {error.strerror}; choose another with PORT=…") from error
 
 
 def _short(path: Path) -> str:

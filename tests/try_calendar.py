@@ -12,9 +12,15 @@ from collections.abc import Awaitable, Callable
 
 from fairslot.calendars.caldav_account import Account
 from fairslot.calendars.caldav_discovery import discover
+from fairslot.calendars.google import BASE_URL as GOOGLE
+from fairslot.calendars.google import PRIMARY
 from fairslot.calendars.interface import CalendarError
+from fairslot.calendars.microsoft import BASE_URL as MICROSOFT
 from tests.support.caldav_tried import TriedCaldav
-from tests.support.calendar_cases import CASES, Case, Skipped, TriedCalendar, busy, free_of
+from tests.support.calendar_cases import CASES, Case, Skipped
+from tests.support.google_tried import TriedGoogle
+from tests.support.graph_tried import TriedGraph
+from tests.support.tried_calendar import TriedCalendar, busy, free_of
 
 
 class NotTriedError(Exception):
@@ -50,8 +56,44 @@ async def caldav() -> TriedCalendar:
     return TriedCaldav("caldav", account, chosen.rstrip("/") + "/")
 
 
+async def google() -> TriedCalendar:
+    """Return the calendar GOOGLE_CALENDAR, else the first, of GOOGLE_EMAIL, by GOOGLE_TOKEN."""
+    return TriedGoogle(
+        _Token(given("GOOGLE_TOKEN")),
+        given("GOOGLE_EMAIL"),
+        base_url=os.environ.get("GOOGLE_API") or GOOGLE,
+        calendar_id=os.environ.get("GOOGLE_CALENDAR") or PRIMARY,
+    )
+
+
+async def microsoft() -> TriedCalendar:
+    """Return the calendar MICROSOFT_CALENDAR, else the default one, by MICROSOFT_TOKEN."""
+    return TriedGraph(
+        _Token(given("MICROSOFT_TOKEN")),
+        base_url=os.environ.get("MICROSOFT_API") or MICROSOFT,
+        calendar_id=os.environ.get("MICROSOFT_CALENDAR") or None,
+    )
+
+
+class _Token:
+    """An access token that somebody has."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def get(self, *, fresh: bool = False) -> str:
+        """Return the token; there is no other."""
+        if fresh:
+            raise CalendarError("unauthorized")
+        return self._token
+
+
 # What each kind is tried with.
-KINDS: dict[str, Callable[[], Awaitable[TriedCalendar]]] = {"caldav": caldav}
+KINDS: dict[str, Callable[[], Awaitable[TriedCalendar]]] = {
+    "caldav": caldav,
+    "google": google,
+    "microsoft": microsoft,
+}
 
 
 async def try_all(tried: TriedCalendar) -> bool:

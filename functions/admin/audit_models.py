@@ -8,9 +8,12 @@ from fairslot.http.models import Model
 
 
 class Actor(Model):
-    """Who made a request: an API key by its id, a token by its subject and issuer, or a signing source."""
+    """Who made a request: an API key by its id, a token by its subject and issuer, or a signing source.
 
-    kind: Literal["key", "token", "source"]
+    A link is a coach's who connected a calendar, by the id of the connection or of the source.
+    """
+
+    kind: Literal["key", "token", "source", "link"]
     id: str
     issuer: str | None = None
 

@@ -16,14 +16,15 @@ type State = Literal["new", "ok", "stale", "disconnected", "unsupported"]
 type Url = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(storable)]
 type Text = Annotated[str, StringConstraints(min_length=1, max_length=1000), AfterValidator(storable)]
 _WITH_URL = frozenset({"icalendar", "caldav"})
+_WITH_ACCOUNT = frozenset({"caldav", "google", "microsoft"})
 
 
 class SourceSettings(Request):
     """What is set of a source, without a password.
 
-    `url` is of the kinds icalendar and caldav, and `username` of caldav. `calendar_ref` says which of an
-    account's calendars; null: its own. A calendar is read, written, or both; an iCalendar feed is only read,
-    and the calendar API always is.
+    `url` is of the kinds icalendar and caldav; `username` is the account of caldav, google and microsoft.
+    `calendar_ref` says which of an account's calendars; null: its own. A calendar is read, written, or both;
+    an iCalendar feed is only read, and the calendar API always is.
     """
 
     kind: SourceKind
@@ -37,8 +38,8 @@ class SourceSettings(Request):
     def _fits_its_kind(self) -> "SourceSettings":
         if (self.kind in _WITH_URL) != (self.url is not None):
             raise PydanticCustomError("url", "the kinds icalendar and caldav have a url, and no other kind")
-        if self.username is not None and self.kind != "caldav":
-            raise PydanticCustomError("username", "the kind caldav has a user name, and no other kind")
+        if self.username is not None and self.kind not in _WITH_ACCOUNT:
+            raise PydanticCustomError("username", "the kinds icalendar and calendar_api have no user name")
         if self.kind == "icalendar" and self.writes:
             raise PydanticCustomError("writes", "an iCalendar feed cannot be written")
         if not self.reads and (self.kind == "calendar_api" or not self.writes):

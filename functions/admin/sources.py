@@ -19,7 +19,7 @@ from fairslot.http import api
 from fairslot.http.routing import route
 from fairslot.http.types import Id
 from fairslot.platform import after_answer, db, signing_secrets
-from fairslot.team import sources
+from fairslot.team import connections, sources
 from fairslot.team.changes import Options
 from fairslot.team.sources import Credentials, Source
 
@@ -142,13 +142,25 @@ def delete_calendar_source(
     dry_run: DryRun = False,
     if_match: IfMatch = None,
 ) -> Response[Any]:
-    """Delete an external calendar and its credentials. The time that no other one takes is free again."""
-    return team_changes.delete(
+    """Delete an external calendar and its credentials. The time that no other one takes is free again.
+
+    What a coach had allowed at a provider is ended there, unless another source has the same account.
+    """
+    tenant_id = api.client(router).tenant_id
+    grant = db.run(
+        lambda connection: connections.grant_of(
+            connection, tenant_id=tenant_id, coach_id=coach_id, source_id=source_id
+        )
+    )
+    answer = team_changes.delete(
         router,
         Source(coach_id, source_id, now=api.clock()),
         Options(dry_run=dry_run),
         team_changes.precondition(if_match),
     )
+    if grant is not None and not dry_run:
+        after_answer.run(partial(send_fetches, [grant]))
+    return answer
 
 
 def _credentials(

@@ -100,6 +100,7 @@ def _measure(now: datetime) -> None:
     metrics.add_metric(name="DeliveriesPending", unit=MetricUnit.Count, value=stands.deliveries_pending)
     metrics.add_metric(name="DeliveriesNotQueued", unit=MetricUnit.Count, value=waiting)
     metrics.add_metric(name="CalendarsStale", unit=MetricUnit.Count, value=stands.calendars_stale)
+    metrics.add_metric(name="CalendarsEnded", unit=MetricUnit.Count, value=stands.calendars_ended)
     metrics.add_metric(name="CalendarAge", unit=MetricUnit.Seconds, value=stands.calendar_age)
     metrics.add_metric(name="EndpointsDisabled", unit=MetricUnit.Count, value=stands.endpoints_disabled)
 

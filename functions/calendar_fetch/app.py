@@ -26,6 +26,7 @@ with importing():
     from fairslot.messages.fetches import FetchRequest
     from fairslot.messages.issuer_keys import KeysReading, KeysRequest
     from fairslot.messages.readings import Reading
+    from fairslot.messages.revocations import RevokeRequest
     from fairslot.messages.watches import WatchAnswer, WatchRequest
     from fairslot.platform import queue
     from fairslot.platform.observability import logger, metrics
@@ -57,6 +58,9 @@ class Batch:
         if isinstance(request, KeysRequest):
             await self._read_keys(request)
             return
+        if isinstance(request, RevokeRequest):
+            await self._revoke(request)
+            return
         if isinstance(request, WatchRequest):
             await self._ask(request)
             return
@@ -82,6 +86,14 @@ class Batch:
         if reading.keys is None:
             logger.warning("issuer's keys not read", extra=facts)
         metrics.add_metric(name="IssuerKeysRead", unit=MetricUnit.Count, value=int(reading.keys is not None))
+
+    async def _revoke(self, request: RevokeRequest) -> None:
+        from fairslot.calendars.revoking import revoke  # late: sources are seldom deleted
+
+        error = await revoke(request, seconds=self.seconds)
+        facts = {"source_id": str(request.source_id), "kind": request.provider, "error": error}
+        (logger.info if error is None else logger.warning)("grant revoked", extra=facts)
+        metrics.add_metric(name="GrantsRevoked", unit=MetricUnit.Count, value=int(error is None))
 
     async def _ask(self, request: WatchRequest) -> None:
         from fairslot.calendars.watching import carry_out  # late: most calendars have no channel

@@ -27,7 +27,7 @@ with importing():
     from fairslot.calendars.push_secret import configured
     from fairslot.domain.errors import ForbiddenError, QueueError
     from fairslot.messages.notifications import SourceChanged
-    from fairslot.platform import edge, queue, time_limit
+    from fairslot.platform import edge_proof, queue, time_limit
     from fairslot.platform.observability import logger, metrics
     from fairslot.platform.settings import settings
 
@@ -57,7 +57,8 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str,
     received = 0
     answer = _answered(HTTPStatus.ACCEPTED)
     try:
-        edge.check_way(event)
+        if not edge_proof.may_come_in(event.get("headers") or {}):
+            raise ForbiddenError
         echoed = _validation(event)
         if echoed is not None:
             answer = _answered(HTTPStatus.OK, echoed)

@@ -10,6 +10,7 @@ POST /control/expire    {"email"}    the access tokens end
 POST /control/unshare   {"email"}    the calendar is gone
 POST /control/events    {"email", "event"}    an event that is not ours, of any kind
 GET  /control/events, /control/channels  ?email=
+GET  /control/tokens    ?email=     what its grant has given
 GET  /control/calls     what was called since the start
 """
 

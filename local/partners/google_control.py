@@ -21,6 +21,7 @@ class NewAccount(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     email: str
+    refresh_token: str = ""
     zone: str = "Europe/Berlin"
     scopes: set[str] = _SCOPES
     role: str = "owner"
@@ -41,8 +42,8 @@ async def make_account(request: web.Request) -> web.Response:
     except ValidationError as error:
         raise server.problem(web.HTTPBadRequest, f"{error.error_count()} invalid members") from None
     account = Account(
-        **new.model_dump(exclude={"zone", "role", "page_size", "calendars"}),
-        refresh_token=f"1//{secrets.token_urlsafe(24)}",
+        **new.model_dump(exclude={"zone", "role", "page_size", "calendars", "refresh_token"}),
+        refresh_token=new.refresh_token or f"1//{secrets.token_urlsafe(24)}",
     )
     for calendar_id in (new.email, *new.calendars):
         account.calendars[calendar_id] = Calendar(calendar_id, new.zone, new.role, new.page_size)
@@ -89,6 +90,14 @@ async def show_events(request: web.Request) -> web.Response:
     """Return all events of the primary calendar of ?email=, deleted ones too."""
     account = request.app[STORE].accounts[request.query["email"]]
     return web.json_response({"events": list(account.calendars[account.email].events.values())})
+
+
+@routes.get("/control/tokens")
+async def list_tokens(request: web.Request) -> web.Response:
+    """Return what an account's grant has given: nothing of one that has ended."""
+    account = request.app[STORE].accounts[request.query["email"]]
+    given = {"refresh_token": account.refresh_token, "access_tokens": sorted(account.access_tokens)}
+    return web.json_response(given)
 
 
 @routes.get("/control/channels")

@@ -9,7 +9,8 @@ from aiohttp import web
 from local.partners.microsoft_store import Calendar, Item, in_zone, zone_of
 
 _PREFERRED_ZONE = re.compile(r'outlook\.timezone="([^"]+)"')
-_EXPAND = re.compile(r"singleValueExtendedProperties\(\$filter=id eq '([^']+)'\)")
+_ONE = r"id eq '([^']+)'"
+_EXPAND = re.compile(rf"singleValueExtendedProperties\(\$filter={_ONE}(?: or {_ONE})?\)")
 _FILTER = re.compile(
     r"singleValueExtendedProperties/Any\(ep: ep/id eq '([^']+)' and ep/value eq '([^']+)'\)", re.IGNORECASE
 )
@@ -60,7 +61,7 @@ def written(request: web.Request, event: Item) -> Item:
         named = _EXPAND.fullmatch(query["$expand"])
         if named is None:
             raise Refused(400, "BadRequest", "this $expand is not known here")
-        shown = [one for one in properties if one["id"] == named[1]]
+        shown = [one for one in properties if one["id"] in named.groups()]
         whole |= {_PROPERTIES: shown} if shown else {}
     return whole
 

@@ -1,7 +1,8 @@
 """What tests and people set and see of the stand-in of Microsoft Graph.
 
 POST /control/mailboxes  {"address", "zone"?, "scopes"?, "page_size"?, "transactions"?, "by_application"?,
-                          "can_edit"?} -> {"id", "calendar_id", "refresh_token", "access_token"}
+                          "can_edit"?, "refresh_token"?}
+                          -> {"id", "calendar_id", "refresh_token", "access_token"}
 POST /control/settings   members of `microsoft_store.Settings`
 POST /control/expire     {"address"}    the access tokens end
 POST /control/revoke     {"address"}    the consent ends, and its tokens
@@ -51,7 +52,7 @@ async def add_mailbox(request: web.Request) -> web.Response:
     answer = {
         "id": mailbox.id,
         "calendar_id": mailbox.default.id,
-        "refresh_token": new_refresh_token(agreed),
+        "refresh_token": new_refresh_token(agreed, body.get("refresh_token")),
         "access_token": new_access_token(store, mailbox, agreed.scopes),
     }
     return web.json_response(answer)

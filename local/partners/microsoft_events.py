@@ -20,6 +20,7 @@ from local.partners.microsoft_subscriptions import tell
 
 # What Graph computes, and clients cannot change.
 _COMPUTED = {"id", "type", "transactionId", "changeKey", "seriesMasterId", "@odata.etag"}
+_PROPERTIES = "singleValueExtendedProperties"
 _SHOWN = {"free", "tentative", "busy", "oof", "workingElsewhere", "unknown"}
 
 
@@ -48,6 +49,9 @@ def complete(given: Mapping[str, object], mailbox: Mailbox) -> Item:
 def changed(event: Item, given: Mapping[str, object]) -> Item:
     """Return an event with other members. Raises Refused."""
     after = event | {name: value for name, value in given.items() if name not in _COMPUTED}
+    # One that is not given stays.
+    both = [*event.get(_PROPERTIES, []), *after.get(_PROPERTIES, [])]
+    after[_PROPERTIES] = list({one["id"]: one for one in both}.values())
     _check(after)
     return after
 

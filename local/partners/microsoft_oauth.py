@@ -54,7 +54,9 @@ async def token(request: web.Request) -> web.Response:
             "invalid_grant", "AADSTS70008: The provided authorization code or refresh token has expired."
         )
     answer = _tokens(store, agreed.mailbox, agreed.scopes)
-    return web.json_response(answer | {"refresh_token": new_refresh_token(agreed)})
+    if store.settings.rotates or grant_type == "authorization_code":
+        answer["refresh_token"] = new_refresh_token(agreed)
+    return web.json_response(answer)
 
 
 def consent(store: Store, mailbox: Mailbox, scopes: list[str]) -> Consent:
@@ -64,9 +66,9 @@ def consent(store: Store, mailbox: Mailbox, scopes: list[str]) -> Consent:
     return agreed
 
 
-def new_refresh_token(agreed: Consent) -> str:
-    """Return a refresh token that was never given before."""
-    made = f"0.{secrets.token_urlsafe(32)}"
+def new_refresh_token(agreed: Consent, wanted: str | None = None) -> str:
+    """Return a refresh token that was never given before, unless a certain one is wanted."""
+    made = wanted or f"0.{secrets.token_urlsafe(32)}"
     agreed.refresh_tokens.add(made)
     return made
 
@@ -90,7 +92,7 @@ def _tokens(store: Store, mailbox: Mailbox | None, scopes: frozenset[str]) -> di
 
 def _by_refresh_token(store: Store, given: str) -> Consent | None:
     agreed = next((one for one in store.consents if given in one.refresh_tokens), None)
-    if agreed is not None and store.settings.strict_rotation:
+    if agreed is not None and store.settings.rotates and store.settings.strict_rotation:
         agreed.refresh_tokens.discard(given)
     return agreed
 

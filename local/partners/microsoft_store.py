@@ -88,9 +88,13 @@ class Subscription:
 
 @dataclass
 class Settings:
-    """What tests set. `strict_rotation`: a refresh token that was used is good for nothing."""
+    """What tests set.
+
+    `rotates`: refresh tokens are replaced at each use; `strict_rotation`: the old one ends.
+    """
 
     subscription_minutes: int = 10_080
+    rotates: bool = True
     strict_rotation: bool = True
     token_seconds: int = 3_600
     # How long a mailbox is busy with each request.

@@ -148,6 +148,12 @@ def redriven(world: World) -> None:
     run("DeadLettersFunction", "redrive")(world)
 
 
+def locked_calendar(world: World) -> None:
+    """Have a calendar read whose password was never opened."""
+    world.caldav_coach()
+    run("SyncFunction")(world)
+
+
 def due(world: World) -> None:
     """Have a calendar that is due."""
     world.external_coach()
@@ -236,6 +242,7 @@ ACTS: dict[Right, Act] = {
         for action in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", "GetQueueAttributes")
     },
     Right("FetchFunction", SEND, "FetchedQueue"): first_page,
+    Right("FetchFunction", "kms:Decrypt", "WebhookKey"): locked_calendar,
     Right("PushFunction", SEND, "ResultsQueue"): notification,
     Right("DispatchFunction", SEND, "ResultsQueue"): World.book,
     Right("DispatchFunction", SEND, "DeliveriesQueue"): held_back,

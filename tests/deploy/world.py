@@ -1,5 +1,6 @@
 """The deployed system as its users see it: a team, customers, subscribers, and the database behind it."""
 
+import base64
 import itertools
 import json
 import time
@@ -14,12 +15,12 @@ from redis import Redis
 from standardwebhooks.webhooks import Webhook
 
 from fairslot.coach_time.days import extend_days
-from fairslot.platform import db
+from fairslot.platform import db, signing_secrets
 from tests.support.deployment import Deployment
 from tests.support.http import booking_body
 from tests.support.queues import message_counts
 from tests.support.subscriber_process import Subscribers
-from tests.support.team import ALWAYS, add_calendar, add_coach
+from tests.support.team import ALWAYS, TENANT, add_calendar, add_coach
 
 CALENDAR = "intro"
 _COACHES = 8
@@ -102,6 +103,24 @@ class World:
         name = f"x{self.number()}"
         add_coach(self.database, name, time_zone="UTC", working_hours=ALWAYS, kind="calendar_api")
         add_calendar(self.database, name, [name])
+        extend_days(self.database, now=datetime.now(UTC))
+        return name
+
+    def caldav_coach(self) -> str:
+        """Add a coach whose calendar has a password, at a server that nobody finds."""
+        name = f"x{self.number()}"
+        add_coach(self.database, name, time_zone="UTC", working_hours=ALWAYS)
+        source_id = uuid4()
+        locked = self.deployment.account.client("kms").encrypt(
+            KeyId=self.deployment.id_of("WebhookKey"),
+            Plaintext=b'{"username": "coach", "password": "secret"}',
+            EncryptionContext=signing_secrets.for_calendar(source_id),
+        )
+        self.database.execute(
+            "INSERT INTO calendar_sources (source_id, tenant_id, coach_id, kind, url, credentials)"
+            " VALUES (%s, %s, %s, 'caldav', 'https://calendar.invalid/', %s)",
+            (source_id, TENANT, name, base64.b64encode(locked["CiphertextBlob"]).decode()),
+        )
         extend_days(self.database, now=datetime.now(UTC))
         return name
 

@@ -16,7 +16,7 @@ from tests.support.queues import Queues
 from tests.support.readings import store_message, store_reading
 from tests.support.sources import failed, source_row
 from tests.support.tables import count, table_digests
-from tests.support.team_api import free
+from tests.support.team_api import free, starts
 
 PATH = "/api/coaches/coach-01/sources"
 FEED = {"kind": "icalendar", "url": "https://feeds.example.com/private/ann.ics"}
@@ -305,3 +305,25 @@ def test_an_explanation_says_how_fresh_each_calendar_is(team: Connection, clock:
     assert said() == {"coach-01": (at, False), "coach-02": (None, False), "coach-03": (None, False)}
     clock(NOW + timedelta(minutes=16))
     assert said()["coach-01"] == (at, True)
+
+
+def test_a_page_names_who_is_verified_when_it_is_asked_for(team: Connection, clock: Clock) -> None:
+    """As many as before, and not the same: what was written for the page of before is not shown again."""
+    body_of(ask("PATCH", "/api/calendars/cal", {"on_unverified": "block"}))
+    first = add(FEED)
+    second = body_of(ask("POST", "/api/coaches/coach-02/sources", FEED), 201)
+
+    def read_at(source: dict[str, Any], minutes: int) -> None:
+        known = {"source_id": source["source_id"], "generation": 1, "coach_id": source["coach_id"]}
+        store_reading(team, NOW + timedelta(minutes=minutes), **known)
+
+    def names() -> set[tuple[str, ...]]:
+        period = {"start": NINE.isoformat(), "end": (NINE + HOUR).isoformat()}
+        return {tuple(one) for one in starts(**period).values()}
+
+    read_at(first, -14)
+    read_at(second, -16)
+    assert names() == {("coach-01", "coach-03")}
+    read_at(second, 0)
+    clock(NOW + timedelta(minutes=2))
+    assert names() == {("coach-02", "coach-03")}

@@ -18,9 +18,9 @@ from local.sqs import SqsStandIn
 from tests.handlers.test_calendar_fetch import Reader
 from tests.support.caldav_servers import PASSWORD, USER, CaldavServer, Radicale
 from tests.support.caldav_tried import text_of
-from tests.support.calendar_cases import SOURCE, ZONE, Foreign, an_event, asked, at
 from tests.support.deliveries import KMS_KEY
 from tests.support.environment import clear_caches, set_environment
+from tests.support.tried_calendar import SOURCE, ZONE, Foreign, an_event, asked, at
 
 WINDOW = asked()
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
@@ -14,9 +16,10 @@ from fairslot.domain.slots import instant_of, slot_of
 from fairslot.platform.db import Connection
 from tests.support.availability import Start, list_page, reasons
 from tests.support.bookings import appointment_of, book
-from tests.support.clock import NINE, NOW, QUARTER
+from tests.support.clock import HOUR, MINUTE, NEW_YORK, NINE, NOW, QUARTER
 from tests.support.invariants import check_invariants
-from tests.support.readings import begin_absence
+from tests.support.readings import begin_absence, store_reading
+from tests.support.sources import add_source
 from tests.support.tables import clear_tables
 from tests.support.team import (
     ALWAYS,
@@ -155,17 +158,23 @@ def test_listing_and_booking_are_one_predicate(connection: Connection, data: st.
         min_notice_minutes=data.draw(st.sampled_from([0, 7, 600])),
         horizon_days=data.draw(st.sampled_from([2, 3, 60])),
         requires=data.draw(requires),
+        on_unverified=data.draw(st.sampled_from(["allow", "block"])),
     )
     for coach_id in ("ny", "ldn"):
         set_member(connection, "cal", coach_id, **data.draw(own_rules()))
     extend_days(connection, now=NOW)
     first = slot_of(NOW)
-    for coach_id in ("ny", "ldn"):
+    for coach_id, zone in (("ny", NEW_YORK), ("ldn", ZoneInfo("Europe/London"))):
         set_attributes(connection, coach_id, language=data.draw(languages))
         for _ in range(data.draw(st.integers(0, 6))):
             busy = first + data.draw(st.integers(0, 200))
             length = data.draw(st.integers(1, 20))
             begin_absence(connection, coach_id, instant_of(busy), instant_of(busy + length))
+        for minutes in data.draw(st.lists(st.sampled_from([0, 14, 15, 16, 100]), max_size=2)):
+            known: dict[str, Any] = {"source_id": str(add_source(connection, coach_id)), "generation": 1}
+            start = instant_of(first + data.draw(st.integers(0, 200)))
+            began = NOW - minutes * MINUTE
+            store_reading(connection, began, (start, start + HOUR), coach_id=coach_id, zone=zone, **known)
     for _ in range(data.draw(st.integers(0, 6))):
         start = instant_of(first + data.draw(st.integers(1, 200)))
         calendar_id = data.draw(st.sampled_from(["cal", "other"]))

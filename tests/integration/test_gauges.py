@@ -14,6 +14,7 @@ from tests.support.clock import NOW
 from tests.support.endpoints import add_subscriber
 from tests.support.lambda_context import context
 from tests.support.logs import json_lines
+from tests.support.sources import add_source
 from tests.support.team import add_team
 
 HOUR = timedelta(hours=1)
@@ -37,7 +38,7 @@ def emitted(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
 
 def test_nothing_stands_still_in_an_empty_system(connection: Connection) -> None:
     """No calendar has an age, and nobody is owed anything."""
-    assert measured(connection) == gauges.EachMinute(0, 0, 0.0, 0)
+    assert measured(connection) == gauges.EachMinute(0, 0, 0, 0.0, 0)
     assert gauges.fairness_deviation(connection) == 0.0
 
 
@@ -54,13 +55,22 @@ def test_stale_calendars_and_the_oldest(connection: Connection) -> None:
         (coaches[3], NOW - 9 * HOUR, None),
     ):
         connection.execute(
-            "INSERT INTO coach_syncs (coach_id, first_requested_at, synced_at) VALUES (%s, %s, %s)"
-            " ON CONFLICT (coach_id) DO UPDATE SET first_requested_at = excluded.first_requested_at,"
-            " synced_at = excluded.synced_at",
-            [coach, first, last],
+            "UPDATE calendar_sources SET first_requested_at = %s, synced_at = %s WHERE coach_id = %s",
+            [first, last, coach],
         )
     now = measured(connection)
-    assert (now.calendars_stale, now.calendar_age) == (2, 7200.0)
+    assert (now.calendars_stale, now.calendars_ended, now.calendar_age) == (2, 0, 7200.0)
+
+
+def test_a_calendar_that_is_not_read_any_more_is_not_stale(connection: Connection) -> None:
+    """It counts by itself, each of a coach's, and one that is only written does not."""
+    add_team(connection, 1)
+    old: dict[str, Any] = {"first_requested_at": NOW - 9 * HOUR, "synced_at": NOW - HOUR}
+    add_source(connection, "coach-01", ended="disconnected", **old)
+    add_source(connection, "coach-01", kind="google", **old)
+    add_source(connection, "coach-01", kind="microsoft", reads=False, writes=True, **old)
+    now = measured(connection)
+    assert (now.calendars_stale, now.calendars_ended, now.calendar_age) == (1, 1, 3600.0)
 
 
 def test_endpoints_count_for_a_day_after_failures_turned_them_off(connection: Connection) -> None:
@@ -93,6 +103,7 @@ def test_fairness_is_the_coach_furthest_from_a_fair_share(connection: Connection
                 "DeliveriesPending",
                 "DeliveriesNotQueued",
                 "CalendarsStale",
+                "CalendarsEnded",
                 "CalendarAge",
                 "EndpointsDisabled",
                 "BlocksUnconfirmed",

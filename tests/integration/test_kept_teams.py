@@ -82,6 +82,7 @@ def rules(data: st.DataObject) -> dict[str, Any]:
         "max_per_day": data.draw(st.sampled_from([None, None, 0, 1, 2])),
         "blocked_dates": data.draw(st.sampled_from([[], [], ["2026-03-03"]])),
         "time_zone": data.draw(st.sampled_from(ZONES)),
+        "on_unverified": data.draw(st.sampled_from(["allow", "block"])),
     }
 
 

@@ -23,6 +23,7 @@ from tests.mutants import (
     caldav,
     calendars,
     changes,
+    connecting,
     edges,
     engine,
     google,
@@ -36,6 +37,7 @@ from tests.mutants import (
     pushes,
     relay,
     rights,
+    sources,
     team,
     upgrades,
     watching,
@@ -56,6 +58,7 @@ GUARDS = (
     *google.GUARDS,
     *microsoft.GUARDS,
     *caldav.GUARDS,
+    *connecting.GUARDS,
     *pages.GUARDS,
     *limits.GUARDS,
     *patience.GUARDS,
@@ -66,6 +69,7 @@ GUARDS = (
     *upgrades.GUARDS,
     *watching.GUARDS,
     *attributes.GUARDS,
+    *sources.GUARDS,
     *rights.GUARDS,
 )
 

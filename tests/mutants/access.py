@@ -201,7 +201,7 @@ GUARDS = (
     Guard(
         "a client may say its address",
         "access/client_address.py",
-        "    if not edge.is_from_cloudfront(headers):",
+        "    if not edge_proof.is_from_cloudfront(headers):",
         "    if False:",
         f"{_ADDRESSES}::test_a_client_cannot_choose_its_address",
     ),
@@ -214,7 +214,7 @@ GUARDS = (
     ),
     Guard(
         "without a secret everybody is CloudFront",
-        "platform/edge.py",
+        "platform/edge_proof.py",
         "for one in known if one]",
         "for one in known]",
         f"{_BEHIND}::test_a_deployment_without_cloudfront_has_no_proof",

@@ -18,7 +18,7 @@ GUARDS = (
     Guard(
         "notifications come in beside CloudFront",
         _APP,
-        "        edge.check_way(event)\n",
+        '        if not edge_proof.may_come_in(event.get("headers") or {}):\n            raise ForbiddenError\n',
         "",
         f"{_PUSHED}::test_where_cloudfront_is_the_only_way_in_others_are_refused",
     ),

@@ -51,9 +51,9 @@ GUARDS = (
     ),
     Guard(
         "requests come in beside CloudFront",
-        "platform/edge.py",
-        "    if settings().only_through_cloudfront and",
-        "    if False and",
+        "platform/edge_proof.py",
+        "    return not settings().only_through_cloudfront or",
+        "    return True or",
         "tests/handlers/test_api_addresses.py::test_where_cloudfront_is_the_only_way_in_others_are_refused",
     ),
 )

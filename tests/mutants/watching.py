@@ -18,8 +18,8 @@ GUARDS = (
     Guard(
         "a calendar that was never read is not stale",
         "sql/gauges.sql",
-        "FILTER (WHERE coalesce(sync.synced_at, sync.first_requested_at) <",
-        "FILTER (WHERE sync.synced_at <",
+        "FILTER (WHERE source.ended IS NULL AND coalesce(source.synced_at, source.first_requested_at)",
+        "FILTER (WHERE source.ended IS NULL AND source.synced_at",
         f"{_GAUGES}::test_stale_calendars_and_the_oldest",
     ),
     Guard(

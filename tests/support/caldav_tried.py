@@ -15,7 +15,7 @@ from fairslot.calendars.feed_text import OWN_KEY
 from fairslot.calendars.fetch import Limits
 from fairslot.calendars.interface import EventKey
 from tests.support.caldav_servers import request
-from tests.support.calendar_cases import SOURCE, ZONE, Foreign, LosesAnswers, Quality, Standing
+from tests.support.tried_calendar import SOURCE, ZONE, Foreign, LosesAnswers, Quality, Standing
 
 _ONCE = Limits(attempts=1, answer_seconds=20.0)
 

@@ -12,7 +12,7 @@ from fairslot.calendars.event_ids import PROPERTY, event_id, key_of
 from fairslot.calendars.fetch import Limits
 from fairslot.calendars.google import BASE_URL, PRIMARY, Google
 from fairslot.calendars.interface import AccessToken, EventKey
-from tests.support.calendar_cases import END, FIRST, SOURCE, ZONE, Foreign, LosesAnswers, Quality, Standing
+from tests.support.tried_calendar import END, FIRST, SOURCE, ZONE, Foreign, LosesAnswers, Quality, Standing
 
 _ONCE = Limits(attempts=1, answer_seconds=20.0)
 

@@ -12,8 +12,8 @@ from fairslot.calendars.fetch import Limits
 from fairslot.calendars.interface import AccessToken, EventKey
 from fairslot.calendars.microsoft import BASE_URL, MicrosoftCalendar, calendar_path
 from fairslot.calendars.microsoft_events import EXPAND, PROPERTY_ID
-from tests.support.calendar_cases import END, FIRST, SOURCE, ZONE, Foreign, LosesAnswers, Quality, Standing
 from tests.support.graph import Coach, written
+from tests.support.tried_calendar import END, FIRST, SOURCE, ZONE, Foreign, LosesAnswers, Quality, Standing
 
 _ONCE = Limits(attempts=1, answer_seconds=20.0)
 _UTC = {"Prefer": 'outlook.timezone="UTC", IdType="ImmutableId"'}

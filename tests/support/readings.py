@@ -1,6 +1,7 @@
 """What coaches' own calendars say: readings, and absences that arrive as events."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -31,14 +32,24 @@ def store_reading(
     It covers the window that is read at `now`; `more` are further members of the message. Returns whether the
     coach's slots may have changed.
     """
+    return store_message(connection, _message(began, busy, coach_id, zone, now) | more)
+
+
+def reading_of(began: datetime, *busy: Span, coach_id: str = "ana", zone: ZoneInfo = NEW_YORK) -> str:
+    """Return the body of such a message, as the last release sends it too."""
+    return json.dumps({"requested_at": began.isoformat(), **_message(began, busy, coach_id, zone, NOW)})
+
+
+def _message(
+    began: datetime, busy: Sequence[Span], coach_id: str, zone: ZoneInfo, now: datetime
+) -> dict[str, Any]:
     first, end_slot = horizon_slots(zone, now)
     width = end_slot - first
     free = (1 << width) - 1
     for start, end in busy:
         free &= ~span(slot_of(start) - first, slot_of(end) - slot_of(start), width)
-    reading = {"coach_id": coach_id, "ok": True, "fetched_at": began.isoformat(), "first_slot": first}
-    message = reading | {"slot_count": width, "free": hex_of(free, width), **more}
-    return store_message(connection, message)
+    known = {"coach_id": coach_id, "ok": True, "fetched_at": began.isoformat(), "first_slot": first}
+    return known | {"slot_count": width, "free": hex_of(free, width)}
 
 
 def store_message(connection: Connection, message: dict[str, Any]) -> bool:

@@ -6,11 +6,13 @@ writes those of a release that is about to go out: its schema with a team at wor
 """
 
 import gzip
+import json
 import os
 import subprocess
 import sys
 import tempfile
 import zipfile
+from datetime import datetime
 from pathlib import Path
 
 import psycopg
@@ -58,6 +60,21 @@ def fill(url: str) -> None:
         release_hold(connection, hold(connection, start=NINE + 5 * HOUR))
         hold(connection, start=NINE + 6 * HOUR)
         connection.execute("SELECT engine.leave_team('cal', 'coach-03', %s)", (NINE,))
+
+
+def read_with_last_release(url: str, now: datetime, reading: str) -> list[str]:
+    """Have the last release's code claim what is due and store a reading; return who was claimed."""
+    done = subprocess.run(
+        [sys.executable, "-P", Path(__file__).with_name("release_reader.py"), now.isoformat()],
+        env={**os.environ, "PYTHONPATH": str(_package()), "DATABASE_URL": url},
+        input=reading,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    claimed: list[str] = json.loads(done.stdout)
+    return claimed
 
 
 class ReleaseClient:

@@ -12,6 +12,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
 import admin.app
 import availability.app
 import booking.app
+import calendar_connect.app
 import calendar_push.app
 from fairslot.http.routing import declared
 from fairslot.platform.queue import LONGEST_CALL_SECONDS
@@ -32,7 +33,7 @@ FUNCTIONS = functions()
 QUEUES = resources("AWS::SQS::Queue")
 DEAD_LETTER_QUEUES = {name for name in QUEUES if name.endswith("DeadLetterQueue")}
 INSIDE = {name for name, one in FUNCTIONS.items() if "VpcConfig" in one}
-PARTNERS = {"CRM_WEBHOOK_URL", "CALENDAR_API_URL"}
+PARTNERS = {"CRM_WEBHOOK_URL", "CALENDAR_API_URL", "GOOGLE_CLIENT_SECRET", "MICROSOFT_CLIENT_SECRET"}
 DATA = {"DATABASE_URL", "REDIS_URL"}
 # What it knows is a queue: whoever calls it gets an answer, and is not called.
 CALLED_ONLY = {"PushFunction"}
@@ -67,7 +68,10 @@ def test_every_variable_is_a_setting(name: str) -> None:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_reaches_the_data_or_the_internet(name: str) -> None:
-    """Inside the VPC are the functions with the data's addresses, outside those with the partners'."""
+    """Inside the VPC are the functions with the data's addresses, outside those with the partners'.
+
+    What the operator is known by at providers is of use, and is given, outside only.
+    """
     given = set(environment(FUNCTIONS[name]))
     if name in INSIDE:
         assert "DATABASE_URL" in given
@@ -77,14 +81,14 @@ def test_a_function_reaches_the_data_or_the_internet(name: str) -> None:
         assert not DATA & given
 
 
-def test_the_dispatcher_can_ask_one_function_and_no_other() -> None:
-    """Whether a customer may still be named; it is the only way from outside to inside but the queues."""
-    dispatch = FUNCTIONS["DispatchFunction"]
+def test_two_functions_outside_can_ask_one_inside_each_and_no_other() -> None:
+    """Whether a customer may be named, and what a link is about: beside the queues no way leads inside."""
+    dispatch, connect = FUNCTIONS["DispatchFunction"], FUNCTIONS["ConnectFunction"]
     assert queue_of(environment(dispatch)["CONTACT_PERMITS_FUNCTION"]) == "PermitsFunction"
+    assert queue_of(environment(connect)["CONNECTIONS_FUNCTION"]) == "ConnectionsFunction"
+    asked = {"DispatchFunction": {"PermitsFunction"}, "ConnectFunction": {"ConnectionsFunction"}}
     for name, one in FUNCTIONS.items():
-        assert allowed(one, "lambda:InvokeFunction") == ({"PermitsFunction"} if one is dispatch else set()), (
-            name
-        )
+        assert allowed(one, "lambda:InvokeFunction") == asked.get(name, set()), name
 
 
 @pytest.mark.parametrize("name", sorted(INSIDE - {"MigrateFunction"}))
@@ -222,6 +226,9 @@ def test_every_declared_route_is_deployed_with_its_function() -> None:
     for route in calendar_push.app.ROUTES:
         assert deployed[route] == "calendar_push.app.lambda_handler"
         used.add(route)
+    pages = set(calendar_connect.app.ROUTES)
+    assert {deployed[route] for route in pages} == {"calendar_connect.app.lambda_handler"}
+    used |= pages
     assert used == deployed.keys() - {("ANY", "$default")}
 
 

@@ -13,21 +13,23 @@ HTTP = sorted({name for name, _ in sources("HttpApi")})
 
 
 def test_pages_and_api_have_one_address() -> None:
-    """The API under /api/, notifications and health beside it, and everything else from the bucket."""
+    """The API under /api/, health, connecting and notifications beside it, the rest from the bucket, the contract too."""
     assert CONFIG["DefaultCacheBehavior"]["TargetOriginId"] == "pages"
     assert {path: one["TargetOriginId"] for path, one in BEHAVIORS.items()} == {
         "/api/*": "api",
         "/calendar-push/*": "api",
+        "/connect/*": "api",
         "/health": "api",
     }
     paths = {source["Path"] for _, source in sources("HttpApi") if "Path" in source}
-    outside = {path for path in paths if not path.startswith(("/api/", "/calendar-push/"))}
-    assert outside == {"/health", "/openapi.json"}
+    beside = {path for path in paths if not path.startswith(("/api/", "/connect/", "/calendar-push/"))}
+    assert beside == {"/health", "/openapi.json"}
 
 
 def test_the_api_gets_every_method_and_header_but_the_host() -> None:
     """It is not cached, and would not know the viewer's host. Health is cached for seconds."""
     api = BEHAVIORS["/api/*"]
+    assert BEHAVIORS["/connect/*"] == {**api, "PathPattern": "/connect/*"}
     assert {*api["AllowedMethods"]} >= {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
     assert api["CachePolicyId"] == "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
     assert api["OriginRequestPolicyId"] == "b689b0a8-53d0-40ab-baf2-68738e2966ac"

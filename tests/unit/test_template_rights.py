@@ -60,6 +60,17 @@ def test_who_may_use_the_key_knows_it() -> None:
     assert knowing == {name for name in FUNCTIONS if kms(name)}
 
 
+def test_who_connects_calendars_locks_up_their_credentials_and_reads_none() -> None:
+    """For a calendar and nothing else; whoever reads or writes calendars opens them."""
+    [connect] = kms("ConnectFunction")
+    assert (connect["Action"], connect["Resource"]) == ("kms:Encrypt", {"Fn::GetAtt": "WebhookKey.Arn"})
+    assert connect["Condition"] == {
+        "StringEquals": {"kms:EncryptionContext:purpose": "calendar"},
+        "ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["purpose", "source_id"]},
+        "Null": {"kms:EncryptionContextKeys": "false"},
+    }
+
+
 def test_queues_take_nothing_in_the_clear() -> None:
     """Whoever does not use TLS is refused by every queue."""
     policies = resources("AWS::SQS::QueuePolicy").values()

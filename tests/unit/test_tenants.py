@@ -12,14 +12,16 @@ WITHOUT = {
         outbox.make_deliveries outbox.mark_published outbox.mark_sent outbox.record_attempt
         outbox.unconfirmed_blocks outbox.waiting read_model.delete_old read_model.fold
         retention.decided retention.deliveries retention.events retention.inbound sync.due sync.failed
-        sync.note_provider watches.due watches.ended zones.calendar_zones zones.days_apart""",
+        sync.note_provider sync.renew watches.due watches.ended zones.calendar_zones zones.days_apart""",
     "of the deployment, not of a tenant": """
         admin.count_keys bookable_starts.page_key contacts.key
         issuer_keys.ask issuer_keys.claim issuer_keys.failed issuer_keys.find issuer_keys.forget
         issuer_keys.store rate_counts.count rate_counts.forget""",
+    "tells whose it is": """
+        api_keys.find api_keys.was_used connections.state connections.use inbound.claim
+        signed_requests.find""",
     "of one source, which a proof or an answer names": """
         sync.notified watches.failed watches.stopped watches.store""",
-    "tells whose it is": "api_keys.find api_keys.was_used inbound.claim signed_requests.find",
     "goes on with the row that inbound.claim has locked": "inbound.note_progress inbound.processed",
     "goes on with the coaches that days.coaches has found": "days.extend days.replace days.store days.stored",
     "no data: a lock, and for which request the transaction is": "endpoints.lock_recovery audit.act_for",

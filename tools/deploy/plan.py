@@ -90,9 +90,12 @@ def reserved(plan: Plan) -> dict[str, int]:
 def connections(plan: Plan) -> tuple[int, int]:
     """Return how many connections the functions may have open, and how many the database takes.
 
-    Twice as many as may run: after a deployment what the old code opened is still there beside the new
-    code's.
+    Those inside the VPC open them. Twice as many as may run: after a deployment what the old code opened is
+    still there beside the new code's.
     """
-    opened = 2 * sum(reserved(plan).values()) + KEPT_BACK
+    inside = {
+        name for name, one in template()["Resources"].items() if "VpcConfig" in one.get("Properties", {})
+    }
+    opened = 2 * sum(number for name, number in reserved(plan).items() if name in inside) + KEPT_BACK
     classes = template()["Mappings"]["DatabaseClasses"]
     return opened, int(classes[plan.parameter("DatabaseClass")]["MaxConnections"])

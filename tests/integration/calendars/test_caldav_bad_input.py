@@ -14,8 +14,8 @@ from fairslot.calendars.caldav_account import BODY_BYTES, Account
 from fairslot.calendars.caldav_discovery import discover
 from fairslot.calendars.fetch import Limits
 from fairslot.calendars.interface import CalendarError
-from tests.support.calendar_cases import SOURCE, ZONE, asked, busy
 from tests.support.environment import clear_caches, set_environment
+from tests.support.tried_calendar import SOURCE, ZONE, asked, busy
 from tests.unit.calendars.dav import objects, strangers, tag
 
 LIMITS = Limits(attempts=1, answer_seconds=0.5, body_seconds=1.0, total_seconds=3.0, body_bytes=BODY_BYTES)

@@ -15,8 +15,8 @@ from fairslot.domain import slots
 from fairslot.domain.slots import Window
 from tests.support.caldav_servers import CaldavServer, Radicale, Xandikos
 from tests.support.caldav_tried import text_of
-from tests.support.calendar_cases import SOURCE, Foreign, Quality, Series
 from tests.support.environment import clear_caches, set_environment
+from tests.support.tried_calendar import SOURCE, Foreign, Quality, Series
 
 ZONES = [
     "America/New_York",

@@ -14,8 +14,8 @@ from fairslot.calendars.event_ids import event_id
 from fairslot.calendars.interface import CalendarError
 from tests.support.caldav_servers import CaldavServer, Radicale, Xandikos
 from tests.support.caldav_tried import TriedCaldav, text_of
-from tests.support.calendar_cases import SOURCE, ZONE, Foreign, an_event, asked, at, busy, moved, stands
 from tests.support.environment import clear_caches, set_environment
+from tests.support.tried_calendar import SOURCE, ZONE, Foreign, an_event, asked, at, busy, moved, stands
 
 
 @pytest.fixture(scope="module", params=[Radicale, Xandikos], ids=lambda made: made.name)

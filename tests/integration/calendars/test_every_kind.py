@@ -9,12 +9,13 @@ import pytest
 
 from tests.support.caldav_servers import CaldavServer, Radicale, Xandikos
 from tests.support.caldav_tried import TriedCaldav
-from tests.support.calendar_cases import CASES, ZONE, Case, TriedCalendar
+from tests.support.calendar_cases import CASES, Case
 from tests.support.environment import clear_caches, set_environment
 from tests.support.google import google as running_google
 from tests.support.google_tried import TriedGoogle
 from tests.support.graph import graph_standin
 from tests.support.graph_tried import TriedStandin
+from tests.support.tried_calendar import ZONE, TriedCalendar
 
 
 @contextmanager

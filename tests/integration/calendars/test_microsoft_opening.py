@@ -17,6 +17,7 @@ from fairslot.domain.slots import Window, slot_of
 from fairslot.messages.fetches import FetchRequest
 from fairslot.messages.readings import Reading
 from fairslot.platform import signing_secrets
+from local.calendar_standins import MicrosoftStandin
 from tests.support.environment import set_environment
 from tests.support.graph import BERLIN, OPERATOR, SECRETS, Coach, Standin, Told
 from tests.support.graph_certificate import new_certificate, trust
@@ -52,14 +53,16 @@ def consented(coach: Coach, *scopes: str) -> str:
     return locked(refresh_token=coach.given["refresh_token"], scopes=list(scopes or SCOPES))
 
 
-def read(source_id: UUID, credentials: str | None, calendar_ref: str | None = None) -> Reading:
+def read(
+    source_id: UUID, credentials: str | None, calendar_ref: str | None = None, *, window: Window = WINDOW
+) -> Reading:
     """Read a source's calendar as the function does that reads calendars."""
     request = FetchRequest(
         coach_id="coach-1",
         kind="microsoft",
         time_zone="Europe/Berlin",
-        first_slot=WINDOW.first_slot,
-        slot_count=WINDOW.slot_count,
+        first_slot=window.first_slot,
+        slot_count=window.slot_count,
         requested_at="2026-11-29T09:00:00Z",
         source_id=source_id,
         generation=1,
@@ -100,6 +103,16 @@ def test_a_consent_reads_and_writes(graph: Standin) -> None:
     key = EventKey(appointment_id=uuid4(), source_id=coach.source_id)
     asyncio.run(calendar.put(Event(key=key, start=NINE, end=NINE + HOUR, title="Booked: Intro call")))
     assert len(coach.events) == 2
+
+
+def test_the_demo_coach_is_read(graph: Standin) -> None:
+    """As `make run` stores it; whoever reads it uses the same refresh token."""
+    demo = MicrosoftStandin().coach(graph.url)
+    morning = Window(slot_of(NINE + 5 * HOUR), 8)  # from nine in New York
+    for _ in range(2):
+        access_tokens.clear_cache()
+        found = read(uuid4(), locked(**demo.credentials), window=morning)
+        assert bits(found) == "11110011"
 
 
 def test_a_calendar_that_was_chosen_is_read(graph: Standin) -> None:

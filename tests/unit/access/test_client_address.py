@@ -79,7 +79,7 @@ def test_the_secrets_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPat
         compared.append(one)
         return given == one
 
-    monkeypatch.setattr("fairslot.platform.edge.hmac.compare_digest", noted)
+    monkeypatch.setattr("fairslot.platform.edge_proof.hmac.compare_digest", noted)
     digest(x_origin_secret="old-secret", x_forwarded_for=VIEWER)
     assert compared == [b"old-secret", b"new-secret"]
 

@@ -209,6 +209,14 @@ def test_a_put_moves_what_it_has_read_and_nothing_else() -> None:
     assert f"X-FAIRSLOT-WRITTEN:{digest_of(MOVED)}".encode() in second.content
 
 
+def test_a_proxy_that_compresses_hinders_no_move() -> None:
+    """It weakens ETags, which If-Match never meets: they are asked for and compared without that."""
+    server = Server(TAKEN, stored(new_object(EVENT, START), 'W/"old"'), httpx.Response(204))
+    put(server, MOVED)
+    assert server.requests[1].headers["accept-encoding"] == "identity"
+    assert server.requests[2].headers["if-match"] == '"old"'
+
+
 def test_a_put_that_always_meets_a_change_gives_up() -> None:
     """For now: the delivery is tried again."""
     server = Server(TAKEN, *[stored(new_object(EVENT, START)), TAKEN] * 3)

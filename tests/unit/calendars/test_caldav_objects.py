@@ -73,11 +73,10 @@ def test_a_copy_is_a_strangers() -> None:
 def test_a_second_object_with_the_key_is_a_strangers() -> None:
     """The one at the address where we write it is ours, whatever order the server lists them in."""
     there = ours("DTSTART:20260303T140000Z", "DTEND:20260303T150000Z")
-    for texts, ref in ((there, ours()), REF), ((ours(), there), "/home/work/copy.ics"):
-        found = free(*texts, ref=ref)
-        assert (taken(found), len(found.own)) == (4, 1)
-    both = free(ours(), there)
-    assert both.own[0].start == START
+    written, copied = Stored(REF, None, ours()), Stored("/home/work/1.ics", None, there)
+    for both in ([written, copied], [copied, written]):
+        found = free_of_objects(both, ASKED, NEW_YORK, SOURCE)
+        assert (taken(found), [one.start for one in found.own]) == (4, [START])
 
 
 def test_ours_of_another_source_is_a_strangers() -> None:

@@ -1,13 +1,16 @@
 """Calendars of Microsoft 365: what a write does, and when it is repeated."""
 
+import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
 from fairslot.calendars.event_ids import event_id
 from fairslot.calendars.interface import CalendarError
+from fairslot.calendars.microsoft_events import new_event
 from tests.support.environment import clear_caches
-from tests.unit.calendars.graph import DAY, HOUR, KEY, Graph, ours, page, refused
+from tests.unit.calendars.graph import DAY, EVENT, HOUR, KEY, Graph, ours, page, refused
 
 
 @pytest.fixture(autouse=True)
@@ -33,11 +36,21 @@ def test_a_repeated_write_finds_its_event() -> None:
     """After a lost answer: by the property, or as the answer to the same transaction id, old times moved."""
     assert Graph(page(ours())).put().ref == "AAMk="
     for first in ((201, ours(DAY - HOUR)), refused(409, "ErrorDuplicateTransactionId")):
-        again = () if first[0] == 201 else (page(ours(DAY - HOUR)),)
-        graph = Graph(page(), first, *again, (200, ours()))
+        graph = Graph(page(), first, page(ours(DAY - HOUR)), (200, ours()))
         assert graph.put().start == DAY
         assert graph.requests[-1].method == "PATCH"
         assert graph.requests[-1].headers["if-match"] == 'W/"1"'
+
+
+def test_a_repeated_write_leaves_what_the_coach_moved() -> None:
+    """It is told from another write by the digest that is written with the event."""
+    there = ours(DAY + HOUR)
+    there["singleValueExtendedProperties"] = new_event(EVENT)["singleValueExtendedProperties"]
+    assert Graph(page(there)).put().start == DAY + HOUR
+    other = EVENT.title + "!"
+    graph = Graph(page(there), (200, ours()))
+    asyncio.run(graph.calendar().put(replace(EVENT, title=other)))
+    assert json.loads(graph.requests[1].content)["subject"] == other
 
 
 @pytest.mark.parametrize(

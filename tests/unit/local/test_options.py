@@ -15,7 +15,14 @@ def test_an_empty_environment_means_the_defaults() -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("PORT", "http"), ("PORT", "70000"), ("HTTP_PROCESSES", "0"), ("FAIRSLOT_DEMO", "some")],
+    [
+        ("PORT", "http"),
+        ("PORT", "70000"),
+        ("HTTP_PROCESSES", "0"),
+        ("FAIRSLOT_DEMO", "some"),
+        ("CALENDARS", "google,pigeons"),
+        ("GOOGLE_PORT", "x"),
+    ],
 )
 def test_an_invalid_value_is_an_error(name: str, value: str) -> None:
     """With the variable's name."""
@@ -26,3 +33,10 @@ def test_an_invalid_value_is_an_error(name: str, value: str) -> None:
 def test_the_demo_data_can_be_left_out() -> None:
     """With `none`."""
     assert not StackOptions.from_environment({"FAIRSLOT_DEMO": "none"}).demo
+
+
+def test_stand_ins_of_calendar_providers_are_started_where_they_are_named() -> None:
+    """Each once, on a port that can be chosen."""
+    assert StackOptions.from_environment({}).calendars == ()
+    options = StackOptions.from_environment({"CALENDARS": " google, google,", "GOOGLE_PORT": "3333"})
+    assert (options.calendars, options.standin_ports["google"]) == (("google",), 3333)

@@ -39,6 +39,27 @@ def test_a_request_is_read_and_written_as_agreed() -> None:
     assert FetchRequest.from_json(asked.to_json()) == FetchRequest(**ASKED)
 
 
+def test_a_request_for_a_source_says_which_and_a_reading_answers_it() -> None:
+    """What the provider said comes back with it; credentials do not."""
+    source: dict[str, Any] = {
+        "source_id": "01a20a3b-77aa-7c21-b1c5-2b8f6d0e4a11",
+        "generation": 3,
+        "calendar_ref": "work",
+        "credentials": "ciphertext",
+    }
+    asked = request(**source)
+    assert json.loads(asked.to_json()) == ASKED | source
+    failed = Reading.of(
+        asked, fetched_at=FETCHED_AT, error="access_revoked", after=60.0, ended="disconnected"
+    )
+    assert Reading.from_json(failed.to_json()) == failed
+    assert (failed.source_id, failed.generation) == (asked.source_id, 3)
+    free = FreeSlots(window=asked.window, bits=5, tag="etag")
+    read = Reading.of(asked, fetched_at=FETCHED_AT, free=free)
+    assert Reading.from_json(read.to_json()) == read
+    assert "ciphertext" not in failed.to_json() + read.to_json()
+
+
 def test_a_reading_names_the_window_and_its_free_slots() -> None:
     """They go with the request that they answer."""
     body = json.loads(reading(1 << 99 | 1).to_json())

@@ -13,8 +13,20 @@ from functools import cache, lru_cache
 from hashlib import blake2b
 from typing import Any
 
-from fairslot.platform import edge
+from fairslot.domain.errors import ForbiddenError
+from fairslot.platform import edge_proof
 from fairslot.platform.settings import settings
+
+
+def check_way(event: Mapping[str, Any]) -> None:
+    """Refuse a request that did not come through CloudFront, where every request has to.
+
+    Raises:
+        ForbiddenError: it came to API Gateway directly.
+
+    """
+    if not edge_proof.may_come_in(event.get("headers") or {}):
+        raise ForbiddenError("Requests come in through CloudFront only; use the address of the deployment.")
 
 
 def digest_of(event: Mapping[str, Any]) -> str:
@@ -31,7 +43,7 @@ def _source(event: Mapping[str, Any]) -> str:
     """Return the address of the client, as far as it is sure."""
     peer: str = event["requestContext"]["http"]["sourceIp"]
     headers: Mapping[str, str] = event.get("headers") or {}
-    if not edge.is_from_cloudfront(headers):
+    if not edge_proof.is_from_cloudfront(headers):
         return peer
     hops = [one.strip() for one in headers.get("x-forwarded-for", "").split(",")]
     # API Gateway adds who connected to it: CloudFront. Before that stands what CloudFront has added.

@@ -46,6 +46,14 @@ class _Memory:
             self._kept.popitem(last=False)
         return kept
 
+    def add(self, source_id: UUID, kept: _Kept) -> None:
+        """Have what is kept be found by its next refresh token too, which is given once it was stored."""
+        self._kept[(source_id, _digest(kept.refresh_token))] = kept
+
+    def replaced(self, key: _Key, refresh_token: str) -> str | None:
+        kept = self._kept.get(key)
+        return None if kept is None or kept.refresh_token == refresh_token else kept.refresh_token
+
     def lock(self, key: _Key) -> asyncio.Lock:
         locks = self._locks.setdefault(asyncio.get_running_loop(), {})
         return locks.setdefault(key, asyncio.Lock())
@@ -55,6 +63,15 @@ class _Memory:
 
 
 _memory = _Memory()
+
+
+def _digest(refresh_token: str) -> bytes:
+    return hashlib.sha256(refresh_token.encode()).digest()
+
+
+def replaced(source_id: UUID, refresh_token: str) -> str | None:
+    """Return the refresh token that a source's stored one was replaced by, None: it was not."""
+    return _memory.replaced((source_id, _digest(refresh_token)), refresh_token)
 
 
 def clear_cache() -> None:
@@ -83,7 +100,7 @@ class SourceToken:
         """
         self._given = refresh_token
         # A source that was connected again begins anew.
-        self._key = (source_id, hashlib.sha256(refresh_token.encode()).digest())
+        self._key = (source_id, _digest(refresh_token))
         self._refresh = refresh
         self._clock = clock
         self._last: str | None = None
@@ -91,8 +108,7 @@ class SourceToken:
     @property
     def replaced(self) -> str | None:
         """The refresh token to store, None where the stored one stays."""
-        kept = _memory.of(self._key, self._given)
-        return kept.refresh_token if kept.refresh_token != self._given else None
+        return _memory.replaced(self._key, self._given)
 
     async def get(self, *, fresh: bool = False) -> str:
         """Return an access token; with `fresh` another than the last, which was refused.
@@ -113,5 +129,7 @@ class SourceToken:
         grant = await self._refresh(kept.refresh_token)
         kept.access_token = grant.access_token
         kept.until = self._clock() + grant.seconds - _SPARE_SECONDS
-        kept.refresh_token = grant.refresh_token or kept.refresh_token
+        if grant.refresh_token:
+            kept.refresh_token = grant.refresh_token
+            _memory.add(self._key[0], kept)
         return grant.access_token

@@ -31,6 +31,8 @@ MOST_TRIES = 3
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 _TAKEN = (HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT)
 _OBJECT = {"Content-Type": "text/calendar; charset=utf-8"}
+# Compressing proxies change the ETag: to W/"x", or "x-gzip".
+_AS_IT_IS = {"Accept-Encoding": "identity"}
 _XML = {"Content-Type": "application/xml; charset=utf-8"}
 
 
@@ -87,7 +89,7 @@ class CaldavCalendar:
             stored, own = await self._find(event.key)
             if own.written == digest_of(event):
                 return own.sighting
-            condition = {"If-Match": stored.version or "*"}
+            condition = {"If-Match": (stored.version or "*").removeprefix("W/")}
             answer = await self._put(stored.ref, moved_object(stored, event, self._now()), condition)
             if answer.ok:
                 return _sighting(event, answer.url, answer.version)
@@ -118,7 +120,7 @@ class CaldavCalendar:
 
     async def _find(self, key: EventKey) -> tuple[Stored, Own]:
         """Return our event where we wrote it, or where a client of the coach moved it in the calendar."""
-        answer = await self._client.send("GET", self._ref(key), allowed=_GONE)
+        answer = await self._client.send("GET", self._ref(key), headers=_AS_IT_IS, allowed=_GONE)
         found = []
         if answer.ok:
             text = answer.body.decode("utf-8", "replace")

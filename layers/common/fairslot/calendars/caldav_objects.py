@@ -59,7 +59,7 @@ def free_of_objects(objects: Iterable[Stored], window: Window, zone: ZoneInfo, s
     own: dict[EventKey, Sighting] = {}
     strange: list[Sequence[Part]] = []
     # Where we wrote it comes before a copy of it.
-    for one in sorted(objects, key=lambda one: event_id_of(one.ref) not in one.text.lower()):
+    for one in sorted(objects, key=lambda one: f"\nuid:{event_id_of(one.ref)}" not in one.text.lower()):
         calendars = only_times(one.text.encode(), *days_of(window, zone))
         found = _own(calendars, one, zone)
         if found is None or found.key.source_id != source_id or found.key in own:

@@ -19,14 +19,15 @@ from fairslot.calendars.interface import AccessToken, CalendarError, Event, Even
 from fairslot.calendars.microsoft_errors import MALFORMED_ID, REPEATED, code_of, microsoft_refusal
 from fairslot.calendars.microsoft_events import (
     EXPAND,
+    EXPAND_BOTH,
     SELECT,
     GraphEvent,
     Rules,
+    changes,
     event_of,
     events_of,
     having,
     new_event,
-    times,
 )
 from fairslot.calendars.microsoft_times import PREFER, asked
 from fairslot.calendars.provider_api import Body, ProviderApi
@@ -101,13 +102,14 @@ class MicrosoftCalendar:
         """Create the event, or move the one of its key; return where it stands.
 
         It is looked for first: how long Graph remembers a transaction id is not documented. The id then keeps
-        two that look at once, or one whose answer is lost, from making two events. Raises CalendarError.
+        two that look at once, or one whose answer is lost, from making two events. One that stands there as
+        it was written before is left where the coach has moved it since. Raises CalendarError; `conflict`:
+        the coach deleted it, and its transaction id stays taken.
         """
         found = await self._find(event.key) or await self._create(event)
         for _ in range(MOST_MOVES):
-            stands = found.sighting(event.key, self._zone)
-            if (stands.start, stands.end) == (event.start, event.end):
-                return stands
+            if found.is_written(event):
+                return found.sighting(event.key, self._zone)
             moved = await self._move(found, event)
             if moved is not None:
                 return moved.sighting(event.key, self._zone)
@@ -141,7 +143,7 @@ class MicrosoftCalendar:
 
     async def _find(self, key: EventKey) -> GraphEvent | None:
         """Return the event of a key; a copy is none."""
-        params = {"$filter": having(key), "$top": "50", **_SEEN}
+        params = {"$filter": having(key), "$top": "50", "$select": SELECT, "$expand": EXPAND_BOTH}
         path = f"{self._calendar}/events"
         async for body in self._api.pages(path, params=params, headers=_HEADERS, following=next_page):
             for event in events_of(body):
@@ -162,7 +164,8 @@ class MicrosoftCalendar:
             made = event_of(answer.body)
             if made.transaction_id != event_id(event.key):
                 raise CalendarError("invalid_body")
-            return made
+            # What was made before this request may have been changed since: look at it whole.
+            return made if made.is_written(event) else await self._find(event.key) or made
         if code_of(answer.body) != REPEATED:
             raise microsoft_refusal(answer)
         found = await self._find(event.key)
@@ -177,7 +180,7 @@ class MicrosoftCalendar:
             "PATCH",
             self._event(found.id),
             headers={**_HEADERS, **({"If-Match": found.etag} if found.etag else {})},
-            body=times(event),
+            body=changes(event),
             allowed=_CHANGED_MEANWHILE | {HTTPStatus.NOT_FOUND, HTTPStatus.GONE},
         )
         return event_of(answer.body) if answer.ok else None

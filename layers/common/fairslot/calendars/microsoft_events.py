@@ -6,14 +6,17 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fairslot.calendars.event_ids import PROPERTY, event_id, key_of, key_text
+from fairslot.calendars.event_ids import PROPERTY, WRITTEN, digest_of, event_id, key_of, key_text
 from fairslot.calendars.interface import CalendarError, Event, EventKey, Sighting
 from fairslot.calendars.microsoft_times import GraphTime, in_utc, instants, touched, whole_days
 from fairslot.domain.slots import instant_of
 
 # An extended property (MAPI's named property) is named in a set that an application makes up once.
-PROPERTY_ID = f"String {{8d2d1a66-5f0c-4c5e-9a1b-3f7f5f2f8f61}} Name {PROPERTY}"
+_SET = "{8d2d1a66-5f0c-4c5e-9a1b-3f7f5f2f8f61}"
+PROPERTY_ID = f"String {_SET} Name {PROPERTY}"
+WRITTEN_ID = f"String {_SET} Name {WRITTEN}"
 EXPAND = f"singleValueExtendedProperties($filter=id eq '{PROPERTY_ID}')"
+EXPAND_BOTH = f"singleValueExtendedProperties($filter=id eq '{PROPERTY_ID}' or id eq '{WRITTEN_ID}')"
 # Neither subject nor body: a title is never read.
 SELECT = "id,start,end,isAllDay,showAs,isCancelled,responseStatus,type,transactionId"
 
@@ -68,9 +71,22 @@ class GraphEvent(BaseModel):
         The property alone proves nothing: a copy has it too, but not the id of the request that made ours.
         Nor are the occurrences ours of what a coach made a series.
         """
-        key = next((key_of(one.value) for one in self.properties if one.id == PROPERTY_ID), None)
+        key = key_of(self._property(PROPERTY_ID))
         is_ours = key is not None and self.transaction_id == event_id(key)
         return key if is_ours and self.type in {None, "singleInstance"} else None
+
+    def is_written(self, event: Event) -> bool:
+        """Return whether this is what was written last, whatever the coach has changed since.
+
+        Graph may answer a write without the properties; then the times say it. Raises CalendarError.
+        """
+        digest = self._property(WRITTEN_ID)
+        if digest is not None:
+            return digest == digest_of(event)
+        return not self.is_all_day and instants(self.start, self.end) == (event.start, event.end)
+
+    def _property(self, name: str) -> str | None:
+        return next((one.value for one in self.properties if one.id == name), None)
 
     def sighting(self, key: EventKey, zone: ZoneInfo) -> Sighting:
         """Return where this event of ours stands. Raises CalendarError."""
@@ -106,18 +122,19 @@ def events_of(body: dict[str, Any]) -> list[GraphEvent]:
 
 def new_event(event: Event) -> dict[str, Any]:
     """Write an event to create: nobody is invited, and a repeated request makes no second one."""
+    return {**changes(event), "showAs": "busy", "transactionId": event_id(event.key)}
+
+
+def changes(event: Event) -> dict[str, Any]:
+    """Write what a move changes; a coach may have made the event all-day."""
+    properties = {PROPERTY_ID: key_text(event.key), WRITTEN_ID: digest_of(event)}
     return {
         "subject": event.title,
-        **times(event),
-        "showAs": "busy",
-        "transactionId": event_id(event.key),
-        "singleValueExtendedProperties": [{"id": PROPERTY_ID, "value": key_text(event.key)}],
+        "start": in_utc(event.start),
+        "end": in_utc(event.end),
+        "isAllDay": False,
+        "singleValueExtendedProperties": [{"id": id_, "value": value} for id_, value in properties.items()],
     }
-
-
-def times(event: Event) -> dict[str, Any]:
-    """Write an event's times; a coach may have made it all-day."""
-    return {"start": in_utc(event.start), "end": in_utc(event.end), "isAllDay": False}
 
 
 def having(key: EventKey) -> str:

@@ -107,13 +107,15 @@ class Client:
 class Grant:
     """Tokens, how many seconds the access token is good for, and the scopes; None: as they were asked for.
 
-    `refresh_token` is None where the one that was used stays the one to use.
+    `refresh_token` is None where the one that was used stays the one to use. `id_token` says whose they are,
+    where the scopes ask for it.
     """
 
     access_token: str = field(repr=False)
     seconds: float
     refresh_token: str | None = field(default=None, repr=False)
     scopes: frozenset[str] | None = None
+    id_token: str | None = field(default=None, repr=False)
 
 
 def new_verifier() -> str:
@@ -143,8 +145,16 @@ class OAuth:
         self._limits = limits
         self._transport = transport
 
-    def consent_url(self, *, redirect_uri: str, state: str, verifier: str, scopes: Iterable[str]) -> str:
-        """Return the page at which the coach allows the scopes."""
+    def consent_url(
+        self,
+        *,
+        redirect_uri: str,
+        state: str,
+        verifier: str,
+        scopes: Iterable[str],
+        account: str | None = None,
+    ) -> str:
+        """Return the page at which the coach allows the scopes, of that `account` if one is known."""
         parameters = {
             "client_id": self._client.client_id,
             "redirect_uri": redirect_uri,
@@ -154,6 +164,7 @@ class OAuth:
             "code_challenge": challenge_of(verifier),
             "code_challenge_method": "S256",
             **self._provider.asking,
+            **({"login_hint": account} if account else {}),
         }
         return f"{self._provider.authorize_url}?{urlencode(parameters)}"
 
@@ -246,12 +257,13 @@ def _granted(answer: Answer) -> Grant:
     # It goes into a header.
     if not isinstance(access_token, str) or not _TOKEN.fullmatch(access_token):
         raise CalendarError("invalid_body")
-    scope = body.get("scope")
+    scope, id_token = body.get("scope"), body.get("id_token")
     return Grant(
         access_token=access_token,
         seconds=_seconds(body.get("expires_in")),
         refresh_token=refresh_token if isinstance(refresh_token, str) and refresh_token else None,
         scopes=frozenset(scope.split()) if isinstance(scope, str) else None,
+        id_token=id_token if isinstance(id_token, str) else None,
     )
 
 

@@ -1,16 +1,27 @@
 """Read one coach's external calendar, whatever its kind."""
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from fairslot.calendars.interface import CalendarError
 from fairslot.calendars.opening import open_calendar
+from fairslot.calendars.renewed import renewed
 from fairslot.messages.fetches import FetchRequest
 from fairslot.messages.readings import LONGEST_TAG, FreeSlots, Reading
 
 
 async def read(request: FetchRequest, *, seconds: float) -> Reading:
-    """Return the free slots of the requested window, or why the calendar could not be read in `seconds`."""
+    """Return the free slots of the requested window, or why the calendar could not be read in `seconds`.
+
+    With it come the credentials to store, if the provider has renewed them.
+    """
+    reading = await _read(request, seconds)
+    credentials = await renewed(request)
+    return reading if credentials is None else replace(reading, credentials=credentials)
+
+
+async def _read(request: FetchRequest, seconds: float) -> Reading:
     fetched_at = datetime.now(UTC)
     try:
         async with asyncio.timeout(seconds):

@@ -7,13 +7,14 @@ from aws_lambda_powertools.metrics import MetricUnit
 from fairslot.domain.errors import UnavailableError
 from fairslot.messages.fetches import FetchRequest
 from fairslot.messages.issuer_keys import KeysRequest
+from fairslot.messages.revocations import RevokeRequest
 from fairslot.messages.watches import WatchRequest
 from fairslot.platform import queue
 from fairslot.platform.observability import logger, metrics
 from fairslot.platform.settings import settings
 
 
-def send_fetches(fetches: Sequence[FetchRequest | KeysRequest | WatchRequest]) -> None:
+def send_fetches(fetches: Sequence[FetchRequest | KeysRequest | RevokeRequest | WatchRequest]) -> None:
     """Send requests; the schedule sends again what the queue refuses."""
     if not fetches:
         return

@@ -15,7 +15,7 @@ from fairslot.coach_time.days import horizon_slots, store_free_time
 from fairslot.messages.fetches import FetchRequest
 from fairslot.messages.notifications import SourceChanged
 from fairslot.messages.readings import Reading
-from fairslot.platform import time_limit
+from fairslot.platform import connect_links, time_limit
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
@@ -119,10 +119,19 @@ def store(connection: Connection, reading: Reading, *, now: datetime | None = No
     if reading.free is not None:
         changed = store_free_time(connection, reading, reading.free)
     else:
-        connection.execute(_SQL["failed"], values)
+        connection.execute(_SQL["failed"], {**values, "reconnect_url": _reconnect_url(reading)})
+    if reading.credentials is not None:
+        connection.execute(_SQL["renew"], {**values, "credentials": reading.credentials})
     if reading.source_id is not None:
         connection.execute(_SQL["note_provider"], values)
     return changed
+
+
+def _reconnect_url(reading: Reading) -> str | None:
+    """Return the link by which what a reading has disconnected is connected again."""
+    if reading.ended != "disconnected" or reading.source_id is None or reading.generation is None:
+        return None
+    return connect_links.reconnect_url(source_id=reading.source_id, generation=reading.generation)
 
 
 def _interval() -> timedelta:

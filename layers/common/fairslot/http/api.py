@@ -13,6 +13,7 @@ from aws_lambda_powertools.event_handler.middlewares import openapi_validation
 from aws_lambda_powertools.event_handler.openapi.compat import is_scalar_field
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEventV2
 
+from fairslot.access import client_address
 from fairslot.access.authorize import LARGEST_BODY, allow, authenticate, rate_headers, raw_body
 from fairslot.access.keys import Client
 from fairslot.access.limits import RequestCount
@@ -26,7 +27,7 @@ from fairslot.domain.errors import (
 from fairslot.http import measures, routing, snapshot
 from fairslot.http.json_input import read_object
 from fairslot.http.problems import problem
-from fairslot.platform import after_answer, edge, time_limit
+from fairslot.platform import after_answer, time_limit
 from fairslot.platform import clock as system_clock
 from fairslot.platform.observability import logger, metrics
 
@@ -110,7 +111,7 @@ def _serve(app: APIGatewayHttpResolver, event: Mapping[str, Any], context: "Lamb
     counts: list[RequestCount] = []
     contract: routing.Contract | None = None
     try:
-        edge.check_way(event)
+        client_address.check_way(event)
         contract = _contract(app, event)
         with time_limit.of(context, at_most=(contract and contract.longest_seconds) or _LONGEST_SECONDS):
             _authorize(app, event, contract, counts)

@@ -14,6 +14,7 @@ from fairslot.domain.slots import Window
 from fairslot.messages import contract
 from fairslot.messages.contract import MessageError
 from fairslot.messages.issuer_keys import KeysRequest
+from fairslot.messages.revocations import RevokeRequest
 from fairslot.messages.watches import WatchRequest
 
 LONGEST_WINDOW = 40_000  # slots; a year of the longest days has 38,064
@@ -70,9 +71,9 @@ class FetchRequest(BaseModel):
         return Window(self.first_slot, self.slot_count)
 
 
-def read(body: str) -> FetchRequest | KeysRequest | WatchRequest:
+def read(body: str) -> FetchRequest | KeysRequest | RevokeRequest | WatchRequest:
     """Read a message of the queue. Raises MessageError."""
-    for read_as in (KeysRequest.from_json, WatchRequest.from_json):
+    for read_as in (KeysRequest.from_json, RevokeRequest.from_json, WatchRequest.from_json):
         with suppress(MessageError):
             return read_as(body)
     return FetchRequest.from_json(body)

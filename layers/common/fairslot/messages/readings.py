@@ -4,7 +4,7 @@ An issuer's public keys, and channels, come on the same queue: see issuer_keys.p
 """
 
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -41,7 +41,8 @@ class Reading:
 
     `fetched_at` is when the reading began, which orders the readings of a calendar. After a failure `after`
     is how many seconds the provider asks to wait; `ended` is its word that trying again is of no use.
-    `source_id` and `generation` are those of the request; a request of 0.1.0 has none.
+    `source_id` and `generation` are those of the request; a request of 0.1.0 has none. `credentials` are what
+    the provider has replaced the source's by: ciphertext, as in the request.
     """
 
     coach_id: str
@@ -53,6 +54,7 @@ class Reading:
     error: str | None = None
     after: float = 0.0
     ended: Ended | None = None
+    credentials: str | None = field(default=None, repr=False)
 
     @staticmethod
     def of(
@@ -91,6 +93,7 @@ class Reading:
             error=None if wire.ok else wire.error,
             after=0.0 if wire.ok else wire.after or 0.0,
             ended=None if wire.ok else wire.ended,
+            credentials=wire.credentials,
         )
 
     def to_json(self) -> str:
@@ -105,6 +108,7 @@ class Reading:
             error=self.error,
             after=self.after or None,
             ended=self.ended,
+            credentials=self.credentials,
         )
         if self.free is not None:
             window = self.free.window
@@ -140,6 +144,7 @@ class _Wire(BaseModel):
     slot_count: Annotated[int, Field(ge=1, le=LONGEST_WINDOW)] | None = None
     free: str | None = None
     unreadable: Annotated[int, Field(ge=0)] | None = None
+    credentials: str | None = None
 
 
 def _free(wire: _Wire) -> FreeSlots:

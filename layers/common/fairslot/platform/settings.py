@@ -46,6 +46,14 @@ class Settings(BaseModel):
     calendar_timeout_seconds: float = Field(3.0, gt=0)
     calendar_attempts: int = Field(4, ge=1)
 
+    # Where browsers reach this deployment: links to connect calendars begin with it.
+    public_url: str = Field(
+        "", pattern=r"^(https://[^/?#@\s]+|http://(127\.0\.0\.1|localhost)(:\d{1,5})?)?/?$"
+    )
+    # What those links are sealed with: the first seals, those after it are read too while they change.
+    connect_secrets: str = ""
+    # The function that knows connections and stores them; empty: nothing can be connected.
+    connections_function: str = ""
     # The operator's registration at Google, and the JSON key of a service account at an organization that
     # delegates to it.
     google_client_id: str = ""

@@ -44,9 +44,13 @@ SELECT source.coach_id, source.source_id, source.generation, source.kind, source
 -- Notes that a source could not be read; its last answer stays.
 SELECT engine.note_source_failed(p_coach => %(coach)s, p_source => %(source)s, p_generation => %(generation)s,
                                  p_fetched_at => %(fetched_at)s, p_error => %(error)s, p_after => %(after)s,
-                                 p_ended => %(ended)s);
+                                 p_ended => %(ended)s, p_reconnect_url => %(reconnect_url)s);
 
 -- name: note_provider
 -- Counts how the provider of a source answered.
 SELECT engine.note_provider(p_coach => %(coach)s, p_source => %(source)s, p_error => %(error)s, p_most => %(most)s,
                             p_pause => %(pause)s, p_longest => %(longest)s, p_interval => %(interval)s, p_now => %(now)s);
+
+-- name: renew
+-- Stores what a provider has replaced a source's credentials by.
+SELECT engine.renew_credentials(p_source => %(source)s, p_generation => %(generation)s, p_credentials => %(credentials)s);

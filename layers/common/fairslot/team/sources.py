@@ -10,6 +10,7 @@ from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
 from fairslot.domain.errors import ConflictError, ValidationError
+from fairslot.platform import connect_links
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 from fairslot.team.changes import Json, Step, check_made
@@ -130,7 +131,12 @@ def as_stored(settings: Settings) -> Json:
 
 
 def _shown(source: Json) -> Json:
-    return {**source, "error": in_words(source["error_code"])}
+    """Return a source with its error in words, and where a coach connects it again."""
+    generation = source.pop("generation")
+    reconnect = None
+    if source["state"] == "disconnected" and source["kind"] in connect_links.CONNECTABLE:
+        reconnect = connect_links.reconnect_url(source_id=UUID(source["source_id"]), generation=generation)
+    return {**source, "error": in_words(source["error_code"]), "reconnect": reconnect}
 
 
 def _address(kind: str, url: str | None) -> str | None:

@@ -13,10 +13,11 @@ CREATE OR REPLACE FUNCTION engine.calendars_named(p_coach text) RETURNS jsonb LA
     RETURN (SELECT coalesce(jsonb_agg(calendar_id ORDER BY calendar_id), '[]') FROM coach_calendars WHERE coach_id = p_coach);
 
 -- Notes that a source could not be read: its last answer stays. It is asked again after p_after seconds at the earliest, and not
--- before somebody acts if the provider has p_ended it; the tenant is told when that disconnects it.
+-- before somebody acts if the provider has p_ended it; the tenant is told when that disconnects it, and by what link it is
+-- connected again (p_reconnect_url), if a coach can.
 CREATE OR REPLACE FUNCTION engine.note_source_failed(
     p_coach text, p_source uuid, p_generation integer, p_fetched_at timestamptz, p_error text, p_after double precision,
-    p_ended text
+    p_ended text, p_reconnect_url text
 ) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_source calendar_sources;
@@ -37,7 +38,8 @@ BEGIN
         PERFORM engine.record_change(
             p_tenant => v_source.tenant_id, p_type => 'calendar.disconnected', p_details => jsonb_build_object(
             'coach_id', p_coach, 'source_id', v_source.source_id, 'kind', v_source.kind, 'error', p_error,
-            'synced_at', engine.zulu(v_source.synced_at), 'reconnect_url', engine.reconnect_url(v_source),
+            'synced_at', engine.zulu(v_source.synced_at), 'reconnect_url',
+            CASE WHEN v_source.kind IN ('caldav', 'google', 'microsoft') THEN p_reconnect_url END,
             'calendar_ids', engine.calendars_named(p_coach)));
     END IF;
 END $$;

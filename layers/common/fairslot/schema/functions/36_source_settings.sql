@@ -7,10 +7,6 @@ CREATE OR REPLACE FUNCTION engine.source_state(s calendar_sources, p_now timesta
                 WHEN coalesce(s.synced_at, s.first_requested_at, s.created_at) < p_now - interval '15 minutes' THEN 'stale'
                 WHEN s.synced_at IS NULL THEN 'new' ELSE 'ok' END;
 
--- Where a coach connects a source again, null if there is nothing to do there.
-CREATE OR REPLACE FUNCTION engine.reconnect_url(s calendar_sources) RETURNS text LANGUAGE sql STABLE
-    RETURN NULL::text;
-
 -- What is set of a source as the API shows it. Credentials never are.
 CREATE OR REPLACE FUNCTION engine.source_json(s calendar_sources) RETURNS jsonb LANGUAGE sql STABLE
     RETURN jsonb_build_object(
@@ -24,7 +20,7 @@ CREATE OR REPLACE FUNCTION engine.source_health(s calendar_sources, p_now timest
         'failed_at', engine.zulu(s.failed_at), 'error_code', s.error, 'unreadable_events', s.unreadable_events,
         'next_read_at', CASE WHEN s.reads AND s.ended IS NULL THEN engine.zulu(greatest(
             s.next_at, p_now, (SELECT one.open_until FROM calendar_providers AS one WHERE one.provider = s.provider))) END,
-        'reconnect', engine.reconnect_url(s));
+        'generation', s.generation);
 
 -- A source as the audit shows it: of its address the host alone, as the rest can be a secret.
 CREATE OR REPLACE FUNCTION engine.audited_source(s calendar_sources) RETURNS jsonb LANGUAGE sql STABLE

@@ -1,0 +1,129 @@
+"""The guards of several calendars a coach, and of how they go."""
+
+from tests.mutants.guard import Guard
+
+_SOURCES = "schema/functions/35_sources.sql"
+_HEALTH = "schema/functions/36_source_health.sql"
+_SETTINGS = "schema/functions/36_source_settings.sql"
+_READ = "schema/functions/34_calendars_read.sql"
+_CALENDARS = "schema/functions/03_calendars.sql"
+_TESTS = "tests/integration/test_sources.py"
+_HOW = "tests/integration/test_source_health.py"
+_UNVERIFIED = "tests/integration/test_unverified.py"
+_HTTP = "tests/handlers/test_api_sources.py"
+
+_ANSWERS = (
+    Guard(
+        "the last answer takes the place of all",
+        _SOURCES,
+        "           & CASE WHEN v_alone THEN",
+        "           & CASE WHEN true THEN",
+        f"{_TESTS}::test_a_coach_is_free_where_every_calendar_is",
+    ),
+    Guard(
+        "a coach is as fresh as the one that was read last",
+        _SOURCES,
+        "THEN min(synced_at) END AS synced_at",
+        "THEN max(synced_at) END AS synced_at",
+        f"{_TESTS}::test_one_that_fails_keeps_what_it_said",
+    ),
+    Guard(
+        "a reading of another account counts",
+        _SOURCES,
+        "source.source_id = p_source AND source.generation = p_generation",
+        "source.source_id = p_source",
+        f"{_TESTS}::test_a_reading_of_another_account_does_not_count",
+    ),
+    Guard(
+        "an old message is about any of several",
+        _SOURCES,
+        "WHERE other.coach_id = p_coach AND other.source_id <> source.source_id) END",
+        "WHERE false) END",
+        f"{_TESTS}::test_messages_of_the_last_release_are_about_the_only_calendar",
+    ),
+    Guard(
+        "one that goes leaves its busy time",
+        _SOURCES,
+        "    IF TG_OP <> 'INSERT' THEN\n",
+        "    IF false THEN\n",
+        f"{_TESTS}::test_one_that_goes_frees_what_no_other_takes",
+    ),
+    Guard(
+        "an address that was never read is free",
+        _SETTINGS,
+        "        DELETE FROM source_answers WHERE source_id = p_source;",
+        "        NULL;",
+        f"{_HTTP}::test_another_address_was_never_read",
+    ),
+)
+
+_GOING = (
+    Guard(
+        "a timeout disconnects",
+        _HEALTH,
+        "CASE WHEN engine.was_answered(p_error) THEN p_ended END",
+        "p_ended",
+        f"{_HOW}::test_what_is_no_word_of_the_provider_ends_nothing",
+    ),
+    Guard(
+        "what is disconnected is polled",
+        _READ,
+        "WHERE source.reads AND source.ended IS NULL AND source.next_at <= p_now",
+        "WHERE source.reads AND source.next_at <= p_now",
+        f"{_HOW}::test_a_clear_word_ends_a_source_and_the_tenant_is_told_once",
+    ),
+    Guard(
+        "all sources are asked for at the same moment",
+        _READ,
+        "hashtextextended(p_source::text, 0)",
+        "0",
+        f"{_HOW}::test_sources_are_asked_for_evenly",
+    ),
+    Guard(
+        "what a provider asks for is not waited",
+        _HEALTH,
+        "greatest(p_after * interval '1 second', engine.retry_after(failures + 1))",
+        "engine.retry_after(failures + 1)",
+        f"{_HOW}::test_what_a_provider_asks_for_is_waited",
+    ),
+    Guard(
+        "a provider that is down is asked about every source",
+        _READ,
+        "                        WHERE tried.provider = due.provider AND tried.open_until IS NOT NULL));",
+        "                        WHERE false));",
+        f"{_HOW}::test_a_provider_that_does_not_answer_is_tried_with_one_source",
+    ),
+    Guard(
+        "what a provider refuses opens its breaker",
+        _HEALTH,
+        "    ELSIF NOT engine.was_answered(p_error) THEN\n        INSERT",
+        "    ELSIF p_error IS NOT NULL THEN\n        INSERT",
+        f"{_HOW}::test_what_a_provider_refuses_is_no_outage",
+    ),
+)
+
+_VERIFIED = (
+    Guard(
+        "who is not verified is booked",
+        "schema/functions/11_choosing.sql",
+        "    IF p_calendar.on_unverified <> 'allow' THEN",
+        "    IF false THEN",
+        f"{_UNVERIFIED}::test_nobody_is_booked_by_what_is_not_known",
+    ),
+    Guard(
+        "who is not verified is listed",
+        "coach_time/team_reading.py",
+        '        who=_verified(team, who, row["verified_since"]),',
+        "        who=who,",
+        f"{_UNVERIFIED}::test_nobody_is_booked_by_what_is_not_known",
+    ),
+    Guard(
+        "a page of before is shown for who is not verified now",
+        "functions/availability/page_text.py",
+        "        one.unverified,\n",
+        "",
+        f"{_HTTP}::test_a_page_names_who_is_verified_when_it_is_asked_for",
+    ),
+)
+
+GUARDS = (*_ANSWERS, *_GOING, *_VERIFIED)
