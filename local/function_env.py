@@ -10,9 +10,6 @@ from local.template import Function, Template
 ROOT = Path(__file__).parents[1]
 PYTHONPATH = ":".join(str(ROOT / folder) for folder in ("functions", "layers/common", "."))
 
-# Where stand-ins of providers are: for every function that reaches the internet. On AWS nobody says it.
-PROVIDERS = {"GOOGLE_ACCOUNTS_URL", "GOOGLE_API_URL", "MICROSOFT_ACCOUNTS_URL", "MICROSOFT_API_URL"}
-
 # Shorter than on AWS, so that a person sees a retry happen.
 LOCAL_SETTINGS = {
     "WEBHOOK_SCHEDULE_SECONDS": "1,2,4,8,16,30",
@@ -68,13 +65,15 @@ def variables(
     function's name.
     """
     settings = {name.upper() for name in Settings.model_fields}
-    is_outside = "DATABASE_URL" not in function.environment
     chosen = {
         name: value
         for name, value in caller.items()
-        if value and (name in function.environment or (name in settings and not name.endswith("_URL")))
+        if value
+        and (
+            name in function.environment
+            or (name in settings and (name in STANDIN_URLS or not name.endswith("_URL")))
+        )
     }
-    providers = {name: caller[name] for name in PROVIDERS if is_outside and caller.get(name)}
     given = {**LOCAL_SETTINGS, **chosen, **addresses}
     own = template.environment(function, given)
     extra = {
@@ -83,7 +82,7 @@ def variables(
         if name not in own and (name in STANDIN_URLS or not name.endswith("_URL"))
     }
     found = functions if any(name.endswith("_FUNCTION") for name in function.environment) else {}
-    return {**_runtime(function, data), **services, **found, **own, **extra, **providers}
+    return {**_runtime(function, data), **services, **found, **own, **extra}
 
 
 def _runtime(function: Function, data: Path) -> dict[str, str]:

@@ -25,7 +25,7 @@ with importing():
         validation_answer,
     )
     from fairslot.calendars.push_secret import configured
-    from fairslot.domain.errors import ForbiddenError, QueueError
+    from fairslot.domain.errors import QueueError
     from fairslot.messages.notifications import SourceChanged
     from fairslot.platform import edge_proof, queue, time_limit
     from fairslot.platform.observability import logger, metrics
@@ -53,31 +53,31 @@ _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 @metrics.log_metrics
 def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Answer a provider: 202 once what it tells is on the queue, 503 where it has to tell again."""
-    refused = ""
-    received = 0
-    answer = _answered(HTTPStatus.ACCEPTED)
+    received, refused = 0, ""
     try:
-        if not edge_proof.may_come_in(event.get("headers") or {}):
-            raise ForbiddenError
-        echoed = _validation(event)
-        if echoed is not None:
-            answer = _answered(HTTPStatus.OK, echoed)
-        else:
-            notices = _notices(event)
-            with time_limit.of(context, at_most=_LONGEST_SECONDS):
-                _send(notices)
-            received = len(notices)
+        answer, received = _taken_in(event, context)
     except PushError as error:
         refused = error.reason
         answer = _answered(_STATUSES[refused])
-    except ForbiddenError:
-        answer = _answered(HTTPStatus.FORBIDDEN)
     except QueueError as error:
         logger.warning("notifications not queued", extra={"untaken": len(error.untaken)})
         answer = _answered(HTTPStatus.SERVICE_UNAVAILABLE)
     metrics.add_metric(name="PushesReceived", unit=MetricUnit.Count, value=received)
     metrics.add_metric(name="PushesForged", unit=MetricUnit.Count, value=int(refused == "forged"))
     return answer
+
+
+def _taken_in(event: Mapping[str, Any], context: "LambdaContext") -> tuple[dict[str, Any], int]:
+    """Return the answer, and how many notifications are on the queue. Raises PushError and QueueError."""
+    if not edge_proof.may_come_in(event.get("headers") or {}):
+        return _answered(HTTPStatus.FORBIDDEN), 0
+    echoed = _validation(event)
+    if echoed is not None:
+        return _answered(HTTPStatus.OK, echoed), 0
+    notices = _notices(event)
+    with time_limit.of(context, at_most=_LONGEST_SECONDS):
+        _send(notices)
+    return _answered(HTTPStatus.ACCEPTED), len(notices)
 
 
 def _validation(event: Mapping[str, Any]) -> str | None:

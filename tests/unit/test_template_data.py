@@ -100,7 +100,8 @@ def test_the_environment_holds_these_secrets_only() -> None:
     """Who may look at a function sees no way to the data, and nothing that opens a coach's calendar.
 
     That is the key of digests, CloudFront's header, what links are sealed and notifications proven with, and
-    by what providers know the operator: with it alone no calendar is read, but in an organization that trusts a service account.
+    by what providers know the operator: with it alone no calendar is read, but in an organization that trusts
+    a service account.
     """
     secret = {
         variable

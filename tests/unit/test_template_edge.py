@@ -13,7 +13,7 @@ HTTP = sorted({name for name, _ in sources("HttpApi")})
 
 
 def test_pages_and_api_have_one_address() -> None:
-    """The API under /api/, health, connecting and notifications beside it, the rest from the bucket, the contract too."""
+    """The API under /api/, what coaches and providers call and health beside it, the rest from the bucket."""
     assert CONFIG["DefaultCacheBehavior"]["TargetOriginId"] == "pages"
     assert {path: one["TargetOriginId"] for path, one in BEHAVIORS.items()} == {
         "/api/*": "api",
