@@ -44,14 +44,17 @@ def test_no_right_ends_in_an_asterisk(name: str) -> None:
 def test_every_use_of_the_key_has_a_context() -> None:
     """A condition on all of a call's keys holds for a call without any: that has to be refused, too."""
     users = ("DispatchFunction", "AdminFunction", "BookingFunction", "FetchFunction")
-    [dispatch], [admin], [booking], [fetch] = map(kms, users)
+    [dispatch], [admin], [booking], [opens, locks] = map(kms, users)
     assert dispatch["Condition"] == {
         "ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["endpoint_id"]},
         "Null": {"kms:EncryptionContextKeys": "false"},
     }
     assert admin["Condition"]["Null"] == {"kms:EncryptionContextKeys": "false"}
     assert booking["Condition"] == {"StringEquals": {"kms:EncryptionContext:purpose": "inbound"}}
-    assert fetch["Condition"] == {"StringEquals": {"kms:EncryptionContext:purpose": "calendar"}}
+    # What providers replace is locked up again.
+    assert (opens["Action"], locks["Action"]) == ("kms:Decrypt", "kms:Encrypt")
+    assert opens["Condition"] == {"StringEquals": {"kms:EncryptionContext:purpose": "calendar"}}
+    assert locks["Condition"] == opens["Condition"]
 
 
 def test_who_may_use_the_key_knows_it() -> None:
