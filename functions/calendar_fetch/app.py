@@ -90,6 +90,8 @@ class Batch:
     async def _revoke(self, request: RevokeRequest) -> None:
         from fairslot.calendars.revoking import revoke  # late: sources are seldom deleted
 
+        if request.channel is not None:
+            await self._ask(request.channel)
         error = await revoke(request, seconds=self.seconds)
         facts = {"source_id": str(request.source_id), "kind": request.provider, "error": error}
         (logger.info if error is None else logger.warning)("grant revoked", extra=facts)

@@ -7,8 +7,10 @@ from uuid import uuid4
 import pytest
 
 from fairslot.coach_time.days import extend_days
+from fairslot.coach_time.fetch_requests import send_fetches
 from fairslot.platform import signing_secrets
 from fairslot.platform.db import Connection
+from fairslot.team import connections
 from tests.support.fixtures import Environment
 from tests.support.google import GoogleStandIn
 from tests.support.graph import Standin
@@ -102,6 +104,19 @@ def test_the_channel_of_a_source_that_goes_is_stopped(world: World) -> None:
     assert world.account.channels() == 1
     world.connection.execute("DELETE FROM calendar_sources")
     assert (world.plan()["channels"], world.read()) == (1, (1, 1))
+    assert world.account.channels() == 0
+    assert world.connection.execute("SELECT FROM ended_channels").fetchall() == []
+
+
+def test_the_channel_is_stopped_before_the_grant_is_revoked(world: World) -> None:
+    """Afterwards nobody could, and the provider would go on telling of the calendar for a week."""
+    grant = connections.grant_of(
+        world.connection, tenant_id=TENANT, coach_id="ana", source_id=world.account.source_id
+    )
+    assert grant is not None
+    world.connection.execute("DELETE FROM calendar_sources")
+    send_fetches([grant])
+    assert world.read() == (1, 1)
     assert world.account.channels() == 0
     assert world.connection.execute("SELECT FROM ended_channels").fetchall() == []
 

@@ -21,7 +21,7 @@ class WatchRequest:
     """A request about the channel of a source, which is a calendar at a provider.
 
     `calendar_kind`, `calendar_ref` and `credentials` are the source's, as in FetchRequest. `address` is where
-    the deployment takes notifications; `generation` is the channel's.
+    the deployment takes notifications: for `watch` alone. `generation` is the channel's.
     """
 
     kind: Literal["watch"] = "watch"
@@ -29,7 +29,7 @@ class WatchRequest:
     source_id: UUID
     generation: int
     calendar_kind: str
-    address: Name
+    address: str = ""
     calendar_ref: str | None = None
     credentials: str | None = field(default=None, repr=False)
     channel_id: Name | None = None
