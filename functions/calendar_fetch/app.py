@@ -1,10 +1,11 @@
 """Read external calendars: a message of FetchesQueue per coach in, a message of FetchedQueue per reading out.
 
 Issuers' public keys, by which tokens are verified, are read in the same way, and providers asked to tell of
-changes.
+changes. A booking that cannot wait for a queue invokes it, and has the readings in the answer.
 It reaches the internet and no database.
 """
 
+import asyncio
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -109,11 +110,16 @@ class Batch:
 
 @logger.inject_lambda_context(log_event=False)
 @metrics.log_metrics
-def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> "PartialItemFailureResponse":
+def lambda_handler(
+    event: dict[str, Any], context: "LambdaContext"
+) -> "PartialItemFailureResponse | dict[str, list[str]]":
     """Read the calendars of an SQS batch concurrently, send the readings, and return which messages stay.
 
-    A calendar that cannot be read is a result too: its message is done, and the next sync retries.
+    A calendar that cannot be read is a result too: its message is done, and the next sync retries. With
+    {"requests": [message, …], "seconds": 3.0} the answer is {"readings": [message, …]}, and nothing is sent.
     """
+    if "requests" in event:
+        return {"readings": asyncio.run(_asked(event["requests"], event["seconds"]))}
     batch = Batch(seconds=context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS)
     processor = AsyncBatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
     response = async_process_partial_response(event, batch.work, processor, context)
@@ -124,6 +130,23 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> "PartialI
         logger.error("readings not sent", extra={"untaken": len(error.untaken)})
         response = {"batchItemFailures": [{"itemIdentifier": r["messageId"]} for r in event["Records"]]}
     return response
+
+
+async def _asked(messages: list[str], seconds: float) -> list[str]:
+    """Read calendars concurrently; one that fails unexpectedly has no reading."""
+    requests = [FetchRequest.from_json(message) for message in messages]
+    found = await asyncio.gather(*[read(one, seconds=seconds) for one in requests], return_exceptions=True)
+    readings = []
+    for request, reading in zip(requests, found, strict=True):
+        if isinstance(reading, BaseException):
+            kind = type(reading).__qualname__
+            logger.error(
+                "reading failed unexpectedly", extra={"coach_id": request.coach_id, "exception": kind}
+            )
+        else:
+            readings.append(reading.to_json())
+            _report(request, reading, round(seconds * 1000))
+    return readings
 
 
 def _report(request: FetchRequest, reading: Reading, milliseconds: int) -> None:

@@ -11,6 +11,7 @@ from fairslot.domain.idempotency import NO_KEY
 from tests.deploy.roles import Right
 from tests.deploy.world import CALENDAR, World, wait_for
 from tests.support.cloudformation import functions, shared_policies
+from tests.support.http import booking_body
 from tests.support.inbound_events import receive_event
 from tests.support.team import TENANT
 
@@ -37,6 +38,18 @@ def test_event(world: World) -> None:
     """Send an endpoint a test event."""
     endpoint = world.subscribe("ok")
     world.ask("POST", f"/api/webhook-endpoints/{endpoint}/test")
+
+
+def asked_again(world: World) -> None:
+    """Book where the chosen coach's calendar is asked once more; without the right nobody is booked."""
+    coach = world.external_coach()
+    starts = wait_for(lambda: world.free(coach), "there are bookable starts")
+    world.database.execute(
+        "UPDATE calendar_sources SET synced_at = synced_at - interval '1 minute' WHERE coach_id = %s",
+        (coach,),
+    )
+    world.ask("PATCH", f"/api/calendars/{coach}", {"on_unverified": "recheck"})
+    world.api.post("/api/appointments", json=booking_body(starts[0], calendar_id=coach))
 
 
 def absence_ends(world: World) -> None:
@@ -227,6 +240,7 @@ ACTS: dict[Right, Act] = {
     Right("BookingFunction", SEND, "DeliveriesQueue"): World.book,
     Right("BookingFunction", SEND, "FetchesQueue"): calendar_event,
     Right("BookingFunction", "kms:Decrypt", "WebhookKey"): signed_event,
+    Right("BookingFunction", "lambda:InvokeFunction", "FetchFunction"): asked_again,
     Right("AdminFunction", SEND, "DeliveriesQueue"): test_event,
     Right("AdminFunction", SEND, "FetchesQueue"): absence_ends,
     Right("AdminFunction", "kms:Encrypt", "WebhookKey"): new_endpoint,

@@ -81,14 +81,21 @@ def test_a_function_reaches_the_data_or_the_internet(name: str) -> None:
         assert not DATA & given
 
 
-def test_two_functions_outside_can_ask_one_inside_each_and_no_other() -> None:
-    """Whether a customer may be named, and what a link is about: beside the queues no way leads inside."""
-    dispatch, connect = FUNCTIONS["DispatchFunction"], FUNCTIONS["ConnectFunction"]
-    assert queue_of(environment(dispatch)["CONTACT_PERMITS_FUNCTION"]) == "PermitsFunction"
-    assert queue_of(environment(connect)["CONNECTIONS_FUNCTION"]) == "ConnectionsFunction"
-    asked = {"DispatchFunction": {"PermitsFunction"}, "ConnectFunction": {"ConnectionsFunction"}}
+def test_three_functions_can_ask_one_other_each() -> None:
+    """Two outside: whether a customer may be named, and what a link is about; one inside: a calendar.
+
+    Beside the queues no other way leads from one world to the other.
+    """
+    asked = {
+        "DispatchFunction": ("CONTACT_PERMITS_FUNCTION", "PermitsFunction"),
+        "ConnectFunction": ("CONNECTIONS_FUNCTION", "ConnectionsFunction"),
+        "BookingFunction": ("CALENDAR_FETCH_FUNCTION", "FetchFunction"),
+    }
     for name, one in FUNCTIONS.items():
-        assert allowed(one, "lambda:InvokeFunction") == asked.get(name, set()), name
+        setting, other = asked.get(name, (None, None))
+        assert allowed(one, "lambda:InvokeFunction") == ({other} if other else set()), name
+        if setting:
+            assert queue_of(environment(one)[setting]) == other
 
 
 @pytest.mark.parametrize("name", sorted(INSIDE - {"MigrateFunction"}))

@@ -87,6 +87,7 @@ class Settings(BaseModel):
     webhook_kms_key_id: str = ""
     # The function that says whether a message may still name its customer; empty: nobody is asked.
     contact_permits_function: str = ""
+    calendar_fetch_function: str = ""
     # For the local stack and the tests only.
     webhook_allow_loopback_http: bool = False
     outbox_grace_seconds: float = Field(10.0, ge=0)
