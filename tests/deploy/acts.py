@@ -12,6 +12,7 @@ from uuid import uuid4
 import httpx
 
 from fairslot.booking import appointments
+from fairslot.calendars.push_secret import Channel, PushSecrets
 from fairslot.domain.idempotency import NO_KEY
 from tests.deploy.roles import Right
 from tests.deploy.world import CALENDAR, World, wait_for
@@ -133,6 +134,15 @@ def left_event(world: World) -> None:
     coach, received = world.external_coach(), datetime.now(UTC) - timedelta(minutes=1)
     receive_event(world.database, coach_id=coach, key=str(uuid4()), now=received)
     run("OutboxFunction", "outbox")(world)
+
+
+def notification(world: World) -> None:
+    """Tell of a change as Google does, of a channel that nobody knows."""
+    secrets = world.deployment.account.client("secretsmanager")
+    secret = secrets.get_secret_value(SecretId=world.deployment.id_of("PushSecret"))["SecretString"]
+    token = PushSecrets([secret]).make(Channel(provider="google", source_id=uuid4(), generation=1))
+    headers = {"X-Goog-Channel-Token": token, "X-Goog-Resource-State": "exists"}
+    assert world.api.post("/calendar-push/google", headers=headers).status_code in {202, 503}
 
 
 def dead_letters(world: World) -> None:
@@ -285,6 +295,7 @@ ACTS: dict[Right, Act] = {
     Right("ConnectFunction", "lambda:InvokeFunction", "ConnectionsFunction"): opened_link,
     Right("ConnectFunction", "kms:Encrypt", "WebhookKey"): connected,
     Right("ConnectionsFunction", SEND, "FetchesQueue"): connected,
+    Right("PushFunction", SEND, "ResultsQueue"): notification,
     Right("DispatchFunction", SEND, "ResultsQueue"): World.book,
     Right("DispatchFunction", SEND, "DeliveriesQueue"): held_back,
     Right("DispatchFunction", SEND, "DeliveriesDeadLetterQueue"): booking_for("error"),

@@ -13,7 +13,8 @@ WITHOUT = {
         outbox.make_deliveries outbox.mark_published outbox.mark_sent outbox.record_attempt
         outbox.unconfirmed_blocks outbox.waiting read_model.delete_old read_model.fold
         retention.calendar_events retention.decided retention.deliveries retention.events retention.inbound
-        sync.due sync.failed sync.note_provider sync.renew zones.calendar_zones zones.days_apart""",
+        sync.due sync.failed sync.note_provider sync.renew watches.due watches.ended zones.calendar_zones
+        zones.days_apart""",
     "of the deployment, not of a tenant": """
         admin.count_keys bookable_starts.page_key contacts.key
         issuer_keys.ask issuer_keys.claim issuer_keys.failed issuer_keys.find issuer_keys.forget
@@ -21,6 +22,8 @@ WITHOUT = {
     "tells whose it is": """
         api_keys.find api_keys.was_used connections.state connections.use inbound.claim
         signed_requests.find""",
+    "of one source, which a proof or an answer names": """
+        sync.notified watches.failed watches.stopped watches.store""",
     "goes on with the row that inbound.claim has locked": "inbound.note_progress inbound.processed",
     "goes on with the coaches that days.coaches has found": "days.extend days.replace days.store days.stored",
     "goes on with the coach whom a booking of the tenant has chosen": "recheck.sources recheck.store",

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from fairslot.coach_time.days import horizon_slots, store_free_time
 from fairslot.messages.fetches import FetchRequest
+from fairslot.messages.notifications import SourceChanged
 from fairslot.messages.readings import Reading
 from fairslot.platform import connect_links, time_limit
 from fairslot.platform.db import Connection
@@ -50,6 +51,22 @@ def request(
     """
     values = {"now": now, "tenant": tenant_id, "coaches": list(coach_ids), "pause": _PAUSE}
     return _fetches(connection.execute(_SQL["request"], values).fetchall(), now)
+
+
+def notified(connection: Connection, told: SourceChanged, *, now: datetime) -> list[FetchRequest]:
+    """Do what a provider's notification asks for; return the request to read the source, if there is one.
+
+    It is the same as `request`, for one source: at most one reading in ten seconds. What is told by a channel
+    that was replaced, or of a source that is gone, asks for nothing.
+    """
+    values = {
+        "source": told.source_id,
+        "generation": told.generation,
+        "task": told.task,
+        "now": now,
+        "pause": _PAUSE,
+    }
+    return _fetches(connection.execute(_SQL["notified"], values).fetchall(), now)
 
 
 def await_first(

@@ -1,4 +1,7 @@
-"""ResultsQueue: one attempt per message, written by the dispatcher, read by the results function."""
+"""ResultsQueue: one attempt per message, written by the dispatcher, read by the results function.
+
+What notifications of calendars' providers ask for comes on the same queue: see notifications.py.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +11,8 @@ from uuid import UUID
 from pydantic import AwareDatetime
 
 from fairslot.messages import contract
+from fairslot.messages.contract import MessageError
+from fairslot.messages.notifications import SourceChanged
 
 # `held`: nothing was sent, and the delivery was requeued.
 Outcome = Literal["delivered", "retrying", "failed", "held"]
@@ -51,3 +56,11 @@ class Attempt:
     def to_json(self) -> str:
         """Write the message's body."""
         return contract.write(self)
+
+
+def read(body: str) -> Attempt | SourceChanged:
+    """Read a message of the queue. Raises MessageError."""
+    try:
+        return Attempt.from_json(body)
+    except MessageError:
+        return SourceChanged.from_json(body)

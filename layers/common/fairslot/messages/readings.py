@@ -1,8 +1,9 @@
 """FetchedQueue: one reading of a calendar per message, written by the calendar reader, stored by the sync.
 
-An issuer's public keys come on the same queue: see issuer_keys.py.
+An issuer's public keys, and channels, come on the same queue: see issuer_keys.py and watches.py.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 from uuid import UUID
@@ -14,6 +15,7 @@ from fairslot.messages import contract
 from fairslot.messages.contract import MessageError
 from fairslot.messages.fetches import LONGEST_WINDOW, FetchRequest
 from fairslot.messages.issuer_keys import KeysReading
+from fairslot.messages.watches import WatchAnswer
 
 LONGEST_TAG = 1_000
 # More would not fit into a message with everything else.
@@ -134,12 +136,12 @@ class Reading:
         return contract.to_json(wire.model_dump(mode="json", exclude_none=True))
 
 
-def read(body: str) -> Reading | KeysReading:
+def read(body: str) -> Reading | KeysReading | WatchAnswer:
     """Read a message of the queue. Raises MessageError."""
-    try:
-        return KeysReading.from_json(body)
-    except MessageError:
-        return Reading.from_json(body)
+    for read_as in (KeysReading.from_json, WatchAnswer.from_json):
+        with suppress(MessageError):
+            return read_as(body)
+    return Reading.from_json(body)
 
 
 class _Wire(BaseModel):
