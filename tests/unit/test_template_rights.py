@@ -36,14 +36,14 @@ def test_no_right_ends_in_an_asterisk(name: str) -> None:
 def test_every_use_of_the_key_has_a_context() -> None:
     """A condition on all of a call's keys holds for a call without any: that has to be refused, too."""
     users = ("DispatchFunction", "AdminFunction", "BookingFunction", "FetchFunction")
-    [dispatch, written], [admin], [booking], [fetch] = map(kms, users)
+    [dispatch, written], [admin], [booking], [read, replaced] = map(kms, users)
     assert dispatch["Condition"] == {
         "ForAllValues:StringEquals": {"kms:EncryptionContextKeys": ["endpoint_id"]},
         "Null": {"kms:EncryptionContextKeys": "false"},
     }
     assert admin["Condition"]["Null"] == {"kms:EncryptionContextKeys": "false"}
     assert booking["Condition"] == {"StringEquals": {"kms:EncryptionContext:purpose": "inbound"}}
-    for one in (fetch, written):
+    for one in (read, replaced, written):
         assert one["Condition"] == {"StringEquals": {"kms:EncryptionContext:purpose": "calendar"}}
 
 
