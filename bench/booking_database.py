@@ -52,7 +52,7 @@ def starts() -> list[datetime]:
     return [first + number * timedelta(minutes=15) for number in range(96 * 55)]
 
 
-def book(connection: db.Connection, calendar_id: str, start: datetime) -> bool:
+def book(connection: db.Connection, calendar_id: str, start: datetime, requires: Sequence[str] = ()) -> bool:
     """Book with a new key; return False if no coach is free."""
     try:
         appointments.book(
@@ -60,7 +60,7 @@ def book(connection: db.Connection, calendar_id: str, start: datetime) -> bool:
             tenant_id=TENANT,
             calendar_id=calendar_id,
             start_time=start,
-            contact=appointments.Contact(name="Customer", email="customer@example.com"),
+            contact=appointments.Contact(name="Customer", email="customer@example.com", requires=requires),
             metadata={},
             key=Key(value=os.urandom(8).hex(), fingerprint=b"f" * 32),
         )

@@ -1,11 +1,12 @@
-"""Limits, buffers and notices of coaches: a booking and a page with them, against the same without.
+"""What limits, buffers, notices and attributes of coaches cost a booking and a page, of the same without.
 
     PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.limits
 
 With them, every coach has limits on the day, the week, the month and the minutes, and buffers and a notice of
 their own. Without, the calendar has the same buffers and notice, so that both read and take the same time. A
-page with requirements is the first one that asks for them; half of the team meets them. A booking is the
-server's processor time, a page that of server and client together.
+page with requirements is the first one that asks for them; half of the team meets them. A booking with
+requirements has one of the calendar's and one of its own, which all meet. A booking is the server's processor
+time, a page that of server and client together.
 """
 
 import statistics
@@ -46,6 +47,7 @@ _RULES = {"buffer_before": 15, "buffer_after": 15, "min_notice_minutes": 60}
 _LIMITS = {"max_per_week": 700, "max_per_month": 3_000, "max_minutes_per_week": 10_000}
 KINDS = ("unused", "used")
 _LIMITED = "limits of coaches"
+_REQUIRING, _REQUIRES = "requiring", ("language:en", "remote:true")
 
 
 def figures() -> Iterator[Figure]:
@@ -58,6 +60,12 @@ def figures() -> Iterator[Figure]:
             works = [partial(booking, connection, kind) for kind in KINDS]
             yield _figure(
                 "booking", _LIMITED, compared(pid, works, [(next(instants),) for _ in range(ROUNDS)])
+            )
+            works = [works[0], partial(booking, connection, _REQUIRING, requires=_REQUIRES[1:])]
+            yield _figure(
+                "booking",
+                "requires of calendar and request",
+                compared(pid, works, [(next(instants),) for _ in range(ROUNDS)]),
             )
             for size, days in ((TEAM, 7), (LARGE, 30)):
                 for name, kept in (("uncached", None), ("from the checked cache", KeptTeams())):
@@ -83,9 +91,9 @@ def compared(
     return [statistics.median(times[len(turns) // 5 :]) for times in took]
 
 
-def booking(connection: db.Connection, kind: str, start: datetime) -> None:
+def booking(connection: db.Connection, kind: str, start: datetime, requires: Sequence[str] = ()) -> None:
     """Book a start."""
-    if not book(connection, f"{kind}-{TEAM}", start):
+    if not book(connection, f"{kind}-{TEAM}", start, requires):
         raise SystemExit(f"nobody is free at {start}")
 
 
@@ -120,13 +128,16 @@ def add_teams(connection: db.Connection) -> None:
         coaches = [f"{kind}-coach-{number}" for number in range(LARGE)]
         for number, coach_id in enumerate(coaches):
             add_coach(connection, coach_id, time_zone="UTC", max_per_day=10_000, working_hours=ALWAYS)
-            set_attributes(connection, coach_id, language=["de", "en"] if number % 2 else ["en"])
+            set_attributes(connection, coach_id, language=["de", "en"] if number % 2 else ["en"], remote=True)
             if kind == "used":
                 set_coach(connection, coach_id, **_RULES, **_LIMITS)
         for size in (TEAM, LARGE):
             add_calendar(connection, f"{kind}-{size}", coaches[:size], duration=15)
             if kind == "unused":
                 set_calendar(connection, f"{kind}-{size}", **_RULES)
+    coaches = [f"{KINDS[0]}-coach-{number}" for number in range(TEAM)]
+    add_calendar(connection, f"{_REQUIRING}-{TEAM}", coaches, duration=15, requires=[_REQUIRES[0]])
+    set_calendar(connection, f"{_REQUIRING}-{TEAM}", **_RULES)
     extend_days(connection, now=datetime.now(UTC))
     fold_all_changes(connection)
     connection.execute("VACUUM (ANALYZE)")

@@ -15,6 +15,8 @@ from typing import Any
 import click
 import httpx
 
+from cli import tables
+
 REFUSED, NO_ANSWER = 1, 3
 _LOCAL = "http://127.0.0.1:3000"
 _SECONDS = 30
@@ -108,6 +110,18 @@ class Api:
             NoAnswer: anything else that is no success.
 
         """
+        with tables.progress("waiting for the API"):
+            return self._ask(method, path, body, query=query, accept=accept)
+
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        query: Mapping[str, object] = _NOTHING,
+        accept: tuple[int, ...] = (),
+    ) -> Any:
         asked = {name: _text(value) for name, value in query.items() if value not in {None, False}}
         try:
             answer = self._client.request(method, path, json=body, params=asked)
@@ -123,13 +137,15 @@ class Api:
 
     def each_page(self, path: str, **query: object) -> Iterator[dict[str, Any]]:
         """Yield the pages of a list."""
-        cursor: str | None = None
-        while True:
-            page: dict[str, Any] = self.call("GET", path, query=query | {"cursor": cursor})
-            yield page
-            cursor = page["next_cursor"]
-            if cursor is None:
-                return
+        cursor, entries = None, 0
+        with tables.progress("waiting for the API") as say:
+            while True:
+                page: dict[str, Any] = self._ask("GET", path, query=query | {"cursor": cursor})
+                yield page
+                cursor, entries = page["next_cursor"], entries + len(page["data"])
+                if cursor is None:
+                    return
+                say(f"{entries:,} read")
 
     def pages(self, path: str, most: int | None = None, **query: object) -> list[dict[str, Any]]:
         """Return the entries of a list, from page to page, `most` of them at most."""

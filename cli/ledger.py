@@ -88,17 +88,19 @@ def replay(
 def _replayed(of: Context, calendar_id: str, other: Mapping[str, Any] | None) -> dict[str, Any]:
     """Replay one calendar, say what came of it, and return it for scripts."""
     record = Record.read(of, calendar_id)
-    said = record.difference()
+    with tables.progress(f"replaying {len(record.steps):,} records of {calendar_id}"):
+        said = record.difference()
     result: dict[str, Any] = {"calendar_id": calendar_id, "steps": len(record.steps), "difference": said}
     count = f"{len(record.steps)} records replayed; every choice, share and credit equals the record"
     if not of.as_json:
         click.echo(f"{calendar_id}: {said or count}")
     if other is not None and said is None:
         rule, every = _rule(of, calendar_id, other), stride(record.steps)
-        courses = {
-            name: run(record.steps, one, every=every)
-            for name, one in (("recorded", Rule()), ("what_if", rule))
-        }
+        with tables.progress(f"running them under the other rule: {calendar_id}"):
+            courses = {
+                name: run(record.steps, one, every=every)
+                for name, one in (("recorded", Rule()), ("what_if", rule))
+            }
         result |= {name: _outcome(course) for name, course in courses.items()}
         if not of.as_json:
             click.echo(table(calendar_id, courses["recorded"], courses["what_if"]))

@@ -43,7 +43,9 @@ def forget(of: Context, /, email: str, appointments: str | None, yes: bool) -> N
         click.confirm(f"Remove everything that is stored of {email}?", abort=True, err=True)
     try:
         answer = of.api.call(
-            "DELETE", f"/api/contacts/{part_of_path(email)}", query={"appointments": appointments}
+            "DELETE",
+            f"/api/contacts/{part_of_path(part_of_path(email))}",
+            query={"appointments": appointments},
         )
     except Refused as refused:
         if of.as_json:

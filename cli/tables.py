@@ -1,7 +1,8 @@
 """Answers for people: tables and sentences; with `--json` the answer itself."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -11,7 +12,15 @@ from rich.measure import Measurement
 from rich.table import Table
 
 console = Console(highlight=False, soft_wrap=False)
+errors = Console(highlight=False, stderr=True)
 _ANY_WIDTH = 10_000
+
+
+@contextmanager
+def progress(doing: str) -> Iterator[Callable[[str], None]]:
+    """Say on a terminal what is being done, once it takes a moment; yields what says how far it has come."""
+    with errors.status(doing) as status:
+        yield status.update
 
 
 def show_json(value: object) -> None:
@@ -22,16 +31,18 @@ def show_json(value: object) -> None:
 def show_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> None:
     """Print a table; a column such as `limits.per_day` is a member of a member.
 
-    Where it is wider than the terminal, each row is a paragraph with a line for each column.
+    Where it is wider than the terminal, its headings are broken, and where that is not enough, each row is a
+    paragraph with a line for each column.
     """
     cells = [[_cell(row, name) for name in columns] for row in rows]
     headings = [name.rpartition(".")[2] for name in columns]
-    table = Table(*headings, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for row in cells:
-        table.add_row(*row)
-    if Measurement.get(console, console.options.update(width=_ANY_WIDTH), table).maximum <= console.width:
-        console.print(table)
-        return
+    for written in (headings, [one.replace("_", "\n") for one in headings]):
+        table = Table(*written, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+        for row in cells:
+            table.add_row(*row)
+        if Measurement.get(console, console.options.update(width=_ANY_WIDTH), table).maximum <= console.width:
+            console.print(table)
+            return
     for row in cells:
         paragraph = Table(box=None, show_header=False, pad_edge=False)
         paragraph.add_column(overflow="fold")
@@ -55,7 +66,8 @@ def show_plan(plan: Mapping[str, Any], *, made: bool) -> None:
         console.print("nothing to change")
         return
     console.print("changed" if made else "plan: nothing is changed yet")
-    show_rows(plan["changes"], ("resource", "id", "action", "members"))
+    changes = [one if one["action"] == "update" else {**one, "members": []} for one in plan["changes"]]
+    show_rows(changes, ("resource", "id", "action", "members"))
     if plan["appointments"]:
         console.print("appointments that no longer fit")
         columns = ("start_time", "calendar_id", "coach_id", "reason", "outcome", "new_coach_id")

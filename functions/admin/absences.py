@@ -10,8 +10,8 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from admin import team_changes
-from admin.coach_models import AbsenceModel, AbsencePage, AbsenceRequest
-from admin.team_changes import Appointments, DryRun, IfMatch
+from admin.coach_models import AbsenceModel, AbsencePage, AbsencePatch, AbsenceRequest
+from admin.team_changes import Appointments, DryRun, IfMatch, IfNoneMatch
 from fairslot.coach_time import sync
 from fairslot.coach_time.fetch_requests import send_fetches
 from fairslot.domain.errors import (
@@ -32,6 +32,7 @@ router = Router()  # type: ignore[no-untyped-call]  # the library leaves it unty
 PATH = "/api/coaches/<coach_id>/absences"
 ONE = f"{PATH}/<absence_id>"
 _ERRORS = (NotFoundError, ConflictError, AppointmentsAffectedError)
+_OF_ONE = (*_ERRORS, PreconditionFailedError)
 
 
 @route(router, "GET", PATH, scope="admin", errors=(NotFoundError,), summary="List a coach's absences")
@@ -108,6 +109,65 @@ def create_absence(
 
 @route(
     router,
+    "PUT",
+    ONE,
+    scope="admin",
+    key="optional",
+    errors=_OF_ONE,
+    summary="Create or replace an absence",
+    responses=team_changes.answers(AbsenceModel, plan=True, created=True),
+)
+def put_absence(
+    coach_id: Annotated[Id, Path()],
+    absence_id: Annotated[UUID, Path()],
+    body: AbsenceRequest,
+    dry_run: DryRun = False,
+    appointments: Appointments = None,
+    if_match: IfMatch = None,
+    if_none_match: IfNoneMatch = None,
+) -> Response[Any]:
+    """Add an absence under an id of the caller's, or replace one: what it no longer closes is free again."""
+    now, expected = api.clock(), team_changes.precondition(if_match, if_none_match)
+    options = Options(dry_run=dry_run, appointments=appointments, reason=body.reason)
+    answer = team_changes.put(
+        router, AbsenceModel, Absence(coach_id, absence_id), body.model_dump(), options, expected
+    )
+    if not dry_run:
+        _read_again(coach_id, now)
+    return answer
+
+
+@route(
+    router,
+    "PATCH",
+    ONE,
+    scope="admin",
+    key="optional",
+    errors=_OF_ONE,
+    summary="Change an absence",
+    responses=team_changes.answers(AbsenceModel, plan=True),
+)
+def patch_absence(
+    coach_id: Annotated[Id, Path()],
+    absence_id: Annotated[UUID, Path()],
+    body: AbsencePatch,
+    dry_run: DryRun = False,
+    appointments: Appointments = None,
+    if_match: IfMatch = None,
+) -> Response[Any]:
+    """Change the given members (RFC 7396), such as when it ends."""
+    now, expected = api.clock(), team_changes.precondition(if_match)
+    options = Options(dry_run=dry_run, appointments=appointments, reason=body.reason)
+    answer = team_changes.patch(
+        router, AbsenceModel, Absence(coach_id, absence_id), body, AbsenceRequest, options, expected
+    )
+    if not dry_run:
+        _read_again(coach_id, now)
+    return answer
+
+
+@route(
+    router,
     "DELETE",
     ONE,
     scope="admin",
@@ -127,13 +187,18 @@ def delete_absence(
     now, expected = api.clock(), team_changes.precondition(if_match)
     answer = team_changes.delete(router, Absence(coach_id, absence_id), Options(dry_run=dry_run), expected)
     if not dry_run:
-        # Lost here, the request comes with the schedule.
-        tenant_id, coaches = api.client(router).tenant_id, [coach_id]
-        fetches = db.run(
-            lambda connection: sync.request(connection, tenant_id=tenant_id, coach_ids=coaches, now=now)
-        )
-        after_answer.run(partial(send_fetches, fetches))
+        _read_again(coach_id, now)
     return answer
+
+
+def _read_again(coach_id: str, now: datetime) -> None:
+    """Have an external calendar read: it says what is free where an absence no longer is."""
+    # Lost here, the request comes with the schedule.
+    tenant_id, coaches = api.client(router).tenant_id, [coach_id]
+    fetches = db.run(
+        lambda connection: sync.request(connection, tenant_id=tenant_id, coach_ids=coaches, now=now)
+    )
+    after_answer.run(partial(send_fetches, fetches))
 
 
 def _position(parts: list[str]) -> tuple[datetime, UUID]:

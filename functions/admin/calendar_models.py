@@ -211,6 +211,16 @@ class MemberRequest(Request):
     notice: Notice = 0
 
 
+class MemberPatch(Patch):
+    """What to change of a coach's place in a team; null removes."""
+
+    model_config = example(weight=2)
+
+    weight: Weight | None = None
+    buffers: BuffersPatch | None = None
+    notice: Notice | None = None
+
+
 class MemberModel(Model):
     """A coach's place in a team."""
 

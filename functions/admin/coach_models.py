@@ -158,6 +158,7 @@ class CoachPage(Model):
     next_cursor: str | None
 
 
+type Reason = Annotated[str, StringConstraints(max_length=1000), AfterValidator(storable)]
 type LedgerPolicy = Literal["keep", "settle"]
 
 
@@ -172,7 +173,7 @@ class AbsenceRequest(Request):
 
     start: Instant
     end: Instant
-    reason: Annotated[str, StringConstraints(max_length=1000), AfterValidator(storable)] | None = None
+    reason: Reason | None = None
     ledger: LedgerPolicy = "keep"
 
     @model_validator(mode="after")
@@ -180,6 +181,17 @@ class AbsenceRequest(Request):
         if self.end <= self.start:
             raise PydanticCustomError("end_not_after_start", "end must be after start")
         return self
+
+
+class AbsencePatch(Patch):
+    """What to change of an absence; null removes. What has settled stays settled."""
+
+    model_config = example(end="2027-01-04T00:00:00+01:00")
+
+    start: Instant | None = None
+    end: Instant | None = None
+    reason: Reason | None = None
+    ledger: LedgerPolicy | None = None
 
 
 class AbsenceModel(Model):

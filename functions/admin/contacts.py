@@ -2,11 +2,12 @@
 
 import time
 from typing import Annotated, Literal
+from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
-from pydantic import EmailStr
+from pydantic import BeforeValidator, EmailStr
 
 from admin.audit_models import Forgotten
 from fairslot.booking import contacts
@@ -16,6 +17,11 @@ from fairslot.http.routing import route
 from fairslot.platform import db
 
 router = Router()  # type: ignore[no-untyped-call]  # the library leaves it untyped
+
+
+def _plain(text: str) -> str:
+    """Return an address that was escaped once, of which the gateway leaves `%25`, or twice, for `/?#%`."""
+    return unquote(unquote(text))
 
 
 @route(
@@ -28,7 +34,11 @@ router = Router()  # type: ignore[no-untyped-call]  # the library leaves it unty
     summary="Forget a customer",
 )
 def forget_contact(
-    email: Annotated[EmailStr, Path(description="The customer's address, in any case.")],
+    email: Annotated[
+        EmailStr,
+        BeforeValidator(_plain),
+        Path(description="The customer's address, in any case. Escaped twice it may have any characters."),
+    ],
     appointments: Annotated[
         Literal["cancel"] | None,
         Query(description="What becomes of scheduled appointments to come; without it they refuse (409)."),

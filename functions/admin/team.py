@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from admin import team_changes
-from admin.calendar_models import MemberModel, MemberPage, MemberRequest
+from admin.calendar_models import MemberModel, MemberPage, MemberPatch, MemberRequest
 from admin.team_changes import Appointments, DryRun, IfMatch, IfNoneMatch
 from fairslot.domain.errors import (
     AppointmentsAffectedError,
@@ -93,6 +93,35 @@ def put_member(
         (body or MemberRequest()).model_dump(mode="json"),
         Options(dry_run=dry_run),
         team_changes.precondition(if_match, if_none_match),
+    )
+
+
+@route(
+    router,
+    "PATCH",
+    ONE,
+    scope="admin",
+    key="optional",
+    errors=_ERRORS,
+    summary="Change a coach's place in a team",
+    responses=team_changes.answers(MemberModel, plan=True),
+)
+def patch_member(
+    calendar_id: Annotated[Id, Path()],
+    coach_id: Annotated[Id, Path()],
+    body: MemberPatch,
+    dry_run: DryRun = False,
+    if_match: IfMatch = None,
+) -> Response[Any]:
+    """Change the given members (RFC 7396): null removes one, so that its default holds."""
+    return team_changes.patch(
+        router,
+        MemberModel,
+        Member(calendar_id, coach_id),
+        body,
+        MemberRequest,
+        Options(dry_run=dry_run),
+        team_changes.precondition(if_match),
     )
 
 

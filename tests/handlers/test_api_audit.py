@@ -16,8 +16,8 @@ from tests.support.clock import HOUR, NINE, NOW
 from tests.support.endpoints import URL, subscribed
 from tests.support.http import KEY, NOTHING, Answer, add_key, ask, body_of, book, booked, check_problem
 from tests.support.tables import count, one_row
-from tests.support.team import TENANT
-from tests.support.team_api import CALENDAR, COACH
+from tests.support.team import TENANT, add_calendar
+from tests.support.team_api import CALENDAR, COACH, RESOURCES, put
 
 PATH = "/api/audit"
 IDEMPOTENT = {"X-Idempotency-Key": "k"}
@@ -39,9 +39,12 @@ BODIES: dict[str, dict[str, Any]] = {
     "patch_calendar": {"name": "Other"},
     "put_calendar": CALENDAR,
     "put_member": {"weight": 2},
+    "patch_member": {"weight": 3},
     "patch_coach": {"name": "Other"},
     "put_coach": COACH,
     "create_absence": ABSENCE,
+    "put_absence": ABSENCE | {"end": "2026-04-05T00:00:00Z"},
+    "patch_absence": {"end": "2026-04-05T00:00:00Z"},
     "create_adjustment": {"coach_id": "coach-01", "bookings": 1, "reason": "private"},
     "create_key": {"scopes": ["read"]},
     "create_endpoint": {"url": f"{URL}/2?token=hunter2", "event_types": ["*"], "headers": {"X-T": "hunter2"}},
@@ -99,7 +102,7 @@ def call(team: Connection, world: dict[str, str], operation: Operation, **header
             " end_time = end_time - interval '3 days',"
             " takes = tstzrange(lower(takes) - interval '3 days', upper(takes) - interval '3 days')"
         )
-    named = world | ({"coach_id": "coach-01"} if operation.name == "delete_absence" else {})
+    named = world | ({"coach_id": "coach-01"} if "absence_id" in operation.path else {})
     answer = ask(
         operation.method,
         operation.path.format(**named),
@@ -142,6 +145,24 @@ def test_an_entry_shows_a_resource_before_and_after(team: Connection) -> None:
     assert (made["after"]["name"], patched["after"]["name"]) == ("Zed", "Zoltan")
     assert patched["before"] == made["after"]
     assert deleted["before"] == patched["after"]
+
+
+@pytest.mark.parametrize(("kind", "change"), [
+    ("coach", {"limits": {"per_week": 5}}),
+    ("calendar", {"hour_kinds": [{"name": "late", "from": "17:00"}]}),
+    ("member", {"notice": 60, "buffers": {"after": 15}}),
+    ("absence", {"ledger": "settle"}),
+])  # fmt: skip
+def test_whatever_changes_is_in_the_entry(team: Connection, kind: str, change: dict[str, Any]) -> None:
+    """Every member as the API shows it, but for the reason that somebody wrote."""
+    add_calendar(team, "empty", [])
+    path, body = RESOURCES[kind]
+    made = put(path, body, status=201)
+    changed = body_of(ask("PATCH", path, change))
+    entry = entries(resource=kind)[0]
+    assert made != changed
+    for shown, said in ((made, entry["before"]), (changed, entry["after"])):
+        assert said == {name: value for name, value in shown.items() if name != "reason"}
 
 
 def test_an_appointment_is_in_the_audit_by_reference(team: Connection) -> None:

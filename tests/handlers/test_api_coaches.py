@@ -29,7 +29,7 @@ def test_what_is_put_is_there(world: Connection, kind: str) -> None:
     path, body = RESOURCES[kind]
     made = ask("PUT", path, body)
     assert made.status == 201
-    assert made.json.items() >= {name: made.json[name] for name in body}.items()
+    assert made.json.items() >= body.items()
     found = ask("GET", path)
     assert (found.status, found.json) == (200, made.json)
     assert found.headers["etag"] == made.headers["etag"]
@@ -133,12 +133,17 @@ def test_a_patch_changes_what_it_names(world: Connection) -> None:
     changed = body_of(ask("PATCH", "/api/calendars/intro", other))
     fairness = made["fairness"] | {"low": 0.8}
     assert changed == made | {"fairness": fairness, "buffers": {"before": 0, "after": 15}, "slug": "intro"}
+    path = "/api/calendars/intro/coaches/coach-01"
+    made = put(path, {"weight": 2, "buffers": {"before": 15}, "notice": 60}, status=201)
+    changed = body_of(ask("PATCH", path, {"weight": None, "buffers": {"after": 30}}))
+    assert changed == made | {"weight": 1, "buffers": {"before": 15, "after": 30}}
 
 
 @pytest.mark.parametrize(("path", "patch", "place"), [
     ("/api/coaches/coach-01", {"name": None}, "body.name"),
     ("/api/calendars/cal", {"slot_duration": None}, "body.slot_duration"),
     ("/api/calendars/cal", {"fairness": {"low": 5}}, "body.fairness"),
+    ("/api/calendars/cal/coaches/coach-01", {"weight": 0}, "body.weight"),
 ])  # fmt: skip
 def test_a_patch_cannot_make_what_may_not_be_put(
     world: Connection, path: str, patch: dict[str, Any], place: str
@@ -155,6 +160,8 @@ def test_what_is_not_there_cannot_be_patched(world: Connection) -> None:
     for method, path in (
         ("PATCH", "/api/coaches/nobody"),
         ("PATCH", "/api/calendars/nowhere"),
+        ("PATCH", "/api/calendars/empty/coaches/coach-01"),
+        ("PATCH", "/api/coaches/coach-01/absences/01a2243d-356f-783f-b2f6-41b7f262b110"),
         ("PUT", "/api/calendars/nowhere/coaches/coach-01"),
         ("PUT", "/api/calendars/cal/coaches/nobody"),
         ("GET", "/api/calendars/nowhere/coaches"),

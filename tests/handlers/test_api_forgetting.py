@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from redis import Redis
@@ -181,6 +182,20 @@ def test_a_known_key_is_answered_without_the_customer(
     )
     assert [one["response_excerpt"] for one in again.json["attempts"]] == [None]
     assert table_digests(team) == before
+
+
+@pytest.mark.parametrize("character", [*"%/?#`+&='{}", "%41", "é"])
+def test_an_address_may_have_any_characters(team: Connection, character: str) -> None:
+    """Escaped twice; escaped once where the gateway and the routes let it through."""
+    for escape in (_twice, quote) if character in {"%", "+", "é"} else (_twice,):
+        email = f"zoe{character}x@example.com"
+        booked(contact_email=email)
+        assert body_of(forget(escape(email), **CANCEL)) == {"appointments": 1, "cancelled": 1}
+        assert not found(everything(team))
+
+
+def _twice(email: str) -> str:
+    return quote(quote(email, safe=""), safe="")
 
 
 def test_appointments_to_come_refuse_it(team: Connection, clock: Clock) -> None:

@@ -29,6 +29,7 @@ _BODIES: dict[str, Any] = {
     "create_hold": {"calendar_id": "{calendar_id}", **_START},
     "create_key": {"scopes": ["read"], "calendars": ["{calendar_id}"]},
     "patch_calendar_source": {"calendar_ref": "new"},
+    "put_absence": {"start": _SPAN["start_time"], "end": _SPAN["end_time"]},
     "put_calendar": CALENDAR,
     "put_coach": COACH,
     "receive_calendar_event": {"event_type": "coach.unavailable", "coach_id": "{coach_id}", **_SPAN},

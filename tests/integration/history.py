@@ -42,7 +42,18 @@ type Done = ChangeResult | FairslotError | None
 OFTEN = Counter(
     book=14, hold=2, cancel=2, reschedule=3, reassign=2, patch_coach=3, patch_calendar=2, be_away=2
 )
-OTHER = ("confirm", "report", "join", "leave", "adjust", "be_back", "delete", "wait", "maintain")
+OTHER = (
+    "confirm",
+    "report",
+    "join",
+    "leave",
+    "adjust",
+    "be_back",
+    "be_away_otherwise",
+    "delete",
+    "wait",
+    "maintain",
+)
 
 
 class History:
@@ -172,6 +183,23 @@ class History:
         row = self.draw.choice(rows)
         one = Absence(row["coach_id"], row["event_id"])
         return self.change(lambda asked: one.delete(self.connection, asked))
+
+    def be_away_otherwise(self) -> Done:
+        """An absence begins or ends at another time, or settles after all."""
+        rows = self.rows("SELECT * FROM coach_absences ORDER BY coach_id, span")
+        if not rows:
+            return None
+        row, start = self.draw.choice(rows), self.start()
+        one = Absence(row["coach_id"], row["event_id"])
+        ledger = self.draw.choice([row["ledger"], row["ledger"], "keep", "settle"])
+        hours = self.draw.choice([1, 30])
+        settings = {
+            "start": start,
+            "end": start + timedelta(hours=hours),
+            "reason": None,
+            "ledger": ledger,
+        }
+        return self.change(lambda asked: one.put(self.connection, settings, asked))
 
     def wait(self) -> None:
         """Time passes."""

@@ -1,6 +1,6 @@
 """What is listed is what can be booked, and the other way round."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from fairslot.coach_time.days import extend_days
 from fairslot.domain.errors import NotFoundError
+from fairslot.domain.idempotency import ChangeResult
 from fairslot.domain.slots import instant_of, slot_of
 from fairslot.platform.db import Connection
 from tests.support.availability import Start, list_page, reasons
-from tests.support.bookings import appointment_of, book
+from tests.support.bookings import appointment_of, book, hold
 from tests.support.clock import HOUR, MINUTE, NEW_YORK, NINE, NOW, QUARTER
 from tests.support.invariants import check_invariants
 from tests.support.readings import begin_absence, store_reading
@@ -30,6 +31,8 @@ from tests.support.team import (
     set_coach,
     set_member,
 )
+
+type Ask = Callable[..., ChangeResult]
 
 
 def test_a_working_day(connection: Connection) -> None:
@@ -99,17 +102,28 @@ def test_a_foreign_calendar_is_not_there(connection: Connection) -> None:
         list_page(connection, "theirs")
 
 
-def bookable(
-    connection: Connection, start: datetime, calendar_id: str = "cal", requires: Sequence[str] = ()
-) -> bool:
-    """Try to book, and undo it."""
+# Days before the clocks of either coach change, a Monday, or the first of a month.
+EVES = [
+    NOW,
+    datetime(2026, 3, 6, 12, tzinfo=UTC),
+    datetime(2026, 3, 28, 18, tzinfo=UTC),
+    datetime(2026, 10, 24, 3, tzinfo=UTC),
+    datetime(2026, 10, 30, 18, tzinfo=UTC),
+]
+
+
+def bookable(connection: Connection, start: datetime, ask: Ask = book, **more: Any) -> bool:
+    """Try to book or to hold, and undo it."""
     try:
         with connection.transaction(force_rollback=True):
-            book(connection, start, calendar_id=calendar_id, requires=requires)
+            ask(connection, start=start, **more)
     except psycopg.Error as error:
         assert error.sqlstate in {"FS409", "FS400"}
         return False
     return True
+
+
+REQUIRES = st.sampled_from([[], [], ["language:de"], ["language:de", "language:en"]])
 
 
 def own_rules() -> st.SearchStrategy[dict[str, int]]:
@@ -134,13 +148,8 @@ def limits() -> st.SearchStrategy[dict[str, int | None]]:
     )
 
 
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data())
-def test_listing_and_booking_are_one_predicate(connection: Connection, data: st.DataObject) -> None:
-    """For any rules, attributes, busy time and bookings: a start is listed exactly when it can be booked."""
-    clear_tables(connection)
-    languages = st.lists(st.sampled_from(["de", "en"]), unique=True)
-    requires = st.sampled_from([[], [], ["language:de"], ["language:de", "language:en"]])
+def make_team(connection: Connection, data: st.DataObject, now: datetime) -> None:
+    """Make two coaches in two zones and two calendars, with any rules, busy time and sources."""
     quarters = st.sampled_from([15, 30, 45, 60])
     add_coach(connection, "ny", max_per_day=data.draw(st.integers(0, 3)))
     add_coach(connection, "ldn", time_zone="Europe/London", working_hours=ALWAYS, max_per_day=4)
@@ -157,38 +166,57 @@ def test_listing_and_booking_are_one_predicate(connection: Connection, data: st.
         buffer_after=data.draw(st.sampled_from([0, 30])),
         min_notice_minutes=data.draw(st.sampled_from([0, 7, 600])),
         horizon_days=data.draw(st.sampled_from([2, 3, 60])),
-        requires=data.draw(requires),
+        requires=data.draw(REQUIRES),
         on_unverified=data.draw(st.sampled_from(["allow", "block"])),
     )
     for coach_id in ("ny", "ldn"):
         set_member(connection, "cal", coach_id, **data.draw(own_rules()))
-    extend_days(connection, now=NOW)
-    first = slot_of(NOW)
+    extend_days(connection, now=now)
+
+
+def fill(connection: Connection, coach_id: str, zone: ZoneInfo, data: st.DataObject, now: datetime) -> None:
+    """Give a coach languages, absences, and external calendars that were read some time ago."""
+    first = slot_of(now)
+    languages = st.lists(st.sampled_from(["de", "en"]), unique=True)
+    set_attributes(connection, coach_id, language=data.draw(languages))
+    for _ in range(data.draw(st.integers(0, 6))):
+        busy = first + data.draw(st.integers(0, 200))
+        length = data.draw(st.integers(1, 20))
+        begin_absence(connection, coach_id, instant_of(busy), instant_of(busy + length))
+    for minutes in data.draw(st.lists(st.sampled_from([0, 14, 15, 16, 100]), max_size=2)):
+        known: dict[str, Any] = {"source_id": str(add_source(connection, coach_id)), "generation": 1}
+        start = instant_of(first + data.draw(st.integers(0, 200)))
+        began = now - minutes * MINUTE
+        store_reading(connection, began, (start, start + HOUR), coach_id=coach_id, zone=zone, **known)
+
+
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_listing_and_booking_are_one_predicate(connection: Connection, data: st.DataObject) -> None:
+    """For any rules, attributes, busy time and bookings: a start is listed exactly when it can be booked.
+
+    And held, and explained as free; also where the clocks change, and over the ends of weeks and months.
+    """
+    clear_tables(connection)
+    now = data.draw(st.sampled_from(EVES))
+    first = slot_of(now)
+    make_team(connection, data, now)
     for coach_id, zone in (("ny", NEW_YORK), ("ldn", ZoneInfo("Europe/London"))):
-        set_attributes(connection, coach_id, language=data.draw(languages))
-        for _ in range(data.draw(st.integers(0, 6))):
-            busy = first + data.draw(st.integers(0, 200))
-            length = data.draw(st.integers(1, 20))
-            begin_absence(connection, coach_id, instant_of(busy), instant_of(busy + length))
-        for minutes in data.draw(st.lists(st.sampled_from([0, 14, 15, 16, 100]), max_size=2)):
-            known: dict[str, Any] = {"source_id": str(add_source(connection, coach_id)), "generation": 1}
-            start = instant_of(first + data.draw(st.integers(0, 200)))
-            began = NOW - minutes * MINUTE
-            store_reading(connection, began, (start, start + HOUR), coach_id=coach_id, zone=zone, **known)
+        fill(connection, coach_id, zone, data, now)
     for _ in range(data.draw(st.integers(0, 6))):
         start = instant_of(first + data.draw(st.integers(1, 200)))
         calendar_id = data.draw(st.sampled_from(["cal", "other"]))
-        if bookable(connection, start, calendar_id):
-            book(connection, start, calendar_id=calendar_id)
-    asked = data.draw(requires)
-    page = list_page(connection, days=3, with_coaches=True, requires=asked)
+        if bookable(connection, start, calendar_id=calendar_id, now=now):
+            book(connection, start, calendar_id=calendar_id, now=now)
+    asked = data.draw(REQUIRES)
+    page = list_page(connection, start=now, days=3, with_coaches=True, requires=asked, now=now)
     offered = {one.slot: one.coach_ids for one in page.starts}
     for slot in range(first - 1, first + 3 * 96, data.draw(st.sampled_from([1, 3]))):
-        start = instant_of(slot)
-        assert (slot in offered) == bookable(connection, start, requires=asked), start
+        start, ask = instant_of(slot), (book, hold)[slot // 4 % 2]
+        assert (slot in offered) == bookable(connection, start, ask, requires=asked, now=now), start
     grid = data.draw(st.integers(0, 20)) * 12  # of which every interval is a part
     for slot in range(first - first % 12 + 12 + grid, first + 3 * 96, 60):
-        why = reasons(connection, instant_of(slot), requires=asked)
+        why = reasons(connection, instant_of(slot), requires=asked, now=now)
         free = tuple(coach_id for coach_id, reason in why.items() if reason is None)
         assert offered.get(slot, ()) == free, instant_of(slot)
     check_invariants(connection)

@@ -80,6 +80,13 @@ _BOOKING = (
         f"{_TESTS}::test_who_moves_goes_to_who_meets_it",
     ),
     Guard(
+        "a hold does not ask who meets the request",
+        _HOLDS,
+        "p_keep_for => p_keep_for, p_requires => p_requires);",
+        "p_keep_for => p_keep_for, p_requires => NULL);",
+        "tests/integration/test_availability.py::test_listing_and_booking_are_one_predicate",
+    ),
+    Guard(
         "what is held is booked for something else",
         _HOLDS,
         "    ELSIF p_requires <> coalesce(v_hold.requires, '{}') THEN\n",

@@ -133,6 +133,27 @@ GUARDS = (
         f"{_ABSENCES}::test_it_closes_the_time_until_it_is_deleted",
     ),
     Guard(
+        "an absence that ends sooner closes what it did",
+        "team/absences.py",
+        "                _end(connection, [step])\n",
+        "                pass\n",
+        f"{_ABSENCES}::test_it_ends_sooner_or_later",
+    ),
+    Guard(
+        "another reason closes what a partner has opened",
+        "team/absences.py",
+        """        if {"start", "end"} & {*one["changed"]}:""",
+        "        if True:",
+        f"{_ABSENCES}::test_a_part_that_a_partner_ends_leaves_the_rest",
+    ),
+    Guard(
+        "an absence settles with every change",
+        "team/absences.py",
+        ' == "settle" and "ledger" in members\n',
+        ' == "settle"\n',
+        f"{_ABSENCES}::test_what_has_settled_stays_settled",
+    ),
+    Guard(
         "a key is tied to no choice",
         "http/changes.py",
         "query = () if contract.signed else route.dependant.query_params",

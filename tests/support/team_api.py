@@ -15,6 +15,10 @@ RESOURCES: dict[str, tuple[str, dict[str, Any]]] = {
     "coach": ("/api/coaches/zed", COACH),
     "calendar": ("/api/calendars/intro", CALENDAR),
     "member": ("/api/calendars/empty/coaches/coach-01", {"weight": 2}),
+    "absence": (
+        "/api/coaches/coach-01/absences/01a2243d-356f-783f-b2f6-41b7f262b110",
+        {"start": "2026-04-03T00:00:00Z", "end": "2026-04-04T00:00:00Z", "reason": "Leave"},
+    ),
 }
 
 

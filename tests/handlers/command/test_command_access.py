@@ -52,3 +52,6 @@ def test_a_customer_is_forgotten(run: Run, team: Connection) -> None:
     done = run("--json", "forget", "Zoe@example.com", "--yes", "--appointments", "cancel")
     assert json.loads(done.stdout) == {"appointments": 1, "cancelled": 1}
     assert count(team, "coach_appointments", "contact_email IS NOT NULL") == 0
+    booked(contact_email="zo/e%@example.com")
+    done = run("--json", "forget", "zo/e%@example.com", "--yes", "--appointments", "cancel")
+    assert json.loads(done.stdout) == {"appointments": 1, "cancelled": 1}

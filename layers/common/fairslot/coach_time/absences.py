@@ -11,7 +11,13 @@ _SQL = queries("absences")
 
 
 def begin_absence(
-    connection: Connection, *, tenant_id: str, coach_id: str, start: datetime, end: datetime, event_id: UUID
+    connection: Connection,
+    *,
+    tenant_id: str,
+    coach_id: str,
+    start: datetime | str,
+    end: datetime | str,
+    event_id: UUID,
 ) -> None:
     """Close every slot that [start, end) touches; `event_id` is the inbound event that says so."""
     values = {"tenant": tenant_id, "coach": coach_id, "from": start, "to": end, "event": event_id}

@@ -41,13 +41,15 @@ SELECT 'calendar', c.calendar_id, engine.calendar_json(c)
   FROM calendars AS c
  WHERE c.tenant_id = %(tenant)s AND c.calendar_id = ANY (%(calendar)s::text[]) AND c.deleted_at IS NULL
 UNION ALL
-SELECT 'member', member.calendar_id || '/' || member.coach_id, jsonb_build_object('weight', member.manual_weight)
+SELECT 'member', member.calendar_id || '/' || member.coach_id, engine.member_json(member)
   FROM coach_calendars AS member JOIN calendars AS calendar USING (calendar_id)
  WHERE cardinality(%(member)s::text[]) > 0 AND calendar.tenant_id = %(tenant)s
    AND member.calendar_id || '/' || member.coach_id = ANY (%(member)s::text[])
 UNION ALL
 SELECT 'absence', absence.coach_id || '/' || absence.event_id,
-       jsonb_build_object('start', engine.zulu(min(lower(absence.span))), 'end', engine.zulu(max(upper(absence.span))))
+       jsonb_build_object(
+           'absence_id', absence.event_id, 'coach_id', absence.coach_id, 'start', engine.zulu(min(lower(absence.span))),
+           'end', engine.zulu(max(upper(absence.span))), 'ledger', max(absence.ledger))
   FROM coach_absences AS absence JOIN coaches AS coach USING (coach_id)
  WHERE cardinality(%(absence)s::text[]) > 0 AND coach.tenant_id = %(tenant)s
    AND absence.coach_id || '/' || absence.event_id = ANY (%(absence)s::text[])

@@ -6,10 +6,12 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from fairslot.coach_time.absences import begin_absence, end_absence
+from fairslot.domain.errors import ConflictError
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 from fairslot.team.changes import Json, Step
 from fairslot.team.coaches import Coach
+from fairslot.team.preconditions import changed_members
 from fairslot.team.resources import DeletableResource, Settings
 
 _SQL = queries("absences")
@@ -46,10 +48,10 @@ def list_page(
 
 @dataclass(frozen=True)
 class Absence(DeletableResource):
-    """An absence: it closes every slot of a coach that [start, end) touches, and is never changed.
+    """An absence: it closes every slot of a coach that [start, end) touches.
 
-    Once it is deleted the coach is free again where no other one is; with an external calendar, once that
-    was read again.
+    Where it ends sooner or is deleted the coach is free again, if no other one is there; with an external
+    calendar, once that was read again.
     """
 
     coach_id: str
@@ -64,26 +66,41 @@ class Absence(DeletableResource):
     def put_steps(
         self, connection: Connection, *, tenant_id: str, known: Json | None, settings: Settings, now: datetime
     ) -> list[Step]:
-        """Return what makes the absence, of `start`, `end`, `reason` and `ledger`.
+        """Return what makes the absence, of `start`, `end`, `reason` and `ledger`, or changes it.
 
-        With the `ledger` settle the coach's credits go to the rest of each team.
+        With the `ledger` settle the coach's credits go to the rest of each team, once. An absence of which a
+        partner has ended a part is whole again with another start or end.
 
         Raises:
             NotFoundError: the tenant has no such coach.
+            ConflictError: it has settled, and should not have.
 
         """
-        del known
         coach = Coach(self.coach_id)
         coach.get(connection, tenant_id=tenant_id)
-        settles = settings["ledger"] == "settle"
+        wanted = {**settings, **{name: _zulu(settings[name]) for name in ("start", "end")}}
+        members = changed_members(known, wanted)
+        if not members:
+            return []
+        if known and known["ledger"] == "settle" and "ledger" in members:
+            raise ConflictError(
+                "The absence has settled what the coach was owed; an adjustment gives it back."
+            )
+        settles = wanted["ledger"] == "settle" and "ledger" in members
         return [
             Step(
                 resource="absence",
                 id=f"{self.coach_id}/{self.absence_id}",
-                action="create",
-                members=("start", "end", "reason", "ledger"),
-                make=_begin,
-                values={**self._values(tenant_id), **settings, "now": now},
+                action="update" if known else "create",
+                members=members,
+                make=_set,
+                values={
+                    **self._values(tenant_id),
+                    **wanted,
+                    "now": now,
+                    "changed": members,
+                    "settles": settles,
+                },
                 coaches=frozenset({self.coach_id}),
                 calendars=frozenset(coach.calendars(connection, tenant_id=tenant_id) if settles else ()),
             )
@@ -107,18 +124,22 @@ class Absence(DeletableResource):
         return {"tenant": tenant_id, "coach": self.coach_id, "event": self.absence_id}
 
 
-def _begin(connection: Connection, steps: Sequence[Step]) -> None:
-    for one in (step.values for step in steps):
-        begin_absence(
-            connection,
-            tenant_id=one["tenant"],
-            coach_id=one["coach"],
-            start=one["start"],
-            end=one["end"],
-            event_id=one["event"],
-        )
+def _set(connection: Connection, steps: Sequence[Step]) -> None:
+    for step in steps:
+        one = step.values
+        if {"start", "end"} & {*one["changed"]}:
+            if step.action == "update":
+                _end(connection, [step])
+            begin_absence(
+                connection,
+                tenant_id=one["tenant"],
+                coach_id=one["coach"],
+                start=one["start"],
+                end=one["end"],
+                event_id=one["event"],
+            )
         connection.execute(_SQL["note_reason"], one)
-        if one["ledger"] == "settle":
+        if one["settles"]:
             connection.execute(_SQL["settle"], one)
 
 
@@ -130,13 +151,17 @@ def _end(connection: Connection, steps: Sequence[Step]) -> None:
 
 
 def _absence(coach_id: str, row: Json) -> Json:
-    instants = {
-        name: row[name].astimezone(UTC).isoformat().replace("+00:00", "Z") for name in ("start", "end")
-    }
     return {
         "absence_id": str(row["absence_id"]),
         "coach_id": coach_id,
-        **instants,
+        "start": _zulu(row["start"]),
+        "end": _zulu(row["end"]),
         "reason": row["reason"],
         "ledger": row["ledger"],
     }
+
+
+def _zulu(instant: datetime | str) -> str:
+    """Return an instant as the API shows it."""
+    read = datetime.fromisoformat(instant) if isinstance(instant, str) else instant
+    return read.astimezone(UTC).isoformat().replace("+00:00", "Z")
