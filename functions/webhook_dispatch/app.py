@@ -21,7 +21,8 @@ with importing():
     from fairslot.dispatch import endpoint_limits, requeue
     from fairslot.dispatch.attempt_policy import Verdict, health, verdict, verdict_on_held, wait
     from fairslot.dispatch.requeue import Requeued
-    from fairslot.dispatch.subscribers import Result, deliver
+    from fairslot.dispatch.result import Result
+    from fairslot.dispatch.subscribers import deliver
     from fairslot.domain.errors import QueueError
     from fairslot.messages.attempts import Attempt
     from fairslot.messages.contract import MessageError

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 from fairslot.calendars.interface import CalendarError, Event, EventKey, Sighting
 from fairslot.dispatch.attempt_policy import verdict
-from fairslot.dispatch.subscribers import Result, deliver
+from fairslot.dispatch.subscribers import deliver
 from fairslot.messages.attempts import Attempt
 from fairslot.messages.deliveries import Delivery
 from fairslot.platform.db import Connection
@@ -109,7 +109,7 @@ class Calendars:
     def attempt(self, message: Message, number: int = 1, *, at: datetime = NOW) -> Attempt:
         """Make one attempt at what a message asks for, as the dispatcher does."""
         delivery = Delivery.from_json(json.dumps(message))
-        result: Result = asyncio.run(deliver(delivery, seconds=5.0))
+        result = asyncio.run(deliver(delivery, seconds=5.0))
         decision = verdict(delivery, result, attempt=number, now=at)
         return Attempt(
             delivery_id=delivery.delivery_id,

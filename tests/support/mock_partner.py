@@ -10,7 +10,7 @@ from uuid import UUID
 import httpx
 
 from fairslot.dispatch import subscribers
-from fairslot.dispatch.subscribers import Result
+from fairslot.dispatch.result import Result
 from fairslot.messages.deliveries import Delivery
 from tests.support import deliveries
 

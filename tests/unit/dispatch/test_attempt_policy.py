@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from fairslot.dispatch.attempt_policy import Health, health, verdict, verdict_on_held, wait
-from fairslot.dispatch.subscribers import Result
+from fairslot.dispatch.result import Result
 from fairslot.platform.settings import settings
 from tests.support.mock_partner import delivery
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from fairslot.dispatch import blocks, subscribers
-from fairslot.dispatch.subscribers import Result
+from fairslot.dispatch.result import Result
 from fairslot.platform import http_client
 from tests.support.mock_partner import DATA, delivery
 

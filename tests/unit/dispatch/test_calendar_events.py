@@ -11,7 +11,8 @@ import pytest
 from fairslot.calendars import opening
 from fairslot.calendars.interface import CalendarError, Event, EventKey, Sighting
 from fairslot.dispatch.attempt_policy import health
-from fairslot.dispatch.subscribers import Result, deliver
+from fairslot.dispatch.result import Result
+from fairslot.dispatch.subscribers import deliver
 from fairslot.messages.contract import MessageError
 from fairslot.messages.deliveries import Delivery
 

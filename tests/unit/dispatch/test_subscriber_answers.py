@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fairslot.dispatch import subscribers
 from fairslot.dispatch.backoff import LONGEST_SECONDS
-from fairslot.dispatch.subscribers import Result
+from fairslot.dispatch.result import Result
 from fairslot.messages.contract import MessageError
 from fairslot.platform.http_client import ANSWER_BYTES
 from fairslot.platform.settings import settings

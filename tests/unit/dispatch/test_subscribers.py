@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from fairslot.dispatch.subscribers import Result
+from fairslot.dispatch.result import Result
 from fairslot.messages.deliveries import Delivery
 from tests.support.mock_partner import DATA, DELIVERY_ID, EVENT_ID, Partner, delivery
 

@@ -9,7 +9,7 @@ from typing import Literal
 import httpx
 
 from fairslot.dispatch.backoff import delay_seconds
-from fairslot.dispatch.subscribers import Result
+from fairslot.dispatch.result import Result
 from fairslot.messages.attempts import Outcome
 from fairslot.messages.deliveries import Delivery
 from fairslot.platform.settings import settings

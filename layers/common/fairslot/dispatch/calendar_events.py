@@ -7,7 +7,7 @@ from time import perf_counter
 from fairslot.calendars import opening
 from fairslot.calendars.interface import CalendarError, Event, EventKey, Sighting, WritableCalendar
 from fairslot.dispatch.permits import permitted_until
-from fairslot.dispatch.subscribers import Result
+from fairslot.dispatch.result import Result
 from fairslot.messages.contract import MessageError
 from fairslot.messages.deliveries import CalendarEventData, Delivery
 from fairslot.platform.http_client import RequestFailedError

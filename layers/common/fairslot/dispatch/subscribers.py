@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from math import inf
 from time import perf_counter
@@ -18,6 +18,7 @@ from fairslot.dispatch.blocks import ID_CHARACTERS, Blocks, UnreadableError, loo
 from fairslot.dispatch.partners import calendar_api, crm
 from fairslot.dispatch.permits import permitted_until
 from fairslot.dispatch.request import Request
+from fairslot.dispatch.result import Result
 from fairslot.domain import own_headers
 from fairslot.domain.errors import UnavailableError
 from fairslot.messages.contract import MessageError
@@ -27,25 +28,6 @@ from fairslot.platform.http_client import Reply, RequestFailedError, get, post
 from fairslot.platform.retry_after import retry_after_seconds
 
 EXCERPT_BYTES = 500
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """The result of one attempt; without an `error` the event is delivered.
-
-    `final`: a retry would change nothing. `taken`: the endpoint has the event, only its response is lost.
-    `retry_after`: the seconds that the endpoint asked to wait, 0 for none. `seconds`: how long it took, from
-    name lookup to the last byte.
-    """
-
-    error: str | None = None
-    final: bool = False
-    taken: bool = False
-    status_code: int | None = None
-    response_excerpt: str = ""
-    answer: Mapping[str, str] = field(default_factory=dict)
-    retry_after: float = 0.0
-    seconds: float = 0.0
 
 
 async def deliver(
