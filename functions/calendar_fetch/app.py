@@ -1,7 +1,7 @@
 """Read external calendars: a message of FetchesQueue per coach in, a message of FetchedQueue per reading out.
 
-Issuers' public keys, by which tokens are verified, are read in the same way. A booking that cannot wait for a
-queue invokes it, and has the readings in the answer.
+Issuers' public keys, by which tokens are verified, are read in the same way, and providers asked to tell of
+changes. A booking that cannot wait for a queue invokes it, and has the readings in the answer.
 It reaches the internet and no database.
 """
 
@@ -28,6 +28,7 @@ with importing():
     from fairslot.messages.issuer_keys import KeysReading, KeysRequest
     from fairslot.messages.readings import Reading
     from fairslot.messages.revocations import RevokeRequest
+    from fairslot.messages.watches import WatchAnswer, WatchRequest
     from fairslot.platform import queue
     from fairslot.platform.observability import logger, metrics
     from fairslot.platform.settings import settings
@@ -46,7 +47,7 @@ class Batch:
     """The readings of one invocation, sent together at its end."""
 
     seconds: float
-    readings: list[Reading | KeysReading] = field(default_factory=list)
+    readings: list[Reading | KeysReading | WatchAnswer] = field(default_factory=list)
 
     async def work(self, record: "SQSRecord") -> None:
         """Read the calendar or the keys that a message asks for. An exception keeps it on the queue."""
@@ -60,6 +61,9 @@ class Batch:
             return
         if isinstance(request, RevokeRequest):
             await self._revoke(request)
+            return
+        if isinstance(request, WatchRequest):
+            await self._ask(request)
             return
         begun = perf_counter()
         try:
@@ -87,10 +91,21 @@ class Batch:
     async def _revoke(self, request: RevokeRequest) -> None:
         from fairslot.calendars.revoking import revoke  # late: sources are seldom deleted
 
+        if request.channel is not None:
+            await self._ask(request.channel)
         error = await revoke(request, seconds=self.seconds)
         facts = {"source_id": str(request.source_id), "kind": request.provider, "error": error}
         (logger.info if error is None else logger.warning)("grant revoked", extra=facts)
         metrics.add_metric(name="GrantsRevoked", unit=MetricUnit.Count, value=int(error is None))
+
+    async def _ask(self, request: WatchRequest) -> None:
+        from fairslot.calendars.watching import carry_out  # late: most calendars have no channel
+
+        answer = await carry_out(request, seconds=self.seconds)
+        self.readings.append(answer)
+        facts = {"source_id": str(request.source_id), "action": request.action, "error": answer.error}
+        (logger.info if answer.error is None else logger.warning)("channel", extra=facts)
+        metrics.add_metric(name="ChannelsAsked", unit=MetricUnit.Count, value=1)
 
 
 @logger.inject_lambda_context(log_event=False)

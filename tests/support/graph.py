@@ -114,6 +114,10 @@ class Standin:
         """Let the next such request fail."""
         self.control("next", effect=effect, method=method, path=path, **more)
 
+    def calm(self) -> None:
+        """Let no request fail that has not yet."""
+        self.control("calm")
+
     @property
     def calls(self) -> list[str]:
         """What was called."""

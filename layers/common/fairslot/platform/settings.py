@@ -31,6 +31,11 @@ class Settings(BaseModel):
     fetches_queue_url: str = ""
     fetched_queue_url: str = ""
 
+    # Where providers of calendars reach this deployment with notifications; empty: none is asked for any.
+    push_url: str = ""
+    # What proves that they sent them; two, with a comma between, while they change: the first makes new ones.
+    push_secrets: str = ""
+
     # Whether events are published after the answer to a request, and not before it.
     after_answer: bool = False
 
