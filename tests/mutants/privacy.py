@@ -123,7 +123,7 @@ GUARDS = (
     Guard(
         "no answer is a permission",
         "dispatch/permits.py",
-        'raise RequestFailedError("contact_unchecked") from None',
+        "raise RequestFailedError(_UNCHECKED[what]) from None",
         "return math.inf",
         f"{_DELIVERIES}::test_who_cannot_ask_sends_nothing",
     ),
