@@ -43,7 +43,7 @@ NINE_UNTIL = NINE + HALF
 
 
 @pytest.fixture
-def calendars(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calendars]:
+def calendars(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> Calendars:
     """No calendar yet, of a team of two."""
     add_team(connection, 2)
     made = Calendars(connection)

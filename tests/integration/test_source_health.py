@@ -16,7 +16,7 @@ from tests.support.availability import reasons
 from tests.support.clock import HOUR, MINUTE, NOW, SECOND
 from tests.support.readings import store_message, store_reading
 from tests.support.sources import add_source, failed, source_row
-from tests.support.tables import one_row
+from tests.support.tables import count, one_row
 from tests.support.team import add_calendar, add_coach
 
 INTERVAL = 5 * MINUTE
@@ -153,6 +153,7 @@ def test_what_a_provider_refuses_is_no_outage(team: Connection) -> None:
     due(team, NOW)
     for source in wrong:
         fail(team, source, NOW, "unauthorized", ended="disconnected")
+    assert count(team, "calendar_providers") == 0
     assert due(team, NOW + 2 * INTERVAL) == {right}
 
 

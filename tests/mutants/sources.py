@@ -4,7 +4,6 @@ from tests.mutants.guard import Guard
 
 _SOURCES = "schema/functions/35_sources.sql"
 _HEALTH = "schema/functions/36_source_health.sql"
-_SETTINGS = "schema/functions/36_source_settings.sql"
 _READ = "schema/functions/34_calendars_read.sql"
 _CALENDARS = "schema/functions/03_calendars.sql"
 _TESTS = "tests/integration/test_sources.py"
@@ -49,13 +48,6 @@ _ANSWERS = (
         "    IF false THEN\n",
         f"{_TESTS}::test_one_that_goes_frees_what_no_other_takes",
     ),
-    Guard(
-        "an address that was never read is free",
-        _SETTINGS,
-        "        DELETE FROM source_answers WHERE source_id = p_source;",
-        "        NULL;",
-        f"{_HTTP}::test_another_address_was_never_read",
-    ),
 )
 
 _GOING = (
@@ -68,9 +60,9 @@ _GOING = (
     ),
     Guard(
         "what is disconnected is polled",
-        _READ,
-        "WHERE source.reads AND source.ended IS NULL AND source.next_at <= p_now",
-        "WHERE source.reads AND source.next_at <= p_now",
+        _HEALTH,
+        "error = p_error, ended = v_ended,",
+        "error = p_error, ended = NULL,",
         f"{_HOW}::test_a_clear_word_ends_a_source_and_the_tenant_is_told_once",
     ),
     Guard(
