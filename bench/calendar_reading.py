@@ -8,6 +8,7 @@ their own.
 """
 
 import asyncio
+import json
 import statistics
 import tempfile
 import time
@@ -28,12 +29,16 @@ import pytest
 from bench.figures import Figure, range_of
 from fairslot.calendars.caldav import CaldavCalendar
 from fairslot.calendars.caldav_objects import Stored, free_of_objects
+from fairslot.calendars.google import Google
+from fairslot.calendars.google_events import LIST_FIELDS
+from fairslot.calendars.google_events import Reading as GoogleReading
 from fairslot.calendars.icalendar_feed import IcalendarFeed, free_of
 from fairslot.calendars.interface import ExternalCalendar, Free
 from fairslot.coach_time.days import horizon_slots
-from fairslot.domain.slots import Window
+from fairslot.domain.slots import Window, instant_of
 from fairslot.platform.settings import settings
 from tests.support.caldav_servers import Radicale
+from tests.support.google import GoogleAccount, google
 
 EVENTS = 500
 ROUNDS = 7
@@ -102,6 +107,8 @@ def _sides(window: Window) -> Iterator[Side]:
         yield Side("iCalendar feed", IcalendarFeed(url=url, zone=ZONE), partial(free_of, text, window, ZONE))
     with tempfile.TemporaryDirectory() as folder, Radicale(Path(folder)) as server:
         yield _caldav(server, text, window)
+    with tempfile.TemporaryDirectory() as folder, google(Path(folder)) as standin:
+        yield _google(standin.account(zone=ZONE.key), window)
 
 
 def _caldav(server: Radicale, text: bytes, window: Window) -> Side:
@@ -118,9 +125,33 @@ def _caldav(server: Radicale, text: bytes, window: Window) -> Side:
     )
 
 
+def _google(account: GoogleAccount, window: Window) -> Side:
+    """Fill a calendar at the stand-in. A token is kept for an hour: asking for it is no part of a reading."""
+    for number in range(EVENTS):
+        edges = {"start": _begin(number), "end": _begin(number) + timedelta(minutes=30)}
+        times = {name: {"dateTime": moment.isoformat()} for name, moment in edges.items()}
+        account.add(summary=f"Appointment {number}", **times)
+    first, end = (instant_of(slot).isoformat() for slot in (window.first_slot, window.end_slot))
+    params = {"singleEvents": "true", "timeMin": first, "timeMax": end, "maxResults": "2500"}
+    text = account.request("GET", "events", params={**params, "fields": LIST_FIELDS}).content
+
+    def parse() -> Free:
+        found = GoogleReading(window, source_id=account.source_id)
+        found.add_events(json.loads(text))
+        return found.free
+
+    calendar = Google(token=account.token, source_id=account.source_id, base_url=account.google.base_url)
+    return Side("Google", calendar, parse)
+
+
+def _begin(number: int) -> datetime:
+    """Return when an event begins; all of them are within the window."""
+    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=2 * number + 2)
+
+
 def _event(number: int) -> str:
-    """Return an event of half an hour; all of them begin within the window."""
-    begin = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=2 * number + 2)
+    """Return an event of half an hour."""
+    begin = _begin(number)
     return (
         f"BEGIN:VEVENT\r\nUID:{number}@bench\r\nDTSTAMP:{begin:%Y%m%dT%H%M%SZ}\r\n"
         f"DTSTART:{begin:%Y%m%dT%H%M%SZ}\r\nDTEND:{begin + timedelta(minutes=30):%Y%m%dT%H%M%SZ}\r\n"

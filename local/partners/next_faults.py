@@ -48,9 +48,9 @@ class NextFaults:
         return web.json_response({"coming": len(self._coming)})
 
     async def forget(self, _request: web.Request) -> web.Response:
-        """Forget the faults that met no request: DELETE /control/next."""
+        """Forget the faults that have met no request: POST /control/calm."""
         self._coming.clear()
-        return web.json_response({"coming": 0})
+        return web.json_response({})
 
     async def let_in(self, _request: web.Request) -> web.Response:
         """Carry out the requests that are late, and return their statuses: POST /control/late."""
@@ -91,5 +91,5 @@ def add_next_faults(app: web.Application) -> None:
 
     app.middlewares.append(with_faults)
     app.router.add_post("/control/next", faults.add)
-    app.router.add_delete("/control/next", faults.forget)
+    app.router.add_post("/control/calm", faults.forget)
     app.router.add_post("/control/late", faults.let_in)

@@ -3,15 +3,23 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 from uuid import uuid4
+
+import httpx
 
 from fairslot.booking import appointments
 from fairslot.calendars.push_secret import Channel, PushSecrets
 from fairslot.domain.idempotency import NO_KEY
 from tests.deploy.roles import Right
 from tests.deploy.world import CALENDAR, World, wait_for
+from tests.support.caldav_servers import PASSWORD, USER, Radicale
 from tests.support.cloudformation import functions, shared_policies
 from tests.support.http import booking_body
+from tests.support.connecting import hidden_field
 from tests.support.inbound_events import receive_event
 from tests.support.team import TENANT
 
@@ -167,6 +175,30 @@ def locked_calendar(world: World) -> None:
     run("SyncFunction")(world)
 
 
+def opened_link(world: World) -> tuple[str, httpx.Response]:
+    """Open a link to connect a calendar; return its path and the page, which may say that it cannot be."""
+    asked = {"kind": "caldav"}
+    path = f"/api/coaches/{world.external_coach()}/calendar-connections"
+    link = urlsplit(world.ask("POST", path, asked, status=201)["link"]).path
+    return link, world.api.get(link)
+
+
+def connected(world: World) -> None:
+    """Connect a calendar by its password, at a server of this machine; what is denied ends on a page."""
+    with TemporaryDirectory() as folder, Radicale(Path(folder)) as server:
+        server.make_calendar()
+        link, page = opened_link(world)
+        if page.status_code == HTTPStatus.OK:
+            form = {
+                "form": hidden_field(page.text),
+                "url": server.url,
+                "username": USER,
+                "password": PASSWORD,
+            }
+            cookie = page.headers["set-cookie"].partition(";")[0]
+            world.api.post(link, data=form, headers={"Cookie": cookie})
+
+
 def due(world: World) -> None:
     """Have a calendar that is due."""
     world.external_coach()
@@ -209,6 +241,7 @@ USES: dict[str, Act] = {
     "AdminFunction": listed("/api/coaches"),
     "ResultsFunction": World.book,
     "PermitsFunction": World.book,
+    "ConnectionsFunction": opened_link,
     "StoreFunction": calendar_event,
     "SyncFunction": run("SyncFunction"),
     "OutboxFunction": run("OutboxFunction", "outbox"),
@@ -233,6 +266,8 @@ UNUSED = {
     if "DataAccess" in shared_policies(one) and name not in LIMITING
     for on in CACHES
 }
+# Nothing that the template's functions find on this machine replaces a token.
+UNUSED.add(Right("FetchFunction", "kms:Encrypt", "WebhookKey"))
 ACTS: dict[Right, Act] = {
     # Who was denied leaves the cache alone for a second: the other right comes long after this one.
     **to_the_cache(CACHES[0]),
@@ -258,6 +293,9 @@ ACTS: dict[Right, Act] = {
     Right("FetchFunction", SEND, "FetchedQueue"): first_page,
     Right("FetchFunction", "kms:Decrypt", "WebhookKey"): locked_calendar,
     Right("PushFunction", SEND, "ResultsQueue"): notification,
+    Right("ConnectFunction", "lambda:InvokeFunction", "ConnectionsFunction"): opened_link,
+    Right("ConnectFunction", "kms:Encrypt", "WebhookKey"): connected,
+    Right("ConnectionsFunction", SEND, "FetchesQueue"): connected,
     Right("DispatchFunction", SEND, "ResultsQueue"): World.book,
     Right("DispatchFunction", SEND, "DeliveriesQueue"): held_back,
     Right("DispatchFunction", SEND, "DeliveriesDeadLetterQueue"): booking_for("error"),

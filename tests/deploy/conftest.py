@@ -25,7 +25,12 @@ from tests.support.deployment import STACK, Deployment, built_here, own_processe
 from tests.support.subscriber_process import Subscribers, subscribers
 
 # Three attempts, a second apart: a delivery that fails for good is a dead letter soon.
-_PARAMETERS = {"WebhookMaxAttempts": "3", "WebhookScheduleSeconds": "1", "WebhookTimeoutSeconds": "5"}
+_PARAMETERS = {
+    "WebhookMaxAttempts": "3",
+    "WebhookScheduleSeconds": "1",
+    "WebhookTimeoutSeconds": "5",
+    "PublicUrl": "https://book.example.com",
+}
 # Subscribers and partners are on this machine; the template has no way to allow that.
 _LOOPBACK = {"WEBHOOK_ALLOW_LOOPBACK_HTTP": "true"}
 

@@ -11,6 +11,7 @@ import pytest
 from fairslot.platform.db import Connection
 from tests.support.api_fuzz import Operation, operations
 from tests.support.clock import DAY, NINE
+from tests.support.connecting import PUBLIC_URL, SECRET
 from tests.support.fixtures import Clock, Environment
 from tests.support.http import NOTHING, Answer, ask, booking_body
 from tests.support.team_api import CALENDAR, COACH
@@ -24,6 +25,7 @@ _BODIES: dict[str, Any] = {
     "create_absence": {"start": _SPAN["start_time"], "end": _SPAN["end_time"]},
     "create_adjustment": {"coach_id": "{coach_id}", "bookings": 1, "reason": "why"},
     "create_calendar_source": {"kind": "google"},
+    "create_connection": {"kind": "caldav", "source_id": "{source_id}"},
     "create_appointment": booking_body(NINE, calendar_id="{calendar_id}", hold_id="{hold_id}"),
     "create_endpoint": {"url": "{url}", "event_types": ["*"]},
     "create_hold": {"calendar_id": "{calendar_id}", **_START},
@@ -59,7 +61,7 @@ _PLACES = sorted({one.path.removeprefix("/api").split("/")[1] for one in _OPERAT
 @pytest.fixture
 def world(connection: Connection, environment: Environment, clock: Clock, kms: None) -> World:
     """Two tenants, each with a key for everything."""
-    environment(FIRST_SYNC_WAIT_SECONDS="0")
+    environment(FIRST_SYNC_WAIT_SECONDS="0", PUBLIC_URL=PUBLIC_URL, CONNECT_SECRETS=SECRET)
     return World(connection)
 
 

@@ -48,7 +48,7 @@ def inside(team: Connection, kms: None, environment: Environment, queues: Queues
 
 def fill_in(browser: Browser, link: str, form: Response, url: str, password: str = PASSWORD) -> Response:
     """Fill in the form and send it."""
-    fields = {"form": hidden_field(form), "url": url, "username": USER, "password": password}
+    fields = {"form": hidden_field(form.body.decode()), "url": url, "username": USER, "password": password}
     return browser.post(link, fields)
 
 
@@ -114,7 +114,12 @@ def test_another_user_does_not_take_the_place_of_a_calendar(inside: Inside, serv
     again = make_link(kind="caldav", source_id=made["source_id"])
     form = browser.get(again["link"])
     assert f'value="{USER}"' in form.body.decode()
-    fields = {"form": hidden_field(form), "url": server.url, "username": "somebody", "password": "else"}
+    fields = {
+        "form": hidden_field(form.body.decode()),
+        "url": server.url,
+        "username": "somebody",
+        "password": "else",
+    }
     assert title(browser.post(again["link"], fields)) == "This is another account"
     assert title(fill_in(browser, again["link"], form, server.url)) == "Your calendar is connected"
 
@@ -122,7 +127,7 @@ def test_another_user_does_not_take_the_place_of_a_calendar(inside: Inside, serv
 def test_a_form_that_is_too_large_is_none(inside: Inside) -> None:
     """Nothing of it is read."""
     made, browser = make_link(kind="caldav"), Browser()
-    form = hidden_field(browser.get(made["link"]))
+    form = hidden_field(browser.get(made["link"]).body.decode())
     assert browser.post(made["link"], {"form": form, "url": "x" * 20_000}).status == 400
 
 

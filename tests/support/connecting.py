@@ -125,10 +125,10 @@ def title(answer: Response) -> str:
     return unescape(found[1])
 
 
-def hidden_field(answer: Response) -> str:
+def hidden_field(page: str) -> str:
     """Return the hidden field of a page's form."""
-    found = re.search('name="form" value="([^"]+)"', answer.body.decode())
-    assert found is not None, answer
+    found = re.search('name="form" value="([^"]+)"', page)
+    assert found is not None, page
     return found[1]
 
 

@@ -56,6 +56,7 @@ def handler_events(connection: Connection, sqs: "SQSClient", folder: Path) -> It
             {
                 "admin.app": lambda: request("GET", "/api/webhook-endpoints"),
                 "availability.app": lambda: request("GET", "/api/availability", query={"calendar_id": "cal"}),
+                "background.connections": lambda: {"token": "not one of ours"},
                 "background.maintenance": lambda: {"task": "outbox"},
                 "background.permits": lambda: {"delivery_id": str(uuid4())},
                 "background.results": lambda: batch_event(_attempt()),
@@ -73,6 +74,7 @@ def handler_events(connection: Connection, sqs: "SQSClient", folder: Path) -> It
                 "WEBHOOK_ALLOW_LOOPBACK_HTTP": "true",
                 "MAX_REQUESTS_PER_ADDRESS": "100000000",
                 "PUSH_SECRETS": PUSH_SECRET,
+                "CONNECT_SECRETS": "a secret of a test that is long enough",
             },
         )
 

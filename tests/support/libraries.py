@@ -44,10 +44,12 @@ _SENT = {"anyio", "certifi", "h11", "httpcore", "sniffio"}
 _IDEMPOTENCY = {"aws_lambda_powertools.utilities.idempotency", "boto3", "certifi", "s3transfer"}
 _ADDRESS = {"email_validator", "idna"}
 _ZONES = {"tzdata"}
+_SEALED = {"_cffi_backend", "cryptography"}
 
 AFTER_FIRST: Mapping[str, Collection[str]] = {
     "admin.app": {*AT_IMPORT["admin.app"]} | _CACHE,
     "availability.app": {*AT_IMPORT["availability.app"]} | _CACHE,
+    "background.connections": {*AT_IMPORT["background.connections"]} | _SEALED,
     "background.maintenance": {*AT_IMPORT["background.maintenance"]},
     "background.permits": {*AT_IMPORT["background.permits"]},
     "background.results": {*AT_IMPORT["background.results"]},

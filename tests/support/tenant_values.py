@@ -44,6 +44,9 @@ THINGS = {
     "team_changes.images:adjustment": "adjustment",
     "team_changes.images:source": "source",
     "sources.get:source": "source_id",
+    "connections.grant:source": "source_id",
+    "connections.make:source": "source_id",
+    "make_connection:source": "source_id",
     "sources.set:source": "source_id",
     "sources.delete:source": "source_id",
     "set_calendar_source:source": "source_id",
@@ -136,6 +139,16 @@ REST: Values = {
 _FIRST, _END = slot_of(NOW) // 8 * 8, slot_of(NOW + 60 * DAY)
 _SINCE = {"since": "1:1:", "team_since": "1:1:"}
 _KEY = {"calendars": None, "expires_at": None, "hash": b"h" * 32, "start": "new"}
+_CONNECTION = {
+    "calendar_ref": None,
+    "connection": _NEW,
+    "digest": b"d" * 32,
+    "expires_at": NOW + DAY,
+    "is_new": False,
+    "kind": "calendar_api",
+    "reads": True,
+    "writes": False,
+}
 _AGAIN = {"first": _OLD, "since": _LONG_AGO, "kept_since": _LONG_AGO}
 OWN: dict[str, Values] = {
     "adjustments.adjust": {"adjustment": _NEW},
@@ -154,11 +167,13 @@ OWN: dict[str, Values] = {
     "endpoints.add_missed": _AGAIN,
     "endpoints.create": {"endpoint": _NEW},
     "endpoints.restart_failed": _AGAIN,
+    "connections.make": _CONNECTION,
     "contacts.forget": {"now": NOW + 60 * DAY},
     "forget_contact": {"now": NOW + 60 * DAY},
     "hold": {"limit": 1},
     "inbound.receive": {"body": Jsonb({})},
     "load_teams": {"from": _FIRST},
+    "make_connection": _CONNECTION,
     "members.join": {"before": [0], "after": [0], "notice": [0]},
     "add_calendar_source": {"settings": Jsonb(_SOURCE), "source": _NEW},
     "set_calendar_source": {"settings": Jsonb(_SOURCE)},

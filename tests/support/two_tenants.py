@@ -62,7 +62,12 @@ def _tenant(connection: Connection, tenant_id: str) -> Tenant:
 
 def _calendar(connection: Connection, coach_id: str) -> dict[str, Any]:
     """Return the id of a coach's only external calendar, as a statement and as the audit calls it."""
-    row = one_row(connection, "SELECT source_id FROM calendar_sources WHERE coach_id = %s", (coach_id,))
+    row = one_row(
+        connection,
+        "UPDATE calendar_sources SET username = coach_id, credentials = 'locked' WHERE coach_id = %s"
+        " RETURNING source_id",
+        (coach_id,),
+    )
     return {"source_id": row["source_id"], "source": f"{coach_id}/{row['source_id']}"}
 
 
@@ -105,6 +110,7 @@ def _endpoints(connection: Connection, tenant_id: str) -> dict[str, Any]:
     )
     # Before whatever happens to either tenant.
     set_columns(connection, "webhook_endpoints", {"tenant_id": tenant_id}, {"created_at": NOW})
+    connection.execute("SELECT engine.calendar_endpoint(p_tenant => %s)", (tenant_id,))
     return {"endpoint_id": row["endpoint_id"], "url": url}
 
 

@@ -115,8 +115,9 @@ def test_a_key_that_signs_nothing_is_the_operators_to_mend() -> None:
         "{}",
         json.dumps({"client_email": "a@b"}),
         json.dumps(FILE | {"private_key": 7}),
-        json.dumps(FILE | {"private_key_id": ["x"]}),
-        "{" + PEM,
+        # Named, as keys are not of the same length and each worker of the tests makes its own.
+        pytest.param(json.dumps(FILE | {"private_key_id": ["x"]}), id="wrong id"),
+        pytest.param("{" + PEM, id="no JSON"),
     ],
 )
 def test_a_file_of_another_kind_is_refused(text: str) -> None:

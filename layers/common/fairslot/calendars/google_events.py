@@ -117,8 +117,10 @@ def sighting(item: Item, *, source_id: UUID, zone: ZoneInfo | None = None) -> Si
     property, but another id, and what another source wrote takes time as anybody's.
     """
     key = own_key(item, source_id)
+    if key is None:
+        return None
     start, end = _start(item, zone), _end(item, zone)
-    if key is None or start is None or end is None:
+    if start is None or end is None:
         return None
     etag = item.get("etag")
     version = etag if isinstance(etag, str) else None

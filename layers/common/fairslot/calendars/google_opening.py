@@ -11,16 +11,8 @@ from fairslot.calendars.credentials import decrypted, text_of
 from fairslot.calendars.google import BASE_URL, PRIMARY, Google
 from fairslot.calendars.google_channels import GoogleChannels
 from fairslot.calendars.interface import CalendarError
-from fairslot.calendars.oauth import (
-    GOOGLE,
-    GOOGLE_CALENDAR,
-    GOOGLE_EVENTS,
-    GOOGLE_FREE_BUSY,
-    Client,
-    Grant,
-    OAuth,
-    Provider,
-)
+from fairslot.calendars.oauth import GOOGLE_CALENDAR, GOOGLE_EVENTS, GOOGLE_FREE_BUSY, Grant
+from fairslot.calendars.providers import NotRegisteredError, oauth_of, provider_of
 from fairslot.calendars.push_secret import PushSecrets
 from fairslot.calendars.service_account import ServiceAccount
 from fairslot.platform.settings import settings
@@ -77,17 +69,11 @@ async def open_google(*, calendar_ref: str | None, credentials: str | None, sour
     return _consented(members, calendar_ref, source_id)
 
 
-def google_provider() -> Provider:
-    """Return Google's OAuth endpoints, or those of the stand-in that the settings name."""
-    return GOOGLE.at(settings().google_accounts_url) if settings().google_accounts_url else GOOGLE
-
-
 def _consented(members: Mapping[str, Any], calendar_ref: str | None, source_id: UUID) -> GoogleAccess:
-    known = settings()
-    if not known.google_client_id or not known.google_client_secret:
-        raise CalendarError("unauthorized", after=_OPERATOR_SECONDS)
-    client = Client(client_id=known.google_client_id, client_secret=known.google_client_secret)
-    oauth = OAuth(google_provider(), client)
+    try:
+        oauth = oauth_of("google")
+    except NotRegisteredError:
+        raise CalendarError("unauthorized", after=_OPERATOR_SECONDS) from None
     refresh_token = text_of(members, "refresh_token")
     token = SourceToken(source_id=source_id, refresh_token=refresh_token, refresh=oauth.refresh)
     return GoogleAccess(
@@ -107,7 +93,7 @@ def _delegated(key: str, subject: object, calendar_ref: str | None, source_id: U
         raise CalendarError("unauthorized", after=_OPERATOR_SECONDS) from None
 
     async def refresh(_: str) -> Grant:
-        return await account.token_for(subject, GOOGLE_EVENTS, token_url=google_provider().token_url)
+        return await account.token_for(subject, GOOGLE_EVENTS, token_url=provider_of("google").token_url)
 
     # The same key for another person is another token.
     token = SourceToken(source_id=source_id, refresh_token=f"{subject} {key}", refresh=refresh)

@@ -4,7 +4,7 @@ import json
 from base64 import urlsafe_b64decode
 from binascii import Error
 
-from fairslot.calendars.oauth import GOOGLE_EVENTS, GOOGLE_FREE_BUSY, Client, Grant, OAuth, Provider
+from fairslot.calendars.oauth import GOOGLE, GOOGLE_EVENTS, GOOGLE_FREE_BUSY, Client, Grant, OAuth, Provider
 from fairslot.platform.settings import settings
 
 NAMES = {"google": "Google Calendar", "microsoft": "Microsoft 365", "caldav": "Your calendar"}
@@ -34,9 +34,8 @@ def oauth_of(kind: str) -> OAuth:
 def provider_of(kind: str) -> Provider:
     """Return a provider's OAuth endpoints; of a kind's module only what is needed is imported."""
     if kind == "google":
-        from fairslot.calendars.google_opening import google_provider
-
-        return google_provider()
+        elsewhere = settings().google_accounts_url
+        return GOOGLE.at(elsewhere) if elsewhere else GOOGLE
     from fairslot.calendars.microsoft_opening import microsoft_provider
 
     return microsoft_provider(settings().microsoft_tenant)

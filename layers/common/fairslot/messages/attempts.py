@@ -24,7 +24,10 @@ class Attempt:
 
     `attempt` counts from 1; of a held delivery it is the number of attempts so far. `answer` is what is kept
     of the partner's answer: `{"crm_id": …}`, `{"block_id": …}` or nothing. Of a list of blocks it
-    is `{"found_block_id": …}`, the block at exactly that time, or `{"absent": "true"}`. `receipt_handle`
+    is `{"found_block_id": …}`, the block at exactly that time, or `{"absent": "true"}`. Of a coach's calendar
+    it is what was `done`, "put" or "remove", to the event of which `generation`, with `start`, `end`, `ref`
+    and `version`; `source_generation` is the message's, and `ended` the provider's word
+    about the `source_id`. `receipt_handle`
     deletes the message that asked for the attempt; `revision` is that message's.
     """
 

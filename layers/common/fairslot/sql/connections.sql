@@ -10,7 +10,7 @@ SELECT engine.make_connection(
 SELECT s.kind, s.credentials, s.calendar_ref, watch.channel_id, watch.resource_id, watch.expires_at, watch.counts_from
   FROM calendar_sources AS s LEFT JOIN calendar_watches AS watch USING (source_id)
  WHERE s.source_id = %(source)s AND s.coach_id = %(coach)s AND s.tenant_id = %(tenant)s
-   AND s.kind IN ('google', 'microsoft') AND s.credentials IS NOT NULL AND engine.is_only_use(s);
+   AND s.credentials IS NOT NULL AND engine.is_only_use(s);
 
 -- name: state
 -- What a link is about, and whether it can be used. The link itself says whose it is.

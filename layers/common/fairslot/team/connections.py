@@ -80,7 +80,7 @@ def grant_of(
     """
     values = {"tenant": tenant_id, "coach": coach_id, "source": source_id}
     row = connection.execute(_SQL["grant"], values).fetchone()
-    if row is None:
+    if row is None or row["kind"] not in {"google", "microsoft"}:
         return None
     channel = None
     if row["channel_id"] is not None:
