@@ -18,8 +18,8 @@ from tests.deploy.roles import Right
 from tests.deploy.world import CALENDAR, World, wait_for
 from tests.support.caldav_servers import PASSWORD, USER, Radicale
 from tests.support.cloudformation import functions, shared_policies
-from tests.support.http import booking_body
 from tests.support.connecting import hidden_field
+from tests.support.http import booking_body
 from tests.support.inbound_events import receive_event
 from tests.support.team import TENANT
 
