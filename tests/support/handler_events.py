@@ -73,8 +73,8 @@ def handler_events(connection: Connection, sqs: "SQSClient", folder: Path) -> It
                 "CRM_WEBHOOK_URL": str(crm.base_url),
                 "WEBHOOK_ALLOW_LOOPBACK_HTTP": "true",
                 "MAX_REQUESTS_PER_ADDRESS": "100000000",
-                "PUSH_SECRETS": PUSH_SECRET,
                 "CONNECT_SECRETS": "a secret of a test that is long enough",
+                "PUSH_SECRETS": PUSH_SECRET,
             },
         )
 
