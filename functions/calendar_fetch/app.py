@@ -63,7 +63,7 @@ class Batch:
             await self._revoke(request)
             return
         if isinstance(request, WatchRequest):
-            await self._ask(request)
+            await self._ask(request, self.seconds)
             return
         begun = perf_counter()
         try:
@@ -91,17 +91,18 @@ class Batch:
     async def _revoke(self, request: RevokeRequest) -> None:
         from fairslot.calendars.revoking import revoke  # late: sources are seldom deleted
 
+        # The channel first: what opens it is revoked.
         if request.channel is not None:
-            await self._ask(request.channel)
-        error = await revoke(request, seconds=self.seconds)
+            await self._ask(request.channel, self.seconds / 2)
+        error = await revoke(request, seconds=self.seconds / 2)
         facts = {"source_id": str(request.source_id), "kind": request.provider, "error": error}
         (logger.info if error is None else logger.warning)("grant revoked", extra=facts)
         metrics.add_metric(name="GrantsRevoked", unit=MetricUnit.Count, value=int(error is None))
 
-    async def _ask(self, request: WatchRequest) -> None:
+    async def _ask(self, request: WatchRequest, seconds: float) -> None:
         from fairslot.calendars.watching import carry_out  # late: most calendars have no channel
 
-        answer = await carry_out(request, seconds=self.seconds)
+        answer = await carry_out(request, seconds=seconds)
         self.readings.append(answer)
         facts = {"source_id": str(request.source_id), "action": request.action, "error": answer.error}
         (logger.info if answer.error is None else logger.warning)("channel", extra=facts)
