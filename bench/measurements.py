@@ -25,6 +25,7 @@ from bench import (
     large_document,
     limits,
     memory,
+    pushes,
     relay,
     sync,
 )
@@ -46,6 +47,7 @@ TIMED: tuple[Measurement, ...] = (
     sync.figures,
     cold_start.figures,
     deliveries.figures,
+    pushes.figures,
     http.figures,
 )
 # Side by side: they look at memory, at both sides' processor time in turns, or at nothing of the machine.

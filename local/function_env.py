@@ -31,6 +31,9 @@ LOCAL_SETTINGS = {
     "DATABASE_AUTH": "password",
     "REDIS_IAM": "",
     "ORIGIN_SECRETS": "",
+    # The stack gives its own address.
+    "PUSH_URL": "",
+    "PUSH_SECRETS": "not a secret on one machine either",
     "ONLY_THROUGH_CLOUDFRONT": "false",
     # Longer than a message waits behind a backlog; `lost_messages` resends sooner what the queues lose.
     "REDELIVER_AFTER_SECONDS": "600",
@@ -65,7 +68,11 @@ def variables(
     chosen = {
         name: value
         for name, value in caller.items()
-        if value and (name in function.environment or (name in settings and not name.endswith("_URL")))
+        if value
+        and (
+            name in function.environment
+            or (name in settings and (name in STANDIN_URLS or not name.endswith("_URL")))
+        )
     }
     given = {**LOCAL_SETTINGS, **chosen, **addresses}
     own = template.environment(function, given)

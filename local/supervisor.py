@@ -167,6 +167,8 @@ class Supervisor:
     def _functions_addresses(self) -> dict[str, str]:
         """Return the same as the functions use it: they are not the database's owner."""
         addresses, postgres = self._addresses(), self._replaceable.get("DATABASE_URL")
+        own = f"http://127.0.0.1:{self._options.port}"
+        addresses["PUSH_URL"] = self._options.address("PUSH_URL") or own
         if isinstance(postgres, EmbeddedPostgres):
             addresses["DATABASE_URL"] = postgres.functions_url()
         return addresses | self._calendars.settings

@@ -55,7 +55,7 @@ def idle(stage: str) -> Iterator[Line]:
     if plan.parameter("DatabaseProxy") == "true":
         yield Line("RDS Proxy", HOURS * 2, "proxy")
     if plan.parameter("Network") == "private":
-        yield Line("endpoints of SQS and KMS in two zones", HOURS * 4, "endpoint")
+        yield Line("endpoints of SQS, KMS and Lambda in two zones", HOURS * 6, "endpoint")
     if plan.parameter("Cache") == "serverless":
         yield Line("Valkey, the least that is billed", HOURS * 0.1, "valkey")
     yield Line("snapshots of the HTTP functions, two versions", snapshots() * 2 * HOURS * 3600, "snapstart")

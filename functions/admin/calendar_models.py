@@ -20,7 +20,7 @@ type Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$"
 type Description = Annotated[str, StringConstraints(max_length=4000), AfterValidator(storable)]
 type Policy = Literal["fair_share", "highest_score"]
 type ConflictPolicy = Literal["keep", "reassign", "cancel"]
-type OnUnverified = Literal["allow", "block"]
+type OnUnverified = Literal["allow", "block", "recheck"]
 type Gamma = Annotated[float, Field(ge=0, le=20, allow_inf_nan=False)]
 type WeightLimit = Annotated[float, Field(ge=0.001, le=10, allow_inf_nan=False)]
 type PriorStrength = Annotated[float, Field(ge=0.1, le=10_000, allow_inf_nan=False)]
@@ -95,7 +95,9 @@ class CalendarRequest(Request):
 
     `max_per_day`, `blocked_dates` and `hour_kinds` count in its `time_zone`. The first kind that matches a
     start is its own, else `normal`. `on_unverified`: a coach whose external calendars were not all read
-    within 15 minutes is booked by what is known (`allow`), or not booked (`block`).
+    within 15 minutes is booked by what is known (`allow`), or not booked (`block`); with `recheck` those of
+    the chosen coach are asked once more before each booking, 3 seconds at most, and if they are busy or
+    cannot be asked it is the next coach's turn.
     """
 
     model_config = example(

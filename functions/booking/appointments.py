@@ -10,6 +10,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from booking.models import AppointmentModel, AppointmentPage, Booked, BookingRequest, DecisionModel
 from fairslot.booking import appointments, decisions
+from fairslot.coach_time import recheck
 from fairslot.domain.errors import HoldExpiredError, NotFoundError, SlotUnavailableError
 from fairslot.http import api, changes, pages, routing
 from fairslot.http.routing import route
@@ -34,24 +35,28 @@ router = Router()  # type: ignore[no-untyped-call]  # the library leaves it unty
 def create_appointment(body: BookingRequest) -> Response[Booked]:
     """Book a bookable start; the fairness rule chooses the coach."""
     tenant_id = api.client(router).tenant_id
+    contact = appointments.Contact(
+        name=body.contact_name,
+        email=body.contact_email,
+        notes=body.notes,
+        timezone=body.timezone,
+        requires=body.requires,
+    )
     return changes.change(
         router,
         Booked,
-        lambda connection, key: appointments.book(
+        lambda connection, key: recheck.having_asked(
             connection,
-            tenant_id=tenant_id,
-            calendar_id=body.calendar_id,
-            start_time=body.start_time,
-            contact=appointments.Contact(
-                name=body.contact_name,
-                email=body.contact_email,
-                notes=body.notes,
-                timezone=body.timezone,
-                requires=body.requires,
+            lambda: appointments.book(
+                connection,
+                tenant_id=tenant_id,
+                calendar_id=body.calendar_id,
+                start_time=body.start_time,
+                contact=contact,
+                metadata=body.metadata,
+                key=key,
+                hold_id=body.hold_id,
             ),
-            metadata=body.metadata,
-            key=key,
-            hold_id=body.hold_id,
         ),
     )
 

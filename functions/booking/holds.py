@@ -9,6 +9,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path
 
 from booking.models import HoldModel, HoldRequest
 from fairslot.booking import holds
+from fairslot.coach_time import recheck
 from fairslot.domain.errors import HoldLimitError, NotFoundError, SlotUnavailableError
 from fairslot.http import api, changes
 from fairslot.http.routing import route
@@ -33,15 +34,18 @@ def create_hold(body: HoldRequest) -> Response[HoldModel]:
     return changes.change(
         router,
         HoldModel,
-        lambda connection, key: holds.hold(
+        lambda connection, key: recheck.having_asked(
             connection,
-            tenant_id=client.tenant_id,
-            client_id=client.key_id,
-            calendar_id=body.calendar_id,
-            start_time=body.start_time,
-            minutes=body.minutes,
-            key=key,
-            requires=body.requires,
+            lambda: holds.hold(
+                connection,
+                tenant_id=client.tenant_id,
+                client_id=client.key_id,
+                calendar_id=body.calendar_id,
+                start_time=body.start_time,
+                minutes=body.minutes,
+                key=key,
+                requires=body.requires,
+            ),
         ),
     )
 

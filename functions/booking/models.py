@@ -192,13 +192,26 @@ class Booked(Model):
     version: int
 
 
+class CalendarEventModel(Model):
+    """The appointment's event in one of the coach's own calendars.
+
+    It is `pending` until the calendar has answered, then `confirmed`. `moved` or `deleted`: the coach did
+    that, and it stays so. `waiting`: the calendar has to be connected again. `failed`: tried again when the
+    calendar can be read. `removing`: it is no longer wanted there.
+    """
+
+    source_id: UUID
+    state: Literal["pending", "confirmed", "moved", "deleted", "waiting", "failed", "removing"]
+
+
 class AppointmentModel(PersonalModel):
     """An appointment; once its customer is forgotten, everything about them is null.
 
     `external_block` is its block in the coach's external calendar: `confirmed`, with the id
     `external_calendar_id`; `unconfirmed`, perhaps there, at its time or an earlier one, with an id that we
-    never received; null, none that we know of. `requires` is what the
-    customer asked for beyond what the calendar requires.
+    never received; null, none that we know of. `calendar_events` are its events in the coach's own
+    calendars, one for each that is written; empty where several appointments are read, or one is changed.
+    `requires` is what the customer asked for beyond what the calendar requires.
     """
 
     appointment_id: UUID
@@ -216,6 +229,7 @@ class AppointmentModel(PersonalModel):
     crm_contact_id: str | None
     external_calendar_id: str | None
     external_block: Literal["confirmed", "unconfirmed"] | None = None
+    calendar_events: list[CalendarEventModel] = Field(default_factory=list)
     conflict: bool
     requires: list[str]
     created_at: datetime

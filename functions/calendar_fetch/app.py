@@ -1,9 +1,11 @@
 """Read external calendars: a message of FetchesQueue per coach in, a message of FetchedQueue per reading out.
 
-Issuers' public keys, by which tokens are verified, are read in the same way.
+Issuers' public keys, by which tokens are verified, are read in the same way, and providers asked to tell of
+changes. A booking that cannot wait for a queue invokes it, and has the readings in the answer.
 It reaches the internet and no database.
 """
 
+import asyncio
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -26,6 +28,7 @@ with importing():
     from fairslot.messages.issuer_keys import KeysReading, KeysRequest
     from fairslot.messages.readings import Reading
     from fairslot.messages.revocations import RevokeRequest
+    from fairslot.messages.watches import WatchAnswer, WatchRequest
     from fairslot.platform import queue
     from fairslot.platform.observability import logger, metrics
     from fairslot.platform.settings import settings
@@ -44,7 +47,7 @@ class Batch:
     """The readings of one invocation, sent together at its end."""
 
     seconds: float
-    readings: list[Reading | KeysReading] = field(default_factory=list)
+    readings: list[Reading | KeysReading | WatchAnswer] = field(default_factory=list)
 
     async def work(self, record: "SQSRecord") -> None:
         """Read the calendar or the keys that a message asks for. An exception keeps it on the queue."""
@@ -58,6 +61,9 @@ class Batch:
             return
         if isinstance(request, RevokeRequest):
             await self._revoke(request)
+            return
+        if isinstance(request, WatchRequest):
+            await self._ask(request)
             return
         begun = perf_counter()
         try:
@@ -85,19 +91,35 @@ class Batch:
     async def _revoke(self, request: RevokeRequest) -> None:
         from fairslot.calendars.revoking import revoke  # late: sources are seldom deleted
 
+        if request.channel is not None:
+            await self._ask(request.channel)
         error = await revoke(request, seconds=self.seconds)
         facts = {"source_id": str(request.source_id), "kind": request.provider, "error": error}
         (logger.info if error is None else logger.warning)("grant revoked", extra=facts)
         metrics.add_metric(name="GrantsRevoked", unit=MetricUnit.Count, value=int(error is None))
 
+    async def _ask(self, request: WatchRequest) -> None:
+        from fairslot.calendars.watching import carry_out  # late: most calendars have no channel
+
+        answer = await carry_out(request, seconds=self.seconds)
+        self.readings.append(answer)
+        facts = {"source_id": str(request.source_id), "action": request.action, "error": answer.error}
+        (logger.info if answer.error is None else logger.warning)("channel", extra=facts)
+        metrics.add_metric(name="ChannelsAsked", unit=MetricUnit.Count, value=1)
+
 
 @logger.inject_lambda_context(log_event=False)
 @metrics.log_metrics
-def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> "PartialItemFailureResponse":
+def lambda_handler(
+    event: dict[str, Any], context: "LambdaContext"
+) -> "PartialItemFailureResponse | dict[str, list[str]]":
     """Read the calendars of an SQS batch concurrently, send the readings, and return which messages stay.
 
-    A calendar that cannot be read is a result too: its message is done, and the next sync retries.
+    A calendar that cannot be read is a result too: its message is done, and the next sync retries. With
+    {"requests": [message, …], "seconds": 3.0} the answer is {"readings": [message, …]}, and nothing is sent.
     """
+    if "requests" in event:
+        return {"readings": asyncio.run(_asked(event["requests"], event["seconds"]))}
     batch = Batch(seconds=context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS)
     processor = AsyncBatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
     response = async_process_partial_response(event, batch.work, processor, context)
@@ -108,6 +130,23 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> "PartialI
         logger.error("readings not sent", extra={"untaken": len(error.untaken)})
         response = {"batchItemFailures": [{"itemIdentifier": r["messageId"]} for r in event["Records"]]}
     return response
+
+
+async def _asked(messages: list[str], seconds: float) -> list[str]:
+    """Read calendars concurrently; one that fails unexpectedly has no reading."""
+    requests = [FetchRequest.from_json(message) for message in messages]
+    found = await asyncio.gather(*[read(one, seconds=seconds) for one in requests], return_exceptions=True)
+    readings = []
+    for request, reading in zip(requests, found, strict=True):
+        if isinstance(reading, BaseException):
+            kind = type(reading).__qualname__
+            logger.error(
+                "reading failed unexpectedly", extra={"coach_id": request.coach_id, "exception": kind}
+            )
+        else:
+            readings.append(reading.to_json())
+            _report(request, reading, round(seconds * 1000))
+    return readings
 
 
 def _report(request: FetchRequest, reading: Reading, milliseconds: int) -> None:

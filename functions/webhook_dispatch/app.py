@@ -139,7 +139,7 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> "PartialI
 
 async def _result(delivery: Delivery, seconds: float) -> Result:
     """Make the attempt. Raises HeldBackError where the endpoint's limits do not allow it now."""
-    limiter = endpoint_limits.limiter(str(delivery.endpoint_id or delivery.kind))
+    limiter = endpoint_limits.limiter(delivery.destination)
     try:
         async with limiter.slot(
             concurrency=delivery.concurrency, rate=delivery.rate_per_second, seconds=seconds

@@ -12,12 +12,14 @@ from uuid import uuid4
 import httpx
 
 from fairslot.booking import appointments
+from fairslot.calendars.push_secret import Channel, PushSecrets
 from fairslot.domain.idempotency import NO_KEY
 from tests.deploy.roles import Right
 from tests.deploy.world import CALENDAR, World, wait_for
 from tests.support.caldav_servers import PASSWORD, USER, Radicale
 from tests.support.cloudformation import functions, shared_policies
 from tests.support.connecting import hidden_field
+from tests.support.http import booking_body
 from tests.support.inbound_events import receive_event
 from tests.support.team import TENANT
 
@@ -44,6 +46,18 @@ def test_event(world: World) -> None:
     """Send an endpoint a test event."""
     endpoint = world.subscribe("ok")
     world.ask("POST", f"/api/webhook-endpoints/{endpoint}/test")
+
+
+def asked_again(world: World) -> None:
+    """Book where the chosen coach's calendar is asked once more; without the right nobody is booked."""
+    coach = world.external_coach()
+    starts = wait_for(lambda: world.free(coach), "there are bookable starts")
+    world.database.execute(
+        "UPDATE calendar_sources SET synced_at = synced_at - interval '1 minute' WHERE coach_id = %s",
+        (coach,),
+    )
+    world.ask("PATCH", f"/api/calendars/{coach}", {"on_unverified": "recheck"})
+    world.api.post("/api/appointments", json=booking_body(starts[0], calendar_id=coach))
 
 
 def absence_ends(world: World) -> None:
@@ -120,6 +134,15 @@ def left_event(world: World) -> None:
     coach, received = world.external_coach(), datetime.now(UTC) - timedelta(minutes=1)
     receive_event(world.database, coach_id=coach, key=str(uuid4()), now=received)
     run("OutboxFunction", "outbox")(world)
+
+
+def notification(world: World) -> None:
+    """Tell of a change as Google does, of a channel that nobody knows."""
+    secrets = world.deployment.account.client("secretsmanager")
+    secret = secrets.get_secret_value(SecretId=world.deployment.id_of("PushSecret"))["SecretString"]
+    token = PushSecrets([secret]).make(Channel(provider="google", source_id=uuid4(), generation=1))
+    headers = {"X-Goog-Channel-Token": token, "X-Goog-Resource-State": "exists"}
+    assert world.api.post("/calendar-push/google", headers=headers).status_code in {202, 503}
 
 
 def dead_letters(world: World) -> None:
@@ -252,6 +275,7 @@ ACTS: dict[Right, Act] = {
     Right("BookingFunction", SEND, "DeliveriesQueue"): World.book,
     Right("BookingFunction", SEND, "FetchesQueue"): calendar_event,
     Right("BookingFunction", "kms:Decrypt", "WebhookKey"): signed_event,
+    Right("BookingFunction", "lambda:InvokeFunction", "FetchFunction"): asked_again,
     Right("AdminFunction", SEND, "DeliveriesQueue"): test_event,
     Right("AdminFunction", SEND, "FetchesQueue"): absence_ends,
     Right("AdminFunction", "kms:Encrypt", "WebhookKey"): new_endpoint,
@@ -271,6 +295,7 @@ ACTS: dict[Right, Act] = {
     Right("ConnectFunction", "lambda:InvokeFunction", "ConnectionsFunction"): opened_link,
     Right("ConnectFunction", "kms:Encrypt", "WebhookKey"): connected,
     Right("ConnectionsFunction", SEND, "FetchesQueue"): connected,
+    Right("PushFunction", SEND, "ResultsQueue"): notification,
     Right("DispatchFunction", SEND, "ResultsQueue"): World.book,
     Right("DispatchFunction", SEND, "DeliveriesQueue"): held_back,
     Right("DispatchFunction", SEND, "DeliveriesDeadLetterQueue"): booking_for("error"),

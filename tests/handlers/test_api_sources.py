@@ -1,19 +1,23 @@
 """The external calendars of a coach as an operator adds, sees, changes and deletes them."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from fairslot.coach_time import recheck
+from fairslot.messages.fetches import FetchRequest
+from fairslot.messages.readings import FreeSlots, Reading
 from fairslot.platform import signing_secrets
 from fairslot.platform.db import Connection
 from tests.support.clock import HOUR, NINE, NOW
+from tests.support.fetching import fetching
 from tests.support.fixtures import Clock, Environment
-from tests.support.http import ask, body_of, check_problem
+from tests.support.http import ask, body_of, booked, booking_body, check_problem
 from tests.support.queues import Queues
-from tests.support.readings import store_message, store_reading
+from tests.support.readings import reading_of, store_message, store_reading
 from tests.support.sources import failed, source_row
 from tests.support.tables import count, table_digests
 from tests.support.team_api import free, starts
@@ -327,3 +331,37 @@ def test_a_page_names_who_is_verified_when_it_is_asked_for(team: Connection, clo
     read_at(second, 0)
     clock(NOW + timedelta(minutes=2))
     assert names() == {("coach-02", "coach-03")}
+
+
+def test_a_booking_asks_the_chosen_coach_s_calendar(team: Connection, environment: Environment) -> None:
+    """Who is busy by now is not booked, the next one is; where nobody can be asked nobody is."""
+    body_of(ask("PATCH", "/api/calendars/cal", {"on_unverified": "recheck"}))
+    for coach_id in ("coach-01", "coach-02", "coach-03"):
+        made = body_of(ask("POST", f"/api/coaches/{coach_id}/sources", FEED), 201)
+        known = {"source_id": made["source_id"], "generation": 1}
+        store_message(team, whole_reading(coach_id, NOW - timedelta(minutes=1), **known))
+    with fetching() as function:
+        environment(**function.environment)
+        recheck.clear_cache()
+        function.answer = lambda request: (
+            answered(request, 0) if request.coach_id == "coach-01" else answered(request, 3)
+        )
+        assert booked(NINE)["coach_id"] == "coach-02"
+        assert [one.coach_id for one in function.asked] == ["coach-01", "coach-02"]
+        function.answer = lambda _: None
+        body = booking_body(NINE + HOUR)
+        check_problem(ask("POST", "/api/appointments", body), 409, "SLOT_UNAVAILABLE")
+        held = ask("POST", "/api/holds", {"calendar_id": "cal", "start_time": body["start_time"]})
+        check_problem(held, 409, "SLOT_UNAVAILABLE")
+    recheck.clear_cache()
+
+
+def answered(request: FetchRequest, bits: int) -> str:
+    """Return the reading of a request."""
+    free_slots = FreeSlots(window=request.window, bits=bits)
+    return Reading.of(request, fetched_at=NOW, free=free_slots).to_json()
+
+
+def whole_reading(coach_id: str, at: datetime, **more: Any) -> dict[str, Any]:
+    """Return the message of a reading in which everything is free."""
+    return {**json.loads(reading_of(at, coach_id=coach_id)), **more}

@@ -168,6 +168,21 @@ def test_a_batch_of_coaches_is_read(reader: Reader) -> None:
         assert slots.bits_of_hex(reading["free"], asked.slot_count) == shown_as_free(reader, coach) != 0
 
 
+def test_who_cannot_wait_for_a_queue_has_the_readings_in_the_answer(reader: Reader) -> None:
+    """Of some slots, in the time that is given; one that cannot be read says so, and nothing is sent."""
+    asked = next_days(7)
+    some = {"first_slot": asked.first_slot + 96, "slot_count": 96}
+    messages = [reader.request("coach-1", **some), reader.request("coach-2", kind="fax", **some)]
+    event = {"requests": [json.dumps(one) for one in messages], "seconds": 3.0}
+    answer = lambda_handler(event, context(60.0))
+    readings = [json.loads(one) for one in answer["readings"]]
+    assert [(one["coach_id"], one["ok"]) for one in readings] == [("coach-1", True), ("coach-2", False)]
+    assert readings[1]["error"] == "unknown_kind"
+    whole = shown_as_free(reader, "coach-1") >> asked.slot_count - 192 & (1 << 96) - 1
+    assert slots.bits_of_hex(readings[0]["free"], 96) == whole != 0
+    assert reader.nothing_is_told()
+
+
 def test_a_feed_tells_the_same_as_the_api(reader: Reader) -> None:
     """Within working hours; half hours that are too short for the API's entries aside."""
     reader.work(reader.feed("coach-2"))

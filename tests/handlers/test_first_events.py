@@ -28,7 +28,7 @@ def test_a_first_event_loads_what_its_list_says(events: HandlerEvents, subtests:
             check(module, loaded, AFTER_FIRST[module], when="after its first event")
 
 
-@pytest.mark.parametrize("module", ["admin.app", "availability.app", "booking.app"])
+@pytest.mark.parametrize("module", ["admin.app", "availability.app", "booking.app", "calendar_push.app"])
 def test_after_a_snapshot_a_first_event_loads_nothing(module: str, events: HandlerEvents) -> None:
     """What SnapStart copies has every package already, and the models of every route."""
     seen = run(module, [events.makers[module]()], variables=events.variables, snapshot=True)

@@ -41,7 +41,7 @@ def delete_settled(connection: Connection, *, days: float, seconds: float = 30) 
 
 def deleted(deliveries: int, decided: int) -> dict[str, int]:
     """Return what is said of events that all came with a decision."""
-    return {"deliveries": deliveries, "events": 0, "decided": decided, "inbound": 0}
+    return {"deliveries": deliveries, "events": 0, "decided": decided, "inbound": 0, "calendar_events": 0}
 
 
 def counts(connection: Connection) -> list[int]:
@@ -190,6 +190,7 @@ def test_it_goes_in_portions_and_ends_in_time(team: Connection, monkeypatch: pyt
         "events": 0,
         "decided": 2,
         "inbound": 0,
+        "calendar_events": 0,
     }
     assert delete_settled(team, days=91) == deleted(3, 3)
 

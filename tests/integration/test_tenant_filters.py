@@ -13,7 +13,7 @@ from tests.support.tenant_probes import World
 # An id of a coach or a calendar that another tenant has cannot be made: docs/decisions/0120.
 _MAKE = {"calendars.put", "coaches.put", "put_calendar", "put_coaches"}
 # Parts of what is tested, which are given what was found by tenant.
-_PARTS = {"apply_conflict_policy", "record_change", "store_answer"}
+_PARTS = {"apply_conflict_policy", "change_to_list", "record_change", "store_answer"}
 _FILTERS = filters()
 _STATEMENTS = [
     one

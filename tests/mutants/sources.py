@@ -10,6 +10,7 @@ _CALENDARS = "schema/functions/03_calendars.sql"
 _TESTS = "tests/integration/test_sources.py"
 _HOW = "tests/integration/test_source_health.py"
 _UNVERIFIED = "tests/integration/test_unverified.py"
+_RECHECK = "tests/integration/test_recheck.py"
 _HTTP = "tests/handlers/test_api_sources.py"
 
 _ANSWERS = (
@@ -106,7 +107,7 @@ _VERIFIED = (
     Guard(
         "who is not verified is booked",
         "schema/functions/11_choosing.sql",
-        "    IF p_calendar.on_unverified <> 'allow' THEN",
+        "    IF p_calendar.on_unverified = 'block' THEN",
         "    IF false THEN",
         f"{_UNVERIFIED}::test_nobody_is_booked_by_what_is_not_known",
     ),
@@ -126,4 +127,35 @@ _VERIFIED = (
     ),
 )
 
-GUARDS = (*_ANSWERS, *_GOING, *_VERIFIED)
+_ASKED = (
+    Guard(
+        "the chosen coach is not asked",
+        "schema/functions/11_choosing.sql",
+        "        IF p_calendar.on_unverified = 'recheck' THEN\n            PERFORM",
+        "        IF false THEN\n            PERFORM",
+        f"{_RECHECK}::test_who_is_busy_now_is_not_booked_and_not_passed_over",
+    ),
+    Guard(
+        "who cannot be asked is free",
+        "schema/functions/11_choosing.sql",
+        "    ELSIF p_calendar.on_unverified = 'recheck' THEN\n        p_roster",
+        "    ELSIF false THEN\n        p_roster",
+        f"{_RECHECK}::test_who_cannot_be_asked_is_as_one_who_is_not_verified",
+    ),
+    Guard(
+        "busy time that was found is freed by an older reading",
+        _SOURCES,
+        "AND checked_at > p_fetched_at LOOP",
+        "AND false LOOP",
+        f"{_RECHECK}::test_a_reading_that_began_before_does_not_free_it",
+    ),
+    Guard(
+        "an answer about an hour opens it",
+        "schema/functions/36_source_checks.sql",
+        "FOR length(p_other)) & p_other",
+        "FOR length(p_other)) | p_other",
+        f"{_RECHECK}::test_what_is_free_there_opens_nothing",
+    ),
+)
+
+GUARDS = (*_ANSWERS, *_GOING, *_VERIFIED, *_ASKED)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+from fairslot.calendars.push_secret import Channel
 from fairslot.coach_time.days import extend_days, horizon_slots
 from fairslot.domain.slots import hex_of
 from fairslot.platform.db import Connection
@@ -19,6 +20,7 @@ from tests.support.deliveries import delivery
 from tests.support.endpoints import add_endpoint
 from tests.support.http import add_key, booking_body, request
 from tests.support.partner_process import partner
+from tests.support.pushes import PUSH_SECRET, google_push
 from tests.support.sqs_events import batch_event
 from tests.support.team import ALWAYS, add_calendar, add_coach
 
@@ -62,6 +64,7 @@ def handler_events(connection: Connection, sqs: "SQSClient", folder: Path) -> It
                 "background.sync": dict,
                 "booking.app": lambda: _booking(next(starts)),
                 "calendar_fetch.app": lambda: batch_event(json.dumps(_fetch())),
+                "calendar_push.app": _notification,
                 "webhook_dispatch.app": lambda: batch_event(delivery().to_json()),
             },
             {
@@ -71,6 +74,7 @@ def handler_events(connection: Connection, sqs: "SQSClient", folder: Path) -> It
                 "WEBHOOK_ALLOW_LOOPBACK_HTTP": "true",
                 "MAX_REQUESTS_PER_ADDRESS": "100000000",
                 "CONNECT_SECRETS": "a secret of a test that is long enough",
+                "PUSH_SECRETS": PUSH_SECRET,
             },
         )
 
@@ -115,6 +119,10 @@ def _fetch() -> dict[str, Any]:
         "slot_count": end - first,
         "requested_at": now.isoformat(),
     }
+
+
+def _notification() -> dict[str, Any]:
+    return google_push(Channel(provider="google", source_id=uuid4(), generation=1))
 
 
 def _reading() -> dict[str, Any]:

@@ -31,6 +31,7 @@ AT_IMPORT: Mapping[str, Collection[str]] = {
     "booking.app": _EVERY | _ROUTES | _DATA,
     "calendar_connect.app": _EVERY | _INTERNET,
     "calendar_fetch.app": _EVERY | _MESSAGES | _INTERNET,
+    "calendar_push.app": _EVERY,
     "deploy.first_key": _EVERY | _DATA,
     "deploy.migrate": _EVERY | _DATA | _INTERNET,
     "webhook_dispatch.app": _EVERY | _MESSAGES | _INTERNET,
@@ -56,6 +57,7 @@ AFTER_FIRST: Mapping[str, Collection[str]] = {
     "background.sync": {*AT_IMPORT["background.sync"]},
     "booking.app": {*AT_IMPORT["booking.app"]} | _CACHE | _AWS | _IDEMPOTENCY | _ADDRESS,
     "calendar_fetch.app": {*AT_IMPORT["calendar_fetch.app"]} | _AWS | _SENT | _ZONES,
+    "calendar_push.app": {*AT_IMPORT["calendar_push.app"]} | _AWS | {"certifi"},
     "webhook_dispatch.app": {*AT_IMPORT["webhook_dispatch.app"]} | _AWS | _SENT,
 }
 

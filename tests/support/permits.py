@@ -1,4 +1,4 @@
-"""The function that permits to name a customer, behind Lambda's API as the dispatcher finds it."""
+"""The function that permits requests, behind Lambda's API as the dispatcher finds it."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from fairslot.platform import db
-from fairslot.webhooks import contact_permits
+from fairslot.webhooks import calendar_events, contact_permits
 
 NAME = "permits"
 
@@ -27,7 +27,12 @@ class Permits(HTTPServer):
     def environment(self) -> dict[str, str]:
         """What the dispatcher has in its environment."""
         url = f"http://127.0.0.1:{self.server_port}"
-        return {"AWS_ENDPOINT_URL_LAMBDA": url, "CONTACT_PERMITS_FUNCTION": NAME}
+        anybody = {
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+        return {"AWS_ENDPOINT_URL_LAMBDA": url, "CONTACT_PERMITS_FUNCTION": NAME, **anybody}
 
 
 class _Call(BaseHTTPRequestHandler):
@@ -41,7 +46,8 @@ class _Call(BaseHTTPRequestHandler):
         answer: dict[str, Any] = {"errorType": "Broken"}
         if not self.server.broken:
             delivery_id = UUID(event["delivery_id"])
-            answer = {"seconds": contact_permits.permit(self.server.connection, delivery_id=delivery_id)}
+            asked = calendar_events if event["what"] == "calendar_event" else contact_permits
+            answer = {"seconds": asked.permit(self.server.connection, delivery_id=delivery_id)}
         self.send_response(200)
         if self.server.broken:
             self.send_header("X-Amz-Function-Error", "Unhandled")

@@ -110,6 +110,7 @@ def _endpoints(connection: Connection, tenant_id: str) -> dict[str, Any]:
     )
     # Before whatever happens to either tenant.
     set_columns(connection, "webhook_endpoints", {"tenant_id": tenant_id}, {"created_at": NOW})
+    connection.execute("SELECT engine.calendar_endpoint(p_tenant => %s)", (tenant_id,))
     return {"endpoint_id": row["endpoint_id"], "url": url}
 
 

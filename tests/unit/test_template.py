@@ -13,6 +13,7 @@ import admin.app
 import availability.app
 import booking.app
 import calendar_connect.app
+import calendar_push.app
 from fairslot.http.routing import declared
 from fairslot.platform.queue import LONGEST_CALL_SECONDS
 from fairslot.platform.settings import Settings
@@ -34,6 +35,8 @@ DEAD_LETTER_QUEUES = {name for name in QUEUES if name.endswith("DeadLetterQueue"
 INSIDE = {name for name, one in FUNCTIONS.items() if "VpcConfig" in one}
 PARTNERS = {"CRM_WEBHOOK_URL", "CALENDAR_API_URL", "GOOGLE_CLIENT_SECRET", "MICROSOFT_CLIENT_SECRET"}
 DATA = {"DATABASE_URL", "REDIS_URL"}
+# What it knows is a queue: whoever calls it gets an answer, and is not called.
+CALLED_ONLY = {"PushFunction"}
 APPS: dict[str, APIGatewayHttpResolver] = {
     f"{module.__name__}.lambda_handler": module.app for module in (admin.app, availability.app, booking.app)
 }
@@ -74,18 +77,25 @@ def test_a_function_reaches_the_data_or_the_internet(name: str) -> None:
         assert "DATABASE_URL" in given
         assert not PARTNERS & given
     else:
-        assert PARTNERS & given
+        assert bool(PARTNERS & given) != (name in CALLED_ONLY)
         assert not DATA & given
 
 
-def test_two_functions_outside_can_ask_one_inside_each_and_no_other() -> None:
-    """Whether a customer may be named, and what a link is about: beside the queues no way leads inside."""
-    dispatch, connect = FUNCTIONS["DispatchFunction"], FUNCTIONS["ConnectFunction"]
-    assert queue_of(environment(dispatch)["CONTACT_PERMITS_FUNCTION"]) == "PermitsFunction"
-    assert queue_of(environment(connect)["CONNECTIONS_FUNCTION"]) == "ConnectionsFunction"
-    asked = {"DispatchFunction": {"PermitsFunction"}, "ConnectFunction": {"ConnectionsFunction"}}
+def test_three_functions_can_ask_one_other_each() -> None:
+    """Two outside: whether a customer may be named, and what a link is about; one inside: a calendar.
+
+    Beside the queues no other way leads from one world to the other.
+    """
+    asked = {
+        "DispatchFunction": ("CONTACT_PERMITS_FUNCTION", "PermitsFunction"),
+        "ConnectFunction": ("CONNECTIONS_FUNCTION", "ConnectionsFunction"),
+        "BookingFunction": ("CALENDAR_FETCH_FUNCTION", "FetchFunction"),
+    }
     for name, one in FUNCTIONS.items():
-        assert allowed(one, "lambda:InvokeFunction") == asked.get(name, set()), name
+        setting, other = asked.get(name, (None, None))
+        assert allowed(one, "lambda:InvokeFunction") == ({other} if other else set()), name
+        if setting:
+            assert queue_of(environment(one)[setting]) == other
 
 
 @pytest.mark.parametrize("name", sorted(INSIDE - {"MigrateFunction"}))
@@ -220,6 +230,9 @@ def test_every_declared_route_is_deployed_with_its_function() -> None:
             route = (contract.method, path) if (contract.method, path) in deployed else ("ANY", path)
             assert deployed[route] == handler, route
             used.add(route)
+    for route in calendar_push.app.ROUTES:
+        assert deployed[route] == "calendar_push.app.lambda_handler"
+        used.add(route)
     pages = set(calendar_connect.app.ROUTES)
     assert {deployed[route] for route in pages} == {"calendar_connect.app.lambda_handler"}
     used |= pages

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from fairslot.calendars.push_secret import SHORTEST
 from tests.support.cloudformation import (
     ROOT,
     environment,
@@ -98,8 +99,9 @@ def test_a_right_to_connect_is_for_one_role() -> None:
 def test_the_environment_holds_these_secrets_only() -> None:
     """Who may look at a function sees no way to the data, and nothing that opens a coach's calendar.
 
-    That is the key of digests, CloudFront's header, what links are sealed with, and by what providers know
-    the operator: with it alone no calendar is read, but in an organization that trusts a service account.
+    That is the key of digests, CloudFront's header, what links are sealed and notifications proven with, and
+    by what providers know the operator: with it alone no calendar is read, but in an organization that trusts
+    a service account.
     """
     secret = {
         variable
@@ -114,7 +116,25 @@ def test_the_environment_holds_these_secrets_only() -> None:
         "GOOGLE_CLIENT_SECRET",
         "GOOGLE_SERVICE_ACCOUNT",
         "MICROSOFT_CLIENT_SECRET",
+        "PUSH_SECRETS",
     }
+
+
+def test_proofs_of_notifications_are_made_and_checked_outside() -> None:
+    """By who asks a provider to send them, and by who takes them in; the deployment makes what they need."""
+    knowing = {name for name, one in FUNCTIONS.items() if "PUSH_SECRETS" in environment(one)}
+    assert knowing == {"FetchFunction", "PushFunction"}
+    made = resources("AWS::SecretsManager::Secret")["PushSecret"]["GenerateSecretString"]
+    assert made["PasswordLength"] >= SHORTEST
+    # A comma would part it in two.
+    assert made["ExcludePunctuation"] is True
+
+
+def test_providers_are_told_the_address_of_the_deployment() -> None:
+    """By way of the one who asks them, whom nothing of the API depends on."""
+    knowing = {name for name, one in FUNCTIONS.items() if "PUSH_URL" in environment(one)}
+    assert knowing == {"SyncFunction"}
+    assert environment(FUNCTIONS["SyncFunction"])["PUSH_URL"] == template()["Outputs"]["Address"]["Value"]
 
 
 def test_what_is_stored_is_kept() -> None:

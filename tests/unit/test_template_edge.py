@@ -13,15 +13,16 @@ HTTP = sorted({name for name, _ in sources("HttpApi")})
 
 
 def test_pages_and_api_have_one_address() -> None:
-    """The API under /api/, health and connecting beside it, the rest from the bucket, the contract too."""
+    """The API under /api/, what coaches and providers call and health beside it, the rest from the bucket."""
     assert CONFIG["DefaultCacheBehavior"]["TargetOriginId"] == "pages"
     assert {path: one["TargetOriginId"] for path, one in BEHAVIORS.items()} == {
         "/api/*": "api",
+        "/calendar-push/*": "api",
         "/connect/*": "api",
         "/health": "api",
     }
     paths = {source["Path"] for _, source in sources("HttpApi") if "Path" in source}
-    beside = {path for path in paths if not path.startswith(("/api/", "/connect/"))}
+    beside = {path for path in paths if not path.startswith(("/api/", "/connect/", "/calendar-push/"))}
     assert beside == {"/health", "/openapi.json"}
 
 
@@ -32,6 +33,8 @@ def test_the_api_gets_every_method_and_header_but_the_host() -> None:
     assert {*api["AllowedMethods"]} >= {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
     assert api["CachePolicyId"] == "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
     assert api["OriginRequestPolicyId"] == "b689b0a8-53d0-40ab-baf2-68738e2966ac"
+    same = ("AllowedMethods", "CachePolicyId", "OriginRequestPolicyId")
+    assert [BEHAVIORS["/calendar-push/*"][key] for key in same] == [api[key] for key in same]
     health = resources("AWS::CloudFront::CachePolicy")["HealthCaching"]["CachePolicyConfig"]
     assert 0 < health["MinTTL"] <= health["MaxTTL"] <= 10
     assert BEHAVIORS["/health"]["CachePolicyId"] == {"Ref": "HealthCaching"}
@@ -85,3 +88,13 @@ def test_the_edge_can_be_left_out() -> None:
     }
     conditions = {template()["Resources"][name].get("Condition") for name in edge | {"OriginSecret"}}
     assert conditions == {"HasEdge", "MakesWebAcl"}
+
+
+def test_large_notifications_pass_the_web_acl() -> None:
+    """The common rules refuse bodies of more than 8 KB, and hold for all other paths."""
+    rules = resources("AWS::WAFv2::WebACL")["WebAcl"]["Rules"]
+    common = rules[0]["Statement"]["ManagedRuleGroupStatement"]
+    assert common["Name"] == "AWSManagedRulesCommonRuleSet"
+    left_out = common["ScopeDownStatement"]["NotStatement"]["Statement"]["ByteMatchStatement"]
+    assert (left_out["PositionalConstraint"], left_out["SearchString"]) == ("STARTS_WITH", "/calendar-push/")
+    assert not ["ScopeDownStatement" in str(one) for one in rules[1:] if "ScopeDownStatement" in str(one)]

@@ -66,11 +66,12 @@ def test_private_has_no_way_out() -> None:
 
 
 def test_private_reaches_the_services_by_endpoints() -> None:
-    """SQS and KMS under their own names in both zones; S3 for CloudFormation's answers alone."""
+    """SQS, KMS and Lambda under their own names in both zones; S3 for CloudFormation's answers alone."""
     endpoints = resources("AWS::EC2::VPCEndpoint")
     by_kind = {name: one["VpcEndpointType"] for name, one in endpoints.items()}
-    assert by_kind == {"S3Endpoint": "Gateway", "SqsEndpoint": "Interface", "KmsEndpoint": "Interface"}
-    for name in ("SqsEndpoint", "KmsEndpoint"):
+    names = ("SqsEndpoint", "KmsEndpoint", "LambdaEndpoint")
+    assert by_kind == {"S3Endpoint": "Gateway", **dict.fromkeys(names, "Interface")}
+    for name in names:
         assert condition(name) == "IsPrivate"
         assert endpoints[name]["PrivateDnsEnabled"] is True
         assert len(endpoints[name]["SubnetIds"]) == 2

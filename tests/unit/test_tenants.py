@@ -5,14 +5,16 @@ from tests.support.tenant_filters import statements
 # Why a statement needs no tenant. What answers a request and is not one of these has it.
 WITHOUT = {
     "the system's own work, for all tenants": """
-        absences.delete_old audit.expire contacts.permit days.delete_old
+        absences.delete_old audit.expire calendar_events.compare calendar_events.permit
+        calendar_events.send_due contacts.permit days.delete_old
         deliveries.mark_dead_letters_failed deliveries.states gauges.each_minute gauges.fairness_deviation
         holds.expire idempotent.forget_expired
         inbound.left_over outbox.claim outbox.emit_stale outbox.end_disabled outbox.look_for_blocks
         outbox.make_deliveries outbox.mark_published outbox.mark_sent outbox.record_attempt
         outbox.unconfirmed_blocks outbox.waiting read_model.delete_old read_model.fold
-        retention.decided retention.deliveries retention.events retention.inbound sync.due sync.failed
-        sync.note_provider sync.renew zones.calendar_zones zones.days_apart""",
+        retention.calendar_events retention.decided retention.deliveries retention.events retention.inbound
+        sync.due sync.failed sync.note_provider sync.renew watches.due watches.ended zones.calendar_zones
+        zones.days_apart""",
     "of the deployment, not of a tenant": """
         admin.count_keys bookable_starts.page_key contacts.key
         issuer_keys.ask issuer_keys.claim issuer_keys.failed issuer_keys.find issuer_keys.forget
@@ -20,8 +22,11 @@ WITHOUT = {
     "tells whose it is": """
         api_keys.find api_keys.was_used connections.state connections.use inbound.claim
         signed_requests.find""",
+    "of one source, which a proof or an answer names": """
+        sync.notified watches.failed watches.stopped watches.store""",
     "goes on with the row that inbound.claim has locked": "inbound.note_progress inbound.processed",
     "goes on with the coaches that days.coaches has found": "days.extend days.replace days.store days.stored",
+    "goes on with the coach whom a booking of the tenant has chosen": "recheck.sources recheck.store",
     "no data: a lock, and for which request the transaction is": "endpoints.lock_recovery audit.act_for",
 }
 ALL = list(statements())

@@ -142,6 +142,12 @@ def test_an_address_goes_only_where_the_template_gives_it(tmp_path: Path) -> Non
     assert found["PARTNER_URL"] == "http://partner"
 
 
+def test_stand_ins_of_providers_can_be_given(tmp_path: Path) -> None:
+    """Though the template names none: on AWS they are where they always are."""
+    found = variables(read(tmp_path), "Outside", GOOGLE_API_URL="http://127.0.0.1:1")
+    assert found["GOOGLE_API_URL"] == "http://127.0.0.1:1"
+
+
 def test_a_function_that_invokes_another_one_finds_lambda(tmp_path: Path) -> None:
     """It gets the other one's name and where to invoke it; nobody else can."""
     inside, outside = (variables(read(tmp_path), name) for name in ("Inside", "Outside"))

@@ -22,7 +22,7 @@ def test_no_garbage_is_looked_for_while_modules_are_imported() -> None:
 
 
 @pytest.mark.parametrize(
-    "function", ["admin", "availability", "booking", "calendar_fetch", "webhook_dispatch"]
+    "function", ["admin", "availability", "booking", "calendar_fetch", "calendar_push", "webhook_dispatch"]
 )
 def test_functions_that_somebody_waits_for_start_so(function: str) -> None:
     """Their modules are imported that way."""

@@ -1,7 +1,7 @@
 """Appointments: book, change and read them; each change is one call of a database function."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any, Literal, Self
 from uuid import UUID
@@ -19,6 +19,7 @@ type Status = Literal["scheduled", "completed", "no_show", "cancelled", "resched
 type Canceller = Literal["customer", "coach", "system"]
 type ExternalBlock = Literal["confirmed", "unconfirmed"]
 type Outcome = Literal["completed", "no_show"]
+type EventState = Literal["pending", "confirmed", "moved", "deleted", "waiting", "failed", "removing"]
 
 _SQL = queries("appointments")
 
@@ -62,6 +63,15 @@ class Appointment(Booked):
     updated_at: datetime
     cancelled_at: datetime | None
     external_block: ExternalBlock | None = None
+    calendar_events: Sequence["CalendarEvent"] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalendarEvent:
+    """How the appointment's event stands in one of the coach's calendars."""
+
+    source_id: UUID
+    state: EventState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,12 +225,15 @@ def report_outcome(
 
 
 def get(connection: Connection, *, tenant_id: str, appointment_id: UUID) -> Appointment:
-    """Return one appointment; NotFoundError when the tenant has no such appointment."""
+    """Return one appointment, with its events; NotFoundError when the tenant has no such appointment."""
     values = {"tenant": tenant_id, "appointment": appointment_id}
     row = connection.execute(_SQL["get"], values).fetchone()
     if row is None:
         raise NotFoundError("There is no such appointment.")
-    return Appointment.from_json(row["appointment"])
+    events = [
+        CalendarEvent(source_id=UUID(one["source_id"]), state=one["state"]) for one in row["calendar_events"]
+    ]
+    return replace(Appointment.from_json(row["appointment"]), calendar_events=events)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,11 @@ import struct
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 from uuid import UUID
+
+from fairslot.platform.settings import settings
 
 type Provider = Literal["google", "microsoft"]
 
@@ -71,6 +74,16 @@ class PushSecrets:
     def _proof(self, key_id: bytes, channel: Channel) -> bytes:
         named = channel.source_id.bytes + struct.pack(">I", channel.generation)
         return hmac.digest(self._keys[key_id], _PURPOSE + channel.provider.encode() + b"\0" + named, "sha256")
+
+
+def configured() -> PushSecrets:
+    """Return what the deployment's secrets make and check. ValueError where it has none."""
+    return _made(settings().push_secrets)
+
+
+@lru_cache(maxsize=1)
+def _made(text: str) -> PushSecrets:
+    return PushSecrets([one.strip() for one in text.split(",") if one.strip()])
 
 
 def _id_of(key: bytes) -> bytes:

@@ -4,11 +4,11 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from fairslot.calendars.interface import CalendarError
+from fairslot.calendars.interface import CalendarError, Sighting
 from fairslot.calendars.opening import open_calendar
 from fairslot.calendars.renewed import renewed
 from fairslot.messages.fetches import FetchRequest
-from fairslot.messages.readings import LONGEST_TAG, FreeSlots, Reading
+from fairslot.messages.readings import LONGEST_TAG, MOST_OWN, FreeSlots, OwnEvent, Reading
 
 
 async def read(request: FetchRequest, *, seconds: float) -> Reading:
@@ -33,6 +33,20 @@ async def _read(request: FetchRequest, seconds: float) -> Reading:
         )
     except TimeoutError:
         return Reading.of(request, fetched_at=fetched_at, error="timeout")
+    own = tuple(_seen(one) for one in found.own[:MOST_OWN])
     tag = found.tag if found.tag is not None and len(found.tag) <= LONGEST_TAG else None
-    free = FreeSlots(window=request.window, bits=found.bits, unreadable=found.unreadable, tag=tag)
+    free = FreeSlots(
+        window=request.window,
+        bits=found.bits,
+        unreadable=found.unreadable,
+        tag=tag,
+        own=own,
+        own_is_whole=len(own) == len(found.own) and not found.unreadable,
+    )
     return Reading.of(request, fetched_at=fetched_at, free=free)
+
+
+def _seen(one: Sighting) -> OwnEvent:
+    return OwnEvent(
+        appointment_id=one.key.appointment_id, generation=one.key.generation, start=one.start, end=one.end
+    )

@@ -1,4 +1,4 @@
-"""Requests to read external calendars, and issuers' keys, sent to the fetches queue."""
+"""Requests about external calendars, and for issuers' keys, sent to the fetches queue."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,14 @@ from fairslot.domain.errors import UnavailableError
 from fairslot.messages.fetches import FetchRequest
 from fairslot.messages.issuer_keys import KeysRequest
 from fairslot.messages.revocations import RevokeRequest
+from fairslot.messages.watches import WatchRequest
 from fairslot.platform import queue
 from fairslot.platform.observability import logger, metrics
 from fairslot.platform.settings import settings
 
 
-def send_fetches(fetches: Sequence[FetchRequest | KeysRequest | RevokeRequest]) -> None:
-    """Send requests to read calendars, or issuers' keys; the schedule sends again what the queue refuses."""
+def send_fetches(fetches: Sequence[FetchRequest | KeysRequest | RevokeRequest | WatchRequest]) -> None:
+    """Send requests; the schedule sends again what the queue refuses."""
     if not fetches:
         return
     try:

@@ -13,11 +13,13 @@ from zoneinfo import ZoneInfo
 
 from fairslot.coach_time.days import horizon_slots, store_free_time
 from fairslot.messages.fetches import FetchRequest
+from fairslot.messages.notifications import SourceChanged
 from fairslot.messages.readings import Reading
 from fairslot.platform import connect_links, time_limit
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
+from fairslot.webhooks import calendar_events
 
 _SQL = queries("sync")
 _POLL_SECONDS = 0.05
@@ -51,6 +53,22 @@ def request(
     return _fetches(connection.execute(_SQL["request"], values).fetchall(), now)
 
 
+def notified(connection: Connection, told: SourceChanged, *, now: datetime) -> list[FetchRequest]:
+    """Do what a provider's notification asks for; return the request to read the source, if there is one.
+
+    It is the same as `request`, for one source: at most one reading in ten seconds. What is told by a channel
+    that was replaced, or of a source that is gone, asks for nothing.
+    """
+    values = {
+        "source": told.source_id,
+        "generation": told.generation,
+        "task": told.task,
+        "now": now,
+        "pause": _PAUSE,
+    }
+    return _fetches(connection.execute(_SQL["notified"], values).fetchall(), now)
+
+
 def await_first(
     connection: Connection,
     *,
@@ -81,8 +99,8 @@ def store(connection: Connection, reading: Reading, *, now: datetime | None = No
     """Store the outcome of a reading; return whether the coach's slots may have changed.
 
     A failed reading is noted and leaves the slots alone. Events that could not be read count as busy already:
-    they are noted and are no failure. Then the provider is noted, in a transaction of its own: its row is
-    everybody's.
+    they are noted and are no failure. Then our own events are compared with what is to be there, and the
+    provider is noted, each in a transaction of its own: the provider's row is everybody's.
     """
     changed = False
     values = {
@@ -101,6 +119,14 @@ def store(connection: Connection, reading: Reading, *, now: datetime | None = No
     }
     if reading.free is not None:
         changed = store_free_time(connection, reading, reading.free)
+        if reading.source_id is not None:
+            calendar_events.compare(
+                connection,
+                source_id=reading.source_id,
+                generation=reading.generation,
+                fetched_at=reading.fetched_at,
+                free=reading.free,
+            )
     else:
         connection.execute(_SQL["failed"], {**values, "reconnect_url": _reconnect_url(reading)})
     if reading.credentials is not None:

@@ -21,7 +21,7 @@ from fairslot.dispatch.request import Request
 from fairslot.domain import own_headers
 from fairslot.domain.errors import UnavailableError
 from fairslot.messages.contract import MessageError
-from fairslot.messages.deliveries import Delivery
+from fairslot.messages.deliveries import CALENDAR_EVENT, Delivery
 from fairslot.platform import signing, signing_secrets
 from fairslot.platform.http_client import Reply, RequestFailedError, get, post
 from fairslot.platform.retry_after import retry_after_seconds
@@ -58,6 +58,10 @@ async def deliver(
     or is misconfigured answers 401 or 404 for a while, and the event must outlive that. Redirects are not
     followed. Only a kind's refusals and an unknown kind end a delivery at once.
     """
+    if delivery.kind == CALENDAR_EVENT:
+        from fairslot.dispatch.calendar_events import write  # late: most batches have none
+
+        return await write(delivery, seconds=seconds)
     build = KINDS.get(delivery.kind)
     if build is None:
         return Result(error="unknown_kind", final=True)

@@ -1,14 +1,12 @@
-"""What a process does on first use, done before AWS takes a snapshot of it (SnapStart): once for all copies.
+"""What a process does on first use, done before AWS takes a snapshot of it: once for all copies."""
 
-https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-python.html
-"""
-
-import os
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from fairslot.http import routing
 from fairslot.http.models import Model
+from fairslot.platform.start import before_snapshot
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.event_handler import APIGatewayHttpResolver
@@ -24,11 +22,7 @@ _LATE = (
 
 def prepare_before(app: "APIGatewayHttpResolver") -> None:
     """Have the models of all routes built, and all libraries loaded, before a snapshot; else do nothing."""
-    if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != "snap-start":
-        return
-    from snapshot_restore_py import register_before_snapshot  # the runtime's own
-
-    register_before_snapshot(_prepare, app)
+    before_snapshot(partial(_prepare, app))
 
 
 def _prepare(app: "APIGatewayHttpResolver") -> None:

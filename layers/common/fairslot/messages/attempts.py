@@ -1,4 +1,7 @@
-"""ResultsQueue: one attempt per message, written by the dispatcher, read by the results function."""
+"""ResultsQueue: one attempt per message, written by the dispatcher, read by the results function.
+
+What notifications of calendars' providers ask for comes on the same queue: see notifications.py.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +11,8 @@ from uuid import UUID
 from pydantic import AwareDatetime
 
 from fairslot.messages import contract
+from fairslot.messages.contract import MessageError
+from fairslot.messages.notifications import SourceChanged
 
 # `held`: nothing was sent, and the delivery was requeued.
 Outcome = Literal["delivered", "retrying", "failed", "held"]
@@ -19,7 +24,10 @@ class Attempt:
 
     `attempt` counts from 1; of a held delivery it is the number of attempts so far. `answer` is what is kept
     of the partner's answer: `{"crm_id": …}`, `{"block_id": …}` or nothing. Of a list of blocks it
-    is `{"found_block_id": …}`, the block at exactly that time, or `{"absent": "true"}`. `receipt_handle`
+    is `{"found_block_id": …}`, the block at exactly that time, or `{"absent": "true"}`. Of a coach's calendar
+    it is what was `done`, "put" or "remove", to the event of which `generation`, with `start`, `end`, `ref`
+    and `version`; `source_generation` is the message's, and `ended` the provider's word
+    about the `source_id`. `receipt_handle`
     deletes the message that asked for the attempt; `revision` is that message's.
     """
 
@@ -48,3 +56,11 @@ class Attempt:
     def to_json(self) -> str:
         """Write the message's body."""
         return contract.write(self)
+
+
+def read(body: str) -> Attempt | SourceChanged:
+    """Read a message of the queue. Raises MessageError."""
+    try:
+        return Attempt.from_json(body)
+    except MessageError:
+        return SourceChanged.from_json(body)

@@ -1,6 +1,6 @@
 """FetchesQueue: one calendar to read per message, written by the sync, read by the calendar reader.
 
-An issuer's public keys are asked for on the same queue: see issuer_keys.py.
+An issuer's public keys, and channels, are asked for on the same queue: see issuer_keys.py and watches.py.
 """
 
 from contextlib import suppress
@@ -15,6 +15,7 @@ from fairslot.messages import contract
 from fairslot.messages.contract import MessageError
 from fairslot.messages.issuer_keys import KeysRequest
 from fairslot.messages.revocations import RevokeRequest
+from fairslot.messages.watches import WatchRequest
 
 LONGEST_WINDOW = 40_000  # slots; a year of the longest days has 38,064
 
@@ -70,9 +71,9 @@ class FetchRequest(BaseModel):
         return Window(self.first_slot, self.slot_count)
 
 
-def read(body: str) -> FetchRequest | KeysRequest | RevokeRequest:
+def read(body: str) -> FetchRequest | KeysRequest | RevokeRequest | WatchRequest:
     """Read a message of the queue. Raises MessageError."""
-    for read_as in (KeysRequest.from_json, RevokeRequest.from_json):
+    for read_as in (KeysRequest.from_json, RevokeRequest.from_json, WatchRequest.from_json):
         with suppress(MessageError):
             return read_as(body)
     return FetchRequest.from_json(body)

@@ -1,8 +1,9 @@
 """FetchedQueue: one reading of a calendar per message, written by the calendar reader, stored by the sync.
 
-An issuer's public keys come on the same queue: see issuer_keys.py.
+An issuer's public keys, and channels, come on the same queue: see issuer_keys.py and watches.py.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 from uuid import UUID
@@ -14,9 +15,22 @@ from fairslot.messages import contract
 from fairslot.messages.contract import MessageError
 from fairslot.messages.fetches import LONGEST_WINDOW, FetchRequest
 from fairslot.messages.issuer_keys import KeysReading
+from fairslot.messages.watches import WatchAnswer
 
 LONGEST_TAG = 1_000
+# More would not fit into a message with everything else.
+MOST_OWN = 1_000
 type Ended = Literal["disconnected", "unsupported"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnEvent:
+    """An event of ours that was seen: an appointment's, of which generation, and where it is."""
+
+    appointment_id: UUID
+    generation: int
+    start: AwareDatetime
+    end: AwareDatetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +38,16 @@ class FreeSlots:
     """The free slots of a window, a bit each, first slot highest.
 
     `unreadable` is how many events could not be read wholly; they count as busy. `tag` is the provider's name
-    for what was read.
+    for what was read. `own` are the events of ours that were seen in it, which are no busy time; unless
+    `own_is_whole`, there may be others.
     """
 
     window: Window
     bits: int
     unreadable: int = 0
     tag: str | None = None
+    own: tuple[OwnEvent, ...] = ()
+    own_is_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,15 +131,17 @@ class Reading:
             wire.free = hex_of(self.free.bits, window.slot_count)
             wire.unreadable = self.free.unreadable or None
             wire.tag = self.free.tag
+            wire.own = self.free.own or None
+            wire.own_is_whole = self.free.own_is_whole or None
         return contract.to_json(wire.model_dump(mode="json", exclude_none=True))
 
 
-def read(body: str) -> Reading | KeysReading:
+def read(body: str) -> Reading | KeysReading | WatchAnswer:
     """Read a message of the queue. Raises MessageError."""
-    try:
-        return KeysReading.from_json(body)
-    except MessageError:
-        return Reading.from_json(body)
+    for read_as in (KeysReading.from_json, WatchAnswer.from_json):
+        with suppress(MessageError):
+            return read_as(body)
+    return Reading.from_json(body)
 
 
 class _Wire(BaseModel):
@@ -142,6 +161,8 @@ class _Wire(BaseModel):
     slot_count: Annotated[int, Field(ge=1, le=LONGEST_WINDOW)] | None = None
     free: str | None = None
     unreadable: Annotated[int, Field(ge=0)] | None = None
+    own: Annotated[tuple[OwnEvent, ...], Field(max_length=MOST_OWN)] | None = None
+    own_is_whole: bool | None = None
     credentials: str | None = None
 
 
@@ -153,4 +174,11 @@ def _free(wire: _Wire) -> FreeSlots:
         bits = bits_of_hex(wire.free, window.slot_count)
     except ValueError:
         raise MessageError from None
-    return FreeSlots(window=window, bits=bits, unreadable=wire.unreadable or 0, tag=wire.tag)
+    return FreeSlots(
+        window=window,
+        bits=bits,
+        unreadable=wire.unreadable or 0,
+        tag=wire.tag,
+        own=wire.own or (),
+        own_is_whole=wire.own_is_whole or False,
+    )

@@ -31,6 +31,11 @@ class Settings(BaseModel):
     fetches_queue_url: str = ""
     fetched_queue_url: str = ""
 
+    # Where providers of calendars reach this deployment with notifications; empty: none is asked for any.
+    push_url: str = ""
+    # What proves that they sent them; two, with a comma between, while they change: the first makes new ones.
+    push_secrets: str = ""
+
     # Whether events are published after the answer to a request, and not before it.
     after_answer: bool = False
 
@@ -82,6 +87,7 @@ class Settings(BaseModel):
     webhook_kms_key_id: str = ""
     # The function that says whether a message may still name its customer; empty: nobody is asked.
     contact_permits_function: str = ""
+    calendar_fetch_function: str = ""
     # For the local stack and the tests only.
     webhook_allow_loopback_http: bool = False
     outbox_grace_seconds: float = Field(10.0, ge=0)

@@ -1,7 +1,8 @@
 """The start of a function's process."""
 
 import gc
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
@@ -17,3 +18,15 @@ def importing() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def before_snapshot(work: Callable[[], None]) -> None:
+    """Have work done once before AWS takes a snapshot of the process (SnapStart); without one do nothing.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks-python.html
+    """
+    if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != "snap-start":
+        return
+    from snapshot_restore_py import register_before_snapshot  # the runtime's own
+
+    register_before_snapshot(work)

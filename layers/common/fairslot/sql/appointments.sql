@@ -32,7 +32,8 @@ CALL engine.commit_report_outcome(p_tenant => %(tenant)s, p_appointment => %(app
 
 -- name: get
 -- One appointment of the tenant; for OFFSET 0 see list_page.
-SELECT engine.appointment_json(a => found.image) AS appointment
+SELECT engine.appointment_json(a => found.image) AS appointment,
+       engine.calendar_event_states(p_appointment => (found.image).appointment_id) AS calendar_events
   FROM (SELECT engine.image_of(a) AS image
           FROM coach_appointments AS a
          WHERE a.appointment_id = %(appointment)s AND a.tenant_id = %(tenant)s AND a.status <> 'held'

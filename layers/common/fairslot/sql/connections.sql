@@ -6,8 +6,9 @@ SELECT engine.make_connection(
     p_writes => %(writes)s, p_digest => %(digest)s, p_expires_at => %(expires_at)s, p_now => %(now)s) AS connection;
 
 -- name: grant
--- The grant of a source of a coach of the tenant, if no other source has the same account.
-SELECT s.kind, s.credentials FROM calendar_sources AS s
+-- The grant of a source of a coach of the tenant, if no other source has the same account; and its channel, if there is one.
+SELECT s.kind, s.credentials, s.calendar_ref, watch.channel_id, watch.resource_id, watch.expires_at, watch.counts_from
+  FROM calendar_sources AS s LEFT JOIN calendar_watches AS watch USING (source_id)
  WHERE s.source_id = %(source)s AND s.coach_id = %(coach)s AND s.tenant_id = %(tenant)s
    AND s.credentials IS NOT NULL AND engine.is_only_use(s);
 

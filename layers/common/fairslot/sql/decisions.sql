@@ -51,7 +51,7 @@ SELECT one.coach_id, one.requires, one.unmet, one.also_unmet,
        coalesce(sync.unreadable_events, 0) AS unreadable_events, sync.synced_at,
        coach.calendar_kind <> 'none'
            AND (sync.synced_at IS NULL OR sync.failures > 0
-                OR sync.synced_at < coalesce(%(now)s, clock_timestamp()) - %(stale_after)s) AS stale
+                OR sync.synced_at < coalesce(%(now)s, clock_timestamp()) - %(stale_after)s::interval) AS stale
   FROM calendars AS calendar
  CROSS JOIN LATERAL tstzrange(%(start)s, %(start)s + make_interval(mins => calendar.slot_duration)) AS own (span)
  CROSS JOIN LATERAL engine.candidates(p_calendar => calendar.calendar_id,

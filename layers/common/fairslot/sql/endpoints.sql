@@ -15,20 +15,20 @@ SELECT * FROM engine.create_endpoint(
 );
 
 -- name: list
--- The tenant's endpoints, oldest first.
+-- The tenant's endpoints, oldest first. What stands for coaches' calendars is none that anybody sets.
 SELECT engine.endpoint_json(e) AS endpoint FROM webhook_endpoints AS e
- WHERE tenant_id = %(tenant)s AND deleted_at IS NULL
+ WHERE tenant_id = %(tenant)s AND kind <> 'calendar_event' AND deleted_at IS NULL
  ORDER BY created_at, endpoint_id;
 
 -- name: get
 -- One endpoint of the tenant.
 SELECT engine.endpoint_json(e) AS endpoint FROM webhook_endpoints AS e
- WHERE endpoint_id = %(endpoint)s AND tenant_id = %(tenant)s AND deleted_at IS NULL;
+ WHERE endpoint_id = %(endpoint)s AND tenant_id = %(tenant)s AND kind <> 'calendar_event' AND deleted_at IS NULL;
 
 -- name: get_any
 -- One endpoint of the tenant, deleted or not.
 SELECT engine.endpoint_json(e) AS endpoint FROM webhook_endpoints AS e
- WHERE endpoint_id = %(endpoint)s AND tenant_id = %(tenant)s;
+ WHERE endpoint_id = %(endpoint)s AND tenant_id = %(tenant)s AND kind <> 'calendar_event';
 
 -- name: lock
 -- Locks one endpoint of the tenant for a change.

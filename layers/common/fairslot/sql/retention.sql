@@ -15,3 +15,7 @@ SELECT engine.empty_settled_decisions(p_first => %(first)s, p_before => %(before
 SELECT engine.delete_settled_inbound_events(
     p_first => %(first)s, p_before => %(before)s, p_portion => %(portion)s
 ) AS n;
+
+-- name: calendar_events
+-- Deletes a portion of the events in coaches' calendars whose appointments were over before an instant; there they stay.
+SELECT engine.delete_old_calendar_events(p_before => %(before)s, p_portion => %(portion)s) AS n;

@@ -32,6 +32,14 @@ SELECT source.coach_id, source.source_id, source.generation, source.kind, source
                               p_pause => %(pause)s) AS source
   JOIN coaches AS coach USING (coach_id) ORDER BY coach_id, source_id;
 
+-- name: notified
+-- Does what a provider's notification asks for, and requests a reading of its source as `request` does.
+SELECT source.coach_id, source.source_id, source.generation, source.kind, source.url, source.calendar_ref, source.credentials,
+       source.requested_at, coach.time_zone
+  FROM engine.note_notification(p_source => %(source)s, p_generation => %(generation)s, p_task => %(task)s, p_now => %(now)s,
+                                p_pause => %(pause)s) AS source
+  JOIN coaches AS coach USING (coach_id);
+
 -- name: failed
 -- Notes that a source could not be read; its last answer stays.
 SELECT engine.note_source_failed(p_coach => %(coach)s, p_source => %(source)s, p_generation => %(generation)s,

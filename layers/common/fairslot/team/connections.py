@@ -9,6 +9,7 @@ from fairslot.domain.errors import NotFoundError, UnavailableError
 from fairslot.domain.idempotency import ChangeResult, Key
 from fairslot.messages.connections import Credentials
 from fairslot.messages.revocations import RevokeRequest
+from fairslot.messages.watches import WatchRequest
 from fairslot.platform import audit, connect_links, idempotent
 from fairslot.platform.audit import Entry
 from fairslot.platform.db import Connection
@@ -81,7 +82,22 @@ def grant_of(
     row = connection.execute(_SQL["grant"], values).fetchone()
     if row is None or row["kind"] not in {"google", "microsoft"}:
         return None
-    return RevokeRequest(provider=row["kind"], source_id=source_id, credentials=row["credentials"])
+    channel = None
+    if row["channel_id"] is not None:
+        channel = WatchRequest(
+            action="stop",
+            source_id=source_id,
+            generation=row["counts_from"],
+            calendar_kind=row["kind"],
+            calendar_ref=row["calendar_ref"],
+            credentials=row["credentials"],
+            channel_id=row["channel_id"],
+            resource_id=row["resource_id"],
+            expires_at=row["expires_at"],
+        )
+    return RevokeRequest(
+        provider=row["kind"], source_id=source_id, credentials=row["credentials"], channel=channel
+    )
 
 
 def look(connection: Connection, token: str, *, now: datetime) -> dict[str, Any]:

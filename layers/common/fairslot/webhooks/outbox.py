@@ -6,13 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
 from fairslot.messages.attempts import Attempt
+from fairslot.platform import connect_links
 from fairslot.platform.db import Connection
 from fairslot.platform.queries import queries
 from fairslot.platform.settings import settings
+from fairslot.webhooks import calendar_events
 
 _SQL = queries("outbox")
 # The most messages that are sent in one transaction.
@@ -126,7 +129,8 @@ def sweep(connection: Connection, *, send: Send, now: datetime, limit: int = SWE
 def sweep_all(connection: Connection, *, send: Send, now: datetime, deadline: float) -> int:
     """Tell and sweep until nothing is left or `deadline` (monotonic clock) has passed.
 
-    Deliveries to disabled endpoints are ended first. Returns how many messages were sent.
+    Deliveries to disabled endpoints are ended first, and those made that coaches' calendars are due. Returns
+    how many messages were sent.
     """
     before = now - timedelta(seconds=settings().redeliver_after_seconds)
     connection.execute(_SQL["end_disabled"], {"now": now, "overdue_before": before})
@@ -135,11 +139,23 @@ def sweep_all(connection: Connection, *, send: Send, now: datetime, deadline: fl
     while made.events == SWEEP and time.monotonic() < deadline:
         made = tell(connection, send=send, now=now)
         sent += len(made.messages)
+    sent += _send_calendar_events(connection, send=send, now=now, deadline=deadline)
     while True:
         swept = sweep(connection, send=send, now=now, limit=SWEEP)
         sent += swept
         if swept < SWEEP or time.monotonic() >= deadline:
             return sent
+
+
+def _send_calendar_events(connection: Connection, *, send: Send, now: datetime, deadline: float) -> int:
+    sent, made = 0, SWEEP
+    while made == SWEEP and (time.monotonic() < deadline or not sent):
+        messages = calendar_events.send_due(connection, limit=SWEEP)
+        if messages:
+            publish(connection, messages=messages, send=send, now=now)
+        made = len(messages)
+        sent += made
+    return sent
 
 
 def look_for_blocks(connection: Connection, *, now: datetime) -> list[dict[str, Any]]:
@@ -181,13 +197,24 @@ def waiting(connection: Connection, *, now: datetime) -> int:
     return int(row["n"]) if row else 0
 
 
+def _answer(attempt: Attempt) -> dict[str, str | None]:
+    """Return what is kept of an answer, with the link to connect a calendar again that it ends."""
+    answer = dict[str, str | None](attempt.answer)
+    source_id, generation = answer.get("source_id"), answer.get("source_generation")
+    if "ended" in answer and source_id and generation:
+        answer["reconnect_url"] = connect_links.reconnect_url(
+            source_id=UUID(source_id), generation=int(generation)
+        )
+    return answer
+
+
 def record(connection: Connection, *, attempt: Attempt) -> Recorded:
     """Record one attempt at a delivery, or that it was held back; return what follows."""
     values = {
         **asdict(attempt),
         # A message that cannot be deleted must go on: a replacement would be a second one.
         "revision": attempt.revision if attempt.receipt_handle else None,
-        "answer": Jsonb(dict(attempt.answer)),
+        "answer": Jsonb(_answer(attempt)),
         "warn_after": timedelta(days=settings().endpoint_warning_days),
         "disable_after": timedelta(days=settings().endpoint_disable_days),
     }

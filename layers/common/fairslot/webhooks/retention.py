@@ -26,7 +26,7 @@ def delete_settled(connection: Connection, *, now: datetime, deadline: float) ->
     # Ids begin with the milliseconds (UUID version 7), so the primary key finds what is old.
     values = {"before": before, "first": UUID(int=int(before.timestamp() * 1000) << 80), "portion": PORTION}
     deleted = {}
-    for kind in ("deliveries", "events", "decided", "inbound"):
+    for kind in ("deliveries", "events", "decided", "inbound", "calendar_events"):
         deleted[kind], rows = 0, PORTION
         while rows == PORTION and (time.monotonic() < deadline or not deleted[kind]):
             rows = db.number(connection, _SQL[kind], values)

@@ -23,6 +23,7 @@ EventType = Literal[
     "endpoint.disabled",
     "calendar.stale",
     "calendar.disconnected",
+    "calendar.event_changed",
 ]
 # And the test event, which an endpoint gets whatever it subscribed to.
 SentType = Literal[EventType, "endpoint.test"]

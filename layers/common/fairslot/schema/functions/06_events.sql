@@ -33,6 +33,24 @@ CREATE OR REPLACE FUNCTION engine.message_to_any(
                      WHEN engine.carries_contact(p_kind => endpoint.kind, p_type => event.type) THEN p_data || p_params
                      ELSE p_data - '{contact_name,contact_email,timezone,reason}'::text[] || p_params END);
 
+-- What is to be written by a delivery, as the dispatcher needs it: nothing ("none") if it is not the one under way, as when an
+-- old one is sent again. p_params are the delivery's.
+CREATE OR REPLACE FUNCTION engine.calendar_event_data(p_delivery uuid, p_params jsonb) RETURNS jsonb LANGUAGE sql STABLE
+    RETURN coalesce(
+        (SELECT p_params || jsonb_build_object(
+                    'kind', source.kind, 'url', source.url, 'calendar_ref', source.calendar_ref,
+                    'credentials', source.credentials, 'source_generation', source.generation, 'time_zone', coach.time_zone,
+                    'ref', CASE WHEN event.generation = (p_params ->> 'generation')::integer THEN event.ref END,
+                    'title', 'Booked: ' || calendar.name)
+           FROM calendar_events AS event
+           JOIN calendar_sources AS source USING (source_id)
+           JOIN coaches AS coach USING (coach_id)
+           JOIN coach_appointments AS a USING (appointment_id)
+           JOIN calendars AS calendar ON calendar.calendar_id = a.calendar_id
+          WHERE event.appointment_id = (p_params ->> 'appointment_id')::uuid
+            AND event.source_id = (p_params ->> 'source_id')::uuid AND event.delivery_id = p_delivery),
+        p_params || '{"write": "none"}');
+
 -- The queue message of a delivery of an event that says p_data. It is json: that is written once, where jsonb is built, copied
 -- into the array of messages, and then written.
 CREATE OR REPLACE FUNCTION engine.delivery_message(
@@ -46,6 +64,10 @@ CREATE OR REPLACE FUNCTION engine.delivery_message(
             'secrets', CASE WHEN endpoint.older_secrets = '[]' THEN jsonb_build_array(endpoint.secret)
                             ELSE jsonb_build_array(endpoint.secret) || jsonb_path_query_array(
                                 engine.earlier_secrets(endpoint.older_secrets, now()), '$[*].secret') END))::json
+        WHEN 'calendar_event' THEN (
+            engine.message_to_any(p_delivery => p_delivery, p_params => p_params, p_round => p_round, event => event,
+                                  endpoint => endpoint, p_data => p_data)::jsonb
+            || jsonb_build_object('data', engine.calendar_event_data(p_delivery => p_delivery, p_params => p_params)))::json
         ELSE engine.message_to_any(p_delivery => p_delivery, p_params => p_params, p_round => p_round, event => event,
                                    endpoint => endpoint, p_data => p_data) END;
 
@@ -101,12 +123,13 @@ $$;
 -- missed; others that make deliveries pass over these. Its commit waits for the disk whatever the session is set to, and
 -- with it for those of the changes: nothing may be sent that a crash could undo. With p_alone it does nothing, and events is
 -- null, while another session does so too: that one looks again afterwards. Each row is found by an index, however few there
--- are.
+-- are. What coaches' calendars are to show of the appointments follows here, as they are by now: see 37_calendar_events.sql.
 CREATE OR REPLACE FUNCTION engine.make_deliveries(
     p_limit integer, p_only uuid, p_alone boolean, OUT events integer, OUT messages json
 ) RETURNS record LANGUAGE plpgsql SECURITY DEFINER SET enable_seqscan = off AS $$
 DECLARE
-    v_due tid[];
+    v_due    tid[];
+    v_booked uuid[];
 BEGIN
     messages := '[]';
     IF p_alone AND NOT pg_try_advisory_xact_lock(hashtextextended('make_deliveries', 0)) THEN
@@ -141,6 +164,11 @@ BEGIN
       JOIN changes AS c ON c.ctid = plan.place
       JOIN said ON said.change_id = plan.change_id
       JOIN webhook_endpoints AS endpoint USING (endpoint_id);
+    IF EXISTS (SELECT FROM calendar_sources WHERE writes AND kind IN ('google', 'microsoft', 'caldav')) THEN
+        v_booked := ARRAY(SELECT appointment_id FROM changes WHERE ctid = ANY (v_due) AND type LIKE 'appointment.%');
+        PERFORM engine.want_calendar_events(v_booked);
+        messages := (messages::jsonb || engine.send_calendar_events(p_appointments => v_booked, p_limit => NULL))::json;
+    END IF;
     UPDATE changes SET told = true WHERE ctid = ANY (v_due);
 END $$;
 

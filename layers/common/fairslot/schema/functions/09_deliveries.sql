@@ -222,6 +222,10 @@ BEGIN
         IF d.params ->> 'action' IN ('block', 'find') AND p_answer ->> 'block_id' IS NOT NULL AND v_is_new THEN
             -- A copy of the message made another block, after the first was released.
             v_messages := engine.attach_block(p_delivery => d, p_event => v_event, p_block => p_answer ->> 'block_id');
+        ELSIF d.params ? 'write' AND v_is_new AND p_outcome = 'delivered' THEN
+            v_messages := (engine.note_calendar_answer(d => d, p_at => p_at + p_latency_ms * interval '1 ms',
+                                                       p_outcome => p_outcome, p_error => p_error,
+                                                       p_answer => p_answer)).messages;
         END IF;
         RETURN jsonb_build_object('messages', v_messages, 'changed', false, 'sync', NULL);
     END IF;
@@ -235,7 +239,11 @@ BEGIN
     PERFORM engine.update_delivery(d => d, p_kind => v_kind, p_attempt => p_attempt, p_at => p_at, p_error => p_error,
                                    p_next => p_next, p_is_earlier => v_is_earlier, p_reported => p_outcome,
                                    p_outcome => v_meaning.outcome, p_refusal => v_meaning.refusal);
-    IF p_error IS DISTINCT FROM 'cannot_list' THEN  -- the calendar API may have no list of blocks
+    IF d.params ? 'write' THEN  -- its endpoint stands for many calendars, each with a health of its own
+        v_done := engine.note_calendar_answer(d => d, p_at => p_at + p_latency_ms * interval '1 ms', p_outcome => p_outcome,
+                                              p_error => p_error, p_answer => p_answer);
+        RETURN jsonb_build_object('messages', v_done.messages, 'changed', v_done.changed, 'sync', NULL);
+    ELSIF p_error IS DISTINCT FROM 'cannot_list' THEN  -- the calendar API may have no list of blocks
         v_changed := engine.update_endpoint_health(p_endpoint => d.endpoint_id, p_at => p_at,
                                                    p_outcome => v_meaning.outcome, p_error => p_error,
                                                    p_warn_after => p_warn_after, p_disable_after => p_disable_after);

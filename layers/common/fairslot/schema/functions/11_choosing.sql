@@ -245,9 +245,12 @@ BEGIN
         p_roster := v_may.roster;
         v_unmet := v_may.unmet;
     END IF;
-    IF p_calendar.on_unverified <> 'allow' THEN
+    IF p_calendar.on_unverified = 'block' THEN
         p_roster := engine.verified_roster(p_roster => p_roster,
                                            p_since => engine.verified_since(p_calendar => p_calendar, p_now => p_now));
+    ELSIF p_calendar.on_unverified = 'recheck' THEN
+        p_roster := engine.checked_roster(p_roster => p_roster, p_from => v_from, p_to => v_to,
+                                          p_since => p_now - interval '10 seconds');
     END IF;
     LOOP
         v_seen := engine.look_at_team(p_roster => p_roster, p_from => v_from, p_to => v_to, p_before => v_before,
@@ -266,6 +269,9 @@ BEGIN
         IF p_roster.buffers_before IS NOT NULL THEN
             v_first := v_from - greatest(v_before, p_roster.buffers_before[v_choice.chosen]);
             v_last := v_to + greatest(v_after, p_roster.buffers_after[v_choice.chosen]);
+        END IF;
+        IF p_calendar.on_unverified = 'recheck' THEN
+            PERFORM engine.require_check(p_coach => v_coach, p_from => v_first, p_to => v_last, p_now => p_now);
         END IF;
         EXIT WHEN engine.claim_time(p_coach => v_coach, p_day => v_seen.days[v_choice.chosen], p_from => v_from,
                                     p_to => v_to, p_before => v_from - v_first, p_after => v_last - v_to);

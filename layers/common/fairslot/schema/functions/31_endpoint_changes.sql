@@ -18,7 +18,7 @@ $$;
 CREATE OR REPLACE FUNCTION engine.lock_endpoint(p_endpoint uuid, p_tenant text)
     RETURNS TABLE (endpoint jsonb, secret text) LANGUAGE sql SECURITY DEFINER AS $$
     SELECT engine.endpoint_json(e) AS endpoint, secret FROM webhook_endpoints AS e
-     WHERE endpoint_id = p_endpoint AND tenant_id = p_tenant AND deleted_at IS NULL
+     WHERE endpoint_id = p_endpoint AND tenant_id = p_tenant AND kind <> 'calendar_event' AND deleted_at IS NULL
        FOR NO KEY UPDATE
 $$;
 

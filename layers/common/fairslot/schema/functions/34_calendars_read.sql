@@ -73,16 +73,15 @@ BEGIN
        FROM (SELECT DISTINCT coach_id FROM calendar_sources WHERE source_id = ANY (v_first) ORDER BY coach_id) AS one;
 END $$;
 
--- Requests readings of the sources of those coaches of the tenant, null: of any, that have none to come, now or a pause after
--- the last request. A reading to come will see what has changed by now.
-CREATE OR REPLACE FUNCTION engine.request_sources(p_tenant text, p_coaches text[], p_now timestamptz, p_pause interval)
-    RETURNS SETOF calendar_sources LANGUAGE plpgsql SECURITY DEFINER AS $$
+-- Requests readings of those sources that have none to come, now or a pause after the last request. A reading to come will see
+-- what has changed by now.
+CREATE OR REPLACE FUNCTION engine.request_readings(p_sources uuid[], p_now timestamptz, p_pause interval)
+    RETURNS SETOF calendar_sources LANGUAGE plpgsql AS $$
 DECLARE
     v_wanted uuid[] := ARRAY(
         SELECT source.source_id
           FROM calendar_sources AS source JOIN coaches AS coach USING (coach_id)
-         WHERE coach.active AND coach.coach_id = ANY (p_coaches) AND (p_tenant IS NULL OR coach.tenant_id = p_tenant)
-           AND source.reads AND source.ended IS NULL
+         WHERE coach.active AND source.source_id = ANY (p_sources) AND source.reads AND source.ended IS NULL
            AND (source.requested_at IS NULL OR source.requested_at <= p_now OR source.requested_at > p_now + p_pause)
            AND NOT engine.is_open(p_provider => source.provider, p_now => p_now)
          ORDER BY source.source_id FOR NO KEY UPDATE OF source);
@@ -97,6 +96,15 @@ BEGIN
     RETURNING *;
     PERFORM engine.refresh_sync(one) FROM unnest(v_new) AS one;
 END $$;
+
+-- Requests readings of the sources of those coaches of the tenant, null: of any.
+CREATE OR REPLACE FUNCTION engine.request_sources(p_tenant text, p_coaches text[], p_now timestamptz, p_pause interval)
+    RETURNS SETOF calendar_sources LANGUAGE sql SECURITY DEFINER AS $$
+    SELECT * FROM engine.request_readings(
+        p_sources => ARRAY(SELECT source.source_id FROM calendar_sources AS source JOIN coaches AS coach USING (coach_id)
+                            WHERE coach.coach_id = ANY (p_coaches) AND (p_tenant IS NULL OR coach.tenant_id = p_tenant)),
+        p_now => p_now, p_pause => p_pause)
+$$;
 
 -- Stores an event unless its key is known.
 CREATE OR REPLACE FUNCTION engine.receive_event(

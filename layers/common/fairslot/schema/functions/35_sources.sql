@@ -165,6 +165,7 @@ DECLARE
     v_from   timestamptz := engine.instant_of(p_first_slots[1]);
     v_to     timestamptz := engine.instant_of(p_first_slots[cardinality(p_first_slots)] + 104);
     v_source calendar_sources;
+    v_check  source_checks;
     v_alone  boolean;
     v_absent int4range[];
 BEGIN
@@ -189,6 +190,12 @@ BEGIN
                                    FROM engine.own_time(p_coach => p_coach, p_from => v_from, p_to => v_to,
                                                         p_since => p_fetched_at) AS own));
     END IF;
+    -- Busy time that somebody found since the reading began.
+    FOR v_check IN SELECT * FROM source_checks WHERE source_id = v_source.source_id AND free IS NOT NULL
+                      AND checked_at > p_fetched_at LOOP
+        p_free := engine.less_busy(p_free => p_free, p_first => p_first, p_other => v_check.free,
+                                   p_other_first => v_check.first_slot);
+    END LOOP;
     INSERT INTO source_answers AS answer (source_id, first_slot, free) VALUES (v_source.source_id, p_first, p_free)
     ON CONFLICT (source_id) DO UPDATE SET first_slot = excluded.first_slot, free = excluded.free
      WHERE (answer.first_slot, answer.free) IS DISTINCT FROM (excluded.first_slot, excluded.free);

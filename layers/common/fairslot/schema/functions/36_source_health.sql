@@ -12,6 +12,18 @@ CREATE OR REPLACE FUNCTION engine.retry_after(p_failures integer) RETURNS interv
 CREATE OR REPLACE FUNCTION engine.calendars_named(p_coach text) RETURNS jsonb LANGUAGE sql STABLE
     RETURN (SELECT coalesce(jsonb_agg(calendar_id ORDER BY calendar_id), '[]') FROM coach_calendars WHERE coach_id = p_coach);
 
+-- Tells the tenant that a source has to be connected again, and by what link, if a coach can.
+CREATE OR REPLACE FUNCTION engine.tell_disconnected(s calendar_sources, p_error text, p_reconnect_url text) RETURNS void
+    LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM engine.record_change(
+        p_tenant => s.tenant_id, p_type => 'calendar.disconnected', p_details => jsonb_build_object(
+        'coach_id', s.coach_id, 'source_id', s.source_id, 'kind', s.kind, 'error', p_error,
+        'synced_at', engine.zulu(s.synced_at), 'reconnect_url',
+        CASE WHEN s.kind IN ('caldav', 'google', 'microsoft') THEN p_reconnect_url END,
+        'calendar_ids', engine.calendars_named(s.coach_id)));
+END $$;
+
 -- Notes that a source could not be read: its last answer stays. It is asked again after p_after seconds at the earliest, and not
 -- before somebody acts if the provider has p_ended it; the tenant is told when that disconnects it, and by what link it is
 -- connected again (p_reconnect_url), if a coach can.
@@ -35,12 +47,7 @@ BEGIN
      WHERE source_id = v_source.source_id;
     PERFORM engine.refresh_sync(p_coach);
     IF v_ended = 'disconnected' THEN
-        PERFORM engine.record_change(
-            p_tenant => v_source.tenant_id, p_type => 'calendar.disconnected', p_details => jsonb_build_object(
-            'coach_id', p_coach, 'source_id', v_source.source_id, 'kind', v_source.kind, 'error', p_error,
-            'synced_at', engine.zulu(v_source.synced_at), 'reconnect_url',
-            CASE WHEN v_source.kind IN ('caldav', 'google', 'microsoft') THEN p_reconnect_url END,
-            'calendar_ids', engine.calendars_named(p_coach)));
+        PERFORM engine.tell_disconnected(s => v_source, p_error => p_error, p_reconnect_url => p_reconnect_url);
     END IF;
 END $$;
 

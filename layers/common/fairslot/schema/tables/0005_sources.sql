@@ -67,6 +67,18 @@ COMMENT ON TABLE source_answers IS
     'The last good reading. Bit i from the left is the slot first_slot + i; no other slot is known to be free. Our own blocks are
      free in it, as in coach_slots.';
 
+-- What was answered about some slots right before a booking; the last minute's are kept.
+CREATE TABLE source_checks (
+    source_id   uuid NOT NULL REFERENCES calendar_sources ON DELETE CASCADE,
+    first_slot  integer NOT NULL,
+    slot_count  integer NOT NULL,
+    checked_at  timestamptz NOT NULL,
+    free        varbit,
+    PRIMARY KEY (source_id, first_slot, slot_count)
+) WITH (fillfactor = 50);
+COMMENT ON COLUMN source_checks.checked_at IS 'when asking began';
+COMMENT ON COLUMN source_checks.free IS 'what is free of the slots, our own blocks too; null: it could not be read';
+
 CREATE TABLE calendar_providers (
     provider    text PRIMARY KEY,
     failures    integer NOT NULL,
@@ -104,6 +116,7 @@ COMMENT ON COLUMN coaches.calendar_kind IS
     'what the sources that are read come to: none; calendar_api, whose blocks are written; icalendar, the only one; sources:
      anything else';
 ALTER TABLE calendars
-    ADD COLUMN on_unverified text NOT NULL DEFAULT 'allow' CHECK (on_unverified IN ('allow', 'block'));
+    ADD COLUMN on_unverified text NOT NULL DEFAULT 'allow' CHECK (on_unverified IN ('allow', 'block', 'recheck'));
 COMMENT ON COLUMN calendars.on_unverified IS
-    'what a coach whose external calendars were not all read lately may be: booked by what is known (allow), or not (block)';
+    'what a coach whose external calendars were not all read lately may be: booked by what is known (allow), not booked (block), or
+     booked once they were asked again (recheck)';
