@@ -37,7 +37,7 @@ def modules() -> dict[tuple[str, str], str]:
 def calls(operation: Operation, secret: str) -> Iterator[dict[str, Any]]:
     """Call an operation with a secret in the right place, and in every wrong one; rightly and wrongly."""
     unknown = dict.fromkeys(
-        ("appointment_id", "hold_id", "endpoint_id", "delivery_id", "key_id"), str(uuid4())
+        ("appointment_id", "hold_id", "endpoint_id", "delivery_id", "key_id", "source_id"), str(uuid4())
     )
     ids = {
         **unknown,
@@ -53,6 +53,8 @@ def calls(operation: Operation, secret: str) -> Iterator[dict[str, Any]]:
         yield request(operation.method, path, body, key=None, headers=bearer)
     yield request(operation.method, path, {}, key=secret)
     yield request(operation.method, path, {}, key=secret, headers=bearer)
+    # Refused: what is wrong with it is logged.
+    yield request(operation.method, path, {}, key=None, headers={"Authorization": f"Bearer {secret}x"})
     yield request(operation.method, path, {}, key=f"{secret},{secret}")
     yield request(operation.method, path, {}, key=None, headers={"Authorization": f"Basic {secret}"})
     yield request(operation.method, path, {}, key=None, query={"key": secret, "limit": secret})
