@@ -87,6 +87,13 @@ _GOING = (
         f"{_HOW}::test_a_provider_that_does_not_answer_is_tried_with_one_source",
     ),
     Guard(
+        "a provider that is down holds back all others",
+        _READ,
+        "WHERE tried.provider = due.provider AND tried.open_until IS NOT NULL",
+        "WHERE tried.open_until IS NOT NULL",
+        "tests/integration/test_many_sources.py::test_a_provider_that_is_down_delays_no_other",
+    ),
+    Guard(
         "what a provider refuses opens its breaker",
         _HEALTH,
         "    ELSIF NOT engine.was_answered(p_error) THEN\n        INSERT",

@@ -22,6 +22,7 @@ from fairslot.calendars.microsoft_events import (
     EXPAND_BOTH,
     SELECT,
     GraphEvent,
+    Reading,
     Rules,
     changes,
     event_of,
@@ -86,17 +87,10 @@ class MicrosoftCalendar:
         start, end = asked(window, margin=_MARGIN)
         params = {"startDateTime": start, "endDateTime": end, "$top": str(PAGE), **_SEEN}
         path = f"{self._calendar}/calendarView"
-        busy, own = 0, dict[EventKey, Sighting]()
+        reading = Reading(window, source_id=self._source_id, zone=self._zone, rules=self._rules)
         async for body in self._api.pages(path, params=params, headers=_HEADERS, following=next_page):
-            for event in events_of(body):
-                key = self._key(event)
-                # Of two with the same key, which no calendar should have, one is ours.
-                if key is not None and key not in own:
-                    own[key] = event.sighting(key, self._zone)
-                elif event.takes_time(working_elsewhere=self._rules.working_elsewhere_is_busy):
-                    busy |= window.bits(*event.slots(self._zone))
-        bits = window.bits(window.first_slot, window.end_slot) & ~busy
-        return Free(bits, own=tuple(own.values()))
+            reading.add_events(body)
+        return reading.free
 
     async def put(self, event: Event) -> Sighting:
         """Create the event, or move the one of its key; return where it stands.
@@ -135,11 +129,6 @@ class MicrosoftCalendar:
             raise
         if found is not None:
             await self._delete(found.id)
-
-    def _key(self, event: GraphEvent) -> EventKey | None:
-        """Return the key of an event of this source; another's is a stranger to it."""
-        key = event.key()
-        return key if key is not None and key.source_id == self._source_id else None
 
     async def _find(self, key: EventKey) -> GraphEvent | None:
         """Return the event of a key; a copy is none."""
