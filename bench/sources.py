@@ -22,6 +22,7 @@ from uuid import UUID
 
 from bench.figures import Figure, range_of
 from bench.sync import Coach, store_bits
+from calendar_fetch.app import PATIENCE_SECONDS
 from fairslot.coach_time import sync
 from fairslot.coach_time.days import extend_days
 from fairslot.messages.fetches import FetchRequest
@@ -49,6 +50,7 @@ TICK = timedelta(minutes=1)
 READERS, BATCH = 20, 10
 HOUR = timedelta(hours=1)
 _READS = timedelta(seconds=0.5)
+_PATIENCE = timedelta(seconds=PATIENCE_SECONDS)
 STORED, ROUNDS = 200, 5
 
 type Took = dict[tuple[UUID, datetime], float]
@@ -165,17 +167,18 @@ class Hour:
         self.connection.execute("VACUUM calendar_sources")
 
     def _read(self, some: Sequence[FetchRequest], at: datetime) -> None:
-        """Read a batch as soon as one of those who read is free; its readings are sent at its end."""
+        """Read a batch as soon as one of those who read is free, who sends no reading much later than it is there."""
         hangs = any(one.kind == self.down for one in some)
         begun = max(at, heapq.heappop(self.free_at))
-        end = begun + (timedelta(seconds=settings().calendar_timeout_seconds) if hangs else _READS)
+        sent = begun + (max(_READS, _PATIENCE) if hangs else _READS)
+        end = begun + timedelta(seconds=settings().calendar_timeout_seconds) if hangs else sent
         heapq.heappush(self.free_at, end)
         for one in some:
             assert one.source_id is not None  # noqa: S101  # only messages of 0.1.0 have none
             if one.kind == self.down:
                 heapq.heappush(self.failures, (end, len(self.took), one))
             elif one.kind != DOWN:
-                self.took[one.source_id, at] = (end - at).total_seconds()
+                self.took[one.source_id, at] = (sent - at).total_seconds()
 
     def _store_failures(self, *, until: datetime) -> None:
         while self.failures and self.failures[0][0] <= until:

@@ -40,11 +40,13 @@ if TYPE_CHECKING:
 
 # The longest call that ends an invocation, and a second for everything else.
 RESERVED_SECONDS = queue.LONGEST_CALL_SECONDS + 1.0
+# After so long readings that are there do not wait for one that is not: it may be of a provider that is down.
+PATIENCE_SECONDS = 1.0
 
 
 @dataclass(slots=True)
 class Batch:
-    """The readings of one invocation, sent together at its end."""
+    """The readings of one invocation, sent together at its end, or before one that is slow."""
 
     seconds: float
     readings: list[Reading | KeysReading | WatchAnswer] = field(default_factory=list)
@@ -67,7 +69,7 @@ class Batch:
             return
         begun = perf_counter()
         try:
-            reading = await read(request, seconds=self.seconds)
+            reading = await self._read(request)
         except Exception as error:
             # Only the type: an exception's text can quote customer data.
             kind = type(error).__qualname__
@@ -77,6 +79,27 @@ class Batch:
             raise
         self.readings.append(reading)
         _report(request, reading, round((perf_counter() - begun) * 1000))
+
+    async def _read(self, request: FetchRequest) -> Reading:
+        """Read a calendar. For as long as that takes what else was read is sent every second."""
+        reading = asyncio.create_task(read(request, seconds=self.seconds))
+        try:
+            while not (await asyncio.wait([reading], timeout=PATIENCE_SECONDS))[0]:
+                await self._send()
+            return await reading
+        finally:
+            reading.cancel()
+
+    async def _send(self) -> None:
+        """Send the readings that are there; what cannot be sent now is at the end."""
+        done, self.readings = self.readings, []
+        if not done:
+            return
+        bodies = [reading.to_json() for reading in done]
+        try:
+            await asyncio.to_thread(queue.send, settings().fetched_queue_url, bodies)
+        except QueueError:
+            self.readings += done
 
     async def _read_keys(self, request: KeysRequest) -> None:
         from fairslot.calendars.issuer_keys import read_keys  # late: most deployments have no issuers

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -13,6 +14,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
+from calendar_fetch import app
 from calendar_fetch.app import lambda_handler
 from fairslot.calendars import fetch
 from fairslot.calendars.fetch import Limits
@@ -231,6 +233,22 @@ def test_one_coach_in_trouble_is_told_and_holds_up_nobody(
     }
     assert told["coach-4"]["error"] == error
     assert "free" not in told["coach-4"]
+
+
+def test_a_calendar_that_hangs_delays_no_other(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others of its batch are told before it is, each once."""
+    monkeypatch.setattr(app, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(fetch, "default_limits", lambda: Limits(attempts=1, answer_seconds=4))
+    reader.calendar.post("/control", json={"hang_rate": 1, "only": "/coach-4/"})
+    requests = [reader.request(f"coach-{number}") for number in (4, 5, 6)]
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(reader.work, *requests)
+        told = reader.readings(2)
+        assert not working.done()
+        assert working.result() == []
+    assert told.keys() == {"coach-5", "coach-6"}
+    assert reader.readings(1).keys() == {"coach-4"}
+    assert reader.nothing_is_told()
 
 
 def test_a_partner_as_unreliable_as_the_real_one_is_read(

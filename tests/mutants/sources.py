@@ -87,6 +87,13 @@ _GOING = (
         f"{_HOW}::test_a_provider_that_does_not_answer_is_tried_with_one_source",
     ),
     Guard(
+        "readings wait for the slowest of their batch",
+        "functions/calendar_fetch/app.py",
+        "                await self._send()\n",
+        "                pass\n",
+        "tests/handlers/test_calendar_fetch.py::test_a_calendar_that_hangs_delays_no_other",
+    ),
+    Guard(
         "a provider that is down holds back all others",
         _READ,
         "WHERE tried.provider = due.provider AND tried.open_until IS NOT NULL",

@@ -4,7 +4,8 @@ https://learn.microsoft.com/en-us/graph/api/resources/calendar
 A source makes one request after another: Exchange answers four at once for a mailbox and refuses the fifth.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from datetime import timedelta
 from http import HTTPStatus
 from urllib.parse import quote
@@ -88,8 +89,9 @@ class MicrosoftCalendar:
         params = {"startDateTime": start, "endDateTime": end, "$top": str(PAGE), **_SEEN}
         path = f"{self._calendar}/calendarView"
         reading = Reading(window, source_id=self._source_id, zone=self._zone, rules=self._rules)
-        async for body in self._api.pages(path, params=params, headers=_HEADERS, following=next_page):
-            reading.add_events(body)
+        async with aclosing(self._pages(path, params)) as pages:
+            async for body in pages:
+                reading.add_events(body)
         return reading.free
 
     async def put(self, event: Event) -> Sighting:
@@ -134,11 +136,15 @@ class MicrosoftCalendar:
         """Return the event of a key; a copy is none."""
         params = {"$filter": having(key), "$top": "50", "$select": SELECT, "$expand": EXPAND_BOTH}
         path = f"{self._calendar}/events"
-        async for body in self._api.pages(path, params=params, headers=_HEADERS, following=next_page):
-            for event in events_of(body):
-                if event.key() == key:
-                    return event
+        async with aclosing(self._pages(path, params)) as pages:
+            async for body in pages:
+                for event in events_of(body):
+                    if event.key() == key:
+                        return event
         return None
+
+    def _pages(self, path: str, params: Mapping[str, str]) -> AsyncGenerator[Body]:
+        return self._api.pages(path, params=params, headers=_HEADERS, following=next_page)
 
     async def _create(self, event: Event) -> GraphEvent:
         """Create the event and return it, or the one that a request before this one made."""

@@ -11,6 +11,11 @@ SELECT engine.source_json(s) || engine.source_health(s => s, p_now => coalesce(%
  WHERE s.tenant_id = %(tenant)s AND (%(coach)s::text IS NULL OR s.coach_id = %(coach)s)
  ORDER BY s.coach_id COLLATE "C", s.created_at, s.source_id;
 
+-- name: crowded
+-- A coach of the tenant, of these, who has more than so many sources.
+SELECT coach_id FROM calendar_sources
+ WHERE tenant_id = %(tenant)s AND coach_id = ANY (%(coaches)s) GROUP BY coach_id HAVING count(*) > %(most)s LIMIT 1;
+
 -- name: add
 -- Adds a source to a coach of the tenant; no row where there is no such coach.
 SELECT engine.add_calendar_source(p_tenant => %(tenant)s, p_coach => %(coach)s, p_source => %(source)s,

@@ -172,10 +172,10 @@ def _put(connection: Connection, steps: Sequence[Step]) -> None:
 
 
 def _check_number(connection: Connection, steps: Sequence[Step]) -> None:
-    for coach_id in {step.values["coach"] for step in steps}:
-        values = {**steps[0].values, "coach": coach_id}
-        if len(connection.execute(_SQL["list"], values).fetchall()) > MOST_OF_A_COACH:
-            raise ConflictError(f"A coach has {MOST_OF_A_COACH} sources at most. Delete one first.")
+    coaches = sorted({step.values["coach"] for step in steps})
+    values = {"tenant": steps[0].values["tenant"], "coaches": coaches, "most": MOST_OF_A_COACH}
+    if connection.execute(_SQL["crowded"], values).fetchone() is not None:
+        raise ConflictError(f"A coach has {MOST_OF_A_COACH} sources at most. Delete one first.")
 
 
 def _delete(connection: Connection, steps: Sequence[Step]) -> None:
