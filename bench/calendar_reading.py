@@ -178,7 +178,7 @@ class _Kept(httpx.AsyncBaseTransport):
         content = answer.read()
         if "calendarView" in request.url.path:
             self._texts.append(content)
-        return httpx.Response(answer.status_code, headers=answer.headers, content=content)
+        return httpx.Response(answer.status_code, headers=answer.headers, stream=httpx.ByteStream(content))
 
 
 def _begin(number: int) -> datetime:

@@ -2,8 +2,8 @@
 
     PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.cold_against COMMIT [calendar_fetch.app]
 
-The other commit is checked out and installed in a temporary folder. A sample is one of `bench.cold_start`, each
-with the code, the packages and the stack of its own side.
+The other commit is checked out and installed in a temporary folder. A sample is one of `bench.cold_start`,
+each with the code, the packages and the stack of its own side.
 """
 
 import os

@@ -3,8 +3,8 @@
     PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.large_document
 
 Each document is applied where there is nothing, applied again with other hours for everybody, then with two
-external calendars for everybody, and undone. It is processor time that is measured, of the use case and of the
-database's process.
+external calendars for everybody, and undone. It is processor time that is measured, of the use case and of
+the database's process.
 """
 
 import time

@@ -5,6 +5,7 @@ import re
 from collections import defaultdict
 from datetime import datetime, timedelta
 from itertools import pairwise
+from unittest.mock import Mock
 from uuid import UUID
 
 import pytest
@@ -70,6 +71,17 @@ def test_the_schedule_asks_for_each_before_it_is_stale(
         assert times.keys() == sources.keys()
         longest = max(later - earlier for one in times.values() for earlier, later in pairwise(one))
         assert longest + every < STALE
+
+
+def test_many_that_are_due_at_once_are_claimed_in_parts(
+    connection: Connection, sources: dict[UUID, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them, each once, in statements that end within their time."""
+    monkeypatch.setattr(sync, "MOST_AT_ONCE", 50)
+    monkeypatch.setattr(connection, "execute", counted := Mock(wraps=connection.execute))
+    claimed = [fetch.source_id for fetch in sync.due(connection, now=NOW)]
+    assert sorted(map(str, claimed)) == sorted(map(str, sources))
+    assert counted.call_count == -(-len(sources) // 50) + 1
 
 
 def test_a_provider_that_is_down_delays_no_other(connection: Connection, sources: dict[UUID, str]) -> None:

@@ -82,8 +82,8 @@ _GOING = (
     Guard(
         "a provider that is down is asked about every source",
         _READ,
-        "                        WHERE tried.provider = due.provider AND tried.open_until IS NOT NULL));",
-        "                        WHERE false));",
+        "                        WHERE tried.provider = due.provider AND tried.open_until IS NOT NULL)\n",
+        "                        WHERE false)\n",
         f"{_HOW}::test_a_provider_that_does_not_answer_is_tried_with_one_source",
     ),
     Guard(
