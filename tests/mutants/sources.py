@@ -44,8 +44,8 @@ _ANSWERS = (
     Guard(
         "one that goes leaves its busy time",
         _SOURCES,
-        "    IF TG_OP <> 'INSERT' THEN\n",
-        "    IF false THEN\n",
+        "    PERFORM engine.combine_sources(v_coach);\n",
+        "",
         f"{_TESTS}::test_one_that_goes_frees_what_no_other_takes",
     ),
 )
