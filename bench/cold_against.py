@@ -3,7 +3,7 @@
     PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.cold_against COMMIT [calendar_fetch.app]
 
 The other commit is checked out and installed in a temporary folder. A sample is one of `bench.cold_start`,
-each with the code, the packages and the stack of its own side.
+each with the code, the packages and the stack of its own side. It is processor time that is compared.
 """
 
 import os
@@ -21,13 +21,20 @@ from bench.figures import range_of
 ROUNDS = 15
 _ROOT = Path(__file__).parents[1]
 _SAMPLES = """
-import sys
+import resource, sys
 from bench.cold_start import CODE, Cold, events, first_line
+
+def used():
+    found = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return found.ru_utime + found.ru_stime
+
 module = sys.argv[1]
 with events() as made:
     one = Cold(module, made)
     for _ in sys.stdin:
-        print(one._seconds(CODE, first_line(module) + one._event()), flush=True)
+        begun = used()
+        one._seconds(CODE, first_line(module) + one._event())
+        print(used() - begun, flush=True)
 """
 
 
@@ -67,7 +74,7 @@ def main(commit: str, module: str = "calendar_fetch.app") -> int:
     here, there = (statistics.median(side) for side in zip(*pairs, strict=True))
     print(
         f"{module}: {statistics.median(ratios):.2f} times that of {commit} ({range_of(ratios)}),"
-        f" {here:.0f} against {there:.0f} ms"
+        f" {here:.0f} against {there:.0f} ms of a processor"
     )
     return 0
 

@@ -42,6 +42,13 @@ _ANSWERS = (
         f"{_TESTS}::test_messages_of_the_last_release_are_about_the_only_calendar",
     ),
     Guard(
+        "each source that is added makes the roster again",
+        _SOURCES,
+        "    PERFORM engine.describe_sources(v_coaches);\n",
+        "    PERFORM engine.describe_sources(ARRAY[one]) FROM unnest(v_coaches) AS one;\n",
+        "tests/integration/test_large_documents.py::test_a_roster_is_made_once_for_the_sources_of_all",
+    ),
+    Guard(
         "one that goes leaves its busy time",
         _SOURCES,
         "    PERFORM engine.combine_sources(v_coach);\n",
