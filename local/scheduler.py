@@ -1,6 +1,6 @@
 """EventBridge's schedules.
 
-Each fires right after the start, so that nobody waits five minutes for the first sync, and then at its rate.
+Each fires right after the start, so that nobody waits for the first sync, and then at its rate.
 Runs may overlap, as with EventBridge. A failed run is not retried before the next one is due.
 """
 
