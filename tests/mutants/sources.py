@@ -103,8 +103,8 @@ _GOING = (
     Guard(
         "a provider that is down holds back all others",
         _READ,
-        "WHERE tried.provider = due.provider AND tried.open_until IS NOT NULL",
-        "WHERE tried.open_until IS NOT NULL",
+        "AND NOT engine.is_open(p_provider => source.provider, p_now => p_now)) AS due",
+        "AND NOT EXISTS (SELECT FROM calendar_providers AS one WHERE one.open_until > p_now)) AS due",
         "tests/integration/test_many_sources.py::test_a_provider_that_is_down_delays_no_other",
     ),
     Guard(
