@@ -3,8 +3,11 @@
 import json
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -121,6 +124,28 @@ def reader(sqs: SqsStandIn, calendar: httpx.Client, monkeypatch: pytest.MonkeyPa
     client.close()
 
 
+class _Busy(BaseHTTPRequestHandler):
+    """Asks to be left alone for longer than a number can say."""
+
+    def do_GET(self) -> None:
+        """Refuse."""
+        self.send_response(503)
+        self.send_header("Retry-After", "9" * 20)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Keep the tests' output clean."""
+
+
+@contextmanager
+def busy() -> Iterator[str]:
+    """Serve it; give its address."""
+    with HTTPServer(("127.0.0.1", 0), _Busy) as server:
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
 def next_days(count: int) -> Window:
     """Return the coach's days from today on."""
     today = datetime.now(ZONE).date()
@@ -231,6 +256,17 @@ def test_one_coach_in_trouble_is_told_and_holds_up_nobody(
     }
     assert told["coach-4"]["error"] == error
     assert "free" not in told["coach-4"]
+
+
+def test_who_asks_to_wait_for_ever_is_told_and_holds_up_nobody(reader: Reader) -> None:
+    """A day is what a server gets, and what it asks for breaks no message."""
+    with busy() as url:
+        asked = reader.request("coach-4", kind="icalendar", url=url)
+        assert reader.work(asked, reader.request("coach-5")) == []
+
+    told = reader.readings(2)
+    assert (told["coach-4"]["error"], told["coach-4"]["after"]) == ("http_503", 86_400)
+    assert told["coach-5"]["ok"] is True
 
 
 def test_a_partner_as_unreliable_as_the_real_one_is_read(
