@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -256,6 +257,20 @@ def test_one_coach_in_trouble_is_told_and_holds_up_nobody(
     }
     assert told["coach-4"]["error"] == error
     assert "free" not in told["coach-4"]
+
+
+def test_no_reading_waits_for_a_slower_one(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that says nothing for long keeps its own reading, and none of the others of the batch."""
+    monkeypatch.setattr(fetch, "default_limits", lambda: Limits(attempts=1, answer_seconds=6))
+    reader.calendar.post("/control", json={"hang_rate": 1, "only": "/coach-4/"})
+
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(reader.work, reader.request("coach-4"), reader.request("coach-5"))
+        assert list(reader.readings(1)) == ["coach-5"]
+        assert not working.done()
+        assert working.result() == []
+
+    assert reader.readings(1)["coach-4"]["error"] == "timeout"
 
 
 def test_who_asks_to_wait_for_ever_is_told_and_holds_up_nobody(reader: Reader) -> None:
