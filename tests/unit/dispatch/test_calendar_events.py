@@ -192,7 +192,7 @@ def test_a_calendar_that_hangs_is_a_timeout(calendar: Calendar) -> None:
 def test_an_attempt_tells_of_the_calendar(
     calendar: Calendar, error: CalendarError | None, expected: Health
 ) -> None:
-    """What was written closes its circuit again, as a refusal does; of what was not asked nothing is known."""
+    """What was written, or refused, closes its circuit again; what was not asked says nothing."""
     calendar.error = error
     assert health(message(), write()) == expected
     assert health(message(), write(write="none")) == Health("unknown")
