@@ -59,7 +59,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Provider:
 
 def put(kind: str) -> Delivery:
     """Make the delivery of an event for a calendar of its own."""
-    data = {
+    data: dict[str, Any] = {
         "write": "put",
         "appointment_id": str(uuid4()),
         "source_id": str(uuid4()),
