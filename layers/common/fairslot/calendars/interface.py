@@ -77,13 +77,15 @@ class Free:
 
     `unreadable` is how many events could not be read fully; the time that they may take is not free.
     `own` are the events of ours that were seen: they take no time here, as their appointments do. `tag`
-    says whether anything has changed since, where the kind has one.
+    says whether anything has changed since, where the kind has one. `sees_own` is false where ours cannot be
+    told from others, and are as busy as those.
     """
 
     bits: int
     unreadable: int = 0
     own: tuple[Sighting, ...] = ()
     tag: str | None = None
+    sees_own: bool = True
 
 
 class ExternalCalendar(Protocol):
