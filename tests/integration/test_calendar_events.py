@@ -516,6 +516,14 @@ def test_a_calendar_that_is_only_read_is_not_ended_by_a_removal(
     assert calendars.sweep(at=start - DAY) == []
 
 
+def test_where_no_calendar_is_written_none_is_looked_at(connection: Connection) -> None:
+    """Each booking's event is told of by whoever asks that, however many calendars are read."""
+    plan = connection.execute(
+        "EXPLAIN SELECT FROM calendar_sources WHERE writes AND kind IN ('google', 'microsoft', 'caldav')"
+    ).fetchall()
+    assert "calendar_sources_written" in str(plan)
+
+
 def test_what_is_over_is_forgotten(connection: Connection, calendars: Calendars, source: UUID) -> None:
     """Our record of it; in the calendar it stays."""
     calendars.carry_out(book(connection).messages)
