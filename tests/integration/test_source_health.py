@@ -137,6 +137,16 @@ def test_a_provider_that_does_not_answer_is_tried_with_one_source(team: Connecti
     assert max(after) < len(down) / 2
 
 
+def test_what_was_not_asked_closes_no_breaker(team: Connection) -> None:
+    """As where nobody opens the credentials: it is no answer of the provider."""
+    down = [add_source(team, kind="google") for _ in range(OPENS_AT + 1)]
+    due(team, NOW)
+    for source in down[:OPENS_AT]:
+        fail(team, source, NOW)
+    fail(team, down[OPENS_AT], NOW, "secret_unavailable")
+    assert count(team, "calendar_providers", "open_until IS NOT NULL") == 1
+
+
 def test_hosts_of_the_same_kind_are_different_providers(team: Connection) -> None:
     """A server of somebody's is not everybody's."""
     down = add_source(team, kind="caldav", url="https://down.test/a")
