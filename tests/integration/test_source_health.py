@@ -202,6 +202,19 @@ def test_what_is_no_word_of_the_provider_ends_nothing(team: Connection, error: s
     assert due(team, NOW + 2 * MINUTE) == {source}
 
 
+def test_a_reading_that_began_before_takes_no_word_back(team: Connection) -> None:
+    """What it found counts; the source stays ended until it is read afterwards."""
+    source = add_source(team, kind="google")
+    due(team, NOW)
+    fail(team, source, NOW + SECOND, "access_revoked", ended="disconnected")
+    read(team, source, NOW)
+    row = source_row(team, source)
+    assert (row["ended"], row["error"], row["synced_at"]) == ("disconnected", "access_revoked", NOW)
+    read(team, source, NOW + MINUTE)
+    row = source_row(team, source)
+    assert (row["ended"], row["error"], row["failures"]) == (None, None, 0)
+
+
 def test_one_that_cannot_be_read_is_unsupported(team: Connection) -> None:
     """Nobody is told to connect it again."""
     source = add_source(team, kind="caldav")
