@@ -11,15 +11,18 @@ import httpx
 import psycopg
 
 from local.processes import free_port
+from tests.support.demo_calendars import demo_calendars
 from tests.support.stack import CALM, Stack, running, starts, wait_until
 
 NEW_YORK = ZoneInfo("America/New_York")
-KINDS = ("google", "microsoft")
+KINDS = ("google", "microsoft", "caldav")
 VARIABLES = CALM | {
     "CALENDARS": ",".join(KINDS),
     **{f"{kind.upper()}_FAILURE_RATE": "0" for kind in KINDS},
     **{f"{kind.upper()}_LATENCY_MS": "0-20" for kind in KINDS},
 }
+# Longer than what base64 has by chance.
+SECRETS = ("//greta", "0.mia", "app password")
 
 
 def test_demo_coaches_have_calendars_at_stand_ins(tmp_path: Path) -> None:
@@ -36,12 +39,44 @@ def test_demo_coaches_have_calendars_at_stand_ins(tmp_path: Path) -> None:
                 "SELECT kind, credentials FROM calendar_sources WHERE kind = ANY(%s)", [list(KINDS)]
             ).fetchall()
         assert {kind for kind, _ in rows} == set(KINDS)
-        # Longer than what base64 has by chance.
-        assert not [kind for kind, credentials in rows if "//greta" in credentials or "0.mia" in credentials]
-        before = stack.state["pids"]["google"]
-        os.kill(before, signal.SIGKILL)
-        wait_until(lambda: stack.state["pids"]["google"] != before, 60, "the stand-in runs again")
+        assert not [kind for kind, credentials in rows if any(one in credentials for one in SECRETS)]
+        _end(stack, "google")
         assert _is_known(stack)
+        stays = demo_calendars(stack)["caldav"]
+        _end(stack, "caldav")
+        assert stays.mine() == []
+        pids = stack.state["pids"]
+    assert not [kind for kind in KINDS if Path(f"/proc/{pids[kind]}").exists()]
+
+
+def test_two_stacks_side_by_side_have_servers_of_their_own(tmp_path: Path) -> None:
+    """The second one's is at another port, where its coach's calendar is; a later start may be at the first again."""
+    variables = VARIABLES | {"CALENDARS": "caldav", "CALDAV_PORT": str(free_port())}
+    with running(tmp_path / "one", variables) as one:
+        with running(tmp_path / "two", variables) as two:
+            urls = [stack.state["calendars"]["caldav"] for stack in (one, two)]
+            assert urls[0] == f"http://127.0.0.1:{variables['CALDAV_PORT']}" != urls[1]
+            assert any("as port" in line for line in two.said)
+            assert _address(two).startswith(urls[1])
+            wait_until(partial(_is_offered, two, "cal-caldav"), 60, "it is read")
+        assert _address(one).startswith(urls[0])
+    with running(tmp_path / "two", variables) as two:
+        assert _address(two).startswith(urls[0])
+        assert demo_calendars(two)["caldav"].mine() == []
+
+
+def _address(stack: Stack) -> str:
+    with psycopg.connect(stack.state["database_url"]) as connection:
+        row = connection.execute("SELECT calendar_ref FROM calendar_sources WHERE kind = 'caldav'").fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+def _end(stack: Stack, kind: str) -> None:
+    """Kill a stand-in, and wait until it is there again."""
+    before = stack.state["pids"][kind]
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: stack.state["pids"][kind] != before, 60, "the stand-in runs again")
 
 
 def _is_offered(stack: Stack, calendar_id: str) -> bool:
