@@ -1,0 +1,305 @@
+"""A process killed at each step of reading a coach's calendar and of writing to it: nothing is lost or doubled."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID
+
+import boto3
+import psycopg
+import pytest
+
+from local.postgres import EmbeddedPostgres
+from local.processes import free_port
+from local.sqs import REGION
+from tests.support.demo_calendars import DemoCalendar, Span, demo_calendars
+from tests.support.processes import function_processes, kill, owner
+from tests.support.proxies import Halt, HaltingProxy, Where, http_has_answered, postgres_has_answered
+from tests.support.queues import message_counts
+from tests.support.stack import CALM, Stack, book, start, starts, stop, tell, wait_until
+from tests.support.tried_calendar import ZONE
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+type Action = Literal["put", "remove", "read"]
+
+KINDS = ("google", "microsoft", "caldav")
+QUEUES = ("DeliveriesQueue", "ResultsQueue", "FetchesQueue", "FetchedQueue")
+# Longer than a message takes to come back, with a process that starts; a reading for a change may wait for
+# ten seconds as well.
+HALT_SECONDS = 30.0
+END_SECONDS = 30
+# So long after a kill what it was at comes again. Where a process takes longer all of it is done twice.
+VISIBILITY_SECONDS = 2
+# A start is as far from the next one as is needed for none of them to touch another.
+APART = 8
+
+# The request by which a provider does it.
+REQUESTS: Mapping[Action, Mapping[str, str]] = {
+    "put": {
+        "google": "POST /calendar/v3/calendars/primary/events",
+        "microsoft": "POST /v1.0/me/calendar/events",
+        "caldav": "PUT /carla/calendar/",
+    },
+    "remove": {
+        "google": "DELETE /calendar/v3/calendars/primary/events/",
+        "microsoft": "DELETE /v1.0/me/events/",
+        "caldav": "DELETE /carla/calendar/",
+    },
+    "read": {
+        "google": "GET /calendar/v3/calendars/primary/events?",
+        "microsoft": "GET /v1.0/me/calendar/calendarView",
+        "caldav": "REPORT /carla/calendar/",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where a process is stopped and killed, and how often the event stands in the calendar by then.
+
+    DOES stands for the provider's request, ID for what is done: a delivery, or a source that is read; BYTES
+    for the same as the database gets it.
+    """
+
+    step: str
+    part: Literal["provider", "queues", "database"]
+    where: Where
+    function: str
+    markers: Sequence[str]
+    done: bool
+
+
+_REPORT, _RECORD = ["SendMessageBatch", "ResultsQueue", "ID"], ["record_attempt", "BYTES"]
+WRITING = (
+    Cut("before the provider is asked", "provider", "request", "DispatchFunction", ["DOES"], done=False),
+    Cut("before its answer comes", "provider", "answer", "DispatchFunction", ["DOES"], done=True),
+    Cut("before that is reported", "queues", "request", "DispatchFunction", _REPORT, done=True),
+    Cut("before that is recorded", "database", "request", "ResultsFunction", _RECORD, done=True),
+    Cut("before it is known to be recorded", "database", "answer", "ResultsFunction", _RECORD, done=True),
+)
+_TELL, _STORE = ["SendMessageBatch", "FetchedQueue", "ID"], ["store_reading", "BYTES"]
+READING = (
+    Cut("before the provider is asked", "provider", "request", "FetchFunction", ["DOES"], done=False),
+    Cut("before its answer comes", "provider", "answer", "FetchFunction", ["DOES"], done=False),
+    Cut("before that is told", "queues", "request", "FetchFunction", _TELL, done=False),
+    Cut("before that is stored", "database", "request", "StoreFunction", _STORE, done=False),
+    Cut("before it is known to be stored", "database", "answer", "StoreFunction", _STORE, done=True),
+)
+
+
+@dataclass(frozen=True)
+class Behind:
+    """A stack, the proxies before its parts, its calendars, and the times of each that are not used yet."""
+
+    stack: Stack
+    database: str
+    sqs: "SQSClient"
+    proxies: Mapping[str, HaltingProxy]
+    calendars: Mapping[str, DemoCalendar]
+    times: Mapping[str, Iterator[str]]
+
+    def die_at_each(
+        self,
+        cuts: Sequence[Cut],
+        action: Action,
+        calendar: DemoCalendar,
+        *,
+        begin: Callable[[], object],
+        identify: Callable[[], UUID],
+        check: Callable[[Cut], None],
+    ) -> None:
+        """Begin something, and kill whoever is at the first step, then whoever comes to the next, to the last.
+
+        `identify` returns the id of what was begun; `check` asserts how things stand at a step.
+        """
+        with ExitStack() as halts:
+            waits = halts.enter_context(self._halting(cuts[0], action, calendar, None))
+            begin()
+            for cut, following in zip(cuts, [*cuts[1:], None], strict=True):
+                pid = waits(HALT_SECONDS)
+                check(cut)
+                if following is not None:
+                    waits = halts.enter_context(self._halting(following, action, calendar, identify()))
+                with suppress(ProcessLookupError):  # killed at a step of another calendar
+                    kill(pid)
+
+    def _halting(self, cut: Cut, action: Action, calendar: DemoCalendar, named: UUID | None) -> Any:
+        known = {"DOES": REQUESTS[action][calendar.kind].encode()}
+        if named is not None:
+            known |= {"ID": str(named).encode(), "BYTES": named.bytes}
+        markers = [known.get(one, one.encode()) for one in cut.markers]
+        proxy = self.proxies[calendar.kind if cut.part == "provider" else cut.part]
+        return proxy.halting(Halt(cut.where, cut.function, markers))
+
+    def delivery(self, calendar: DemoCalendar, appointment_id: str) -> UUID:
+        """Return the delivery that is under way."""
+        with psycopg.connect(self.database) as connection:
+            ((delivery,),) = connection.execute(
+                "SELECT delivery_id FROM calendar_events WHERE appointment_id = %s AND source_id = %s",
+                [appointment_id, calendar.source_id],
+            ).fetchall()
+        assert isinstance(delivery, UUID)
+        return delivery
+
+    def states(self, appointment_id: str) -> list[str]:
+        """Return what an appointment says of its events."""
+        answer = self.stack.api.get(f"/api/appointments/{appointment_id}").json()
+        return [one["state"] for one in answer["calendar_events"]]
+
+    def offered(self, calendar: DemoCalendar) -> set[datetime]:
+        """Return the starts that can be booked."""
+        found = starts(self.stack, calendar.calendar_id)
+        return {datetime.fromisoformat(one["start_time"]) for one in found}
+
+    def is_quiet(self) -> bool:
+        """Tell whether no message is left, so that nothing comes twice any more."""
+        urls = self.stack.state["queues"]
+        return not any(sum(message_counts(self.sqs, urls[name])) for name in QUEUES)
+
+
+@pytest.fixture(scope="module")
+def behind(tmp_path_factory: pytest.TempPathFactory, postgres: EmbeddedPostgres) -> Iterator[Behind]:
+    """A stack whose functions reach database, queues and providers through proxies; every calendar is read."""
+    data = tmp_path_factory.mktemp("calendar-steps") / "data"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE calendar_steps")
+    url, ports = postgres.url_of("calendar_steps"), {kind: free_port() for kind in (*KINDS, "queues")}
+
+    def holder(function: str, between: tuple[int, int]) -> int | None:
+        return owner(function_processes(data, function), between)
+
+    with ExitStack() as ends:
+        proxies = {
+            part: ends.enter_context(HaltingProxy(port, http_has_answered, holder)) for part, port in ports.items()
+        }
+        proxies["database"] = ends.enter_context(HaltingProxy(postgres.port, postgres_has_answered, holder))
+        through = url.replace(f":{postgres.port}/", f":{proxies['database'].port}/")
+        variables = CALM | {
+            "DATABASE_URL": f"{through}?sslmode=disable&gssencmode=disable",
+            "QUEUES_AT": str(ports["queues"]),
+            "QUEUES_THROUGH": str(proxies["queues"].port),
+            "CALENDARS": ",".join(KINDS),
+            "WEBHOOK_MAX_ATTEMPTS": "50",
+        }
+        for kind in KINDS:
+            name = kind.upper()
+            variables |= {f"{name}_PORT": str(ports[kind]), f"{name}_THROUGH": str(proxies[kind].port)}
+            variables |= {f"{name}_FAILURE_RATE": "0", f"{name}_LATENCY_MS": "0-20"}
+        stack = start(data, variables, "tests.support.stack_behind")
+        ends.callback(stop, stack)
+        sqs = boto3.client(
+            "sqs",
+            endpoint_url=stack.state["sqs_endpoint"],
+            region_name=REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
+        ends.callback(sqs.close)
+        for name in QUEUES:
+            shorter = {"VisibilityTimeout": str(VISIBILITY_SECONDS)}
+            sqs.set_queue_attributes(QueueUrl=stack.state["queues"][name], Attributes=shorter)
+        calendars = demo_calendars(stack)
+        yield Behind(stack, url, sqs, proxies, calendars, {k: _times(stack, one) for k, one in calendars.items()})
+
+
+def _times(stack: Stack, calendar: DemoCalendar) -> Iterator[str]:
+    """Wait until a calendar is read, and return starts that do not touch; the first may begin any moment."""
+    wait_until(lambda: bool(starts(stack, calendar.calendar_id)), 60, f"{calendar.kind} is read")
+    return iter([one["start_time"] for one in starts(stack, calendar.calendar_id)[APART::APART]])
+
+
+def test_kills_at_each_step_of_writing(behind: Behind) -> None:
+    """An event stands once where it is wanted, and none is left over after a cancellation."""
+    _at_once(partial(_written_and_removed, behind))
+
+
+def test_kills_at_each_step_of_reading(behind: Behind) -> None:
+    """What was read stays busy, and one request for a reading is enough for what has changed."""
+    _at_once(partial(_read, behind))
+
+
+def _at_once(work: Callable[[str], None]) -> None:
+    """Do the same with the calendars of all kinds."""
+    with ThreadPoolExecutor(len(KINDS)) as pool:
+        for done in [pool.submit(work, kind) for kind in KINDS]:
+            done.result()
+
+
+def _written_and_removed(behind: Behind, kind: str) -> None:
+    """Book and cancel, with kills at each step of both."""
+    calendar, at = behind.calendars[kind], next(behind.times[kind])
+    made: list[str] = []
+
+    def once(action: Action, begin: Callable[[], object]) -> None:
+        def check(cut: Cut) -> None:
+            stands = cut.done == (action == "put")
+            assert calendar.spans(made[0]) == [_span(at)] * stands, (kind, action, cut.step)
+
+        behind.die_at_each(
+            WRITING,
+            action,
+            calendar,
+            begin=begin,
+            identify=lambda: behind.delivery(calendar, made[0]),
+            check=check,
+        )
+
+    def booked() -> None:
+        answer = book(behind.stack, at, calendar.calendar_id)
+        assert answer.status_code == 201, answer.text
+        made.append(answer.json()["appointment_id"])
+
+    def cancelled() -> None:
+        assert behind.stack.api.post(f"/api/appointments/{made[0]}/cancel").status_code == 200
+
+    once("put", booked)
+    wait_until(lambda: behind.states(made[0]) == ["confirmed"], END_SECONDS, f"{kind}: it is known to stand")
+    assert calendar.spans(made[0]) == [_span(at)]
+    once("remove", cancelled)
+    wait_until(lambda: behind.states(made[0]) == [], END_SECONDS, f"{kind}: it is known to be gone")
+    wait_until(behind.is_quiet, END_SECONDS, f"{kind}: no message is left")
+    assert calendar.spans(made[0]) == []
+
+
+def _read(behind: Behind, kind: str) -> None:
+    """Have a coach put an event, and have it read, with kills at each step."""
+    calendar = behind.calendars[kind]
+    begins, busy = datetime.fromisoformat(next(behind.times[kind])), _busy(behind, calendar)
+    assert begins in behind.offered(calendar)
+
+    def changed() -> None:
+        calendar.put(begins, begins + timedelta(minutes=30))
+        tell(behind.stack, "coach.calendar_changed", calendar.coach_id)
+
+    def check(cut: Cut) -> None:
+        offered = behind.offered(calendar)
+        assert not busy & offered, (kind, cut.step)
+        assert (begins not in offered) == cut.done, (kind, cut.step)
+
+    behind.die_at_each(
+        READING, "read", calendar, begin=changed, identify=lambda: calendar.source_id, check=check
+    )
+    wait_until(behind.is_quiet, END_SECONDS, f"{kind}: no message is left")
+    offered = behind.offered(calendar)
+    assert offered
+    assert not {*busy, begins} & offered
+
+
+def _busy(behind: Behind, calendar: DemoCalendar) -> set[datetime]:
+    """Return the starts at which the coach's stand-up is, of some days."""
+    offered = behind.offered(calendar)
+    days = {one.astimezone(ZONE).date() for one in offered}
+    busy = {datetime(one.year, one.month, one.day, 10, tzinfo=ZONE) for one in days}
+    assert not busy & offered
+    return busy
+
+
+def _span(start_time: str) -> Span:
+    begins = datetime.fromisoformat(start_time)
+    return begins, begins + timedelta(minutes=30)
