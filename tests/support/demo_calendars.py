@@ -69,7 +69,9 @@ def _google(url: str) -> DemoCalendar:
     def mine() -> list[Standing]:
         events = _get(f"{url}/control/events?email={GRETA}")["events"]
         # Deleted ones are still there: their ids stay taken.
-        return [ours for one in events if one["status"] != "cancelled" and (ours := google_tried.standing(one))]
+        return [
+            ours for one in events if one["status"] != "cancelled" and (ours := google_tried.standing(one))
+        ]
 
     def put(start: datetime, end: datetime) -> None:
         edges = {"start": {"dateTime": start.isoformat()}, "end": {"dateTime": end.isoformat()}}

@@ -62,8 +62,8 @@ REQUESTS: Mapping[Action, Mapping[str, str]] = {
 class Cut:
     """Where a process is stopped and killed, and whether what it is at is done by then.
 
-    In the markers DOES stands for the provider's request, ID for what is done: a delivery, or a source that is read; BYTES
-    for the same as the database gets it.
+    In the markers DOES stands for the provider's request, ID for what is done: a delivery, or a source that is
+    read; BYTES for the same as the database gets it.
     """
 
     step: str
@@ -87,8 +87,8 @@ TOLD = Cut("before that is told", "queues", "request", "FetchFunction", _TELL, d
 STORED = Cut("before that is stored", "database", "request", "StoreFunction", _STORE, done=False)
 KEPT = Cut("before it is known to be stored", "database", "answer", "StoreFunction", _STORE, done=True)
 
-# Each kill costs the time in which its message comes back. What lies behind a provider's answer is the same for
-# all kinds: together they go through every step of putting, removing and reading.
+# Each kill costs the time in which its message comes back. What lies behind a provider's answer is the same
+# for all kinds: together they go through every step of putting, removing and reading.
 CUTS: Mapping[str, Mapping[Action, Sequence[Cut]]] = {
     "google": {
         "put": [ASKED, ANSWERED, REPORTED, RECORDED, KNOWN],
@@ -120,7 +120,7 @@ class Behind:
         identify: Callable[[], UUID],
         check: Callable[[Cut], None],
     ) -> None:
-        """Begin something; kill whoever is at the first of its steps, then whoever comes to the next, to the last.
+        """Begin something; kill whoever is at the first of its steps, then at the next, to the last.
 
         `identify` returns the id of what was begun; `check` asserts how things stand at a step.
         """
@@ -171,7 +171,7 @@ class Behind:
 
 @pytest.fixture(scope="module")
 def behind(tmp_path_factory: pytest.TempPathFactory, postgres: EmbeddedPostgres) -> Iterator[Behind]:
-    """A stack whose functions reach database, queues and providers through proxies; every calendar is read."""
+    """A stack whose functions reach database, queues and providers through proxies; all calendars are read."""
     data = tmp_path_factory.mktemp("calendar-steps") / "data"
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE calendar_steps")
@@ -182,7 +182,8 @@ def behind(tmp_path_factory: pytest.TempPathFactory, postgres: EmbeddedPostgres)
 
     with ExitStack() as ends:
         proxies = {
-            part: ends.enter_context(HaltingProxy(port, http_has_answered, holder)) for part, port in ports.items()
+            part: ends.enter_context(HaltingProxy(port, http_has_answered, holder))
+            for part, port in ports.items()
         }
         proxies["database"] = ends.enter_context(HaltingProxy(postgres.port, postgres_has_answered, holder))
         through = url.replace(f":{postgres.port}/", f":{proxies['database'].port}/")
@@ -213,7 +214,9 @@ def behind(tmp_path_factory: pytest.TempPathFactory, postgres: EmbeddedPostgres)
             shorter = {"VisibilityTimeout": str(VISIBILITY_SECONDS)}
             sqs.set_queue_attributes(QueueUrl=stack.state["queues"][name], Attributes=shorter)
         calendars = demo_calendars(stack)
-        yield Behind(stack, url, sqs, proxies, calendars, {k: _times(stack, one) for k, one in calendars.items()})
+        yield Behind(
+            stack, url, sqs, proxies, calendars, {k: _times(stack, one) for k, one in calendars.items()}
+        )
 
 
 def _times(stack: Stack, calendar: DemoCalendar) -> Iterator[str]:
