@@ -1,8 +1,8 @@
 """The local stack, with differences that a proof needs: `python -m tests.support.stack_behind`.
 
 Its functions reach queues and keys by the port QUEUES_THROUGH, while they are at the port QUEUES_AT, and
-providers' stand-ins by the ports GOOGLE_THROUGH and so on, where those are given; and to its schedules a minute
-is a second.
+providers' stand-ins by the ports GOOGLE_THROUGH and so on, where those are given; and to its schedules a
+minute is a second.
 """
 
 import os

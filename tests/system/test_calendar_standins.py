@@ -50,7 +50,7 @@ def test_demo_coaches_have_calendars_at_stand_ins(tmp_path: Path) -> None:
 
 
 def test_two_stacks_side_by_side_have_servers_of_their_own(tmp_path: Path) -> None:
-    """The second one's is at another port, and so is its coach's calendar, until a start finds the first free."""
+    """The second one's is at another port, and so is its coach's calendar, until the first is free."""
     variables = VARIABLES | {"CALENDARS": "caldav", "CALDAV_PORT": str(free_port())}
     with running(tmp_path / "one", variables) as one:
         with running(tmp_path / "two", variables) as two:
