@@ -1,7 +1,7 @@
 """The demo coaches' calendars of a running stack, as the coaches see them at their providers."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -69,9 +69,8 @@ def _google(url: str) -> DemoCalendar:
     def mine() -> list[Standing]:
         events = _get(f"{url}/control/events?email={GRETA}")["events"]
         # Deleted ones are still there: their ids stay taken.
-        return [
-            ours for one in events if one["status"] != "cancelled" and (ours := google_tried.standing(one))
-        ]
+        standing_ones = (one for one in events if one["status"] != "cancelled")
+        return _ours(standing_ones, "summary", google_tried.standing)
 
     def put(start: datetime, end: datetime) -> None:
         edges = {"start": {"dateTime": start.isoformat()}, "end": {"dateTime": end.isoformat()}}
@@ -83,7 +82,7 @@ def _google(url: str) -> DemoCalendar:
 def _microsoft(url: str) -> DemoCalendar:
     def mine() -> list[Standing]:
         events = _get(f"{url}/control/mailboxes/{MIA}")["events"]
-        return [ours for one in events if (ours := graph_tried.standing(one))]
+        return _ours(events, "subject", graph_tried.standing)
 
     def put(start: datetime, end: datetime) -> None:
         edges = {"start": written(start), "end": written(end)}
@@ -100,6 +99,15 @@ def _caldav(url: str) -> DemoCalendar:
         asyncio.run(tried.put_foreign(Foreign(start=start.astimezone(ZONE), end=end.astimezone(ZONE))))
 
     return DemoCalendar(kind="caldav", mine=lambda: asyncio.run(tried.mine()), put=put)
+
+
+def _ours(
+    events: Iterable[dict[str, Any]], title: str, standing: Callable[[dict[str, Any]], Standing | None]
+) -> list[Standing]:
+    """Return what has our title: a second event of an appointment has it too, whatever id it has."""
+    found = [standing(one) for one in events if one[title].startswith("Booked: ")]
+    assert None not in found, "an event of ours that is not known as one"
+    return [one for one in found if one is not None]
 
 
 def _get(url: str) -> Any:

@@ -49,29 +49,6 @@ def test_demo_coaches_have_calendars_at_stand_ins(tmp_path: Path) -> None:
     assert not [kind for kind in KINDS if Path(f"/proc/{pids[kind]}").exists()]
 
 
-def test_two_stacks_side_by_side_have_servers_of_their_own(tmp_path: Path) -> None:
-    """The second one's is at another port, and so is its coach's calendar, until the first is free."""
-    variables = VARIABLES | {"CALENDARS": "caldav", "CALDAV_PORT": str(free_port())}
-    with running(tmp_path / "one", variables) as one:
-        with running(tmp_path / "two", variables) as two:
-            urls = [stack.state["calendars"]["caldav"] for stack in (one, two)]
-            assert urls[0] == f"http://127.0.0.1:{variables['CALDAV_PORT']}" != urls[1]
-            assert any("as port" in line for line in two.said)
-            assert _address(two).startswith(urls[1])
-            wait_until(partial(_is_offered, two, "cal-caldav"), 60, "it is read")
-        assert _address(one).startswith(urls[0])
-    with running(tmp_path / "two", variables) as two:
-        assert _address(two).startswith(urls[0])
-        assert demo_calendars(two)["caldav"].mine() == []
-
-
-def _address(stack: Stack) -> str:
-    with psycopg.connect(stack.state["database_url"]) as connection:
-        row = connection.execute("SELECT calendar_ref FROM calendar_sources WHERE kind = 'caldav'").fetchone()
-    assert row is not None
-    return str(row[0])
-
-
 def _end(stack: Stack, kind: str) -> None:
     """Kill a stand-in, and wait until it is there again."""
     before = stack.state["pids"][kind]

@@ -156,8 +156,9 @@ def behind(tmp_path_factory: pytest.TempPathFactory, postgres: EmbeddedPostgres)
         )
         ends.callback(sqs.close)
         for name, seconds in VISIBILITY.items():
-            shorter = {"VisibilityTimeout": str(seconds)}
-            sqs.set_queue_attributes(QueueUrl=stack.state["queues"][name], Attributes=shorter)
+            sqs.set_queue_attributes(
+                QueueUrl=stack.state["queues"][name], Attributes={"VisibilityTimeout": str(seconds)}
+            )
         calendars = demo_calendars(stack)
         yield Behind(
             stack, url, sqs, proxies, calendars, {k: _times(stack, one) for k, one in calendars.items()}
