@@ -8,7 +8,14 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
-from booking.models import AppointmentModel, AppointmentPage, Booked, BookingRequest, DecisionModel
+from booking.models import (
+    AppointmentModel,
+    AppointmentPage,
+    Booked,
+    BookingRequest,
+    DecisionModel,
+    WholeAppointment,
+)
 from fairslot.booking import appointments, decisions
 from fairslot.coach_time import recheck
 from fairslot.domain.errors import HoldExpiredError, NotFoundError, SlotUnavailableError
@@ -110,13 +117,13 @@ def list_appointments(
     errors=(NotFoundError,),
     summary="Read an appointment",
 )
-def get_appointment(appointment_id: Annotated[UUID, Path()]) -> AppointmentModel:
+def get_appointment(appointment_id: Annotated[UUID, Path()]) -> WholeAppointment:
     """Return one appointment."""
     tenant_id = api.client(router).tenant_id
     found = db.run(
         lambda connection: appointments.get(connection, tenant_id=tenant_id, appointment_id=appointment_id)
     )
-    return AppointmentModel.model_validate(found, from_attributes=True)
+    return WholeAppointment.model_validate(found, from_attributes=True)
 
 
 @route(

@@ -209,9 +209,8 @@ class AppointmentModel(PersonalModel):
 
     `external_block` is its block in the coach's external calendar: `confirmed`, with the id
     `external_calendar_id`; `unconfirmed`, perhaps there, at its time or an earlier one, with an id that we
-    never received; null, none that we know of. `calendar_events` are its events in the coach's own
-    calendars, one for each that is written; empty where several appointments are read, or one is changed.
-    `requires` is what the customer asked for beyond what the calendar requires.
+    never received; null, none that we know of. `requires` is what the customer asked for beyond what the
+    calendar requires.
     """
 
     appointment_id: UUID
@@ -229,12 +228,17 @@ class AppointmentModel(PersonalModel):
     crm_contact_id: str | None
     external_calendar_id: str | None
     external_block: Literal["confirmed", "unconfirmed"] | None = None
-    calendar_events: list[CalendarEventModel] = Field(default_factory=list)
     conflict: bool
     requires: list[str]
     created_at: datetime
     updated_at: datetime
     cancelled_at: datetime | None
+
+
+class WholeAppointment(AppointmentModel):
+    """An appointment with its events in the coach's own calendars, one for each that is written."""
+
+    calendar_events: list[CalendarEventModel]
 
 
 class AppointmentPage(Model):

@@ -13,8 +13,11 @@ from fairslot.platform import audit, idempotent
 from fairslot.platform.db import Connection
 from tests.support.api_fuzz import Operation, operations
 from tests.support.clock import HOUR, NINE, NOW
+from tests.support.connecting import PUBLIC_URL, SECRET
 from tests.support.endpoints import URL, subscribed
+from tests.support.fixtures import Environment
 from tests.support.http import KEY, NOTHING, Answer, add_key, ask, body_of, book, booked, check_problem
+from tests.support.readings import were_read
 from tests.support.tables import count, one_row
 from tests.support.team import TENANT, add_calendar
 from tests.support.team_api import CALENDAR, COACH, RESOURCES, put
@@ -43,6 +46,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "patch_coach": {"name": "Other"},
     "put_coach": COACH,
     "create_absence": ABSENCE,
+    "create_calendar_source": {"kind": "google", "calendar_ref": "other"},
+    "create_connection": {"kind": "caldav"},
+    "patch_calendar_source": {"calendar_ref": "new"},
     "put_absence": ABSENCE | {"end": "2026-04-05T00:00:00Z"},
     "patch_absence": {"end": "2026-04-05T00:00:00Z"},
     "create_adjustment": {"coach_id": "coach-01", "bookings": 1, "reason": "private"},
@@ -62,14 +68,17 @@ QUERIES = {
 
 
 @pytest.fixture
-def world(team: Connection, kms: None) -> dict[str, str]:
+def world(team: Connection, kms: None, environment: Environment) -> dict[str, str]:
     """Something of each kind that a path can name, by the name that paths have for it."""
+    environment(PUBLIC_URL=PUBLIC_URL, CONNECT_SECRETS=SECRET)
     ask("POST", "/api/webhooks/calendar/secret")
     endpoint = subscribed(url=URL)["endpoint_id"]
     made = booked()
     hold = ask("POST", "/api/holds", {"calendar_id": "cal", "start_time": NINE.isoformat()}).json["hold_id"]
     row = one_row(team, "SELECT delivery_id FROM webhook_deliveries")
     team.execute("UPDATE webhook_deliveries SET status = 'failed'")
+    source = body_of(ask("POST", "/api/coaches/coach-01/sources", {"kind": "google"}), 201)["source_id"]
+    were_read(team, NOW)
     return {
         "appointment_id": made["appointment_id"],
         "hold_id": hold,
@@ -79,6 +88,7 @@ def world(team: Connection, kms: None) -> dict[str, str]:
         "calendar_id": "cal",
         "absence_id": ask("POST", "/api/coaches/coach-01/absences", ABSENCE, query=CANCEL).json["absence_id"],
         "key_id": body_of(ask("POST", "/api/keys", {"scopes": ["read"]}), 201)["key_id"],
+        "source_id": source,
         "email": "zoe@example.com",
     }
 
@@ -102,7 +112,8 @@ def call(team: Connection, world: dict[str, str], operation: Operation, **header
             " end_time = end_time - interval '3 days',"
             " takes = tstzrange(lower(takes) - interval '3 days', upper(takes) - interval '3 days')"
         )
-    named = world | ({"coach_id": "coach-01"} if "absence_id" in operation.path else {})
+    is_of_one = any(name in operation.path for name in ("absence_id", "source_id"))
+    named = world | ({"coach_id": "coach-01"} if is_of_one else {})
     answer = ask(
         operation.method,
         operation.path.format(**named),

@@ -18,6 +18,7 @@ from tests.support.http import Answer, add_key, ask, book, booked, check_problem
 from tests.support.invariants import check_invariants
 from tests.support.lambda_context import context
 from tests.support.queues import Queues
+from tests.support.readings import were_read
 from tests.support.tables import count, one_row, table_digests
 from tests.support.team import add_calendar, add_coach
 
@@ -50,11 +51,7 @@ def external(team: Connection, queues: Queues) -> Connection:
     add_calendar(team, "ext", ["outside"])
     extend_days(team, now=NOW)
     team.execute("UPDATE coach_slots SET external = ~0::bit(104) WHERE coach_id = 'outside'")
-    team.execute(
-        "INSERT INTO coach_syncs (coach_id, first_requested_at, requested_at, synced_at)"
-        " VALUES ('outside', %(asked)s, %(asked)s, %(now)s)",
-        {"now": NOW, "asked": NOW - MINUTE},
-    )
+    were_read(team, NOW, asked=NOW - MINUTE)
     return team
 
 
@@ -147,7 +144,7 @@ def test_many_changes_are_few_reads(external: Connection, queues: Queues, clock:
     (fetch,) = queues.take("FETCHES")
     assert datetime.fromisoformat(fetch["requested_at"]) == NOW
     assert queues.delayed("FETCHES") == 1
-    row = external.execute("SELECT requested_at FROM coach_syncs").fetchone()
+    row = external.execute("SELECT requested_at FROM calendar_sources").fetchone()
     assert row == {"requested_at": NOW + timedelta(seconds=10)}
 
 

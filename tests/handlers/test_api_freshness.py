@@ -128,7 +128,7 @@ def test_a_team_of_which_one_was_read_is_offered_with_that_one(
     """Unread coaches are left out, not the page."""
     environment(FIRST_SYNC_WAIT_SECONDS="0")
     add_external(team, "one")
-    assert schedule.lambda_handler({}, context()) == {"requested": 1}
+    assert schedule.lambda_handler({}, context()) == {"requested": 1, "channels": 0}
     assert [fetch["coach_id"] for fetch in queues.take("FETCHES")] == ["one"]
     read(team, "one", NOW)
     add_external(team, "two", calendar_id="more")

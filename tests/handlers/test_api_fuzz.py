@@ -13,6 +13,7 @@ from redis import Redis
 from fairslot.platform.db import Connection
 from tests.support.api_fuzz import Operation, operations
 from tests.support.clock import DAY, HALF, NINE
+from tests.support.connecting import PUBLIC_URL, SECRET
 from tests.support.endpoints import URL, add_endpoint, subscribed
 from tests.support.http import ask, booked, send
 from tests.support.invariants import check_invariants
@@ -88,6 +89,21 @@ def known_values() -> dict[str, list[Any]]:
     }
 
 
+def known_sources() -> dict[str, list[Any]]:
+    """Give a coach external calendars, and return what requests can say of them."""
+    bodies = [{"kind": "google", "calendar_ref": ref} for ref in ("a", "b", "c", "d")]
+    made = [ask("POST", "/api/coaches/coach-01/sources", body).json["source_id"] for body in bodies]
+    return {
+        "coach_id": ["coach-01"],
+        "source_id": [*made, str(uuid4())],
+        "kind": ["google", "microsoft", "caldav", "else"],
+        "url": ["https://calendars.example.com/", "http://127.0.0.1/", None],
+        "calendar_ref": ["a", "other", None],
+        "username": [None],
+        "password": [None],
+    }
+
+
 def known_deliveries(connection: Connection) -> dict[str, list[Any]]:
     """Return the same of endpoints and of deliveries that have failed."""
     urls = [f"{URL}/{number}" for number in range(8)]
@@ -118,11 +134,10 @@ def add_idle(connection: Connection, values: dict[str, list[Any]]) -> None:
     values["calendar_id"].append("idle")
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
-def test_whatever_is_asked_is_answered(
-    team: Connection, cache: Redis, queues: Queues, operation: Operation, request: pytest.FixtureRequest
-) -> None:
-    """No request ends in 500; each answer fits the contract; the books still balance."""
+def made_ready(
+    operation: Operation, team: Connection, request: pytest.FixtureRequest
+) -> dict[str, list[Any]]:
+    """Make what an operation is about; return what requests can say of it."""
     add_endpoint(team, "crm", "appointment.*")
     values = known_values()
     if "webhook-endpoints" in operation.path or "deliveries" in operation.path:
@@ -134,6 +149,10 @@ def test_whatever_is_asked_is_answered(
     if "absence_id" in operation.path:
         made = [ask("POST", _ABSENCES, ABSENCE).json["absence_id"] for _ in range(3)]
         values |= {"coach_id": ["coach-01"], "absence_id": [*made, str(uuid4())]}
+    if "/sources" in operation.path or operation.name == "create_connection":
+        request.getfixturevalue("kms")
+        request.getfixturevalue("environment")(PUBLIC_URL=PUBLIC_URL, CONNECT_SECRETS=SECRET)
+        values |= known_sources()
     if "key_id" in operation.path:
         keys = [ask("POST", "/api/keys", {"scopes": ["read"]}).json["key_id"] for _ in range(8)]
         values |= {"key_id": [*keys, str(uuid4())]}
@@ -141,6 +160,15 @@ def test_whatever_is_asked_is_answered(
         add_idle(team, values)
     if operation.name == "report_outcome":  # of what has begun
         request.getfixturevalue("clock")(NINE + DAY)
+    return values
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+def test_whatever_is_asked_is_answered(
+    team: Connection, cache: Redis, queues: Queues, operation: Operation, request: pytest.FixtureRequest
+) -> None:
+    """No request ends in 500; each answer fits the contract; the books still balance."""
+    values = made_ready(operation, team, request)
     statuses: Counter[int] = Counter()
 
     @settings(max_examples=100)

@@ -510,7 +510,7 @@ def test_an_appointment_says_how_its_events_stand(
 ) -> None:
     """One for each calendar that is written; nothing once it is removed."""
     made = book(connection)
-    assert appointment_now(connection, made).calendar_events == [
+    assert [*appointment_now(connection, made).calendar_events] == [
         CalendarEvent(source_id=source, state="pending")
     ]
     calendars.carry_out(made.messages)
@@ -518,7 +518,7 @@ def test_an_appointment_says_how_its_events_stand(
     removed = cancel(connection, made)
     assert [one.state for one in appointment_now(connection, made).calendar_events] == ["removing"]
     calendars.carry_out(removed.messages)
-    assert appointment_now(connection, made).calendar_events == []
+    assert appointment_now(connection, made).calendar_events == ()
 
 
 def test_calendars_are_no_endpoint_to_be_set(

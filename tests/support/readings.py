@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -61,7 +61,25 @@ def store_message(connection: Connection, message: dict[str, Any]) -> bool:
 def connect_calendars(connection: Connection) -> None:
     """Give every coach a calendar at the calendar API that was read just now."""
     set_coach(connection, calendar_kind="calendar_api")
-    connection.execute("INSERT INTO coach_syncs (coach_id, synced_at) SELECT coach_id, now() FROM coaches")
+    were_read(connection, datetime.now(UTC))
+
+
+def were_read(connection: Connection, at: datetime, *, asked: datetime | None = None) -> None:
+    """Have all sources been read at an instant, and the days that are stored say what is free."""
+    connection.execute(
+        "UPDATE calendar_sources"
+        " SET synced_at = %(at)s, first_requested_at = %(asked)s, requested_at = %(asked)s",
+        {"at": at, "asked": asked or at},
+    )
+    connection.execute(
+        "INSERT INTO source_answers (source_id, first_slot, free)"
+        " SELECT source_id, min(first_slot),"
+        " repeat('1', max(first_slot + slot_count) - min(first_slot))::varbit"
+        " FROM calendar_sources JOIN coach_slots USING (coach_id) GROUP BY source_id"
+    )
+    connection.execute(
+        "SELECT engine.refresh_sync(coach_id) FROM (SELECT DISTINCT coach_id FROM calendar_sources) AS one"
+    )
 
 
 def begin_absence(connection: Connection, coach_id: str, start: datetime, end: datetime) -> None:

@@ -259,3 +259,11 @@ def test_logs_do_not_stay_for_ever() -> None:
     groups = resources("AWS::Logs::LogGroup")
     assert all("RetentionInDays" in group for group in groups.values())
     assert {queue_of(one["LoggingConfig"]["LogGroup"]) for one in FUNCTIONS.values()} <= groups.keys()
+
+
+def test_every_package_of_functions_is_built() -> None:
+    """A function whose package is left out starts nowhere but here."""
+    text = (Path(__file__).parents[2] / "functions/Makefile").read_text("utf-8")
+    built = re.search(r"^PACKAGES := (.*)$", text, re.MULTILINE)
+    assert built is not None
+    assert {one["Handler"].partition(".")[0] for one in FUNCTIONS.values()} == set(built[1].split())

@@ -233,7 +233,7 @@ def get(connection: Connection, *, tenant_id: str, appointment_id: UUID) -> Appo
     events = [
         CalendarEvent(source_id=UUID(one["source_id"]), state=one["state"]) for one in row["calendar_events"]
     ]
-    return replace(Appointment.from_json(row["appointment"]), calendar_events=events)
+    return replace(Appointment.from_json(row["appointment"]), calendar_events=tuple(events))
 
 
 @dataclass(frozen=True, kw_only=True)
