@@ -81,7 +81,7 @@ def main(commit: str) -> int:
     """Print how long each takes here, of what it takes there."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        _checkout(commit, Path(folder) / "tree") as other,
+        checkout(commit, Path(folder) / "tree") as other,
         _running(other, Path(folder) / "other") as before,
         _running(_ROOT, Path(folder) / "this") as now,
     ):
@@ -112,7 +112,7 @@ def _later(instant: datetime, **how_long: int) -> str:
 
 
 @contextmanager
-def _checkout(commit: str, folder: Path) -> Iterator[Path]:
+def checkout(commit: str, folder: Path) -> Iterator[Path]:
     """Check a commit out, and install it."""
     _do(_ROOT, "git", "worktree", "add", "--quiet", "--detach", str(folder), commit)
     try:

@@ -24,6 +24,7 @@ from pathlib import Path
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
+import httpx
 import pytest
 
 from bench.figures import Figure, range_of
@@ -34,11 +35,14 @@ from fairslot.calendars.google_events import LIST_FIELDS
 from fairslot.calendars.google_events import Reading as GoogleReading
 from fairslot.calendars.icalendar_feed import IcalendarFeed, free_of
 from fairslot.calendars.interface import ExternalCalendar, Free
+from fairslot.calendars.microsoft_events import Reading as MicrosoftReading
+from fairslot.calendars.microsoft_events import Rules
 from fairslot.coach_time.days import horizon_slots
 from fairslot.domain.slots import Window, instant_of
 from fairslot.platform.settings import settings
 from tests.support.caldav_servers import Radicale
 from tests.support.google import GoogleAccount, google
+from tests.support.graph import Coach, graph_standin
 
 EVENTS = 500
 ROUNDS = 7
@@ -109,6 +113,8 @@ def _sides(window: Window) -> Iterator[Side]:
         yield _caldav(server, text, window)
     with tempfile.TemporaryDirectory() as folder, google(Path(folder)) as standin:
         yield _google(standin.account(zone=ZONE.key), window)
+    with tempfile.TemporaryDirectory() as folder, graph_standin(Path(folder)) as graph:
+        yield _microsoft(graph.coach(ZONE), window)
 
 
 def _caldav(server: Radicale, text: bytes, window: Window) -> Side:
@@ -142,6 +148,37 @@ def _google(account: GoogleAccount, window: Window) -> Side:
 
     calendar = Google(token=account.token, source_id=account.source_id, base_url=account.google.base_url)
     return Side("Google", calendar, parse)
+
+
+def _microsoft(coach: Coach, window: Window) -> Side:
+    """Fill a mailbox at the stand-in, and keep its pages."""
+    for number in range(EVENTS):
+        coach.add(_begin(number), _begin(number) + timedelta(minutes=30))
+    texts: list[bytes] = []
+    with httpx.HTTPTransport() as inner:
+        asyncio.run(coach.calendar(transport=_Kept(inner, texts)).free(window))
+
+    def parse() -> Free:
+        found = MicrosoftReading(window, source_id=coach.source_id, zone=ZONE, rules=Rules())
+        for text in texts:
+            found.add_events(json.loads(text))
+        return found.free
+
+    return Side("Microsoft", coach.calendar(), parse)
+
+
+class _Kept(httpx.AsyncBaseTransport):
+    """Keeps the bodies of the calendar's pages that pass."""
+
+    def __init__(self, inner: httpx.HTTPTransport, texts: list[bytes]) -> None:
+        self._inner, self._texts = inner, texts
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        answer = self._inner.handle_request(request)
+        content = answer.read()
+        if "calendarView" in request.url.path:
+            self._texts.append(content)
+        return httpx.Response(answer.status_code, headers=answer.headers, stream=httpx.ByteStream(content))
 
 
 def _begin(number: int) -> datetime:

@@ -2,12 +2,13 @@
 
     PYTHONPATH=functions:layers/common:. .venv/bin/python -m bench.large_document
 
-Each document is applied where there is nothing, applied again with other hours for everybody, and undone. It
-is processor time that is measured, of the use case and of the database's process.
+Each document is applied where there is nothing, applied again with other hours for everybody, then with two
+external calendars for everybody, and undone. It is processor time that is measured, of the use case and of
+the database's process.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,14 @@ from fairslot.team.changes import ChangeRequest
 from tests.support.team import ALWAYS, EVERY_DAY, TENANT
 
 SMALL, LARGE = 500, 2_000
+SOURCES = ({"kind": "google"}, {"kind": "icalendar", "url": "https://feeds.example.com/a"})
 ZONES = ("America/New_York", "Europe/Berlin", "Asia/Kolkata", "UTC")
 
 
 def figures() -> Iterator[Figure]:
     """Measure a large document, and a small one."""
     found = applying()
-    for what in ("new", "other hours"):
+    for what in ("new", "other hours", "calendars"):
         small, large = found[what, SMALL], found[what, LARGE]
         yield Figure(
             name=f"a document of {LARGE:,} coaches, {what}, of one of {SMALL}",
@@ -48,11 +50,12 @@ def applying() -> dict[tuple[str, int], float]:
             with connection.transaction(force_rollback=True):
                 found["new", number] = seconds(connection, team(number, EVERY_DAY))
                 found["other hours", number] = seconds(connection, team(number, ALWAYS))
+                found["calendars", number] = seconds(connection, team(number, ALWAYS, SOURCES))
     return found
 
 
-def team(number: int, hours: dict[str, Any]) -> dict[str, Any]:
-    """Return a document as a request brings it."""
+def team(number: int, hours: dict[str, Any], sources: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """Return a document as a request brings it; each coach has these sources."""
     coaches = {
         f"coach-{one:04}": {
             "name": f"Coach {one}",
@@ -60,6 +63,7 @@ def team(number: int, hours: dict[str, Any]) -> dict[str, Any]:
             "time_zone": ZONES[one % len(ZONES)],
             "working_hours": hours,
             "score": 0.5,
+            "sources": [*sources],
         }
         for one in range(number)
     }

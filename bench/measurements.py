@@ -18,6 +18,7 @@ from bench import (
     booking_handler,
     booking_kinds,
     booking_teams,
+    calendar_reading,
     cold_start,
     deliveries,
     fairness_kinds,
@@ -27,6 +28,7 @@ from bench import (
     memory,
     pushes,
     relay,
+    sources,
     sync,
 )
 from bench.figures import Measured, Part
@@ -45,6 +47,8 @@ TIMED: tuple[Measurement, ...] = (
     access.figures,
     availability.figures,
     sync.figures,
+    sources.figures,
+    calendar_reading.figures,
     cold_start.figures,
     deliveries.figures,
     pushes.figures,

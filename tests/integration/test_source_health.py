@@ -48,6 +48,13 @@ def read(connection: Connection, source_id: UUID, at: datetime) -> None:
     store_reading(connection, at, source_id=str(source_id), generation=1)
 
 
+def promise(connection: Connection, source_id: UUID, until: datetime) -> None:
+    """Have the provider promise to tell of changes."""
+    connection.execute(
+        "UPDATE calendar_sources SET pushed_until = %s WHERE source_id = %s", (until, source_id)
+    )
+
+
 def state(connection: Connection, source_id: UUID, at: datetime) -> str:
     """Return how a source is said to be."""
     row = one_row(
@@ -73,7 +80,7 @@ def test_sources_are_asked_for_evenly(team: Connection) -> None:
 def test_one_whose_changes_are_told_is_asked_for_half_as_often(team: Connection) -> None:
     """As long as the provider promised to tell of changes."""
     told, other = add_source(team, kind="google"), add_source(team, kind="google")
-    team.execute("UPDATE calendar_sources SET pushed_until = %s WHERE source_id = %s", (NOW + HOUR, told))
+    promise(team, told, NOW + HOUR)
     ticks = Counter[UUID | None]()
     for number in range(1, 61):
         ticks.update(due(team, NOW + number * MINUTE))
@@ -226,7 +233,8 @@ def test_one_that_cannot_be_read_is_unsupported(team: Connection) -> None:
 
 def test_a_source_is_new_then_ok_then_stale(team: Connection) -> None:
     """Stale is what was not read for a quarter of an hour, whatever tells of its changes."""
-    source = add_source(team, kind="google", created_at=NOW, pushed_until=NOW + HOUR)
+    source = add_source(team, kind="google", created_at=NOW)
+    promise(team, source, NOW + HOUR)
     assert state(team, source, NOW) == "new"
     assert state(team, source, NOW + 16 * MINUTE) == "stale"
     read(team, source, NOW)

@@ -31,15 +31,15 @@ GUARDS = (
     ),
     Guard(
         "what another source wrote at Microsoft is ours",
-        _CALENDAR,
+        _EVENTS,
         "return key if key is not None and key.source_id == self._source_id else None",
         "return key",
         f"{_UNIT}/test_microsoft_reading.py::test_our_events_take_no_time_and_are_seen",
     ),
     Guard(
         "an event of ours at Microsoft is busy",
-        _CALENDAR,
-        "if key is not None and key not in own:",
+        _EVENTS,
+        "if key is not None and key not in self._own:",
         "if False:",
         f"{_UNIT}/test_microsoft_reading.py::test_our_events_take_no_time_and_are_seen",
     ),

@@ -42,10 +42,17 @@ _ANSWERS = (
         f"{_TESTS}::test_messages_of_the_last_release_are_about_the_only_calendar",
     ),
     Guard(
+        "each source that is added makes the roster again",
+        _SOURCES,
+        "    PERFORM engine.describe_sources(v_coaches);\n",
+        "    PERFORM engine.describe_sources(ARRAY[one]) FROM unnest(v_coaches) AS one;\n",
+        "tests/integration/test_large_documents.py::test_a_roster_is_made_once_for_the_sources_of_all",
+    ),
+    Guard(
         "one that goes leaves its busy time",
         _SOURCES,
-        "    IF TG_OP <> 'INSERT' THEN\n",
-        "    IF false THEN\n",
+        "    PERFORM engine.combine_sources(v_coach);\n",
+        "",
         f"{_TESTS}::test_one_that_goes_frees_what_no_other_takes",
     ),
 )
@@ -104,9 +111,23 @@ _GOING = (
     Guard(
         "a provider that is down is asked about every source",
         _READ,
-        "                        WHERE tried.provider = due.provider AND tried.open_until IS NOT NULL));",
-        "                        WHERE false));",
+        "                        WHERE tried.provider = due.provider AND tried.open_until IS NOT NULL)\n",
+        "                        WHERE false)\n",
         f"{_HOW}::test_a_provider_that_does_not_answer_is_tried_with_one_source",
+    ),
+    Guard(
+        "readings wait for the slowest of their batch",
+        "functions/calendar_fetch/app.py",
+        "                await self._send()\n",
+        "                pass\n",
+        "tests/handlers/test_calendar_fetch.py::test_a_calendar_that_hangs_delays_no_other",
+    ),
+    Guard(
+        "a provider that is down holds back all others",
+        _READ,
+        "WHERE tried.provider = due.provider AND tried.open_until IS NOT NULL",
+        "WHERE tried.open_until IS NOT NULL",
+        "tests/integration/test_many_sources.py::test_a_provider_that_is_down_delays_no_other",
     ),
     Guard(
         "what a provider refuses opens its breaker",

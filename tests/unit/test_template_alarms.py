@@ -163,7 +163,7 @@ def test_the_silence_of_a_schedule_is_an_alarm() -> None:
     """Each has a heartbeat that is missed within five of its ticks, and missing data is the alarm."""
     beats = {one["MetricName"]: one for one in ALARMS.values() if one.get("TreatMissingData") == "breaching"}
     assert beats.keys() == {*maintenance.RUNS.values(), "SyncRuns"}
-    ticks = {"OutboxRuns": 60, "SyncRuns": 300, "DeadLettersRuns": 300, "SlotsRuns": 3600}
+    ticks = {"OutboxRuns": 60, "SyncRuns": 60, "DeadLettersRuns": 300, "SlotsRuns": 3600}
     for name, beat in beats.items():
         assert (beat["Threshold"], beat["ComparisonOperator"]) == (1, "LessThanThreshold")
         assert ticks[name] <= beat["Period"] * beat["EvaluationPeriods"] <= 5 * ticks[name]

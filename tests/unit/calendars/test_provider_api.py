@@ -2,9 +2,13 @@
 
 import asyncio
 import gzip
+import itertools
 import json
+import threading
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -216,6 +220,52 @@ def test_all_pages_are_read() -> None:
     )
     assert provider.pages() == [[1], [], [2, 3]]
     assert [one.url.params.get("pageToken") for one in provider.requests] == [None, "a", "b"]
+
+
+def test_pages_share_a_connection() -> None:
+    """Each of its own is a handshake more; it is closed when the reader has enough."""
+    opened: list[object] = []
+
+    class Pages(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            super().setup()
+            opened.append(self)
+
+        def finish(self) -> None:
+            super().finish()
+            opened.append(None)
+
+        def do_GET(self) -> None:
+            content = json.dumps({"items": [self.path]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            """Be silent."""
+
+    async def three(api: ProviderApi) -> None:
+        numbers = itertools.count(1)
+
+        def following(_: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:
+            return "events", {"pageToken": str(next(numbers))}
+
+        async with aclosing(api.pages("events", following=following)) as pages:
+            for _ in range(3):
+                await anext(pages)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Pages) as server:
+        server.daemon_threads = False  # its end waits for theirs
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            base = f"http://127.0.0.1:{server.server_port}/"
+            asyncio.run(three(ProviderApi(base_url=base, token=Tokens(), limits=LIMITS)))
+        finally:
+            server.shutdown()
+    assert len(opened) == 2, "one connection, which has ended"
 
 
 def test_pages_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ https://developers.google.com/workspace/calendar/api/v3/reference
 """
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -114,8 +115,9 @@ class Google:
             page_token = body.get("nextPageToken")
             return (self._events, params | {"pageToken": str(page_token)}) if page_token else None
 
-        async for page in self._api.pages(self._events, params=params, following=following):
-            reading.add_events(page)
+        async with aclosing(self._api.pages(self._events, params=params, following=following)) as pages:
+            async for page in pages:
+                reading.add_events(page)
 
     async def _add_periods(self, reading: Reading, window: Window) -> None:
         start, end = instant_of(window.first_slot), instant_of(window.end_slot)

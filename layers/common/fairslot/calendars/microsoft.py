@@ -4,7 +4,8 @@ https://learn.microsoft.com/en-us/graph/api/resources/calendar
 A source makes one request after another: Exchange answers four at once for a mailbox and refuses the fifth.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from datetime import timedelta
 from http import HTTPStatus
 from urllib.parse import quote
@@ -22,6 +23,7 @@ from fairslot.calendars.microsoft_events import (
     EXPAND_BOTH,
     SELECT,
     GraphEvent,
+    Reading,
     Rules,
     changes,
     event_of,
@@ -86,17 +88,11 @@ class MicrosoftCalendar:
         start, end = asked(window, margin=_MARGIN)
         params = {"startDateTime": start, "endDateTime": end, "$top": str(PAGE), **_SEEN}
         path = f"{self._calendar}/calendarView"
-        busy, own = 0, dict[EventKey, Sighting]()
-        async for body in self._api.pages(path, params=params, headers=_HEADERS, following=next_page):
-            for event in events_of(body):
-                key = self._key(event)
-                # Of two with the same key, which no calendar should have, one is ours.
-                if key is not None and key not in own:
-                    own[key] = event.sighting(key, self._zone)
-                elif event.takes_time(working_elsewhere=self._rules.working_elsewhere_is_busy):
-                    busy |= window.bits(*event.slots(self._zone))
-        bits = window.bits(window.first_slot, window.end_slot) & ~busy
-        return Free(bits, own=tuple(own.values()))
+        reading = Reading(window, source_id=self._source_id, zone=self._zone, rules=self._rules)
+        async with aclosing(self._pages(path, params)) as pages:
+            async for body in pages:
+                reading.add_events(body)
+        return reading.free
 
     async def put(self, event: Event) -> Sighting:
         """Create the event, or move the one of its key; return where it stands.
@@ -136,20 +132,19 @@ class MicrosoftCalendar:
         if found is not None:
             await self._delete(found.id)
 
-    def _key(self, event: GraphEvent) -> EventKey | None:
-        """Return the key of an event of this source; another's is a stranger to it."""
-        key = event.key()
-        return key if key is not None and key.source_id == self._source_id else None
-
     async def _find(self, key: EventKey) -> GraphEvent | None:
         """Return the event of a key; a copy is none."""
         params = {"$filter": having(key), "$top": "50", "$select": SELECT, "$expand": EXPAND_BOTH}
         path = f"{self._calendar}/events"
-        async for body in self._api.pages(path, params=params, headers=_HEADERS, following=next_page):
-            for event in events_of(body):
-                if event.key() == key:
-                    return event
+        async with aclosing(self._pages(path, params)) as pages:
+            async for body in pages:
+                for event in events_of(body):
+                    if event.key() == key:
+                        return event
         return None
+
+    def _pages(self, path: str, params: Mapping[str, str]) -> AsyncGenerator[Body]:
+        return self._api.pages(path, params=params, headers=_HEADERS, following=next_page)
 
     async def _create(self, event: Event) -> GraphEvent:
         """Create the event and return it, or the one that a request before this one made."""

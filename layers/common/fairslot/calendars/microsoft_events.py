@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fairslot.calendars.event_ids import PROPERTY, WRITTEN, digest_of, event_id, key_of, key_text
-from fairslot.calendars.interface import CalendarError, Event, EventKey, Sighting
+from fairslot.calendars.interface import CalendarError, Event, EventKey, Free, Sighting
 from fairslot.calendars.microsoft_times import GraphTime, in_utc, instants, touched, whole_days
-from fairslot.domain.slots import instant_of
+from fairslot.domain.slots import Window, instant_of
 
 # An extended property (MAPI's named property) is named in a set that an application makes up once.
 _SET = "{8d2d1a66-5f0c-4c5e-9a1b-3f7f5f2f8f61}"
@@ -118,6 +119,41 @@ def events_of(body: dict[str, Any]) -> list[GraphEvent]:
     if not isinstance(found, list):
         raise CalendarError("invalid_body")
     return [event_of(one) for one in found]
+
+
+class Reading:
+    """Collects what pages of events leave free of a window, and the events of ours."""
+
+    def __init__(self, window: Window, *, source_id: UUID, zone: ZoneInfo, rules: Rules) -> None:
+        """Take the window, the source, and the coach's zone and rules."""
+        self._window = window
+        self._source_id = source_id
+        self._zone = zone
+        self._rules = rules
+        self._busy = 0
+        self._own: dict[EventKey, Sighting] = {}
+
+    @property
+    def free(self) -> Free:
+        """What is free after everything that was added."""
+        window = self._window
+        bits = window.bits(window.first_slot, window.end_slot) & ~self._busy
+        return Free(bits, own=tuple(self._own.values()))
+
+    def add_events(self, body: dict[str, Any]) -> None:
+        """Add a page of events. Raises CalendarError."""
+        for event in events_of(body):
+            key = self._key(event)
+            # Of two with the same key, which no calendar should have, one is ours.
+            if key is not None and key not in self._own:
+                self._own[key] = event.sighting(key, self._zone)
+            elif event.takes_time(working_elsewhere=self._rules.working_elsewhere_is_busy):
+                self._busy |= self._window.bits(*event.slots(self._zone))
+
+    def _key(self, event: GraphEvent) -> EventKey | None:
+        """Return the key of an event of this source; another's is a stranger to it."""
+        key = event.key()
+        return key if key is not None and key.source_id == self._source_id else None
 
 
 def new_event(event: Event) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fairslot.calendars.calendar_api import CalendarApi
-from fairslot.calendars.credentials import decrypted, text_of
 from fairslot.calendars.interface import CalendarError, ExternalCalendar, WritableCalendar
 from fairslot.messages.fetches import FetchRequest
 from fairslot.platform.settings import settings
@@ -75,6 +74,7 @@ async def _caldav(
     from fairslot.calendars.caldav import CaldavCalendar
     from fairslot.calendars.caldav_account import Account
     from fairslot.calendars.caldav_discovery import choose, discover
+    from fairslot.calendars.credentials import decrypted, text_of
 
     members = await decrypted(credentials, source_id)
     account = Account(

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -87,16 +87,17 @@ class ProviderApi:
         headers: Mapping[str, str] | None = None,
         body: Body | None = None,
         allowed: Collection[int] = (),
+        by: httpx.AsyncClient | None = None,
     ) -> Answer:
         """Make one request and return its answer: a 2xx, or one of the statuses that are `allowed`.
 
         A refused token is replaced once. The path is below the base, or an address that the provider gave, on
-        the same host: the token goes nowhere else. Raises CalendarError.
+        the same host: the token goes nowhere else. `by` is a client that is open. Raises CalendarError.
         """
         url = self._url(path)
-        answer = await self._send(method, url, params, headers, body, fresh=False)
+        answer = await self._send(method, url, params, headers, body, by=by, fresh=False)
         if answer.status == HTTPStatus.UNAUTHORIZED:
-            answer = await self._send(method, url, params, headers, body, fresh=True)
+            answer = await self._send(method, url, params, headers, body, by=by, fresh=True)
         if answer.ok or answer.status in allowed:
             return answer
         raise self._refusal(answer)
@@ -108,20 +109,24 @@ class ProviderApi:
         following: Following,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> AsyncIterator[Body]:
-        """Yield the bodies of all pages. Raises CalendarError, also after MOST_PAGES and in a circle."""
+    ) -> AsyncGenerator[Body]:
+        """Yield the bodies of all pages, which share a connection until the generator is closed.
+
+        Raises CalendarError, also after MOST_PAGES and in a circle.
+        """
         at: tuple[str, Mapping[str, str]] | None = (path, params or {})
         seen: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
-        while at is not None:
-            step = (at[0], tuple(sorted(at[1].items())))
-            if step in seen:
-                raise CalendarError("invalid_body")
-            if len(seen) == MOST_PAGES:
-                raise CalendarError("too_large")
-            seen.add(step)
-            answer = await self.request("GET", at[0], params=at[1], headers=headers)
-            yield answer.body
-            at = following(answer.body)
+        async with http_client.client(subscriber_rules(), self._transport) as client:
+            while at is not None:
+                step = (at[0], tuple(sorted(at[1].items())))
+                if step in seen:
+                    raise CalendarError("invalid_body")
+                if len(seen) == MOST_PAGES:
+                    raise CalendarError("too_large")
+                seen.add(step)
+                answer = await self.request("GET", at[0], params=at[1], headers=headers, by=client)
+                yield answer.body
+                at = following(answer.body)
 
     def _url(self, path: str) -> str:
         try:
@@ -141,6 +146,7 @@ class ProviderApi:
         headers: Mapping[str, str] | None,
         body: Body | None,
         *,
+        by: httpx.AsyncClient | None,
         fresh: bool,
     ) -> Answer:
         ours = {
@@ -155,15 +161,19 @@ class ProviderApi:
             request = http_client.build(method, url, headers=ours, params=params or None, content=content)
         except http_client.RequestFailedError as error:
             raise CalendarError(error.reason) from None
-        return await send(request, limits=self._limits, transport=self._transport)
+        return await send(request, limits=self._limits, transport=self._transport, by=by)
 
 
 async def send(
-    request: httpx.Request, *, limits: Limits, transport: httpx.AsyncBaseTransport | None = None
+    request: httpx.Request,
+    *,
+    limits: Limits,
+    transport: httpx.AsyncBaseTransport | None = None,
+    by: httpx.AsyncClient | None = None,
 ) -> Answer:
     """Send one request that has a credential in it: https only, no redirects. Raises CalendarError."""
     opened = http_client.stream(
-        request, rules=subscriber_rules(), answer_seconds=limits.answer_seconds, transport=transport
+        request, rules=subscriber_rules(), answer_seconds=limits.answer_seconds, transport=transport, by=by
     )
     try:
         async with opened as response, asyncio.timeout(limits.body_seconds):

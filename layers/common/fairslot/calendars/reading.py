@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 from fairslot.calendars.interface import CalendarError, Sighting
 from fairslot.calendars.opening import open_calendar
-from fairslot.calendars.renewed import renewed
 from fairslot.messages.fetches import FetchRequest
 from fairslot.messages.readings import LONGEST_TAG, MOST_OWN, FreeSlots, OwnEvent, Reading
 
@@ -17,6 +16,10 @@ async def read(request: FetchRequest, *, seconds: float) -> Reading:
     With it come the credentials to store, if the provider has renewed them.
     """
     reading = await _read(request, seconds)
+    if not request.credentials:
+        return reading
+    from fairslot.calendars.renewed import renewed  # late: 10 ms of a cold start
+
     credentials = await renewed(request)
     return reading if credentials is None else replace(reading, credentials=credentials)
 

@@ -28,6 +28,8 @@ _PAUSE = timedelta(seconds=10)
 # After this many failures in a row of a provider's sources its breaker opens, for this long at first.
 _MOST_FAILURES = 5
 _PROVIDER_PAUSE = timedelta(seconds=60)
+# Ten thousand that are all due in one statement would not be claimed within its time on a busy database.
+MOST_AT_ONCE = 1_000
 _LAST_SECOND = 1.0  # kept for reading the page itself
 
 
@@ -37,8 +39,17 @@ def due(connection: Connection, *, now: datetime) -> list[FetchRequest]:
     A source that failed is due as engine.retry_after() says. While the breaker of a provider is open, one of
     its sources is tried at a time.
     """
-    values = {"now": now, "pause": _PROVIDER_PAUSE, "interval": _interval(), "told_interval": 2 * _interval()}
-    return _fetches(connection.execute(_SQL["due"], values).fetchall(), now)
+    values = {
+        "now": now,
+        "pause": _PROVIDER_PAUSE,
+        "interval": _interval(),
+        "told_interval": 2 * _interval(),
+        "most": MOST_AT_ONCE,
+    }
+    fetches: list[FetchRequest] = []
+    while rows := connection.execute(_SQL["due"], values).fetchall():
+        fetches += _fetches(rows, now)
+    return fetches
 
 
 def request(

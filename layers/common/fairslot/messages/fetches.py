@@ -3,7 +3,8 @@
 An issuer's public keys, and channels, are asked for on the same queue: see issuer_keys.py and watches.py.
 """
 
-from contextlib import suppress
+import json
+from collections.abc import Callable
 from typing import Annotated
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -71,9 +72,23 @@ class FetchRequest(BaseModel):
         return Window(self.first_slot, self.slot_count)
 
 
+_OTHERS: dict[str, Callable[[str], KeysRequest | RevokeRequest | WatchRequest]] = {
+    "issuer_keys": KeysRequest.from_json,
+    "revoke": RevokeRequest.from_json,
+    "watch": WatchRequest.from_json,
+}
+
+
 def read(body: str) -> FetchRequest | KeysRequest | RevokeRequest | WatchRequest:
     """Read a message of the queue. Raises MessageError."""
-    for read_as in (KeysRequest.from_json, RevokeRequest.from_json, WatchRequest.from_json):
-        with suppress(MessageError):
-            return read_as(body)
-    return FetchRequest.from_json(body)
+    # By its kind: what would be tried is built, which is milliseconds of a cold start.
+    return _OTHERS.get(_kind(body), FetchRequest.from_json)(body)
+
+
+def _kind(body: str) -> str:
+    try:
+        members = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    kind = members.get("kind") if isinstance(members, dict) else None
+    return kind if isinstance(kind, str) else ""

@@ -11,10 +11,16 @@ SELECT engine.source_json(s) || engine.source_health(s => s, p_now => coalesce(%
  WHERE s.tenant_id = %(tenant)s AND (%(coach)s::text IS NULL OR s.coach_id = %(coach)s)
  ORDER BY s.coach_id COLLATE "C", s.created_at, s.source_id;
 
+-- name: crowded
+-- A coach of the tenant, of these, who has more than so many sources.
+SELECT coach_id FROM calendar_sources
+ WHERE tenant_id = %(tenant)s AND coach_id = ANY (%(coaches)s) GROUP BY coach_id HAVING count(*) > %(most)s LIMIT 1;
+
 -- name: add
--- Adds a source to a coach of the tenant; no row where there is no such coach.
-SELECT engine.add_calendar_source(p_tenant => %(tenant)s, p_coach => %(coach)s, p_source => %(source)s,
-                                  p_settings => %(settings)s, p_credentials => %(credentials)s, p_now => %(now)s) AS source_id;
+-- Adds sources to coaches of the tenant; no row for a coach that there is not.
+SELECT source_id
+  FROM engine.add_calendar_sources(p_tenant => %(tenant)s, p_coaches => %(coaches)s, p_sources => %(sources)s::uuid[],
+                                   p_settings => %(settings)s, p_now => %(now)s) AS one (source_id);
 
 -- name: set
 -- Sets what a source is; no row where the tenant's coach has no such one.

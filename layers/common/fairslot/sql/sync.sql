@@ -1,9 +1,9 @@
 -- name: due
--- Claims the sources that should be read again.
+-- Claims so many of the sources that should be read again.
 SELECT source.coach_id, source.source_id, source.generation, source.kind, source.url, source.calendar_ref, source.credentials,
        source.requested_at, coach.time_zone
   FROM engine.claim_due_sources(p_interval => %(interval)s, p_told_interval => %(told_interval)s, p_pause => %(pause)s,
-                                p_now => %(now)s) AS source
+                                p_most => %(most)s, p_now => %(now)s) AS source
   JOIN coaches AS coach USING (coach_id) ORDER BY coach_id, source_id;
 
 -- name: claim_first

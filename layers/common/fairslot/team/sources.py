@@ -1,9 +1,11 @@
 """Sources: the external calendars of coaches, what is read of them and written to them, and how that goes."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import attrgetter
 from uuid import UUID
 
 from psycopg.errors import UniqueViolation
@@ -23,7 +25,6 @@ from fairslot.team.source_errors import in_words
 MOST_OF_A_COACH = 20
 SETTINGS = ("kind", "url", "calendar_ref", "username", "reads", "writes")
 _SQL = queries("sources")
-_STATEMENTS = {"create": "add", "update": "set"}
 # The scheme that calendars write for a feed to subscribe to.
 _WEBCAL = re.compile(r"^webcals?://", re.IGNORECASE)
 
@@ -159,9 +160,9 @@ def _address(kind: str, url: str | None) -> str | None:
 def _put(connection: Connection, steps: Sequence[Step]) -> None:
     try:
         made = {
-            step.id
-            for step in steps
-            if connection.execute(_SQL[_STATEMENTS[step.action]], step.values).fetchone() is not None
+            one
+            for action, some in groupby(steps, attrgetter("action"))
+            for one in (_add(connection, [*some]) if action == "create" else _set(connection, some))
         }
     except UniqueViolation as error:
         raise ConflictError(
@@ -171,11 +172,30 @@ def _put(connection: Connection, steps: Sequence[Step]) -> None:
     _check_number(connection, steps)
 
 
+def _add(connection: Connection, steps: Sequence[Step]) -> list[str]:
+    """Add sources in one statement; return the ids of the steps that were made."""
+    settings = [{**step.values["settings"].obj, "credentials": step.values["credentials"]} for step in steps]
+    values = {
+        "tenant": steps[0].values["tenant"],
+        "now": steps[0].values["now"],
+        "coaches": [step.values["coach"] for step in steps],
+        "sources": [step.values["source"] for step in steps],
+        "settings": Jsonb(settings),
+    }
+    added = {row["source_id"] for row in connection.execute(_SQL["add"], values).fetchall()}
+    return [step.id for step in steps if step.values["source"] in added]
+
+
+def _set(connection: Connection, steps: Iterable[Step]) -> list[str]:
+    """Set sources one by one; return the ids of the steps that were made."""
+    return [step.id for step in steps if connection.execute(_SQL["set"], step.values).fetchone() is not None]
+
+
 def _check_number(connection: Connection, steps: Sequence[Step]) -> None:
-    for coach_id in {step.values["coach"] for step in steps}:
-        values = {**steps[0].values, "coach": coach_id}
-        if len(connection.execute(_SQL["list"], values).fetchall()) > MOST_OF_A_COACH:
-            raise ConflictError(f"A coach has {MOST_OF_A_COACH} sources at most. Delete one first.")
+    coaches = sorted({step.values["coach"] for step in steps})
+    values = {"tenant": steps[0].values["tenant"], "coaches": coaches, "most": MOST_OF_A_COACH}
+    if connection.execute(_SQL["crowded"], values).fetchone() is not None:
+        raise ConflictError(f"A coach has {MOST_OF_A_COACH} sources at most. Delete one first.")
 
 
 def _delete(connection: Connection, steps: Sequence[Step]) -> None:

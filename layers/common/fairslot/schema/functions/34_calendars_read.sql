@@ -14,9 +14,10 @@ CREATE OR REPLACE FUNCTION engine.is_open(p_provider text, p_now timestamptz) RE
     RETURN EXISTS (SELECT FROM calendar_providers AS one WHERE one.provider = p_provider AND one.open_until > p_now);
 
 -- Claims the sources that are to be read again: of a provider whose breaker lets one try through, the one that waits longest,
--- and the next after p_pause. Sources whose changes are told are polled every p_told_interval.
+-- and the next after p_pause; p_most of all, who wait longest first. Sources whose changes are told are polled every
+-- p_told_interval.
 CREATE OR REPLACE FUNCTION engine.claim_due_sources(
-    p_interval interval, p_told_interval interval, p_pause interval, p_now timestamptz
+    p_interval interval, p_told_interval interval, p_pause interval, p_most integer, p_now timestamptz
 ) RETURNS SETOF calendar_sources LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_due uuid[];
@@ -24,14 +25,15 @@ DECLARE
 BEGIN
     v_due := ARRAY(
         SELECT due.source_id
-          FROM (SELECT source.source_id, source.provider,
+          FROM (SELECT source.source_id, source.provider, source.next_at,
                        row_number() OVER (PARTITION BY source.provider ORDER BY source.next_at, source.source_id) AS place
                   FROM calendar_sources AS source JOIN coaches AS coach USING (coach_id)
                  WHERE source.reads AND source.ended IS NULL AND source.next_at <= p_now AND coach.active
                    AND NOT engine.is_open(p_provider => source.provider, p_now => p_now)) AS due
          WHERE due.place = 1
             OR NOT EXISTS (SELECT FROM calendar_providers AS tried
-                            WHERE tried.provider = due.provider AND tried.open_until IS NOT NULL));
+                            WHERE tried.provider = due.provider AND tried.open_until IS NOT NULL)
+         ORDER BY due.next_at, due.source_id LIMIT p_most);
     v_due := ARRAY(SELECT source_id FROM calendar_sources
                     WHERE source_id = ANY (v_due) AND next_at <= p_now AND ended IS NULL
                     ORDER BY source_id FOR NO KEY UPDATE SKIP LOCKED);

@@ -78,28 +78,42 @@ BEGIN
     END IF;
 END $$;
 
--- Notes on a coach's row what the sources come to, for the code of 0.1.0 and for whoever reads one row a coach.
-CREATE OR REPLACE FUNCTION engine.describe_sources(p_coach text) RETURNS void LANGUAGE sql AS $$
+-- Notes on coaches' rows what the sources come to, for the code of 0.1.0 and for whoever reads one row a coach.
+CREATE OR REPLACE FUNCTION engine.describe_sources(p_coaches text[]) RETURNS void LANGUAGE sql AS $$
     UPDATE coaches AS coach SET calendar_kind = made.kind, calendar_url = made.url
-      FROM (SELECT CASE WHEN count(*) FILTER (WHERE reads) = 0 THEN 'none'
-                        WHEN bool_or(kind = 'calendar_api' AND writes) THEN 'calendar_api'
-                        WHEN count(*) = 1 AND max(kind) = 'icalendar' THEN 'icalendar' ELSE 'sources' END AS kind,
-                   CASE WHEN count(*) = 1 AND max(kind) IN ('icalendar', 'calendar_api') THEN max(url) END AS url
-              FROM calendar_sources WHERE coach_id = p_coach) AS made
-     WHERE coach.coach_id = p_coach
+      FROM (SELECT coach_id,
+                   CASE WHEN count(*) FILTER (WHERE source.reads) = 0 THEN 'none'
+                        WHEN bool_or(source.kind = 'calendar_api' AND source.writes) THEN 'calendar_api'
+                        WHEN count(*) = 1 AND max(source.kind) = 'icalendar' THEN 'icalendar' ELSE 'sources' END AS kind,
+                   CASE WHEN count(*) = 1 AND max(source.kind) IN ('icalendar', 'calendar_api') THEN max(source.url) END AS url
+              FROM unnest(p_coaches) AS given (coach_id) LEFT JOIN calendar_sources AS source USING (coach_id)
+             GROUP BY coach_id) AS made
+     WHERE coach.coach_id = made.coach_id
        AND (coach.calendar_kind, coach.calendar_url) IS DISTINCT FROM (made.kind, made.url)
 $$;
 
--- Has a coach's row, reading and days follow when a source comes, goes, or is read or written otherwise.
+-- Has coaches' rows and readings follow when sources come. What rosters are made of is set by one statement for all of them, as
+-- each one makes them again.
+CREATE OR REPLACE FUNCTION engine.follow_new_sources() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE
+    v_coaches text[] := ARRAY(SELECT DISTINCT coach_id FROM new_rows ORDER BY coach_id);
+BEGIN
+    PERFORM engine.describe_sources(v_coaches);
+    UPDATE coach_syncs AS sync SET synced_at = NULL
+     WHERE sync.synced_at IS NOT NULL
+       AND EXISTS (SELECT FROM new_rows WHERE new_rows.coach_id = sync.coach_id AND reads AND new_rows.synced_at IS NULL);
+    PERFORM engine.refresh_sync(one) FROM unnest(v_coaches) AS one;
+    RETURN NULL;
+END $$;
+
+-- Has a coach's row, reading and days follow when a source goes, or is read or written otherwise.
 CREATE OR REPLACE FUNCTION engine.follow_source() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     v_coach text := coalesce(NEW.coach_id, OLD.coach_id);
 BEGIN
-    PERFORM engine.describe_sources(v_coach);
+    PERFORM engine.describe_sources(ARRAY[v_coach]);
     PERFORM engine.refresh_sync(v_coach);
-    IF TG_OP <> 'INSERT' THEN
-        PERFORM engine.combine_sources(v_coach);
-    END IF;
+    PERFORM engine.combine_sources(v_coach);
     RETURN NULL;
 END $$;
 
@@ -123,7 +137,9 @@ END $$;
 DO $$
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'calendar_sources_follow') THEN
-        CREATE TRIGGER calendar_sources_follow AFTER INSERT OR DELETE ON calendar_sources
+        CREATE TRIGGER calendar_sources_added AFTER INSERT ON calendar_sources REFERENCING NEW TABLE AS new_rows
+            FOR EACH STATEMENT EXECUTE FUNCTION engine.follow_new_sources();
+        CREATE TRIGGER calendar_sources_follow AFTER DELETE ON calendar_sources
             FOR EACH ROW EXECUTE FUNCTION engine.follow_source();
         CREATE TRIGGER calendar_sources_changed AFTER UPDATE OF kind, url, reads, writes, generation ON calendar_sources
             FOR EACH ROW WHEN ((OLD.kind, OLD.url, OLD.reads, OLD.writes, OLD.generation)

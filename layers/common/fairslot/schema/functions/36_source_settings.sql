@@ -28,16 +28,20 @@ CREATE OR REPLACE FUNCTION engine.audited_source(s calendar_sources) RETURNS jso
            || jsonb_build_object('url', regexp_replace(s.url, '^([A-Za-z]+://[^/?#]+).*$', '\1/…'),
                                  'generation', s.generation);
 
--- Adds a source to a coach of the tenant; no row where there is no such coach.
-CREATE OR REPLACE FUNCTION engine.add_calendar_source(
-    p_tenant text, p_coach text, p_source uuid, p_settings jsonb, p_credentials text, p_now timestamptz
+-- Adds sources to coaches of the tenant: p_settings is an array with those of each, and credentials where it has some. No row
+-- for a coach that there is not. It is one statement for all, after which rosters are made again once.
+CREATE OR REPLACE FUNCTION engine.add_calendar_sources(
+    p_tenant text, p_coaches text[], p_sources uuid[], p_settings jsonb, p_now timestamptz
 ) RETURNS SETOF uuid LANGUAGE sql SECURITY DEFINER AS $$
     INSERT INTO calendar_sources (source_id, tenant_id, coach_id, kind, url, calendar_ref, username, reads, writes,
                                   credentials, created_at, updated_at)
-    SELECT p_source, p_tenant, coach.coach_id, given.kind, given.url, given.calendar_ref, given.username, given.reads,
-           given.writes, p_credentials, p_now, p_now
-      FROM coaches AS coach CROSS JOIN jsonb_populate_record(NULL::calendar_sources, p_settings) AS given
-     WHERE coach.coach_id = p_coach AND coach.tenant_id = p_tenant AND coach.deleted_at IS NULL
+    SELECT given.source_id, p_tenant, coach.coach_id, one.kind, one.url, one.calendar_ref, one.username, one.reads,
+           one.writes, one.credentials, p_now, p_now
+      FROM ROWS FROM (unnest(p_coaches), unnest(p_sources), jsonb_array_elements(p_settings))
+           AS given (coach_id, source_id, settings)
+      JOIN coaches AS coach USING (coach_id)
+     CROSS JOIN LATERAL jsonb_populate_record(NULL::calendar_sources, given.settings) AS one
+     WHERE coach.tenant_id = p_tenant AND coach.deleted_at IS NULL
     RETURNING source_id
 $$;
 
