@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 KINDS = ("google", "microsoft", "caldav")
 # So many seconds after a kill what it was at comes again. Where a process takes longer than that from a
-# message to its result, another one does the same, and may be faster.
-VISIBILITY = {"DeliveriesQueue": 3, "FetchesQueue": 3, "FetchedQueue": 3, "ResultsQueue": 2}
+# message to its result, another one does the same, and may be faster: at the results that spoils no step.
+VISIBILITY = {"DeliveriesQueue": 3, "FetchesQueue": 3, "FetchedQueue": 3, "ResultsQueue": 1}
 TRIES = 3
 # Longer than a message takes to come back, with a process that starts; a reading for a change may wait for
 # ten seconds as well.
