@@ -22,7 +22,7 @@ from uuid import UUID
 
 from bench.figures import Figure, range_of
 from bench.sync import Coach, store_bits
-from calendar_fetch.app import PATIENCE_SECONDS
+from calendar_fetch.app import TOGETHER_SECONDS
 from fairslot.coach_time import sync
 from fairslot.coach_time.days import extend_days
 from fairslot.messages.fetches import FetchRequest
@@ -50,7 +50,7 @@ TICK = timedelta(minutes=1)
 READERS, BATCH = 20, 10
 HOUR = timedelta(hours=1)
 _READS = timedelta(seconds=0.5)
-_PATIENCE = timedelta(seconds=PATIENCE_SECONDS)
+_PATIENCE = timedelta(seconds=TOGETHER_SECONDS)
 STORED, ROUNDS = 200, 5
 
 type Took = dict[tuple[UUID, datetime], float]

@@ -1,4 +1,7 @@
-"""Stand-ins of calendar providers, started where CALENDARS names them, each with a demo coach on it."""
+"""Stand-ins of calendar providers, started where CALENDARS names them, each with a demo coach on it.
+
+Of CalDAV there is a real server.
+"""
 
 import json
 import subprocess
@@ -6,14 +9,18 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, ClassVar
+from zoneinfo import ZoneInfo
 
 import httpx
 
 from local.function_env import PYTHONPATH
 from local.partner import Partner
 from local.processes import Program, StartError
+from local.radicale import PASSWORD, USER, Radicale
 
 _DEMO_SECONDS = 30
 
@@ -48,7 +55,7 @@ class Standin(ABC):
 
     @abstractmethod
     def coach(self, url: str) -> DemoCoach:
-        """Give the demo coach an account there, whose state ends with the stand-in."""
+        """Give the demo coach an account there, if it has none: mostly its state ends with the stand-in."""
 
 
 class GoogleStandin(Standin):
@@ -137,7 +144,62 @@ class MicrosoftStandin(Standin):
         )
 
 
-STANDINS: Mapping[str, Standin] = {one.kind: one for one in (GoogleStandin(), MicrosoftStandin())}
+class CaldavStandin(Standin):
+    """CalDAV: Radicale, as anybody may run it."""
+
+    kind = "caldav"
+    port = 3005
+
+    def program(self, port: int, data: Path, logs: Path) -> Program:
+        """Return the server."""
+        return Radicale(port, data, logs)
+
+    def settings(self, url: str) -> Mapping[str, str]:  # noqa: ARG002  # the source says where it is
+        """Return nothing: no operator is registered anywhere."""
+        return {}
+
+    def coach(self, url: str) -> DemoCoach:
+        """Give Carla a calendar, which stays, and a meeting each morning."""
+        calendar = f"{url}/{USER}/calendar/"
+        with httpx.Client(auth=(USER, PASSWORD), trust_env=False, timeout=10) as client:
+            if client.request("PROPFIND", calendar).status_code == HTTPStatus.NOT_FOUND:
+                client.request("MKCALENDAR", calendar).raise_for_status()
+            headers = {"Content-Type": "text/calendar; charset=utf-8"}
+            client.put(f"{calendar}stand-up.ics", content=_stand_up(), headers=headers).raise_for_status()
+        return DemoCoach(
+            coach_id="coach-caldav",
+            name="Carla CalDAV",
+            kind=self.kind,
+            credentials={"username": USER, "password": PASSWORD},
+            url=f"{url}/",
+            calendar_ref=calendar,
+            username=USER,
+        )
+
+
+def _stand_up() -> bytes:
+    """Return a meeting each morning, as clients write it."""
+    from icalendar import Calendar, Event  # late: most stacks have no such calendar
+
+    zone = ZoneInfo("America/New_York")
+    event = Event()
+    event.add("UID", "stand-up")
+    event.add("SUMMARY", "Stand-up")
+    event.add("DTSTAMP", datetime(2026, 1, 1, tzinfo=UTC))
+    event.add("DTSTART", datetime(2026, 1, 1, 10, tzinfo=zone))
+    event.add("DTEND", datetime(2026, 1, 1, 10, 30, tzinfo=zone))
+    event.add("RRULE", {"FREQ": "DAILY"})
+    calendar = Calendar()
+    calendar.add("VERSION", "2.0")
+    calendar.add("PRODID", "-//A client//EN")
+    calendar.add_component(event)
+    calendar.add_missing_timezones()
+    return bytes(calendar.to_ical())
+
+
+STANDINS: Mapping[str, Standin] = {
+    one.kind: one for one in (GoogleStandin(), MicrosoftStandin(), CaldavStandin())
+}
 
 
 class CalendarStandins:

@@ -30,3 +30,11 @@ SELECT FROM coaches WHERE coach_id = %(coach)s;
 -- A coach's own calendar at a provider, with its credentials as ciphertext.
 INSERT INTO calendar_sources (source_id, tenant_id, coach_id, kind, url, calendar_ref, username, credentials, reads, writes)
 VALUES (%(source)s, %(tenant)s, %(coach)s, %(kind)s, %(url)s, %(calendar_ref)s, %(username)s, %(credentials)s, true, true);
+
+-- name: move_source
+-- Where a coach's calendar is: at another port than before, if that was taken. What was written is looked for there.
+WITH moved AS (
+    UPDATE calendar_sources SET url = %(url)s, calendar_ref = %(calendar_ref)s
+     WHERE source_id = %(source)s AND (url IS DISTINCT FROM %(url)s OR calendar_ref IS DISTINCT FROM %(calendar_ref)s)
+    RETURNING source_id)
+UPDATE calendar_events SET ref = NULL WHERE source_id IN (SELECT source_id FROM moved);

@@ -4,7 +4,7 @@ import json
 import sys
 from datetime import UTC, datetime
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 from psycopg.types.json import Jsonb
 
@@ -15,9 +15,12 @@ from local.demo import EVERY_DAY, SQL
 
 
 def make(connection: db.Connection, coaches: list[dict[str, Any]]) -> None:
-    """Add each coach who is missing, with a calendar of their own and a source to read and write to."""
+    """Add each coach who is missing, with a calendar of their own and a source to read and write to.
+
+    One who is there is told where the calendar is now.
+    """
     for coach in coaches:
-        source_id = uuid5(NAMESPACE_URL, coach["coach_id"])
+        source_id = source_of(coach["coach_id"])
         context = signing_secrets.for_calendar(source_id)
         ciphertext = signing_secrets.encrypt(json.dumps(coach["credentials"]), context)
         values = {
@@ -36,12 +39,19 @@ def make(connection: db.Connection, coaches: list[dict[str, Any]]) -> None:
         }
         with connection.transaction():
             if connection.execute(SQL["has_coach"], values).fetchone() is not None:
+                if coach["url"] is not None:
+                    connection.execute(SQL["move_source"], values)
                 continue
             connection.execute(SQL["add_coach"], {**values, "kind": "none"})
             connection.execute(SQL["add_calendar"], {**values, "name": f"With {coach['name']}"})
             connection.execute(SQL["join_team"], {**values, "coaches": [coach["coach_id"]]})
             connection.execute(SQL["add_source"], values)
             extend_days(connection, now=datetime.now(UTC))
+
+
+def source_of(coach_id: str) -> UUID:
+    """Return the id of the source of a demo coach."""
+    return uuid5(NAMESPACE_URL, coach_id)
 
 
 def main() -> None:

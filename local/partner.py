@@ -19,6 +19,11 @@ class Partner(Program):
         self._data = data
         self._log_size_before = 0
 
+    def launch(self) -> None:
+        """Start it without waiting until it is ready. Raises StartError."""
+        self._log_size_before = self.log.stat().st_size if self.log.exists() else 0
+        super().launch()
+
     @property
     def url(self) -> str:
         """The address, known once it is ready."""
@@ -26,7 +31,6 @@ class Partner(Program):
 
     def _spawn(self) -> Child:
         self._data.mkdir(parents=True, exist_ok=True)
-        self._log_size_before = self.log.stat().st_size if self.log.exists() else 0
         child = spawn(
             [
                 *(sys.executable, "-m", f"local.partners.{self._name}"),
@@ -39,10 +43,14 @@ class Partner(Program):
         return child
 
     def _is_ready(self) -> bool:
-        with self.log.open("rb") as log:
-            log.seek(self._log_size_before)
-            line = re.search(rb"listening on 127\.0\.0\.1:(\d+)", log.read())
+        line = re.search(rb"listening on 127\.0\.0\.1:(\d+)", self._said())
         if line is None:
             return False
         self.port = int(line[1])
         return True
+
+    def _said(self) -> bytes:
+        """Return what it has logged since it was launched."""
+        with self.log.open("rb") as log:
+            log.seek(self._log_size_before)
+            return log.read()

@@ -7,8 +7,9 @@ addresses; migrates the database, loads the demo data into an empty one, and ser
 Environment, with defaults:
     PORT (3000), CALENDAR_PORT (3001), CRM_PORT (3002)
     FAIRSLOT_DATA (.data): the directory of data, logs and stack.json, which says where everything is
-    CALENDARS: kinds of calendars, such as `google`, whose stand-ins are started, each with a demo coach on it
-    GOOGLE_PORT (3003), MICROSOFT_PORT (3004)
+    CALENDARS: kinds of calendars, of `google,microsoft,caldav`, whose stand-ins are started, each with a demo
+        coach on it; that of CalDAV is a real server, Radicale
+    GOOGLE_PORT (3003), MICROSOFT_PORT (3004), CALDAV_PORT (3005)
     FAIRSLOT_DEMO: `none` for an empty database with an admin key, which is printed once
     HTTP_PROCESSES (4), QUEUE_PROCESSES (12): the most processes of one function
     DATABASE_URL, REDIS_URL, CALENDAR_API_URL, CRM_WEBHOOK_URL: used instead of starting these

@@ -6,6 +6,7 @@ It reaches the internet and no database.
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -40,19 +41,54 @@ if TYPE_CHECKING:
 
 # The longest call that ends an invocation, and a second for everything else.
 RESERVED_SECONDS = queue.LONGEST_CALL_SECONDS + 1.0
-# After so long readings that are there do not wait for one that is not: it may be of a provider that is down.
-PATIENCE_SECONDS = 1.0
+# How long a reading waits for others of its batch, with which it is sent.
+TOGETHER_SECONDS = 0.2
 
 
 @dataclass(slots=True)
 class Batch:
-    """The readings of one invocation, sent together at its end, or before one that is slow."""
+    """The messages of one invocation, `under_way` those that are not answered yet.
+
+    Readings that end at about the same time are sent together. None waits for the end of the batch: one
+    server that is slow would keep the readings of all the others.
+    """
 
     seconds: float
+    under_way: int
     readings: list[Reading | KeysReading | WatchAnswer] = field(default_factory=list)
+    _sending: asyncio.Task[None] | None = None
+    _all_done: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def work(self, record: "SQSRecord") -> None:
-        """Read the calendar or the keys that a message asks for. An exception keeps it on the queue."""
+        """Do what a message asks for, and send the reading. An exception keeps the message on the queue."""
+        try:
+            await self._read(record)
+        finally:
+            self.under_way -= 1
+            if self.under_way == 0:
+                self._all_done.set()
+        if self.readings:
+            await self._sent()
+
+    async def _sent(self) -> None:
+        """Return once the readings that there are were sent. Raises QueueError."""
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send())
+        await self._sending
+
+    async def _send(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._all_done.wait(), TOGETHER_SECONDS)
+        self._sending, readings, self.readings = None, self.readings, []
+        try:
+            bodies = [reading.to_json() for reading in readings]
+            await asyncio.to_thread(queue.send, settings().fetched_queue_url, bodies)
+        except QueueError as error:
+            # The readings are lost: the messages stay, and the calendars are read again.
+            logger.error("readings not sent", extra={"untaken": len(error.untaken)})
+            raise
+
+    async def _read(self, record: "SQSRecord") -> None:
         try:
             request = fetches.read(record.body)
         except MessageError:
@@ -69,7 +105,7 @@ class Batch:
             return
         begun = perf_counter()
         try:
-            reading = await self._read(request)
+            reading = await read(request, seconds=self.seconds)
         except Exception as error:
             # Only the type: an exception's text can quote customer data.
             kind = type(error).__qualname__
@@ -79,27 +115,6 @@ class Batch:
             raise
         self.readings.append(reading)
         _report(request, reading, round((perf_counter() - begun) * 1000))
-
-    async def _read(self, request: FetchRequest) -> Reading:
-        """Read a calendar. For as long as that takes what else was read is sent every second."""
-        reading = asyncio.create_task(read(request, seconds=self.seconds))
-        try:
-            while not (await asyncio.wait([reading], timeout=PATIENCE_SECONDS))[0]:
-                await self._send()
-            return await reading
-        finally:
-            reading.cancel()
-
-    async def _send(self) -> None:
-        """Send the readings that are there; what cannot be sent now is at the end."""
-        done, self.readings = self.readings, []
-        if not done:
-            return
-        bodies = [reading.to_json() for reading in done]
-        try:
-            await asyncio.to_thread(queue.send, settings().fetched_queue_url, bodies)
-        except QueueError:
-            self.readings += done
 
     async def _read_keys(self, request: KeysRequest) -> None:
         from fairslot.calendars.issuer_keys import read_keys  # late: most deployments have no issuers
@@ -137,23 +152,17 @@ class Batch:
 def lambda_handler(
     event: dict[str, Any], context: "LambdaContext"
 ) -> "PartialItemFailureResponse | dict[str, list[str]]":
-    """Read the calendars of an SQS batch concurrently, send the readings, and return which messages stay.
+    """Read the calendars of an SQS batch concurrently, send each reading, and return which messages stay.
 
     A calendar that cannot be read is a result too: its message is done, and the next sync retries. With
     {"requests": [message, …], "seconds": 3.0} the answer is {"readings": [message, …]}, and nothing is sent.
     """
     if "requests" in event:
         return {"readings": asyncio.run(_asked(event["requests"], event["seconds"]))}
-    batch = Batch(seconds=context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS)
+    seconds = context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS
+    batch = Batch(seconds=seconds, under_way=len(event["Records"]))
     processor = AsyncBatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
-    response = async_process_partial_response(event, batch.work, processor, context)
-    try:
-        queue.send(settings().fetched_queue_url, [reading.to_json() for reading in batch.readings])
-    except QueueError as error:
-        # The readings are lost: the messages stay, and the calendars are read again.
-        logger.error("readings not sent", extra={"untaken": len(error.untaken)})
-        response = {"batchItemFailures": [{"itemIdentifier": r["messageId"]} for r in event["Records"]]}
-    return response
+    return async_process_partial_response(event, batch.work, processor, context)
 
 
 async def _asked(messages: list[str], seconds: float) -> list[str]:

@@ -4,6 +4,7 @@ It reaches the internet and no database.
 """
 
 from collections import Counter
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ with importing():
     )
 
     from fairslot.dispatch import endpoint_limits, requeue
-    from fairslot.dispatch.attempt_policy import Verdict, health, verdict, verdict_on_held, wait
+    from fairslot.dispatch.attempt_policy import Health, Verdict, health, verdict, verdict_on_held, wait
     from fairslot.dispatch.requeue import Requeued
     from fairslot.dispatch.result import Result
     from fairslot.dispatch.subscribers import deliver
@@ -139,14 +140,25 @@ def lambda_handler(event: dict[str, Any], context: "LambdaContext") -> "PartialI
 
 
 async def _result(delivery: Delivery, seconds: float) -> Result:
-    """Make the attempt. Raises HeldBackError where the endpoint's limits do not allow it now."""
-    limiter = endpoint_limits.limiter(delivery.destination)
+    """Make the attempt. Raises HeldBackError where the endpoint's limits do not allow it now.
+
+    A coach's calendar has its own, and those of its provider: one that is down has many calendars.
+    """
+    own = endpoint_limits.limiter(delivery.destination)
+    shared = endpoint_limits.limiter(delivery.provider) if delivery.provider else None
     try:
-        async with limiter.slot(
-            concurrency=delivery.concurrency, rate=delivery.rate_per_second, seconds=seconds
-        ):
+        async with AsyncExitStack() as slots:
+            await slots.enter_async_context(
+                own.slot(concurrency=delivery.concurrency, rate=delivery.rate_per_second, seconds=seconds)
+            )
+            if shared is not None:
+                await slots.enter_async_context(shared.slot(concurrency=None, rate=None, seconds=seconds))
             result = await deliver(delivery, seconds=seconds)
-            _update(limiter, delivery, result)
+            found = health(delivery, result)
+            _update(own, found)
+            if shared is not None:
+                # What it asks to wait is for one calendar.
+                _update(shared, replace(found, pause=0.0))
             return result
     except endpoint_limits.HeldBackError:
         raise
@@ -158,9 +170,8 @@ async def _result(delivery: Delivery, seconds: float) -> Result:
         return Result(error="internal")
 
 
-def _update(limiter: endpoint_limits.EndpointLimiter, delivery: Delivery, result: Result) -> None:
-    """Note the result of an attempt in the endpoint's limiter."""
-    found = health(delivery, result)
+def _update(limiter: endpoint_limits.EndpointLimiter, found: Health) -> None:
+    """Note in a limiter what an attempt says."""
     if found.state == "healthy":
         limiter.answered(found.pause)
     elif found.state != "unknown":

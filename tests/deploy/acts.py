@@ -179,6 +179,8 @@ def opened_link(world: World) -> tuple[str, httpx.Response]:
     """Open a link to connect a calendar; return its path and the page, which may say that it cannot be."""
     asked = {"kind": "caldav"}
     path = f"/api/coaches/{world.external_coach()}/calendar-connections"
+    # Where connections were ended, one that reads is made anew; a change is not made twice.
+    world.ask("GET", "/api/coaches")
     link = urlsplit(world.ask("POST", path, asked, status=201)["link"]).path
     return link, world.api.get(link)
 

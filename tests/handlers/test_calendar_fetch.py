@@ -4,8 +4,11 @@ import json
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -14,7 +17,6 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from calendar_fetch import app
 from calendar_fetch.app import lambda_handler
 from fairslot.calendars import fetch
 from fairslot.calendars.fetch import Limits
@@ -121,6 +123,28 @@ def reader(sqs: SqsStandIn, calendar: httpx.Client, monkeypatch: pytest.MonkeyPa
     monkeypatch.undo()
     clear_caches()
     client.close()
+
+
+class _Busy(BaseHTTPRequestHandler):
+    """Asks to be left alone for longer than a number can say."""
+
+    def do_GET(self) -> None:
+        """Refuse."""
+        self.send_response(503)
+        self.send_header("Retry-After", "9" * 20)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Keep the tests' output clean."""
+
+
+@contextmanager
+def busy() -> Iterator[str]:
+    """Serve it; give its address."""
+    with HTTPServer(("127.0.0.1", 0), _Busy) as server:
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
 
 
 def next_days(count: int) -> Window:
@@ -235,20 +259,29 @@ def test_one_coach_in_trouble_is_told_and_holds_up_nobody(
     assert "free" not in told["coach-4"]
 
 
-def test_a_calendar_that_hangs_delays_no_other(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The others of its batch are told before it is, each once."""
-    monkeypatch.setattr(app, "PATIENCE_SECONDS", 0.2)
-    monkeypatch.setattr(fetch, "default_limits", lambda: Limits(attempts=1, answer_seconds=4))
+def test_no_reading_waits_for_a_slower_one(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that says nothing for long keeps its own reading, and none of the others of the batch."""
+    monkeypatch.setattr(fetch, "default_limits", lambda: Limits(attempts=1, answer_seconds=6))
     reader.calendar.post("/control", json={"hang_rate": 1, "only": "/coach-4/"})
-    requests = [reader.request(f"coach-{number}") for number in (4, 5, 6)]
+
     with ThreadPoolExecutor(1) as pool:
-        working = pool.submit(reader.work, *requests)
-        told = reader.readings(2)
+        working = pool.submit(reader.work, reader.request("coach-4"), reader.request("coach-5"))
+        assert list(reader.readings(1)) == ["coach-5"]
         assert not working.done()
         assert working.result() == []
-    assert told.keys() == {"coach-5", "coach-6"}
-    assert reader.readings(1).keys() == {"coach-4"}
-    assert reader.nothing_is_told()
+
+    assert reader.readings(1)["coach-4"]["error"] == "timeout"
+
+
+def test_who_asks_to_wait_for_ever_is_told_and_holds_up_nobody(reader: Reader) -> None:
+    """A day is what a server gets, and what it asks for breaks no message."""
+    with busy() as url:
+        asked = reader.request("coach-4", kind="icalendar", url=url)
+        assert reader.work(asked, reader.request("coach-5")) == []
+
+    told = reader.readings(2)
+    assert (told["coach-4"]["error"], told["coach-4"]["after"]) == ("http_503", 86_400)
+    assert told["coach-5"]["ok"] is True
 
 
 def test_a_partner_as_unreliable_as_the_real_one_is_read(

@@ -33,7 +33,8 @@ from tests.support.fixtures import Clock, Environment
 from tests.support.http import ask, check_problem
 from tests.support.oauth_servers import ANA, BEN, CLIENT_ID, CLIENT_SECRET, OAuthServer
 from tests.support.queues import Queues
-from tests.support.tables import one_row
+from tests.support.readings import store_reading
+from tests.support.tables import count, one_row, set_columns
 
 CALLBACK = f"{PUBLIC_URL}/connect/callback"
 
@@ -270,6 +271,20 @@ def test_a_source_is_connected_again(world: World) -> None:
     assert world.source(made["source_id"])["generation"] == 1
     assert world.connect(again["link"]) == "Your calendar is connected"
     assert world.source(made["source_id"])["generation"] == 2
+
+
+def test_what_was_not_read_for_a_while_does_not_count(world: World) -> None:
+    """Connected again to be read, a source that was only written is as one that was never read."""
+    made = make_link(writes=True)
+    world.connect(made["link"])
+    known = {"source_id": made["source_id"]}
+    store_reading(world.connection, NOW, coach_id=COACH, generation=1, **known)
+    assert world.source(made["source_id"])["synced_at"] == NOW
+    set_columns(world.connection, "calendar_sources", known, {"reads": False})
+    again = make_link(writes=True, **known)
+    assert world.connect(again["link"]) == "Your calendar is connected"
+    assert world.source(made["source_id"])["synced_at"] is None
+    assert count(world.connection, "source_answers") == 0
 
 
 def test_a_link_is_for_a_coach_and_a_source_that_are_there(world: World) -> None:

@@ -33,6 +33,7 @@ from tests.support.fixtures import Connect, Environment
 from tests.support.lambda_context import context
 from tests.support.permits import Permits, permits
 from tests.support.race import wait_until, waiting
+from tests.support.sources import source_row
 from tests.support.tables import count, one_row, set_columns
 from tests.support.team import TENANT, add_team
 
@@ -494,6 +495,33 @@ def test_a_calendar_added_later_gets_what_is_to_come(connection: Connection, cal
     set_columns(connection, "calendar_sources", {"source_id": source}, {"writes": False})
     calendars.carry_out(calendars.sweep(at=start - DAY), at=start - DAY)
     assert spans(calendars.known[source]) == []
+
+
+def test_a_calendar_that_is_only_read_is_not_ended_by_a_removal(
+    connection: Connection, calendars: Calendars
+) -> None:
+    """Connected again to be read, it allows no removal any more: that has failed, and reading goes on."""
+    start = datetime.now(UTC).replace(hour=15, minute=0, second=0, microsecond=0) + 3 * DAY
+    extend_days(connection, now=start - 2 * DAY)
+    for _ in range(2):
+        book(connection, start, now=start - 2 * DAY)
+    source = calendars.add(ANA)
+    calendars.carry_out(calendars.sweep(at=start - DAY), at=start - DAY)
+    set_columns(connection, "calendar_sources", {"source_id": source}, {"writes": False})
+    [remove] = calendars.sweep(at=start - DAY)
+    calendars.known[source].fault = CalendarError("forbidden", ended="disconnected")
+    assert calendars.record(calendars.attempt(remove, at=start - DAY)) == []
+    assert told(connection, "calendar.disconnected") == []
+    assert source_row(connection, source)["ended"] is None
+    assert calendars.sweep(at=start - DAY) == []
+
+
+def test_where_no_calendar_is_written_none_is_looked_at(connection: Connection) -> None:
+    """Each booking's event is told of by whoever asks that, however many calendars are read."""
+    plan = connection.execute(
+        "EXPLAIN SELECT FROM calendar_sources WHERE writes AND kind IN ('google', 'microsoft', 'caldav')"
+    ).fetchall()
+    assert "calendar_sources_written" in str(plan)
 
 
 def test_what_is_over_is_forgotten(connection: Connection, calendars: Calendars, source: UUID) -> None:

@@ -144,6 +144,16 @@ def test_a_provider_that_does_not_answer_is_tried_with_one_source(team: Connecti
     assert max(after) < len(down) / 2
 
 
+def test_what_was_not_asked_closes_no_breaker(team: Connection) -> None:
+    """As where nobody opens the credentials: it is no answer of the provider."""
+    down = [add_source(team, kind="google") for _ in range(OPENS_AT + 1)]
+    due(team, NOW)
+    for source in down[:OPENS_AT]:
+        fail(team, source, NOW)
+    fail(team, down[OPENS_AT], NOW, "secret_unavailable")
+    assert count(team, "calendar_providers", "open_until IS NOT NULL") == 1
+
+
 def test_hosts_of_the_same_kind_are_different_providers(team: Connection) -> None:
     """A server of somebody's is not everybody's."""
     down = add_source(team, kind="caldav", url="https://down.test/a")
@@ -197,6 +207,19 @@ def test_what_is_no_word_of_the_provider_ends_nothing(team: Connection, error: s
     fail(team, source, NOW + MINUTE, error, ended="disconnected")
     assert state(team, source, NOW + MINUTE) == "ok"
     assert due(team, NOW + 2 * MINUTE) == {source}
+
+
+def test_a_reading_that_began_before_takes_no_word_back(team: Connection) -> None:
+    """What it found counts; the source stays ended until it is read afterwards."""
+    source = add_source(team, kind="google")
+    due(team, NOW)
+    fail(team, source, NOW + SECOND, "access_revoked", ended="disconnected")
+    read(team, source, NOW)
+    row = source_row(team, source)
+    assert (row["ended"], row["error"], row["synced_at"]) == ("disconnected", "access_revoked", NOW)
+    read(team, source, NOW + MINUTE)
+    row = source_row(team, source)
+    assert (row["ended"], row["error"], row["failures"]) == (None, None, 0)
 
 
 def test_one_that_cannot_be_read_is_unsupported(team: Connection) -> None:

@@ -85,4 +85,18 @@ GUARDS = (
         "return str(self.endpoint_id or self.kind)",
         "tests/unit/dispatch/test_calendar_events.py::test_each_calendar_has_its_own_limits",
     ),
+    Guard(
+        "a provider that is down delays everybody, a calendar at a time",
+        "functions/webhook_dispatch/app.py",
+        "if delivery.provider else None",
+        "if False else None",
+        "tests/handlers/test_webhook_dispatch_calendars.py::test_a_provider_that_is_down_keeps_nobody_waiting",
+    ),
+    Guard(
+        "a refused removal ends a calendar that is only read",
+        _ANSWERS,
+        "AND ended IS NULL AND writes",
+        "AND ended IS NULL",
+        f"{_TESTS}::test_a_calendar_that_is_only_read_is_not_ended_by_a_removal",
+    ),
 )

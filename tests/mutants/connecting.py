@@ -74,4 +74,11 @@ GUARDS = (
         "RETURN true OR NOT EXISTS (SELECT FROM calendar_sources AS other",
         f"{_LIFE}::test_a_grant_that_another_source_has_is_not_ended",
     ),
+    Guard(
+        "what was read before it was only written counts",
+        _SQL,
+        "OR (v_link ->> 'reads')::boolean AND NOT v_old.reads",
+        "",
+        f"{_OAUTH}::test_what_was_not_read_for_a_while_does_not_count",
+    ),
 )

@@ -59,6 +59,28 @@ _ANSWERS = (
 
 _GOING = (
     Guard(
+        "a reading waits for the slowest of its batch",
+        "functions/calendar_fetch/app.py",
+        "wait_for(self._all_done.wait(), TOGETHER_SECONDS)",
+        "wait_for(self._all_done.wait(), None)",
+        "tests/handlers/test_calendar_fetch.py::test_no_reading_waits_for_a_slower_one",
+    ),
+    Guard(
+        "a server may ask to wait for ever",
+        "calendars/interface.py",
+        "min(after, LONGEST_WAIT_SECONDS)",
+        "after",
+        "tests/handlers/test_calendar_fetch.py::test_who_asks_to_wait_for_ever_is_told_and_holds_up_nobody",
+    ),
+    Guard(
+        "free and busy times tell of events of ours that are gone",
+        "calendars/reading.py",
+        "own_is_whole=found.sees_own and ",
+        "own_is_whole=",
+        "tests/unit/calendars/test_reading.py"
+        "::test_what_cannot_see_our_events_does_not_say_that_they_are_gone",
+    ),
+    Guard(
         "a timeout disconnects",
         _HEALTH,
         "CASE WHEN engine.was_answered(p_error) THEN p_ended END",
@@ -96,9 +118,9 @@ _GOING = (
     Guard(
         "readings wait for the slowest of their batch",
         "functions/calendar_fetch/app.py",
-        "                await self._send()\n",
-        "                pass\n",
-        "tests/handlers/test_calendar_fetch.py::test_a_calendar_that_hangs_delays_no_other",
+        "await asyncio.wait_for(self._all_done.wait(), TOGETHER_SECONDS)",
+        "await self._all_done.wait()",
+        "tests/handlers/test_calendar_fetch.py::test_no_reading_waits_for_a_slower_one",
     ),
     Guard(
         "a provider that is down holds back all others",

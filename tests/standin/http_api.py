@@ -1,4 +1,7 @@
-"""HTTP APIs: ministack ignores `Body`, in which SAM writes every route, and fails at `"body": null`."""
+"""HTTP APIs: ministack ignores `Body`, in which SAM writes every route, and fails at `"body": null`.
+
+It leaves a request's cookies among its headers, where a function does not look for them.
+"""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -29,6 +32,7 @@ def correct() -> None:
 
     handlers.update(create=created, update=updated)
     apigateway._invoke_lambda_proxy = _empty_bodies(apigateway._invoke_lambda_proxy)  # noqa: SLF001
+    apigateway.run_reentrant = _with_cookies(apigateway.run_reentrant)
 
 
 def _empty_bodies(invoke: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
@@ -37,6 +41,22 @@ def _empty_bodies(invoke: Callable[..., Awaitable[Any]]) -> Callable[..., Awaita
         return status, headers, body or b""
 
     return invoked
+
+
+def _with_cookies(run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Have an event of payload format 2.0 carry cookies in a member of their own.
+
+    "Create AWS Lambda proxy integrations for HTTP APIs", API Gateway Developer Guide.
+    """
+
+    async def ran(function: Any, record: Any, event: Any, **named: Any) -> Any:
+        if isinstance(event, dict) and event.get("version") == "2.0":
+            found = event["headers"].pop("cookie", None)
+            if found is not None:
+                event["cookies"] = [one.strip() for one in found.split(";")]
+        return await run(function, record, event, **named)
+
+    return ran
 
 
 def _import(api: str, document: dict[str, Any]) -> None:

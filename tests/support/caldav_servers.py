@@ -16,6 +16,7 @@ import httpx
 
 from fairslot.calendars.caldav_account import Account
 from local.processes import Child, Program, free_port, library_path, spawn
+from local.radicale import spawn_radicale
 
 USER, PASSWORD = "coach", "an app's password"
 
@@ -85,10 +86,6 @@ class CaldavServer(Program):
         except OSError:
             return False
 
-    def _run(self, *command: str | Path) -> Child:
-        env = library_path() | {"HOME": str(self.folder), "PYTHONPATH": os.pathsep.join(sys.path)}
-        return spawn([sys.executable, *command], log=self.log, env=env)
-
     @abstractmethod
     def _spawn(self) -> Child: ...
 
@@ -100,17 +97,7 @@ class Radicale(CaldavServer):
     home = f"{USER}/"
 
     def _spawn(self) -> Child:
-        users = self.folder / "users"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        users.write_text(f"{USER}:{PASSWORD}\n")
-        config = self.folder / "config"
-        config.write_text(
-            f"[server]\nhosts = 127.0.0.1:{self.port}\n"
-            f"[auth]\ntype = htpasswd\nhtpasswd_filename = {users}\nhtpasswd_encryption = plain\ndelay = 0\n"
-            f"[storage]\nfilesystem_folder = {self.folder / 'collections'}\n"
-            "[rights]\ntype = owner_only\n"
-        )
-        return self._run("-m", "radicale", "--config", config)
+        return spawn_radicale(self.folder, self.port, log=self.log, user=USER, password=PASSWORD)
 
 
 class Xandikos(CaldavServer):
@@ -123,7 +110,9 @@ class Xandikos(CaldavServer):
         self.folder.mkdir(parents=True, exist_ok=True)
         digest = base64.b64encode(hashlib.sha1(PASSWORD.encode(), usedforsecurity=False).digest()).decode()
         (self.folder / "users").write_text(f"{USER}:{{SHA}}{digest}\n")
-        return self._run("-m", "tests.support.caldav_servers", str(self.folder), str(self.port))
+        env = library_path() | {"HOME": str(self.folder), "PYTHONPATH": os.pathsep.join(sys.path)}
+        command = [sys.executable, "-m", "tests.support.caldav_servers", str(self.folder), str(self.port)]
+        return spawn(command, log=self.log, env=env)
 
 
 def _serve_xandikos(folder: Path, port: int) -> None:

@@ -82,7 +82,10 @@ class TriedCaldav:
 
     def _ours(self) -> Iterator[tuple[str, EventKey, Calendar, Component]]:
         for url in self._listed():
-            calendar = Calendar.from_ical(self._request("GET", url).text)
+            answer = self._request("GET", url, also=404)
+            if not answer.is_success:
+                continue  # deleted since
+            calendar = Calendar.from_ical(answer.text)
             for entry in calendar.walk("VEVENT"):
                 key = key_of(str(entry.get(OWN_KEY, "")).lower())
                 if key is not None:

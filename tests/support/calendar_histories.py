@@ -17,12 +17,12 @@ from fairslot.platform.db import Connection
 from fairslot.webhooks import calendar_events, outbox
 from tests.support.bookings import book, cancel, reassign, reschedule
 from tests.support.calendar_writes import Calendars, FakeCalendar, Message, Span, to_calendars, told
-from tests.support.clock import HALF, HOUR, MINUTE, NINE, NOW
+from tests.support.clock import HALF, HOUR, MINUTE, NINE, NOW, SECOND
 from tests.support.team import add_calendar, add_coach
 
 # What becomes of an attempt. `stuck`: the request is carried out later, if it can be then. `frozen`: so is
 # the whole attempt, whatever was written meanwhile. `unheard`: its result is lost, and its message comes
-# again.
+# again. `revoked`: the token has ended, and with it the source until the coach connects it again.
 FATES = (
     "done",
     "done",
@@ -35,6 +35,7 @@ FATES = (
     "twice",
     "frozen",
     "unheard",
+    "revoked",
 )
 STARTS = [NINE + number * HALF for number in range(8)]
 LAST = 1_000
@@ -77,7 +78,7 @@ class History:
     queue: list[tuple[Message, int]] = field(default_factory=list)
     results: list[Attempt] = field(default_factory=list)
     frozen: list[tuple[Message, int]] = field(default_factory=list)
-    readings: list[tuple[int, datetime, list[dict[str, Any]]]] = field(default_factory=list)
+    readings: list[tuple[int, datetime, int, list[dict[str, Any]]]] = field(default_factory=list)
     edited: set[UUID] = field(default_factory=set)
 
     def begin(self) -> None:
@@ -94,8 +95,8 @@ class History:
             self.calendars.read(source_id, coach_id=coach_id, at=NOW - MINUTE)
 
     def step(self, action: str, one: int, other: int) -> None:
-        """Do one thing; the numbers choose with what, and how. A minute passes."""
-        self.clock += MINUTE
+        """Do one thing; the numbers choose with what, and how. A minute passes; a push comes in a second."""
+        self.clock += SECOND if action == "push" else MINUTE
         getattr(self, f"_{action}")(one, other)
 
     def settle(self) -> None:
@@ -108,6 +109,8 @@ class History:
             self._thaw(0, 0)
         for _ in range(6):
             self.clock += 2 * HOUR
+            for number in range(len(self.sources)):
+                self._connect(number, 0)
             self._sweep(0, 0)
             while self.queue or self.results:
                 self._record(0, 0)
@@ -206,6 +209,8 @@ class History:
         if fate in {"timeout", "answer lost", "given up", "unavailable"}:
             calendar.fault = CalendarError("http_503" if fate == "unavailable" else "timeout")
             calendar.after = fate == "answer lost"
+        if fate == "revoked":
+            calendar.fault, calendar.after = CalendarError("access_revoked", ended="disconnected"), False
         calendar.is_stuck = fate == "stuck" and message["data"]["write"] == "put"
         made = self.calendars.attempt(message, number, at=self.clock)
         if fate == "unheard":
@@ -246,14 +251,32 @@ class History:
         outbox.sweep_all(self.connection, send=self._enqueue, now=self.clock, deadline=0.0)
 
     def _read(self, one: int, _other: int) -> None:
-        """Begin a reading, which is stored at some time."""
+        """Begin a reading, which is stored at some time; a source that has ended is not read."""
         number = one % len(self.sources)
-        self.readings.append((number, self.clock, self._all()[number].own()))
+        row = self.connection.execute(
+            "SELECT generation FROM calendar_sources WHERE source_id = %s AND ended IS NULL",
+            [self.sources[number]],
+        ).fetchone()
+        if row is not None:
+            self.readings.append((number, self.clock, row["generation"], self._all()[number].own()))
+
+    def _push(self, one: int, other: int) -> None:
+        """The provider tells of a change, whether it is ours or not: the calendar is read at once."""
+        self._read(one, other)
+
+    def _connect(self, one: int, _other: int) -> None:
+        """The coach connects a calendar again that has ended, with the same account."""
+        self.connection.execute(
+            "UPDATE calendar_sources SET ended = NULL, generation = generation + 1"
+            " WHERE source_id = %s AND ended IS NOT NULL",
+            [self.sources[one % len(self.sources)]],
+        )
 
     def _store(self, one: int, _other: int) -> None:
         if self.readings:
-            number, began, own = self.readings.pop(one % len(self.readings))
-            self.calendars.read(self.sources[number], coach_id=self.coaches[number], at=began, own=own)
+            number, began, generation, own = self.readings.pop(one % len(self.readings))
+            coach_id, source_id = self.coaches[number], self.sources[number]
+            self.calendars.read(source_id, coach_id=coach_id, at=began, own=own, generation=generation)
 
     def _coach_moves(self, one: int, other: int) -> None:
         calendar = self._all()[one % len(self.sources)]
@@ -272,5 +295,5 @@ class History:
 
 ACTIONS = (
     "book", "book", "move", "move", "reassign", "cancel", "work", "work", "work", "record", "record", "thaw",
-    "lose", "arrive", "sweep", "read", "store", "coach_moves", "coach_deletes",
+    "lose", "arrive", "sweep", "read", "push", "store", "connect", "coach_moves", "coach_deletes",
 )  # fmt: skip

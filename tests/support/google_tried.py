@@ -69,7 +69,7 @@ class TriedGoogle:
             "timeMax": datetime(END.year, END.month, END.day, tzinfo=ZONE).isoformat(),
         }
         found = (await self._request("GET", params=params)).get("items", [])
-        return [one for one in map(_standing, found) if one is not None]
+        return [one for one in map(standing, found) if one is not None]
 
     async def delete_mine(self, key: EventKey) -> None:
         """Delete the event."""
@@ -123,7 +123,8 @@ def _instant(given: dict[str, str]) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(given["timeZone"]))
 
 
-def _standing(event: dict[str, Any]) -> Standing | None:
+def standing(event: dict[str, Any]) -> Standing | None:
+    """Return where an event of ours is; None for any other."""
     key = key_of(event.get("extendedProperties", {}).get("private", {}).get(PROPERTY))
     if key is None or event["id"] != event_id(key):
         return None

@@ -64,7 +64,7 @@ class TriedGraph:
 
     async def mine(self) -> list[Standing]:
         """Return the events with a key of ours."""
-        return [one for one in map(_standing, await self._view()) if one is not None]
+        return [one for one in map(standing, await self._view()) if one is not None]
 
     async def delete_mine(self, key: EventKey) -> None:
         """Delete the event."""
@@ -76,7 +76,7 @@ class TriedGraph:
 
     async def clean(self) -> None:
         """Delete what was made."""
-        ours = [one["id"] for one in await self._view() if _standing(one)]
+        ours = [one["id"] for one in await self._view() if standing(one)]
         for made in [*self._made, *ours]:
             await self._request("DELETE", _path(made))
         self._made.clear()
@@ -96,7 +96,7 @@ class TriedGraph:
 
     async def _mine(self, key: EventKey) -> str:
         return next(
-            _path(one["id"]) for one in await self._view() if (ours := _standing(one)) and ours.key == key
+            _path(one["id"]) for one in await self._view() if (ours := standing(one)) and ours.key == key
         )
 
     async def _view(self) -> list[dict[str, Any]]:
@@ -168,7 +168,8 @@ def _times(start: datetime, end: datetime) -> dict[str, Any]:
     return {"start": written(start, zone), "end": written(end, zone)}
 
 
-def _standing(event: dict[str, Any]) -> Standing | None:
+def standing(event: dict[str, Any]) -> Standing | None:
+    """Return where an event of ours is; None for any other."""
     named = {one["id"]: one["value"] for one in event.get("singleValueExtendedProperties", [])}
     key = key_of(named.get(PROPERTY_ID))
     if key is None or event["transactionId"] != event_id(key):

@@ -7,7 +7,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Self
 
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -178,11 +178,21 @@ class Halt:
     markers: Sequence[bytes]
 
 
+@dataclass(frozen=True, eq=False)
+class _Halting:
+    """A halt that has not ended: whom it has stopped, and whether they may go on."""
+
+    halt: Halt
+    halted: queue.SimpleQueue[int] = field(default_factory=queue.SimpleQueue)
+    go_on: threading.Event = field(default_factory=threading.Event)
+
+
 class _HaltingPair(Pair):
-    """What was asked since the last answer, and who is kept waiting."""
+    """What was asked since the last answer, and who is kept waiting by what."""
 
     asked: bytes = b""
     pid: int | None = None
+    halting: _Halting | None = None
 
 
 class HaltingProxy(PassingProxy[_HaltingPair]):
@@ -192,37 +202,33 @@ class HaltingProxy(PassingProxy[_HaltingPair]):
         super().__init__(("127.0.0.1", target), _HaltingPair)
         self._has_answered = has_answered
         self._owner = owner
-        self._halt: Halt | None = None
-        self._halted: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._go_on = threading.Event()
+        self._coming: list[_Halting] = []
         self._lock = threading.Lock()
 
     @contextmanager
     def halting(self, halt: Halt) -> Iterator[Callable[[float], int]]:
         """Keep the first such request; yields what waits for it, so many seconds, and tells whose it is.
 
-        At the end the connection is cut: what was kept never arrives.
+        At the end the connection is cut: what was kept never arrives. Several may be waited for at once.
         """
-        self._go_on.clear()
-        self._halt = halt
+        one = _Halting(halt)
+        with self._lock:
+            self._coming.append(one)
         try:
-            yield lambda seconds: self._halted.get(timeout=seconds)
+            yield lambda seconds: one.halted.get(timeout=seconds)
         finally:
-            self._halt = None
-            self._go_on.set()
-
-    def __exit__(self, *given: object) -> None:
-        self._go_on.set()
-        super().__exit__(*given)
+            with self._lock:
+                self._coming = [other for other in self._coming if other is not one]
+            one.go_on.set()
 
     def pass_requests(self, pair: _HaltingPair) -> None:
         """Pass on all up to the request that is to be halted."""
         with suppress(OSError):
             while data := pair.client.recv(65_536):
                 pair.asked += data
-                halt = self._take_halt(pair)
-                if halt is not None and halt.where == "request":
-                    self._stop(pair)
+                one = self._take_halt(pair)
+                if one is not None and one.halt.where == "request":
+                    self._stop(pair, one)
                     return
                 pair.server.sendall(data)
             pair.server.shutdown(socket.SHUT_WR)
@@ -232,30 +238,32 @@ class HaltingProxy(PassingProxy[_HaltingPair]):
         kept = b""
         with suppress(OSError):
             while data := pair.server.recv(65_536):
-                if pair.pid is None:
+                if pair.halting is None:
                     pair.asked = b""
                     pair.client.sendall(data)
                     continue
                 kept += data
                 if self._has_answered(kept):
-                    self._stop(pair)
+                    self._stop(pair, pair.halting)
                     return
             pair.client.shutdown(socket.SHUT_WR)
 
-    def _take_halt(self, pair: _HaltingPair) -> Halt | None:
+    def _take_halt(self, pair: _HaltingPair) -> _Halting | None:
         """Return what this connection is to be halted for, and nobody else from then on."""
         with self._lock:
-            halt = self._halt
-            if halt is None or not all(marker in pair.asked for marker in halt.markers):
+            if pair.halting is not None:
                 return None
-            pair.pid = self._owner(halt.function, (pair.client.getpeername()[1], self.port))
-            if pair.pid is None:
-                return None
-            self._halt = None
-            return halt
+            for one in self._coming:
+                if all(marker in pair.asked for marker in one.halt.markers):
+                    pair.pid = self._owner(one.halt.function, (pair.client.getpeername()[1], self.port))
+                    if pair.pid is not None:
+                        self._coming.remove(one)
+                        pair.halting = one
+                        return one
+            return None
 
-    def _stop(self, pair: _HaltingPair) -> None:
+    def _stop(self, pair: _HaltingPair, one: _Halting) -> None:
         assert pair.pid is not None
-        self._halted.put(pair.pid)
-        self._go_on.wait()
+        one.halted.put(pair.pid)
+        one.go_on.wait()
         pair.cut()

@@ -11,15 +11,18 @@ import httpx
 import psycopg
 
 from local.processes import free_port
+from tests.support.demo_calendars import demo_calendars
 from tests.support.stack import CALM, Stack, running, starts, wait_until
 
 NEW_YORK = ZoneInfo("America/New_York")
-KINDS = ("google", "microsoft")
+KINDS = ("google", "microsoft", "caldav")
 VARIABLES = CALM | {
     "CALENDARS": ",".join(KINDS),
     **{f"{kind.upper()}_FAILURE_RATE": "0" for kind in KINDS},
     **{f"{kind.upper()}_LATENCY_MS": "0-20" for kind in KINDS},
 }
+# Longer than what base64 has by chance.
+SECRETS = ("//greta", "0.mia", "app password")
 
 
 def test_demo_coaches_have_calendars_at_stand_ins(tmp_path: Path) -> None:
@@ -36,12 +39,21 @@ def test_demo_coaches_have_calendars_at_stand_ins(tmp_path: Path) -> None:
                 "SELECT kind, credentials FROM calendar_sources WHERE kind = ANY(%s)", [list(KINDS)]
             ).fetchall()
         assert {kind for kind, _ in rows} == set(KINDS)
-        # Longer than what base64 has by chance.
-        assert not [kind for kind, credentials in rows if "//greta" in credentials or "0.mia" in credentials]
-        before = stack.state["pids"]["google"]
-        os.kill(before, signal.SIGKILL)
-        wait_until(lambda: stack.state["pids"]["google"] != before, 60, "the stand-in runs again")
+        assert not [kind for kind, credentials in rows if any(one in credentials for one in SECRETS)]
+        _end(stack, "google")
         assert _is_known(stack)
+        stays = demo_calendars(stack)["caldav"]
+        _end(stack, "caldav")
+        assert stays.mine() == []
+        pids = stack.state["pids"]
+    assert not [kind for kind in KINDS if Path(f"/proc/{pids[kind]}").exists()]
+
+
+def _end(stack: Stack, kind: str) -> None:
+    """Kill a stand-in, and wait until it is there again."""
+    before = stack.state["pids"][kind]
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: stack.state["pids"][kind] != before, 60, "the stand-in runs again")
 
 
 def _is_offered(stack: Stack, calendar_id: str) -> bool:

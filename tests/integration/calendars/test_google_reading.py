@@ -71,6 +71,7 @@ def test_free_busy_alone_is_asked_for_sixty_days_at_a_time(standin: GoogleStandI
     assert standin.calls()[before:] == ["POST /freeBusy"] * 3
     taken = ((1 << 4) - 1) << (150 * 96 - 100 * 96 - 4)
     assert found.bits == ((1 << 150 * 96) - 1) & ~taken
+    assert not found.sees_own
     assert refusal(ana.calendar().free(WINDOW)) == ("forbidden", 0, "disconnected")
 
 

@@ -1,6 +1,7 @@
 """The objects of a CalDAV calendar: which are ours, and what the rest takes."""
 
 from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -104,6 +105,12 @@ def test_ours_that_cannot_be_read_takes_what_it_may(lines: tuple[str, ...]) -> N
     found = free(ours(*lines))
     assert not hour(found)
     assert (found.unreadable, found.own) == (1, ())
+
+
+def test_ours_that_ends_before_it_starts_is_still_ours() -> None:
+    """Where it stands is told in the order of time, as a span is stored."""
+    (seen,) = free(ours("DTSTART:20260302T160000Z", "DTEND:20260302T150000Z")).own
+    assert seen.end - seen.start == timedelta(hours=1)
 
 
 def test_a_transparent_one_of_ours_is_still_ours() -> None:

@@ -179,6 +179,13 @@ def test_our_event_made_one_of_whole_days_is_seen_where_it_is() -> None:
     )
 
 
+def test_our_event_that_ends_before_it_starts_is_told_in_order() -> None:
+    """A span in the database begins before it ends."""
+    start, end = ({"dateTime": f"2026-11-30T{hour}:00:00Z"} for hour in ("15", "14"))
+    (own,) = read(ours(start=start, end=end)).own
+    assert own.end - own.start == timedelta(hours=1)
+
+
 def test_our_event_with_unreadable_times_takes_time() -> None:
     """Where it is cannot be said."""
     found = read(ours(start={"dateTime": "soon"}))

@@ -10,7 +10,7 @@ import pytest
 
 from fairslot.calendars import opening
 from fairslot.calendars.interface import CalendarError, Event, EventKey, Sighting
-from fairslot.dispatch.attempt_policy import health
+from fairslot.dispatch.attempt_policy import Health, health
 from fairslot.dispatch.result import Result
 from fairslot.dispatch.subscribers import deliver
 from fairslot.messages.contract import MessageError
@@ -175,6 +175,27 @@ def test_a_calendar_that_hangs_is_a_timeout(calendar: Calendar) -> None:
     result = write(seconds=0.05)
     assert (result.error, result.final) == ("timeout", False)
     assert health(message(), result).state == "silent"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (None, Health("healthy")),
+        (CalendarError("timeout"), Health("silent")),
+        (CalendarError("http_503", after=9.0), Health("failing")),
+        (CalendarError("rate_limited", after=9.0), Health("healthy", pause=9.0)),
+        (CalendarError("conflict"), Health("healthy")),
+        (CalendarError("access_revoked", ended="disconnected"), Health("healthy")),
+        (CalendarError("secret_unavailable"), Health("unknown")),
+    ],
+)
+def test_an_attempt_tells_of_the_calendar(
+    calendar: Calendar, error: CalendarError | None, expected: Health
+) -> None:
+    """What was written, or refused, closes its circuit again; what was not asked says nothing."""
+    calendar.error = error
+    assert health(message(), write()) == expected
+    assert health(message(), write(write="none")) == Health("unknown")
 
 
 @pytest.mark.parametrize(

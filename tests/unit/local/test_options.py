@@ -22,6 +22,7 @@ def test_an_empty_environment_means_the_defaults() -> None:
         ("FAIRSLOT_DEMO", "some"),
         ("CALENDARS", "google,pigeons"),
         ("GOOGLE_PORT", "x"),
+        ("CALDAV_PORT", "x"),
     ],
 )
 def test_an_invalid_value_is_an_error(name: str, value: str) -> None:
@@ -40,3 +41,6 @@ def test_stand_ins_of_calendar_providers_are_started_where_they_are_named() -> N
     assert StackOptions.from_environment({}).calendars == ()
     options = StackOptions.from_environment({"CALENDARS": " google, google,", "GOOGLE_PORT": "3333"})
     assert (options.calendars, options.standin_ports["google"]) == (("google",), 3333)
+    every = StackOptions.from_environment({"CALENDARS": "google,microsoft,caldav"})
+    assert every.calendars == ("google", "microsoft", "caldav")
+    assert [every.standin_ports[kind] for kind in every.calendars] == [3003, 3004, 3005]

@@ -143,6 +143,8 @@ def _own(calendars: Sequence[Sequence[Part]], one: Stored, zone: ZoneInfo) -> Si
         start, end = (instant(event[name].dt, zone) for name in ("DTSTART", "DTEND"))
     except Exception:  # noqa: BLE001  # as above; then it takes the time that it may, as a stranger's would
         return None
+    # Clients write an end before the start, too.
+    start, end = min(start, end), max(start, end)
     return Sighting(key=key, ref=one.ref, start=start, end=end, version=one.version)
 
 

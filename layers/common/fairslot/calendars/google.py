@@ -5,6 +5,7 @@ https://developers.google.com/workspace/calendar/api/v3/reference
 
 from collections.abc import Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -70,8 +71,8 @@ class Google:
         reading = Reading(window, source_id=self._source_id, declined_is_free=self._declined_is_free)
         if self._free_busy_only:
             await self._add_periods(reading, window)
-        else:
-            await self._add_events(reading, window)
+            return replace(reading.free, sees_own=False)
+        await self._add_events(reading, window)
         return reading.free
 
     async def put(self, event: Event) -> Sighting:

@@ -124,7 +124,7 @@ def sighting(item: Item, *, source_id: UUID, zone: ZoneInfo | None = None) -> Si
         return None
     etag = item.get("etag")
     version = etag if isinstance(etag, str) else None
-    return Sighting(key=key, ref=event_id(key), start=start, end=end, version=version)
+    return Sighting(key=key, ref=event_id(key), start=min(start, end), end=max(start, end), version=version)
 
 
 def own_key(item: Item, source_id: UUID) -> EventKey | None:

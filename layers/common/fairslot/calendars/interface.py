@@ -10,6 +10,9 @@ from fairslot.domain.slots import Window
 # Why a calendar is not read again before somebody acts: it has to be connected again, or never works.
 type Ended = Literal["disconnected", "unsupported"]
 
+# Of what a server asks to wait. Anybody's may ask for years, and is to be seen again when it is mended.
+LONGEST_WAIT_SECONDS = 86_400.0
+
 
 class CalendarError(Exception):
     """The calendar could not be read or written; `reason` is a stable code.
@@ -19,15 +22,15 @@ class CalendarError(Exception):
     access_revoked, forbidden, not_found, rate_limited, conflict, secret_unavailable, and other_domain for a
     server that names a host which may not get the password.
 
-    `after` is how many seconds the provider asks to wait. `ended`: the provider's clear word that trying
-    again is of no use; a timeout or a 5xx never is.
+    `after` is how many seconds the provider asks to wait, a day at most. `ended`: the provider's clear word
+    that trying again is of no use; a timeout or a 5xx never is.
     """
 
     def __init__(self, reason: str, *, after: float = 0.0, ended: Ended | None = None) -> None:
         """Take the code alone: the texts of causes can quote addresses and calendar entries."""
         super().__init__(reason)
         self.reason = reason
-        self.after = after
+        self.after = min(after, LONGEST_WAIT_SECONDS)
         self.ended = ended
 
 
@@ -74,13 +77,15 @@ class Free:
 
     `unreadable` is how many events could not be read fully; the time that they may take is not free.
     `own` are the events of ours that were seen: they take no time here, as their appointments do. `tag`
-    says whether anything has changed since, where the kind has one.
+    says whether anything has changed since, where the kind has one. `sees_own` is false where ours cannot be
+    told from others, and are as busy as those.
     """
 
     bits: int
     unreadable: int = 0
     own: tuple[Sighting, ...] = ()
     tag: str | None = None
+    sees_own: bool = True
 
 
 class ExternalCalendar(Protocol):

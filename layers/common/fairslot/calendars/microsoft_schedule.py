@@ -79,7 +79,7 @@ class MicrosoftSchedule:
         bits = 0
         for part in _parts(window):
             bits |= await self._free(part) << window.end_slot - part.end_slot
-        return Free(bits)
+        return Free(bits, sees_own=False)
 
     async def _free(self, window: Window) -> int:
         body = {

@@ -44,7 +44,7 @@ async def _read(request: FetchRequest, seconds: float) -> Reading:
         unreadable=found.unreadable,
         tag=tag,
         own=own,
-        own_is_whole=len(own) == len(found.own) and not found.unreadable,
+        own_is_whole=found.sees_own and len(own) == len(found.own) and not found.unreadable,
     )
     return Reading.of(request, fetched_at=fetched_at, free=free)
 

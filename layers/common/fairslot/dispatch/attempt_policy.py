@@ -11,11 +11,16 @@ import httpx
 from fairslot.dispatch.backoff import delay_seconds
 from fairslot.dispatch.result import Result
 from fairslot.messages.attempts import Outcome
-from fairslot.messages.deliveries import Delivery
+from fairslot.messages.deliveries import CALENDAR_EVENT, Delivery
 from fairslot.platform.settings import settings
 
 # From the kernel: a generator seeded at import would be the same in every restored snapshot.
 _random = SystemRandom().random
+
+# Why a coach's calendar was not asked at all.
+_NOT_ASKED = frozenset(
+    {"secret_unavailable", "permit_unchecked", "superseded", "unknown_kind", "invalid_url", "blocked_address"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +95,8 @@ def health(delivery: Delivery, result: Result) -> Health:
     """
     if result.error in {"timeout", "connection"}:
         return Health("silent")
+    if delivery.kind == CALENDAR_EVENT:
+        return _health_of_calendar(result)
     if result.status_code is None:
         return Health("unknown")
     status, is_subscriber = result.status_code, delivery.kind == "standard"
@@ -100,6 +107,16 @@ def health(delivery: Delivery, result: Result) -> Health:
     else:
         is_failing = status >= httpx.codes.INTERNAL_SERVER_ERROR
     return Health("failing" if is_failing else "healthy")
+
+
+def _health_of_calendar(result: Result) -> Health:
+    """Return what an attempt says about a coach's calendar: a success has an answer, a refusal a word."""
+    was_asked = bool(result.answer) if result.error is None else result.error not in _NOT_ASKED
+    if not was_asked:
+        return Health("unknown")
+    if result.status_code is not None and result.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+        return Health("failing")
+    return Health("healthy", pause=result.retry_after if result.error == "rate_limited" else 0.0)
 
 
 def _is_late(since: datetime | None, delay: int, now: datetime) -> bool:

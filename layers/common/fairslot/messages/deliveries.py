@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -117,6 +118,13 @@ class Delivery:
         if self.kind == CALENDAR_EVENT:
             return str(self.data.get("source_id"))
         return str(self.endpoint_id or self.kind)
+
+    @property
+    def provider(self) -> str | None:
+        """Who has the calendar, with many others: the kind, and its host where there are many; else None."""
+        if self.kind != CALENDAR_EVENT:
+            return None
+        return f"{self.data.get('kind')}:{urlsplit(str(self.data.get('url') or '')).netloc}"
 
     def appointment(self) -> AppointmentData:
         """Read `data` as an appointment's. Raises MessageError."""

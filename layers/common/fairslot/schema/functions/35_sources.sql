@@ -194,9 +194,16 @@ BEGIN
     IF NOT FOUND OR v_source.synced_at >= p_fetched_at THEN
         RETURN;
     END IF;
+    -- What ended it since the reading began still does.
+    IF v_source.ended IS NULL OR coalesce(v_source.failed_at < p_fetched_at, true) THEN
+        v_source.ended := NULL;
+        v_source.failed_at := NULL;
+        v_source.failures := 0;
+        v_source.error := NULL;
+    END IF;
     UPDATE calendar_sources
-       SET synced_at = p_fetched_at, unreadable_events = p_unreadable, tag = p_tag, failed_at = NULL, failures = 0, error = NULL,
-           ended = NULL
+       SET synced_at = p_fetched_at, unreadable_events = p_unreadable, tag = p_tag, failed_at = v_source.failed_at,
+           failures = v_source.failures, error = v_source.error, ended = v_source.ended
      WHERE source_id = v_source.source_id;
     PERFORM engine.refresh_sync(p_coach);
     IF v_source.kind = 'calendar_api' THEN

@@ -4,6 +4,10 @@
 CREATE OR REPLACE FUNCTION engine.was_answered(p_error text) RETURNS boolean LANGUAGE sql IMMUTABLE
     RETURN p_error NOT IN ('timeout', 'connection') AND p_error !~ '^http_5';
 
+-- Whether the provider was asked at all: null is a reading.
+CREATE OR REPLACE FUNCTION engine.was_asked(p_error text) RETURNS boolean LANGUAGE sql IMMUTABLE
+    RETURN p_error IS NULL OR p_error NOT IN ('secret_unavailable', 'unknown_kind', 'invalid_url', 'blocked_address');
+
 -- What is due next after some failures in a row: 30 s, doubling up to 15 minutes, give or take a fifth.
 CREATE OR REPLACE FUNCTION engine.retry_after(p_failures integer) RETURNS interval LANGUAGE sql
     RETURN least(30 * 2 ^ least(p_failures - 1, 10), 900) * (0.8 + 0.4 * random()) * interval '1 second';
@@ -62,7 +66,7 @@ DECLARE
     v_provider text := (SELECT provider FROM calendar_sources WHERE source_id = p_source AND coach_id = p_coach);
     v_was_open boolean;
 BEGIN
-    IF v_provider IS NULL THEN
+    IF v_provider IS NULL OR NOT engine.was_asked(p_error) THEN
         RETURN;
     ELSIF NOT engine.was_answered(p_error) THEN
         INSERT INTO calendar_providers AS known (provider, failures, failed_at) VALUES (v_provider, 1, p_now)

@@ -1,7 +1,7 @@
 -- Our events in coaches' calendars: what a provider answered, and what a reading saw. Why so: docs/decisions/0147.
 
 -- Notes the provider's clear word that a source cannot be written any more before somebody acts, unless it is another account
--- by now. The caller has no lock of an event.
+-- by now, or is only read: there our right to write may have ended with the writing. The caller has no lock of an event.
 CREATE OR REPLACE FUNCTION engine.end_written_source(
     p_source uuid, p_generation integer, p_error text, p_ended text, p_at timestamptz, p_reconnect_url text
 ) RETURNS boolean LANGUAGE plpgsql AS $$
@@ -9,7 +9,7 @@ DECLARE
     s calendar_sources;
 BEGIN
     UPDATE calendar_sources SET ended = p_ended, error = p_error, failed_at = greatest(failed_at, p_at), failures = failures + 1
-     WHERE source_id = p_source AND generation = p_generation AND ended IS NULL
+     WHERE source_id = p_source AND generation = p_generation AND ended IS NULL AND writes
     RETURNING * INTO s;
     IF NOT FOUND THEN
         RETURN false;
@@ -135,7 +135,9 @@ BEGIN
     ELSIF p_outcome = 'delivered' THEN
         PERFORM engine.note_written(e => e, d => d, p_at => p_at, p_answer => p_answer);
     ELSE
-        PERFORM engine.note_not_written(e => e, p_error => p_error, p_ended => v_ended IS NOT NULL);
+        PERFORM engine.note_not_written(
+            e => e, p_error => p_error,
+            p_ended => v_ended IS NOT NULL AND EXISTS (SELECT FROM calendar_sources WHERE source_id = v_source AND writes));
         changed := changed OR EXISTS (SELECT FROM calendar_events AS one
                                        WHERE one.appointment_id = v_appointment AND one.source_id = v_source
                                          AND one.changed IS DISTINCT FROM e.changed);

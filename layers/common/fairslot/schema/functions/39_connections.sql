@@ -65,7 +65,7 @@ END $$;
 
 -- Gives a link's source its credentials, ciphertext for the source's own id, and has it read at once; returns as link_state()
 -- what the link was before. Only one that is open is used, and it is so once. p_account is whose calendar it is, and p_url
--- where a CalDAV server is. What was read of the account before counts until the next reading.
+-- where a CalDAV server is. What was read of the account before counts until the next reading, unless it was not read for a while.
 CREATE OR REPLACE FUNCTION engine.use_link(
     p_id uuid, p_digest bytea, p_generation integer, p_credentials text, p_account text, p_url text, p_calendar_ref text,
     p_now timestamptz
@@ -98,7 +98,8 @@ BEGIN
         RETURN v_link;
     END IF;
     v_else := (coalesce(p_url, v_old.url), v_ref, lower(coalesce(p_account, v_old.username)))
-              IS DISTINCT FROM (v_old.url, v_old.calendar_ref, lower(v_old.username));
+              IS DISTINCT FROM (v_old.url, v_old.calendar_ref, lower(v_old.username))
+              OR (v_link ->> 'reads')::boolean AND NOT v_old.reads;
     IF v_else THEN
         DELETE FROM source_answers WHERE source_id = v_source;
     END IF;

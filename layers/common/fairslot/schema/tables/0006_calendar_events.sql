@@ -25,6 +25,9 @@ CREATE TABLE calendar_events (
 CREATE INDEX calendar_events_by_source ON calendar_events (source_id);
 CREATE INDEX calendar_events_due ON calendar_events (appointment_id, source_id)
     WHERE confirmed_revision <> revision OR stray_generation IS NOT NULL;
+-- Whoever tells of an appointment looks whether any calendar is written: most teams have none.
+CREATE INDEX calendar_sources_written ON calendar_sources (coach_id)
+    WHERE writes AND kind IN ('google', 'microsoft', 'caldav');
 COMMENT ON TABLE calendar_events IS 'What is to stand in a coach''s calendar for an appointment, and what is known to stand there.';
 COMMENT ON COLUMN calendar_events.generation IS
     'part of the event''s identity: raised when the event is wanted again after it was removed, as providers never reuse an id';
