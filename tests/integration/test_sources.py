@@ -14,6 +14,7 @@ from fairslot.platform.db import Connection
 from tests.support.availability import list_page, reasons
 from tests.support.bookings import book
 from tests.support.clock import HOUR, MINUTE, NINE, NOW, SECOND
+from tests.support.fixtures import Connect, Environment
 from tests.support.invariants import check_invariants
 from tests.support.readings import begin_absence, store_message, store_reading
 from tests.support.sources import add_source, failed, source_row
@@ -171,6 +172,20 @@ def test_a_coach_s_first_sources_are_all_asked_for(
             now=NOW - 10 * MINUTE,
         )
     assert sorted(map(str, sent)) == sorted(map(str, sources))
+
+
+def test_who_lists_while_another_asks_waits(
+    connection: Connection, sources: tuple[UUID, UUID], connect: Connect, environment: Environment
+) -> None:
+    """The sources are another's to ask for, who has not ended yet: then nothing says since when they wait."""
+    environment(FIRST_SYNC_WAIT_SECONDS="0.2")
+    sent: list[Any] = []
+    with connect() as other, other.transaction():
+        other.execute("SELECT FROM calendar_sources FOR NO KEY UPDATE")
+        sync.await_first(
+            connection, tenant_id="default", calendar_ids=["cal"], send=sent.extend, now=NOW - 10 * MINUTE
+        )
+    assert (sent, len(sources)) == ([], 2)
 
 
 def test_what_is_asked_for_says_which_and_how(connection: Connection, sources: tuple[UUID, UUID]) -> None:

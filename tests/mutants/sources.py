@@ -116,6 +116,13 @@ _GOING = (
         f"{_HOW}::test_a_provider_that_does_not_answer_is_tried_with_one_source",
     ),
     Guard(
+        "who lists while another asks has no time to wait from",
+        "sql/sync.sql",
+        "coalesce(max(source.first_requested_at), %(now)s) AS since",
+        "max(source.first_requested_at) AS since",
+        "tests/integration/test_sources.py::test_who_lists_while_another_asks_waits",
+    ),
+    Guard(
         "readings wait for the slowest of their batch",
         "functions/calendar_fetch/app.py",
         "await asyncio.wait_for(self._all_done.wait(), TOGETHER_SECONDS)",

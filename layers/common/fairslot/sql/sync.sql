@@ -17,7 +17,7 @@ SELECT source.coach_id, source.source_id, source.generation, source.kind, source
 -- name: pending_first
 -- How many sources of the tenant's coaches of the calendars still wait for their first reading, and when the last was
 -- requested.
-SELECT count(*) AS pending, max(source.first_requested_at) AS since
+SELECT count(*) AS pending, coalesce(max(source.first_requested_at), %(now)s) AS since
   FROM coaches AS coach JOIN calendar_sources AS source USING (coach_id)
  WHERE coach.active AND source.reads AND source.ended IS NULL AND source.synced_at IS NULL AND source.failures = 0
    AND coach.tenant_id = %(tenant)s
