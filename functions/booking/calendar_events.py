@@ -5,7 +5,7 @@ from uuid import UUID
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
-from booking.models import Acknowledged, CalendarEvent
+from booking.event_models import Acknowledged, CalendarEvent
 from fairslot.coach_time import inbound
 from fairslot.http import api, changes
 from fairslot.http.routing import route

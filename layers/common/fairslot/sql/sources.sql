@@ -1,12 +1,12 @@
 -- name: get
 -- One source of a coach of the tenant.
-SELECT engine.source_json(s) || engine.source_health(s => s, p_now => coalesce(%(now)s, clock_timestamp())) AS source
+SELECT engine.calendar_source_json(s) || engine.source_health(s => s, p_now => coalesce(%(now)s, clock_timestamp())) AS source
   FROM calendar_sources AS s
  WHERE s.source_id = %(source)s AND s.coach_id = %(coach)s AND s.tenant_id = %(tenant)s;
 
 -- name: list
 -- The sources of coaches of the tenant, null: of all of them, in the order in which they were added.
-SELECT engine.source_json(s) || engine.source_health(s => s, p_now => coalesce(%(now)s, clock_timestamp())) AS source
+SELECT engine.calendar_source_json(s) || engine.source_health(s => s, p_now => coalesce(%(now)s, clock_timestamp())) AS source
   FROM calendar_sources AS s
  WHERE s.tenant_id = %(tenant)s AND (%(coach)s::text IS NULL OR s.coach_id = %(coach)s)
  ORDER BY s.coach_id COLLATE "C", s.created_at, s.source_id;

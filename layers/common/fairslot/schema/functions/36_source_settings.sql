@@ -8,7 +8,7 @@ CREATE OR REPLACE FUNCTION engine.source_state(s calendar_sources, p_now timesta
                 WHEN s.synced_at IS NULL THEN 'new' ELSE 'ok' END;
 
 -- What is set of a source as the API shows it. Credentials never are.
-CREATE OR REPLACE FUNCTION engine.source_json(s calendar_sources) RETURNS jsonb LANGUAGE sql STABLE
+CREATE OR REPLACE FUNCTION engine.calendar_source_json(s calendar_sources) RETURNS jsonb LANGUAGE sql STABLE
     RETURN jsonb_build_object(
         'source_id', s.source_id, 'coach_id', s.coach_id, 'kind', s.kind, 'url', s.url, 'calendar_ref', s.calendar_ref,
         'username', s.username, 'reads', s.reads, 'writes', s.writes);
@@ -24,7 +24,7 @@ CREATE OR REPLACE FUNCTION engine.source_health(s calendar_sources, p_now timest
 
 -- A source as the audit shows it: of its address the host alone, as the rest can be a secret.
 CREATE OR REPLACE FUNCTION engine.audited_source(s calendar_sources) RETURNS jsonb LANGUAGE sql STABLE
-    RETURN engine.source_json(s) - 'source_id' - 'coach_id'
+    RETURN engine.calendar_source_json(s) - 'source_id' - 'coach_id'
            || jsonb_build_object('url', regexp_replace(s.url, '^([A-Za-z]+://[^/?#]+).*$', '\1/…'),
                                  'generation', s.generation);
 
