@@ -135,7 +135,7 @@ what-if: install ## run the recorded history under another rule (ARGS="--gamma 2
 openapi: install ## regenerate the OpenAPI document from the handlers' types
 	@$(BIN)/python -m tools.openapi
 
-bench: install ## measure everything that has a goal and print both (under ten minutes; ARGS="relay" for a part)
+bench: install ## measure everything that has a goal and print both (a quarter of an hour; ARGS="relay" for a part)
 	@$(BIN)/python -m bench $(ARGS)
 
 load: install ## drive the running stack over HTTP and check what has to hold (SECONDS=30)

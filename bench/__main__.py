@@ -1,4 +1,4 @@
-"""Measure everything that has a goal and print both side by side: `make bench`, under ten minutes.
+"""Measure everything that has a goal and print both side by side: `make bench`, a quarter of an hour.
 
 `make bench ARGS="relay booking"` runs the measurements whose module has one of these words in its name, and
 keeps nothing. A whole run on a commit is kept in bench/results/, and all kept runs are drawn; the table of
